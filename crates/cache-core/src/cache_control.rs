@@ -1,0 +1,227 @@
+//! Cache-Control of a response (RFC 9111 5.2.2, RFC 5861).
+
+use crate::headers::{is_token, trim_ows, trim_ows_start};
+use crate::settings::MAX_SECONDS;
+
+/// What the Cache-Control lines of a response say, each doubt decided the restrictive way
+/// (RFC 9111 4.2.1). Times are in seconds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CacheControl {
+    /// 5.2.2.5: not to be stored.
+    pub no_store: bool,
+    /// 5.2.2.4, in either form: not to be used without asking the backend.
+    pub no_cache: bool,
+    /// Fields that `no-cache="..."` is limited to; empty if it means the whole response.
+    pub no_cache_fields: Vec<Box<[u8]>>,
+    /// 5.2.2.7, in either form: not for a shared cache.
+    pub private: bool,
+    /// Fields that `private="..."` is limited to; empty if it means the whole response.
+    pub private_fields: Vec<Box<[u8]>>,
+    /// 5.2.2.9: may be stored although something else would forbid it.
+    pub public: bool,
+    /// 5.2.2.2: not to be used stale.
+    pub must_revalidate: bool,
+    /// 5.2.2.8: not to be used stale by a shared cache.
+    pub proxy_revalidate: bool,
+    /// 5.2.2.3: to be stored only by who understands the status.
+    pub must_understand: bool,
+    /// 5.2.2.1: the lifetime.
+    pub max_age: Option<u32>,
+    /// 5.2.2.10: the lifetime in a shared cache.
+    pub s_maxage: Option<u32>,
+    /// RFC 5861 3: how long it may be used stale while it is being refilled.
+    pub stale_while_revalidate: Option<u32>,
+    /// RFC 5861 4: how long it may be used stale when the backend fails.
+    pub stale_if_error: Option<u32>,
+}
+
+/// Reads the Cache-Control lines of a response, in order. Never fails: what isn't understood is
+/// skipped (5.2.3), except that a lifetime which can't be read counts as 0 (4.2.1); of several values the
+/// least counts.
+pub fn parse<'a>(values: impl Iterator<Item = &'a [u8]>) -> CacheControl {
+    let mut found = CacheControl::default();
+    for line in values {
+        for element in Elements::of(line) {
+            found.add(&Directive::of(element));
+        }
+    }
+    found
+}
+
+impl CacheControl {
+    fn add(&mut self, directive: &Directive<'_>) {
+        // No directive known here is longer than the buffer.
+        let mut buffer = [0; 22];
+        let Some(name) = buffer.get_mut(..directive.name.len()) else {
+            return;
+        };
+        name.copy_from_slice(directive.name);
+        name.make_ascii_lowercase();
+        match &*name {
+            b"no-store" => self.no_store = true,
+            b"no-cache" => restrict(&mut self.no_cache, &mut self.no_cache_fields, directive),
+            b"private" => restrict(&mut self.private, &mut self.private_fields, directive),
+            b"public" => self.public = true,
+            b"must-revalidate" => self.must_revalidate = true,
+            b"proxy-revalidate" => self.proxy_revalidate = true,
+            b"must-understand" => self.must_understand = true,
+            b"max-age" => shorten(&mut self.max_age, directive.seconds()),
+            b"s-maxage" => shorten(&mut self.s_maxage, directive.seconds()),
+            b"stale-while-revalidate" => {
+                shorten(&mut self.stale_while_revalidate, directive.seconds());
+            }
+            b"stale-if-error" => shorten(&mut self.stale_if_error, directive.seconds()),
+            _ => {}
+        }
+    }
+}
+
+fn shorten(time: &mut Option<u32>, seconds: u32) {
+    *time = Some(time.map_or(seconds, |known| known.min(seconds)));
+}
+
+/// Joins one more occurrence of a directive that may be limited to fields. Once it has come without
+/// fields it means the whole response, whatever else is said.
+fn restrict(present: &mut bool, fields: &mut Vec<Box<[u8]>>, directive: &Directive<'_>) {
+    let more = directive.field_names();
+    if *present && fields.is_empty() {
+        return;
+    }
+    *present = true;
+    if more.is_empty() {
+        fields.clear();
+    } else {
+        fields.extend(more);
+    }
+}
+
+/// `name`, `name=argument` or `name="argument"` (5.2).
+struct Directive<'a> {
+    name: &'a [u8],
+    /// What follows "=", as it stands; `None` without "=".
+    argument: Option<&'a [u8]>,
+}
+
+impl<'a> Directive<'a> {
+    fn of(element: &'a [u8]) -> Self {
+        let mut sides = element.splitn(2, |&b| b == b'=');
+        let name = sides.next().unwrap_or_default();
+        let argument = sides.next();
+        let trimmed = trim_ows(name);
+        Self {
+            name: trimmed,
+            // A blank before "=" spoils the argument as one behind it does, but not the name.
+            argument: argument.map(|text| {
+                if trimmed.len() == name.len() {
+                    text
+                } else {
+                    b" "
+                }
+            }),
+        }
+    }
+
+    /// delta-seconds (1.2.2) in token or quoted form (5.2: recipients ought to take both): too large
+    /// a number is the largest, no number at all is 0.
+    fn seconds(&self) -> u32 {
+        let digits = unquote(self.argument.unwrap_or_default());
+        if !digits.iter().all(u8::is_ascii_digit) {
+            return 0;
+        }
+        digits.iter().fold(0, |value: u32, &digit| {
+            value
+                .saturating_mul(10)
+                .saturating_add(u32::from(digit - b'0'))
+                .min(MAX_SECONDS)
+        })
+    }
+
+    /// The field names in the argument. None if there is no argument, or if any of it is no name:
+    /// then the directive isn't limited.
+    fn field_names(&self) -> Vec<Box<[u8]>> {
+        let list = unquote(self.argument.unwrap_or_default());
+        let names = list
+            .split(|&b| b == b',')
+            .map(trim_ows)
+            .filter(|name| !name.is_empty());
+        if names.clone().all(is_token) {
+            names.map(Into::into).collect()
+        } else {
+            Vec::new()
+        }
+    }
+}
+
+/// The content of a quoted-string (RFC 9110 5.6.4); anything else as it stands. Escapes are left:
+/// neither a number nor a field name needs one, so an argument with an escape is none.
+fn unquote(argument: &[u8]) -> &[u8] {
+    match argument {
+        [b'"', content @ .., b'"'] => content,
+        other => other,
+    }
+}
+
+/// The members of a list (RFC 9110 5.6.1), empty ones skipped.
+///
+/// A comma separates nothing in a quoted-string, but only in one that is well-formed: right behind "=",
+/// closed, and with nothing behind it. Any other quote is an ordinary byte, so that it can't hide a
+/// restriction behind it.
+struct Elements<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Elements<'a> {
+    fn of(line: &'a [u8]) -> Self {
+        Self { rest: line }
+    }
+
+    /// Length of the element in front.
+    fn length(&self) -> usize {
+        let name = self
+            .rest
+            .iter()
+            .position(|b| matches!(b, b'=' | b','))
+            .unwrap_or(self.rest.len());
+        let (_, behind) = self.rest.split_at(name);
+        if let [b'=', b'"', text @ ..] = behind
+            && let Some(quoted) = quoted_length(text)
+        {
+            return name + 2 + quoted;
+        }
+        let to_comma = behind.iter().position(|&b| b == b',');
+        to_comma.map_or(self.rest.len(), |more| name + more)
+    }
+}
+
+/// Length of the rest of a quoted-string and the white space behind it; `None` if it never closes or if
+/// something else than a comma follows.
+fn quoted_length(text: &[u8]) -> Option<usize> {
+    let mut escaped = false;
+    let close = text.iter().position(|&b| {
+        let closes = b == b'"' && !escaped;
+        escaped = b == b'\\' && !escaped;
+        closes
+    })?;
+    let (quoted, behind) = text.split_at(close + 1);
+    let blanks = behind.len() - trim_ows_start(behind).len();
+    match behind.get(blanks) {
+        None | Some(b',') => Some(quoted.len() + blanks),
+        Some(_) => None,
+    }
+}
+
+impl<'a> Iterator for Elements<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        while !self.rest.is_empty() {
+            let (element, rest) = self.rest.split_at(self.length());
+            self.rest = rest.get(1..).unwrap_or_default();
+            let element = trim_ows(element);
+            if !element.is_empty() {
+                return Some(element);
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,302 @@
+//! A single-threaded executor for the flow: one in each worker, one in each simulated worker.
+//!
+//! Waking never polls: it queues the task and calls the notifier, so that it is safe anywhere.
+//! Cancelling drops the future at once: what it holds (a permit, a subscription) is given back
+//! before the request that it served is freed.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+
+/// What remains to be done when a task has ended and its future is gone: for example to finalize
+/// the request that it served, which may free all that the future pointed to.
+pub type Then = Option<Box<dyn FnOnce()>>;
+
+type Work = Pin<Box<dyn Future<Output = Then>>>;
+
+/// Names a task of one executor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TaskId {
+    index: usize,
+    generation: u64,
+}
+
+struct Slot {
+    generation: u64,
+    /// Absent while the task is being polled, and in a free slot.
+    work: Option<Work>,
+    handle: Option<Arc<Handle>>,
+}
+
+/// The tasks of one thread and the queue of those that are ready.
+pub struct Executor {
+    slots: RefCell<Vec<Slot>>,
+    free: RefCell<Vec<usize>>,
+    ready: Arc<Ready>,
+}
+
+struct Ready {
+    queue: Mutex<VecDeque<Arc<Handle>>>,
+    notify: fn(),
+}
+
+impl Ready {
+    fn push(&self, handle: Arc<Handle>) {
+        self.queue
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push_back(handle);
+        (self.notify)();
+    }
+
+    fn pop(&self) -> Option<Arc<Handle>> {
+        self.queue
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop_front()
+    }
+}
+
+struct Handle {
+    id: TaskId,
+    queued: AtomicBool,
+    ready: Arc<Ready>,
+}
+
+impl Wake for Handle {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.queued.swap(true, Ordering::Relaxed) {
+            self.ready.push(Arc::clone(self));
+        }
+    }
+}
+
+impl Executor {
+    /// `notify` is called when a task has become ready; it arranges for [`Executor::run`] to be
+    /// called soon, not at once.
+    pub fn new(notify: fn()) -> Executor {
+        let ready = Ready {
+            queue: Mutex::new(VecDeque::new()),
+            notify,
+        };
+        Executor {
+            slots: RefCell::new(Vec::new()),
+            free: RefCell::new(Vec::new()),
+            ready: Arc::new(ready),
+        }
+    }
+
+    /// Takes a task and queues its first poll.
+    pub fn spawn(&self, work: impl Future<Output = Then> + 'static) -> TaskId {
+        let work: Work = Box::pin(work);
+        let mut slots = self.slots.borrow_mut();
+        let index = self.free.borrow_mut().pop().unwrap_or_else(|| {
+            slots.push(Slot {
+                generation: 0,
+                work: None,
+                handle: None,
+            });
+            slots.len() - 1
+        });
+        let mut generation = 0;
+        if let Some(slot) = slots.get_mut(index) {
+            generation = slot.generation;
+            let id = TaskId { index, generation };
+            let ready = Arc::clone(&self.ready);
+            let handle = Arc::new(Handle {
+                id,
+                queued: AtomicBool::new(true),
+                ready,
+            });
+            slot.work = Some(work);
+            slot.handle = Some(Arc::clone(&handle));
+            drop(slots);
+            self.ready.push(handle);
+        }
+        TaskId { index, generation }
+    }
+
+    /// Drops a task with all it holds. A task that is being polled ends after that poll; one that
+    /// has ended already is left alone.
+    pub fn cancel(&self, id: TaskId) {
+        let work = self.release(id);
+        drop(work);
+    }
+
+    fn release(&self, id: TaskId) -> Option<Work> {
+        let mut slots = self.slots.borrow_mut();
+        let slot = slots
+            .get_mut(id.index)
+            .filter(|slot| slot.generation == id.generation)?;
+        slot.generation += 1;
+        slot.handle = None;
+        self.free.borrow_mut().push(id.index);
+        slot.work.take()
+    }
+
+    fn take(&self, id: TaskId) -> Option<Work> {
+        let mut slots = self.slots.borrow_mut();
+        let slot = slots
+            .get_mut(id.index)
+            .filter(|slot| slot.generation == id.generation)?;
+        slot.work.take()
+    }
+
+    /// Puts a task back that isn't finished; false if it was cancelled meanwhile.
+    fn put_back(&self, id: TaskId, work: Work) -> Option<Work> {
+        let mut slots = self.slots.borrow_mut();
+        match slots
+            .get_mut(id.index)
+            .filter(|slot| slot.generation == id.generation)
+        {
+            Some(slot) => {
+                slot.work = Some(work);
+                None
+            }
+            None => Some(work),
+        }
+    }
+
+    /// Polls every task that is ready, until none is.
+    pub fn run(&self) {
+        while let Some(handle) = self.ready.pop() {
+            handle.queued.store(false, Ordering::Relaxed);
+            let Some(mut work) = self.take(handle.id) else {
+                continue;
+            };
+            let waker = Waker::from(Arc::clone(&handle));
+            match work.as_mut().poll(&mut Context::from_waker(&waker)) {
+                Poll::Pending => drop(self.put_back(handle.id, work)),
+                Poll::Ready(then) => {
+                    drop(work);
+                    drop(self.release(handle.id));
+                    if let Some(then) = then {
+                        then();
+                    }
+                }
+            }
+        }
+    }
+
+    /// How many tasks there are.
+    pub fn len(&self) -> usize {
+        self.slots
+            .borrow()
+            .iter()
+            .filter(|slot| slot.handle.is_some())
+            .count()
+    }
+
+    /// Whether there is no task.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::{Cell, RefCell};
+    use std::future::poll_fn;
+    use std::rc::Rc;
+    use std::task::{Poll, Waker};
+
+    use super::Executor;
+
+    fn quiet() {}
+
+    #[test]
+    fn a_task_runs_when_woken_and_its_last_act_runs_after_it_is_gone() {
+        let executor = Executor::new(quiet);
+        let waker: Rc<RefCell<Option<Waker>>> = Rc::default();
+        let log: Rc<RefCell<Vec<&str>>> = Rc::default();
+        let (slot, first) = (Rc::clone(&waker), Rc::clone(&log));
+        executor.spawn(async move {
+            let mut polled = false;
+            poll_fn(|cx| {
+                if polled {
+                    return Poll::Ready(());
+                }
+                polled = true;
+                *slot.borrow_mut() = Some(cx.waker().clone());
+                Poll::Pending
+            })
+            .await;
+            first.borrow_mut().push("done");
+            let after = Rc::clone(&first);
+            let then: super::Then = Some(Box::new(move || after.borrow_mut().push("after")));
+            then
+        });
+        executor.run();
+        assert!(log.borrow().is_empty());
+        waker.borrow_mut().take().map(Waker::wake);
+        executor.run();
+        assert_eq!(*log.borrow(), ["done", "after"]);
+        assert!(executor.is_empty());
+    }
+
+    struct Held(Rc<Cell<bool>>);
+
+    impl Drop for Held {
+        fn drop(&mut self) {
+            self.0.set(true);
+        }
+    }
+
+    #[test]
+    fn cancelling_gives_back_at_once_what_the_task_holds() {
+        let executor = Executor::new(quiet);
+        let dropped = Rc::new(Cell::new(false));
+        let held = Held(Rc::clone(&dropped));
+        let id = executor.spawn(async move {
+            let _held = held;
+            std::future::pending::<()>().await;
+            None
+        });
+        executor.run();
+        assert!(!dropped.get());
+        executor.cancel(id);
+        assert!(dropped.get());
+        executor.cancel(id);
+        executor.run();
+        assert!(executor.is_empty());
+    }
+
+    #[test]
+    fn a_stale_wake_does_not_reach_the_next_task_in_the_same_slot() {
+        let executor = Executor::new(quiet);
+        let polls = Rc::new(Cell::new(0));
+        let old: Rc<RefCell<Option<Waker>>> = Rc::default();
+        let slot = Rc::clone(&old);
+        let id = executor.spawn(async move {
+            poll_fn(|cx| {
+                *slot.borrow_mut() = Some(cx.waker().clone());
+                Poll::<()>::Pending
+            })
+            .await;
+            None
+        });
+        executor.run();
+        executor.cancel(id);
+        let counter = Rc::clone(&polls);
+        executor.spawn(async move {
+            poll_fn(|_| {
+                counter.set(counter.get() + 1);
+                Poll::<()>::Pending
+            })
+            .await;
+            None
+        });
+        executor.run();
+        old.borrow_mut().take().map(Waker::wake);
+        executor.run();
+        assert_eq!(polls.get(), 1);
+    }
+}

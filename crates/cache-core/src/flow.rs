@@ -1,0 +1,391 @@
+//! How a request becomes HIT, STALE, STORE or SKIP.
+//!
+//! ```text
+//! lookup ─┬─ fresh ──────────────────────────────► respond
+//!         ├─ stale ─► respond ─► lock? ─► fill ─► store ─► unlock, wake
+//!         └─ none ──► lock ─┬─ mine ────► fill ─┬─► respond, streaming
+//!                           │                   └─► store ─► unlock, wake
+//!                           ├─ here ────► join the fill of this worker
+//!                           └─ elsewhere ► wait (woken, with a deadline) ─► lookup again
+//! ```
+//!
+//! [`serve`] is that picture for a request, [`fill`] for the refill or the first fill. Both are
+//! written against [`Cache`] and [`Filling`], so that the simulation runs the very code that
+//! nginx runs.
+
+use std::future::Future;
+
+use crate::policy::Plan;
+use crate::record::Record;
+use crate::status::{CacheStatus, Reason, Word};
+
+/// What a lock's release tells those who waited for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The record is in the store.
+    Stored,
+    /// The answer may not be stored: nobody needs to wait for the next one.
+    NotStorable,
+    /// The fill ended without a whole answer, or its owner vanished: somebody else shall try.
+    Failed,
+    /// The answer was whole, but the store did not take it.
+    Unavailable,
+}
+
+/// The right to fill a key. Dropped without a verdict it says [`Verdict::Failed`].
+pub trait Permit {
+    /// Frees the key and tells those who wait.
+    fn release(self, verdict: Verdict);
+}
+
+/// What asking for the lock of a key gives.
+pub enum Lock<P, F, T> {
+    /// It is ours. `changed`: somebody has released it since the request looked into the store,
+    /// so what it saw there may be outdated.
+    Mine {
+        /// The right to fill.
+        permit: P,
+        /// Look again before filling.
+        changed: bool,
+    },
+    /// A fill of this worker holds it.
+    Here(F),
+    /// Another worker holds it.
+    Elsewhere(T),
+    /// The zone has no room for another key.
+    Full,
+}
+
+/// What a waiter learns of a fill of its own worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Head {
+    /// The header is here and the answer is for everybody.
+    Shared,
+    /// The answer is not for others.
+    NotStorable,
+    /// No answer will come of it.
+    Failed,
+    /// The deadline has passed first.
+    Late,
+}
+
+/// What a waiter learns of a lock of another worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Woken {
+    /// The lock was released with this verdict.
+    Released(Verdict),
+    /// The deadline has passed first.
+    Late,
+}
+
+/// The store's answer where it has none: the request goes on without it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// Down, slow or talking nonsense.
+    Unavailable,
+    /// The key holds something that is no record and belongs to somebody else.
+    WrongType,
+}
+
+impl Trouble {
+    /// The reason that log and variables give.
+    pub fn reason(self) -> Reason {
+        match self {
+            Trouble::Unavailable => Reason::StoreUnavailable,
+            Trouble::WrongType => Reason::WrongType,
+        }
+    }
+}
+
+/// The cache as one request for one key sees it.
+pub trait Cache {
+    /// The right to fill this key.
+    type Permit: Permit;
+    /// A fill of this worker that can be joined.
+    type Fill;
+    /// A lock of another worker that can be waited for.
+    type Ticket;
+
+    /// Milliseconds of a monotonic clock that all workers share.
+    fn now(&self) -> u64;
+    /// The lock domain's count of releases: taken before a lookup, compared by [`Cache::lock`].
+    fn sequence(&self) -> u64;
+    /// Reads the record. A broken record is none.
+    fn lookup(&self) -> impl Future<Output = Result<Option<Record>, Trouble>>;
+    /// Asks for the lock; never waits.
+    fn lock(&self, since: u64) -> Lock<Self::Permit, Self::Fill, Self::Ticket>;
+    /// Waits for the header of a fill, until `deadline` (in [`Cache::now`]'s terms).
+    fn head(&self, fill: &Self::Fill, deadline: u64) -> impl Future<Output = Head>;
+    /// Waits for a lock's release, until `deadline`.
+    fn released(&self, ticket: &Self::Ticket, deadline: u64) -> impl Future<Output = Woken>;
+    /// Of those who have waited too long one goes to the backend: `Ok` for that one, the time at
+    /// which to ask again for the others.
+    fn elect(&self, timeout: u64) -> Result<(), u64>;
+}
+
+/// The operator's word on waiting and on stale records.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How long past its freshness a record may be served, in seconds.
+    pub stale: u32,
+    /// How long a request waits for somebody else's fill, in milliseconds.
+    pub lock_timeout: u64,
+}
+
+/// The refill of a stale record, to be started once the client has its answer.
+pub struct Refill<P> {
+    /// The right to fill.
+    pub permit: P,
+    /// The store may hold a newer record already.
+    pub look_again: bool,
+}
+
+/// What a request gets.
+pub enum Answer<P, F> {
+    /// The record, fresh.
+    Hit(Record),
+    /// The record, stale; without a refill if one runs already or none can.
+    Stale(Record, Option<Refill<P>>),
+    /// The backend's answer through a fill that this request starts. The reason says why it is
+    /// known already not to be stored.
+    Fill(Option<P>, Option<Reason>),
+    /// The answer of a fill that runs in this worker.
+    Join(F),
+    /// The backend's answer in the client's own request.
+    Pass(Reason),
+}
+
+impl<P, F> Answer<P, F> {
+    /// The value of `$redis_cache_status`.
+    pub fn status(&self) -> CacheStatus {
+        match self {
+            Answer::Hit(_) | Answer::Join(_) => CacheStatus::Hit,
+            Answer::Stale(_, Some(_)) => CacheStatus::Stale,
+            Answer::Stale(_, None) => CacheStatus::Updating,
+            Answer::Fill(..) | Answer::Pass(_) => CacheStatus::Miss,
+        }
+    }
+
+    /// The value of the header that `$cache_header` names, as far as it is known before the
+    /// backend has answered.
+    pub fn word(&self) -> Word {
+        match self {
+            Answer::Hit(_) | Answer::Join(_) => Word::Hit,
+            Answer::Stale(..) => Word::Stale,
+            Answer::Fill(_, None) => Word::Store,
+            Answer::Fill(_, Some(_)) | Answer::Pass(_) => Word::Skip,
+        }
+    }
+}
+
+/// The deadline of one request; it moves on when somebody else was chosen to go.
+struct Patience {
+    timeout: u64,
+    deadline: u64,
+}
+
+/// What the wait for somebody else's fill ends with.
+enum Waited<F> {
+    Join(F),
+    Pass(Reason),
+    Again,
+}
+
+/// Serves one request that is looked up.
+pub async fn serve<C: Cache>(cache: &C, limits: Limits) -> Answer<C::Permit, C::Fill> {
+    let timeout = limits.lock_timeout;
+    let mut patience = Patience {
+        timeout,
+        deadline: cache.now().saturating_add(timeout),
+    };
+    loop {
+        let since = cache.sequence();
+        let trouble = match cache.lookup().await {
+            Ok(Some(record)) => return from_record(cache, record, limits, since),
+            Ok(None) => None,
+            Err(trouble) => Some(trouble),
+        };
+        let waited = match cache.lock(since) {
+            Lock::Mine { permit, changed } => {
+                return first(cache, permit, changed, trouble, limits).await;
+            }
+            Lock::Here(fill) => join(cache, fill, &mut patience).await,
+            Lock::Elsewhere(ticket) => wait(cache, &ticket, &mut patience).await,
+            Lock::Full => Waited::Pass(Reason::ZoneFull),
+        };
+        match waited {
+            Waited::Join(fill) => return Answer::Join(fill),
+            Waited::Pass(reason) => return Answer::Pass(reason),
+            Waited::Again => {}
+        }
+    }
+}
+
+/// Serves one request that is not looked up, but whose answer is stored if the store is
+/// `available`. It waits for nobody: what a fill that runs already brings may be older than what
+/// the client asked for.
+pub fn bypass<C: Cache>(cache: &C, available: bool) -> Answer<C::Permit, C::Fill> {
+    let trouble = if available {
+        None
+    } else {
+        Some(Reason::StoreUnavailable)
+    };
+    match cache.lock(cache.sequence()) {
+        Lock::Mine { permit, .. } => Answer::Fill(Some(permit), trouble),
+        Lock::Here(_) | Lock::Elsewhere(_) | Lock::Full => Answer::Fill(None, trouble),
+    }
+}
+
+fn from_record<C: Cache>(
+    cache: &C,
+    record: Record,
+    limits: Limits,
+    since: u64,
+) -> Answer<C::Permit, C::Fill> {
+    if record.is_fresh(limits.stale) {
+        return Answer::Hit(record);
+    }
+    match cache.lock(since) {
+        Lock::Mine { permit, changed } => Answer::Stale(
+            record,
+            Some(Refill {
+                permit,
+                look_again: changed,
+            }),
+        ),
+        Lock::Here(_) | Lock::Elsewhere(_) | Lock::Full => Answer::Stale(record, None),
+    }
+}
+
+/// The lock is ours. Between our lookup and now another fill may have ended: the lock then was
+/// free, but the record is there.
+async fn first<C: Cache>(
+    cache: &C,
+    permit: C::Permit,
+    changed: bool,
+    trouble: Option<Trouble>,
+    limits: Limits,
+) -> Answer<C::Permit, C::Fill> {
+    if !changed || trouble.is_some() {
+        return Answer::Fill(Some(permit), trouble.map(Trouble::reason));
+    }
+    match cache.lookup().await {
+        Ok(Some(record)) if record.is_fresh(limits.stale) => {
+            permit.release(Verdict::Stored);
+            Answer::Hit(record)
+        }
+        Ok(Some(record)) => Answer::Stale(
+            record,
+            Some(Refill {
+                permit,
+                look_again: false,
+            }),
+        ),
+        Ok(None) => Answer::Fill(Some(permit), None),
+        Err(trouble) => Answer::Fill(Some(permit), Some(trouble.reason())),
+    }
+}
+
+async fn join<C: Cache>(cache: &C, fill: C::Fill, patience: &mut Patience) -> Waited<C::Fill> {
+    loop {
+        match cache.head(&fill, patience.deadline).await {
+            Head::Shared => return Waited::Join(fill),
+            Head::NotStorable => return Waited::Pass(Reason::WaitersReleased),
+            Head::Failed => return Waited::Again,
+            Head::Late if patience.chosen(cache) => return Waited::Pass(Reason::LockTimeout),
+            Head::Late => {}
+        }
+    }
+}
+
+async fn wait<C: Cache>(cache: &C, ticket: &C::Ticket, patience: &mut Patience) -> Waited<C::Fill> {
+    loop {
+        match cache.released(ticket, patience.deadline).await {
+            Woken::Released(Verdict::NotStorable) => return Waited::Pass(Reason::WaitersReleased),
+            Woken::Released(_) => return Waited::Again,
+            Woken::Late if patience.chosen(cache) => return Waited::Pass(Reason::LockTimeout),
+            Woken::Late => {}
+        }
+    }
+}
+
+impl Patience {
+    fn chosen<C: Cache>(&mut self, cache: &C) -> bool {
+        match cache.elect(self.timeout) {
+            Ok(()) => true,
+            Err(at) => {
+                // Never a deadline in the past: that would be a busy loop.
+                self.deadline = at.max(cache.now().saturating_add(1));
+                false
+            }
+        }
+    }
+}
+
+/// How a fill's answer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// All of it is here.
+    Whole,
+    /// The backend cut it off.
+    Cut,
+    /// It outgrew what may be captured.
+    TooLarge,
+}
+
+/// A fill as its own task sees it: the backend's answer on one side, the store on the other.
+pub trait Filling {
+    /// Reads the record again, before the backend is asked.
+    fn lookup(&self) -> impl Future<Output = Result<Option<Record>, Trouble>>;
+    /// Asks the backend.
+    fn start(&self);
+    /// Gives the fill up before it was started.
+    fn abandon(&self);
+    /// Waits for the header and for what the policy makes of it: when it is stored and how long it
+    /// is kept, or why not.
+    fn head(&self) -> impl Future<Output = Result<Plan, Reason>>;
+    /// Waits for the end of the body.
+    fn ending(&self) -> impl Future<Output = Ending>;
+    /// Stores the whole answer.
+    fn store(&self, plan: Plan) -> impl Future<Output = Result<(), Trouble>>;
+    /// Says what became of it, for the log and `$redis_cache_reason`.
+    fn outcome(&self, reason: Reason);
+}
+
+/// Runs one fill to its end and frees its key with the truth.
+pub async fn fill<F: Filling, P: Permit>(
+    filling: &F,
+    permit: Option<P>,
+    look_again: bool,
+    stale: u32,
+) {
+    if look_again
+        && let Ok(Some(record)) = filling.lookup().await
+        && record.is_fresh(stale)
+    {
+        filling.abandon();
+        release(permit, Verdict::Stored);
+        return;
+    }
+    filling.start();
+    let (verdict, reason) = match filling.head().await {
+        Err(Reason::BackendFailed) => (Verdict::Failed, Reason::BackendFailed),
+        Err(reason) => (Verdict::NotStorable, reason),
+        Ok(plan) => match filling.ending().await {
+            Ending::Cut => (Verdict::Failed, Reason::Truncated),
+            Ending::TooLarge => (Verdict::NotStorable, Reason::TooLarge),
+            Ending::Whole => match filling.store(plan).await {
+                Ok(()) => (Verdict::Stored, Reason::Stored),
+                Err(_) => (Verdict::Unavailable, Reason::StoreFailed),
+            },
+        },
+    };
+    filling.outcome(reason);
+    release(permit, verdict);
+}
+
+fn release<P: Permit>(permit: Option<P>, verdict: Verdict) {
+    if let Some(permit) = permit {
+        permit.release(verdict);
+    }
+}

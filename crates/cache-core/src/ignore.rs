@@ -1,0 +1,82 @@
+//! What of a response the operator wants not to be heeded: `redis_cache_ignore_headers`.
+
+use std::ops::BitOr;
+
+/// Fields that decide nothing here. The Lua script heeded none of them; naming one brings its way
+/// back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Ignore {
+    /// Cache-Control of the response neither forbids storing nor states a lifetime.
+    pub cache_control: bool,
+    /// Expires states no lifetime.
+    pub expires: bool,
+    /// A response with Set-Cookie is stored, cookie and all.
+    pub set_cookie: bool,
+    /// A response with Vary is stored as if it didn't vary.
+    pub vary: bool,
+    /// A response to a request with Authorization is stored as if it had none.
+    pub authorization: bool,
+}
+
+impl Ignore {
+    /// Nothing is ignored.
+    pub const NONE: Self = Self {
+        cache_control: false,
+        expires: false,
+        set_cookie: false,
+        vary: false,
+        authorization: false,
+    };
+
+    /// The set of one field, by its name without regard to case; `None` if that field can't be
+    /// ignored. Sets are joined by `|`.
+    #[must_use]
+    pub fn named(name: &[u8]) -> Option<Self> {
+        let mut ignore = Self::NONE;
+        let flag = match name.to_ascii_lowercase().as_slice() {
+            b"cache-control" => &mut ignore.cache_control,
+            b"expires" => &mut ignore.expires,
+            b"set-cookie" => &mut ignore.set_cookie,
+            b"vary" => &mut ignore.vary,
+            b"authorization" => &mut ignore.authorization,
+            _ => return None,
+        };
+        *flag = true;
+        Some(ignore)
+    }
+}
+
+impl BitOr for Ignore {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self {
+            cache_control: self.cache_control || other.cache_control,
+            expires: self.expires || other.expires,
+            set_cookie: self.set_cookie || other.set_cookie,
+            vary: self.vary || other.vary,
+            authorization: self.authorization || other.authorization,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_ignore_case_and_join() {
+        let both = [&b"CACHE-control"[..], b"Vary"]
+            .into_iter()
+            .filter_map(Ignore::named)
+            .fold(Ignore::NONE, |all, one| all | one);
+        let wanted = Ignore {
+            cache_control: true,
+            vary: true,
+            ..Ignore::NONE
+        };
+        assert_eq!(both, wanted);
+        assert_eq!(Ignore::named(b"X-Accel-Expires"), None);
+        assert_eq!(Ignore::named(b""), None);
+    }
+}

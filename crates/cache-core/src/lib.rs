@@ -1,0 +1,16 @@
+//! What a shared HTTP cache decides: no nginx, no I/O, no clock.
+#![forbid(unsafe_code)]
+
+pub mod cache_control;
+pub mod executor;
+pub mod flow;
+pub mod freshness;
+pub mod headers;
+pub mod hex;
+pub mod ignore;
+pub mod key;
+pub mod policy;
+pub mod record;
+pub mod resp;
+pub mod settings;
+pub mod status;

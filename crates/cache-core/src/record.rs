@@ -1,0 +1,281 @@
+//! A record: what a response is in Redis, a hash that the Lua script reads and writes too.
+//!
+//! Fields `status`, `headers` and `body` are the script's; `meta` is this module's. Ages are computed from
+//! the key's own expiry, so that no clock of any machine enters.
+
+mod json;
+mod meta;
+
+use std::error::Error;
+use std::fmt;
+
+use bytes::Bytes;
+
+use crate::cache_control;
+use crate::headers::{Header, HeaderFault, Headers, is_token, trim_ows};
+use crate::policy::{Plan, Rules, parse_status, shareable, whole};
+use crate::settings::MAX_SECONDS;
+use crate::status::Reason;
+
+pub use json::encode_headers;
+pub use meta::{META_FIELD, Meta, encode_meta, fingerprint, parse_meta};
+
+/// Field of the hash that holds the status, in decimal.
+pub const STATUS_FIELD: &str = "status";
+/// Field of the hash that holds the headers, a JSON object.
+pub const HEADERS_FIELD: &str = "headers";
+/// Field of the hash that holds the body, as it is.
+pub const BODY_FIELD: &str = "body";
+
+/// A record as read, fit to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Status of the response.
+    pub status: u16,
+    /// Headers that the response has whoever asks: no hop-by-hop fields, no Date, Server, Age.
+    pub headers: Headers,
+    /// The whole body.
+    pub body: Bytes,
+    /// Milliseconds until the record expires (PTTL): never negative.
+    pub ttl_ms: i64,
+    /// Seconds for the Age header, were it sent now (RFC 9111 5.1).
+    pub age: u32,
+    /// What this module wrote beside it; `None` for a record of the Lua script.
+    pub meta: Option<Meta>,
+}
+
+/// The replies of Redis that make a record.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RawRecord {
+    /// Reply of PTTL: milliseconds, -1 without expiry, -2 without key.
+    pub pttl: i64,
+    /// Field [`STATUS_FIELD`].
+    pub status: Option<Bytes>,
+    /// Field [`HEADERS_FIELD`].
+    pub headers: Option<Bytes>,
+    /// Field [`BODY_FIELD`].
+    pub body: Option<Bytes>,
+    /// Field [`META_FIELD`].
+    pub meta: Option<Bytes>,
+}
+
+/// Why a hash is no usable record. To be treated as a miss; the next fill overwrites it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Broken {
+    /// One of the three fields is missing.
+    Field,
+    /// The status is no final status in three digits.
+    Status,
+    /// The headers aren't JSON of the expected shape.
+    Json,
+    /// A header can't be sent as it stands.
+    Header(HeaderFault),
+    /// The body isn't as long as its Content-Length says.
+    Length,
+    /// This module wouldn't have stored the response.
+    Refused(Reason),
+}
+
+impl Broken {
+    /// The fault as a phrase for the log.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Field => "missing field",
+            Self::Status => "invalid status",
+            Self::Json => "invalid JSON in headers",
+            Self::Header(fault) => fault.as_str(),
+            Self::Length => "body differs from its content-length",
+            Self::Refused(reason) => reason.as_str(),
+        }
+    }
+
+    /// Whether the record is sound but not to be shared: usual where the Lua script writes to the same
+    /// Redis, hence nothing to be loud about.
+    #[must_use]
+    pub const fn is_refused(self) -> bool {
+        matches!(self, Self::Refused(_))
+    }
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Error for Broken {}
+
+/// Reads a record. `rules` give the age of a record of the Lua script and what is ignored.
+///
+/// `Ok(None)` means that there is none: no key, no expiry (the script takes that for none too), or none of
+/// the three fields.
+///
+/// # Errors
+///
+/// [`Broken`] if there is a hash that is not to be served.
+pub fn decode(raw: RawRecord, rules: &Rules) -> Result<Option<Record>, Broken> {
+    if raw.pttl < 0 {
+        return Ok(None);
+    }
+    let (status_text, headers_text, body) = match (raw.status, raw.headers, raw.body) {
+        (Some(status), Some(headers), Some(body)) => (status, headers, body),
+        (None, None, None) => return Ok(None),
+        _ => return Err(Broken::Field),
+    };
+    let status = parse_status(&status_text).ok_or(Broken::Status)?;
+    let headers = json::decode_headers(&headers_text).map_err(|_| Broken::Json)?;
+    headers.check().map_err(Broken::Header)?;
+    whole(status).map_err(Broken::Refused)?;
+    let cc = cache_control::parse(headers.get_all("Cache-Control"));
+    shareable(&headers, &cc, rules.ignore).map_err(Broken::Refused)?;
+    check_length(&headers, body.len())?;
+
+    let meta = raw.meta.as_ref().and_then(parse_meta).filter(|meta| {
+        meta.sum == fingerprint(&status_text, &headers_text, body.len() as u64)
+            && raw.pttl <= i64::from(meta.expiry) * 1000
+    });
+    let age = match &meta {
+        Some(meta) => age_now(meta.age, i64::from(meta.expiry), raw.pttl),
+        None => age_now(0, i64::from(rules.age) + i64::from(rules.stale), raw.pttl),
+    };
+    let connection: Vec<Bytes> = values(&headers, b"Connection").collect();
+    Ok(Some(Record {
+        status,
+        headers: headers
+            .into_iter()
+            .filter(|header| is_end_to_end(header, &connection))
+            .collect(),
+        body,
+        ttl_ms: raw.pttl,
+        age,
+        meta,
+    }))
+}
+
+/// Age of a record of which `pttl` milliseconds of `expiry` seconds are left and that had `age` seconds
+/// when it was stored; rounded down, as RFC 9111 4.2.3 computes in whole seconds.
+fn age_now(age: u32, expiry: i64, pttl: i64) -> u32 {
+    let elapsed = (expiry * 1000).saturating_sub(pttl).max(0) / 1000;
+    let elapsed = u32::try_from(elapsed).unwrap_or(MAX_SECONDS);
+    age.saturating_add(elapsed).min(MAX_SECONDS)
+}
+
+impl Record {
+    /// Whether the record is still fresh: more than `stale` seconds are left of its expiry.
+    #[must_use]
+    pub fn is_fresh(&self, stale: u32) -> bool {
+        self.ttl_ms > i64::from(stale) * 1000
+    }
+}
+
+/// A body is as long as every Content-Length says (RFC 9112 6.3), or has none.
+fn check_length(headers: &Headers, body: usize) -> Result<(), Broken> {
+    let says_so = |value: &[u8]| {
+        let digits = trim_ows(value);
+        digits.iter().all(u8::is_ascii_digit)
+            && std::str::from_utf8(digits).is_ok_and(|text| text.parse() == Ok(body))
+    };
+    if headers.get_all("Content-Length").all(says_so) {
+        Ok(())
+    } else {
+        Err(Broken::Length)
+    }
+}
+
+/// The fields of a record to be written, but for the body, which goes as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fields {
+    /// For [`STATUS_FIELD`].
+    pub status: [u8; 3],
+    /// For [`HEADERS_FIELD`].
+    pub headers: Vec<u8>,
+    /// For [`META_FIELD`].
+    pub meta: Vec<u8>,
+}
+
+/// Makes the fields of a record. `headers` are what [`strip_for_storage`] left, `generation` a token that
+/// no other write of this key has.
+#[must_use]
+pub fn encode(
+    status: u16,
+    headers: &Headers,
+    body_len: u64,
+    plan: &Plan,
+    generation: Bytes,
+) -> Fields {
+    let status = status_text(status);
+    let headers = encode_headers(headers);
+    let sum = fingerprint(&status, &headers, body_len);
+    let meta = encode_meta(&Meta {
+        age: plan.age,
+        expiry: plan.expiry,
+        generation,
+        sum,
+    });
+    Fields {
+        status,
+        headers,
+        meta,
+    }
+}
+
+fn status_text(status: u16) -> [u8; 3] {
+    let digit = |place: u16| u8::try_from(status / place % 10).map_or(b'0', |digit| b'0' + digit);
+    [digit(100), digit(10), digit(1)]
+}
+
+/// The headers that belong into a record, unchanged and in order: without hop-by-hop fields, those that
+/// Connection names (RFC 9111 3.1; `connection_fields` are its values or their members), and Date, Server,
+/// Age and X-Accel-*, which nginx makes anew or keeps for itself.
+#[must_use]
+pub fn strip_for_storage(headers: &Headers, connection_fields: &[Bytes]) -> Headers {
+    headers
+        .iter()
+        .filter(|header| is_end_to_end(header, connection_fields))
+        .cloned()
+        .collect()
+}
+
+fn is_end_to_end(header: &Header, connection_fields: &[Bytes]) -> bool {
+    !belongs_to_transfer(&header.name) && !named_in(connection_fields, &header.name)
+}
+
+fn belongs_to_transfer(name: &[u8]) -> bool {
+    // RFC 9110 7.6.1 and RFC 9111 3.1. Not every "Proxy-*": Proxy-Status (RFC 9209) is end-to-end.
+    const FIELDS: [&[u8]; 13] = [
+        b"age",
+        b"connection",
+        b"date",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authentication-info",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"server",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    ];
+    const PREFIX: &[u8] = b"x-accel-";
+    FIELDS.iter().any(|field| name.eq_ignore_ascii_case(field))
+        || name
+            .get(..PREFIX.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
+}
+
+fn named_in(connection_fields: &[Bytes], name: &[u8]) -> bool {
+    connection_fields
+        .iter()
+        .flat_map(|list| list.split(|&b| b == b','))
+        .map(trim_ows)
+        .any(|option| is_token(option) && option.eq_ignore_ascii_case(name))
+}
+
+fn values(headers: &Headers, name: &'static [u8]) -> impl Iterator<Item = Bytes> {
+    headers
+        .iter()
+        .filter(move |header| header.is(name))
+        .map(|header| header.value.clone())
+}

@@ -1,0 +1,96 @@
+//! The field beside those of the Lua script: what only this module knows about its record.
+
+use bytes::Bytes;
+
+use crate::settings::MAX_SECONDS;
+
+/// Name of the field in the record's hash.
+pub const META_FIELD: &str = "meta";
+
+const VERSION: &[u8] = b"1";
+
+/// What the module wrote beside a record. The Lua script's HMSET leaves it in place when it overwrites
+/// the record, hence the fingerprint: without a match it belongs to another record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Meta {
+    /// Age of the response when it was stored, in seconds.
+    pub age: u32,
+    /// Expiry that the record was given, in seconds.
+    pub expiry: u32,
+    /// Names this very write: a later one has another.
+    pub generation: Bytes,
+    /// [`fingerprint`] of the record.
+    pub sum: u64,
+}
+
+/// Writes the field: `1 age=<s> expiry=<s> gen=<token> sum=<hex>`. A `generation` byte that would end the
+/// token is left out.
+#[must_use]
+pub fn encode_meta(meta: &Meta) -> Vec<u8> {
+    let mut decimal = itoa::Buffer::new();
+    let mut text = Vec::with_capacity(64 + meta.generation.len());
+    text.extend_from_slice(VERSION);
+    text.extend_from_slice(b" age=");
+    text.extend_from_slice(decimal.format(meta.age).as_bytes());
+    text.extend_from_slice(b" expiry=");
+    text.extend_from_slice(decimal.format(meta.expiry).as_bytes());
+    text.extend_from_slice(b" gen=");
+    text.extend(meta.generation.iter().filter(|b| b.is_ascii_graphic()));
+    text.extend_from_slice(b" sum=");
+    text.extend_from_slice(crate::hex::encode(&meta.sum.to_be_bytes()).as_bytes());
+    text
+}
+
+/// Reads the field. `None` for another version or a text that isn't one: the record is then read as one of
+/// the Lua script. Parts of other names are left to later versions.
+#[must_use]
+pub fn parse_meta(text: &Bytes) -> Option<Meta> {
+    let mut parts = text.split(|&b| b == b' ');
+    if parts.next() != Some(VERSION) {
+        return None;
+    }
+    let (mut age, mut expiry, mut generation, mut sum) = (None, None, None, None);
+    for part in parts {
+        let at = part.iter().position(|&b| b == b'=')?;
+        match part.split_at(at) {
+            (b"age", [_, value @ ..]) => age = Some(number(value, 10)?),
+            (b"expiry", [_, value @ ..]) => expiry = Some(number(value, 10)?),
+            (b"gen", [_, value @ ..]) => generation = Some(text.slice_ref(value)),
+            (b"sum", [_, value @ ..]) => sum = Some(number(value, 16)?),
+            _ => {}
+        }
+    }
+    let seconds = |value: u64| u32::try_from(value).ok().filter(|&s| s <= MAX_SECONDS);
+    Some(Meta {
+        age: seconds(age?)?,
+        expiry: seconds(expiry?)?,
+        generation: generation?,
+        sum: sum?,
+    })
+}
+
+fn number(text: &[u8], radix: u32) -> Option<u64> {
+    // A sign, which from_str_radix would take, is no digit.
+    if text.first() == Some(&b'+') {
+        return None;
+    }
+    u64::from_str_radix(std::str::from_utf8(text).ok()?, radix).ok()
+}
+
+/// Fingerprint of a record by what the Lua script would change: status, headers and length of the body.
+/// FNV-1a, because it must be the same on every machine and in every version; nobody is kept from
+/// making a collision, who can write records needs none.
+#[must_use]
+pub fn fingerprint(status: &[u8], headers: &[u8], body_len: u64) -> u64 {
+    const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+    const PRIME: u64 = 0x0000_0100_0000_01b3;
+    status
+        .iter()
+        .chain(b"\n")
+        .chain(headers)
+        .chain(b"\n")
+        .chain(&body_len.to_be_bytes())
+        .fold(OFFSET, |sum, &byte| {
+            (sum ^ u64::from(byte)).wrapping_mul(PRIME)
+        })
+}

@@ -1,0 +1,202 @@
+//! What happened to a request, in the words that users read: header, variable, log.
+
+use std::fmt;
+
+/// Value of the response header named by `redis_cache_header`: the words of the Lua script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Word {
+    /// Answered from a fresh record, or from the fill of another request.
+    Hit,
+    /// Answered from a record past its freshness.
+    Stale,
+    /// Answered by the backend, and being stored.
+    Store,
+    /// Answered by the backend, not stored.
+    Skip,
+}
+
+impl Word {
+    /// The word as sent.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hit => "HIT",
+            Self::Stale => "STALE",
+            Self::Store => "STORE",
+            Self::Skip => "SKIP",
+        }
+    }
+}
+
+/// Value of `$redis_cache_status`: the words of `$upstream_cache_status`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CacheStatus {
+    /// A fresh record, or the fill of another request.
+    Hit,
+    /// No record.
+    Miss,
+    /// The record wasn't looked up.
+    Bypass,
+    /// The record was too old; the answer comes from the backend.
+    Expired,
+    /// A record past its freshness, because the backend is slow, failed, or not asked yet.
+    Stale,
+    /// A record past its freshness while somebody refills it.
+    Updating,
+    /// A record that the backend confirmed by 304.
+    Revalidated,
+}
+
+impl CacheStatus {
+    /// The word as logged.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hit => "HIT",
+            Self::Miss => "MISS",
+            Self::Bypass => "BYPASS",
+            Self::Expired => "EXPIRED",
+            Self::Stale => "STALE",
+            Self::Updating => "UPDATING",
+            Self::Revalidated => "REVALIDATED",
+        }
+    }
+}
+
+/// Why an answer came as it came, or why it wasn't stored: value of `$redis_cache_reason`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// The record was fresh.
+    Fresh,
+    /// The record was stale; this request starts its refill.
+    Stale,
+    /// The record was stale and a refill was running already.
+    Updating,
+    /// The answer of another request's fill was shared.
+    Subscribed,
+    /// The answer is on its way to the store.
+    Storing,
+    /// The answer was stored.
+    Stored,
+
+    /// The request's method isn't one of `redis_cache_methods`.
+    MethodNotListed,
+    /// `redis_cache_bypass` held: no lookup.
+    Bypass,
+    /// `redis_cache_no_store` held: the operator wants the answer not stored.
+    NoStoreDirective,
+    /// The request asks for another protocol (Upgrade) or a tunnel (CONNECT).
+    Upgrade,
+    /// Zone, store or key is not configured, or names something that doesn't exist.
+    NotConfigured,
+
+    /// The store is down, slow or talking nonsense.
+    StoreUnavailable,
+    /// The key holds something that is no hash; it is left alone.
+    WrongType,
+    /// The key holds a hash that is no usable record.
+    RecordBroken,
+    /// The store refused or lost the write.
+    StoreFailed,
+
+    /// Waited as long as `redis_cache_lock_timeout` for somebody else's fill.
+    LockTimeout,
+    /// The zone has no room for another lock.
+    ZoneFull,
+    /// As many requests as allowed wait for this key already.
+    TooManyWaiters,
+    /// The fill waited for turned out not to be storable.
+    WaitersReleased,
+    /// No free `worker_connections` for a fill.
+    NoConnections,
+    /// Captured bodies fill `redis_cache_capture_memory`.
+    CaptureMemory,
+
+    /// The response's status isn't one of `redis_cache_valid`.
+    StatusNotListed,
+    /// Cache-Control: no-store (RFC 9111 5.2.2.5).
+    NoStore,
+    /// Cache-Control: private (RFC 9111 5.2.2.7).
+    Private,
+    /// Cache-Control: no-cache (RFC 9111 5.2.2.4).
+    NoCache,
+    /// The response sets a cookie (RFC 9111 7.3).
+    SetCookie,
+    /// The response varies by request headers (RFC 9111 4.1).
+    Vary,
+    /// The request carries credentials and the response doesn't allow sharing (RFC 9111 3.5).
+    Authorization,
+    /// 206 is only a part (RFC 9111 3.3).
+    PartialContent,
+    /// 304 without a record that it could confirm (RFC 9111 4.3.3).
+    NotModified,
+    /// The body ended before its Content-Length (RFC 9111 3.3).
+    Truncated,
+    /// The body is larger than `redis_cache_max_size`.
+    TooLarge,
+    /// The response had no lifetime left when it came, and staleness isn't allowed.
+    Expired,
+    /// X-Accel-Redirect: the answer is decided by nginx, request by request.
+    AccelRedirect,
+    /// A header that can't be sent again as it stands.
+    HeaderInvalid,
+    /// The backend gave no answer, or an error while a stale record was there.
+    BackendFailed,
+}
+
+impl Reason {
+    /// The reason as a phrase for the log and `$redis_cache_reason`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Fresh => "fresh",
+            Self::Stale => "stale",
+            Self::Updating => "stale, being refilled",
+            Self::Subscribed => "shared a fill",
+            Self::Storing => "being stored",
+            Self::Stored => "stored",
+            Self::MethodNotListed => "method not listed",
+            Self::Bypass => "bypass",
+            Self::NoStoreDirective => "redis_cache_no_store",
+            Self::Upgrade => "upgrade or tunnel",
+            Self::NotConfigured => "zone, store or key missing",
+            Self::StoreUnavailable => "store unavailable",
+            Self::WrongType => "key of another type",
+            Self::RecordBroken => "broken record",
+            Self::StoreFailed => "store failed",
+            Self::LockTimeout => "lock timeout",
+            Self::ZoneFull => "zone full",
+            Self::TooManyWaiters => "too many waiters",
+            Self::WaitersReleased => "fill not storable",
+            Self::NoConnections => "no free worker connections",
+            Self::CaptureMemory => "capture memory full",
+            Self::StatusNotListed => "status not listed",
+            Self::NoStore => "no-store",
+            Self::Private => "private",
+            Self::NoCache => "no-cache",
+            Self::SetCookie => "set-cookie",
+            Self::Vary => "vary",
+            Self::Authorization => "authorization",
+            Self::PartialContent => "partial content",
+            Self::NotModified => "not modified",
+            Self::Truncated => "truncated",
+            Self::TooLarge => "too large",
+            Self::Expired => "expired already",
+            Self::AccelRedirect => "x-accel-redirect",
+            Self::HeaderInvalid => "invalid header",
+            Self::BackendFailed => "backend failed",
+        }
+    }
+}
+
+macro_rules! display_as_str {
+    ($($name:ty),*) => {$(
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    )*};
+}
+
+display_as_str!(Word, CacheStatus, Reason);

@@ -1,0 +1,308 @@
+//! What is stored, and for how long: RFC 9111 3 and the operator's word, as tables.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use cache_core::freshness::OriginDates;
+use cache_core::headers::Headers;
+use cache_core::policy::{
+    BadList, Ignore, MethodList, Plan, RequestView, ResponseView, Rules, StatusList, storable,
+};
+use cache_core::status::Reason;
+
+const NOW: u64 = 784_111_777;
+const MAX: u32 = 0x7fff_ffff;
+
+type Lines<'a> = &'a [(&'static str, &'static str)];
+
+fn decide(req: RequestView, status: u16, lines: Lines<'_>, rules: &Rules) -> Result<Plan, Reason> {
+    let mut headers = Headers::new();
+    for (name, value) in lines {
+        headers.push(*name, *value);
+    }
+    let resp = ResponseView {
+        status,
+        headers: &headers,
+        dates: &OriginDates::default(),
+        content_length: None,
+        accel_redirect: false,
+    };
+    storable(&req, &resp, rules, NOW)
+}
+
+fn verdict(lines: Lines<'_>, ignore: Ignore) -> Option<Reason> {
+    let rules = Rules {
+        ignore,
+        ..Rules::default()
+    };
+    decide(RequestView::default(), 200, lines, &rules).err()
+}
+
+const CC: &str = "Cache-Control";
+
+#[test]
+#[rustfmt::skip]
+fn what_http_forbids() {
+    let cases: &[(&str, Lines<'_>, Option<Reason>)] = &[
+        ("3", &[], None),
+        ("5.2.2.5", &[(CC, "no-store")], Some(Reason::NoStore)),
+        ("5.2.2.5 over max-age", &[(CC, "max-age=60, no-store")], Some(Reason::NoStore)),
+        ("5.2.2.3 no-store stands for now", &[(CC, "must-understand, no-store")], Some(Reason::NoStore)),
+        ("5.2.2.7", &[(CC, "private")], Some(Reason::Private)),
+        ("5.2.2.7 limited to fields", &[(CC, "private=\"X-A\"")], Some(Reason::Private)),
+        ("5.2.2.7 over public", &[(CC, "public, private")], Some(Reason::Private)),
+        ("5.2.2.4", &[(CC, "no-cache")], Some(Reason::NoCache)),
+        ("5.2.2.4 limited to fields", &[(CC, "no-cache=\"X-A\"")], Some(Reason::NoCache)),
+        ("5.2 in a second line", &[(CC, "max-age=9"), (CC, "no-store")], Some(Reason::NoStore)),
+        ("7.3", &[("set-cookie", "a=1")], Some(Reason::SetCookie)),
+        ("7.3 public or not", &[(CC, "public"), ("Set-Cookie", "a=1")], Some(Reason::SetCookie)),
+        ("4.1", &[("Vary", "Accept-Encoding")], Some(Reason::Vary)),
+        ("4.1", &[("Vary", "*")], Some(Reason::Vary)),
+        ("4.1 any line", &[("Vary", ""), ("Vary", "Cookie")], Some(Reason::Vary)),
+        ("9110 5.6.1 an empty list names nothing", &[("Vary", " ,, ")], None),
+        ("5.2.2.2", &[(CC, "must-revalidate")], None),
+        ("9110 5.5", &[("X-A", "a\rb")], Some(Reason::HeaderInvalid)),
+        ("9110 5.1", &[("X A", "b")], Some(Reason::HeaderInvalid)),
+    ];
+    for (section, lines, wanted) in cases {
+        assert_eq!(verdict(lines, Ignore::NONE), *wanted, "{section}: {lines:?}");
+    }
+}
+
+#[test]
+fn what_the_operator_ignores() {
+    let named = |name: &str| Ignore::named(name.as_bytes()).unwrap();
+    let cases: &[(&str, Lines<'_>)] = &[
+        (
+            "Cache-Control",
+            &[(CC, "no-store, private, no-cache, max-age=0")],
+        ),
+        (
+            "Set-Cookie",
+            &[("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")],
+        ),
+        ("Vary", &[("Vary", "*")]),
+    ];
+    for (name, lines) in cases {
+        assert!(verdict(lines, Ignore::NONE).is_some(), "{name}");
+        assert_eq!(verdict(lines, named(name)), None, "{name}");
+        // One field ignored doesn't ignore another.
+        assert!(verdict(lines, named("Expires")).is_some(), "{name}");
+    }
+}
+
+#[test]
+#[rustfmt::skip]
+fn requests_with_authorization() {
+    let req = RequestView { authorization: true, no_store: false };
+    let with = |line: &'static str, ignore: Ignore| {
+        let rules = Rules { ignore, ..Rules::default() };
+        decide(req, 200, &[(CC, line)], &rules).err()
+    };
+    let refused = Some(Reason::Authorization);
+    for (section, line, wanted) in [
+        ("3.5", "", refused),
+        ("3.5", "max-age=60", refused),
+        ("3.5 proxy-revalidate doesn't allow it", "proxy-revalidate", refused),
+        ("3.5", "public", None),
+        ("3.5", "s-maxage=60", None),
+        ("3.5", "must-revalidate", None),
+        ("3.5 private stays private", "must-revalidate, private", Some(Reason::Private)),
+    ] {
+        assert_eq!(with(line, Ignore::NONE), wanted, "{section}: {line:?}");
+    }
+    let ignore = |name: &str| Ignore::named(name.as_bytes()).unwrap();
+    assert_eq!(with("", ignore("Authorization")), None);
+    assert_eq!(with("public", ignore("Cache-Control")), refused, "what is ignored allows nothing");
+}
+
+#[test]
+#[rustfmt::skip]
+fn statuses() {
+    let any = Rules { statuses: StatusList::parse(b"any").unwrap(), ..Rules::default() };
+    let some = Rules { statuses: StatusList::parse(b"200 206 304 405").unwrap(), ..Rules::default() };
+    let cases: &[(&str, u16, &Rules, Option<Reason>)] = &[
+        ("listed", 200, &some, None),
+        ("listed", 405, &some, None),
+        ("not listed", 404, &some, Some(Reason::StatusNotListed)),
+        ("any", 404, &any, None),
+        ("any", 599, &any, None),
+        ("3.3 a part, even if listed", 206, &some, Some(Reason::PartialContent)),
+        ("3.3", 206, &any, Some(Reason::PartialContent)),
+        ("4.3.3 confirms only", 304, &some, Some(Reason::NotModified)),
+    ];
+    for (section, status, rules, wanted) in cases {
+        assert_eq!(decide(RequestView::default(), *status, &[], rules).err(), *wanted, "{section}: {status}");
+    }
+}
+
+#[test]
+fn what_the_operator_forbids() {
+    let rules = Rules {
+        max_size: 100,
+        ..Rules::default()
+    };
+    let headers = Headers::new();
+    let dates = OriginDates::default();
+    let resp = ResponseView {
+        status: 200,
+        headers: &headers,
+        dates: &dates,
+        content_length: Some(100),
+        accel_redirect: false,
+    };
+    let err = |req: RequestView, resp: ResponseView<'_>| storable(&req, &resp, &rules, NOW).err();
+    let plain = RequestView::default();
+    assert_eq!(err(plain, resp), None);
+    let larger = ResponseView {
+        content_length: Some(101),
+        ..resp
+    };
+    assert_eq!(err(plain, larger), Some(Reason::TooLarge));
+    let redirect = ResponseView {
+        accel_redirect: true,
+        ..resp
+    };
+    assert_eq!(err(plain, redirect), Some(Reason::AccelRedirect));
+    let no_store = RequestView {
+        no_store: true,
+        ..plain
+    };
+    assert_eq!(err(no_store, resp), Some(Reason::NoStoreDirective));
+}
+
+#[test]
+#[rustfmt::skip]
+fn expiry_is_freshness_and_staleness() {
+    // (headers, age directive, stale directive, fresh for, expiry)
+    let cases: &[(Lines<'_>, u32, u32, u32, u32)] = &[
+        (&[], 120, 100, 120, 220),
+        (&[], 120, 0, 120, 120),
+        (&[], 0, 100, 0, 100),
+        (&[(CC, "max-age=10")], 120, 100, 10, 110),
+        (&[(CC, "max-age=10"), ("Age", "4")], 120, 100, 6, 106),
+        (&[(CC, "max-age=10"), ("Age", "4")], 120, 0, 6, 6),
+        // Nothing left: stored, at once stale.
+        (&[(CC, "max-age=0")], 120, 100, 0, 100),
+        (&[(CC, "max-age=10"), ("Age", "400")], 120, 100, 0, 100),
+        (&[("Expires", "0")], 120, 100, 0, 100),
+        // 2^31 - 1 in all.
+        (&[(CC, "max-age=2147483647")], 120, 100, MAX, MAX),
+        (&[(CC, "max-age=2147483600")], 120, 47, 2_147_483_600, MAX),
+        (&[], MAX, MAX, MAX, MAX),
+    ];
+    for (lines, age, stale, fresh_for, expiry) in cases {
+        let rules = Rules { age: *age, stale: *stale, ..Rules::default() };
+        let plan = decide(RequestView::default(), 200, lines, &rules).unwrap();
+        assert_eq!((plan.fresh_for, plan.expiry), (*fresh_for, *expiry), "{lines:?}");
+    }
+    for (lines, age) in [
+        (&[(CC, "max-age=0")][..], 120),
+        (&[(CC, "max-age=10"), ("Age", "10")], 120),
+        (&[("Expires", "0")], 120),
+        (&[], 0),
+    ] {
+        let rules = Rules { age, stale: 0, ..Rules::default() };
+        let found = decide(RequestView::default(), 200, lines, &rules);
+        assert_eq!(found.err(), Some(Reason::Expired), "{lines:?}");
+    }
+}
+
+#[test]
+fn a_status_may_have_its_own_default_lifetime() {
+    let statuses = StatusList::empty()
+        .with_directive(&[b"200", b"302"])
+        .and_then(|list| list.with_directive(&[b"404", b"10s"]))
+        .and_then(|list| list.with_directive(&[b"any", b"1m"]))
+        .unwrap();
+    let rules = Rules {
+        statuses,
+        ..Rules::default()
+    };
+    for (status, lines, fresh_for) in [
+        (200, &[][..], 120),
+        (302, &[], 120),
+        (404, &[], 10),
+        (500, &[], 60),
+        // What the response states counts more.
+        (404, &[(CC, "max-age=7")], 7),
+    ] {
+        let plan = decide(RequestView::default(), status, lines, &rules).unwrap();
+        assert_eq!(plan.fresh_for, fresh_for, "{status}");
+    }
+}
+
+#[test]
+fn status_lists() {
+    for text in ["200 405 ", "200 405", "200,405", " 200 ,\t405,, "] {
+        let list = StatusList::parse(text.as_bytes()).unwrap();
+        assert!(
+            list.contains(200) && list.contains(405) && !list.contains(404),
+            "{text:?}"
+        );
+    }
+    let bad = |item: &str| Err(BadList::Status(item.to_owned()));
+    for (text, wanted) in [
+        ("", Err(BadList::Empty)),
+        (" , ", Err(BadList::Empty)),
+        ("200 abc", bad("abc")),
+        ("199", bad("199")),
+        ("600", bad("600")),
+        ("20", bad("20")),
+        ("0200", bad("0200")),
+        ("2xx", bad("2xx")),
+        ("200;405", bad("200;405")),
+        ("-200", bad("-200")),
+        ("65736", bad("65736")),
+    ] {
+        assert_eq!(StatusList::parse(text.as_bytes()), wanted, "{text:?}");
+    }
+    assert!(StatusList::parse(b"ANY").unwrap().contains(503));
+    assert!(StatusList::default().contains(200) && !StatusList::default().contains(204));
+    assert_eq!(
+        StatusList::parse(b"2\xff0").unwrap_err().to_string(),
+        "invalid status \"2\u{fffd}0\", expected 200 to 599 or \"any\""
+    );
+}
+
+#[test]
+fn status_directives() {
+    let with = |arguments: &[&[u8]]| StatusList::empty().with_directive(arguments);
+    let bad = |item: &str| Err(BadList::Status(item.to_owned()));
+    assert_eq!(with(&[]), Err(BadList::Empty));
+    assert_eq!(with(&[b"5m"]), bad("5m"), "a time alone lists no status");
+    assert_eq!(with(&[b"200", b"60"]), bad("60"), "a time has a unit");
+    assert_eq!(with(&[b"200", b"5x"]), bad("5x"));
+    assert_eq!(with(&[b"5m", b"200"]), bad("5m"));
+    let list = with(&[b"200", b"302", b"5m"]).unwrap();
+    assert_eq!(
+        (list.age(200), list.age(302), list.age(404)),
+        (Some(300), Some(300), None)
+    );
+    // The first that lists a status counts, as with proxy_cache_valid.
+    let list = list.with_directive(&[b"200", b"1s"]).unwrap();
+    assert_eq!(list.age(200), Some(300));
+}
+
+#[test]
+fn method_lists() {
+    for text in ["GET POST ", "GET,POST", " GET , POST"] {
+        let list = MethodList::parse(text.as_bytes()).unwrap();
+        assert!(
+            list.contains(b"GET") && list.contains(b"POST") && !list.contains(b"HEAD"),
+            "{text:?}"
+        );
+    }
+    let default = MethodList::default();
+    assert!(default.contains(b"GET") && default.contains(b"HEAD") && !default.contains(b"POST"));
+    // 9110 9.1: case-sensitive, any token.
+    assert!(!default.contains(b"get") && !default.contains(b""));
+    assert!(MethodList::parse(b"REPORT").unwrap().contains(b"REPORT"));
+    assert_eq!(MethodList::parse(b" "), Err(BadList::Empty));
+    assert_eq!(
+        MethodList::parse(b"GET P/T"),
+        Err(BadList::Method("P/T".to_owned()))
+    );
+    assert_eq!(
+        BadList::Method("P/T".to_owned()).to_string(),
+        "invalid method \"P/T\""
+    );
+}

@@ -1,0 +1,163 @@
+//! Age and freshness of a record by its expiry, and the field that says what it was given.
+
+use bytes::Bytes;
+use cache_core::freshness::{Freshness, Source};
+use cache_core::policy::{Plan, Rules};
+use cache_core::record::{Meta, RawRecord, decode, encode, encode_meta, fingerprint, parse_meta};
+use proptest::prelude::*;
+
+use crate::{headers, raw};
+
+fn plan(age: u32, expiry: u32) -> Plan {
+    Plan {
+        age,
+        fresh_for: expiry,
+        expiry,
+        freshness: Freshness {
+            lifetime: expiry,
+            initial_age: age,
+            source: Source::Default,
+        },
+    }
+}
+
+/// A record as this module writes it: age 7 when stored, expiry 400 s.
+fn own(pttl: i64, generation: &'static str) -> RawRecord {
+    let fields = encode(
+        200,
+        &headers(&[("A", "b")]),
+        3,
+        &plan(7, 400),
+        Bytes::from(generation),
+    );
+    RawRecord {
+        pttl,
+        status: Some(Bytes::copy_from_slice(&fields.status)),
+        headers: Some(fields.headers.into()),
+        body: Some("abc".into()),
+        meta: Some(fields.meta.into()),
+    }
+}
+
+#[test]
+fn age_of_a_record_of_the_lua_script() {
+    // $cache_age 120 + $cache_stale 100 - TTL, interface 4.2.
+    for (pttl, age) in [
+        (220_000, 0),
+        (219_001, 0),
+        (219_000, 1),
+        (100_000, 120),
+        (0, 220),
+        (900_000, 0),
+    ] {
+        let record = decode(raw(pttl, "{}", ""), &Rules::default())
+            .unwrap()
+            .unwrap();
+        assert_eq!(record.age, age, "{pttl}");
+    }
+}
+
+#[test]
+fn age_of_a_record_of_this_module() {
+    for (pttl, age) in [
+        (400_000, 7),
+        (399_001, 7),
+        (399_000, 8),
+        (100_000, 307),
+        (0, 407),
+    ] {
+        let record = decode(own(pttl, "g1"), &Rules::default()).unwrap().unwrap();
+        assert_eq!(record.age, age, "{pttl}");
+        assert_eq!(record.meta.unwrap().generation, "g1");
+    }
+}
+
+#[test]
+#[rustfmt::skip]
+fn what_the_lua_script_wrote_over_is_its_record() {
+    let lua_age = 120;
+    let rules = Rules::default();
+    let age = |raw: RawRecord| decode(raw, &rules).unwrap().unwrap().age;
+    let own = own(100_000, "g1");
+    assert_eq!(age(own.clone()), 307, "untouched");
+    let over = |raw: RawRecord| {
+        let record = decode(raw.clone(), &rules).unwrap().unwrap();
+        assert_eq!(record.meta, None);
+        record.age
+    };
+    assert_eq!(over(RawRecord { status: Some("404".into()), ..own.clone() }), lua_age);
+    assert_eq!(over(RawRecord { headers: Some(r#"{"A":"c"}"#.into()), ..own.clone() }), lua_age);
+    assert_eq!(over(RawRecord { body: Some("abcd".into()), ..own.clone() }), lua_age);
+    // More is left than was given: the expiry is somebody else's.
+    assert_eq!(over(RawRecord { pttl: 400_001, ..own.clone() }), 0);
+    for meta in ["", "2 age=7 expiry=400 gen=g1 sum=0", "1", "1 age=7", "junk \0", "1 age=x expiry=400 gen=g sum=0"] {
+        assert_eq!(over(RawRecord { meta: Some(meta.into()), ..own.clone() }), lua_age, "{meta:?}");
+    }
+}
+
+#[test]
+fn freshness_is_by_what_is_left() {
+    let left = |ttl_ms| {
+        decode(raw(ttl_ms, "{}", ""), &Rules::default())
+            .unwrap()
+            .unwrap()
+    };
+    for (ttl_ms, fresh) in [(100_001, true), (100_000, false), (0, false)] {
+        assert_eq!(left(ttl_ms).is_fresh(100), fresh, "{ttl_ms}");
+    }
+    assert!(left(1).is_fresh(0));
+    assert!(!left(0).is_fresh(0));
+}
+
+#[test]
+fn meta_is_text_that_stays_the_same() {
+    let meta = Meta {
+        age: 7,
+        expiry: 400,
+        generation: Bytes::from("a1-b2"),
+        sum: 0x00ab_cdef_0123_4567,
+    };
+    let text = "1 age=7 expiry=400 gen=a1-b2 sum=00abcdef01234567";
+    assert_eq!(encode_meta(&meta), text.as_bytes());
+    assert_eq!(parse_meta(&Bytes::from(text)), Some(meta.clone()));
+    // Parts that a later release adds, and another order.
+    let later = "1 gen=a1-b2 etag=x sum=00abcdef01234567 expiry=400 age=7";
+    assert_eq!(parse_meta(&Bytes::from(later)), Some(meta.clone()));
+    for bad in [
+        "1 age=7 expiry=400 gen=g",
+        "1 age=-7 expiry=400 gen=g sum=0",
+        "1 age=+7 expiry=400 gen=g sum=0",
+        "1 age=7 expiry=2147483648 gen=g sum=0",
+        "1 age=7 expiry=400 gen=g sum=10abcdef012345678",
+        "1 age=7 expiry=400 gen=g sum=0 word",
+        "10 age=7 expiry=400 gen=g sum=0",
+    ] {
+        assert_eq!(parse_meta(&Bytes::from(bad)), None, "{bad}");
+    }
+    let blank = Meta {
+        generation: Bytes::from("a b\n"),
+        ..meta
+    };
+    assert_eq!(encode_meta(&blank), text.replace("a1-b2", "ab").as_bytes());
+}
+
+#[test]
+fn fingerprint_is_the_same_everywhere() {
+    // FNV-1a, 64 bits, of "200\n{}\n" and eight bytes of length.
+    assert_eq!(fingerprint(b"200", b"{}", 0), 0x5fd0_be14_1bab_1ccd);
+    assert_ne!(fingerprint(b"200", b"{}", 0), fingerprint(b"200", b"{}", 1));
+}
+
+proptest! {
+    #[test]
+    fn meta_comes_back(age in 0..=0x7fff_ffff_u32, expiry in 0..=0x7fff_ffff_u32, generation in "[!-~]{0,40}", sum: u64) {
+        let meta = Meta { age, expiry, generation: Bytes::from(generation), sum };
+        prop_assert_eq!(parse_meta(&Bytes::from(encode_meta(&meta))), Some(meta));
+    }
+
+    #[test]
+    fn any_meta_is_read(text: Vec<u8>, tail in "1 (age|gen|sum|expiry)=.{0,8}") {
+        let _ = parse_meta(&Bytes::from(text));
+        let _ = parse_meta(&Bytes::from(tail));
+    }
+}

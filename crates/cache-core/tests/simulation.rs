@@ -1,0 +1,38 @@
+//! The flow under simulation: machines with workers, one store, one backend, crowds of clients,
+//! faults, virtual time. The workers run the very flow, executor, policy, lock table and answer
+//! stream that nginx runs; what stands between them and nginx is modelled.
+//!
+//! `SIM_SEED=n` runs that seed alone and prints what happens in it; `SIM_SEEDS=n` says how many run.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "../../../src/fill/stream.rs"]
+#[allow(dead_code, reason = "the simulation uses a part of it")]
+mod stream;
+#[path = "../../../src/shm/table.rs"]
+#[allow(dead_code, reason = "the simulation uses a part of it")]
+mod table;
+
+mod simulation {
+    mod backend;
+    mod cache;
+    mod client;
+    mod config;
+    mod directed;
+    mod faults;
+    mod filling;
+    mod invariants;
+    mod permits;
+    mod rng;
+    mod seeds;
+    mod store;
+    mod wait;
+    mod worker;
+    mod world;
+    mod zone;
+}
