@@ -1,0 +1,124 @@
+//! The cache as the flow sees it, for one request of a client.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+
+use cache_core::flow::{Cache, Head, Lock, Trouble, Woken};
+use cache_core::key::KeyId;
+use cache_core::record::Record;
+
+use crate::fill::registry::{self, Joined, LockPermit};
+use crate::lookup::{self, Lookup};
+use crate::ngx::event::{now_msec, sleep};
+use crate::settings::Settings;
+use crate::shm::Zone;
+use crate::shm::locks::Acquired;
+use crate::shm::waiting;
+
+/// How often a waiter looks for itself, in milliseconds: wake-ups are hints and may be lost.
+const LOOK: u64 = 500;
+
+/// A lock that another worker holds.
+pub struct Ticket {
+    instance: u64,
+}
+
+/// The view of one request.
+pub struct ClientCache {
+    lookup: Lookup,
+    zone: Zone,
+    id: KeyId,
+    lock_age: u64,
+}
+
+impl ClientCache {
+    /// The cache for a request with these settings.
+    pub fn new(settings: &Settings) -> ClientCache {
+        ClientCache {
+            lookup: Lookup {
+                store: settings.store.clone(),
+                key: settings.key.clone(),
+                rules: Rc::clone(&settings.rules),
+            },
+            zone: settings.zone,
+            id: settings.id,
+            lock_age: settings.lock_age,
+        }
+    }
+}
+
+impl Cache for ClientCache {
+    type Permit = LockPermit;
+    type Fill = Joined;
+    type Ticket = Ticket;
+
+    fn now(&self) -> u64 {
+        now_msec()
+    }
+
+    fn sequence(&self) -> u64 {
+        self.zone.sequence()
+    }
+
+    async fn lookup(&self) -> Result<Option<Record>, Trouble> {
+        lookup::lookup(&self.lookup).await
+    }
+
+    fn lock(&self, since: u64) -> Lock<LockPermit, Joined, Ticket> {
+        match self.zone.acquire(&self.id, since, self.lock_age) {
+            Acquired::Mine { instance, changed } => Lock::Mine {
+                permit: LockPermit::new(self.zone, self.id, instance),
+                changed,
+            },
+            Acquired::Busy { instance } => match registry::join(&self.id, instance) {
+                Some(joined) => Lock::Here(joined),
+                None => Lock::Elsewhere(Ticket { instance }),
+            },
+            Acquired::Full => Lock::Full,
+        }
+    }
+
+    async fn head(&self, fill: &Joined, deadline: u64) -> Head {
+        let mut late = pin!(sleep(deadline.saturating_sub(now_msec())));
+        poll_fn(|cx| {
+            if let Some(head) = fill.subscription.verdict() {
+                return Poll::Ready(head);
+            }
+            fill.subscription.listen(cx.waker());
+            late.as_mut().poll(cx).map(|()| Head::Late)
+        })
+        .await
+    }
+
+    async fn released(&self, ticket: &Ticket, deadline: u64) -> Woken {
+        loop {
+            let left = deadline.saturating_sub(now_msec());
+            let mut nap = pin!(sleep(left.min(LOOK)));
+            let mut registration = None;
+            let verdict = poll_fn(|cx| {
+                // Registered before looking: a release in between is not missed.
+                registration = Some(waiting::register(self.id, cx.waker().clone()));
+                let verdict = self
+                    .zone
+                    .await_release(&self.id, ticket.instance, self.lock_age);
+                match verdict {
+                    Some(_) => Poll::Ready(verdict),
+                    None => nap.as_mut().poll(cx).map(|()| None),
+                }
+            })
+            .await;
+            drop(registration);
+            match verdict {
+                Some(verdict) => return Woken::Released(verdict),
+                None if now_msec() >= deadline => return Woken::Late,
+                None => {}
+            }
+        }
+    }
+
+    fn elect(&self, timeout: u64) -> Result<(), u64> {
+        self.zone.elect(&self.id, timeout)
+    }
+}

@@ -1,0 +1,345 @@
+//! The table of directives and their setters.
+
+use std::ffi::{c_char, c_void};
+use std::mem::offset_of;
+use std::rc::Rc;
+
+use cache_core::headers::is_token;
+use cache_core::policy::{Ignore, MethodList, StatusList};
+use ngx::ffi::*;
+use ngx::ngx_string;
+
+use super::reader::{Directive, Fault, Setting, set};
+use super::{Backend, LocConf, MainConf, Named, ZoneDeclaration, set_md5, store};
+use crate::shm::Zone;
+use crate::shm::zone::MIN_SIZE;
+
+/// Gives a setter the face that nginx calls.
+macro_rules! entry {
+    ($name:ident, $conf:ty, $setter:path) => {
+        unsafe extern "C" fn $name(
+            cf: *mut ngx_conf_t,
+            _: *mut ngx_command_t,
+            conf: *mut c_void,
+        ) -> *mut c_char {
+            // SAFETY: nginx calls with the configuration and our part of it.
+            unsafe { set::<$conf>(cf, conf, $setter) }
+        }
+    };
+}
+
+entry!(on_zone, MainConf, zone);
+entry!(on_store, MainConf, store::block);
+entry!(on_cache, LocConf, cache);
+entry!(on_lock, LocConf, lock);
+entry!(on_pass, LocConf, pass);
+entry!(on_backend, LocConf, backend);
+entry!(on_key, LocConf, key);
+entry!(on_valid, LocConf, valid);
+entry!(on_methods, LocConf, methods);
+entry!(on_age, LocConf, age);
+entry!(on_stale, LocConf, stale);
+entry!(on_header, LocConf, header);
+entry!(on_lock_timeout, LocConf, lock_timeout);
+entry!(on_lock_age, LocConf, lock_age);
+entry!(on_ignore_headers, LocConf, ignore_headers);
+entry!(on_max_size, LocConf, max_size);
+entry!(on_set_md5, LocConf, set_md5::directive);
+
+const HTTP: u32 = NGX_HTTP_MAIN_CONF;
+const ANYWHERE: u32 =
+    NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF | NGX_HTTP_LIF_CONF;
+
+type Setter = unsafe extern "C" fn(*mut ngx_conf_t, *mut ngx_command_t, *mut c_void) -> *mut c_char;
+
+const fn command(name: ngx_str_t, type_: u32, setter: Setter, conf: usize) -> ngx_command_t {
+    ngx_command_t {
+        name,
+        type_: type_ as ngx_uint_t,
+        set: Some(setter),
+        conf,
+        offset: 0,
+        post: std::ptr::null_mut(),
+    }
+}
+
+const fn location(name: ngx_str_t, arguments: u32, setter: Setter) -> ngx_command_t {
+    command(name, ANYWHERE | arguments, setter, NGX_HTTP_LOC_CONF_OFFSET)
+}
+
+const fn predicates(name: ngx_str_t, offset: usize) -> ngx_command_t {
+    let mut command = location(name, NGX_CONF_1MORE, ngx_http_set_predicate_slot);
+    command.offset = offset;
+    command
+}
+
+const SET_MD5: u32 =
+    NGX_HTTP_SRV_CONF | NGX_HTTP_SIF_CONF | NGX_HTTP_LOC_CONF | NGX_HTTP_LIF_CONF | NGX_CONF_TAKE12;
+
+/// All directives of the module.
+pub static mut COMMANDS: [ngx_command_t; 20] = [
+    command(
+        ngx_string!("redis_cache_zone"),
+        HTTP | NGX_CONF_TAKE2,
+        on_zone,
+        NGX_HTTP_MAIN_CONF_OFFSET,
+    ),
+    command(
+        ngx_string!("redis_cache_store"),
+        HTTP | NGX_CONF_BLOCK | NGX_CONF_TAKE1,
+        on_store,
+        NGX_HTTP_MAIN_CONF_OFFSET,
+    ),
+    location(
+        ngx_string!("redis_cache"),
+        NGX_CONF_NOARGS | NGX_CONF_TAKE1,
+        on_cache,
+    ),
+    location(ngx_string!("redis_cache_lock"), NGX_CONF_TAKE1, on_lock),
+    location(ngx_string!("redis_cache_pass"), NGX_CONF_TAKE1, on_pass),
+    location(
+        ngx_string!("redis_cache_backend"),
+        NGX_CONF_TAKE1,
+        on_backend,
+    ),
+    location(ngx_string!("redis_cache_key"), NGX_CONF_TAKE1, on_key),
+    location(ngx_string!("redis_cache_valid"), NGX_CONF_1MORE, on_valid),
+    location(
+        ngx_string!("redis_cache_methods"),
+        NGX_CONF_1MORE,
+        on_methods,
+    ),
+    location(ngx_string!("redis_cache_age"), NGX_CONF_TAKE1, on_age),
+    location(ngx_string!("redis_cache_stale"), NGX_CONF_TAKE1, on_stale),
+    location(ngx_string!("redis_cache_header"), NGX_CONF_TAKE1, on_header),
+    location(
+        ngx_string!("redis_cache_lock_timeout"),
+        NGX_CONF_TAKE1,
+        on_lock_timeout,
+    ),
+    location(
+        ngx_string!("redis_cache_lock_age"),
+        NGX_CONF_TAKE1,
+        on_lock_age,
+    ),
+    predicates(
+        ngx_string!("redis_cache_bypass"),
+        offset_of!(LocConf, bypass),
+    ),
+    predicates(
+        ngx_string!("redis_cache_no_store"),
+        offset_of!(LocConf, no_store),
+    ),
+    location(
+        ngx_string!("redis_cache_ignore_headers"),
+        NGX_CONF_1MORE,
+        on_ignore_headers,
+    ),
+    location(
+        ngx_string!("redis_cache_max_size"),
+        NGX_CONF_TAKE1,
+        on_max_size,
+    ),
+    command(
+        ngx_string!("set_md5"),
+        SET_MD5,
+        on_set_md5,
+        NGX_HTTP_LOC_CONF_OFFSET,
+    ),
+    ngx_command_t::empty(),
+];
+
+/// A value that may be set once at each level.
+fn once<T>(place: &mut Option<T>, value: T) -> Setting {
+    if place.is_some() {
+        return Err(Fault::Duplicate);
+    }
+    *place = Some(value);
+    Ok(())
+}
+
+fn zone(directive: &Directive, conf: &mut MainConf) -> Setting {
+    let (name, text) = (directive.text(1), directive.text(2));
+    let Some(size) = directive.size(2) else {
+        return Err(Fault::Text(format!(
+            "invalid zone size \"{text}\" in \"redis_cache_zone\"; use a size such as 1m"
+        )));
+    };
+    if size < MIN_SIZE {
+        return Err(Fault::Text(format!(
+            "zone \"{name}\" is too small in \"redis_cache_zone\": 64k is the least"
+        )));
+    }
+    if let Some(known) = conf.zones.iter().find(|zone| zone.name == name) {
+        return Err(Fault::Text(if known.size == size {
+            format!("zone \"{name}\" is declared twice")
+        } else {
+            let before = readable(known.size);
+            format!("zone \"{name}\" is declared twice: here with {text}, before with {before}")
+        }));
+    }
+    // SAFETY: the directive is being read; its strings live in the configuration's pool.
+    let zone = unsafe { Zone::declare(directive.as_ptr(), directive.word(1)?, size) };
+    let Some(zone) = zone else {
+        return Err(Fault::Logged);
+    };
+    conf.zones.push(ZoneDeclaration { name, size, zone });
+    Ok(())
+}
+
+/// A size as a user would write it.
+fn readable(size: usize) -> String {
+    match size {
+        _ if size.is_multiple_of(1 << 20) => format!("{}m", size >> 20),
+        _ if size.is_multiple_of(1 << 10) => format!("{}k", size >> 10),
+        _ => size.to_string(),
+    }
+}
+
+fn cache(directive: &Directive, conf: &mut LocConf) -> Setting {
+    let on = match directive.arguments().as_slice() {
+        [] => true,
+        [value] if value.eq_ignore_ascii_case(b"on") => true,
+        [value] if value.eq_ignore_ascii_case(b"off") => false,
+        _ => {
+            let value = directive.text(1);
+            return Err(Fault::Text(format!(
+                "invalid value \"{value}\" in \"redis_cache\"; it is \"on\" or \"off\""
+            )));
+        }
+    };
+    once(&mut conf.enable, on)?;
+    conf.place = Some(directive.place());
+    Ok(())
+}
+
+fn lock(directive: &Directive, conf: &mut LocConf) -> Setting {
+    once(&mut conf.lock, directive.text(1))?;
+    let named = Named {
+        name: directive.text(1),
+        place: directive.place(),
+    };
+    directive.main_conf::<MainConf>()?.zone_names.push(named);
+    Ok(())
+}
+
+fn pass(directive: &Directive, conf: &mut LocConf) -> Setting {
+    let name = directive.text(1);
+    once(&mut conf.pass, name.clone())?;
+    let main = directive.main_conf::<MainConf>()?;
+    if name.starts_with('/') {
+        return Err(Fault::Text(format!(
+            "\"redis_cache_pass {name}\": a location as the store is not supported yet; \
+             use a \"redis_cache_store\" block"
+        )));
+    }
+    if store::is_address(&name) {
+        if main.store(name.as_bytes()).is_none() {
+            let config = store::from_address(&name, Some(directive)).map_err(|reason| {
+                format!("invalid address \"{name}\" in \"redis_cache_pass\": {reason}")
+            })?;
+            main.stores.push(Rc::new(config));
+        }
+        return Ok(());
+    }
+    main.store_names.push(Named {
+        name,
+        place: directive.place(),
+    });
+    Ok(())
+}
+
+fn backend(directive: &Directive, conf: &mut LocConf) -> Setting {
+    let backend = Backend::parse(directive.argument(1)).ok_or_else(|| {
+        let value = directive.text(1);
+        format!("invalid backend \"{value}\" in \"redis_cache_backend\"; use \"/uri\" or \"@name\"")
+    })?;
+    once(&mut conf.backend, backend)
+}
+
+fn key(directive: &Directive, conf: &mut LocConf) -> Setting {
+    once(&mut conf.key, directive.complex_value(1)?)
+}
+
+fn valid(directive: &Directive, conf: &mut LocConf) -> Setting {
+    let known = conf.statuses.clone().unwrap_or_else(StatusList::empty);
+    let list = known
+        .with_directive(&directive.arguments())
+        .map_err(|error| {
+            use cache_core::policy::BadList;
+            let item = match error {
+                BadList::Status(item) | BadList::Method(item) => item,
+                BadList::Empty => String::new(),
+            };
+            format!(
+                "invalid status \"{item}\" in \"redis_cache_valid\"; \
+             use a code from 200 to 599, or \"any\""
+            )
+        })?;
+    conf.statuses = Some(list);
+    Ok(())
+}
+
+fn methods(directive: &Directive, conf: &mut LocConf) -> Setting {
+    let arguments = directive.arguments();
+    let list = MethodList::from_items(arguments.iter().copied()).map_err(|_| {
+        let bad = arguments
+            .iter()
+            .find(|method| !is_token(method))
+            .copied()
+            .unwrap_or_default();
+        let bad = String::from_utf8_lossy(bad);
+        format!("invalid method \"{bad}\" in \"redis_cache_methods\"")
+    })?;
+    once(&mut conf.methods, list)
+}
+
+fn age(directive: &Directive, conf: &mut LocConf) -> Setting {
+    once(&mut conf.age, directive.seconds(1)?)
+}
+
+fn stale(directive: &Directive, conf: &mut LocConf) -> Setting {
+    once(&mut conf.stale, directive.seconds(1)?)
+}
+
+fn lock_timeout(directive: &Directive, conf: &mut LocConf) -> Setting {
+    once(&mut conf.lock_timeout, directive.millis(1)?)
+}
+
+fn lock_age(directive: &Directive, conf: &mut LocConf) -> Setting {
+    once(&mut conf.lock_age, directive.millis(1)?)
+}
+
+fn header(directive: &Directive, conf: &mut LocConf) -> Setting {
+    let name = directive.argument(1);
+    if !is_token(name) {
+        let name = directive.text(1);
+        return Err(Fault::Text(format!(
+            "invalid header name \"{name}\" in \"redis_cache_header\""
+        )));
+    }
+    once(&mut conf.header, name.into())
+}
+
+fn ignore_headers(directive: &Directive, conf: &mut LocConf) -> Setting {
+    let mut ignore = Ignore::NONE;
+    for name in directive.arguments() {
+        let Some(known) = Ignore::named(name) else {
+            let name = String::from_utf8_lossy(name);
+            return Err(Fault::Text(format!(
+                "unknown header \"{name}\" in \"redis_cache_ignore_headers\"; \
+                 known are Cache-Control, Expires, Set-Cookie, Vary and Authorization"
+            )));
+        };
+        ignore = ignore | known;
+    }
+    once(&mut conf.ignore, ignore)
+}
+
+fn max_size(directive: &Directive, conf: &mut LocConf) -> Setting {
+    let size = directive.size(1).ok_or_else(|| {
+        let value = directive.text(1);
+        format!("invalid size \"{value}\" in \"redis_cache_max_size\"; use a size such as 8m")
+    })?;
+    once(&mut conf.max_size, size as u64)
+}

@@ -1,0 +1,251 @@
+//! The configuration: what the directives say, merged from http to location.
+
+pub mod directives;
+pub mod locations;
+pub mod reader;
+pub mod set_md5;
+pub mod store;
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use bytes::Bytes;
+use cache_core::policy::{Ignore, MethodList, Rules, StatusList};
+use ngx::ffi::*;
+
+use crate::redis::StoreConfig;
+use crate::shm::Zone;
+pub use reader::Place;
+
+/// Where a fill goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// The location's own handler.
+    Own,
+    /// This URI in front of the request's own.
+    Uri(Bytes),
+    /// This named location.
+    Named(Bytes),
+}
+
+impl Backend {
+    /// Reads "/uri" or "@name".
+    pub fn parse(text: &[u8]) -> Option<Backend> {
+        match text.first()? {
+            b'/' => Some(Backend::Uri(Bytes::copy_from_slice(text))),
+            b'@' if text.len() > 1 => Some(Backend::Named(Bytes::copy_from_slice(text))),
+            _ => None,
+        }
+    }
+}
+
+/// A name in the configuration, with the place that names it.
+#[derive(Clone)]
+pub struct Named {
+    /// The name.
+    pub name: String,
+    /// Where it is.
+    pub place: Place,
+}
+
+/// `redis_cache_zone`
+pub struct ZoneDeclaration {
+    /// Its name.
+    pub name: String,
+    /// Its size in bytes.
+    pub size: usize,
+    /// The shared memory.
+    pub zone: Zone,
+}
+
+/// The http block.
+#[derive(Default)]
+pub struct MainConf {
+    /// The zones.
+    pub zones: Vec<ZoneDeclaration>,
+    /// The stores: blocks, and addresses named by `redis_cache_pass`.
+    pub stores: Vec<Rc<StoreConfig>>,
+    /// The key where none is configured: `$scheme://$host$request_uri`.
+    pub default_key: Option<*mut ngx_http_complex_value_t>,
+    /// Indices of the `$cache_*` variables, in the order of [`crate::variables::SETTINGS`].
+    pub variables: Vec<usize>,
+    /// `redis_cache_lock`, `redis_cache_pass`: checked when all is read.
+    pub zone_names: Vec<Named>,
+    /// Names of stores that must exist.
+    pub store_names: Vec<Named>,
+}
+
+impl MainConf {
+    /// The zone of a name.
+    pub fn zone(&self, name: &[u8]) -> Option<Zone> {
+        self.zones
+            .iter()
+            .find(|zone| zone.name.as_bytes() == name)
+            .map(|zone| zone.zone)
+    }
+
+    /// The store of a name.
+    pub fn store(&self, name: &[u8]) -> Option<&Rc<StoreConfig>> {
+        self.stores
+            .iter()
+            .find(|store| store.name.as_bytes() == name)
+    }
+}
+
+/// Rules that variables made. They rarely differ from request to request.
+pub struct VariableRules {
+    /// The values of the variables.
+    pub text: Vec<u8>,
+    /// What they mean.
+    pub rules: Rc<Rules>,
+    /// The methods among them.
+    pub methods: MethodList,
+}
+
+/// A location; `None` where nothing is said.
+pub struct LocConf {
+    /// `redis_cache`
+    pub enable: Option<bool>,
+    /// Where `redis_cache on` stands.
+    pub place: Option<Place>,
+    /// `redis_cache_lock`
+    pub lock: Option<String>,
+    /// `redis_cache_pass`
+    pub pass: Option<String>,
+    /// `redis_cache_backend`
+    pub backend: Option<Backend>,
+    /// `redis_cache_key`, a compiled value.
+    pub key: Option<*mut ngx_http_complex_value_t>,
+    /// `redis_cache_valid`
+    pub statuses: Option<StatusList>,
+    /// `redis_cache_methods`
+    pub methods: Option<MethodList>,
+    /// `redis_cache_age`, seconds
+    pub age: Option<u32>,
+    /// `redis_cache_stale`, seconds
+    pub stale: Option<u32>,
+    /// `redis_cache_lock_timeout`, milliseconds
+    pub lock_timeout: Option<u64>,
+    /// `redis_cache_lock_age`, milliseconds
+    pub lock_age: Option<u64>,
+    /// `redis_cache_header`
+    pub header: Option<Rc<[u8]>>,
+    /// `redis_cache_bypass`, filled by nginx's own setter
+    pub bypass: *mut ngx_array_t,
+    /// `redis_cache_no_store`, likewise
+    pub no_store: *mut ngx_array_t,
+    /// `redis_cache_ignore_headers`
+    pub ignore: Option<Ignore>,
+    /// `redis_cache_max_size`, bytes
+    pub max_size: Option<u64>,
+    /// What the directives make together, for requests whose variables say nothing.
+    pub rules: Rc<Rules>,
+    /// The last rules that variables made.
+    pub variable_rules: RefCell<Option<VariableRules>>,
+    /// Which faults of variables this worker has logged.
+    pub complained: Cell<u32>,
+}
+
+/// nginx's NGX_CONF_UNSET_PTR.
+const UNSET: *mut ngx_array_t = usize::MAX as *mut ngx_array_t;
+
+impl Default for LocConf {
+    fn default() -> Self {
+        LocConf {
+            enable: None,
+            place: None,
+            lock: None,
+            pass: None,
+            backend: None,
+            key: None,
+            statuses: None,
+            methods: None,
+            age: None,
+            stale: None,
+            lock_timeout: None,
+            lock_age: None,
+            header: None,
+            bypass: UNSET,
+            no_store: UNSET,
+            ignore: None,
+            max_size: None,
+            rules: Rc::default(),
+            variable_rules: RefCell::default(),
+            complained: Cell::default(),
+        }
+    }
+}
+
+impl LocConf {
+    /// Takes from the level above what isn't said here.
+    pub fn inherit(&mut self, above: &LocConf) {
+        macro_rules! inherit {
+            ($($field:ident),*) => {$(
+                if self.$field.is_none() {
+                    self.$field = above.$field.clone();
+                }
+            )*};
+        }
+        if self.enable.is_none() {
+            self.place = above.place.clone();
+        }
+        inherit!(
+            enable,
+            lock,
+            pass,
+            backend,
+            key,
+            statuses,
+            methods,
+            age,
+            stale,
+            lock_timeout,
+            lock_age,
+            header,
+            ignore,
+            max_size
+        );
+        for (mine, theirs) in [
+            (&mut self.bypass, above.bypass),
+            (&mut self.no_store, above.no_store),
+        ] {
+            if *mine == UNSET {
+                *mine = theirs;
+            }
+        }
+        let standard = Rules::default();
+        self.rules = Rc::new(Rules {
+            statuses: self.statuses.clone().unwrap_or(standard.statuses),
+            age: self.age.unwrap_or(standard.age),
+            stale: self.stale.unwrap_or(standard.stale),
+            ignore: self.ignore.unwrap_or(standard.ignore),
+            max_size: self.max_size.unwrap_or(standard.max_size),
+        });
+    }
+
+    /// The predicates of `redis_cache_bypass`, or null.
+    pub fn bypass(&self) -> *mut ngx_array_t {
+        if self.bypass == UNSET {
+            std::ptr::null_mut()
+        } else {
+            self.bypass
+        }
+    }
+
+    /// The predicates of `redis_cache_no_store`, or null.
+    pub fn no_store(&self) -> *mut ngx_array_t {
+        if self.no_store == UNSET {
+            std::ptr::null_mut()
+        } else {
+            self.no_store
+        }
+    }
+
+    /// Whether this is the first fault of its kind in this worker and location.
+    pub fn first_fault(&self, kind: usize) -> bool {
+        let bit = 1 << (kind % 32);
+        let known = self.complained.get();
+        self.complained.set(known | bit);
+        known & bit == 0
+    }
+}

@@ -1,0 +1,209 @@
+//! What every directive's setter needs: its arguments, its place, and a way to say what is wrong.
+
+use std::ffi::{c_char, c_void};
+use std::ptr;
+
+use ngx::ffi::*;
+use ngx::{ngx_conf_log_error, ngx_log_error};
+
+use crate::ngx::guard::guard;
+use crate::ngx::text;
+use crate::ngx_http_redis_cache_module as module;
+
+/// A line of a configuration file.
+#[derive(Clone, Debug)]
+pub struct Place {
+    file: String,
+    line: usize,
+}
+
+/// Why a directive stops nginx.
+pub enum Fault {
+    /// It stands here already; nginx says so itself.
+    Duplicate,
+    /// What is wrong and what would be right; nginx adds file and line.
+    Text(String),
+    /// It has been logged.
+    Logged,
+}
+
+impl From<String> for Fault {
+    fn from(text: String) -> Fault {
+        Fault::Text(text)
+    }
+}
+
+/// What a setter returns.
+pub type Setting = Result<(), Fault>;
+
+/// nginx's NGX_CONF_ERROR.
+pub const CONF_ERROR: *mut c_char = usize::MAX as *mut c_char;
+
+/// The directive that is being read.
+pub struct Directive {
+    cf: *mut ngx_conf_t,
+}
+
+impl Directive {
+    /// # Safety
+    ///
+    /// `cf` is the configuration being read, its arguments those of the directive.
+    pub unsafe fn new(cf: *mut ngx_conf_t) -> Directive {
+        Directive { cf }
+    }
+
+    /// nginx's own structure.
+    pub fn as_ptr(&self) -> *mut ngx_conf_t {
+        self.cf
+    }
+
+    /// The strings of the directive, its name first.
+    pub fn words(&self) -> &'static mut [ngx_str_t] {
+        // SAFETY: args is an array of strings in the configuration's pool.
+        unsafe { (*(*self.cf).args).as_slice_mut::<ngx_str_t>() }
+    }
+
+    /// An argument as nginx holds it; the name is argument 0.
+    pub fn word(&self, index: usize) -> Result<&'static mut ngx_str_t, Fault> {
+        self.words()
+            .get_mut(index)
+            .ok_or(Fault::Text(String::from("argument missing")))
+    }
+
+    /// An argument.
+    pub fn argument(&self, index: usize) -> &'static [u8] {
+        // SAFETY: configuration strings live as long as the configuration.
+        self.words()
+            .get(index)
+            .map_or(&[], |word| unsafe { text::bytes(word) })
+    }
+
+    /// An argument as text for messages and names.
+    pub fn text(&self, index: usize) -> String {
+        String::from_utf8_lossy(self.argument(index)).into_owned()
+    }
+
+    /// All arguments behind the name.
+    pub fn arguments(&self) -> Vec<&'static [u8]> {
+        (1..self.words().len())
+            .map(|index| self.argument(index))
+            .collect()
+    }
+
+    /// The line that is being read.
+    pub fn place(&self) -> Place {
+        // SAFETY: conf_file is set while a file is read; null for `-g`.
+        unsafe {
+            match (*self.cf).conf_file.as_ref() {
+                Some(conf) => Place {
+                    file: String::from_utf8_lossy(text::bytes(&conf.file.name)).into_owned(),
+                    line: conf.line,
+                },
+                None => Place {
+                    file: String::from("command line"),
+                    line: 0,
+                },
+            }
+        }
+    }
+
+    /// The module's configuration of the http block.
+    pub fn main_conf<T>(&self) -> Result<&'static mut T, Fault> {
+        // SAFETY: within http {} the context is that of http, where our place is filled.
+        unsafe {
+            let ctx = (*self.cf).ctx.cast::<ngx_http_conf_ctx_t>();
+            (*(*ctx).main_conf.add(module.ctx_index))
+                .cast::<T>()
+                .as_mut()
+                .ok_or(Fault::Text(String::from("not in an http block")))
+        }
+    }
+
+    /// A time in milliseconds.
+    pub fn millis(&self, index: usize) -> Result<u64, Fault> {
+        let word = self.word(index)?;
+        // SAFETY: the string is readable for its length.
+        let value = unsafe { ngx_parse_time(word, 0) };
+        u64::try_from(value).map_err(|_| self.bad_time(index))
+    }
+
+    /// A time in seconds.
+    pub fn seconds(&self, index: usize) -> Result<u32, Fault> {
+        let word = self.word(index)?;
+        // SAFETY: as above.
+        let value = unsafe { ngx_parse_time(word, 1) };
+        u32::try_from(value)
+            .ok()
+            .filter(|s| *s <= i32::MAX as u32)
+            .ok_or(self.bad_time(index))
+    }
+
+    fn bad_time(&self, index: usize) -> Fault {
+        let (name, value) = (self.text(0), self.text(index));
+        Fault::Text(format!(
+            "invalid time \"{value}\" in \"{name}\"; use a time such as 2m"
+        ))
+    }
+
+    /// A size in bytes; `example` is one that would be right.
+    pub fn size(&self, index: usize) -> Option<usize> {
+        let word = self.words().get_mut(index)?;
+        // SAFETY: as above.
+        usize::try_from(unsafe { ngx_parse_size(word) }).ok()
+    }
+
+    /// Compiles an argument with variables in it.
+    pub fn complex_value(&self, index: usize) -> Result<*mut ngx_http_complex_value_t, Fault> {
+        // SAFETY: nginx copies what it needs; the value lives in the configuration's pool.
+        unsafe {
+            let pool = (*self.cf).pool;
+            let value = ngx_pcalloc(pool, size_of::<ngx_http_complex_value_t>())
+                .cast::<ngx_http_complex_value_t>();
+            if value.is_null() {
+                return Err(Fault::Text(String::from("no memory")));
+            }
+            let mut compile: ngx_http_compile_complex_value_t = std::mem::zeroed();
+            compile.cf = self.cf;
+            compile.value = self.word(index)?;
+            compile.complex_value = value;
+            if ngx_http_compile_complex_value(&mut compile) != NGX_OK as isize {
+                return Err(Fault::Logged);
+            }
+            Ok(value)
+        }
+    }
+}
+
+/// Runs a setter for nginx.
+///
+/// # Safety
+///
+/// `cf` is the configuration being read, `conf` of type `T`.
+pub unsafe fn set<T>(
+    cf: *mut ngx_conf_t,
+    conf: *mut c_void,
+    setter: impl FnOnce(&Directive, &mut T) -> Setting,
+) -> *mut c_char {
+    guard("directive", CONF_ERROR, || {
+        // SAFETY: by contract.
+        let (directive, conf) = unsafe { (Directive::new(cf), conf.cast::<T>().as_mut()) };
+        let Some(conf) = conf else { return CONF_ERROR };
+        match setter(&directive, conf) {
+            Ok(()) => ptr::null_mut(),
+            Err(Fault::Duplicate) => c"is duplicate".as_ptr().cast_mut(),
+            Err(Fault::Logged) => CONF_ERROR,
+            Err(Fault::Text(text)) => {
+                ngx_conf_log_error!(NGX_LOG_EMERG, cf, "{text}");
+                CONF_ERROR
+            }
+        }
+    })
+}
+
+/// Logs a fault that was found when all was read, as nginx logs those it finds at once.
+pub fn emerg(cf: *mut ngx_conf_t, place: &Place, text: &str) {
+    // SAFETY: the configuration has a log.
+    let log = unsafe { (*cf).log };
+    let Place { file, line } = place;
+    ngx_log_error!(NGX_LOG_EMERG, log, "{text} in {file}:{line}");
+}

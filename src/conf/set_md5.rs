@@ -1,0 +1,132 @@
+//! `set_md5 $variable [text]`: as in set-misc, in order with `set` and `if` of the rewrite module.
+
+use std::ptr;
+
+use cache_core::hex;
+use md5::{Digest, Md5};
+use ngx::ffi::*;
+
+use super::LocConf;
+use super::reader::{Directive, Fault, Setting};
+use crate::ngx::guard::guard;
+use crate::ngx::text;
+
+unsafe extern "C" {
+    /// nginx's rewrite module; no header declares it.
+    static ngx_http_rewrite_module: ngx_module_t;
+}
+
+/// The beginning of the rewrite module's location configuration (ngx_http_rewrite_module.c): the
+/// script that `set`, `if` and `rewrite` add to.
+#[repr(C)]
+struct RewriteConf {
+    codes: *mut ngx_array_t,
+}
+
+/// One step of that script.
+#[repr(C)]
+struct Code {
+    run: unsafe extern "C" fn(*mut ngx_http_script_engine_t),
+    variable: usize,
+    value: *mut ngx_http_complex_value_t,
+}
+
+/// Adds a step to the script of the location.
+pub fn directive(directive: &Directive, _: &mut LocConf) -> Setting {
+    let variable = directive.argument(1);
+    let Some(name) = variable.strip_prefix(b"$").filter(|name| !name.is_empty()) else {
+        let name = directive.text(1);
+        return Err(Fault::Text(format!(
+            "invalid variable name \"{name}\" in \"set_md5\"; it begins with \"$\""
+        )));
+    };
+    // `set_md5 $a;` hashes $a itself.
+    let value = directive.complex_value(if directive.words().len() == 2 { 1 } else { 2 })?;
+    let cf = directive.as_ptr();
+    // SAFETY: the name lives in the configuration; the script is the rewrite module's own array,
+    // which runs steps by their first field.
+    unsafe {
+        let mut name = text::copy((*cf).pool, name).ok_or(Fault::Logged)?;
+        let flags = (NGX_HTTP_VAR_CHANGEABLE | NGX_HTTP_VAR_WEAK) as ngx_uint_t;
+        let known = ngx_http_add_variable(cf, &mut name, flags);
+        let Some(known) = known.as_mut() else {
+            return Err(Fault::Logged);
+        };
+        let index = ngx_http_get_variable_index(cf, &mut name);
+        let Ok(index) = usize::try_from(index) else {
+            return Err(Fault::Logged);
+        };
+        if known.get_handler.is_none() {
+            known.get_handler = Some(unset);
+            known.data = index;
+        }
+        let ctx = (*cf).ctx.cast::<ngx_http_conf_ctx_t>();
+        let conf = (*(*ctx).loc_conf.add(ngx_http_rewrite_module.ctx_index)).cast::<RewriteConf>();
+        let step =
+            ngx_http_script_start_code((*cf).pool, &raw mut (*conf).codes, size_of::<Code>())
+                .cast::<Code>();
+        if step.is_null() {
+            return Err(Fault::Logged);
+        }
+        step.write(Code {
+            run,
+            variable: index,
+            value,
+        });
+    }
+    Ok(())
+}
+
+/// The value of a variable that no `set_md5` has set for this request.
+pub unsafe extern "C" fn unset(
+    _: *mut ngx_http_request_t,
+    value: *mut ngx_http_variable_value_t,
+    _: usize,
+) -> ngx_int_t {
+    // SAFETY: nginx gives a place to write to.
+    unsafe {
+        (*value).set_not_found(1);
+        (*value).set_valid(0);
+        (*value).set_len(0);
+    }
+    NGX_OK as ngx_int_t
+}
+
+unsafe extern "C" fn run(engine: *mut ngx_http_script_engine_t) {
+    guard("set_md5", (), || {
+        // SAFETY: the script engine stands at our step; variables have a place for each index.
+        unsafe {
+            let engine = &mut *engine;
+            let step = &*engine.ip.cast::<Code>();
+            engine.ip = engine.ip.add(size_of::<Code>());
+            let r = &*engine.request;
+            let mut input = ngx_str_t {
+                len: 0,
+                data: ptr::null_mut(),
+            };
+            let computed = ngx_http_complex_value(engine.request, step.value, &mut input);
+            let digest: [u8; 16] = Md5::digest(text::bytes(&input)).into();
+            let copied = text::copy(r.pool, &hex::encode16(&digest));
+            let (Some(copied), true) = (copied, computed == NGX_OK as isize) else {
+                engine.ip = stop();
+                engine.status = NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t;
+                return;
+            };
+            let variable = &mut *r.variables.add(step.variable);
+            variable.set_len(copied.len as u32);
+            variable.set_valid(1);
+            variable.set_no_cacheable(0);
+            variable.set_not_found(0);
+            variable.data = copied.data;
+        }
+    });
+}
+
+/// nginx's `ngx_http_script_exit`: where a script stops.
+fn stop() -> *mut u8 {
+    static STOP: usize = 0;
+    (&raw const STOP).cast::<u8>().cast_mut()
+}
+
+/// Keeps the type of `unset` and of nginx's handlers the same.
+const _: ngx_http_get_variable_pt = Some(unset);

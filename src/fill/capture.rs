@@ -1,0 +1,198 @@
+//! The first header and body filter: what a fill's backend sends goes to the fill's stream and no
+//! further; what a client gets is given the headers that say what happened.
+
+use bytes::{Bytes, BytesMut};
+use cache_core::policy::{ResponseView, storable};
+use ngx::ffi::*;
+use ngx::ngx_log_error;
+
+use super::detached::{Hook, hook};
+use super::stream::ResponseHead;
+use crate::ngx::request::{AGAIN, Code, ERROR, OK, Request};
+use crate::ngx::{headers, shim};
+
+/// The largest piece that is kept as one.
+const PIECE: usize = 64 * 1024;
+/// `NGX_HTTP_COPY_BUFFERED`: tells nginx that the subrequest isn't done.
+const BUFFERED: ngx_uint_t = 0x04;
+
+/// The header of a response in a fill. `None` if it is a client's.
+pub fn header(r: Request) -> Option<Code> {
+    let hook = hook(r)?;
+    // SAFETY: live request. nginx asks this bit whether it may still send an error instead.
+    unsafe { shim::rcs_set_header_sent(r.as_ptr(), 1) };
+    if hook.subrequest.get() != r.as_ptr() || hook.stream.has_head() {
+        // a subrequest of the backend's location: swallowed
+        return Some(OK);
+    }
+    let captured = headers::capture(r);
+    let view = ResponseView {
+        status: captured.status,
+        headers: &captured.headers,
+        dates: &captured.dates,
+        content_length: captured.content_length,
+        accel_redirect: captured.accel_redirect,
+    };
+    let now = u64::try_from(ngx_time()).unwrap_or(0);
+    let plan = storable(&hook.view, &view, &hook.rules, now);
+    hook.stream.set_head(ResponseHead {
+        status: captured.status,
+        headers: captured.headers,
+        content_length: captured.content_length,
+        connection: captured.connection,
+        plan,
+    });
+    Some(OK)
+}
+
+/// Buffers of a response in a fill. `None` if they are a client's.
+///
+/// # Safety
+///
+/// `input` is a chain as nginx gives body filters.
+pub unsafe fn body(r: Request, input: *mut ngx_chain_t) -> Option<Code> {
+    let hook = hook(r)?;
+    if hook.subrequest.get() != r.as_ptr() {
+        // SAFETY: by contract.
+        unsafe { swallow(input) };
+        return Some(OK);
+    }
+    // SAFETY: by contract; held links are copies in the request's pool.
+    Some(unsafe { take(hook, r, input) })
+}
+
+unsafe fn swallow(mut link: *mut ngx_chain_t) {
+    // SAFETY: a chain of live buffers.
+    unsafe {
+        while let Some(current) = link.as_ref() {
+            consume(current.buf);
+            link = current.next;
+        }
+    }
+}
+
+unsafe fn consume(buffer: *mut ngx_buf_t) {
+    // SAFETY: a live buffer.
+    unsafe {
+        (*buffer).pos = (*buffer).last;
+        (*buffer).file_pos = (*buffer).file_last;
+    }
+}
+
+/// Takes what was held and what has come, until the stream says that it is enough for now.
+unsafe fn take(hook: &Hook, r: Request, input: *mut ngx_chain_t) -> Code {
+    // SAFETY: chains of live buffers; links that stay are copied into the request's pool.
+    unsafe {
+        let mut held = hook.held.get();
+        if !input.is_null() && ngx_chain_add_copy(r.pool(), &mut held, input) != OK {
+            return ERROR;
+        }
+        while let Some(link) = held.as_ref() {
+            let go = match piece(link.buf, r) {
+                Ok(Some(piece)) => hook.stream.push(piece),
+                Ok(None) => true,
+                Err(code) => return code,
+            };
+            if is_empty(link.buf) {
+                if shim::rcs_buf_is_last(link.buf) != 0 {
+                    hook.last_seen.set(true);
+                }
+                let done = held;
+                held = link.next;
+                // ngx_free_chain
+                (*done).next = (*r.pool()).chain;
+                (*r.pool()).chain = done;
+            }
+            if !go {
+                break;
+            }
+        }
+        hook.held.set(held);
+        let c = r.connection();
+        let buffered = shim::rcs_get_buffered(r.as_ptr());
+        if held.is_null() {
+            shim::rcs_set_buffered(r.as_ptr(), buffered & !BUFFERED);
+            (*(*c).write).set_delayed(0);
+            OK
+        } else {
+            // Not `ready = 0`: nginx would arm send_timeout for a client that doesn't exist.
+            shim::rcs_set_buffered(r.as_ptr(), buffered | BUFFERED);
+            (*(*c).write).set_delayed(1);
+            AGAIN
+        }
+    }
+}
+
+unsafe fn is_empty(buffer: *const ngx_buf_t) -> bool {
+    // SAFETY: a live buffer.
+    unsafe {
+        (*buffer).pos == (*buffer).last
+            && ((*buffer).in_file() == 0 || (*buffer).file_pos == (*buffer).file_last)
+    }
+}
+
+/// The next piece of a buffer, and the buffer shorter by it. `None` if it has none.
+unsafe fn piece(buffer: *mut ngx_buf_t, r: Request) -> Result<Option<Bytes>, Code> {
+    // SAFETY: a live buffer; memory before the file, as nginx's own copy filter prefers it.
+    unsafe {
+        let b = &mut *buffer;
+        if shim::rcs_buf_in_memory(b) != 0 {
+            let length = (b.last as usize - b.pos as usize).min(PIECE);
+            let bytes = Bytes::copy_from_slice(std::slice::from_raw_parts(b.pos, length));
+            b.pos = b.pos.add(length);
+            if b.pos == b.last {
+                b.file_pos = b.file_last;
+            }
+            return Ok((length > 0).then_some(bytes));
+        }
+        if b.in_file() == 0 {
+            b.pos = b.last;
+            return Ok(None);
+        }
+        let length = usize::try_from(b.file_last - b.file_pos)
+            .unwrap_or(0)
+            .min(PIECE);
+        if length == 0 {
+            return Ok(None);
+        }
+        read(b, length, r).map(Some)
+    }
+}
+
+/// Reads from the buffer's file. With directio offset, length and memory are aligned for it.
+unsafe fn read(b: &mut ngx_buf_t, length: usize, r: Request) -> Result<Bytes, Code> {
+    const ALIGNMENT: usize = 4096;
+    // SAFETY: the file of a live buffer is open; the memory is as long as what is read into it.
+    unsafe {
+        let file = &*b.file;
+        let skip = if file.directio() != 0 {
+            usize::try_from(b.file_pos).unwrap_or(0) % ALIGNMENT
+        } else {
+            0
+        };
+        let wanted = (skip + length).next_multiple_of(ALIGNMENT);
+        let mut memory = BytesMut::zeroed(wanted + ALIGNMENT);
+        let shift = memory.as_ptr().align_offset(ALIGNMENT);
+        let target = memory.as_mut_ptr().add(shift);
+        let size = if skip > 0 || file.directio() != 0 {
+            wanted
+        } else {
+            length
+        };
+        let n = libc::pread(file.fd, target.cast(), size, b.file_pos - skip as off_t);
+        let got = usize::try_from(n)
+            .unwrap_or(0)
+            .saturating_sub(skip)
+            .min(length);
+        if got == 0 {
+            ngx_log_error!(
+                NGX_LOG_CRIT,
+                r.log(),
+                "redis_cache: read of a response's file failed"
+            );
+            return Err(ERROR);
+        }
+        b.file_pos += got as off_t;
+        Ok(memory.freeze().slice(shift + skip..shift + skip + got))
+    }
+}

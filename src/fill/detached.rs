@@ -1,0 +1,371 @@
+//! The request of a fill: nginx's own, on a connection without a socket.
+//!
+//! The client's request is copied deeply enough that it may be gone a moment later. The backend's
+//! location runs as a subrequest of the copy, as it would for the client: with `internal`, named
+//! locations and error_page, but without the access phase, which the client's request has passed.
+
+use std::cell::{Cell, OnceCell};
+use std::ffi::c_void;
+use std::ptr::{self, NonNull};
+use std::rc::Rc;
+
+use cache_core::flow::Ending;
+use cache_core::policy::{RequestView, Rules};
+use ngx::ffi::*;
+
+use super::stream::{Demand, Stream};
+use crate::conf::Backend;
+use crate::ngx::event::Posted;
+use crate::ngx::guard::guard;
+use crate::ngx::request::{Code, DONE, ERROR, OK, Request};
+use crate::ngx::{pool, shim, text};
+
+mod copy;
+
+/// What a fill hangs on its request: found by the filters, dropped with the request.
+pub struct Hook {
+    /// Where the answer goes.
+    pub stream: Rc<Stream>,
+    /// The operator's rules for storing it.
+    pub rules: Rc<Rules>,
+    /// The request, as far as storing the answer depends on it.
+    pub view: RequestView,
+    backend: Backend,
+    own: Option<Own>,
+    /// The subrequest whose answer is captured.
+    pub subrequest: Cell<*mut ngx_http_request_t>,
+    /// The final buffer was seen.
+    pub last_seen: Cell<bool>,
+    /// The return code of the subrequest, once it has ended.
+    ended: Cell<Option<Code>>,
+    /// Buffers that wait until a reader catches up.
+    pub held: Cell<*mut ngx_chain_t>,
+    /// Lives as long as the request: the fill's task may have ended before the answer has.
+    detached: OnceCell<Rc<Detached>>,
+}
+
+/// Where the location's own handler goes on, behind ours.
+#[derive(Clone, Copy)]
+pub struct Own {
+    /// Index in the phase engine.
+    pub phase: ngx_int_t,
+}
+
+impl Drop for Hook {
+    fn drop(&mut self) {
+        if let Some(detached) = self.detached.get() {
+            detached.main.set(None);
+        }
+        // Unless it has ended already, the request went before its answer was whole.
+        self.stream.end(Ending::Cut);
+    }
+}
+
+/// No connection, or no memory, for a fill.
+#[derive(Debug)]
+pub struct Refused;
+
+/// A request that is ready to run.
+pub struct Detached {
+    main: Cell<Option<NonNull<ngx_http_request_t>>>,
+    resume: Posted,
+    run: Posted,
+}
+
+/// Makes the request of a fill from the client's. `own`: run the location's own handler, where no
+/// backend is named.
+pub fn create(
+    client: Request,
+    stream: &Rc<Stream>,
+    rules: Rc<Rules>,
+    view: RequestView,
+    backend: Backend,
+    own: Own,
+) -> Result<Rc<Detached>, Refused> {
+    let own = matches!(backend, Backend::Own).then_some(own);
+    let hook = Hook {
+        stream: Rc::clone(stream),
+        rules,
+        view,
+        backend,
+        own,
+        subrequest: Cell::new(ptr::null_mut()),
+        last_seen: Cell::new(false),
+        ended: Cell::new(None),
+        held: Cell::new(ptr::null_mut()),
+        detached: OnceCell::new(),
+    };
+    // SAFETY: the client's request is live; all that is made here is freed with the connection.
+    let detached = unsafe {
+        let c = copy::connection(client).ok_or(Refused)?;
+        let Some(main) = copy::request(client, c, own.is_some()) else {
+            ngx_http_close_connection(c);
+            return Err(Refused);
+        };
+        let Some(hook) = pool::keep((*main.as_ptr()).pool, hook) else {
+            ngx_http_free_request(main.as_ptr(), 0);
+            ngx_http_close_connection(c);
+            return Err(Refused);
+        };
+        Request::new(main.as_ptr())
+            .ok_or(Refused)?
+            .set_context(hook);
+        let detached = Detached::new(main, stream);
+        let _ = hook.as_ref().detached.set(Rc::clone(&detached));
+        detached
+    };
+    Ok(detached)
+}
+
+impl Detached {
+    fn new(main: NonNull<ngx_http_request_t>, stream: &Rc<Stream>) -> Rc<Detached> {
+        let detached = Rc::new_cyclic(|weak: &std::rc::Weak<Detached>| {
+            let (run, resume) = (weak.clone(), weak.clone());
+            Detached {
+                main: Cell::new(Some(main)),
+                run: Posted::new(move || {
+                    if let Some(detached) = run.upgrade() {
+                        detached.run_now();
+                    }
+                }),
+                resume: Posted::new(move || {
+                    if let Some(detached) = resume.upgrade() {
+                        detached.resume_now();
+                    }
+                }),
+            }
+        });
+        let control = Rc::downgrade(&detached);
+        stream.set_control(move |demand| {
+            if let Some(detached) = control.upgrade() {
+                match demand {
+                    Demand::Resume | Demand::Abort => detached.resume.post(),
+                    Demand::Nothing => {}
+                }
+            }
+        });
+        detached
+    }
+
+    /// Runs it, soon: from a posted event, where nobody else's request is half-handled.
+    pub fn start(&self) {
+        self.run.post();
+    }
+
+    /// Frees it without running it.
+    pub fn abandon(&self) {
+        if let Some(main) = self.main.get() {
+            // SAFETY: it was made by `create` and nobody else knows it; it hasn't run.
+            unsafe { finish(main.as_ptr(), OK) };
+        }
+    }
+
+    fn run_now(&self) {
+        let Some(main) = self.main.get() else { return };
+        // SAFETY: made by `create`, live until `woken` or a termination frees it; both go through
+        // the hook, which ends the stream.
+        unsafe {
+            if !begin(main.as_ptr()) {
+                finish(main.as_ptr(), ERROR);
+                return;
+            }
+            ngx_http_run_posted_requests((*main.as_ptr()).connection);
+        }
+    }
+
+    /// A reader has caught up, or none is left: go on with what is held, or give it up.
+    fn resume_now(&self) {
+        let Some(main) = self.main.get() else { return };
+        // SAFETY: the hook is dropped with the request; while the stream hasn't ended it is there.
+        unsafe {
+            let Some(hook) = hook_of_main(main.as_ptr()) else {
+                return;
+            };
+            if hook.stream.ended() {
+                return;
+            }
+            let c = (*main.as_ptr()).connection;
+            if hook.stream.is_unwanted() {
+                (*c).set_error(1);
+                let active = (*c).data.cast::<ngx_http_request_t>();
+                ngx_http_finalize_request(active, ERROR);
+                ngx_http_run_posted_requests(c);
+                return;
+            }
+            (*(*c).write).set_delayed(0);
+            if let Some(handler) = (*(*c).write).handler {
+                handler((*c).write);
+            }
+        }
+    }
+}
+
+/// Whether a connection is that of a fill.
+pub fn is_fill(c: *mut ngx_connection_t) -> bool {
+    // SAFETY: a request's connection is live as long as it is.
+    let send = unsafe { (*c).send_chain };
+    let ours: unsafe extern "C" fn(
+        *mut ngx_connection_t,
+        *mut ngx_chain_t,
+        off_t,
+    ) -> *mut ngx_chain_t = copy::send_chain;
+    send.is_some_and(|function| function as usize == ours as usize)
+}
+
+/// The hook of a request that belongs to a fill.
+pub fn hook(r: Request) -> Option<&'static Hook> {
+    if !is_fill(r.connection()) {
+        return None;
+    }
+    // SAFETY: the context of a fill's main request is its hook, set before it runs, never wiped:
+    // the main request runs no phases.
+    unsafe { hook_of_main(r.main().as_ptr()) }
+}
+
+unsafe fn hook_of_main(main: *mut ngx_http_request_t) -> Option<&'static Hook> {
+    // SAFETY: by the caller's contract main is the live main request of a fill.
+    unsafe {
+        Request::new(main)?
+            .context::<Hook>()
+            .map(|hook| &*hook.as_ptr())
+    }
+}
+
+/// Starts the subrequest. False if nginx refuses.
+unsafe fn begin(main: *mut ngx_http_request_t) -> bool {
+    // SAFETY: main is live and its hook set.
+    unsafe {
+        let Some(hook) = hook_of_main(main) else {
+            return false;
+        };
+        let m = &mut *main;
+        let handler = ngx_pcalloc(m.pool, size_of::<ngx_http_post_subrequest_t>())
+            .cast::<ngx_http_post_subrequest_t>();
+        if handler.is_null() {
+            return false;
+        }
+        (*handler).handler = Some(ended);
+        (*handler).data = (hook as *const Hook).cast_mut().cast();
+        let (mut uri, flags) = match (&hook.backend, hook.own) {
+            (Backend::Uri(prefix), _) => {
+                let joined = [prefix.as_ref(), text::bytes(&m.uri)].concat();
+                let Some(uri) = text::copy(m.pool, &joined) else {
+                    return false;
+                };
+                (uri, 0)
+            }
+            (_, Some(own)) => {
+                m.phase_handler = own.phase;
+                (m.uri, NGX_HTTP_SUBREQUEST_CLONE as ngx_uint_t)
+            }
+            _ => (m.uri, 0),
+        };
+        let mut args = m.args;
+        let mut sr = ptr::null_mut();
+        m.write_event_handler = Some(woken);
+        if ngx_http_subrequest(main, &mut uri, &mut args, &mut sr, handler, flags) != OK {
+            return false;
+        }
+        (*sr).method = m.method;
+        (*sr).method_name = m.method_name;
+        hook.subrequest.set(sr);
+        if let Backend::Named(_) = hook.backend {
+            shim::rcs_set_valid_unparsed_uri(sr, shim::rcs_get_valid_unparsed_uri(main));
+            (*sr).write_event_handler = Some(enter_named);
+        }
+        true
+    }
+}
+
+/// The subrequest's first step, where the backend is a named location.
+unsafe extern "C" fn enter_named(sr: *mut ngx_http_request_t) {
+    guard("fill", (), || {
+        // SAFETY: nginx calls with the live subrequest of a fill.
+        unsafe {
+            let Some(hook) = hook_of_main((*sr).main) else {
+                return;
+            };
+            let Backend::Named(name) = &hook.backend else {
+                return;
+            };
+            let Some(mut name) = text::copy((*sr).pool, name) else {
+                ngx_http_finalize_request(sr, ERROR);
+                return;
+            };
+            ngx_http_finalize_request(sr, ngx_http_named_location(sr, &mut name));
+        }
+    });
+}
+
+/// The subrequest has ended; what it has sent is judged in [`woken`].
+unsafe extern "C" fn ended(
+    sr: *mut ngx_http_request_t,
+    data: *mut c_void,
+    code: ngx_int_t,
+) -> ngx_int_t {
+    guard("fill", ERROR, || {
+        // SAFETY: data is the hook, which lives as long as the main request.
+        let hook = unsafe { &*data.cast::<Hook>() };
+        if hook.subrequest.get() == sr && (code < NGX_HTTP_SPECIAL_RESPONSE as Code) {
+            hook.ended.set(Some(code));
+        }
+        code
+    })
+}
+
+/// The main request goes on: its subrequest has ended.
+unsafe extern "C" fn woken(main: *mut ngx_http_request_t) {
+    guard("fill", (), || {
+        // SAFETY: nginx calls with the live main request of a fill.
+        unsafe {
+            let Some(hook) = hook_of_main(main) else {
+                return;
+            };
+            if !(*main).postponed.is_null() {
+                return;
+            }
+            hook.stream.end(verdict(hook));
+            ngx_http_finalize_request(main, OK);
+        }
+    });
+}
+
+/// Complete means: the last buffer came, or all was well and the length is what the header said
+/// (an empty file and `return 204` send no last buffer; an answer that the backend cut off ends
+/// well, but short).
+fn verdict(hook: &Hook) -> Ending {
+    let Some(head) = hook.stream.head() else {
+        return Ending::Cut;
+    };
+    let total = hook.stream.total();
+    let length_holds = head.content_length.is_none_or(|length| length == total);
+    let fine = hook
+        .ended
+        .get()
+        .is_some_and(|code| code == OK || code == DONE);
+    if length_holds
+        && (hook.last_seen.get()
+            || (fine && head.content_length.is_some())
+            || bodiless(head.status))
+    {
+        Ending::Whole
+    } else {
+        Ending::Cut
+    }
+}
+
+/// Statuses without a body (RFC 9110 6.4.1).
+fn bodiless(status: u16) -> bool {
+    status == 204 || status == 304
+}
+
+/// Ends a main request whose subrequest never ran or can't.
+unsafe fn finish(main: *mut ngx_http_request_t, code: Code) {
+    // SAFETY: by the caller, main is live.
+    unsafe {
+        let c = (*main).connection;
+        (*main).write_event_handler = None;
+        ngx_http_finalize_request(main, code);
+        ngx_http_run_posted_requests(c);
+    }
+}

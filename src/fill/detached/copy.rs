@@ -1,0 +1,434 @@
+//! Copies a client's request so that it can outlive it.
+
+use std::mem;
+use std::ptr::{self, NonNull};
+
+use ngx::ffi::*;
+
+use crate::ngx::headers::lines;
+use crate::ngx::request::Request;
+use crate::ngx::{shim, text};
+
+mod body;
+mod variables;
+
+/// Fields of the client that don't concern a fill: its answer is whole and for everybody
+/// (conditions, ranges), its body is known (lengths, codings), its connection is its own.
+const NOT_COPIED: &[&[u8]] = &[
+    b"if-modified-since",
+    b"if-unmodified-since",
+    b"if-match",
+    b"if-none-match",
+    b"if-range",
+    b"range",
+    b"content-length",
+    b"transfer-encoding",
+    b"expect",
+    b"upgrade",
+    b"connection",
+    b"keep-alive",
+    b"proxy-connection",
+    b"te",
+    b"trailer",
+    b"http2-settings",
+];
+
+/// The length of nginx's small pools.
+const POOL_SIZE: usize = 1024;
+
+/// Nothing is ever sent: by this function the connection of a fill is known.
+pub unsafe extern "C" fn send_chain(
+    _: *mut ngx_connection_t,
+    _: *mut ngx_chain_t,
+    _: off_t,
+) -> *mut ngx_chain_t {
+    ptr::null_mut()
+}
+
+unsafe extern "C" fn recv(_: *mut ngx_connection_t, _: *mut u_char, _: usize) -> isize {
+    NGX_AGAIN as isize
+}
+
+unsafe extern "C" fn recv_chain(_: *mut ngx_connection_t, _: *mut ngx_chain_t, _: off_t) -> isize {
+    NGX_AGAIN as isize
+}
+
+unsafe extern "C" fn send(_: *mut ngx_connection_t, _: *mut u_char, size: usize) -> isize {
+    isize::try_from(size).unwrap_or(0)
+}
+
+/// As `ngx_http_request_handler`, which nginx keeps to itself.
+unsafe extern "C" fn event(event: *mut ngx_event_t) {
+    crate::ngx::guard::guard("fill event", (), || {
+        // SAFETY: nginx and we call with an event of a fill's connection, whose data is its
+        // active request.
+        unsafe {
+            let c = (*event).data.cast::<ngx_connection_t>();
+            let r = (*c).data.cast::<ngx_http_request_t>();
+            if (*event).write() != 0
+                && let Some(handler) = (*r).write_event_handler
+            {
+                handler(r);
+            }
+            ngx_http_run_posted_requests(c);
+        }
+    });
+}
+
+/// A connection without a socket for a copy of `client`. `None` if there is none free.
+///
+/// # Safety
+///
+/// `client` is live.
+pub unsafe fn connection(client: Request) -> Option<*mut ngx_connection_t> {
+    // SAFETY: what is copied belongs to the live client request; what is made is freed with the
+    // pool by ngx_http_close_connection.
+    unsafe {
+        let from = &mut *client.connection();
+        let mut nothing = ngx_str_t {
+            len: 0,
+            data: ptr::null_mut(),
+        };
+        // Resolves a wildcard address while there is a socket to ask.
+        ngx_connection_local_sockaddr(from, &mut nothing, 0);
+
+        let c = ngx_get_connection(0, from.log).as_mut()?;
+        // Closing a shared connection touches neither the event system nor the descriptor.
+        c.set_shared(1);
+        let pool = ngx_create_pool(POOL_SIZE, from.log);
+        let log = if pool.is_null() {
+            None
+        } else {
+            log(c, from, pool)
+        };
+        let filled = log.and_then(|log| {
+            c.log = log;
+            (*pool).log = log;
+            addresses(c, from, pool)
+        });
+        let Some(hc) = filled.and_then(|()| http_connection(client, pool)) else {
+            if !pool.is_null() {
+                ngx_destroy_pool(pool);
+            }
+            c.pool = ptr::null_mut();
+            ngx_close_connection(c);
+            return None;
+        };
+        c.pool = pool;
+        c.data = hc.cast();
+        c.type_ = from.type_;
+        c.listening = from.listening;
+        c.number = from.number;
+        c.start_time = ngx_current_msec;
+        c.recv = Some(recv);
+        c.send = Some(send);
+        c.recv_chain = Some(recv_chain);
+        c.send_chain = Some(send_chain);
+        c.set_log_error(from.log_error());
+        // NGX_TCP_NODELAY_DISABLED, NGX_TCP_NOPUSH_DISABLED: nothing may touch the descriptor
+        c.set_tcp_nodelay(2);
+        c.set_tcp_nopush(2);
+        for (event, ready) in [(c.read, 0), (c.write, 1)] {
+            (*event).log = c.log;
+            (*event).handler = Some(self::event);
+            (*event).set_active(1);
+            (*event).set_ready(ready);
+        }
+        // What remains of the connection when the request ends is closed at once.
+        (*c.read).set_eof(1);
+        count_active();
+        Some(c)
+    }
+}
+
+/// ngx_http_close_connection counts down where nginx has stub_status: count up before. The counter
+/// is looked up at run time, because a module may be loaded into a binary with or without it.
+unsafe fn count_active() {
+    // SAFETY: the symbol, where it exists, is a pointer to a counter in shared memory.
+    unsafe {
+        let symbol = libc::dlsym(libc::RTLD_DEFAULT, c"ngx_stat_active".as_ptr());
+        if let Some(counter) = symbol
+            .cast::<*mut std::sync::atomic::AtomicUsize>()
+            .as_ref()
+            && let Some(counter) = counter.as_ref()
+        {
+            counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+}
+
+unsafe fn alloc<T>(pool: *mut ngx_pool_t) -> Option<NonNull<T>> {
+    // SAFETY: the pool is live; zeroed memory is a valid value of nginx's structures.
+    NonNull::new(unsafe { ngx_pcalloc(pool, size_of::<T>()) }.cast())
+}
+
+unsafe fn log(
+    c: *mut ngx_connection_t,
+    from: &ngx_connection_t,
+    pool: *mut ngx_pool_t,
+) -> Option<*mut ngx_log_t> {
+    // SAFETY: both allocations are written whole before use.
+    unsafe {
+        let context = alloc::<ngx_http_log_ctx_t>(pool)?.as_ptr();
+        (*context).connection = c;
+        let log = alloc::<ngx_log_t>(pool)?.as_ptr();
+        log.write(ptr::read(from.log));
+        (*log).data = context.cast();
+        (*log).connection = from.number;
+        (*log).action = c"filling the cache".as_ptr().cast_mut().cast();
+        Some(log)
+    }
+}
+
+unsafe fn sockaddr(
+    pool: *mut ngx_pool_t,
+    from: *mut sockaddr,
+    length: socklen_t,
+) -> Option<*mut sockaddr> {
+    if from.is_null() || length == 0 {
+        return Some(ptr::null_mut());
+    }
+    // SAFETY: an address of that length.
+    unsafe {
+        let copy = ngx_pcalloc(pool, length as usize).cast::<u8>();
+        if copy.is_null() {
+            return None;
+        }
+        ptr::copy_nonoverlapping(from.cast::<u8>(), copy, length as usize);
+        Some(copy.cast())
+    }
+}
+
+unsafe fn addresses(
+    c: *mut ngx_connection_t,
+    from: &ngx_connection_t,
+    pool: *mut ngx_pool_t,
+) -> Option<()> {
+    // SAFETY: addresses of the client's live connection.
+    unsafe {
+        let c = &mut *c;
+        c.sockaddr = sockaddr(pool, from.sockaddr, from.socklen)?;
+        c.socklen = from.socklen;
+        c.addr_text = text::copy(pool, text::bytes(&from.addr_text))?;
+        c.local_sockaddr = sockaddr(pool, from.local_sockaddr, from.local_socklen)?;
+        c.local_socklen = from.local_socklen;
+        c.buffer = ngx_create_temp_buf(pool, 1);
+        if c.buffer.is_null() {
+            return None;
+        }
+        if let Some(proxied) = from.proxy_protocol.as_ref() {
+            let copy = alloc::<ngx_proxy_protocol_t>(pool)?.as_ptr();
+            (*copy).src_addr = text::copy(pool, text::bytes(&proxied.src_addr))?;
+            (*copy).dst_addr = text::copy(pool, text::bytes(&proxied.dst_addr))?;
+            (*copy).src_port = proxied.src_port;
+            (*copy).dst_port = proxied.dst_port;
+            c.proxy_protocol = copy;
+        }
+        Some(())
+    }
+}
+
+unsafe fn http_connection(
+    client: Request,
+    pool: *mut ngx_pool_t,
+) -> Option<*mut ngx_http_connection_t> {
+    // SAFETY: the server's configuration outlives its requests.
+    unsafe {
+        let r = client.get();
+        let server =
+            (*r.srv_conf.add(ngx_http_core_module.ctx_index)).cast::<ngx_http_core_srv_conf_t>();
+        let hc = alloc::<ngx_http_connection_t>(pool)?.as_ptr();
+        (*hc).addr_conf = (*r.http_connection).addr_conf;
+        (*hc).conf_ctx = (*server).ctx;
+        Some(hc)
+    }
+}
+
+/// The main request of a fill. `own`: it will go on behind our handler in the client's location.
+///
+/// # Safety
+///
+/// `client` is live, `c` was made for it by [`connection`].
+pub unsafe fn request(
+    client: Request,
+    c: *mut ngx_connection_t,
+    own: bool,
+) -> Option<NonNull<ngx_http_request_t>> {
+    // SAFETY: on failure the request is freed here and the connection by the caller.
+    unsafe {
+        let main = NonNull::new(ngx_http_create_request(c))?;
+        (*c).data = main.as_ptr().cast();
+        // It isn't a request of a client: the access log doesn't know it.
+        shim::rcs_set_logged(main.as_ptr(), 1);
+        shim::rcs_set_internal(main.as_ptr(), 1);
+        let filled = fields(client, main.as_ptr(), own)
+            .and_then(|()| headers(client, main.as_ptr()))
+            .and_then(|()| body::copy(client, main.as_ptr()))
+            .and_then(|()| variables::copy(client, main.as_ptr()));
+        if filled.is_none() {
+            ngx_http_free_request(main.as_ptr(), 0);
+            return None;
+        }
+        Some(main)
+    }
+}
+
+unsafe fn fields(client: Request, main: *mut ngx_http_request_t, own: bool) -> Option<()> {
+    // SAFETY: strings of the live client request; the copy's pool.
+    unsafe {
+        let (from, m) = (client.get(), &mut *main);
+        let pool = m.pool;
+        let copy = |text: &ngx_str_t| text::copy(pool, text::bytes(text));
+        m.main_conf = from.main_conf;
+        m.srv_conf = from.srv_conf;
+        m.loc_conf = from.loc_conf;
+        m.uri = copy(&from.uri)?;
+        m.args = copy(&from.args)?;
+        m.exten = copy(&from.exten)?;
+        m.unparsed_uri = copy(&from.unparsed_uri)?;
+        m.request_line = copy(&from.request_line)?;
+        m.http_protocol = copy(&from.http_protocol)?;
+        m.schema = copy(&from.schema)?;
+        m.headers_in.server = copy(&from.headers_in.server)?;
+        m.method = from.method;
+        m.method_name = copy(&from.method_name)?;
+        if client.is_head() {
+            // The whole answer is stored, as proxy_cache_convert_head does.
+            m.method = NGX_HTTP_GET as ngx_uint_t;
+            m.method_name = text::borrowed(b"GET ");
+            m.method_name.len = 3;
+        }
+        m.http_version = from.http_version;
+        m.start_sec = from.start_sec;
+        m.start_msec = from.start_msec;
+        for (get, set) in [
+            (
+                shim::rcs_get_http_major as Get,
+                shim::rcs_set_http_major as Set,
+            ),
+            (shim::rcs_get_http_minor, shim::rcs_set_http_minor),
+            // counted once, for the client's request
+            (
+                shim::rcs_get_limit_req_status,
+                shim::rcs_set_limit_req_status,
+            ),
+            (
+                shim::rcs_get_limit_conn_status,
+                shim::rcs_set_limit_conn_status,
+            ),
+            (
+                shim::rcs_get_valid_unparsed_uri,
+                shim::rcs_set_valid_unparsed_uri,
+            ),
+            (
+                shim::rcs_get_add_uri_to_alias,
+                shim::rcs_set_add_uri_to_alias,
+            ),
+            (shim::rcs_get_valid_location, shim::rcs_set_valid_location),
+        ] {
+            set(main, get(client.as_ptr()));
+        }
+        shim::rcs_set_expect_tested(main, 1);
+        shim::rcs_copy_port(main, client.as_ptr());
+        if own {
+            m.content_handler = from.content_handler;
+            captures(from, m)?;
+        }
+        Some(())
+    }
+}
+
+type Get = unsafe extern "C" fn(*const ngx_http_request_t) -> ngx_uint_t;
+type Set = unsafe extern "C" fn(*mut ngx_http_request_t, ngx_uint_t);
+
+/// `$1` and its like of the client's location.
+unsafe fn captures(from: &ngx_http_request_t, m: &mut ngx_http_request_t) -> Option<()> {
+    if from.ncaptures == 0 || from.captures.is_null() || from.captures_data.is_null() {
+        return Some(());
+    }
+    // SAFETY: captures holds ncaptures offsets into captures_data.
+    unsafe {
+        let offsets = std::slice::from_raw_parts(from.captures, from.ncaptures);
+        let end = offsets.iter().copied().max().unwrap_or(0);
+        let data =
+            std::slice::from_raw_parts(from.captures_data, usize::try_from(end).unwrap_or(0));
+        // nginx may use the array for a later match: as long as the longest it allocates
+        let bytes = mem::size_of_val(offsets).max(mem::size_of::<i32>() * from.ncaptures * 3 / 2);
+        let copy = ngx_pcalloc(m.pool, bytes).cast::<i32>();
+        if copy.is_null() {
+            return None;
+        }
+        ptr::copy_nonoverlapping(offsets.as_ptr(), copy, offsets.len());
+        m.captures = copy;
+        m.captures_data = text::copy(m.pool, data)?.data;
+        m.ncaptures = from.ncaptures;
+        Some(())
+    }
+}
+
+/// The client's header lines, each through nginx's own handler for it.
+unsafe fn headers(client: Request, main: *mut ngx_http_request_t) -> Option<()> {
+    // SAFETY: lists of live requests; strings are copied with a NUL behind, as nginx's are.
+    unsafe {
+        let m = &mut *main;
+        let size = size_of::<ngx_table_elt_t>();
+        if ngx_list_init(&mut m.headers_in.headers, m.pool, 20, size) != NGX_OK as isize {
+            return None;
+        }
+        for line in lines(&client.get().headers_in.headers) {
+            let lower = std::slice::from_raw_parts(line.lowcase_key, line.key.len);
+            if !NOT_COPIED.contains(&lower) {
+                header(
+                    m,
+                    text::bytes(&line.key),
+                    lower,
+                    text::bytes(&line.value),
+                    line.hash,
+                )?;
+            }
+        }
+        Some(())
+    }
+}
+
+/// Adds a header line to a request as if it had been read.
+///
+/// # Safety
+///
+/// `m` is live; `hash` is nginx's hash of `lower`.
+unsafe fn header(
+    m: &mut ngx_http_request_t,
+    name: &[u8],
+    lower: &[u8],
+    value: &[u8],
+    hash: ngx_uint_t,
+) -> Option<()> {
+    // SAFETY: by contract; the hash of header handlers is made with the configuration.
+    unsafe {
+        let line = ngx_list_push(&mut m.headers_in.headers).cast::<ngx_table_elt_t>();
+        if line.is_null() {
+            return None;
+        }
+        ptr::write_bytes(line, 0, 1);
+        (*line).hash = hash;
+        (*line).key = text::copy(m.pool, name)?;
+        (*line).value = text::copy(m.pool, value)?;
+        (*line).lowcase_key = text::copy(m.pool, lower)?.data;
+        let conf =
+            (*m.main_conf.add(ngx_http_core_module.ctx_index)).cast::<ngx_http_core_main_conf_t>();
+        let known = ngx_hash_find(
+            &mut (*conf).headers_in_hash,
+            hash,
+            (*line).lowcase_key,
+            lower.len(),
+        )
+        .cast::<ngx_http_header_t>();
+        if let Some(known) = known.as_ref()
+            && let Some(handler) = known.handler
+            && handler(m, line, known.offset) != NGX_OK as isize
+        {
+            return None;
+        }
+        Some(())
+    }
+}

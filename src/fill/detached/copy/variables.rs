@@ -1,0 +1,70 @@
+//! The client's variables: those that were set, and those that only its connection can tell.
+
+use std::ptr;
+
+use ngx::ffi::*;
+
+use crate::ngx::request::Request;
+use crate::ngx::text;
+
+/// Read off the connection, which the copy doesn't have.
+const OF_THE_CONNECTION: &[&[u8]] = &[
+    b"scheme",
+    b"https",
+    b"http2",
+    b"http3",
+    b"remote_addr",
+    b"remote_port",
+    b"binary_remote_addr",
+    b"server_addr",
+    b"server_port",
+    b"server_protocol",
+    b"connection",
+    b"connection_requests",
+    b"connection_time",
+    b"request_id",
+    b"host",
+    b"tcpinfo_rtt",
+];
+
+const PREFIXES: &[&[u8]] = &[b"ssl_", b"realip_", b"proxy_protocol_", b"geoip"];
+
+fn concerns(name: &[u8]) -> bool {
+    OF_THE_CONNECTION.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// Copies the values that the client's request has so far.
+///
+/// # Safety
+///
+/// `client` and `main` are live and of the same configuration.
+pub unsafe fn copy(client: Request, main: *mut ngx_http_request_t) -> Option<()> {
+    // SAFETY: both arrays have a place for each indexed variable; data is as long as it says.
+    unsafe {
+        let from = client.get();
+        let conf = (*from.main_conf.add(ngx_http_core_module.ctx_index))
+            .cast::<ngx_http_core_main_conf_t>();
+        let known = (*conf).variables.as_slice::<ngx_http_variable_t>();
+        for (index, variable) in known.iter().enumerate() {
+            let forced = concerns(text::bytes(&variable.name));
+            if forced {
+                ngx_http_get_indexed_variable(client.as_ptr(), index);
+            }
+            let value = &*from.variables.add(index);
+            let place = &mut *(*main).variables.add(index);
+            if value.valid() == 0 && value.not_found() == 0 {
+                continue;
+            }
+            ptr::copy_nonoverlapping(value, place, 1);
+            if forced {
+                // nginx would read it off the connection again
+                place.set_no_cacheable(0);
+            }
+            if value.valid() != 0 && value.len() > 0 {
+                let bytes = std::slice::from_raw_parts(value.data, value.len() as usize);
+                place.data = text::copy((*main).pool, bytes)?.data;
+            }
+        }
+        Some(())
+    }
+}

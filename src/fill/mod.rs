@@ -1,0 +1,9 @@
+//! The fill: one request to the backend for one key, detached from every client.
+
+pub mod capture;
+pub mod detached;
+pub mod registry;
+pub mod stream;
+pub mod task;
+
+pub use stream::{Next, Stream, Subscription};

@@ -1,0 +1,104 @@
+//! The fills of this worker that can be joined, by key.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use cache_core::flow::{Permit, Verdict};
+use cache_core::key::KeyId;
+
+use super::stream::{Stream, Subscription};
+use crate::shm::Zone;
+
+/// A fill that can be joined.
+struct Joinable {
+    instance: u64,
+    stream: Rc<Stream>,
+    /// What the header named by `$cache_header` says to those who join.
+    stored: bool,
+}
+
+thread_local! {
+    static FILLS: RefCell<HashMap<KeyId, Joinable>> = RefCell::default();
+}
+
+/// A waiter's place in a fill of its own worker.
+pub struct Joined {
+    /// The answer.
+    pub subscription: Subscription,
+    /// Whether the answer goes to the store.
+    pub stored: bool,
+}
+
+/// Joins the fill of a key, if this worker runs the lock's holder.
+pub fn join(key: &KeyId, instance: u64) -> Option<Joined> {
+    FILLS.with_borrow(|fills| {
+        let fill = fills.get(key).filter(|fill| fill.instance == instance)?;
+        Some(Joined {
+            subscription: fill.stream.subscribe(),
+            stored: fill.stored,
+        })
+    })
+}
+
+/// A lock of the zone. Dropped without a verdict it says [`Verdict::Failed`].
+pub struct LockPermit {
+    zone: Zone,
+    key: KeyId,
+    instance: u64,
+    released: bool,
+}
+
+impl LockPermit {
+    /// The permit for a lock just acquired.
+    pub fn new(zone: Zone, key: KeyId, instance: u64) -> LockPermit {
+        LockPermit {
+            zone,
+            key,
+            instance,
+            released: false,
+        }
+    }
+
+    /// Lets others of this worker join the fill that runs under this permit.
+    pub fn publish(&self, stream: &Rc<Stream>, stored: bool) {
+        let fill = Joinable {
+            instance: self.instance,
+            stream: Rc::clone(stream),
+            stored,
+        };
+        FILLS.with_borrow_mut(|fills| fills.insert(self.key, fill));
+    }
+
+    /// Says that the holder is alive.
+    pub fn touch(&self) {
+        self.zone.touch(&self.key, self.instance);
+    }
+
+    fn end(&mut self, verdict: Verdict) {
+        if self.released {
+            return;
+        }
+        self.released = true;
+        let gone = FILLS.with_borrow_mut(|fills| {
+            let ours = fills
+                .get(&self.key)
+                .is_some_and(|fill| fill.instance == self.instance);
+            if ours { fills.remove(&self.key) } else { None }
+        });
+        drop(gone);
+        self.zone.release(&self.key, self.instance, verdict);
+    }
+}
+
+impl Permit for LockPermit {
+    fn release(mut self, verdict: Verdict) {
+        self.end(verdict);
+    }
+}
+
+impl Drop for LockPermit {
+    fn drop(&mut self) {
+        self.end(Verdict::Failed);
+    }
+}

@@ -1,0 +1,361 @@
+//! A fill's answer as it comes: written by the capture, read by any number of subscribers.
+//!
+//! While the answer is captured nothing is forgotten and a slow reader slows nobody. Once it is
+//! not, pieces behind the slowest reader are dropped and the backend waits for that reader.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+
+use bytes::Bytes;
+use cache_core::flow::{Ending, Head};
+use cache_core::headers::Headers;
+use cache_core::policy::Plan;
+use cache_core::status::Reason;
+
+/// How many bytes an answer that isn't captured may be ahead of its slowest reader.
+const AHEAD: usize = 256 * 1024;
+
+/// A response header as subscribers get it.
+#[derive(Debug)]
+pub struct ResponseHead {
+    /// Its status.
+    pub status: u16,
+    /// Its lines, without Content-Length.
+    pub headers: Headers,
+    /// The length of the body, where it is known.
+    pub content_length: Option<u64>,
+    /// Fields that the backend's Connection names: not stored.
+    pub connection: Vec<Bytes>,
+    /// When it is stored and for how long, or why not.
+    pub plan: Result<Plan, Reason>,
+}
+
+/// What the reader gets next.
+pub enum Next {
+    /// A piece of the body.
+    Piece(Bytes),
+    /// The end.
+    End(Ending),
+    /// Nothing yet.
+    Wait,
+}
+
+#[derive(Default)]
+struct State {
+    head: Option<Rc<ResponseHead>>,
+    pieces: VecDeque<Bytes>,
+    /// How many pieces were dropped from the front.
+    dropped: usize,
+    retained: usize,
+    total: u64,
+    capturing: bool,
+    too_large: bool,
+    ending: Option<Ending>,
+    readers: Vec<(u64, usize)>,
+    next_reader: u64,
+    version: u64,
+    wakers: Vec<Waker>,
+    blocked: bool,
+}
+
+/// What the capture must do after a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Demand {
+    /// Nothing.
+    Nothing,
+    /// Read on from the backend.
+    Resume,
+    /// Nobody wants the rest.
+    Abort,
+}
+
+type Control = Box<dyn Fn(Demand)>;
+
+/// The answer of one fill.
+pub struct Stream {
+    state: RefCell<State>,
+    control: RefCell<Option<Control>>,
+    /// Bytes beyond which the answer isn't captured any more.
+    max_size: u64,
+}
+
+impl Stream {
+    /// An answer of which up to `max_size` bytes are captured.
+    pub fn new(max_size: u64) -> Rc<Stream> {
+        let state = State {
+            capturing: true,
+            ..State::default()
+        };
+        Rc::new(Stream {
+            state: RefCell::new(state),
+            control: RefCell::new(None),
+            max_size,
+        })
+    }
+
+    /// Sets what is called when the readers' demand changes. It must not call back.
+    pub fn set_control(&self, control: impl Fn(Demand) + 'static) {
+        *self.control.borrow_mut() = Some(Box::new(control));
+    }
+
+    /// The header has come.
+    pub fn set_head(&self, head: ResponseHead) {
+        let mut state = self.state.borrow_mut();
+        if head.plan.is_err() {
+            state.capturing = false;
+        }
+        state.head = Some(Rc::new(head));
+        wake(state);
+        self.demand();
+    }
+
+    /// A piece of the body has come. False if the backend shall wait before it sends more.
+    pub fn push(&self, piece: Bytes) -> bool {
+        let mut state = self.state.borrow_mut();
+        state.total += piece.len() as u64;
+        if state.capturing && state.total > self.max_size {
+            state.capturing = false;
+            state.too_large = true;
+        }
+        if !piece.is_empty() {
+            state.retained += piece.len();
+            state.pieces.push_back(piece);
+        }
+        state.forget();
+        let go = state.capturing || state.retained < AHEAD;
+        state.blocked = !go;
+        wake(state);
+        go
+    }
+
+    /// The body has ended. Later calls change nothing.
+    pub fn end(&self, ending: Ending) {
+        let mut state = self.state.borrow_mut();
+        if state.ending.is_none() {
+            state.ending = Some(ending);
+        }
+        wake(state);
+    }
+
+    /// Bytes of the body so far.
+    pub fn total(&self) -> u64 {
+        self.state.borrow().total
+    }
+
+    /// Whether the body has ended, whole or not.
+    pub fn ended(&self) -> bool {
+        self.state.borrow().ending.is_some()
+    }
+
+    /// Whether nobody reads it and it isn't captured.
+    pub fn is_unwanted(&self) -> bool {
+        let state = self.state.borrow();
+        state.readers.is_empty() && !state.capturing
+    }
+
+    /// Whether the header has come.
+    pub fn has_head(&self) -> bool {
+        self.state.borrow().head.is_some()
+    }
+
+    /// The header, once it has come.
+    pub fn head(&self) -> Option<Rc<ResponseHead>> {
+        self.state.borrow().head.clone()
+    }
+
+    /// The body, once it has ended whole and captured.
+    pub fn body(&self) -> Vec<Bytes> {
+        self.state.borrow().pieces.iter().cloned().collect()
+    }
+
+    /// Waits for the header; `None` if the fill ended without one.
+    pub async fn wait_head(&self) -> Option<Rc<ResponseHead>> {
+        self.until(|state| match (&state.head, state.ending) {
+            (Some(head), _) => Some(Some(Rc::clone(head))),
+            (None, Some(_)) => Some(None),
+            (None, None) => None,
+        })
+        .await
+    }
+
+    /// Waits for the end, or for the body to outgrow what may be captured.
+    pub async fn wait_ending(&self) -> Ending {
+        self.until(|state| {
+            if state.too_large {
+                Some(Ending::TooLarge)
+            } else {
+                state.ending
+            }
+        })
+        .await
+    }
+
+    async fn until<T>(&self, ready: impl Fn(&State) -> Option<T>) -> T {
+        poll_fn(|cx| {
+            let mut state = self.state.borrow_mut();
+            match ready(&state) {
+                Some(value) => Poll::Ready(value),
+                None => {
+                    state.listen(cx.waker());
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+
+    /// Joins the answer from its beginning.
+    pub fn subscribe(self: &Rc<Self>) -> Subscription {
+        let mut state = self.state.borrow_mut();
+        state.next_reader += 1;
+        let id = state.next_reader;
+        let position = state.dropped;
+        state.readers.push((id, position));
+        Subscription {
+            stream: Rc::clone(self),
+            id,
+        }
+    }
+
+    /// Tells the capture what the readers want of it now.
+    fn demand(&self) {
+        let demand = self.state.borrow_mut().take_demand();
+        if demand != Demand::Nothing
+            && let Some(control) = self.control.borrow().as_ref()
+        {
+            control(demand);
+        }
+    }
+}
+
+/// Wakes everybody, with the state given back first.
+fn wake(mut state: std::cell::RefMut<'_, State>) {
+    state.version += 1;
+    let wakers = std::mem::take(&mut state.wakers);
+    drop(state);
+    for waker in wakers {
+        waker.wake();
+    }
+}
+
+impl State {
+    fn listen(&mut self, waker: &Waker) {
+        if !self.wakers.iter().any(|known| known.will_wake(waker)) {
+            self.wakers.push(waker.clone());
+        }
+    }
+
+    /// Drops what every reader has read, once nobody else may need it.
+    fn forget(&mut self) {
+        if self.capturing
+            || (self.ending == Some(Ending::Whole) && !self.too_large && self.storable())
+        {
+            return;
+        }
+        let slowest = self.readers.iter().map(|(_, position)| *position).min();
+        let keep_from = slowest.unwrap_or(self.dropped + self.pieces.len());
+        while self.dropped < keep_from {
+            let Some(piece) = self.pieces.pop_front() else {
+                break;
+            };
+            self.retained -= piece.len();
+            self.dropped += 1;
+        }
+    }
+
+    fn storable(&self) -> bool {
+        self.head.as_ref().is_some_and(|head| head.plan.is_ok())
+    }
+
+    fn take_demand(&mut self) -> Demand {
+        if self.ending.is_some() {
+            return Demand::Nothing;
+        }
+        if self.readers.is_empty() && !self.capturing {
+            return Demand::Abort;
+        }
+        if self.blocked && self.retained < AHEAD / 2 {
+            self.blocked = false;
+            return Demand::Resume;
+        }
+        Demand::Nothing
+    }
+}
+
+/// One reader of an answer. Dropping it gives its place up.
+pub struct Subscription {
+    stream: Rc<Stream>,
+    id: u64,
+}
+
+impl Subscription {
+    /// Waits for the header; `None` if the fill ended without one.
+    pub async fn wait_head(&self) -> Option<Rc<ResponseHead>> {
+        self.stream.wait_head().await
+    }
+
+    /// What is known of the answer so far, for a waiter.
+    pub fn verdict(&self) -> Option<Head> {
+        let state = self.stream.state.borrow();
+        match (&state.head, state.ending) {
+            (Some(head), _) if head.plan.is_ok() => Some(Head::Shared),
+            (Some(_), _) => Some(Head::NotStorable),
+            (None, Some(_)) => Some(Head::Failed),
+            (None, None) => None,
+        }
+    }
+
+    /// Has `waker` woken at the next change.
+    pub fn listen(&self, waker: &Waker) {
+        self.stream.state.borrow_mut().listen(waker);
+    }
+
+    /// The next piece of the body.
+    pub fn next(&self) -> Next {
+        let next = {
+            let mut state = self.stream.state.borrow_mut();
+            let dropped = state.dropped;
+            let Some(index) = state.readers.iter().position(|(id, _)| *id == self.id) else {
+                return Next::End(Ending::Cut);
+            };
+            let position = state
+                .readers
+                .get(index)
+                .map_or(0, |(_, position)| *position);
+            match state.pieces.get(position.saturating_sub(dropped)).cloned() {
+                Some(piece) => {
+                    if let Some((_, position)) = state.readers.get_mut(index) {
+                        *position += 1;
+                    }
+                    state.forget();
+                    Next::Piece(piece)
+                }
+                None => state.ending.map_or(Next::Wait, Next::End),
+            }
+        };
+        self.stream.demand();
+        next
+    }
+
+    /// Waits until there may be more.
+    pub async fn changed(&self) {
+        let seen = self.stream.state.borrow().version;
+        self.stream
+            .until(|state| (state.version != seen).then_some(()))
+            .await;
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        {
+            let mut state = self.stream.state.borrow_mut();
+            state.readers.retain(|(id, _)| *id != self.id);
+            state.forget();
+        }
+        self.stream.demand();
+    }
+}

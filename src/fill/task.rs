@@ -1,0 +1,181 @@
+//! The fill as the flow sees it: the backend's answer on one side, the store on the other.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use cache_core::flow::{Ending, Filling, Permit, Trouble, Verdict, fill};
+use cache_core::policy::Plan;
+use cache_core::record::{self, Record};
+use cache_core::status::Reason;
+use ngx::ffi::*;
+use ngx::ngx_log_error;
+
+use super::detached::Detached;
+use super::registry::LockPermit;
+use super::stream::Stream;
+use crate::lookup::{self, Lookup};
+use crate::ngx::busy;
+use crate::ngx::event::Timer;
+use crate::redis::{StoreError, Write};
+use crate::worker;
+
+/// One fill, from its start to the release of its key.
+pub struct Fill {
+    lookup: Lookup,
+    stream: Rc<Stream>,
+    detached: Rc<Detached>,
+    outcome: Rc<Cell<Option<Reason>>>,
+}
+
+impl Fill {
+    /// The fill of `detached`, whose answer goes into `stream`. What becomes of it is left in
+    /// `outcome`.
+    pub fn new(
+        lookup: Lookup,
+        stream: Rc<Stream>,
+        detached: Rc<Detached>,
+        outcome: Rc<Cell<Option<Reason>>>,
+    ) -> Fill {
+        Fill {
+            lookup,
+            stream,
+            detached,
+            outcome,
+        }
+    }
+
+    /// Runs it in a task of its own, which no client can end.
+    pub fn spawn(self, permit: Option<LockPermit>, look_again: bool, lock_age: u64, stale: u32) {
+        worker::spawn(async move {
+            // A worker that shuts down waits for its fills and their stores.
+            let _busy = busy::hold();
+            let (permit, _alive) = match permit {
+                Some(permit) => {
+                    let (permit, timer) = Alive::keep(permit, lock_age);
+                    (Some(permit), Some(timer))
+                }
+                None => (None, None),
+            };
+            fill(&self, permit, look_again, stale).await;
+            None
+        });
+    }
+
+    fn write(&self, plan: Plan) -> Option<Write> {
+        let head = self.stream.head()?;
+        let body = self.stream.body();
+        let length: usize = body.iter().map(Bytes::len).sum();
+        let mut headers = record::strip_for_storage(&head.headers, &head.connection);
+        headers.push("Content-Length", length.to_string());
+        let generation = Bytes::from(format!("{:x}", ngx_random()));
+        let fields = record::encode(head.status, &headers, length as u64, &plan, generation);
+        Some(Write {
+            key: self.lookup.key.clone(),
+            status: head.status,
+            headers: Bytes::from(fields.headers),
+            body,
+            meta: Bytes::from(fields.meta),
+            expiry: plan.expiry,
+        })
+    }
+}
+
+/// A permit whose lock is kept young while its holder lives.
+struct Alive {
+    permit: Rc<Cell<Option<LockPermit>>>,
+}
+
+impl Alive {
+    fn keep(permit: LockPermit, age: u64) -> (Alive, Rc<Timer>) {
+        let shared = Rc::new(Cell::new(Some(permit)));
+        let permit = Alive {
+            permit: Rc::clone(&shared),
+        };
+        let interval = (age / 3).max(1);
+        let timer = Rc::new_cyclic(|weak: &std::rc::Weak<Timer>| {
+            let again = weak.clone();
+            Timer::new(true, move || {
+                if let Some(permit) = shared.take() {
+                    permit.touch();
+                    shared.set(Some(permit));
+                    if let Some(timer) = again.upgrade() {
+                        timer.arm(interval);
+                    }
+                }
+            })
+        });
+        timer.arm(interval);
+        (permit, timer)
+    }
+}
+
+impl Permit for Alive {
+    fn release(self, verdict: Verdict) {
+        if let Some(permit) = self.permit.take() {
+            permit.release(verdict);
+        }
+    }
+}
+
+impl Filling for Fill {
+    async fn lookup(&self) -> Result<Option<Record>, Trouble> {
+        lookup::lookup(&self.lookup).await
+    }
+
+    fn start(&self) {
+        self.detached.start();
+    }
+
+    fn abandon(&self) {
+        self.detached.abandon();
+    }
+
+    async fn head(&self) -> Result<Plan, Reason> {
+        match self.stream.wait_head().await {
+            Some(head) => head.plan,
+            None => Err(Reason::BackendFailed),
+        }
+    }
+
+    async fn ending(&self) -> Ending {
+        self.stream.wait_ending().await
+    }
+
+    async fn store(&self, plan: Plan) -> Result<(), Trouble> {
+        let Some(write) = self.write(plan) else {
+            return Err(Trouble::Unavailable);
+        };
+        self.lookup.store.store(write).await.map_err(|error| {
+            let (key, store) = (
+                String::from_utf8_lossy(&self.lookup.key),
+                self.lookup.store.config(),
+            );
+            ngx_log_error!(
+                error.level(),
+                worker::log(),
+                "redis_cache: \"{key}\" was not stored in \"{}\": {error}",
+                store.name
+            );
+            match error {
+                StoreError::WrongType => Trouble::WrongType,
+                _ => Trouble::Unavailable,
+            }
+        })
+    }
+
+    fn outcome(&self, reason: Reason) {
+        self.outcome.set(Some(reason));
+        let key = String::from_utf8_lossy(&self.lookup.key);
+        let level = if reason == Reason::Truncated {
+            NGX_LOG_WARN
+        } else {
+            NGX_LOG_INFO
+        };
+        ngx_log_error!(
+            level,
+            worker::log(),
+            "redis_cache: fill of \"{key}\": {reason}"
+        );
+    }
+}

@@ -1,0 +1,82 @@
+//! Our place in nginx's chains of filters: the first, before anything is changed.
+
+use ngx::ffi::*;
+
+use crate::context::Context;
+use crate::fill::capture;
+use crate::ngx::guard::guard;
+use crate::ngx::headers;
+use crate::ngx::request::{Code, ERROR, Request};
+
+type HeaderFilter = unsafe extern "C" fn(*mut ngx_http_request_t) -> ngx_int_t;
+type BodyFilter = unsafe extern "C" fn(*mut ngx_http_request_t, *mut ngx_chain_t) -> ngx_int_t;
+
+struct Next {
+    header: HeaderFilter,
+    body: BodyFilter,
+}
+
+/// What was first before us. nginx builds the same chains again at each reload in the same
+/// process, so the latest counts.
+static mut NEXT: Option<Next> = None;
+
+/// Puts our filters in front of the others.
+///
+/// # Safety
+///
+/// Only while nginx runs postconfigurations.
+pub unsafe fn register() {
+    // SAFETY: by contract nobody else is running.
+    unsafe {
+        if let (Some(header), Some(body)) = (ngx_http_top_header_filter, ngx_http_top_body_filter) {
+            NEXT = Some(Next { header, body });
+            ngx_http_top_header_filter = Some(header_filter);
+            ngx_http_top_body_filter = Some(body_filter);
+        }
+    }
+}
+
+fn next() -> Option<&'static Next> {
+    // SAFETY: written only by `register`, before any request.
+    unsafe { (&raw const NEXT).as_ref()?.as_ref() }
+}
+
+unsafe extern "C" fn header_filter(r: *mut ngx_http_request_t) -> ngx_int_t {
+    let own = guard("header filter", Some(ERROR), || {
+        // SAFETY: nginx calls with a live request.
+        let request = unsafe { Request::new(r) }?;
+        capture::header(request).or_else(|| describe(request))
+    });
+    match (own, next()) {
+        (Some(code), _) => code,
+        // SAFETY: the next filter takes what we were given.
+        (None, Some(next)) => unsafe { (next.header)(r) },
+        (None, None) => ERROR,
+    }
+}
+
+/// Tells the client what happened.
+fn describe(r: Request) -> Option<Code> {
+    let context = Context::of(r)?;
+    if r.is_subrequest() {
+        return None;
+    }
+    let (name, word) = context.header()?;
+    headers::remove(r, name);
+    headers::push(r, name, word.as_str().as_bytes())
+        .err()
+        .map(|_| ERROR)
+}
+
+unsafe extern "C" fn body_filter(r: *mut ngx_http_request_t, input: *mut ngx_chain_t) -> ngx_int_t {
+    let own = guard("body filter", Some(ERROR), || {
+        // SAFETY: nginx calls with a live request and a chain for it.
+        unsafe { Request::new(r).and_then(|request| capture::body(request, input)) }
+    });
+    match (own, next()) {
+        (Some(code), _) => code,
+        // SAFETY: the next filter takes what we were given.
+        (None, Some(next)) => unsafe { (next.body)(r, input) },
+        (None, None) => ERROR,
+    }
+}

@@ -1,0 +1,353 @@
+//! Entry from nginx: a request comes, the flow decides, the answer is carried out.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use cache_core::executor::Then;
+use cache_core::flow::{self, Answer, Refill};
+use cache_core::policy::RequestView;
+use cache_core::status::{CacheStatus, Reason, Word};
+use ngx::ffi::*;
+
+use crate::client_cache::ClientCache;
+use crate::conf::{Backend, LocConf, MainConf};
+use crate::context::Context;
+use crate::fill::detached::{self, Own, is_fill};
+use crate::fill::registry::{Joined, LockPermit};
+use crate::fill::task::Fill;
+use crate::fill::{Stream, Subscription};
+use crate::lookup::Lookup;
+use crate::ngx::guard::guard;
+use crate::ngx::request::{Code, DECLINED, DONE, ERROR, Request};
+use crate::respond;
+use crate::settings::{self, Basics, Settings};
+use crate::worker;
+
+/// What a request asks of the cache.
+struct Wish {
+    settings: Settings,
+    bypass: bool,
+    view: RequestView,
+}
+
+/// The phase handler: PRECONTENT, before try_files and the location's content.
+pub unsafe extern "C" fn precontent(r: *mut ngx_http_request_t) -> ngx_int_t {
+    guard("handler", NGX_HTTP_INTERNAL_SERVER_ERROR as Code, || {
+        // SAFETY: nginx calls with a live request.
+        match unsafe { Request::new(r) } {
+            Some(r) => enter(r),
+            None => ERROR,
+        }
+    })
+}
+
+/// Jumps over access checks that a client's request has passed in its own location, when it goes
+/// on in the backend's: there it would run them again, which a fill doesn't do either.
+pub unsafe extern "C" fn preaccess(r: *mut ngx_http_request_t) -> ngx_int_t {
+    guard("handler", DECLINED, || {
+        // SAFETY: nginx calls with a live request.
+        let Some(r) = (unsafe { Request::new(r) }) else {
+            return ERROR;
+        };
+        if let Some(context) = r.redirected_context::<Context>(Context::of)
+            && context.is_passing()
+        {
+            r.skip_to(context.after);
+        }
+        DECLINED
+    })
+}
+
+/// Puts our handlers into their phases. Those added last run first.
+///
+/// # Safety
+///
+/// `cf` is the configuration that was read, within http.
+pub unsafe fn register(cf: *mut ngx_conf_t) -> bool {
+    // SAFETY: by contract: the phases' arrays are those of nginx's core.
+    unsafe {
+        let ctx = (*cf).ctx.cast::<ngx_http_conf_ctx_t>();
+        let core = (*(*ctx).main_conf.add(ngx_http_core_module.ctx_index))
+            .cast::<ngx_http_core_main_conf_t>();
+        let handlers: [(u32, ngx_http_handler_pt); 2] = [
+            (ngx_http_phases_NGX_HTTP_PREACCESS_PHASE, Some(preaccess)),
+            (ngx_http_phases_NGX_HTTP_PRECONTENT_PHASE, Some(precontent)),
+        ];
+        for (phase, handler) in handlers {
+            let Some(phase) = (*core).phases.get_mut(phase as usize) else {
+                return false;
+            };
+            let place = ngx_array_push(&mut phase.handlers).cast::<ngx_http_handler_pt>();
+            if place.is_null() {
+                return false;
+            }
+            place.write(handler);
+        }
+    }
+    true
+}
+
+fn enter(r: Request) -> Code {
+    let Some(conf) = r.loc_conf::<LocConf>() else {
+        return ERROR;
+    };
+    if conf.enable != Some(true) || is_fill(r.connection()) || Context::of(r).is_some() {
+        return DECLINED;
+    }
+    let Some(main) = r.main_conf::<MainConf>() else {
+        return ERROR;
+    };
+    let basics = settings::basics(r, conf, main);
+    match wish(r, conf, main, &basics) {
+        Err(reason) => {
+            let Some(context) = Context::attach(r, Bytes::new(), basics.header, basics.backend)
+            else {
+                return NGX_HTTP_INTERNAL_SERVER_ERROR as Code;
+            };
+            pass_at_once(r, context, reason)
+        }
+        Ok(wish) => {
+            let key = wish.settings.key.clone();
+            let Some(context) = Context::attach(r, key, basics.header, basics.backend) else {
+                return NGX_HTTP_INTERNAL_SERVER_ERROR as Code;
+            };
+            if r.has_body() && !r.is_subrequest() {
+                return read_body(r, context, wish);
+            }
+            begin(r, context, wish);
+            DONE
+        }
+    }
+}
+
+/// Whether the cache has a part in this request.
+fn wish(r: Request, conf: &LocConf, main: &MainConf, basics: &Basics) -> Result<Wish, Reason> {
+    if r.wants_upgrade() {
+        return Err(Reason::Upgrade);
+    }
+    if !basics.methods.contains(r.method()) {
+        return Err(Reason::MethodNotListed);
+    }
+    // SAFETY: filled by nginx's own setter.
+    let (bypass, no_store) = unsafe { (r.holds(conf.bypass()), r.holds(conf.no_store())) };
+    if bypass && no_store {
+        return Err(Reason::Bypass);
+    }
+    let settings = settings::settings(r, conf, main, basics).ok_or(Reason::NotConfigured)?;
+    let view = RequestView {
+        authorization: r.has_authorization(),
+        no_store,
+    };
+    Ok(Wish {
+        settings,
+        bypass,
+        view,
+    })
+}
+
+/// A request that the cache has no part in goes on in this very phase.
+fn pass_at_once(r: Request, context: &'static Context, reason: Reason) -> Code {
+    say_pass(context, reason);
+    if context.backend == Backend::Own {
+        return DECLINED;
+    }
+    redirect(r, &context.backend);
+    DONE
+}
+
+fn say_pass(context: &Context, reason: Reason) {
+    let status = match reason {
+        Reason::MethodNotListed | Reason::Bypass | Reason::Upgrade => CacheStatus::Bypass,
+        _ => CacheStatus::Miss,
+    };
+    context.say(Word::Skip, status, reason);
+    context.set_passing();
+}
+
+/// The backend's location, in the client's own request.
+fn redirect(r: Request, backend: &Backend) {
+    match backend {
+        Backend::Own => {}
+        Backend::Uri(prefix) => r.internal_redirect(&[prefix.as_ref(), r.uri()].concat()),
+        Backend::Named(name) => r.named_location(name),
+    }
+}
+
+/// The body first: a fill needs a copy of all of it.
+fn read_body(r: Request, context: &'static Context, wish: Wish) -> Code {
+    *context.wish.borrow_mut() = Some(Box::new(move || begin(r, context, wish)));
+    r.read_body(body_ready)
+}
+
+unsafe extern "C" fn body_ready(r: *mut ngx_http_request_t) {
+    guard("body", (), || {
+        // SAFETY: nginx calls with the live request whose body it has read.
+        let Some(r) = (unsafe { Request::new(r) }) else {
+            return;
+        };
+        let next = Context::of(r).and_then(|context| context.wish.borrow_mut().take());
+        match next {
+            Some(next) => next(),
+            None => r.finalize(NGX_HTTP_INTERNAL_SERVER_ERROR as Code),
+        }
+    });
+}
+
+fn begin(r: Request, context: &'static Context, wish: Wish) {
+    r.await_task();
+    let task = worker::spawn(async move {
+        let cache = ClientCache::new(&wish.settings);
+        let answer = if wish.bypass {
+            flow::bypass(&cache, wish.settings.store.available())
+        } else {
+            flow::serve(&cache, wish.settings.limits).await
+        };
+        let then: Then = Some(Box::new(move || {
+            guard("answer", (), || deliver(r, context, wish, answer));
+        }));
+        then
+    });
+    context.set_task(Some(task));
+}
+
+/// Carries out what the flow has decided. The request may be gone when it returns.
+fn deliver(r: Request, context: &'static Context, wish: Wish, answer: Answer<LockPermit, Joined>) {
+    context.set_task(None);
+    let (word, status) = (answer.word(), answer.status());
+    match answer {
+        Answer::Hit(record) => {
+            context.say(word, status, Reason::Fresh);
+            context.set_age(record.age);
+            let code = respond::record(r, context, record);
+            r.finalize(code);
+        }
+        Answer::Stale(record, refill) => {
+            let reason = if refill.is_some() {
+                Reason::Stale
+            } else {
+                Reason::Updating
+            };
+            context.say(word, status, reason);
+            context.set_age(record.age);
+            let code = respond::record(r, context, record);
+            if let Some(refill) = refill {
+                start_refill(r, context, &wish, refill);
+            }
+            r.finalize(code);
+        }
+        Answer::Fill(permit, known) => {
+            let status = if wish.bypass {
+                CacheStatus::Bypass
+            } else {
+                status
+            };
+            match start(r, context, &wish, permit, false, known.is_none(), true) {
+                Some(subscription) => {
+                    context.say(word, status, known.unwrap_or(Reason::Storing));
+                    stream(r, context, subscription, known);
+                }
+                None => pass(r, context, Reason::NoConnections),
+            }
+        }
+        Answer::Join(joined) => {
+            let (word, status, reason) = if joined.stored {
+                (word, status, Reason::Subscribed)
+            } else {
+                (Word::Skip, CacheStatus::Miss, Reason::StoreUnavailable)
+            };
+            context.say(word, status, reason);
+            stream(r, context, joined.subscription, Some(reason));
+        }
+        Answer::Pass(reason) => pass(r, context, reason),
+    }
+}
+
+/// The backend, in the client's own request, after a wait.
+fn pass(r: Request, context: &'static Context, reason: Reason) {
+    say_pass(context, reason);
+    if context.backend == Backend::Own {
+        r.run_phases_from(context.after);
+    } else {
+        let c = r.connection();
+        redirect(r, &context.backend);
+        // SAFETY: the connection outlives its requests until posted ones have run.
+        unsafe { ngx_http_run_posted_requests(c) };
+    }
+}
+
+fn start_refill(r: Request, context: &Context, wish: &Wish, refill: Refill<LockPermit>) {
+    let Refill { permit, look_again } = refill;
+    // Without a connection for it the record stays as it is; a later request tries again.
+    drop(start(
+        r,
+        context,
+        wish,
+        Some(permit),
+        look_again,
+        true,
+        false,
+    ));
+}
+
+/// Starts a fill; with `subscribe`, for this request to read.
+fn start(
+    r: Request,
+    context: &Context,
+    wish: &Wish,
+    permit: Option<LockPermit>,
+    look_again: bool,
+    stored: bool,
+    subscribe: bool,
+) -> Option<Subscription> {
+    let settings = &wish.settings;
+    let stream = Stream::new(settings.rules.max_size);
+    let detached = detached::create(
+        r,
+        &stream,
+        Rc::clone(&settings.rules),
+        wish.view,
+        context.backend.clone(),
+        Own {
+            phase: context.after,
+        },
+    )
+    .ok()?;
+    if let Some(permit) = &permit {
+        permit.publish(&stream, stored);
+    }
+    let subscription = subscribe.then(|| stream.subscribe());
+    let lookup = Lookup {
+        store: settings.store.clone(),
+        key: settings.key.clone(),
+        rules: Rc::clone(&settings.rules),
+    };
+    let outcome = if subscribe {
+        Rc::clone(&context.outcome)
+    } else {
+        Rc::default()
+    };
+    Fill::new(lookup, stream, detached, outcome).spawn(
+        permit,
+        look_again,
+        settings.lock_age,
+        settings.limits.stale,
+    );
+    subscription
+}
+
+fn stream(
+    r: Request,
+    context: &'static Context,
+    subscription: Subscription,
+    known: Option<Reason>,
+) {
+    let task = worker::spawn(async move {
+        let code = respond::stream(r, context, subscription, known).await;
+        let then: Then = Some(Box::new(move || {
+            context.set_task(None);
+            guard("answer", (), || r.finalize(code));
+        }));
+        then
+    });
+    context.set_task(Some(task));
+}

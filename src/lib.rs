@@ -1,0 +1,97 @@
+//! `ngx_http_redis_cache_module`: an HTTP cache for nginx that keeps responses in Redis.
+//!
+//! This file holds the module tables and the wiring, nothing else.
+
+mod client_cache;
+mod conf;
+mod context;
+mod fill;
+mod filters;
+mod handler;
+mod lookup;
+mod ngx;
+mod redis;
+mod respond;
+mod settings;
+mod shm;
+mod variables;
+mod worker;
+
+use ::ngx::ffi::*;
+
+use crate::conf::locations;
+use crate::ngx::guard::guard;
+use crate::ngx::request::{Code, ERROR, OK};
+
+mod table {
+    #![allow(
+        missing_docs,
+        reason = "the names that nginx looks for, made by ngx's macro"
+    )]
+    use super::ngx_http_redis_cache_module;
+
+    ::ngx::ngx_modules!(ngx_http_redis_cache_module);
+}
+
+static MODULE_CONTEXT: ngx_http_module_t = ngx_http_module_t {
+    preconfiguration: Some(preconfiguration),
+    postconfiguration: Some(postconfiguration),
+    create_main_conf: Some(locations::create_main),
+    init_main_conf: None,
+    create_srv_conf: None,
+    merge_srv_conf: None,
+    create_loc_conf: Some(locations::create_location),
+    merge_loc_conf: Some(locations::merge_location),
+};
+
+/// The module, as nginx knows it.
+#[used]
+#[allow(non_upper_case_globals, reason = "nginx finds it by this name")]
+pub static mut ngx_http_redis_cache_module: ngx_module_t = ngx_module_t {
+    ctx: (&raw const MODULE_CONTEXT).cast_mut().cast(),
+    commands: (&raw mut conf::directives::COMMANDS).cast(),
+    type_: NGX_HTTP_MODULE as ngx_uint_t,
+    init_process: Some(init_process),
+    exit_process: Some(exit_process),
+    ..ngx_module_t::default()
+};
+
+unsafe extern "C" fn preconfiguration(cf: *mut ngx_conf_t) -> Code {
+    guard("preconfiguration", ERROR, || variables::add(cf))
+}
+
+unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> Code {
+    guard("postconfiguration", ERROR, || {
+        if !locations::check_names(cf) || variables::complete(cf) != OK {
+            return ERROR;
+        }
+        // SAFETY: nginx calls with the configuration that was read.
+        unsafe {
+            if !locations::compile_default_key(cf) || !handler::register(cf) {
+                return ERROR;
+            }
+            filters::register();
+        }
+        OK
+    })
+}
+
+unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> Code {
+    guard("init process", ERROR, || {
+        // SAFETY: nginx calls in the worker with its cycle.
+        for zone in unsafe { locations::zones(cycle) } {
+            zone.enrol();
+        }
+        shm::wake::open(cycle);
+        OK
+    })
+}
+
+unsafe extern "C" fn exit_process(cycle: *mut ngx_cycle_t) {
+    guard("exit process", (), || {
+        // SAFETY: as above.
+        for zone in unsafe { locations::zones(cycle) } {
+            zone.leave();
+        }
+    });
+}

@@ -1,0 +1,37 @@
+//! One guard around every entry point that C calls.
+//!
+//! A panic that reaches C aborts the worker with all its clients. Behind the guard it costs one
+//! request.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use ngx::ffi::{NGX_LOG_ALERT, ngx_cycle};
+use ngx::ngx_log_error;
+
+/// Runs `f`; if it panics, logs an alert that names `place` and returns `fallback`.
+pub fn guard<T>(place: &'static str, fallback: T, f: impl FnOnce() -> T) -> T {
+    // State that a panic leaves half-changed belongs to the request that ends with it.
+    match catch_unwind(AssertUnwindSafe(f)) {
+        Ok(value) => value,
+        Err(cause) => {
+            report(place, cause.as_ref());
+            fallback
+        }
+    }
+}
+
+fn report(place: &str, cause: &(dyn Any + Send)) {
+    let text = cause
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| cause.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("unknown");
+    // SAFETY: ngx_cycle points to a cycle with a log from the first configuration on.
+    let log = unsafe { (*ngx_cycle).log };
+    ngx_log_error!(
+        NGX_LOG_ALERT,
+        log,
+        "redis_cache: panic in {place}: {text}; please report it"
+    );
+}

@@ -1,0 +1,341 @@
+//! Header lines: those that nginx holds, and those that we give it.
+
+use std::ptr;
+
+use bytes::Bytes;
+use cache_core::headers::Headers;
+use cache_core::policy::OriginDates;
+use ngx::ffi::*;
+
+use super::request::Request;
+use super::text;
+
+/// There was no memory for a header line.
+#[derive(Debug)]
+pub struct NoMemory;
+
+/// The lines of a list that count: a line with hash 0 was deleted.
+///
+/// # Safety
+///
+/// `list` is an initialised list of `ngx_table_elt_t` that isn't changed while it is read.
+pub unsafe fn lines(list: &ngx_list_t) -> impl Iterator<Item = &ngx_table_elt_t> {
+    let mut part: *const ngx_list_part_t = &list.part;
+    let mut index = 0;
+    std::iter::from_fn(move || {
+        loop {
+            // SAFETY: parts form a list that ends with null, each with `nelts` elements.
+            let current = unsafe { part.as_ref()? };
+            if index >= current.nelts {
+                part = current.next;
+                index = 0;
+                continue;
+            }
+            // SAFETY: index is below nelts.
+            let line = unsafe { &*current.elts.cast::<ngx_table_elt_t>().add(index) };
+            index += 1;
+            if line.hash != 0 {
+                return Some(line);
+            }
+        }
+    })
+}
+
+/// A response's header as the backend's location produced it.
+pub struct Captured {
+    /// Its status.
+    pub status: u16,
+    /// Its lines, Content-Type and Last-Modified among them, without Content-Length.
+    pub headers: Headers,
+    /// Its length, where it is known beforehand.
+    pub content_length: Option<u64>,
+    /// Dates that nginx hides from its clients.
+    pub dates: OriginDates,
+    /// Fields that the backend's Connection header names (RFC 9110 7.6.1).
+    pub connection: Vec<Bytes>,
+    /// It came by X-Accel-Redirect.
+    pub accel_redirect: bool,
+}
+
+/// Reads the header of a response that reaches the first header filter.
+pub fn capture(r: Request) -> Captured {
+    let out = &r.get().headers_out;
+    let mut headers = Headers::new();
+    // SAFETY: strings of headers_out live as long as the request.
+    let content_type = unsafe { text::bytes(&out.content_type) };
+    if !content_type.is_empty() {
+        headers.push("Content-Type", Bytes::copy_from_slice(content_type));
+    }
+    // SAFETY: the list is initialised with the request.
+    for line in unsafe { lines(&out.headers) } {
+        // SAFETY: as above.
+        let (name, value) = unsafe { (text::bytes(&line.key), text::bytes(&line.value)) };
+        if !name.eq_ignore_ascii_case(b"content-length") {
+            headers.push(Bytes::copy_from_slice(name), Bytes::copy_from_slice(value));
+        }
+    }
+    if out.last_modified_time != -1 && !headers.contains("Last-Modified") {
+        headers.push("Last-Modified", http_time(out.last_modified_time));
+    }
+    let (dates, connection) = hidden(r);
+    Captured {
+        status: u16::try_from(out.status).unwrap_or(0),
+        headers,
+        content_length: u64::try_from(out.content_length_n).ok(),
+        dates,
+        connection,
+        accel_redirect: redirected(r),
+    }
+}
+
+/// What nginx takes away before the filters: Date, and what Connection names.
+fn hidden(r: Request) -> (OriginDates, Vec<Bytes>) {
+    let mut dates = OriginDates::default();
+    let mut connection = Vec::new();
+    // SAFETY: upstream is null or lives as long as the request.
+    if let Some(upstream) = unsafe { r.get().upstream.as_ref() }
+        && upstream.headers_in.headers.nalloc != 0
+    {
+        // SAFETY: nalloc is set when the list is initialised.
+        for line in unsafe { lines(&upstream.headers_in.headers) } {
+            // SAFETY: strings of the upstream live as long as the request.
+            let (name, value) = unsafe { (text::bytes(&line.key), text::bytes(&line.value)) };
+            if name.eq_ignore_ascii_case(b"date") {
+                dates
+                    .date
+                    .get_or_insert_with(|| Bytes::copy_from_slice(value));
+            } else if name.eq_ignore_ascii_case(b"connection") {
+                let names = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+                connection.extend(names.filter(|n| !n.is_empty()).map(Bytes::copy_from_slice));
+            }
+        }
+    }
+    (dates, connection)
+}
+
+/// Whether an X-Accel-Redirect decided the answer. It may have led to another upstream, which has
+/// replaced the first: nginx then leaves a state without a peer between the two
+/// (ngx_http_upstream.c), and behind an error_page the state before it is an error.
+fn redirected(r: Request) -> bool {
+    // SAFETY: both are null or live as long as the request.
+    let (upstream, states) =
+        unsafe { (r.get().upstream.as_ref(), r.get().upstream_states.as_ref()) };
+    if upstream.is_some_and(|u| !u.headers_in.x_accel_redirect.is_null()) {
+        return true;
+    }
+    let Some(states) = states else { return false };
+    // SAFETY: upstream_states is an array of this type.
+    let states = unsafe { states.as_slice::<ngx_http_upstream_state_t>() };
+    states.windows(2).any(|pair| {
+        matches!(pair, [before, gap] if gap.peer.is_null() && (200..300).contains(&before.status))
+    })
+}
+
+fn http_time(time: time_t) -> Bytes {
+    let mut buffer = [0u8; 32];
+    // SAFETY: ngx_http_time writes 29 bytes: "Mon, 28 Sep 1970 06:00:00 GMT".
+    let end = unsafe { ngx_http_time(buffer.as_mut_ptr(), time) };
+    let len = (end as usize).saturating_sub(buffer.as_ptr() as usize);
+    Bytes::copy_from_slice(buffer.get(..len).unwrap_or_default())
+}
+
+/// Adds a line to the response's header.
+pub fn push(r: Request, name: &[u8], value: &[u8]) -> Result<*mut ngx_table_elt_t, NoMemory> {
+    let pool = r.pool();
+    // SAFETY: the list is initialised with the request, whose pool is live.
+    unsafe {
+        let line = ngx_list_push(&mut r.get_mut().headers_out.headers).cast::<ngx_table_elt_t>();
+        let (Some(key), Some(value)) = (text::copy(pool, name), text::copy(pool, value)) else {
+            if let Some(line) = line.as_mut() {
+                line.hash = 0;
+            }
+            return Err(NoMemory);
+        };
+        let Some(entry) = line.as_mut() else {
+            return Err(NoMemory);
+        };
+        ptr::write_bytes(line, 0, 1);
+        entry.hash = 1;
+        entry.key = key;
+        entry.value = value;
+        Ok(line)
+    }
+}
+
+/// Takes all lines of a name away.
+pub fn remove(r: Request, name: &[u8]) {
+    let mut part: *mut ngx_list_part_t = &mut r.get_mut().headers_out.headers.part;
+    // SAFETY: parts form a list that ends with null, each with `nelts` lines; a line with hash 0
+    // isn't sent.
+    unsafe {
+        while let Some(current) = part.as_mut() {
+            let lines = current.elts.cast::<ngx_table_elt_t>();
+            for index in 0..current.nelts {
+                let line = &mut *lines.add(index);
+                if line.hash != 0 && text::bytes(&line.key).eq_ignore_ascii_case(name) {
+                    line.hash = 0;
+                }
+            }
+            part = current.next;
+        }
+    }
+}
+
+/// Makes `headers` the header of the response to `r`, as nginx's upstream module would: special
+/// lines are known to the filters, and gzip, ranges and conditional requests work from there.
+pub fn apply(
+    r: Request,
+    status: u16,
+    headers: &Headers,
+    content_length: Option<u64>,
+) -> Result<(), NoMemory> {
+    let ranges = status == 200 && content_length.is_some();
+    {
+        let out = &mut r.get_mut().headers_out;
+        out.status = usize::from(status);
+        out.content_length_n = content_length
+            .and_then(|n| i64::try_from(n).ok())
+            .unwrap_or(-1);
+    }
+    if ranges {
+        // SAFETY: live request.
+        unsafe { super::shim::rcs_set_allow_ranges(r.as_ptr(), 1) };
+    }
+    for header in headers.iter() {
+        let (name, value) = (header.name.as_ref(), header.value.as_ref());
+        if name.eq_ignore_ascii_case(b"content-type") {
+            content_type(r, value)?;
+        } else if name.eq_ignore_ascii_case(b"content-length")
+            || (ranges && name.eq_ignore_ascii_case(b"accept-ranges"))
+        {
+            // nginx writes both itself
+        } else {
+            let line = push(r, name, value)?;
+            register(r, name, value, line)?;
+        }
+    }
+    Ok(())
+}
+
+/// As ngx_http_upstream_copy_content_type does: the charset apart, so that filters can tell the
+/// type.
+fn content_type(r: Request, value: &[u8]) -> Result<(), NoMemory> {
+    // SAFETY: the pool is live.
+    let text = unsafe { text::copy(r.pool(), value) }.ok_or(NoMemory)?;
+    let out = &mut r.get_mut().headers_out;
+    out.content_type = text;
+    out.content_type_len = text.len;
+    out.content_type_lowcase = ptr::null_mut();
+    let Some(semicolon) = value.iter().position(|byte| *byte == b';') else {
+        return Ok(());
+    };
+    let parameters = value.get(semicolon + 1..).unwrap_or_default();
+    let mut at = semicolon + 1;
+    for parameter in parameters.split(|byte| *byte == b';') {
+        let trimmed = parameter.trim_ascii();
+        if let Some(charset) = strip_prefix_no_case(trimmed, b"charset=") {
+            let start = at + parameter.len() - parameter.trim_ascii_start().len() + 8;
+            let quotes = usize::from(charset.first() == Some(&b'"'));
+            // SAFETY: the charset lies within the text just copied.
+            let data = unsafe { text.data.add(start + quotes) };
+            out.charset = ngx_str_t {
+                len: charset.len().saturating_sub(2 * quotes),
+                data,
+            };
+            out.content_type_len = value
+                .get(..semicolon)
+                .map_or(0, |t| t.trim_ascii_end().len());
+            break;
+        }
+        at += parameter.len() + 1;
+    }
+    Ok(())
+}
+
+fn strip_prefix_no_case<'a>(text: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
+    let (head, tail) = text.split_at_checked(prefix.len())?;
+    head.eq_ignore_ascii_case(prefix).then_some(tail)
+}
+
+/// Tells nginx about lines that its filters look for.
+fn register(
+    r: Request,
+    name: &[u8],
+    value: &[u8],
+    line: *mut ngx_table_elt_t,
+) -> Result<(), NoMemory> {
+    let out = &mut r.get_mut().headers_out;
+    match name.to_ascii_lowercase().as_slice() {
+        b"last-modified" => {
+            out.last_modified = line;
+            // SAFETY: the value is a readable string of that length.
+            out.last_modified_time =
+                unsafe { ngx_parse_http_time(value.as_ptr().cast_mut(), value.len()) };
+        }
+        b"etag" => out.etag = line,
+        b"content-encoding" => out.content_encoding = line,
+        b"content-range" => out.content_range = line,
+        b"accept-ranges" => out.accept_ranges = line,
+        b"expires" => out.expires = line,
+        b"date" => out.date = line,
+        b"server" => out.server = line,
+        b"www-authenticate" => out.www_authenticate = line,
+        b"cache-control" => several(r, Several::CacheControl, line)?,
+        b"link" => several(r, Several::Link, line)?,
+        _ => {}
+    }
+    Ok(())
+}
+
+#[derive(Clone, Copy)]
+enum Several {
+    CacheControl,
+    Link,
+}
+
+#[cfg(ngx_linked_headers)]
+fn several(r: Request, which: Several, line: *mut ngx_table_elt_t) -> Result<(), NoMemory> {
+    let out = &mut r.get_mut().headers_out;
+    let mut last: *mut *mut ngx_table_elt_t = match which {
+        Several::CacheControl => &mut out.cache_control,
+        Several::Link => &mut out.link,
+    };
+    // SAFETY: the lines of one name form a list that ends with null.
+    unsafe {
+        while let Some(entry) = (*last).as_mut() {
+            last = &mut entry.next;
+        }
+        *last = line;
+    }
+    Ok(())
+}
+
+#[cfg(not(ngx_linked_headers))]
+fn several(r: Request, which: Several, line: *mut ngx_table_elt_t) -> Result<(), NoMemory> {
+    let pool = r.pool();
+    let out = &mut r.get_mut().headers_out;
+    let array: *mut ngx_array_t = match which {
+        Several::CacheControl => &mut out.cache_control,
+        Several::Link => &mut out.link,
+    };
+    // SAFETY: the array is zeroed with the request or initialised; elements are pointers.
+    unsafe {
+        if (*array).elts.is_null() {
+            let size = size_of::<*mut ngx_table_elt_t>();
+            (*array).elts = ngx_palloc(pool, size);
+            if (*array).elts.is_null() {
+                return Err(NoMemory);
+            }
+            (*array).nelts = 0;
+            (*array).size = size;
+            (*array).nalloc = 1;
+            (*array).pool = pool;
+        }
+        let place = ngx_array_push(array).cast::<*mut ngx_table_elt_t>();
+        if place.is_null() {
+            return Err(NoMemory);
+        }
+        place.write(line);
+    }
+    Ok(())
+}

@@ -1,0 +1,12 @@
+//! Every touch of nginx's memory, one idea a file. Above this layer nobody follows a raw pointer.
+
+pub mod busy;
+pub mod event;
+pub mod guard;
+pub mod headers;
+pub mod output;
+pub mod peer;
+pub mod pool;
+pub mod request;
+pub mod shim;
+pub mod text;

@@ -1,0 +1,139 @@
+//! Sending a response body to a client without copying it: a few buffers that point into shared
+//! pieces, each free again when the filters have passed it on.
+
+use std::ptr;
+
+use bytes::Bytes;
+use ngx::ffi::*;
+
+use super::request::{AGAIN, Code, ERROR, OK, Request};
+
+/// How many pieces may be on their way to one client at once.
+const IN_FLIGHT: usize = 4;
+
+struct Slot {
+    buffer: *mut ngx_buf_t,
+    link: *mut ngx_chain_t,
+    /// What the buffer points into.
+    piece: Bytes,
+}
+
+/// The way of a body to its client.
+pub struct Output {
+    request: Request,
+    slots: Vec<Slot>,
+}
+
+impl Output {
+    /// The body of `request`'s response. It must be dropped before the request's pool is.
+    pub fn new(request: Request) -> Output {
+        Output {
+            request,
+            slots: Vec::new(),
+        }
+    }
+
+    /// Gives a piece to the filters, without waiting; `last` ends the response.
+    pub fn send(&mut self, piece: Bytes, last: bool) -> Code {
+        let Some(slot) = self.free_slot() else {
+            return ERROR;
+        };
+        // SAFETY: the slot's buffer and link live in the request's pool; nobody else uses them
+        // since the buffer is consumed.
+        unsafe {
+            ptr::write_bytes(slot.buffer, 0, 1);
+            let buffer = &mut *slot.buffer;
+            if piece.is_empty() {
+                buffer.set_sync(1);
+            } else {
+                buffer.pos = piece.as_ptr().cast_mut();
+                buffer.last = buffer.pos.add(piece.len());
+                buffer.start = buffer.pos;
+                buffer.end = buffer.last;
+                buffer.set_memory(1);
+                buffer.set_flush(u32::from(!last));
+            }
+            buffer.set_last_in_chain(u32::from(last));
+            (*slot.link).buf = slot.buffer;
+            (*slot.link).next = ptr::null_mut();
+        }
+        slot.piece = piece;
+        let link = slot.link;
+        // SAFETY: the buffer was written above.
+        unsafe {
+            if last && !self.request.is_subrequest() {
+                (*(*link).buf).set_last_buf(1);
+            }
+            ngx_http_output_filter(self.request.as_ptr(), link)
+        }
+    }
+
+    /// Lets the filters go on with what they hold.
+    pub fn flush(&mut self) -> Code {
+        // SAFETY: a null chain means just that.
+        unsafe { ngx_http_output_filter(self.request.as_ptr(), ptr::null_mut()) }
+    }
+
+    /// Whether another piece may be sent now.
+    pub fn has_room(&self) -> bool {
+        self.slots.len() < IN_FLIGHT || self.slots.iter().any(Slot::is_free)
+    }
+
+    fn free_slot(&mut self) -> Option<&mut Slot> {
+        let index = match self.slots.iter().position(Slot::is_free) {
+            Some(index) => index,
+            None => {
+                // SAFETY: the pool lives as long as the request.
+                let (buffer, link) = unsafe {
+                    let pool = self.request.pool();
+                    let buffer = ngx_pcalloc(pool, size_of::<ngx_buf_t>()).cast::<ngx_buf_t>();
+                    (buffer, ngx_alloc_chain_link(pool))
+                };
+                if buffer.is_null() || link.is_null() {
+                    return None;
+                }
+                self.slots.push(Slot {
+                    buffer,
+                    link,
+                    piece: Bytes::new(),
+                });
+                self.slots.len() - 1
+            }
+        };
+        self.slots.get_mut(index)
+    }
+}
+
+impl Slot {
+    fn is_free(&self) -> bool {
+        // SAFETY: the buffer lives in the request's pool. A consumed buffer has pos at last.
+        unsafe { (*self.buffer).pos == (*self.buffer).last }
+    }
+}
+
+/// Arranges for the request's write handler to be called when the client takes more, as
+/// `ngx_http_writer` does. `AGAIN` if something is buffered, `OK` if nothing is, else `ERROR`.
+pub fn await_writable(r: Request) -> Code {
+    // SAFETY: live request and connection; the write event belongs to it.
+    unsafe {
+        let c = r.connection();
+        let write = (*c).write;
+        let buffered = (*c).buffered() != 0 || super::shim::rcs_get_buffered(r.as_ptr()) != 0;
+        if !buffered {
+            if (*write).timer_set() != 0 && (*write).delayed() == 0 {
+                ngx_del_timer(write);
+            }
+            return OK;
+        }
+        let Some(conf) = r.core_loc_conf() else {
+            return ERROR;
+        };
+        if (*write).delayed() == 0 {
+            ngx_add_timer(write, conf.send_timeout);
+        }
+        if ngx_handle_write_event(write, conf.send_lowat) != OK {
+            return ERROR;
+        }
+        AGAIN
+    }
+}

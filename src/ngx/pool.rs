@@ -1,0 +1,60 @@
+//! Rust values whose life is that of an nginx pool.
+
+use std::ffi::c_void;
+use std::ptr::NonNull;
+
+use ngx::ffi::{ngx_pool_cleanup_add, ngx_pool_t};
+
+use super::guard::guard;
+
+/// Moves a value to the heap and drops it when the pool is destroyed. `None` if there is no
+/// memory.
+///
+/// # Safety
+///
+/// `pool` is a live pool. The pointer is good until the pool's cleanups run.
+pub unsafe fn keep<T: 'static>(pool: *mut ngx_pool_t, value: T) -> Option<NonNull<T>> {
+    // SAFETY: the pool is live; the handler gets the pointer that is stored beside it, once.
+    unsafe {
+        let cleanup = ngx_pool_cleanup_add(pool, 0).as_mut()?;
+        let kept = NonNull::from(Box::leak(Box::new(value)));
+        cleanup.data = kept.as_ptr().cast();
+        cleanup.handler = Some(drop_kept::<T>);
+        Some(kept)
+    }
+}
+
+/// The value of type `T` kept in the pool last for which `wanted` holds.
+///
+/// # Safety
+///
+/// `pool` is a live pool, and no type but `T` shares the code of its drop.
+pub unsafe fn find<T: 'static>(
+    pool: *mut ngx_pool_t,
+    wanted: impl Fn(&T) -> bool,
+) -> Option<NonNull<T>> {
+    let ours: unsafe extern "C" fn(*mut c_void) = drop_kept::<T>;
+    // SAFETY: cleanups form a list that ends with null; `data` beside our handler is ours.
+    unsafe {
+        let mut cleanup = (*pool).cleanup;
+        while let Some(entry) = cleanup.as_ref() {
+            if entry
+                .handler
+                .is_some_and(|handler| handler as usize == ours as usize)
+                && let Some(kept) = NonNull::new(entry.data.cast::<T>())
+                && wanted(kept.as_ref())
+            {
+                return Some(kept);
+            }
+            cleanup = entry.next;
+        }
+    }
+    None
+}
+
+unsafe extern "C" fn drop_kept<T>(data: *mut c_void) {
+    guard("pool cleanup", (), || {
+        // SAFETY: `keep` leaked this box and nginx calls a cleanup once.
+        drop(unsafe { Box::from_raw(data.cast::<T>()) });
+    });
+}

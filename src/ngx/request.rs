@@ -1,0 +1,386 @@
+//! An nginx request.
+
+use std::ffi::c_void;
+use std::ptr::NonNull;
+
+use ngx::ffi::*;
+
+use super::{shim, text};
+use crate::ngx_http_redis_cache_module as module;
+
+/// What a handler or filter returns to nginx, or `ngx_http_finalize_request` takes.
+pub type Code = ngx_int_t;
+
+/// `NGX_OK`
+pub const OK: Code = NGX_OK as Code;
+/// `NGX_ERROR`
+pub const ERROR: Code = NGX_ERROR as Code;
+/// `NGX_AGAIN`
+pub const AGAIN: Code = NGX_AGAIN as Code;
+/// `NGX_DONE`
+pub const DONE: Code = NGX_DONE as Code;
+/// `NGX_DECLINED`
+pub const DECLINED: Code = NGX_DECLINED as Code;
+
+/// A request that nginx has given us and hasn't freed.
+///
+/// Whoever keeps one beyond the call that brought it must give it up in a cleanup of the request:
+/// the tasks of the executor do so by being cancelled there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Request(NonNull<ngx_http_request_t>);
+
+impl Request {
+    /// # Safety
+    ///
+    /// `r` is null or a live request, and stays so for as long as the value is used.
+    pub unsafe fn new(r: *mut ngx_http_request_t) -> Option<Request> {
+        NonNull::new(r).map(Request)
+    }
+
+    /// The pointer that nginx's functions take.
+    pub fn as_ptr(self) -> *mut ngx_http_request_t {
+        self.0.as_ptr()
+    }
+
+    pub(crate) fn get<'a>(self) -> &'a ngx_http_request_t {
+        // SAFETY: live by the contract of `new`; nginx and we run on one thread.
+        unsafe { &*self.0.as_ptr() }
+    }
+
+    pub(crate) fn get_mut<'a>(self) -> &'a mut ngx_http_request_t {
+        // SAFETY: as above.
+        unsafe { &mut *self.0.as_ptr() }
+    }
+
+    /// The client's request if this is a subrequest of it, else itself.
+    pub fn main(self) -> Request {
+        NonNull::new(self.get().main).map_or(self, Request)
+    }
+
+    /// Whether nginx made it for the sake of another one.
+    pub fn is_subrequest(self) -> bool {
+        self.get().main != self.as_ptr()
+    }
+
+    /// Its memory.
+    pub fn pool(self) -> *mut ngx_pool_t {
+        self.get().pool
+    }
+
+    /// Its connection.
+    pub fn connection(self) -> *mut ngx_connection_t {
+        self.get().connection
+    }
+
+    /// Where its log lines go.
+    pub fn log(self) -> *mut ngx_log_t {
+        // SAFETY: a live request has a connection with a log.
+        unsafe { (*self.connection()).log }
+    }
+
+    /// The configuration of its location. `None` only for a type that isn't the module's.
+    pub fn loc_conf<T>(self) -> Option<&'static T> {
+        // SAFETY: ctx_index is set when the module is loaded; the configuration outlives requests.
+        unsafe {
+            (*self.get().loc_conf.add(module.ctx_index))
+                .cast::<T>()
+                .as_ref()
+        }
+    }
+
+    /// The configuration of the http block.
+    pub fn main_conf<T>(self) -> Option<&'static T> {
+        // SAFETY: as above.
+        unsafe {
+            (*self.get().main_conf.add(module.ctx_index))
+                .cast::<T>()
+                .as_ref()
+        }
+    }
+
+    /// nginx's own configuration of the location.
+    pub fn core_loc_conf(self) -> Option<&'static ngx_http_core_loc_conf_t> {
+        // SAFETY: as above, for nginx's core module.
+        unsafe {
+            (*self.get().loc_conf.add(ngx_http_core_module.ctx_index))
+                .cast::<ngx_http_core_loc_conf_t>()
+                .as_ref()
+        }
+    }
+
+    /// What the module has attached to the request.
+    pub fn context<T>(self) -> Option<NonNull<T>> {
+        // SAFETY: ctx has a place for every http module.
+        NonNull::new(unsafe { *self.get().ctx.add(module.ctx_index) }.cast())
+    }
+
+    /// Attaches a context.
+    pub fn set_context<T>(self, context: NonNull<T>) {
+        // SAFETY: as above.
+        unsafe { *self.get_mut().ctx.add(module.ctx_index) = context.as_ptr().cast::<c_void>() }
+    }
+
+    /// The name of its method.
+    pub fn method(self) -> &'static [u8] {
+        // SAFETY: nginx's strings live as long as the request.
+        unsafe { text::bytes(&self.get().method_name) }
+    }
+
+    /// Whether the client wants no body.
+    pub fn is_head(self) -> bool {
+        self.get().method == NGX_HTTP_HEAD as usize
+    }
+
+    /// Its decoded path.
+    pub fn uri(self) -> &'static [u8] {
+        // SAFETY: as above.
+        unsafe { text::bytes(&self.get().uri) }
+    }
+
+    /// Its path and arguments as the client sent them.
+    pub fn unparsed_uri(self) -> &'static [u8] {
+        // SAFETY: as above.
+        unsafe { text::bytes(&self.get().unparsed_uri) }
+    }
+
+    /// Whether a body has come or is to come with it.
+    pub fn has_body(self) -> bool {
+        // SAFETY: live request.
+        unsafe { shim::rcs_has_body(self.as_ptr()) != 0 }
+    }
+
+    /// Whether the client asks for another protocol or a tunnel.
+    pub fn wants_upgrade(self) -> bool {
+        !self.get().headers_in.upgrade.is_null() || self.method() == b"CONNECT"
+    }
+
+    /// Whether it carries credentials (RFC 9111 3.5).
+    pub fn has_authorization(self) -> bool {
+        !self.get().headers_in.authorization.is_null()
+    }
+
+    /// Ends it; it may be freed at once.
+    pub fn finalize(self, code: Code) {
+        let c = self.connection();
+        // SAFETY: live until the first call; the connection outlives it or is marked destroyed.
+        unsafe {
+            ngx_http_finalize_request(self.as_ptr(), code);
+            ngx_http_run_posted_requests(c);
+        }
+    }
+
+    /// Takes the phases up again at `index` of the phase engine.
+    pub fn run_phases_from(self, index: ngx_int_t) {
+        let c = self.connection();
+        // SAFETY: the index came from the same phase engine.
+        unsafe {
+            let r = self.get_mut();
+            r.phase_handler = index;
+            r.read_event_handler = Some(ngx_http_block_reading);
+            r.write_event_handler = Some(ngx_http_core_run_phases);
+            ngx_http_core_run_phases(self.as_ptr());
+            ngx_http_run_posted_requests(c);
+        }
+    }
+
+    /// The value of a complex value for this request.
+    ///
+    /// # Safety
+    ///
+    /// `value` was compiled in the configuration that the request runs under.
+    pub unsafe fn evaluate(self, value: *mut ngx_http_complex_value_t) -> Option<&'static [u8]> {
+        let mut result = ngx_str_t {
+            len: 0,
+            data: std::ptr::null_mut(),
+        };
+        // SAFETY: by contract; the result lives in the request's pool or the configuration's.
+        unsafe {
+            if ngx_http_complex_value(self.as_ptr(), value, &mut result) != OK {
+                return None;
+            }
+            Some(text::bytes(&result))
+        }
+    }
+
+    /// As [`Request::evaluate`], with a HEAD taken for the GET that it is answered from.
+    ///
+    /// # Safety
+    ///
+    /// As [`Request::evaluate`].
+    pub unsafe fn evaluate_as_get(
+        self,
+        value: *mut ngx_http_complex_value_t,
+    ) -> Option<&'static [u8]> {
+        if !self.is_head() {
+            // SAFETY: by contract.
+            return unsafe { self.evaluate(value) };
+        }
+        let (method, name) = (self.get().method, self.get().method_name);
+        let r = self.get_mut();
+        r.method = NGX_HTTP_GET as ngx_uint_t;
+        r.method_name = text::borrowed(b"GET");
+        // SAFETY: by contract. $request_method isn't cacheable: it is read anew.
+        let result = unsafe { self.evaluate(value) };
+        let r = self.get_mut();
+        r.method = method;
+        r.method_name = name;
+        result
+    }
+
+    /// The index of the phase handler that runs.
+    pub fn phase(self) -> ngx_int_t {
+        self.get().phase_handler
+    }
+
+    /// The value of an indexed variable, `None` if it is not set.
+    pub fn variable(self, index: usize) -> Option<&'static [u8]> {
+        // SAFETY: the index came from ngx_http_get_variable_index; values live in the pool.
+        unsafe {
+            let value = ngx_http_get_indexed_variable(self.as_ptr(), index).as_ref()?;
+            if value.valid() == 0 || value.not_found() != 0 || value.len() == 0 {
+                return None;
+            }
+            Some(std::slice::from_raw_parts(value.data, value.len() as usize))
+        }
+    }
+
+    /// nginx's `ngx_http_test_predicates`: whether any of the values is neither empty nor "0".
+    ///
+    /// # Safety
+    ///
+    /// `predicates` is null or an array filled by `ngx_http_set_predicate_slot`.
+    pub unsafe fn holds(self, predicates: *mut ngx_array_t) -> bool {
+        if predicates.is_null() {
+            return false;
+        }
+        // SAFETY: by contract. NGX_DECLINED means that one holds.
+        unsafe { ngx_http_test_predicates(self.as_ptr(), predicates) == DECLINED }
+    }
+
+    /// Watches for the client's leaving while it waits for us (as limit_req does).
+    pub fn watch_client(self) {
+        if self.is_subrequest() {
+            return;
+        }
+        // SAFETY: live request and connection.
+        unsafe {
+            let r = self.get_mut();
+            r.read_event_handler = Some(ngx_http_test_reading);
+            let read = (*r.connection).read;
+            if (*read).ready() != 0 {
+                if (*read).posted() == 0 {
+                    ngx_post_event(read, &raw mut ngx_posted_events);
+                }
+            } else {
+                let _ = ngx_handle_read_event(read, 0);
+            }
+        }
+    }
+
+    /// Leaves the request to a task, watching for the client's leaving.
+    pub fn await_task(self) {
+        self.get_mut().write_event_handler = Some(ngx_http_request_empty_handler);
+        self.watch_client();
+    }
+
+    /// Sets what nginx calls when the client takes more.
+    pub fn set_write_handler(self, handler: unsafe extern "C" fn(*mut ngx_http_request_t)) {
+        self.get_mut().write_event_handler = Some(handler);
+    }
+
+    /// Reads the request's body, then calls `ready`; returns what a phase handler returns.
+    pub fn read_body(self, ready: unsafe extern "C" fn(*mut ngx_http_request_t)) -> Code {
+        // SAFETY: live request, in a phase handler.
+        unsafe {
+            let code = ngx_http_read_client_request_body(self.as_ptr(), Some(ready));
+            if code >= NGX_HTTP_SPECIAL_RESPONSE as Code {
+                return code;
+            }
+            // Reading has taken a reference of its own.
+            ngx_http_finalize_request(self.as_ptr(), DONE);
+        }
+        DONE
+    }
+
+    /// Goes on at another URI of the same server, with the same arguments.
+    pub fn internal_redirect(self, uri: &[u8]) {
+        // SAFETY: live request; the URI is copied into its pool.
+        unsafe {
+            let r = self.get_mut();
+            r.read_event_handler = Some(ngx_http_block_reading);
+            let Some(mut uri) = text::copy(r.pool, uri) else {
+                self.finalize(NGX_HTTP_INTERNAL_SERVER_ERROR as Code);
+                return;
+            };
+            let mut args = r.args;
+            ngx_http_internal_redirect(self.as_ptr(), &mut uri, &mut args);
+            ngx_http_finalize_request(self.as_ptr(), DONE);
+        }
+    }
+
+    /// Goes on in a named location of the same server.
+    pub fn named_location(self, name: &[u8]) {
+        // SAFETY: as above.
+        unsafe {
+            let r = self.get_mut();
+            r.read_event_handler = Some(ngx_http_block_reading);
+            let Some(mut name) = text::copy(r.pool, name) else {
+                self.finalize(NGX_HTTP_INTERNAL_SERVER_ERROR as Code);
+                return;
+            };
+            ngx_http_named_location(self.as_ptr(), &mut name);
+            ngx_http_finalize_request(self.as_ptr(), DONE);
+        }
+    }
+
+    /// What a context getter finds, for requests that nginx has redirected internally; others
+    /// aren't asked.
+    pub fn redirected_context<T: 'static>(
+        self,
+        of: fn(Request) -> Option<&'static T>,
+    ) -> Option<&'static T> {
+        // SAFETY: live request.
+        if unsafe { shim::rcs_get_internal(self.as_ptr()) } == 0 {
+            return None;
+        }
+        of(self)
+    }
+
+    /// In a phase handler that declines: goes on at `index` of the phase engine.
+    pub fn skip_to(self, index: ngx_int_t) {
+        // Declining adds one.
+        self.get_mut().phase_handler = index - 1;
+    }
+
+    /// Sends the header; returns what the filters say.
+    pub fn send_header(self) -> Code {
+        // SAFETY: live request with headers_out filled.
+        unsafe { ngx_http_send_header(self.as_ptr()) }
+    }
+
+    /// Whether the response has no body for this request: HEAD, or a 304.
+    pub fn is_header_only(self) -> bool {
+        // SAFETY: live request.
+        unsafe { shim::rcs_get_header_only(self.as_ptr()) != 0 }
+    }
+
+    /// Whether limit_rate holds the response back.
+    pub fn is_delayed(self) -> bool {
+        // SAFETY: live connection.
+        unsafe { (*(*self.connection()).write).delayed() != 0 }
+    }
+
+    /// Ends the request if its client has taken too long; true if so.
+    pub fn client_timed_out(self) -> bool {
+        // SAFETY: live connection.
+        unsafe {
+            let c = self.connection();
+            if (*(*c).write).timedout() == 0 {
+                return false;
+            }
+            (*c).set_timedout(1);
+            ngx_http_finalize_request(self.as_ptr(), NGX_HTTP_REQUEST_TIME_OUT as Code);
+        }
+        true
+    }
+}

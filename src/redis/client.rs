@@ -1,0 +1,127 @@
+//! What the rest of the module sees of Redis: a store to look records up in and to write them to.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+
+use super::error::StoreError;
+use super::pool::Pool;
+
+/// How often a lookup whose connection was closed is tried again.
+const RETRIES: usize = 2;
+
+/// A `redis_cache_store` block.
+#[derive(Clone, Debug)]
+pub struct StoreConfig {
+    /// Its name in the configuration.
+    pub name: String,
+    /// The server.
+    pub server: Server,
+    /// How long connecting may take, in milliseconds.
+    pub connect_timeout: u64,
+    /// Milliseconds between two writes while the server takes no more.
+    pub send_timeout: u64,
+    /// Milliseconds between two reads while replies are owed.
+    pub read_timeout: u64,
+    /// How many connections a worker opens at most.
+    pub connections: usize,
+    /// Whom to log in as; without it the default user.
+    pub username: Option<String>,
+    /// With what to log in; without it nobody logs in.
+    pub password: Option<String>,
+    /// The number of the database.
+    pub database: u32,
+    /// The largest field that is read, in bytes. A lookup that meets a larger one fails without
+    /// reading it; its connection is closed, since Redis would send it to its end.
+    pub max_reply: usize,
+}
+
+/// Where a server listens.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// A `struct sockaddr` of any family.
+    pub sockaddr: Vec<u8>,
+    /// The same for people: `127.0.0.1:6379` or `unix:/path`.
+    pub text: String,
+}
+
+/// A record as Redis has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Milliseconds until it expires; -1 never, -2 there is none.
+    pub pttl: i64,
+    /// Field `status`.
+    pub status: Option<Bytes>,
+    /// Field `headers`.
+    pub headers: Option<Bytes>,
+    /// Field `body`.
+    pub body: Option<Bytes>,
+    /// Field `meta`.
+    pub meta: Option<Bytes>,
+}
+
+/// A record to be written.
+#[derive(Clone, Debug)]
+pub struct Write {
+    /// Its key.
+    pub key: Bytes,
+    /// Field `status`.
+    pub status: u16,
+    /// Field `headers`.
+    pub headers: Bytes,
+    /// Field `body`, in pieces, which aren't joined.
+    pub body: Vec<Bytes>,
+    /// Field `meta`.
+    pub meta: Bytes,
+    /// Seconds until it expires.
+    pub expiry: u32,
+}
+
+/// A store, as one worker sees it. Clones share its connections.
+#[derive(Clone)]
+pub struct Client(Rc<Pool>);
+
+impl Client {
+    /// A store that nobody has tried to reach yet.
+    pub fn new(config: Rc<StoreConfig>) -> Client {
+        Client(Pool::new(config))
+    }
+
+    /// Its configuration.
+    pub fn config(&self) -> &StoreConfig {
+        self.0.config()
+    }
+
+    /// False while the store is known to be down: whatever is asked of it fails at once.
+    pub fn available(&self) -> bool {
+        !self.0.is_down()
+    }
+
+    /// Reads a record, in one round trip.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no telling whether there is a record.
+    pub async fn lookup(&self, key: &[u8]) -> Result<Found, StoreError> {
+        let mut retries = RETRIES;
+        loop {
+            match self.0.lookup(key)?.await {
+                Ok(found) => return Ok(found),
+                Err(failure) if failure.retry && retries > 0 => retries -= 1,
+                Err(failure) => return Err(failure.error),
+            }
+        }
+    }
+
+    /// Writes a record together with its expiry, or nothing.
+    ///
+    /// # Errors
+    ///
+    /// Why it isn't known to be written. After `Timeout` and `Closed` it may be, whole.
+    pub async fn store(&self, record: Write) -> Result<(), StoreError> {
+        if record.expiry == 0 {
+            return Err(StoreError::Refused("a record that expires at once".into()));
+        }
+        self.0.store(record)?.await.map_err(|failure| failure.error)
+    }
+}

@@ -1,0 +1,84 @@
+//! The commands that are sent, packed straight into a connection's output.
+
+use cache_core::record::{BODY_FIELD, HEADERS_FIELD, META_FIELD, STATUS_FIELD};
+use cache_core::resp;
+
+use super::client::{StoreConfig, Write};
+use super::output::Output;
+
+/// Writes a record with its expiry, or nothing.
+///
+/// HSET comes first, since it is what fails: on a key of another type, without memory, on a replica.
+/// A script stops there and nothing has been written. EXPIRE can then fail only for want of
+/// permission (ACL); the record is taken back, because no key without expiry may be left behind.
+const STORE: &str = "redis.call('HSET',KEYS[1],'status',ARGV[1],'headers',ARGV[2],'body',ARGV[3],'meta',ARGV[4])\n\
+local done=redis.pcall('EXPIRE',KEYS[1],ARGV[5])\n\
+if done~=1 then redis.call('DEL',KEYS[1]) end\n\
+return done";
+
+/// How many replies a lookup has.
+pub(super) const FIELDS: usize = 4;
+
+/// PTTL and HMGET.
+pub(super) fn lookup(out: &mut Vec<u8>, key: &[u8]) {
+    resp::command(out, &[b"PTTL", key]);
+    let [status, headers, body, meta] =
+        [STATUS_FIELD, HEADERS_FIELD, BODY_FIELD, META_FIELD].map(str::as_bytes);
+    resp::command(out, &[b"HMGET", key, status, headers, body, meta]);
+}
+
+/// EVAL of the script above. The pieces of the body aren't joined.
+pub(super) fn store(output: &mut Output, record: Write) {
+    let length = record.body.iter().map(|piece| piece.len()).sum();
+    let out = output.tail();
+    resp::array_header(out, 9);
+    for arg in [b"EVAL", STORE.as_bytes(), b"1", &record.key] {
+        bulk(out, arg);
+    }
+    bulk(out, record.status.to_string().as_bytes());
+    bulk(out, &record.headers);
+    resp::bulk_header(out, length);
+    for piece in record.body {
+        output.push(piece);
+    }
+    let out = output.tail();
+    out.extend_from_slice(b"\r\n");
+    bulk(out, &record.meta);
+    bulk(out, record.expiry.to_string().as_bytes());
+}
+
+fn bulk(out: &mut Vec<u8>, arg: &[u8]) {
+    resp::bulk_header(out, arg.len());
+    out.extend_from_slice(arg);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// A step by which a connection becomes usable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Says who we are.
+    Auth,
+    /// Chooses the database.
+    Select,
+    /// Asks whether the server serves: one that loads its data accepts the others.
+    Ping,
+}
+
+/// Packs the steps of a new connection and gives them back in order.
+pub(super) fn handshake(out: &mut Vec<u8>, config: &StoreConfig) -> Vec<Step> {
+    let mut steps = Vec::with_capacity(3);
+    if let Some(password) = &config.password {
+        match &config.username {
+            Some(name) => resp::command(out, &[b"AUTH", name.as_bytes(), password.as_bytes()]),
+            None => resp::command(out, &[b"AUTH", password.as_bytes()]),
+        }
+        steps.push(Step::Auth);
+    }
+    if config.database != 0 {
+        resp::command(out, &[b"SELECT", config.database.to_string().as_bytes()]);
+        steps.push(Step::Select);
+    }
+    resp::command(out, &[b"PING"]);
+    steps.push(Step::Ping);
+    steps
+}

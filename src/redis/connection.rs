@@ -1,0 +1,428 @@
+//! One connection to Redis: commands go out together at the end of a loop iteration, replies come
+//! back in the same order.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::io;
+use std::rc::{Rc, Weak};
+
+use cache_core::resp::{ProtocolError, Reply};
+
+use super::client::{Found, StoreConfig, Write};
+use super::command::{self, Step};
+use super::error::{StoreError, reason};
+use super::input::Input;
+use super::output::Output;
+use super::pending::{Answer, Pending, Promise};
+use super::pool::Pool;
+use crate::ngx::busy::{Busy, hold};
+use crate::ngx::event::{Posted, now_msec};
+use crate::ngx::peer::{Event, Owner, Peer, Received};
+
+/// After so many bytes others have their turn.
+const TURN: usize = 256 << 10;
+
+/// Where a connection is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// The socket is being connected.
+    Connecting,
+    /// It says who we are; commands wait until the server has agreed, or they might run in another
+    /// database or as another user.
+    Greeting,
+    /// Commands flow.
+    Established,
+    /// Done with.
+    Closed,
+}
+
+/// Why a connection ended.
+#[derive(Clone, Debug)]
+pub(super) enum End {
+    /// The server closed an established connection. That is its right when nothing is owed; when
+    /// something is, another attempt tells whether the server is there.
+    Closed,
+    /// A reply was larger than allowed: closing is cheaper than reading it to its end.
+    TooLarge,
+    /// The store is down: the error for those who wait, the reason for the log.
+    Down(StoreError, String),
+}
+
+/// A connection, open or on its way.
+pub(super) struct Connection {
+    config: Rc<StoreConfig>,
+    pool: Weak<Pool>,
+    peer: Peer,
+    state: Cell<State>,
+    input: RefCell<Input>,
+    /// The handshake: it goes alone.
+    greeting: RefCell<Output>,
+    output: RefCell<Output>,
+    pending: RefCell<VecDeque<Pending>>,
+    /// Commands among the pending.
+    owed: Cell<usize>,
+    /// Keeps the worker while commands are owed a reply.
+    busy: RefCell<Option<Busy>>,
+    /// The last write didn't take all; the rest goes when there is room again.
+    blocked: Cell<bool>,
+    /// When waiting for the next read has lasted too long.
+    deadline: Cell<u64>,
+    flush: Posted,
+}
+
+impl Connection {
+    /// Begins to connect.
+    ///
+    /// # Errors
+    ///
+    /// The reason why the server can't be reached.
+    pub(super) fn open(
+        config: &Rc<StoreConfig>,
+        pool: Weak<Pool>,
+    ) -> Result<Rc<Connection>, String> {
+        let connection = Rc::new_cyclic(|this: &Weak<Connection>| {
+            let flush = this.clone();
+            Connection {
+                config: Rc::clone(config),
+                pool,
+                peer: Peer::new(this.clone()),
+                state: Cell::new(State::Connecting),
+                input: RefCell::new(Input::new(config.max_reply)),
+                greeting: RefCell::default(),
+                output: RefCell::default(),
+                pending: RefCell::default(),
+                owed: Cell::new(0),
+                busy: RefCell::default(),
+                blocked: Cell::new(false),
+                deadline: Cell::new(0),
+                flush: Posted::new(move || {
+                    if let Some(connection) = flush.upgrade() {
+                        connection.flush();
+                    }
+                }),
+            }
+        });
+        let steps = command::handshake(connection.greeting.borrow_mut().tail(), config);
+        connection
+            .pending
+            .borrow_mut()
+            .extend(steps.into_iter().map(Pending::Step));
+        let server = &config.server;
+        let connected = connection
+            .peer
+            .connect(&server.sockaddr, &server.text)
+            .map_err(|e| reason(&e))?;
+        // Nobody has a command here yet.
+        connection.peer.set_cancelable(true);
+        if connected {
+            connection.greet();
+        } else {
+            connection.peer.arm_write(config.connect_timeout);
+        }
+        Ok(connection)
+    }
+
+    /// Its state.
+    pub(super) fn state(&self) -> State {
+        self.state.get()
+    }
+
+    /// Whether commands wait for a reply.
+    pub(super) fn is_owing(&self) -> bool {
+        self.owed.get() > 0
+    }
+
+    /// How many bytes are ahead of a new command, if replies to lookups have `average` bytes.
+    pub(super) fn load(&self, average: usize) -> usize {
+        let replies = self.owed.get().saturating_mul(average);
+        self.output.borrow().len() + self.input.borrow().missing() + replies
+    }
+
+    /// Takes a lookup.
+    pub(super) fn lookup(&self, key: &[u8], promise: Promise<Found>) {
+        command::lookup(self.output.borrow_mut().tail(), key);
+        self.queue(Pending::Lookup(promise, None));
+    }
+
+    /// Takes a write.
+    pub(super) fn store(&self, record: Write, promise: Promise<()>) {
+        command::store(&mut self.output.borrow_mut(), record);
+        self.queue(Pending::Store(promise));
+    }
+
+    fn queue(&self, pending: Pending) {
+        self.pending.borrow_mut().push_back(pending);
+        if self.owed.replace(self.owed.get() + 1) == 0 {
+            self.busy.replace(Some(hold()));
+            self.peer.set_cancelable(false);
+            self.await_reply();
+        }
+        if self.state.get() == State::Established && !self.blocked.get() {
+            self.flush.post();
+        }
+    }
+
+    /// A reply is owed from now on, or a part of it has come: the next is due within read_timeout.
+    /// The timer that is armed may stay: when it expires the deadline decides.
+    fn await_reply(&self) {
+        self.deadline
+            .set(now_msec().saturating_add(self.config.read_timeout));
+        if self.state.get() != State::Connecting && !self.peer.is_read_armed() {
+            self.peer.arm_read(self.config.read_timeout);
+        }
+    }
+
+    /// The socket is connected.
+    fn greet(&self) {
+        self.state.set(State::Greeting);
+        self.peer.disarm_write();
+        self.await_reply();
+        self.flush.post();
+    }
+
+    /// Sends what there is, as far as it goes.
+    fn flush(&self) {
+        let output = match self.state.get() {
+            State::Connecting | State::Closed => return,
+            State::Greeting => &self.greeting,
+            State::Established => &self.output,
+        };
+        loop {
+            let sent = {
+                let mut output = output.borrow_mut();
+                let limit = output.sendable();
+                let sent = self.peer.send(output.pieces());
+                sent.map(|n| {
+                    output.advance(n);
+                    (n, n == limit, output.len() == 0)
+                })
+            };
+            match sent {
+                Ok((_, _, true)) => return self.unblock(),
+                Ok((n, false, false)) => return self.block(n),
+                Ok((_, true, false)) => {}
+                Err(error) => return self.end(broken(&error)),
+            }
+        }
+    }
+
+    /// The server takes no more for now.
+    fn block(&self, sent: usize) {
+        if !self.blocked.replace(true) || sent > 0 {
+            self.peer.arm_write(self.config.send_timeout);
+        }
+        if sent > 0 {
+            // It reads, so it is alive; its reply can't come before it has the whole command.
+            self.await_reply();
+        }
+    }
+
+    fn unblock(&self) {
+        if self.blocked.replace(false) {
+            self.peer.disarm_write();
+            self.await_reply();
+        }
+    }
+
+    fn on_writable(&self) {
+        if self.state.get() == State::Connecting {
+            match self.peer.outcome() {
+                Ok(()) => self.greet(),
+                Err(error) => self.end(End::Down(StoreError::Unavailable, reason(&error))),
+            }
+        } else if self.blocked.get() {
+            self.flush();
+        }
+    }
+
+    fn on_readable(&self) {
+        if self.state.get() == State::Connecting {
+            return;
+        }
+        let mut turn = 0;
+        loop {
+            let received = self.peer.receive(self.input.borrow_mut().room());
+            match received {
+                Ok(Received::Bytes(n)) => {
+                    turn += n;
+                    self.await_reply();
+                }
+                Ok(Received::Nothing) => return,
+                Ok(Received::End) => return self.end(End::Closed),
+                Err(error) => return self.end(broken(&error)),
+            }
+            self.decode();
+            if self.state.get() == State::Closed || !self.peer.is_readable() {
+                return;
+            }
+            if turn >= TURN {
+                return self.peer.read_later();
+            }
+        }
+    }
+
+    fn decode(&self) {
+        while self.state.get() != State::Closed {
+            let reply = self.input.borrow_mut().reply();
+            match reply {
+                Ok(Some(reply)) => self.on_reply(reply),
+                Ok(None) => return,
+                Err(ProtocolError::BulkTooLong) => return self.end(End::TooLarge),
+                Err(error) => return self.nonsense(&error.to_string()),
+            }
+        }
+    }
+
+    fn on_reply(&self, reply: Reply) {
+        let pending = self.pending.borrow_mut().pop_front();
+        let Some(pending) = pending else {
+            return self.nonsense("a reply to no command");
+        };
+        let command = pending.is_command();
+        let answer = pending.answer(reply);
+        if command
+            && !matches!(
+                answer,
+                Answer::More(_) | Answer::Down(..) | Answer::Nonsense(_)
+            )
+        {
+            self.settle();
+        }
+        match answer {
+            Answer::Step(Step::Ping) => self.establish(),
+            Answer::Step(_) => {}
+            Answer::More(pending) => self.pending.borrow_mut().push_front(pending),
+            Answer::Down(pending, words) => {
+                self.pending.borrow_mut().push_front(pending);
+                self.end(End::Down(StoreError::Unavailable, words));
+            }
+            Answer::Nonsense(pending) => {
+                self.pending.borrow_mut().push_front(pending);
+                self.nonsense("a reply that doesn't fit its command");
+            }
+            told => {
+                if let Some(pool) = self.pool.upgrade() {
+                    pool.answered(told);
+                }
+            }
+        }
+    }
+
+    /// One command less is owed a reply.
+    fn settle(&self) {
+        let owed = self.owed.get().saturating_sub(1);
+        self.owed.set(owed);
+        if owed == 0 {
+            self.peer.set_cancelable(true);
+            self.busy.replace(None);
+        }
+    }
+
+    /// The server has agreed to all steps.
+    fn establish(&self) {
+        self.state.set(State::Established);
+        self.flush.post();
+        if let Some(pool) = self.pool.upgrade() {
+            pool.established();
+        }
+    }
+
+    fn nonsense(&self, what: &str) {
+        self.end(End::Down(
+            StoreError::Protocol,
+            format!("invalid reply: {what}"),
+        ));
+    }
+
+    fn on_read_timer(&self) {
+        // What is there to be read counts, even if this worker was too slow to read it in time.
+        self.on_readable();
+        let greeting = self.state.get() == State::Greeting;
+        if self.state.get() == State::Closed || (self.owed.get() == 0 && !greeting) {
+            return;
+        }
+        let left = self.deadline.get().saturating_sub(now_msec());
+        if left > 0 {
+            self.peer.arm_read(left);
+        } else if self.blocked.get() {
+            // The reply can't come before the command has gone: that is send_timeout's business.
+            self.peer.arm_read(self.config.read_timeout);
+        } else {
+            self.end(End::Down(
+                StoreError::Timeout,
+                "reading a reply timed out".into(),
+            ));
+        }
+    }
+
+    fn on_write_timer(&self) {
+        if self.state.get() == State::Connecting {
+            self.end(End::Down(
+                StoreError::Unavailable,
+                "connecting timed out".into(),
+            ));
+        } else if self.blocked.get() {
+            self.end(End::Down(
+                StoreError::Timeout,
+                "sending a command timed out".into(),
+            ));
+        }
+    }
+
+    /// Closes the connection; all that waits for a reply fails at once.
+    pub(super) fn end(&self, end: End) {
+        let before = self.state.replace(State::Closed);
+        if before == State::Closed {
+            return;
+        }
+        self.peer.close();
+        let end = match end {
+            // One that never served tells that the server is in trouble, as does one that fails.
+            End::Closed if before != State::Established => End::Down(
+                StoreError::Unavailable,
+                "the server closed the connection".into(),
+            ),
+            end => end,
+        };
+        if let Some(pool) = self.pool.upgrade() {
+            pool.ended(self, before, &end);
+        }
+        let mut pending = self.pending.take();
+        self.owed.set(0);
+        if matches!(end, End::TooLarge)
+            && let Some(first) = pending.pop_front()
+        {
+            first.fail(StoreError::TooLarge, false);
+        }
+        let (error, retry) = match end {
+            End::Closed | End::TooLarge => (StoreError::Closed, true),
+            End::Down(error, _) => (error, false),
+        };
+        for command in pending {
+            command.fail(error.clone(), retry);
+        }
+        self.busy.replace(None);
+    }
+}
+
+impl Owner for Connection {
+    fn on_event(&self, event: Event) {
+        match event {
+            Event::Readable => self.on_readable(),
+            Event::Writable => self.on_writable(),
+            Event::ReadTimer => self.on_read_timer(),
+            Event::WriteTimer => self.on_write_timer(),
+        }
+    }
+}
+
+/// What an error of the socket means: the connection is gone, and whether the server is too will
+/// be seen when connecting again.
+fn broken(error: &io::Error) -> End {
+    match error.kind() {
+        io::ErrorKind::ConnectionReset
+        | io::ErrorKind::BrokenPipe
+        | io::ErrorKind::NotConnected => End::Closed,
+        _ => End::Down(StoreError::Unavailable, reason(error)),
+    }
+}

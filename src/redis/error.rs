@@ -1,0 +1,121 @@
+//! What can go wrong with a command, and what Redis's own words mean for the store.
+
+use std::fmt;
+
+use ngx::ffi::{NGX_LOG_INFO, NGX_LOG_WARN, ngx_uint_t};
+
+/// How much of Redis's own words is kept.
+const TEXT: usize = 200;
+
+/// Why a command has no result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreError {
+    /// The store is known to be down, or it couldn't be reached.
+    Unavailable,
+    /// The store took longer than its timeouts allow.
+    Timeout,
+    /// The store closed the connection before it replied.
+    Closed,
+    /// What came is no reply to this command.
+    Protocol,
+    /// The key holds a value of another type; it is left as it is.
+    WrongType,
+    /// The reply is larger than `max_reply`.
+    TooLarge,
+    /// The store refuses this command; these are its words.
+    Refused(String),
+}
+
+impl StoreError {
+    /// Whether the store as a whole is in trouble, not this command or its key: another command
+    /// would fare no better.
+    pub fn is_down(&self) -> bool {
+        match self {
+            Self::Unavailable | Self::Timeout | Self::Closed | Self::Protocol => true,
+            Self::WrongType | Self::TooLarge | Self::Refused(_) => false,
+        }
+    }
+
+    /// How loud a line about this command should be. What concerns the whole store has been logged
+    /// already, once, when it began.
+    pub fn level(&self) -> ngx_uint_t {
+        let level = match self {
+            Self::WrongType | Self::TooLarge => NGX_LOG_WARN,
+            _ => NGX_LOG_INFO,
+        };
+        level as ngx_uint_t
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unavailable => "the store is down",
+            Self::Timeout => "the store timed out",
+            Self::Closed => "the store closed the connection",
+            Self::Protocol => "the store sent an invalid reply",
+            Self::WrongType => "the key holds a value of another type",
+            Self::TooLarge => "the record is too large",
+            Self::Refused(text) => return write!(f, "the store refused: {text}"),
+        })
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+/// What an error reply says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// The server serves nobody for now, or not us. These are its words.
+    Down(String),
+    /// This command, or this key.
+    Command(StoreError),
+}
+
+impl Refusal {
+    /// Reads an error reply: the text after `-`.
+    ///
+    /// After these the store is down until a PING says otherwise, since every command meets the
+    /// same: LOADING and BUSY (the server is there but serves nobody), MASTERDOWN (a replica that
+    /// won't serve old data), NOAUTH (we have no password, or it has changed). Others let a part of
+    /// the commands through: READONLY, OOM, MISCONF and NOREPLICAS refuse writes and serve lookups,
+    /// NOPERM refuses single commands.
+    pub(super) fn parse(text: &[u8]) -> Refusal {
+        let code = text.split(|byte| *byte == b' ').next().unwrap_or_default();
+        match code {
+            b"LOADING" | b"BUSY" | b"MASTERDOWN" | b"NOAUTH" => Refusal::Down(words(text)),
+            b"WRONGTYPE" => Refusal::Command(StoreError::WrongType),
+            // Before Redis 7 an error inside a script begins with ERR and the place in the script.
+            b"ERR" if contains(text, b" WRONGTYPE ") => Refusal::Command(StoreError::WrongType),
+            _ => Refusal::Command(StoreError::Refused(words(text))),
+        }
+    }
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}
+
+/// Redis's words, bounded and fit for a log. Redis 7 adds the digest of our script to what failed in
+/// it, which tells nobody anything.
+fn words(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(text.get(..TEXT).unwrap_or(text));
+    let text = text
+        .split(" script: ")
+        .next()
+        .unwrap_or_default()
+        .trim_end_matches(['.', ' ']);
+    text.chars()
+        .map(|c| if c.is_control() { '?' } else { c })
+        .collect()
+}
+
+/// The operating system's words, as nginx would write them.
+pub(super) fn reason(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut rest = text.chars();
+    rest.next()
+        .map(|first| first.to_lowercase().chain(rest).collect())
+        .unwrap_or_default()
+}

@@ -1,0 +1,149 @@
+//! Whether a store is up, and the lines in the log when that changes: one per change and worker,
+//! never one per request.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use ngx::ffi::{NGX_LOG_ERR, NGX_LOG_INFO, NGX_LOG_NOTICE};
+use ngx::log::ngx_cycle_log;
+use ngx::ngx_log_error;
+
+use super::client::StoreConfig;
+use super::pending::Kind;
+use crate::ngx::event::now_msec;
+
+/// The first attempt to reach a store that went down comes after this long,
+const FIRST: u64 = 50;
+
+/// and later ones at most this long after the one before: with the default timeouts a worker uses a
+/// store again within a second of its return.
+const CAP: u64 = 500;
+
+/// A store that was up for less than this goes on where it was with its attempts, so that one that
+/// comes and goes isn't hammered.
+const STEADY: u64 = 5000;
+
+/// The state of one store in this worker.
+pub(super) struct Health {
+    config: Rc<StoreConfig>,
+    down: Cell<bool>,
+    /// Why, in the words logged last.
+    reason: RefCell<String>,
+    delay: Cell<u64>,
+    up_since: Cell<u64>,
+    /// What was said last when lookups and writes were refused, until one succeeds.
+    refused: [RefCell<Option<String>>; 2],
+}
+
+impl Health {
+    /// A store that is thought to be up.
+    pub(super) fn new(config: Rc<StoreConfig>) -> Health {
+        Health {
+            config,
+            down: Cell::new(false),
+            reason: RefCell::default(),
+            delay: Cell::new(FIRST),
+            up_since: Cell::new(0),
+            refused: [const { RefCell::new(None) }; 2],
+        }
+    }
+
+    /// Whether the store is known to be down.
+    pub(super) fn is_down(&self) -> bool {
+        self.down.get()
+    }
+
+    /// The store is down from now on.
+    pub(super) fn down(&self, reason: &str) {
+        let (name, server) = (&self.config.name, &self.config.server.text);
+        let before = self.reason.replace(reason.to_owned());
+        if self.down.replace(true) {
+            if before != reason {
+                ngx_log_error!(
+                    NGX_LOG_INFO,
+                    ngx_cycle_log().as_ptr(),
+                    "redis store \"{name}\" ({server}) is still down: {reason}"
+                );
+            }
+            return;
+        }
+        if now_msec().saturating_sub(self.up_since.get()) > STEADY {
+            self.delay.set(FIRST);
+        }
+        ngx_log_error!(
+            NGX_LOG_ERR,
+            ngx_cycle_log().as_ptr(),
+            "redis store \"{name}\" ({server}) is down: {reason}; requests go to the backend until it is back"
+        );
+    }
+
+    /// How long to wait before the next attempt to reach the store.
+    pub(super) fn delay(&self) -> u64 {
+        let delay = self.delay.get();
+        self.delay.set(delay.saturating_mul(2).min(CAP));
+        delay
+    }
+
+    /// The store serves.
+    pub(super) fn up(&self) {
+        if self.down.replace(false) {
+            self.up_since.set(now_msec());
+            let (name, server) = (&self.config.name, &self.config.server.text);
+            ngx_log_error!(
+                NGX_LOG_NOTICE,
+                ngx_cycle_log().as_ptr(),
+                "redis store \"{name}\" ({server}) is up again"
+            );
+        }
+    }
+
+    /// The store has refused a command for a reason that isn't its key.
+    pub(super) fn refused(&self, kind: Kind, words: String) {
+        let [lookups, writes] = &self.refused;
+        let (known, what, so) = match kind {
+            Kind::Lookup => (
+                lookups,
+                "lookups",
+                "requests go to the backend until it accepts them",
+            ),
+            Kind::Store => (
+                writes,
+                "writes",
+                "answers aren't stored until it accepts them",
+            ),
+        };
+        // The code decides whether this is the same trouble: the rest may name a script or a user.
+        let code = |text: &str| text.split(' ').next().unwrap_or_default().to_owned();
+        let same = known
+            .borrow()
+            .as_ref()
+            .is_some_and(|last| code(last) == code(&words));
+        if !same {
+            let (name, server) = (&self.config.name, &self.config.server.text);
+            ngx_log_error!(
+                NGX_LOG_ERR,
+                ngx_cycle_log().as_ptr(),
+                "redis store \"{name}\" ({server}) refuses {what}: {words}; {so}"
+            );
+            known.replace(Some(words));
+        }
+    }
+
+    /// The store has carried out a command.
+    pub(super) fn accepted(&self, kind: Kind) {
+        let [lookups, writes] = &self.refused;
+        let (known, what) = match kind {
+            Kind::Lookup => (lookups, "lookups"),
+            Kind::Store => (writes, "writes"),
+        };
+        if known.borrow().is_some() {
+            known.replace(None);
+            let (name, server) = (&self.config.name, &self.config.server.text);
+            ngx_log_error!(
+                NGX_LOG_NOTICE,
+                ngx_cycle_log().as_ptr(),
+                "redis store \"{name}\" ({server}) accepts {what} again"
+            );
+        }
+    }
+}

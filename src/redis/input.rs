@@ -1,0 +1,57 @@
+//! What has been received on a connection: replies share the memory that they were read into.
+
+use bytes::BytesMut;
+use cache_core::resp::{Decoder, Limits, ProtocolError, Reply};
+
+/// What is read at once, unless a longer bulk is under way. A small reply that is kept keeps this
+/// much memory.
+const CHUNK: usize = 16 << 10;
+
+/// With less room than this a read isn't worth its system call.
+const ROOM: usize = 2 << 10;
+
+/// Bytes on their way to becoming replies.
+pub(super) struct Input {
+    buffer: BytesMut,
+    decoder: Decoder,
+}
+
+impl Input {
+    /// An empty one, for replies with bulks of at most `max_reply` bytes.
+    pub(super) fn new(max_reply: usize) -> Input {
+        let limits = Limits {
+            bulk: max_reply,
+            line: 8 << 10,
+            elements: 16,
+            depth: 2,
+        };
+        Input {
+            buffer: BytesMut::new(),
+            decoder: Decoder::new(limits),
+        }
+    }
+
+    /// A buffer with room for what is known to be missing, exactly if that is a large bulk: the
+    /// next reply then begins in memory of its own.
+    pub(super) fn room(&mut self) -> &mut BytesMut {
+        let missing = self.decoder.missing();
+        let need = missing.max(ROOM);
+        if self.buffer.capacity() - self.buffer.len() < need && !self.buffer.try_reclaim(need) {
+            let size = if missing > CHUNK { missing } else { CHUNK };
+            let mut fresh = BytesMut::with_capacity(self.buffer.len() + size);
+            fresh.extend_from_slice(&self.buffer);
+            self.buffer = fresh;
+        }
+        &mut self.buffer
+    }
+
+    /// The next whole reply, if there is one.
+    pub(super) fn reply(&mut self) -> Result<Option<Reply>, ProtocolError> {
+        self.decoder.decode(&mut self.buffer)
+    }
+
+    /// Bytes that are known to be missing from the reply under way.
+    pub(super) fn missing(&self) -> usize {
+        self.decoder.missing()
+    }
+}

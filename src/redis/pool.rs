@@ -1,0 +1,227 @@
+//! The connections of one store in one worker: which one takes a command, when another is opened,
+//! and how a store that went down is found again.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::rc::{Rc, Weak};
+
+use ngx::ffi::NGX_LOG_INFO;
+use ngx::log::ngx_cycle_log;
+use ngx::ngx_log_error;
+
+use super::client::{Found, StoreConfig, Write};
+use super::connection::{Connection, End, State};
+use super::error::StoreError;
+use super::health::Health;
+use super::pending::{Answer, Kind, Waiting, call};
+use crate::ngx::event::{Timer, now_msec};
+
+/// A connection with less than this ahead of a new command is as good as an idle one: about 0.1 ms
+/// of a fast network. While there is such a connection the first of them takes the command, because
+/// a system call that carries many commands is cheaper than many that carry one.
+const QUIET: usize = 128 << 10;
+
+/// So often in a row an established connection may be closed while it owes replies: enough for an
+/// operator who kills all of them. Beyond it the server accepts connections but serves nobody.
+const LOSSES: usize = 4;
+
+/// If a further connection can't be opened, no other is tried for this long.
+const PATIENCE: u64 = 1000;
+
+/// The connections of a store.
+pub(super) struct Pool {
+    config: Rc<StoreConfig>,
+    connections: RefCell<Vec<Rc<Connection>>>,
+    health: Health,
+    /// Bytes of a reply to a lookup, averaged over the last ones.
+    average: Cell<usize>,
+    /// How often connections were closed on their commands since one was answered.
+    losses: Cell<usize>,
+    /// No further connection before this time.
+    patience: Cell<u64>,
+    reconnect: OnceCell<Timer>,
+}
+
+impl Pool {
+    /// A pool without a connection: the first command opens one.
+    pub(super) fn new(config: Rc<StoreConfig>) -> Rc<Pool> {
+        Rc::new(Pool {
+            health: Health::new(Rc::clone(&config)),
+            config,
+            connections: RefCell::default(),
+            average: Cell::new(0),
+            losses: Cell::new(0),
+            patience: Cell::new(0),
+            reconnect: OnceCell::new(),
+        })
+    }
+
+    /// Its configuration.
+    pub(super) fn config(&self) -> &StoreConfig {
+        &self.config
+    }
+
+    /// Whether the store is known to be down.
+    pub(super) fn is_down(&self) -> bool {
+        self.health.is_down()
+    }
+
+    /// Sends a lookup.
+    pub(super) fn lookup(self: &Rc<Self>, key: &[u8]) -> Result<Waiting<Found>, StoreError> {
+        let connection = self.choose()?;
+        let (promise, waiting) = call();
+        connection.lookup(key, promise);
+        Ok(waiting)
+    }
+
+    /// Sends a write.
+    pub(super) fn store(self: &Rc<Self>, record: Write) -> Result<Waiting<()>, StoreError> {
+        let connection = self.choose()?;
+        let (promise, waiting) = call();
+        connection.store(record, promise);
+        Ok(waiting)
+    }
+
+    /// The connection for a new command: the first that is quiet, else the one with the least ahead
+    /// of the command. If none is quiet another is opened, for later commands: until a connection is
+    /// established the others serve.
+    fn choose(self: &Rc<Self>) -> Result<Rc<Connection>, StoreError> {
+        if self.health.is_down() {
+            return Err(StoreError::Unavailable);
+        }
+        let (best, grow) = self.survey();
+        if let Some(connection) = best {
+            if grow {
+                self.grow();
+            }
+            return Ok(connection);
+        }
+        match self.open() {
+            Ok(connection) => Ok(connection),
+            Err(reason) => {
+                self.fell(&StoreError::Unavailable, &reason);
+                Err(StoreError::Unavailable)
+            }
+        }
+    }
+
+    /// The best connection there is, and whether another would help.
+    fn survey(&self) -> (Option<Rc<Connection>>, bool) {
+        let connections = self.connections.borrow();
+        let average = self.average.get();
+        let mut best: Option<(&Rc<Connection>, usize)> = None;
+        for connection in connections
+            .iter()
+            .filter(|c| c.state() == State::Established)
+        {
+            let load = connection.load(average);
+            if load < QUIET {
+                return (Some(Rc::clone(connection)), false);
+            }
+            if best.is_none_or(|(_, least)| load < least) {
+                best = Some((connection, load));
+            }
+        }
+        let opening = connections.iter().find(|c| c.state() != State::Established);
+        let grow = opening.is_none()
+            && best.is_some()
+            && connections.len() < self.config.connections
+            && now_msec() >= self.patience.get();
+        (
+            best.map(|(connection, _)| connection)
+                .or(opening)
+                .map(Rc::clone),
+            grow,
+        )
+    }
+
+    fn open(self: &Rc<Self>) -> Result<Rc<Connection>, String> {
+        let connection = Connection::open(&self.config, Rc::downgrade(self))?;
+        self.connections.borrow_mut().push(Rc::clone(&connection));
+        Ok(connection)
+    }
+
+    fn grow(self: &Rc<Self>) {
+        if let Err(reason) = self.open() {
+            self.cannot_grow(&reason);
+        }
+    }
+
+    fn cannot_grow(&self, reason: &str) {
+        self.patience.set(now_msec().saturating_add(PATIENCE));
+        let (name, server) = (&self.config.name, &self.config.server.text);
+        ngx_log_error!(
+            NGX_LOG_INFO,
+            ngx_cycle_log().as_ptr(),
+            "redis store \"{name}\" ({server}): no further connection: {reason}"
+        );
+    }
+
+    /// A connection can be used.
+    pub(super) fn established(&self) {
+        self.health.up();
+    }
+
+    /// A command was answered.
+    pub(super) fn answered(&self, answer: Answer) {
+        self.losses.set(0);
+        match answer {
+            Answer::Found(size) => {
+                let average = self.average.get();
+                self.average.set(average - average / 8 + size / 8);
+                self.health.accepted(Kind::Lookup);
+            }
+            Answer::Stored => self.health.accepted(Kind::Store),
+            Answer::Refused(kind, words) => self.health.refused(kind, words),
+            _ => {}
+        }
+    }
+
+    /// A connection has ended, which was in state `before`.
+    pub(super) fn ended(self: &Rc<Self>, ended: &Connection, before: State, end: &End) {
+        self.connections
+            .borrow_mut()
+            .retain(|c| !std::ptr::eq(Rc::as_ptr(c), ended));
+        let End::Down(error, reason) = end else {
+            return;
+        };
+        let others = self
+            .connections
+            .borrow()
+            .iter()
+            .any(|c| c.state() == State::Established);
+        if before != State::Established && others {
+            self.cannot_grow(reason);
+        } else {
+            self.fell(error, reason);
+        }
+    }
+
+    /// The store is down: what is in flight fails at once, and it is looked for until it is back.
+    fn fell(self: &Rc<Self>, error: &StoreError, reason: &str) {
+        self.losses.set(0);
+        self.health.down(reason);
+        let connections = self.connections.take();
+        for connection in connections {
+            connection.end(End::Down(error.clone(), reason.to_owned()));
+        }
+        let pool = Rc::downgrade(self);
+        // Cancelable: a worker that shuts down doesn't wait for a store that is away.
+        let timer = self
+            .reconnect
+            .get_or_init(|| Timer::new(true, move || probe(&pool)));
+        if !timer.is_armed() {
+            timer.arm(self.health.delay());
+        }
+    }
+}
+
+/// Tries to reach a store that is down.
+fn probe(pool: &Weak<Pool>) {
+    let Some(pool) = pool.upgrade() else { return };
+    if !pool.health.is_down() || !pool.connections.borrow().is_empty() {
+        return;
+    }
+    if let Err(reason) = pool.open() {
+        pool.fell(&StoreError::Unavailable, &reason);
+    }
+}

@@ -1,0 +1,153 @@
+//! A record, or a fill's answer, becomes a response through nginx's own filters: gzip, ranges and
+//! conditional requests come from there.
+
+use std::future::poll_fn;
+use std::task::Poll;
+
+use bytes::Bytes;
+use cache_core::flow::Ending;
+use cache_core::record::Record;
+use cache_core::status::{Reason, Word};
+use ngx::ffi::*;
+
+use crate::context::Context;
+use crate::fill::{Next, Subscription};
+use crate::ngx::guard::guard;
+use crate::ngx::output::{Output, await_writable};
+use crate::ngx::request::{AGAIN, Code, ERROR, OK, Request};
+use crate::ngx::{headers, shim};
+
+const INTERNAL_ERROR: Code = NGX_HTTP_INTERNAL_SERVER_ERROR as Code;
+
+/// Answers with a record; returns what the request is to be finalized with.
+pub fn record(r: Request, context: &'static Context, record: Record) -> Code {
+    let length = u64::try_from(record.body.len()).ok();
+    let age = record.age.to_string();
+    if headers::apply(r, record.status, &record.headers, length).is_err()
+        || headers::push(r, b"Age", age.as_bytes()).is_err()
+    {
+        return INTERNAL_ERROR;
+    }
+    let code = r.send_header();
+    if code != OK || r.is_header_only() {
+        return code;
+    }
+    let mut output = Output::new(r);
+    let code = output.send(record.body, true);
+    // The filters may still hold the body.
+    *context.output.borrow_mut() = Some(output);
+    code
+}
+
+/// Answers with a fill's answer as it comes. `known`: what was known of storing it beforehand.
+pub async fn stream(
+    r: Request,
+    context: &'static Context,
+    subscription: Subscription,
+    known: Option<Reason>,
+) -> Code {
+    r.set_write_handler(writable);
+    let Some(head) = subscription.wait_head().await else {
+        return NGX_HTTP_BAD_GATEWAY as Code;
+    };
+    if let (Err(reason), None) = (&head.plan, known)
+        && let Some(status) = context.status()
+    {
+        context.say(Word::Skip, status, *reason);
+    }
+    if headers::apply(r, head.status, &head.headers, head.content_length).is_err() {
+        return INTERNAL_ERROR;
+    }
+    // SAFETY: live request. The body comes in pieces: one range at a time can be cut from it.
+    unsafe { shim::rcs_set_single_range(r.as_ptr(), 1) };
+    let code = r.send_header();
+    if code != OK || r.is_header_only() {
+        return code;
+    }
+    body(r, context, &subscription).await
+}
+
+async fn body(r: Request, context: &'static Context, subscription: &Subscription) -> Code {
+    *context.output.borrow_mut() = Some(Output::new(r));
+    loop {
+        let (piece, last) = match subscription.next() {
+            Next::Piece(piece) => (piece, false),
+            Next::End(Ending::Whole) => (Bytes::new(), true),
+            // What the client has is not all: only the end of its connection can say so.
+            Next::End(_) => return ERROR,
+            Next::Wait => {
+                subscription.changed().await;
+                continue;
+            }
+        };
+        let Some(mut code) = with(context, |output| output.send(piece, last)) else {
+            return ERROR;
+        };
+        if last {
+            return code;
+        }
+        loop {
+            if code == ERROR {
+                return ERROR;
+            }
+            let buffered = await_writable(r);
+            if buffered == ERROR {
+                return ERROR;
+            }
+            if buffered == OK || with(context, |output| output.has_room()) == Some(true) {
+                break;
+            }
+            wait_writable(context).await;
+            let Some(next) = with(context, Output::flush) else {
+                return ERROR;
+            };
+            code = next;
+        }
+    }
+}
+
+fn with<T>(context: &Context, f: impl FnOnce(&mut Output) -> T) -> Option<T> {
+    // Taken out: a filter may come back to us.
+    let mut output = context.output.borrow_mut().take()?;
+    let result = f(&mut output);
+    *context.output.borrow_mut() = Some(output);
+    Some(result)
+}
+
+async fn wait_writable(context: &Context) {
+    let mut waited = false;
+    poll_fn(|cx| {
+        if waited && context.writable.borrow().is_none() {
+            return Poll::Ready(());
+        }
+        waited = true;
+        *context.writable.borrow_mut() = Some(cx.waker().clone());
+        Poll::Pending
+    })
+    .await;
+}
+
+/// The client takes more, or has taken too long.
+unsafe extern "C" fn writable(r: *mut ngx_http_request_t) {
+    guard("write", (), || {
+        // SAFETY: nginx calls with a live request.
+        let Some(r) = (unsafe { Request::new(r) }) else {
+            return;
+        };
+        if r.client_timed_out() {
+            return;
+        }
+        if await_writable(r) == AGAIN && r.is_delayed() {
+            return;
+        }
+        let Some(context) = Context::of(r) else {
+            return;
+        };
+        if let Some(waker) = context.writable.borrow_mut().take() {
+            waker.wake();
+        } else {
+            // Nothing waits for it: what the filters hold goes on by itself.
+            with(context, Output::flush);
+        }
+    });
+}

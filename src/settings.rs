@@ -1,0 +1,279 @@
+//! What holds for one request: the directives of its location, and the `$cache_*` variables, which
+//! win where they are set.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use cache_core::flow::Limits;
+use cache_core::hex;
+use cache_core::key::KeyId;
+use cache_core::policy::{MethodList, Rules, StatusList};
+use cache_core::settings::{parse_millis, parse_seconds};
+use md5::{Digest, Md5};
+use ngx::ffi::*;
+use ngx::ngx_log_error;
+
+use crate::conf::{Backend, LocConf, MainConf, VariableRules};
+use crate::ngx::request::Request;
+use crate::redis::Client;
+use crate::shm::Zone;
+use crate::variables::Setting;
+use crate::worker;
+
+/// Milliseconds that a request waits for somebody else's fill, by default.
+const LOCK_TIMEOUT: u64 = 3_000;
+/// Milliseconds after which a lock whose owner vanished is free, by default.
+const LOCK_AGE: u64 = 30_000;
+
+/// The settings of a request that may be cached.
+pub struct Settings {
+    /// The lock domain.
+    pub zone: Zone,
+    /// The store.
+    pub store: Client,
+    /// The key, as it is in Redis.
+    pub key: Bytes,
+    /// The key in the lock table.
+    pub id: KeyId,
+    /// What is stored, and for how long.
+    pub rules: Rc<Rules>,
+    /// What waiting and staleness are allowed.
+    pub limits: Limits,
+    /// `redis_cache_lock_age`, milliseconds
+    pub lock_age: u64,
+}
+
+/// Settings that are known before a key is made.
+pub struct Basics {
+    /// The header that says what happened.
+    pub header: Option<Rc<[u8]>>,
+    /// Where a fill goes.
+    pub backend: Backend,
+    /// What is looked up and stored.
+    pub methods: MethodList,
+    rules: Rc<Rules>,
+}
+
+struct Reader<'a> {
+    r: Request,
+    conf: &'a LocConf,
+    main: &'a MainConf,
+}
+
+impl Reader<'_> {
+    fn variable(&self, setting: Setting) -> Option<&'static [u8]> {
+        let index = self.main.variables.get(setting as usize)?;
+        self.r.variable(*index)
+    }
+
+    /// Says once per worker and location that a variable makes no sense.
+    fn complain(&self, setting: Setting, value: &[u8], what: &str) {
+        if self.conf.first_fault(setting as usize) {
+            let name = crate::variables::SETTINGS
+                .get(setting as usize)
+                .copied()
+                .unwrap_or_default();
+            let value = String::from_utf8_lossy(value);
+            ngx_log_error!(
+                NGX_LOG_ERR,
+                self.r.log(),
+                "redis_cache: \"{value}\" in $cache_{name}: {what}"
+            );
+        }
+    }
+
+    fn seconds(&self, setting: Setting, otherwise: u32) -> u32 {
+        let Some(value) = self.variable(setting) else {
+            return otherwise;
+        };
+        parse_seconds(value).unwrap_or_else(|error| {
+            self.complain(setting, value, &format!("{error}; {otherwise}s is used"));
+            otherwise
+        })
+    }
+
+    fn millis(&self, setting: Setting, directive: Option<u64>, default: u64) -> u64 {
+        let otherwise = directive.unwrap_or(default);
+        let Some(value) = self.variable(setting) else {
+            return otherwise;
+        };
+        parse_millis(value).unwrap_or_else(|error| {
+            self.complain(setting, value, &format!("{error}; {otherwise}ms is used"));
+            otherwise
+        })
+    }
+
+    fn rules(&self) -> (Rc<Rules>, MethodList) {
+        let texts = [
+            Setting::Status,
+            Setting::Method,
+            Setting::Age,
+            Setting::Stale,
+        ]
+        .map(|setting| self.variable(setting));
+        if texts.iter().all(Option::is_none) {
+            let methods = self.conf.methods.clone().unwrap_or_default();
+            return (Rc::clone(&self.conf.rules), methods);
+        }
+        let text = texts.map(Option::unwrap_or_default).join(&b'\n');
+        if let Some(known) = self.conf.variable_rules.borrow().as_ref()
+            && known.text == text
+        {
+            return (Rc::clone(&known.rules), known.methods.clone());
+        }
+        let [status, method, ..] = texts;
+        let base = &self.conf.rules;
+        let rules = Rc::new(Rules {
+            statuses: status.map_or(base.statuses.clone(), |value| {
+                StatusList::parse(value).unwrap_or_else(|error| {
+                    self.complain(Setting::Status, value, &error.to_string());
+                    base.statuses.clone()
+                })
+            }),
+            age: self.seconds(Setting::Age, base.age),
+            stale: self.seconds(Setting::Stale, base.stale),
+            ignore: base.ignore,
+            max_size: base.max_size,
+        });
+        let listed = self.conf.methods.clone().unwrap_or_default();
+        let methods = method.map_or(listed.clone(), |value| {
+            MethodList::parse(value).unwrap_or_else(|error| {
+                self.complain(Setting::Method, value, &error.to_string());
+                listed
+            })
+        });
+        *self.conf.variable_rules.borrow_mut() = Some(VariableRules {
+            text,
+            rules: Rc::clone(&rules),
+            methods: methods.clone(),
+        });
+        (rules, methods)
+    }
+
+    fn header(&self) -> Option<Rc<[u8]>> {
+        match self.variable(Setting::Header) {
+            Some(value) if cache_core::headers::is_token(value) => Some(value.into()),
+            Some(value) => {
+                self.complain(Setting::Header, value, "no name of a header");
+                self.conf.header.clone()
+            }
+            None => self.conf.header.clone(),
+        }
+    }
+
+    fn backend(&self) -> Backend {
+        let directive = || self.conf.backend.clone().unwrap_or(Backend::Own);
+        let Some(value) = self.variable(Setting::Backend) else {
+            return directive();
+        };
+        Backend::parse(value).unwrap_or_else(|| {
+            self.complain(
+                Setting::Backend,
+                value,
+                "a backend is \"/uri\" or \"@name\"",
+            );
+            directive()
+        })
+    }
+
+    fn zone(&self) -> Option<Zone> {
+        let Some(value) = self.variable(Setting::Lock) else {
+            return self.main.zone(self.conf.lock.as_ref()?.as_bytes());
+        };
+        let zone = self.main.zone(value);
+        if zone.is_none() {
+            let what =
+                "no such zone; declare it by \"redis_cache_zone\"; requests go to the backend";
+            self.complain(Setting::Lock, value, what);
+        }
+        zone
+    }
+
+    fn store(&self) -> Option<Client> {
+        let Some(value) = self.variable(Setting::Pass) else {
+            let config = self.main.store(self.conf.pass.as_ref()?.as_bytes())?;
+            return Some(worker::client(config));
+        };
+        if let Some(config) = self.main.store(value) {
+            return Some(worker::client(config));
+        }
+        let text = String::from_utf8_lossy(value);
+        let fault = if crate::conf::store::is_address(&text) {
+            match worker::at_address(value) {
+                Ok(config) => return Some(worker::client(&config)),
+                Err(reason) => reason,
+            }
+        } else if value.starts_with(b"/") {
+            String::from("a location as the store is not supported yet; use \"redis_cache_store\"")
+        } else {
+            String::from("no such store; declare it by \"redis_cache_store\"")
+        };
+        self.complain(
+            Setting::Pass,
+            value,
+            &format!("{fault}; requests go to the backend"),
+        );
+        None
+    }
+
+    /// The key: what `$cache_key` says, else the directive, else the script's own (where variables
+    /// configure the location) or the URI.
+    fn key(&self) -> Option<Bytes> {
+        if let Some(key) = self.variable(Setting::Key) {
+            return Some(Bytes::copy_from_slice(key));
+        }
+        let by_variables = self
+            .variable(Setting::Lock)
+            .or(self.variable(Setting::Pass))
+            .is_some();
+        let value = match (self.conf.key, by_variables) {
+            (Some(value), _) => value,
+            (None, true) => {
+                let digest: [u8; 16] = Md5::digest(self.r.unparsed_uri()).into();
+                return Some(Bytes::copy_from_slice(&hex::encode16(&digest)));
+            }
+            (None, false) => self.main.default_key?,
+        };
+        // SAFETY: compiled in this configuration.
+        let key = unsafe { self.r.evaluate_as_get(value) }?;
+        (!key.is_empty()).then(|| Bytes::copy_from_slice(key))
+    }
+}
+
+/// Reads what must be known of any request of the location.
+pub fn basics(r: Request, conf: &LocConf, main: &MainConf) -> Basics {
+    let reader = Reader { r, conf, main };
+    let (rules, methods) = reader.rules();
+    Basics {
+        header: reader.header(),
+        backend: reader.backend(),
+        methods,
+        rules,
+    }
+}
+
+/// Reads the rest, for a request that may be cached. `None` if zone, store or key is missing.
+pub fn settings(r: Request, conf: &LocConf, main: &MainConf, basics: &Basics) -> Option<Settings> {
+    let reader = Reader { r, conf, main };
+    let zone = reader.zone()?;
+    let store = reader.store()?;
+    let key = reader.key()?;
+    let mut hash = Md5::new();
+    // Two stores may hold the same key.
+    hash.update(store.config().name.as_bytes());
+    hash.update([0]);
+    hash.update(&key);
+    let stale = basics.rules.stale;
+    Some(Settings {
+        zone,
+        store,
+        id: KeyId(hash.finalize().into()),
+        key,
+        rules: Rc::clone(&basics.rules),
+        limits: Limits {
+            stale,
+            lock_timeout: reader.millis(Setting::LockTimeout, conf.lock_timeout, LOCK_TIMEOUT),
+        },
+        lock_age: reader.millis(Setting::LockAge, conf.lock_age, LOCK_AGE),
+    })
+}

@@ -1,0 +1,9 @@
+//! What the workers share: the zone with its lock table, and wake-ups between them.
+
+pub mod locks;
+mod table;
+pub mod waiting;
+pub mod wake;
+pub mod zone;
+
+pub use zone::Zone;

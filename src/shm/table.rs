@@ -1,0 +1,322 @@
+//! The lock table: fixed places in shared memory, without pointers.
+//!
+//! A worker may be killed at any instruction. There is no list to leave half-linked and nothing to
+//! allocate: a lookup scans a window of tags, an entry is taken or left in one place. nginx's
+//! master frees the zone's mutex if its holder dies.
+//!
+//! Pure over slices, so that it is the same code whoever maps it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use cache_core::flow::Verdict;
+use cache_core::key::KeyId;
+
+/// How many places a key may be found in.
+const WINDOW: usize = 64;
+/// How many workers may be waiting at once, old ones of a reload included.
+pub const WORKERS: usize = 128;
+/// Changes whenever the layout does: a zone of another layout is made anew.
+pub const MAGIC: u64 = 0x7263_6c6f_636b_0001;
+
+/// The head of the table.
+#[repr(C)]
+pub struct Head {
+    /// [`MAGIC`].
+    pub magic: u64,
+    /// How many entries there are.
+    pub entries: u64,
+    /// Counts releases; see `Cache::sequence`.
+    pub sequence: AtomicU64,
+    /// The sequence when an idle entry was last given to another key.
+    evicted: u64,
+    /// Number of the last lock taken.
+    instance: u64,
+    /// Workers that can be woken, by process id; 0 is free.
+    pub workers: [i32; WORKERS],
+}
+
+/// One key.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Entry {
+    key: [u8; 16],
+    state: u32,
+    verdict: u32,
+    owner: i32,
+    _reserved: u32,
+    instance: u64,
+    touched: u64,
+    released: u64,
+    elected: u64,
+    waiters: [u64; WORKERS / 64],
+}
+
+const FREE: u32 = 0;
+const HELD: u32 = 1;
+const IDLE: u32 = 2;
+
+/// A set of workers, by their place in the table.
+pub type Workers = [u64; WORKERS / 64];
+
+/// The table as its holder sees it while it has the mutex.
+pub struct Table<'a> {
+    /// Its head.
+    pub head: &'a mut Head,
+    /// First eight bytes of each entry's key, 0 where there is none.
+    pub tags: &'a mut [u64],
+    /// The keys.
+    pub entries: &'a mut [Entry],
+}
+
+/// The answer to a request for a lock.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Acquired {
+    /// It is the caller's.
+    Mine {
+        /// Names this holding of it.
+        instance: u64,
+        /// It was released since the sequence that the caller named.
+        changed: bool,
+    },
+    /// Somebody else has it.
+    Busy {
+        /// Names this holding of it.
+        instance: u64,
+    },
+    /// There is no place for the key.
+    Full,
+}
+
+/// Who asks, when, and what counts as abandoned.
+#[derive(Clone, Copy)]
+pub struct Asker {
+    /// The caller's process.
+    pub pid: i32,
+    /// Milliseconds of the monotonic clock.
+    pub now: u64,
+    /// A lock not touched for this long is free, in milliseconds.
+    pub age: u64,
+    /// Whether a process is alive.
+    pub alive: fn(i32) -> bool,
+}
+
+fn tag(key: &KeyId) -> u64 {
+    let (first, _) = key.as_bytes().split_at(8);
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(first);
+    u64::from_ne_bytes(bytes).max(1)
+}
+
+impl Table<'_> {
+    fn window(&self, tag: u64) -> impl Iterator<Item = usize> + use<> {
+        let count = self.entries.len();
+        let start = usize::try_from(tag >> 7).unwrap_or(0) % count.max(1);
+        (0..WINDOW.min(count)).map(move |step| (start + step) % count)
+    }
+
+    fn find(&mut self, key: &KeyId) -> Option<&mut Entry> {
+        let tag = tag(key);
+        let index = self.window(tag).find(|index| {
+            self.tags.get(*index) == Some(&tag)
+                && self
+                    .entries
+                    .get(*index)
+                    .is_some_and(|e| e.state != FREE && e.key == key.0)
+        })?;
+        self.entries.get_mut(index)
+    }
+
+    /// A free place for the key, else that of the key that has been idle longest.
+    fn place(&self, tag: u64) -> Option<usize> {
+        let mut oldest: Option<(u64, usize)> = None;
+        for index in self.window(tag) {
+            let entry = self.entries.get(index)?;
+            match entry.state {
+                FREE => return Some(index),
+                IDLE if oldest.is_none_or(|(touched, _)| entry.touched < touched) => {
+                    oldest = Some((entry.touched, index));
+                }
+                _ => {}
+            }
+        }
+        oldest.map(|(_, index)| index)
+    }
+
+    /// Takes the lock of `key` if it is free or abandoned.
+    pub fn acquire(&mut self, key: &KeyId, since: u64, asker: Asker) -> Acquired {
+        let instance = self.head.instance + 1;
+        if let Some(entry) = self.find(key) {
+            let changed = match entry.state {
+                HELD if !entry.abandoned(asker) => {
+                    return Acquired::Busy {
+                        instance: entry.instance,
+                    };
+                }
+                HELD => true,
+                _ => entry.released > since,
+            };
+            entry.hold(instance, asker);
+            self.head.instance = instance;
+            return Acquired::Mine { instance, changed };
+        }
+        let tag = tag(key);
+        let Some(index) = self.place(tag) else {
+            return Acquired::Full;
+        };
+        let (Some(entry), Some(slot)) = (self.entries.get_mut(index), self.tags.get_mut(index))
+        else {
+            return Acquired::Full;
+        };
+        // What was known of a key that had to go is lost: whoever looked before must look again.
+        let changed = self.head.evicted > since;
+        if entry.state == IDLE {
+            self.head.evicted = self.head.sequence.fetch_add(1, Ordering::Relaxed) + 1;
+        }
+        *slot = tag;
+        *entry = Entry {
+            key: key.0,
+            ..Entry::EMPTY
+        };
+        entry.hold(instance, asker);
+        self.head.instance = instance;
+        Acquired::Mine { instance, changed }
+    }
+
+    /// Frees the lock if it is still this holding of it; returns whom to wake.
+    pub fn release(&mut self, key: &KeyId, instance: u64, verdict: Verdict, now: u64) -> Workers {
+        let sequence = self.head.sequence.load(Ordering::Relaxed) + 1;
+        let Some(entry) = self.find(key) else {
+            return Workers::default();
+        };
+        if entry.state != HELD || entry.instance != instance {
+            return Workers::default();
+        }
+        let waiters = entry.free(verdict, sequence, now);
+        self.head.sequence.store(sequence, Ordering::Relaxed);
+        waiters
+    }
+
+    /// Says that the holder is alive.
+    pub fn touch(&mut self, key: &KeyId, instance: u64, now: u64) {
+        if let Some(entry) = self.find(key)
+            && entry.instance == instance
+        {
+            entry.touched = now;
+        }
+    }
+
+    /// Registers a worker that wants to be woken at the release of this holding. `Some` if there
+    /// is nothing to wait for any more. A holder that has died is noticed here.
+    pub fn await_release(
+        &mut self,
+        key: &KeyId,
+        instance: u64,
+        worker: Option<usize>,
+        asker: Asker,
+    ) -> Option<Verdict> {
+        let Some(entry) = self.find(key) else {
+            return Some(Verdict::Failed);
+        };
+        if entry.instance != instance {
+            return Some(Verdict::Failed);
+        }
+        if entry.state == IDLE {
+            return Some(verdict_of(entry.verdict));
+        }
+        if entry.abandoned(asker) {
+            return Some(Verdict::Failed);
+        }
+        if let Some(worker) = worker
+            && let Some(word) = entry.waiters.get_mut(worker / 64)
+        {
+            *word |= 1 << (worker % 64);
+        }
+        None
+    }
+
+    /// Of those who have waited longer than `timeout` one may go now: `Ok` for that one, the time
+    /// to ask again for the others.
+    pub fn elect(&mut self, key: &KeyId, timeout: u64, now: u64) -> Result<(), u64> {
+        let Some(entry) = self.find(key) else {
+            return Ok(());
+        };
+        let next = entry.elected.saturating_add(timeout);
+        if entry.elected != 0 && now < next {
+            return Err(next);
+        }
+        entry.elected = now.max(1);
+        Ok(())
+    }
+
+    /// Frees what a process held, for its exit; returns whom to wake for which key.
+    pub fn release_all(&mut self, pid: i32, now: u64) -> Vec<(KeyId, Workers)> {
+        let mut sequence = self.head.sequence.load(Ordering::Relaxed);
+        let mut woken = Vec::new();
+        for entry in self
+            .entries
+            .iter_mut()
+            .filter(|e| e.state == HELD && e.owner == pid)
+        {
+            sequence += 1;
+            woken.push((KeyId(entry.key), entry.free(Verdict::Failed, sequence, now)));
+        }
+        self.head.sequence.store(sequence, Ordering::Relaxed);
+        woken
+    }
+
+    /// Gives a worker a place from which it can be woken. `None` if all are taken by the living.
+    pub fn enrol(&mut self, pid: i32, alive: fn(i32) -> bool) -> Option<usize> {
+        let workers = &mut self.head.workers;
+        let index = workers.iter().position(|known| *known == pid).or_else(|| {
+            workers
+                .iter()
+                .position(|known| *known == 0 || !alive(*known))
+        })?;
+        *workers.get_mut(index)? = pid;
+        Some(index)
+    }
+}
+
+impl Entry {
+    /// A place for a key.
+    pub const EMPTY: Entry = Entry {
+        key: [0; 16],
+        state: FREE,
+        verdict: 0,
+        owner: 0,
+        _reserved: 0,
+        instance: 0,
+        touched: 0,
+        released: 0,
+        elected: 0,
+        waiters: [0; WORKERS / 64],
+    };
+
+    fn abandoned(&self, asker: Asker) -> bool {
+        asker.now.saturating_sub(self.touched) > asker.age
+            || (self.owner != asker.pid && !(asker.alive)(self.owner))
+    }
+
+    fn hold(&mut self, instance: u64, asker: Asker) {
+        self.state = HELD;
+        self.owner = asker.pid;
+        self.instance = instance;
+        self.touched = asker.now;
+        self.elected = 0;
+    }
+
+    fn free(&mut self, verdict: Verdict, sequence: u64, now: u64) -> Workers {
+        self.state = IDLE;
+        self.verdict = verdict as u32;
+        self.released = sequence;
+        self.touched = now;
+        std::mem::take(&mut self.waiters)
+    }
+}
+
+fn verdict_of(code: u32) -> Verdict {
+    [Verdict::Stored, Verdict::NotStorable, Verdict::Unavailable]
+        .into_iter()
+        .find(|verdict| *verdict as u32 == code)
+        .unwrap_or(Verdict::Failed)
+}
