@@ -1,0 +1,92 @@
+# Builds, tests and measures ngx_http_redis_cache_module. `make help` lists what there is.
+
+.DEFAULT_GOAL := build
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+SHELL := /bin/bash
+
+# Which nginx the module is for:
+#   vendored   nginx 1.28 of crate nginx-src, compiled here
+#   system     the nginx that Debian installed (packages nginx and nginx-dev)
+FLAVOR ?= vendored
+
+# How it is compiled: release, debug (nginx with --with-debug too) or sanitize (AddressSanitizer).
+BUILD ?= release
+
+# Arguments of the demonstration (--once) and of bench/run (--quick), and the command line of `make install`.
+DEMO_ARGS ?=
+BENCH_ARGS ?=
+DESTDIR ?=
+MODULES_DIR ?=
+
+# nginx takes a variable of this name for sockets that it inherits.
+unexport NGINX
+export FLAVOR BUILD
+# where rustup puts cargo, which not every shell has on its path
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+ifeq ($(filter $(FLAVOR),vendored system),)
+$(error FLAVOR is "$(FLAVOR)", but can be vendored or system)
+endif
+ifeq ($(filter $(BUILD),release debug sanitize),)
+$(error BUILD is "$(BUILD)", but can be release, debug or sanitize)
+endif
+
+# What is built goes to build/, build/system/, build/debug/, build/debug/system/ or build/sanitize/.
+OUT := build$(if $(filter-out release,$(BUILD)),/$(BUILD))$(if $(filter system,$(FLAVOR)),/system)
+MODULE := ngx_http_redis_cache_module.so
+
+# Debian packages by purpose; build-aux/packages installs those that are missing.
+DEB_BUILD := gcc libc6-dev make perl libclang-dev libssl-dev libpcre2-dev zlib1g-dev
+DEB_SYSTEM := nginx nginx-dev
+DEB_DEMO := redis-server
+DEB_TEST := $(DEB_SYSTEM) redis-server libtest-base-perl
+DEB_BENCH := nginx perl redis-server memcached wrk libnginx-mod-http-srcache-filter libnginx-mod-http-memc
+
+.PHONY: help build demo test bench fmt lint install clean distclean
+
+help: ## shows this list
+	@echo 'make [TARGET] [FLAVOR=vendored|system] [BUILD=release|debug|sanitize]'
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@echo
+	@echo 'FLAVOR=system builds for the nginx that Debian installed; DEMO_ARGS=--once leaves the'
+	@echo 'demonstration after its walk; BENCH_ARGS=--quick measures in a minute, but roughly.'
+
+build: ## builds the module and its nginx: build/ngx_http_redis_cache_module.so, build/nginx (the default)
+	@build-aux/packages $(DEB_BUILD) $(if $(filter system,$(FLAVOR)),$(DEB_SYSTEM))
+	@build-aux/toolchain
+	@build-aux/build $(OUT)
+	@cargo build --quiet -p testbed --bin demo
+
+demo: build ## shows what the module does, with a Redis, a backend and an nginx of its own
+	@build-aux/packages $(DEB_DEMO)
+	@REDIS_CACHE_NGINX=$(CURDIR)/$(OUT)/nginx REDIS_CACHE_MODULE=$(CURDIR)/$(OUT)/$(MODULE) \
+	  cargo run --quiet -p testbed --bin demo -- $(DEMO_ARGS)
+
+test: ## runs every check and test, on both flavours; installs what they need
+	@build-aux/packages $(DEB_BUILD) $(DEB_TEST)
+	@build-aux/toolchain rustfmt clippy
+	@build-aux/test
+
+bench: build ## measures the module beside its peers: table and chart under target/bench
+	@build-aux/packages $(DEB_BENCH)
+	@bench/run --nginx $(OUT)/nginx --module $(OUT)/$(MODULE) --out target/bench$(if $(filter system,$(FLAVOR)),/system) $(BENCH_ARGS)
+
+fmt: ## formats the Rust sources
+	@build-aux/toolchain rustfmt
+	@cargo fmt --all
+
+lint: ## checks formatting and lints, without running tests
+	@build-aux/packages $(DEB_BUILD)
+	@build-aux/toolchain rustfmt clippy
+	@build-aux/test lint
+
+install: ## copies the module to where nginx loads it from (FLAVOR=system, or MODULES_DIR=...)
+	@build-aux/install-module '$(OUT)/$(MODULE)' '$(OUT)/nginx' '$(DESTDIR)' '$(MODULES_DIR)'
+
+clean: ## removes build/, keeps cargo's target directory
+	@rm -rf build
+
+distclean: clean ## removes cargo's target directory as well
+	@cargo clean
