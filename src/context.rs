@@ -138,7 +138,14 @@ impl Context {
 
     /// `$redis_cache_reason`
     pub fn reason(&self) -> Option<Reason> {
-        self.outcome.get().or(self.reason.get())
+        match (self.reason.get(), self.outcome.get()) {
+            // Known beforehand; that storing failed then says less.
+            (
+                known @ Some(Reason::StoreUnavailable | Reason::WrongType),
+                Some(Reason::StoreFailed),
+            ) => known,
+            (known, outcome) => outcome.or(known),
+        }
     }
 
     /// `$redis_cache_age`

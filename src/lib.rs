@@ -67,7 +67,7 @@ unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> Code {
         }
         // SAFETY: nginx calls with the configuration that was read.
         unsafe {
-            if !locations::compile_default_key(cf) || !handler::register(cf) {
+            if !locations::compile_default_keys(cf) || !handler::register(cf) {
                 return ERROR;
             }
             filters::register();

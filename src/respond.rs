@@ -69,17 +69,23 @@ pub async fn stream(
 
 async fn body(r: Request, context: &'static Context, subscription: &Subscription) -> Code {
     *context.output.borrow_mut() = Some(Output::new(r));
+    let mut flushed = false;
     loop {
         let (piece, last) = match subscription.next() {
             Next::Piece(piece) => (piece, false),
             Next::End(Ending::Whole) => (Bytes::new(), true),
-            // What the client has is not all: only the end of its connection can say so.
-            Next::End(_) => return ERROR,
+            Next::End(_) => return cut(r, context),
             Next::Wait => {
+                // What the client has so far shall not wait for the rest.
+                if !flushed && with(context, Output::push_through) == Some(ERROR) {
+                    return ERROR;
+                }
+                flushed = true;
                 subscription.changed().await;
                 continue;
             }
         };
+        flushed = false;
         let Some(mut code) = with(context, |output| output.send(piece, last)) else {
             return ERROR;
         };
@@ -103,6 +109,16 @@ async fn body(r: Request, context: &'static Context, subscription: &Subscription
             };
             code = next;
         }
+    }
+}
+
+/// What the client has is not all: it gets what there is, and the end of its connection says the
+/// rest (RFC 9112 8), as after a proxy_pass whose backend breaks off.
+fn cut(r: Request, context: &Context) -> Code {
+    r.forbid_keepalive();
+    match with(context, Output::push_through) {
+        Some(code) if code != ERROR => OK,
+        _ => ERROR,
     }
 }
 

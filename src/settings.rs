@@ -228,11 +228,12 @@ impl Reader<'_> {
             .is_some();
         let value = match (self.conf.key, by_variables) {
             (Some(value), _) => value,
-            (None, true) => {
+            (None, true) if !self.r.is_subrequest() => {
                 let digest: [u8; 16] = Md5::digest(self.r.unparsed_uri()).into();
                 return Some(Bytes::copy_from_slice(&hex::encode16(&digest)));
             }
-            (None, false) => self.main.default_key?,
+            (None, _) if self.r.is_subrequest() => self.main.subrequest_key?,
+            (None, _) => self.main.default_key?,
         };
         // SAFETY: compiled in this configuration.
         let key = unsafe { self.r.evaluate_as_get(value) }?;

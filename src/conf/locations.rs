@@ -161,28 +161,36 @@ pub unsafe fn name(pool: *mut ngx_pool_t, name: &str) -> Option<ngx_str_t> {
     unsafe { text::copy(pool, name.as_bytes()) }
 }
 
-/// Compiles the key that a location has which names none.
+/// Compiles the keys that a location has which names none.
 ///
 /// # Safety
 ///
 /// `cf` is the configuration that was read, within http.
-pub unsafe fn compile_default_key(cf: *mut ngx_conf_t) -> bool {
-    // SAFETY: by contract; the value lives in the configuration's pool.
+pub unsafe fn compile_default_keys(cf: *mut ngx_conf_t) -> bool {
+    // SAFETY: by contract.
     unsafe {
         let Some(conf) = main_conf(cf) else {
             return false;
         };
+        conf.default_key = compile(cf, "$scheme://$host$request_uri");
+        conf.subrequest_key = compile(cf, "$scheme://$host$uri$is_args$args");
+        conf.default_key.is_some() && conf.subrequest_key.is_some()
+    }
+}
+
+unsafe fn compile(cf: *mut ngx_conf_t, text: &str) -> Option<*mut ngx_http_complex_value_t> {
+    // SAFETY: by the caller's contract; the value lives in the configuration's pool.
+    unsafe {
         let value = ngx_pcalloc((*cf).pool, size_of::<ngx_http_complex_value_t>())
             .cast::<ngx_http_complex_value_t>();
-        let Some(mut text) = name((*cf).pool, "$scheme://$host$request_uri") else {
-            return false;
-        };
+        let mut text = name((*cf).pool, text)?;
         let mut compile: ngx_http_compile_complex_value_t = std::mem::zeroed();
         compile.cf = cf;
         compile.value = &mut text;
         compile.complex_value = value;
-        conf.default_key = Some(value);
-        !value.is_null() && ngx_http_compile_complex_value(&mut compile) == NGX_OK as isize
+        let compiled =
+            !value.is_null() && ngx_http_compile_complex_value(&mut compile) == NGX_OK as isize;
+        compiled.then_some(value)
     }
 }
 

@@ -67,6 +67,8 @@ pub struct MainConf {
     pub stores: Vec<Rc<StoreConfig>>,
     /// The key where none is configured: `$scheme://$host$request_uri`.
     pub default_key: Option<*mut ngx_http_complex_value_t>,
+    /// The same for subrequests, whose `$request_uri` is that of the client's request.
+    pub subrequest_key: Option<*mut ngx_http_complex_value_t>,
     /// Indices of the `$cache_*` variables, in the order of [`crate::variables::SETTINGS`].
     pub variables: Vec<usize>,
     /// `redis_cache_lock`, `redis_cache_pass`: checked when all is read.

@@ -100,6 +100,35 @@ unsafe extern "C" fn fired(event: *mut ngx_event_t) {
     });
 }
 
+/// Puts an event into nginx's tree of timers. If it is there already it is taken out first: nginx
+/// would leave a deadline as it is that differs by less than 300 ms, which may be all there is.
+///
+/// # Safety
+///
+/// `event` is an initialised event with a log, which leaves the tree before it is freed.
+pub(super) unsafe fn arm(event: *mut ngx_event_t, ms: u64) {
+    let ms = ngx_msec_t::try_from(ms).unwrap_or(ngx_msec_t::MAX >> 2);
+    // SAFETY: the caller's promise.
+    unsafe {
+        disarm(event);
+        ngx_add_timer(event, ms);
+    }
+}
+
+/// Takes an event out of nginx's tree of timers, if it is there.
+///
+/// # Safety
+///
+/// `event` is an initialised event.
+pub(super) unsafe fn disarm(event: *mut ngx_event_t) {
+    // SAFETY: the caller's promise; timer_set says that the event is in the tree.
+    unsafe {
+        if (*event).timer_set() != 0 {
+            ngx_del_timer(event);
+        }
+    }
+}
+
 /// A timer. The callback may arm it again, and it may drop it.
 pub struct Timer(Rc<Event>);
 
@@ -113,19 +142,15 @@ impl Timer {
 
     /// Calls the callback once, in `ms` milliseconds from now. An earlier deadline is forgotten.
     pub fn arm(&self, ms: u64) {
-        self.disarm();
         self.0.set_log();
-        let ms = ngx_msec_t::try_from(ms).unwrap_or(ngx_msec_t::MAX >> 2);
         // SAFETY: the event doesn't move and leaves the tree before it is freed.
-        unsafe { ngx_add_timer(self.0.as_ptr(), ms) };
+        unsafe { arm(self.0.as_ptr(), ms) };
     }
 
     /// Forgets the deadline.
     pub fn disarm(&self) {
-        if self.is_armed() {
-            // SAFETY: timer_set says that the event is in the tree.
-            unsafe { ngx_del_timer(self.0.as_ptr()) };
-        }
+        // SAFETY: the event lives as long as `self`.
+        unsafe { disarm(self.0.as_ptr()) };
     }
 
     /// Whether the callback is due.

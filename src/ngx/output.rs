@@ -68,6 +68,12 @@ impl Output {
         }
     }
 
+    /// Makes the filters send what they hold back for more.
+    pub fn push_through(&mut self) -> Code {
+        // SAFETY: live request.
+        unsafe { ngx_http_send_special(self.request.as_ptr(), NGX_HTTP_FLUSH as ngx_uint_t) }
+    }
+
     /// Lets the filters go on with what they hold.
     pub fn flush(&mut self) -> Code {
         // SAFETY: a null chain means just that.

@@ -10,13 +10,14 @@ use std::rc::{Rc, Weak};
 
 use bytes::BytesMut;
 use ngx::ffi::{
-    NGX_AGAIN, NGX_LOG_ALERT, NGX_LOG_DEBUG_FIRST, NGX_OK, ngx_add_timer, ngx_buf_t, ngx_chain_t,
-    ngx_close_connection, ngx_connection_t, ngx_cycle, ngx_del_timer, ngx_event_connect_peer,
-    ngx_event_get_peer, ngx_event_t, ngx_handle_read_event, ngx_handle_write_event, ngx_int_t,
-    ngx_log_t, ngx_msec_t, ngx_peer_connection_t, ngx_post_event, ngx_posted_next_events,
-    ngx_str_t, ngx_tcp_nodelay,
+    NGX_AGAIN, NGX_LOG_ALERT, NGX_LOG_DEBUG_FIRST, NGX_OK, ngx_buf_t, ngx_chain_t,
+    ngx_close_connection, ngx_connection_t, ngx_cycle, ngx_event_connect_peer, ngx_event_get_peer,
+    ngx_event_t, ngx_handle_read_event, ngx_handle_write_event, ngx_int_t, ngx_log_t,
+    ngx_peer_connection_t, ngx_post_event, ngx_posted_next_events, ngx_set_errno, ngx_str_t,
+    ngx_tcp_nodelay,
 };
 
+use super::event::{arm, disarm};
 use super::guard::guard;
 
 /// What happened on a connection.
@@ -109,7 +110,7 @@ impl Peer {
             peer.name = &raw mut name;
             peer.get = Some(ngx_event_get_peer);
             peer.log = self.0.log.get();
-            *libc::__errno_location() = 0;
+            ngx_set_errno(0);
             let rc = ngx_event_connect_peer(&raw mut peer);
             (rc, peer.connection, io::Error::last_os_error())
         };
@@ -366,33 +367,6 @@ fn quiet_log() -> ngx_log_t {
         log.log_level = log.log_level.min(NGX_LOG_ALERT as usize);
     }
     log
-}
-
-/// # Safety
-///
-/// `event` belongs to an open connection.
-unsafe fn arm(event: *mut ngx_event_t, ms: u64) {
-    // SAFETY: the caller's promise. A timer that is armed is taken out first, since nginx would
-    // leave a deadline as it is that differs by less than 300 ms, which may be all there is.
-    unsafe {
-        disarm(event);
-        ngx_add_timer(
-            event,
-            ngx_msec_t::try_from(ms).unwrap_or(ngx_msec_t::MAX >> 2),
-        );
-    }
-}
-
-/// # Safety
-///
-/// `event` belongs to an open connection.
-unsafe fn disarm(event: *mut ngx_event_t) {
-    // SAFETY: the caller's promise; timer_set says that the event is in the tree.
-    unsafe {
-        if (*event).timer_set() != 0 {
-            ngx_del_timer(event);
-        }
-    }
 }
 
 unsafe extern "C" fn read_event(event: *mut ngx_event_t) {

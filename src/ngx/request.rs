@@ -364,6 +364,12 @@ impl Request {
         unsafe { shim::rcs_get_header_only(self.as_ptr()) != 0 }
     }
 
+    /// Has the connection closed behind the response.
+    pub fn forbid_keepalive(self) {
+        // SAFETY: live request.
+        unsafe { shim::rcs_set_keepalive(self.as_ptr(), 0) };
+    }
+
     /// Whether limit_rate holds the response back.
     pub fn is_delayed(self) -> bool {
         // SAFETY: live connection.

@@ -3,14 +3,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::io;
 use std::rc::{Rc, Weak};
 
 use cache_core::resp::{ProtocolError, Reply};
 
 use super::client::{Found, StoreConfig, Write};
 use super::command::{self, Step};
-use super::error::{StoreError, reason};
+use super::error::{End, StoreError, reason};
 use super::input::Input;
 use super::output::Output;
 use super::pending::{Answer, Pending, Promise};
@@ -34,18 +33,6 @@ pub(super) enum State {
     Established,
     /// Done with.
     Closed,
-}
-
-/// Why a connection ended.
-#[derive(Clone, Debug)]
-pub(super) enum End {
-    /// The server closed an established connection. That is its right when nothing is owed; when
-    /// something is, another attempt tells whether the server is there.
-    Closed,
-    /// A reply was larger than allowed: closing is cheaper than reading it to its end.
-    TooLarge,
-    /// The store is down: the error for those who wait, the reason for the log.
-    Down(StoreError, String),
 }
 
 /// A connection, open or on its way.
@@ -201,7 +188,7 @@ impl Connection {
                 Ok((_, _, true)) => return self.unblock(),
                 Ok((n, false, false)) => return self.block(n),
                 Ok((_, true, false)) => {}
-                Err(error) => return self.end(broken(&error)),
+                Err(error) => return self.end(End::of(&error)),
             }
         }
     }
@@ -249,7 +236,7 @@ impl Connection {
                 }
                 Ok(Received::Nothing) => return,
                 Ok(Received::End) => return self.end(End::Closed),
-                Err(error) => return self.end(broken(&error)),
+                Err(error) => return self.end(End::of(&error)),
             }
             self.decode();
             if self.state.get() == State::Closed || !self.peer.is_readable() {
@@ -413,16 +400,5 @@ impl Owner for Connection {
             Event::ReadTimer => self.on_read_timer(),
             Event::WriteTimer => self.on_write_timer(),
         }
-    }
-}
-
-/// What an error of the socket means: the connection is gone, and whether the server is too will
-/// be seen when connecting again.
-fn broken(error: &io::Error) -> End {
-    match error.kind() {
-        io::ErrorKind::ConnectionReset
-        | io::ErrorKind::BrokenPipe
-        | io::ErrorKind::NotConnected => End::Closed,
-        _ => End::Down(StoreError::Unavailable, reason(error)),
     }
 }

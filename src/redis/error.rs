@@ -1,6 +1,7 @@
-//! What can go wrong with a command, and what Redis's own words mean for the store.
+//! What can go wrong with a command or a connection, and what Redis's own words mean for the store.
 
 use std::fmt;
+use std::io;
 
 use ngx::ffi::{NGX_LOG_INFO, NGX_LOG_WARN, ngx_uint_t};
 
@@ -63,6 +64,31 @@ impl fmt::Display for StoreError {
 
 impl std::error::Error for StoreError {}
 
+/// Why a connection ended.
+#[derive(Clone, Debug)]
+pub(super) enum End {
+    /// The server closed an established connection. That is its right when nothing is owed; when
+    /// something is, another attempt tells whether the server is there.
+    Closed,
+    /// A reply was larger than allowed: closing is cheaper than reading it to its end.
+    TooLarge,
+    /// The store is down: the error for those who wait, the reason for the log.
+    Down(StoreError, String),
+}
+
+impl End {
+    /// What an error of the socket means: the connection is gone, and whether the server is too
+    /// will be seen when connecting again.
+    pub(super) fn of(error: &io::Error) -> End {
+        match error.kind() {
+            io::ErrorKind::ConnectionReset
+            | io::ErrorKind::BrokenPipe
+            | io::ErrorKind::NotConnected => End::Closed,
+            _ => End::Down(StoreError::Unavailable, reason(error)),
+        }
+    }
+}
+
 /// What an error reply says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
@@ -111,7 +137,7 @@ fn words(text: &[u8]) -> String {
 }
 
 /// The operating system's words, as nginx would write them.
-pub(super) fn reason(error: &std::io::Error) -> String {
+pub(super) fn reason(error: &io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or_default();
     let mut rest = text.chars();

@@ -64,6 +64,13 @@ impl<T> Drop for Promise<T> {
     }
 }
 
+impl<T> Drop for Waiting<T> {
+    fn drop(&mut self) {
+        // A task that no longer waits isn't woken.
+        self.0.waker.take();
+    }
+}
+
 impl<T> Future for Waiting<T> {
     type Output = Result<T, Failure>;
 

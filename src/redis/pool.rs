@@ -9,8 +9,8 @@ use ngx::log::ngx_cycle_log;
 use ngx::ngx_log_error;
 
 use super::client::{Found, StoreConfig, Write};
-use super::connection::{Connection, End, State};
-use super::error::StoreError;
+use super::connection::{Connection, State};
+use super::error::{End, StoreError};
 use super::health::Health;
 use super::pending::{Answer, Kind, Waiting, call};
 use crate::ngx::event::{Timer, now_msec};
@@ -181,8 +181,19 @@ impl Pool {
         self.connections
             .borrow_mut()
             .retain(|c| !std::ptr::eq(Rc::as_ptr(c), ended));
-        let End::Down(error, reason) = end else {
-            return;
+        let (error, reason) = match end {
+            End::Down(error, reason) => (error, reason.as_str()),
+            End::Closed if ended.is_owing() => {
+                self.losses.set(self.losses.get() + 1);
+                if self.losses.get() < LOSSES {
+                    return;
+                }
+                (
+                    &StoreError::Unavailable,
+                    "the server keeps closing connections",
+                )
+            }
+            End::Closed | End::TooLarge => return,
         };
         let others = self
             .connections

@@ -238,7 +238,8 @@ unsafe fn http_connection(
         let server =
             (*r.srv_conf.add(ngx_http_core_module.ctx_index)).cast::<ngx_http_core_srv_conf_t>();
         let hc = alloc::<ngx_http_connection_t>(pool)?.as_ptr();
-        (*hc).addr_conf = (*r.http_connection).addr_conf;
+        // Subrequests have none of their own.
+        (*hc).addr_conf = (*client.main().get().http_connection).addr_conf;
         (*hc).conf_ctx = (*server).ctx;
         Some(hc)
     }
@@ -307,15 +308,6 @@ unsafe fn fields(client: Request, main: *mut ngx_http_request_t, own: bool) -> O
                 shim::rcs_set_http_major as Set,
             ),
             (shim::rcs_get_http_minor, shim::rcs_set_http_minor),
-            // counted once, for the client's request
-            (
-                shim::rcs_get_limit_req_status,
-                shim::rcs_set_limit_req_status,
-            ),
-            (
-                shim::rcs_get_limit_conn_status,
-                shim::rcs_set_limit_conn_status,
-            ),
             (
                 shim::rcs_get_valid_unparsed_uri,
                 shim::rcs_set_valid_unparsed_uri,
@@ -328,8 +320,21 @@ unsafe fn fields(client: Request, main: *mut ngx_http_request_t, own: bool) -> O
         ] {
             set(main, get(client.as_ptr()));
         }
+        for (get, set) in [
+            // counted once, for the client's request
+            (
+                shim::rcs_get_limit_req_status as Get,
+                shim::rcs_set_limit_req_status as Set,
+            ),
+            (
+                shim::rcs_get_limit_conn_status,
+                shim::rcs_set_limit_conn_status,
+            ),
+        ] {
+            set(main, get(client.main().as_ptr()));
+        }
         shim::rcs_set_expect_tested(main, 1);
-        shim::rcs_copy_port(main, client.as_ptr());
+        shim::rcs_copy_port(main, client.main().as_ptr());
         if own {
             m.content_handler = from.content_handler;
             captures(from, m)?;
