@@ -1,5 +1,6 @@
 //! The cache as the flow sees it, for one request of a client.
 
+use std::cell::OnceCell;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
@@ -8,6 +9,7 @@ use std::task::Poll;
 use cache_core::flow::{Cache, Head, Lock, Trouble, Woken};
 use cache_core::key::KeyId;
 use cache_core::record::Record;
+use md5::{Digest, Md5};
 
 use crate::fill::registry::{self, Joined, LockPermit};
 use crate::lookup::{self, Lookup};
@@ -29,7 +31,8 @@ pub struct Ticket {
 pub struct ClientCache {
     lookup: Lookup,
     zone: Zone,
-    id: KeyId,
+    /// The key in the lock table. A hit needs none.
+    id: OnceCell<KeyId>,
     lock_age: u64,
 }
 
@@ -43,9 +46,20 @@ impl ClientCache {
                 rules: Rc::clone(&settings.rules),
             },
             zone: settings.zone,
-            id: settings.id,
+            id: OnceCell::new(),
             lock_age: settings.lock_age,
         }
+    }
+
+    fn id(&self) -> &KeyId {
+        self.id.get_or_init(|| {
+            let mut hash = Md5::new();
+            // Two stores may hold the same key.
+            hash.update(self.lookup.store.config().name.as_bytes());
+            hash.update([0]);
+            hash.update(&self.lookup.key);
+            KeyId(hash.finalize().into())
+        })
     }
 }
 
@@ -67,12 +81,12 @@ impl Cache for ClientCache {
     }
 
     fn lock(&self, since: u64) -> Lock<LockPermit, Joined, Ticket> {
-        match self.zone.acquire(&self.id, since, self.lock_age) {
+        match self.zone.acquire(self.id(), since, self.lock_age) {
             Acquired::Mine { instance, changed } => Lock::Mine {
-                permit: LockPermit::new(self.zone, self.id, instance),
+                permit: LockPermit::new(self.zone, *self.id(), instance),
                 changed,
             },
-            Acquired::Busy { instance } => match registry::join(&self.id, instance) {
+            Acquired::Busy { instance } => match registry::join(self.id(), instance) {
                 Some(joined) => Lock::Here(joined),
                 None => Lock::Elsewhere(Ticket { instance }),
             },
@@ -99,10 +113,10 @@ impl Cache for ClientCache {
             let mut registration = None;
             let verdict = poll_fn(|cx| {
                 // Registered before looking: a release in between is not missed.
-                registration = Some(waiting::register(self.id, cx.waker().clone()));
+                registration = Some(waiting::register(*self.id(), cx.waker().clone()));
                 let verdict = self
                     .zone
-                    .await_release(&self.id, ticket.instance, self.lock_age);
+                    .await_release(self.id(), ticket.instance, self.lock_age);
                 match verdict {
                     Some(_) => Poll::Ready(verdict),
                     None => nap.as_mut().poll(cx).map(|()| None),
@@ -119,6 +133,6 @@ impl Cache for ClientCache {
     }
 
     fn elect(&self, timeout: u64) -> Result<(), u64> {
-        self.zone.elect(&self.id, timeout)
+        self.zone.elect(self.id(), timeout)
     }
 }

@@ -6,7 +6,6 @@ use std::rc::Rc;
 use bytes::Bytes;
 use cache_core::flow::Limits;
 use cache_core::hex;
-use cache_core::key::KeyId;
 use cache_core::policy::{MethodList, Rules, StatusList};
 use cache_core::settings::{parse_millis, parse_seconds};
 use md5::{Digest, Md5};
@@ -33,8 +32,6 @@ pub struct Settings {
     pub store: Client,
     /// The key, as it is in Redis.
     pub key: Bytes,
-    /// The key in the lock table.
-    pub id: KeyId,
     /// What is stored, and for how long.
     pub rules: Rc<Rules>,
     /// What waiting and staleness are allowed.
@@ -259,16 +256,10 @@ pub fn settings(r: Request, conf: &LocConf, main: &MainConf, basics: &Basics) ->
     let zone = reader.zone()?;
     let store = reader.store()?;
     let key = reader.key()?;
-    let mut hash = Md5::new();
-    // Two stores may hold the same key.
-    hash.update(store.config().name.as_bytes());
-    hash.update([0]);
-    hash.update(&key);
     let stale = basics.rules.stale;
     Some(Settings {
         zone,
         store,
-        id: KeyId(hash.finalize().into()),
         key,
         rules: Rc::clone(&basics.rules),
         limits: Limits {
