@@ -18,6 +18,7 @@ mod variables;
 mod worker;
 
 use ::ngx::ffi::*;
+use ::ngx::ngx_log_error;
 
 use crate::conf::locations;
 use crate::ngx::guard::guard;
@@ -57,7 +58,19 @@ pub static mut ngx_http_redis_cache_module: ngx_module_t = ngx_module_t {
 };
 
 unsafe extern "C" fn preconfiguration(cf: *mut ngx_conf_t) -> Code {
-    guard("preconfiguration", ERROR, || variables::add(cf))
+    guard("preconfiguration", ERROR, || {
+        if !crate::ngx::bits::agree() {
+            // SAFETY: nginx calls with a configuration that has a log.
+            let log = unsafe { (*cf).log };
+            ngx_log_error!(
+                NGX_LOG_EMERG,
+                log,
+                "redis_cache: the module does not fit this nginx; build it against its source"
+            );
+            return ERROR;
+        }
+        variables::add(cf)
+    })
 }
 
 unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> Code {

@@ -3,6 +3,7 @@
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::future::Future;
+use std::mem::ManuallyDrop;
 use std::rc::Rc;
 
 use cache_core::executor::{Executor, TaskId, Then};
@@ -15,17 +16,20 @@ use crate::redis::{Client, StoreConfig};
 const MAX_ADDRESSES: usize = 16;
 
 thread_local! {
-    static EXECUTOR: Executor = Executor::new(notify);
-    static TURN: OnceCell<Posted> = const { OnceCell::new() };
-    static STORES: RefCell<HashMap<String, (Rc<StoreConfig>, Client)>> = RefCell::default();
+    // Never dropped: at the worker's exit nginx has taken its pools away before.
+    static EXECUTOR: ManuallyDrop<Executor> = ManuallyDrop::new(Executor::new(notify));
+    static TURN: OnceCell<ManuallyDrop<Posted>> = const { OnceCell::new() };
+    static STORES: ManuallyDrop<RefCell<Stores>> = ManuallyDrop::default();
     static ADDRESSES: RefCell<Vec<Rc<StoreConfig>>> = const { RefCell::new(Vec::new()) };
 }
+
+type Stores = HashMap<String, (Rc<StoreConfig>, Client)>;
 
 /// A task is ready: run it in this turn of the event loop, but not inside whoever woke it.
 fn notify() {
     TURN.with(|turn| {
-        turn.get_or_init(|| Posted::new(|| EXECUTOR.with(Executor::run)))
-            .post()
+        turn.get_or_init(|| ManuallyDrop::new(Posted::new(|| EXECUTOR.with(|tasks| tasks.run()))))
+            .post();
     });
 }
 
@@ -47,7 +51,8 @@ pub fn log() -> *mut ngx_log_t {
 
 /// This worker's connections to a store.
 pub fn client(config: &Rc<StoreConfig>) -> Client {
-    STORES.with_borrow_mut(|stores| {
+    STORES.with(|stores| {
+        let mut stores = stores.borrow_mut();
         if let Some((known, client)) = stores.get(&config.name)
             && Rc::ptr_eq(known, config)
         {

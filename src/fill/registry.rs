@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::mem::ManuallyDrop;
 use std::rc::Rc;
 
 use cache_core::flow::{Permit, Verdict};
@@ -19,7 +20,8 @@ struct Joinable {
 }
 
 thread_local! {
-    static FILLS: RefCell<HashMap<KeyId, Joinable>> = RefCell::default();
+    // Never dropped: at the worker's exit nginx has taken its pools away before.
+    static FILLS: ManuallyDrop<RefCell<HashMap<KeyId, Joinable>>> = ManuallyDrop::default();
 }
 
 /// A waiter's place in a fill of its own worker.
@@ -32,7 +34,8 @@ pub struct Joined {
 
 /// Joins the fill of a key, if this worker runs the lock's holder.
 pub fn join(key: &KeyId, instance: u64) -> Option<Joined> {
-    FILLS.with_borrow(|fills| {
+    FILLS.with(|fills| {
+        let fills = fills.borrow();
         let fill = fills.get(key).filter(|fill| fill.instance == instance)?;
         Some(Joined {
             subscription: fill.stream.subscribe(),
@@ -67,7 +70,7 @@ impl LockPermit {
             stream: Rc::clone(stream),
             stored,
         };
-        FILLS.with_borrow_mut(|fills| fills.insert(self.key, fill));
+        FILLS.with(|fills| fills.borrow_mut().insert(self.key, fill));
     }
 
     /// Says that the holder is alive.
@@ -80,7 +83,8 @@ impl LockPermit {
             return;
         }
         self.released = true;
-        let gone = FILLS.with_borrow_mut(|fills| {
+        let gone = FILLS.with(|fills| {
+            let mut fills = fills.borrow_mut();
             let ours = fills
                 .get(&self.key)
                 .is_some_and(|fill| fill.instance == self.instance);

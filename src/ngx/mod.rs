@@ -1,5 +1,6 @@
 //! Every touch of nginx's memory, one idea a file. Above this layer nobody follows a raw pointer.
 
+pub mod bits;
 pub mod busy;
 pub mod event;
 pub mod guard;

@@ -98,3 +98,59 @@ rcs_copy_port(ngx_http_request_t *to, const ngx_http_request_t *from)
     (void) from;
 #endif
 }
+
+
+ngx_uint_t
+rcs_bits_agree(const ngx_connection_t *c, const ngx_event_t *e,
+    const ngx_buf_t *b, const ngx_file_t *f, const ngx_http_variable_value_t *v)
+{
+    ngx_buf_t                  buf;
+    ngx_file_t                 file;
+    ngx_event_t                event;
+    ngx_connection_t           connection;
+    ngx_http_variable_value_t  value;
+
+    ngx_memzero(&connection, sizeof(ngx_connection_t));
+    connection.buffered = 0x10;
+    connection.log_error = 3;
+    connection.timedout = 1;
+    connection.error = 1;
+    connection.shared = 1;
+    connection.tcp_nodelay = 2;
+    connection.tcp_nopush = 2;
+
+    ngx_memzero(&event, sizeof(ngx_event_t));
+    event.write = 1;
+    event.active = 1;
+    event.ready = 1;
+    event.eof = 1;
+    event.timedout = 1;
+    event.timer_set = 1;
+    event.delayed = 1;
+    event.posted = 1;
+    event.channel = 1;
+    event.cancelable = 1;
+
+    ngx_memzero(&buf, sizeof(ngx_buf_t));
+    buf.memory = 1;
+    buf.in_file = 1;
+    buf.flush = 1;
+    buf.sync = 1;
+    buf.last_buf = 1;
+    buf.last_in_chain = 1;
+
+    ngx_memzero(&file, sizeof(ngx_file_t));
+    file.directio = 1;
+
+    ngx_memzero(&value, sizeof(ngx_http_variable_value_t));
+    value.len = 5;
+    value.valid = 1;
+    value.no_cacheable = 1;
+    value.not_found = 1;
+
+    return ngx_memcmp(c, &connection, sizeof(ngx_connection_t)) == 0
+           && ngx_memcmp(e, &event, sizeof(ngx_event_t)) == 0
+           && ngx_memcmp(b, &buf, sizeof(ngx_buf_t)) == 0
+           && ngx_memcmp(f, &file, sizeof(ngx_file_t)) == 0
+           && ngx_memcmp(v, &value, sizeof(ngx_http_variable_value_t)) == 0;
+}

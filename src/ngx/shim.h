@@ -46,3 +46,10 @@ ngx_uint_t rcs_has_body(const ngx_http_request_t *r);
 void rcs_set_body_known(ngx_http_request_t *r, off_t length);
 ngx_uint_t rcs_buf_in_memory(const ngx_buf_t *b);
 ngx_uint_t rcs_buf_is_last(const ngx_buf_t *b);
+
+/*
+ * Whether bits that Rust has set by the generated accessors lie where C has them, and no
+ * others are set. src/ngx/bits.rs sets the same.
+ */
+ngx_uint_t rcs_bits_agree(const ngx_connection_t *c, const ngx_event_t *e,
+    const ngx_buf_t *b, const ngx_file_t *f, const ngx_http_variable_value_t *v);

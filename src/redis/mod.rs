@@ -15,5 +15,5 @@ mod output;
 mod pending;
 mod pool;
 
-pub use client::{Client, Found, Server, StoreConfig, Write};
+pub use client::{Client, Server, StoreConfig, Write};
 pub use error::StoreError;

@@ -1,0 +1,662 @@
+# What nginx says to a configuration that makes no sense, word for word, and that
+# it starts with one that looks alike but does.
+
+use lib 't/util';
+use Test::Nginx::Socket;
+
+plan tests => repeat_each() * (2 * blocks() + 5);
+log_level('info');
+no_root_location();
+run_tests();
+
+__DATA__
+
+=== TEST 1: a zone without a size that is one
+--- http_config
+    redis_cache_zone locks 10x;
+--- config
+--- must_die
+--- error_log
+invalid zone size "10x" in "redis_cache_zone"; use a size such as 1m
+
+
+
+=== TEST 2: a zone without room
+--- http_config
+    redis_cache_zone locks 63k;
+--- config
+--- must_die
+--- error_log
+zone "locks" is too small in "redis_cache_zone": 64k is the least
+
+
+
+=== TEST 3: a zone twice, with two sizes
+--- http_config
+    redis_cache_zone locks 1m;
+    redis_cache_zone locks 2m;
+--- config
+--- must_die
+--- error_log
+zone "locks" is declared twice: here with 2m, before with 1m
+
+
+
+=== TEST 4: a zone twice, with the same size
+--- http_config
+    redis_cache_zone locks 1m;
+    redis_cache_zone locks 1m;
+--- config
+--- must_die
+--- error_log
+zone "locks" is declared twice
+
+
+
+=== TEST 5: a zone belongs into the http block
+--- config
+    redis_cache_zone locks 1m;
+--- must_die
+--- error_log
+"redis_cache_zone" directive is not allowed here
+
+
+
+=== TEST 6: a zone needs a size
+--- http_config
+    redis_cache_zone locks;
+--- config
+--- must_die
+--- error_log
+invalid number of arguments in "redis_cache_zone" directive
+
+
+
+=== TEST 7: the least zone there may be
+--- http_config
+    redis_cache_zone locks 64k;
+--- config
+    location /t { return 200 "up\n"; }
+--- request
+GET /t
+--- response_body
+up
+--- no_error_log
+[error]
+
+
+
+=== TEST 8: a zone that nobody declared
+--- config
+    location /t { redis_cache_lock nope; }
+--- must_die
+--- error_log
+unknown zone "nope" in "redis_cache_lock"; declare it by "redis_cache_zone nope 1m" in the http block
+
+
+
+=== TEST 9: a zone declared after it is named
+--- http_config
+    redis_cache_lock later;
+    redis_cache_zone later 1m;
+--- config
+    location /t { return 200 "up\n"; }
+--- request
+GET /t
+--- response_body
+up
+--- no_error_log
+[error]
+
+
+
+=== TEST 10: a store that nobody declared
+--- config
+    location /t { redis_cache_pass nope; }
+--- must_die
+--- error_log
+unknown store "nope" in "redis_cache_pass"; declare it by a "redis_cache_store nope { ... }" block
+
+
+
+=== TEST 11: a location as the store
+--- config
+    location /t { redis_cache_pass /redis; }
+--- must_die
+--- error_log
+"redis_cache_pass /redis": a location as the store is not supported yet; use a "redis_cache_store" block
+
+
+
+=== TEST 12: an address that is none
+--- config
+    location /t { redis_cache_pass redis://127.0.0.1:port; }
+--- must_die
+--- error_log eval
+qr{invalid address "redis://127\.0\.0\.1:port" in "redis_cache_pass": \S}
+
+
+
+=== TEST 13: an address without a host
+--- config
+    location /t { redis_cache_pass redis://; }
+--- must_die
+--- error_log eval
+qr{invalid address "redis://" in "redis_cache_pass": \S}
+
+
+
+=== TEST 14: a store declared after it is named
+--- http_config
+    redis_cache_pass later;
+    redis_cache_store later { server 127.0.0.1:6379; }
+--- config
+    location /t { return 200 "up\n"; }
+--- request
+GET /t
+--- response_body
+up
+--- no_error_log
+[error]
+
+
+
+=== TEST 15: a store without server
+--- http_config
+    redis_cache_store main { read_timeout 1s; }
+--- config
+--- must_die
+--- error_log
+store "main" has no "server"
+
+
+
+=== TEST 16: an empty store
+--- http_config
+    redis_cache_store main { }
+--- config
+--- must_die
+--- error_log
+store "main" has no "server"
+
+
+
+=== TEST 17: a store twice
+--- http_config
+    redis_cache_store main { server 127.0.0.1:6379; }
+    redis_cache_store main { server 127.0.0.1:6380; }
+--- config
+--- must_die
+--- error_log
+store "main" is declared twice
+
+
+
+=== TEST 18: a directive that stores don't have
+--- http_config
+    redis_cache_store main { server 127.0.0.1:6379; foo bar; }
+--- config
+--- must_die
+--- error_log
+unknown directive "foo" in store "main"
+
+
+
+=== TEST 19: several servers
+--- http_config
+    redis_cache_store main { server 127.0.0.1:6379; server 127.0.0.1:6380; }
+--- config
+--- must_die
+--- error_log
+duplicate "server" in store "main"; several servers are not supported yet
+
+
+
+=== TEST 20: connect_timeout that is no time
+--- http_config
+    redis_cache_store main { server 127.0.0.1:6379; connect_timeout 5x; }
+--- config
+--- must_die
+--- error_log
+invalid time "5x" in "connect_timeout" of store "main"; use a time such as 200ms
+
+
+
+=== TEST 21: send_timeout that is no time
+--- http_config
+    redis_cache_store main { server 127.0.0.1:6379; send_timeout 5x; }
+--- config
+--- must_die
+--- error_log
+invalid time "5x" in "send_timeout" of store "main"; use a time such as 200ms
+
+
+
+=== TEST 22: read_timeout that is no time
+--- http_config
+    redis_cache_store main { server 127.0.0.1:6379; read_timeout 5x; }
+--- config
+--- must_die
+--- error_log
+invalid time "5x" in "read_timeout" of store "main"; use a time such as 200ms
+
+
+
+=== TEST 23: no connection
+--- http_config
+    redis_cache_store main { server 127.0.0.1:6379; connections 0; }
+--- config
+--- must_die
+--- error_log
+"connections" of store "main" must be between 1 and 1024
+
+
+
+=== TEST 24: too many connections
+--- http_config
+    redis_cache_store main { server 127.0.0.1:6379; connections 1025; }
+--- config
+--- must_die
+--- error_log
+"connections" of store "main" must be between 1 and 1024
+
+
+
+=== TEST 25: a number of connections that is none
+--- http_config
+    redis_cache_store main { server 127.0.0.1:6379; connections many; }
+--- config
+--- must_die
+--- error_log
+"connections" of store "main" must be between 1 and 1024
+
+
+
+=== TEST 26: a server whose name nobody knows
+--- http_config
+    redis_cache_store main { server nosuch.invalid; }
+--- config
+--- must_die
+--- error_log eval
+qr{host not found in "server nosuch\.invalid.*" of store "main"}
+
+
+
+=== TEST 27: Sentinel
+--- http_config
+    redis_cache_store main { server 127.0.0.1:26379; mode sentinel mymaster; }
+--- config
+--- must_die
+--- error_log
+"mode sentinel" of store "main" is not supported yet
+
+
+
+=== TEST 28: TLS
+--- http_config
+    redis_cache_store main { server 127.0.0.1:6379; tls on; }
+--- config
+--- must_die
+--- error_log
+"tls" of store "main" is not supported yet
+
+
+
+=== TEST 29: a store belongs into the http block
+--- config
+    redis_cache_store main { server 127.0.0.1:6379; }
+--- must_die
+--- error_log
+"redis_cache_store" directive is not allowed here
+
+
+
+=== TEST 30: a store with all that it may have
+--- http_config
+    redis_cache_store main {
+        server          127.0.0.1:6379;
+        mode            standalone;
+        username        cache;
+        password        secret;
+        database        3;
+        connect_timeout 1s;
+        send_timeout    500ms;
+        read_timeout    1m;
+        connections     8;
+    }
+--- config
+    location /t { redis_cache_pass main; return 200 "up\n"; }
+--- request
+GET /t
+--- response_body
+up
+--- no_error_log
+[error]
+
+
+
+=== TEST 31: a status that is none
+--- config
+    location /t { redis_cache_valid 99; }
+--- must_die
+--- error_log
+invalid status "99" in "redis_cache_valid"; use a code from 200 to 599, or "any"
+
+
+
+=== TEST 32: a status beyond all
+--- config
+    location /t { redis_cache_valid 200 600 1m; }
+--- must_die
+--- error_log
+invalid status "600" in "redis_cache_valid"; use a code from 200 to 599, or "any"
+
+
+
+=== TEST 33: a word as a status
+--- config
+    location /t { redis_cache_valid all; }
+--- must_die
+--- error_log
+invalid status "all" in "redis_cache_valid"; use a code from 200 to 599, or "any"
+
+
+
+=== TEST 34: redis_cache_age that is no time
+--- config
+    location /t { redis_cache_age 5x; }
+--- must_die
+--- error_log
+invalid time "5x" in "redis_cache_age"; use a time such as 2m
+
+
+
+=== TEST 35: redis_cache_stale that is no time
+--- config
+    location /t { redis_cache_stale 5x; }
+--- must_die
+--- error_log
+invalid time "5x" in "redis_cache_stale"; use a time such as 2m
+
+
+
+=== TEST 36: redis_cache_lock_timeout that is no time
+--- config
+    location /t { redis_cache_lock_timeout 5x; }
+--- must_die
+--- error_log
+invalid time "5x" in "redis_cache_lock_timeout"; use a time such as 2m
+
+
+
+=== TEST 37: redis_cache_lock_age that is no time
+--- config
+    location /t { redis_cache_lock_age 5x; }
+--- must_die
+--- error_log
+invalid time "5x" in "redis_cache_lock_age"; use a time such as 2m
+
+
+
+=== TEST 38: redis_cache_max_size that is no size
+--- config
+    location /t { redis_cache_max_size 5x; }
+--- must_die
+--- error_log
+invalid size "5x" in "redis_cache_max_size"; use a size such as 8m
+
+
+
+=== TEST 39: redis_cache that is neither on nor off
+--- config
+    location /t { redis_cache maybe; }
+--- must_die
+--- error_log
+invalid value "maybe" in "redis_cache"; it is "on" or "off"
+
+
+
+=== TEST 40: a header that can't be ignored
+--- config
+    location /t { redis_cache_ignore_headers Vary Foo; }
+--- must_die
+--- error_log
+unknown header "Foo" in "redis_cache_ignore_headers"; known are Cache-Control, Expires, Set-Cookie, Vary and Authorization
+
+
+
+=== TEST 41: a backend that is neither URI nor name
+--- config
+    location /t { redis_cache_backend fallback; }
+--- must_die
+--- error_log
+invalid backend "fallback" in "redis_cache_backend"; use "/uri" or "@name"
+
+
+
+=== TEST 42: a header whose name is none
+--- config
+    location /t { redis_cache_header "X Cache"; }
+--- must_die
+--- error_log
+invalid header name "X Cache" in "redis_cache_header"
+
+
+
+=== TEST 43: a method that is none
+--- config
+    location /t { redis_cache_methods GET "G(T"; }
+--- must_die
+--- error_log
+invalid method "G(T" in "redis_cache_methods"
+
+
+
+=== TEST 44: a cache without zone
+--- http_config
+    redis_cache_store main { server 127.0.0.1:6379; }
+--- config
+    location /t { redis_cache on; redis_cache_pass main; }
+--- must_die
+--- error_log
+"redis_cache" is on, but no zone is named: add "redis_cache_lock ZONE" or "set $cache_lock ZONE"
+
+
+
+=== TEST 45: a cache without store
+--- http_config
+    redis_cache_zone locks 1m;
+--- config
+    location /t { redis_cache on; redis_cache_lock locks; }
+--- must_die
+--- error_log
+"redis_cache" is on, but no store is named: add "redis_cache_pass STORE" or "set $cache_pass STORE"
+
+
+
+=== TEST 46: variables name them as well
+--- http_config
+    redis_cache_zone locks 1m;
+    redis_cache_store main { server 127.0.0.1:6379; }
+--- config
+    location /t { return 200 "up\n"; }
+    location /cached {
+        set $cache_lock locks;
+        set $cache_pass main;
+        redis_cache;
+        return 404;
+    }
+--- request
+GET /t
+--- response_body
+up
+--- no_error_log
+[error]
+
+
+
+=== TEST 47: redis_cache twice in one place
+--- http_config
+    redis_cache_zone locks 1m;
+    redis_cache_store main { server 127.0.0.1:6379; }
+--- config
+    location /t { redis_cache on; redis_cache on; }
+--- must_die
+--- error_log
+"redis_cache" directive is duplicate
+
+
+
+=== TEST 48: redis_cache_lock twice in one place
+--- http_config
+    redis_cache_zone locks 1m;
+    redis_cache_store main { server 127.0.0.1:6379; }
+--- config
+    location /t { redis_cache_lock locks; redis_cache_lock locks; }
+--- must_die
+--- error_log
+"redis_cache_lock" directive is duplicate
+
+
+
+=== TEST 49: redis_cache_pass twice in one place
+--- http_config
+    redis_cache_zone locks 1m;
+    redis_cache_store main { server 127.0.0.1:6379; }
+--- config
+    location /t { redis_cache_pass main; redis_cache_pass main; }
+--- must_die
+--- error_log
+"redis_cache_pass" directive is duplicate
+
+
+
+=== TEST 50: redis_cache_backend twice in one place
+--- http_config
+    redis_cache_zone locks 1m;
+    redis_cache_store main { server 127.0.0.1:6379; }
+--- config
+    location /t { redis_cache_backend /b; redis_cache_backend /b; }
+--- must_die
+--- error_log
+"redis_cache_backend" directive is duplicate
+
+
+
+=== TEST 51: redis_cache_key twice in one place
+--- http_config
+    redis_cache_zone locks 1m;
+    redis_cache_store main { server 127.0.0.1:6379; }
+--- config
+    location /t { redis_cache_key $uri; redis_cache_key $uri; }
+--- must_die
+--- error_log
+"redis_cache_key" directive is duplicate
+
+
+
+=== TEST 52: redis_cache_age twice in one place
+--- http_config
+    redis_cache_zone locks 1m;
+    redis_cache_store main { server 127.0.0.1:6379; }
+--- config
+    location /t { redis_cache_age 1m; redis_cache_age 1m; }
+--- must_die
+--- error_log
+"redis_cache_age" directive is duplicate
+
+
+
+=== TEST 53: redis_cache_stale twice in one place
+--- http_config
+    redis_cache_zone locks 1m;
+    redis_cache_store main { server 127.0.0.1:6379; }
+--- config
+    location /t { redis_cache_stale 1m; redis_cache_stale 1m; }
+--- must_die
+--- error_log
+"redis_cache_stale" directive is duplicate
+
+
+
+=== TEST 54: redis_cache_header twice in one place
+--- http_config
+    redis_cache_zone locks 1m;
+    redis_cache_store main { server 127.0.0.1:6379; }
+--- config
+    location /t { redis_cache_header X-Cache; redis_cache_header X-Cache; }
+--- must_die
+--- error_log
+"redis_cache_header" directive is duplicate
+
+
+
+=== TEST 55: redis_cache_lock_timeout twice in one place
+--- http_config
+    redis_cache_zone locks 1m;
+    redis_cache_store main { server 127.0.0.1:6379; }
+--- config
+    location /t { redis_cache_lock_timeout 1s; redis_cache_lock_timeout 1s; }
+--- must_die
+--- error_log
+"redis_cache_lock_timeout" directive is duplicate
+
+
+
+=== TEST 56: redis_cache_lock_age twice in one place
+--- http_config
+    redis_cache_zone locks 1m;
+    redis_cache_store main { server 127.0.0.1:6379; }
+--- config
+    location /t { redis_cache_lock_age 1m; redis_cache_lock_age 1m; }
+--- must_die
+--- error_log
+"redis_cache_lock_age" directive is duplicate
+
+
+
+=== TEST 57: redis_cache_max_size twice in one place
+--- http_config
+    redis_cache_zone locks 1m;
+    redis_cache_store main { server 127.0.0.1:6379; }
+--- config
+    location /t { redis_cache_max_size 1m; redis_cache_max_size 1m; }
+--- must_die
+--- error_log
+"redis_cache_max_size" directive is duplicate
+
+
+
+=== TEST 58: set_md5 into what is no variable
+--- config
+    location /t { set_md5 x text; }
+--- must_die
+--- error_log
+invalid variable name "x" in "set_md5"; it begins with "$"
+
+
+
+=== TEST 59: set_md5 into an unnamed variable
+--- config
+    location /t { set_md5 $ text; }
+--- must_die
+--- error_log
+invalid variable name "$" in "set_md5"; it begins with "$"
+
+
+
+=== TEST 60: set_md5 of an unknown variable
+--- config
+    location /t { set_md5 $x $nobody; }
+--- must_die
+--- error_log
+unknown "nobody" variable
+
+
+
+=== TEST 61: a key of an unknown variable
+--- config
+    location /t { redis_cache_key $nobody; }
+--- must_die
+--- error_log
+unknown "nobody" variable

@@ -1,0 +1,197 @@
+# Methods that are listed are looked up and stored; the others go to the backend
+# as they are.
+
+use lib 't/util';
+use Test::Nginx::Socket;
+use CacheSuite;
+
+plan tests => 95;
+run_tests();
+
+__DATA__
+
+=== TEST 1: by default POST isn't cached
+--- backend
+    location / { return 200 "$request_method\n"; }
+--- config
+    location / {
+        redis_cache on;
+        add_header X-Status $redis_cache_status always;
+        add_header X-Reason $redis_cache_reason always;
+        proxy_pass http://backend;
+    }
+--- request eval
+["POST /a", "POST /a"]
+--- response_headers eval
+[("X-Cache: SKIP\nX-Status: BYPASS\nX-Reason: method not listed") x 2]
+--- response_body eval
+["POST\n", "POST\n"]
+--- backend_log
+POST /a
+POST /a
+--- redis
+EXISTS $KEY/a => 0
+
+
+
+=== TEST 2: a record there is doesn't matter to it, nor does it to the record
+--- backend
+    location / { return 200 "$request_method\n"; }
+--- config
+    location / { redis_cache on; proxy_pass http://backend; }
+--- init
+main::record('/a')
+--- request eval
+["POST /a", "GET /a"]
+--- response_headers eval
+["X-Cache: SKIP", "X-Cache: HIT"]
+--- response_body eval
+["POST\n", "from the record\n"]
+
+
+
+=== TEST 3: every other method reaches the backend under its own name
+--- backend
+    location / { return 200 "$request_method\n"; }
+--- config
+    location / { redis_cache on; proxy_pass http://backend; }
+--- request eval
+["PUT /a", "DELETE /a", "OPTIONS /a", "PATCH /a", "PURGE /a", "REPORT /a", "MKCOL /a"]
+--- response_headers eval
+[("X-Cache: SKIP") x 7]
+--- response_body eval
+["PUT\n", "DELETE\n", "OPTIONS\n", "PATCH\n", "PURGE\n", "REPORT\n", "MKCOL\n"]
+--- timeout: 1
+--- redis
+EXISTS $KEY/a => 0
+
+
+
+=== TEST 4: a listed POST is stored and found
+--- backend
+    location / { return 200 "$request_method\n"; }
+--- config
+    location / {
+        redis_cache on;
+        redis_cache_methods GET POST;
+        redis_cache_key $TEST_NGINX_KEY$request_method$request_uri;
+        proxy_pass http://backend;
+    }
+--- request eval
+["POST /a\none", "POST /a\ntwo", "GET /a"]
+--- response_headers eval
+["X-Cache: STORE", "X-Cache: HIT", "X-Cache: STORE"]
+--- response_body eval
+["POST\n", "POST\n", "GET\n"]
+--- backend_log
+POST /a
+GET /a
+
+
+
+=== TEST 5: a listed PUT or DELETE, too, and it removes nothing
+--- backend
+    location / { return 200 "$request_method\n"; }
+--- config
+    location / {
+        redis_cache on;
+        redis_cache_methods GET PUT DELETE;
+        redis_cache_key $TEST_NGINX_KEY$request_method$request_uri;
+        proxy_pass http://backend;
+    }
+--- request eval
+["GET /a", "PUT /a", "DELETE /a", "PUT /a", "DELETE /a", "GET /a"]
+--- response_headers eval
+["X-Cache: STORE", "X-Cache: STORE", "X-Cache: STORE", "X-Cache: HIT", "X-Cache: HIT", "X-Cache: HIT"]
+--- backend_log
+GET /a
+PUT /a
+DELETE /a
+
+
+
+=== TEST 6: GET may be left out
+--- config
+    location / { redis_cache on; redis_cache_methods POST; proxy_pass http://backend; }
+--- request eval
+["GET /a", "POST /a"]
+--- response_headers eval
+["X-Cache: SKIP", "X-Cache: STORE"]
+
+
+
+=== TEST 7: $cache_method is a list with blanks, the last one optional
+--- config
+    location /one {
+        set $cache_method "GET POST ";
+        redis_cache on;
+        proxy_pass http://backend;
+    }
+    location /two {
+        set $cache_method "GET POST";
+        redis_cache on;
+        proxy_pass http://backend;
+    }
+--- request eval
+["POST /one", "POST /one", "POST /two", "POST /two", "PUT /two"]
+--- response_headers eval
+["X-Cache: STORE", "X-Cache: HIT", "X-Cache: STORE", "X-Cache: HIT", "X-Cache: SKIP"]
+
+
+
+=== TEST 8: or with commas, or both
+--- config
+    location /one {
+        set $cache_method "GET,POST";
+        redis_cache on;
+        proxy_pass http://backend;
+    }
+    location /two {
+        set $cache_method "GET, POST, ";
+        redis_cache on;
+        proxy_pass http://backend;
+    }
+--- request eval
+["POST /one", "GET /one", "POST /two", "GET /two", "PUT /one"]
+--- response_headers eval
+["X-Cache: STORE", "X-Cache: HIT", "X-Cache: STORE", "X-Cache: HIT", "X-Cache: SKIP"]
+
+
+
+=== TEST 9: part of a method's name isn't the method
+--- config
+    location / {
+        set $cache_method "POSTAL";
+        redis_cache on;
+        proxy_pass http://backend;
+    }
+--- request
+POST /a
+--- response_headers
+X-Cache: SKIP
+
+
+
+=== TEST 10: a request for another protocol is passed on in the client's own request
+--- backend_format
+$request_method $request_uri $http_upgrade $http_connection
+--- config
+    location / {
+        redis_cache on;
+        proxy_http_version 1.1;
+        proxy_set_header Upgrade $http_upgrade;
+        proxy_set_header Connection "upgrade";
+        proxy_pass http://backend;
+    }
+--- request eval
+["GET /a", "GET /a"]
+--- more_headers
+Upgrade: websocket
+Connection: upgrade, close
+--- response_body eval
+["from the backend\n", "from the backend\n"]
+--- backend_log
+GET /a websocket upgrade
+GET /a websocket upgrade
+--- redis
+EXISTS $KEY/a => 0
