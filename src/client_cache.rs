@@ -19,8 +19,9 @@ use crate::shm::Zone;
 use crate::shm::locks::Acquired;
 use crate::shm::waiting;
 
-/// How often a waiter looks for itself, in milliseconds: wake-ups are hints and may be lost.
-const LOOK: u64 = 500;
+/// How often a waiter looks for itself, in milliseconds: wake-ups are hints and may be lost, and a
+/// lock's owner that was killed wakes nobody.
+const LOOK: u64 = 50;
 
 /// A lock that another worker holds.
 pub struct Ticket {

@@ -36,7 +36,10 @@ pub struct Joined {
 pub fn join(key: &KeyId, instance: u64) -> Option<Joined> {
     FILLS.with(|fills| {
         let fills = fills.borrow();
-        let fill = fills.get(key).filter(|fill| fill.instance == instance)?;
+        // An answer that isn't captured any more is about to be given up: its release will say so.
+        let fill = fills
+            .get(key)
+            .filter(|fill| fill.instance == instance && fill.stream.is_joinable())?;
         Some(Joined {
             subscription: fill.stream.subscribe(),
             stored: fill.stored,

@@ -207,6 +207,12 @@ impl Stream {
         .await
     }
 
+    /// Whether the beginning is still there and what follows will be kept for everybody.
+    pub fn is_joinable(&self) -> bool {
+        let state = self.state.borrow();
+        state.dropped == 0 && state.capturing
+    }
+
     /// Joins the answer from its beginning.
     pub fn subscribe(self: &Rc<Self>) -> Subscription {
         let mut state = self.state.borrow_mut();
