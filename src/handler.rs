@@ -1,5 +1,6 @@
 //! Entry from nginx: a request comes, the flow decides, the answer is carried out.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -241,7 +242,12 @@ fn deliver(r: Request, context: &'static Context, wish: Wish, answer: Answer<Loc
             } else {
                 status
             };
-            match start(r, context, &wish, permit, false, known.is_none(), true) {
+            let start = Start {
+                permit,
+                look_again: false,
+                known,
+            };
+            match start_first(r, context, &wish, start) {
                 Some(subscription) => {
                     context.say(word, status, known.unwrap_or(Reason::Storing));
                     stream(r, context, subscription, known);
@@ -275,64 +281,61 @@ fn pass(r: Request, context: &'static Context, reason: Reason) {
     }
 }
 
-fn start_refill(r: Request, context: &Context, wish: &Wish, refill: Refill<LockPermit>) {
-    let Refill { permit, look_again } = refill;
-    // Without a connection for it the record stays as it is; a later request tries again.
-    drop(start(
-        r,
-        context,
-        wish,
-        Some(permit),
-        look_again,
-        true,
-        false,
-    ));
+/// How a fill begins.
+struct Start {
+    permit: Option<LockPermit>,
+    look_again: bool,
+    /// Why it is known beforehand that the answer won't be stored.
+    known: Option<Reason>,
 }
 
-/// Starts a fill; with `subscribe`, for this request to read.
-fn start(
+fn start_refill(r: Request, context: &Context, wish: &Wish, refill: Refill<LockPermit>) {
+    let start = Start {
+        permit: Some(refill.permit),
+        look_again: refill.look_again,
+        known: None,
+    };
+    // Without a connection for it the record stays as it is; a later request tries again.
+    let _ = start_fill(r, context, wish, start, Rc::default());
+}
+
+/// Starts a fill for this request to read.
+fn start_first(r: Request, context: &Context, wish: &Wish, start: Start) -> Option<Subscription> {
+    let stream = start_fill(r, context, wish, start, Rc::clone(&context.outcome))?;
+    Some(stream.subscribe())
+}
+
+/// Starts a fill. What becomes of it is left in `outcome`.
+fn start_fill(
     r: Request,
     context: &Context,
     wish: &Wish,
-    permit: Option<LockPermit>,
-    look_again: bool,
-    stored: bool,
-    subscribe: bool,
-) -> Option<Subscription> {
+    start: Start,
+    outcome: Rc<Cell<Option<Reason>>>,
+) -> Option<Rc<Stream>> {
     let settings = &wish.settings;
     let stream = Stream::new(settings.rules.max_size);
-    let detached = detached::create(
-        r,
-        &stream,
-        Rc::clone(&settings.rules),
-        wish.view,
-        context.backend.clone(),
-        Own {
-            phase: context.after,
-        },
-    )
-    .ok()?;
-    if let Some(permit) = &permit {
-        permit.publish(&stream, stored);
+    let own = Own {
+        phase: context.after,
+    };
+    let rules = Rc::clone(&settings.rules);
+    let backend = context.backend.clone();
+    let detached = detached::create(r, &stream, rules, wish.view, backend, own).ok()?;
+    if let Some(permit) = &start.permit {
+        permit.publish(&stream, start.known.is_none());
     }
-    let subscription = subscribe.then(|| stream.subscribe());
     let lookup = Lookup {
         store: settings.store.clone(),
         key: settings.key.clone(),
         rules: Rc::clone(&settings.rules),
     };
-    let outcome = if subscribe {
-        Rc::clone(&context.outcome)
-    } else {
-        Rc::default()
-    };
-    Fill::new(lookup, stream, detached, outcome).spawn(
-        permit,
-        look_again,
+    Fill::new(lookup, Rc::clone(&stream), detached, start.known, outcome).spawn(
+        start.permit,
+        start.look_again,
         settings.lock_age,
         settings.limits.stale,
     );
-    subscription
+    Some(stream)
 }
 
 fn stream(

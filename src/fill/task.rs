@@ -25,22 +25,25 @@ pub struct Fill {
     lookup: Lookup,
     stream: Rc<Stream>,
     detached: Rc<Detached>,
+    known: Option<Reason>,
     outcome: Rc<Cell<Option<Reason>>>,
 }
 
 impl Fill {
-    /// The fill of `detached`, whose answer goes into `stream`. What becomes of it is left in
-    /// `outcome`.
+    /// The fill of `detached`, whose answer goes into `stream`. `known`: why it is known beforehand
+    /// that it won't be stored. What becomes of it is left in `outcome`.
     pub fn new(
         lookup: Lookup,
         stream: Rc<Stream>,
         detached: Rc<Detached>,
+        known: Option<Reason>,
         outcome: Rc<Cell<Option<Reason>>>,
     ) -> Fill {
         Fill {
             lookup,
             stream,
             detached,
+            known,
             outcome,
         }
     }
@@ -143,6 +146,10 @@ impl Filling for Fill {
     }
 
     async fn store(&self, plan: Plan) -> Result<(), Trouble> {
+        if self.known == Some(Reason::WrongType) {
+            // It was said when the record was looked for.
+            return Err(Trouble::WrongType);
+        }
         let Some(write) = self.write(plan) else {
             return Err(Trouble::Unavailable);
         };

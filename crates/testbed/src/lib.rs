@@ -1,0 +1,70 @@
+//! Servers for tests and the demonstration, all real and on loopback: nginx with the module, Redis, a scriptable
+//! backend, and a client that sees every byte.
+//!
+//! Each server has a temporary folder and a free port of its own, is stopped by its own process id and cleans up when
+//! dropped, so that tests may run side by side.
+//!
+//! * [`Site`] is where most tests begin: one nginx, one Redis, one backend, wired together.
+//! * [`Nginx`], [`Redis`], [`Backend`] are the servers alone.
+//! * [`Client`] speaks HTTP/1.1 on a plain socket; [`crowd()`] runs many at once.
+//! * [`wait_for`] and [`eventually`] await a condition; nothing here sleeps where something can be awaited.
+
+#![forbid(unsafe_code)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test bed reports what it can't do by panicking: that fails the test"
+)]
+
+mod backend;
+mod client;
+mod conf;
+mod crowd;
+mod http;
+mod log;
+mod nginx;
+mod places;
+mod ports;
+mod process;
+mod record;
+mod redis_server;
+mod site;
+mod wait;
+
+pub use backend::{Answer, Backend, Gate, Received};
+pub use client::{Client, Request, Response};
+pub use conf::{Conf, example};
+pub use crowd::{Crowd, crowd};
+pub use log::{Log, Position};
+pub use nginx::Nginx;
+pub use places::{module, nginx_binary, nginx_version, workspace};
+pub use ports::Port;
+pub use process::{Process, keep_ctrl_c_from_servers};
+pub use record::{Record, md5_hex};
+pub use redis_server::Redis;
+pub use site::{Running, Site};
+pub use wait::{eventually, holds_for, wait_for};
+
+/// So many milliseconds.
+#[must_use]
+pub const fn ms(milliseconds: u64) -> std::time::Duration {
+    std::time::Duration::from_millis(milliseconds)
+}
+
+/// A body of `size` bytes that no two offsets or seeds share: a piece lost, doubled or mixed up shows.
+#[must_use]
+pub fn pattern(size: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut bytes = Vec::with_capacity(size + 8);
+    while bytes.len() < size {
+        // xorshift64
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend_from_slice(&state.to_le_bytes());
+    }
+    bytes.truncate(size);
+    bytes
+}

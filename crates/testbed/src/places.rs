@@ -1,0 +1,54 @@
+//! Where the programs under test lie.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
+
+/// The root of the workspace.
+#[must_use]
+pub fn workspace() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}
+
+/// The nginx to start: `REDIS_CACHE_NGINX`, else `build/nginx`.
+#[must_use]
+pub fn nginx_binary() -> PathBuf {
+    chosen("REDIS_CACHE_NGINX", "build/nginx")
+}
+
+/// The module to load: `REDIS_CACHE_MODULE`, else `build/ngx_http_redis_cache_module.so`.
+#[must_use]
+pub fn module() -> PathBuf {
+    chosen("REDIS_CACHE_MODULE", "build/ngx_http_redis_cache_module.so")
+}
+
+/// The version of [`nginx_binary`], as `nginx -v` has it: `1.28.3`.
+#[must_use]
+pub fn nginx_version() -> &'static str {
+    static VERSION: LazyLock<String> = LazyLock::new(|| {
+        let output = Command::new(nginx_binary())
+            .arg("-v")
+            .output()
+            .expect("nginx -v");
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        let version = text.split('/').nth(1).unwrap_or_default();
+        version
+            .split_whitespace()
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    });
+    &VERSION
+}
+
+fn chosen(variable: &str, default: &str) -> PathBuf {
+    let path = env::var_os(variable).map_or_else(|| workspace().join(default), PathBuf::from);
+    match path.canonicalize() {
+        Ok(path) => path,
+        Err(error) => panic!(
+            "{}: {error}; build it by \"make\", or set {variable}",
+            path.display()
+        ),
+    }
+}

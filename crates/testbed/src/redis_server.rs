@@ -1,0 +1,267 @@
+//! A redis-server of its own: free port and unix socket, nothing on disk but a temporary folder.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use redis::{Connection, ErrorKind, FromRedisValue, RedisError, RedisResult};
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::ports::Port;
+use crate::process::Process;
+use crate::record::Record;
+use crate::wait::wait_for;
+
+const START: Duration = Duration::from_secs(10);
+
+/// A running (or stopped) redis-server.
+#[derive(Debug)]
+pub struct Redis {
+    process: Option<Process>,
+    options: Vec<String>,
+    password: Option<String>,
+    port: Port,
+    folder: TempDir,
+}
+
+impl Redis {
+    /// Starts one.
+    #[must_use]
+    pub fn start() -> Redis {
+        Redis::with_options(&[])
+    }
+
+    /// Starts one with further options, as on redis-server's command line: `["--maxmemory", "2mb"]`.
+    #[must_use]
+    pub fn with_options(options: &[&str]) -> Redis {
+        let mut redis = Redis::stopped(options);
+        redis.run();
+        redis
+    }
+
+    /// Starts one that asks for a password.
+    #[must_use]
+    pub fn with_password(password: &str) -> Redis {
+        let mut redis = Redis::stopped(&["--requirepass", password]);
+        redis.password = Some(password.to_owned());
+        redis.run();
+        redis
+    }
+
+    /// Has port and socket, but doesn't run until [`Redis::run`].
+    #[must_use]
+    pub fn stopped(options: &[&str]) -> Redis {
+        Redis {
+            process: None,
+            options: options.iter().map(|&option| option.to_owned()).collect(),
+            password: None,
+            port: Port::take(),
+            folder: TempDir::with_prefix("testbed-redis-").expect("a temporary folder"),
+        }
+    }
+
+    /// Starts it, again if need be, on the same port, and waits until it answers.
+    ///
+    /// # Panics
+    ///
+    /// If it doesn't start.
+    pub fn run(&mut self) {
+        let mut command = Command::new("redis-server");
+        command.current_dir(self.folder.path());
+        command.args([
+            "--bind",
+            "127.0.0.1",
+            "--port",
+            &self.port.number().to_string(),
+        ]);
+        command.args(["--unixsocket", "redis.sock", "--unixsocketperm", "777"]);
+        command.args(["--save", "", "--appendonly", "no", "--daemonize", "no"]);
+        command.args(&self.options);
+        self.process = Some(Process::start(
+            &mut command,
+            &self.folder.path().join("redis.log"),
+        ));
+        wait_for("redis-server to answer", START, || {
+            let ended = self.process.as_mut().and_then(Process::ended);
+            assert!(ended.is_none(), "redis-server ended: {}", self.log());
+            self.answers()
+        });
+    }
+
+    /// Stops it; what it held is gone.
+    pub fn stop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.signal(Signal::CONT);
+            process.stop(Signal::TERM);
+        }
+    }
+
+    /// Lets it hang: connections are accepted by the kernel, nothing is answered.
+    pub fn freeze(&mut self) {
+        self.process
+            .as_mut()
+            .expect("a running redis-server")
+            .signal(Signal::STOP);
+    }
+
+    /// Ends [`Redis::freeze`].
+    pub fn thaw(&mut self) {
+        self.process
+            .as_mut()
+            .expect("a running redis-server")
+            .signal(Signal::CONT);
+    }
+
+    /// `127.0.0.1:PORT`
+    #[must_use]
+    pub fn address(&self) -> String {
+        self.port.address().to_string()
+    }
+
+    /// The port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port.number()
+    }
+
+    /// Path of the unix socket.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.folder.path().join("redis.sock")
+    }
+
+    /// What redis-server wrote.
+    #[must_use]
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("redis.log")).unwrap_or_default()
+    }
+
+    /// A connection to database 0 for the test's own use.
+    pub fn connect(&self) -> RedisResult<Connection> {
+        let secret = self
+            .password
+            .as_ref()
+            .map(|password| format!(":{password}@"))
+            .unwrap_or_default();
+        let client = redis::Client::open(format!("redis://{secret}{}/", self.address()))?;
+        client.get_connection_with_timeout(Duration::from_secs(2))
+    }
+
+    /// Runs one command.
+    ///
+    /// # Panics
+    ///
+    /// If Redis can't be reached or answers with an error.
+    #[track_caller]
+    pub fn command<T: FromRedisValue>(&self, words: &[&str]) -> T {
+        match self.try_command(words) {
+            Ok(value) => value,
+            Err(error) => panic!("{words:?}: {error}"),
+        }
+    }
+
+    /// Runs one command and gives Redis's error, if it is one.
+    pub fn try_command<T: FromRedisValue>(&self, words: &[&str]) -> RedisResult<T> {
+        let mut command = redis::cmd(words[0]);
+        for word in &words[1..] {
+            command.arg(word);
+        }
+        command.query(&mut self.connect()?)
+    }
+
+    /// Writes a record as the Lua script does: MULTI, HMSET, EXPIRE, EXEC.
+    #[track_caller]
+    pub fn put(&self, key: &str, record: &Record, seconds: i64) {
+        let mut write = redis::pipe();
+        write.atomic();
+        let hmset = write.cmd("HMSET").arg(key);
+        hmset
+            .arg("status")
+            .arg(&record.status)
+            .arg("headers")
+            .arg(&record.headers);
+        hmset.arg("body").arg(&record.body);
+        for (field, value) in &record.others {
+            hmset.arg(field).arg(value);
+        }
+        write.ignore().cmd("EXPIRE").arg(key).arg(seconds).ignore();
+        let mut connection = self.connect().expect("a connection to Redis");
+        write
+            .query::<()>(&mut connection)
+            .expect("a record written");
+    }
+
+    /// Reads a record; `None` if there is no such key.
+    #[track_caller]
+    pub fn get(&self, key: &str) -> Option<Record> {
+        let mut fields: HashMap<String, Vec<u8>> = self.command(&["HGETALL", key]);
+        if fields.is_empty() {
+            return None;
+        }
+        let mut field = |name: &str| {
+            fields
+                .remove(name)
+                .unwrap_or_else(|| panic!("{key}: no {name}"))
+        };
+        let status = String::from_utf8(field("status")).expect("a status in digits");
+        let (headers, body) = (field("headers"), field("body"));
+        let others: BTreeMap<String, Vec<u8>> = fields.into_iter().collect();
+        Some(Record {
+            status,
+            headers,
+            body,
+            others,
+        })
+    }
+
+    /// Waits until `key` is there: a record is stored after the client has its answer.
+    #[track_caller]
+    pub fn wait_for_record(&self, key: &str) -> Record {
+        let mut found = None;
+        wait_for(&format!("record {key}"), Duration::from_secs(3), || {
+            found = self.get(key);
+            found.is_some()
+        });
+        found.unwrap_or_default()
+    }
+
+    /// What is left of a key's life in milliseconds; -1 without expiry, -2 without key.
+    #[track_caller]
+    pub fn pttl(&self, key: &str) -> i64 {
+        self.command(&["PTTL", key])
+    }
+
+    /// Gives a key another expiry: ages a record without waiting.
+    #[track_caller]
+    pub fn expire_in(&self, key: &str, milliseconds: i64) {
+        let changed: bool = self.command(&["PEXPIRE", key, &milliseconds.to_string()]);
+        assert!(changed, "no key {key}");
+    }
+
+    /// All keys, sorted.
+    #[track_caller]
+    pub fn keys(&self) -> Vec<String> {
+        let mut keys: Vec<String> = self.command(&["KEYS", "*"]);
+        keys.sort();
+        keys
+    }
+
+    /// The keys that would stay for ever. There must be none.
+    #[track_caller]
+    pub fn keys_without_expiry(&self) -> Vec<String> {
+        let mut keys = self.keys();
+        keys.retain(|key| self.pttl(key) == -1);
+        keys
+    }
+
+    fn answers(&self) -> bool {
+        let pong: Result<String, RedisError> = self.try_command(&["PING"]);
+        match pong {
+            Ok(_) => true,
+            // It runs, and asks for a password that the test itself configured.
+            Err(error) => error.kind() == ErrorKind::AuthenticationFailed,
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! The files of `nginx-conf/` run as they are, but for the places of their servers, and do what they say.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test"
+)]
+
+use std::fs;
+
+use testbed::{Answer, Backend, Conf, Nginx, Port, Redis, Request, example, md5_hex, ms, wait_for};
+
+struct Scene {
+    nginx: Nginx,
+    redis: Redis,
+    backend: Backend,
+    _port: Port,
+}
+
+/// Starts a file with ports of our own in it.
+fn start(name: &str, listen: &str) -> Scene {
+    let (redis, backend, port) = (Redis::start(), Backend::start(), Port::take());
+    let listen_here = listen
+        .replace("127.0.0.1:", "")
+        .replace("8080", &port.address().to_string());
+    let conf: Conf = example(name)
+        .replace(listen, &listen_here)
+        .replace("127.0.0.1:6379", &redis.address())
+        .replace("127.0.0.1:9999", &backend.address().to_string());
+    Scene {
+        nginx: Nginx::start(&conf, port.address()),
+        redis,
+        backend,
+        _port: port,
+    }
+}
+
+#[test]
+fn every_file_is_covered_here() {
+    let folder = testbed::workspace().join("nginx-conf");
+    let mut names: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(".conf"))
+        .collect();
+    names.sort();
+    assert_eq!(names, ["demo.conf", "proxy.conf", "seed.conf"]);
+}
+
+#[test]
+fn seed_conf_runs_as_it_is() {
+    let scene = start("seed.conf", "listen 8080;");
+    let mut client = scene.nginx.client();
+    let page = Request::get("/page").header("User-Agent", "test");
+    let first = client.ask(&page);
+    assert_eq!((first.status, first.word().as_str()), (200, "STORE"));
+    let key = md5_hex("GET:test:/page");
+    assert_eq!(scene.redis.wait_for_record(&key).body, first.body);
+    let left = scene.redis.pttl(&key);
+    assert!(
+        (217_000..=220_000).contains(&left),
+        "120 s fresh and 100 s stale: {left}"
+    );
+    let hit = client.ask(&page);
+    assert_eq!((hit.word().as_str(), hit.text()), ("HIT", first.text()));
+    assert_eq!(
+        client.ask(&Request::new("PUT", "/page").body("x")).word(),
+        "SKIP"
+    );
+    assert_eq!(client.ask(&Request::post("/post", "x")).word(), "STORE");
+    scene.backend.set("/405", Answer::of(405, "no"));
+    assert_eq!(client.get("/405").word(), "STORE");
+    scene.backend.set("/404", Answer::of(404, "gone"));
+    assert_eq!(client.get("/404").word(), "SKIP");
+    scene.redis.expire_in(&key, 50_000);
+    assert_eq!(client.ask(&page).word(), "STALE");
+    wait_for("the refill", ms(3000), || client.ask(&page).word() == "HIT");
+    let real_ip = scene.backend.last("/page").header("x-real-ip");
+    assert_eq!(real_ip.as_deref(), Some("127.0.0.1"));
+    // What passes by the cache is not for clients: /fallback/x is 404 there, whatever the backend has.
+    let before = scene.backend.all_hits();
+    let _ = client.get("/fallback/x");
+    assert_eq!(
+        (client.get("/fallback/x").status, scene.backend.all_hits()),
+        (404, before)
+    );
+    scene.nginx.finish();
+}
+
+#[test]
+fn proxy_conf_runs_as_it_is() {
+    let scene = start("proxy.conf", "listen 8080;");
+    let mut client = scene.nginx.client();
+    let page = Request::get("/page").header("Host", "example.org");
+    let first = client.ask(&page);
+    assert_eq!(
+        (first.status, first.word().as_str(), first.age()),
+        (200, "STORE", None)
+    );
+    let key = "http:GET:example.org:/page";
+    assert_eq!(scene.redis.wait_for_record(key).body, first.body);
+    let left = scene.redis.pttl(key);
+    assert!(
+        (217_000..=220_000).contains(&left),
+        "2 m fresh and 100 s stale: {left}"
+    );
+    let hit = client.ask(&page);
+    assert_eq!((hit.word().as_str(), hit.text()), ("HIT", first.text()));
+    assert!(hit.age().is_some());
+    scene.redis.expire_in(key, 50_000);
+    assert_eq!(client.ask(&page).word(), "STALE");
+    wait_for("the refill", ms(3000), || client.ask(&page).word() == "HIT");
+    assert!(["STORE", "HIT"].contains(&client.ask(&Request::head("/page")).word().as_str()));
+    assert_eq!(client.ask(&Request::post("/page", "x")).word(), "SKIP");
+    scene.nginx.finish();
+}
+
+#[test]
+fn demo_conf_runs_as_it_is() {
+    let scene = start("demo.conf", "listen 127.0.0.1:8080;");
+    let mut client = scene.nginx.client();
+    scene.backend.set(
+        "/news.html",
+        Answer::ok("news").header("Cache-Control", "max-age=1"),
+    );
+    scene.backend.set("/none", Answer::of(404, "gone"));
+    for (path, seconds) in [("/page", 360), ("/news.html", 301), ("/none", 360)] {
+        assert_eq!(client.get(path).word(), "STORE", "{path}");
+        let key = format!("http://localhost{path}");
+        scene.redis.wait_for_record(&key);
+        let left = scene.redis.pttl(&key);
+        assert!(
+            left > (seconds - 3) * 1000 && left <= seconds * 1000,
+            "{path}: {left}"
+        );
+    }
+    assert_eq!(client.get("/page").word(), "HIT");
+    wait_for("the news to be old", ms(3000), || {
+        client.get("/news.html").word() == "STALE"
+    });
+    assert_eq!(client.get("/news.html").status, 200);
+    scene.nginx.finish();
+}
