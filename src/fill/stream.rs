@@ -207,10 +207,12 @@ impl Stream {
         .await
     }
 
-    /// Whether the beginning is still there and what follows will be kept for everybody.
+    /// Whether the beginning is still there, and the rest will be kept for everybody or is here.
     pub fn is_joinable(&self) -> bool {
         let state = self.state.borrow();
-        state.dropped == 0 && state.capturing
+        state.dropped == 0
+            && state.capturing
+            && (state.ending.is_none() || (state.ending == Some(Ending::Whole) && state.storable()))
     }
 
     /// Joins the answer from its beginning.

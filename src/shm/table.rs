@@ -302,7 +302,6 @@ impl Entry {
         self.owner = asker.pid;
         self.instance = instance;
         self.touched = asker.now;
-        self.elected = 0;
     }
 
     fn free(&mut self, verdict: Verdict, sequence: u64, now: u64) -> Workers {

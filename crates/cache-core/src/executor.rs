@@ -236,7 +236,9 @@ mod tests {
         });
         executor.run();
         assert!(log.borrow().is_empty());
-        waker.borrow_mut().take().map(Waker::wake);
+        if let Some(waker) = waker.borrow_mut().take() {
+            waker.wake();
+        }
         executor.run();
         assert_eq!(*log.borrow(), ["done", "after"]);
         assert!(executor.is_empty());
@@ -295,7 +297,9 @@ mod tests {
             None
         });
         executor.run();
-        old.borrow_mut().take().map(Waker::wake);
+        if let Some(waker) = old.borrow_mut().take() {
+            waker.wake();
+        }
         executor.run();
         assert_eq!(polls.get(), 1);
     }

@@ -28,9 +28,12 @@ mod simulation {
     mod filling;
     mod invariants;
     mod permits;
+    mod rest;
     mod rng;
     mod seeds;
+    mod stage;
     mod store;
+    mod troubles;
     mod wait;
     mod worker;
     mod world;

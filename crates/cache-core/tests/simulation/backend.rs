@@ -1,0 +1,305 @@
+//! The backend: each of its answers carries a number, and is made for one request.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::{Rc, Weak};
+
+use bytes::Bytes;
+use cache_core::flow::Ending;
+use cache_core::freshness::OriginDates;
+use cache_core::headers::Headers;
+use cache_core::policy::{RequestView, ResponseView, storable};
+
+use super::config::{Behaviour, Key, Kind, MAX_SIZE};
+use super::faults;
+use super::wait::sleep;
+use super::worker::Worker;
+use super::world::World;
+use crate::stream::{ResponseHead, Stream};
+
+/// On whose behalf the backend is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// By a fill that holds the lock.
+    Fill,
+    /// By a fill that goes beside the lock.
+    Beside,
+    /// In a client's own request.
+    Pass,
+}
+
+/// One request to the backend and its answer.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    pub at: u64,
+    pub machine: usize,
+    pub key: Key,
+    pub purpose: Purpose,
+    /// The client's request that it was made for.
+    pub request: usize,
+    pub kind: Kind,
+    /// The lengths of the pieces of its body.
+    pub sizes: Rc<[usize]>,
+}
+
+/// Bytes at the beginning of each piece that say what it is.
+const MARK: usize = 12;
+
+fn mark(answer: usize, index: usize) -> [u8; MARK] {
+    let mut mark = [0; MARK];
+    mark[..8].copy_from_slice(&(answer as u64).to_be_bytes());
+    mark[8..].copy_from_slice(&(index as u32).to_be_bytes());
+    mark
+}
+
+fn piece(answer: usize, index: usize, length: usize) -> Bytes {
+    let mut piece = vec![0; length];
+    piece[..MARK].copy_from_slice(&mark(answer, index));
+    Bytes::from(piece)
+}
+
+/// The number of the answer that a body begins.
+pub fn answer_of(body: &[u8]) -> Option<usize> {
+    let bytes = body.get(..8)?.try_into().ok()?;
+    usize::try_from(u64::from_be_bytes(bytes)).ok()
+}
+
+impl Asked {
+    /// The length of its body.
+    pub fn length(&self) -> usize {
+        self.sizes.iter().sum()
+    }
+
+    pub fn is_too_large(&self) -> bool {
+        self.length() as u64 > MAX_SIZE
+    }
+
+    /// Whether this is the piece of that number.
+    pub fn is_piece(&self, answer: usize, index: usize, piece: &[u8]) -> bool {
+        self.sizes.get(index) == Some(&piece.len()) && piece.starts_with(&mark(answer, index))
+    }
+
+    /// Whether this is the whole body.
+    pub fn is_whole(&self, answer: usize, mut body: &[u8]) -> bool {
+        for (index, size) in self.sizes.iter().enumerate() {
+            let Some((piece, rest)) = body.split_at_checked(*size) else {
+                return false;
+            };
+            if !self.is_piece(answer, index, piece) {
+                return false;
+            }
+            body = rest;
+        }
+        body.is_empty()
+    }
+}
+
+/// The backend and what it was asked.
+pub struct Backend {
+    script: RefCell<VecDeque<Behaviour>>,
+    asked: RefCell<Vec<Asked>>,
+    /// Answers that wait for their readers.
+    paused: RefCell<Vec<Rc<Sending>>>,
+}
+
+/// An answer on its way into the stream of a fill.
+struct Sending {
+    answer: usize,
+    behaviour: Behaviour,
+    sizes: Rc<[usize]>,
+    worker: Rc<Worker>,
+    stream: Rc<Stream>,
+    next: Cell<usize>,
+}
+
+impl Backend {
+    pub fn new(script: VecDeque<Behaviour>) -> Backend {
+        Backend {
+            script: RefCell::new(script),
+            asked: RefCell::default(),
+            paused: RefCell::default(),
+        }
+    }
+
+    /// All that it was asked.
+    pub fn asked(&self) -> Vec<Asked> {
+        self.asked.borrow().clone()
+    }
+
+    /// Forgets answers under way.
+    pub fn end(&self) {
+        let paused = std::mem::take(&mut *self.paused.borrow_mut());
+        drop(paused);
+    }
+
+    pub fn count(&self) -> usize {
+        self.asked.borrow().len()
+    }
+
+    pub fn answer(&self, number: usize) -> Option<Asked> {
+        self.asked.borrow().get(number).cloned()
+    }
+
+    fn take(
+        &self,
+        world: &World,
+        worker: &Worker,
+        key: Key,
+        request: usize,
+        purpose: Purpose,
+    ) -> (usize, Behaviour) {
+        let scripted = self.script.borrow_mut().pop_front();
+        let behaviour = scripted.unwrap_or_else(|| faults::behaviour(world));
+        let sizes = behaviour
+            .pieces
+            .iter()
+            .map(|(_, size)| MARK + size)
+            .collect();
+        let answer = self.count();
+        world.note(|| {
+            let kind = behaviour.kind;
+            format!("backend {answer} for request {request}, key {key}: {purpose:?} {kind:?}")
+        });
+        self.asked.borrow_mut().push(Asked {
+            at: world.now(),
+            machine: worker.machine,
+            key,
+            purpose,
+            request,
+            kind: behaviour.kind,
+            sizes,
+        });
+        (answer, behaviour)
+    }
+
+    /// Asks for an answer into a stream; returns its number.
+    pub fn fill(
+        &self,
+        world: &Rc<World>,
+        worker: &Rc<Worker>,
+        key: Key,
+        (request, purpose): (usize, Purpose),
+        stream: &Rc<Stream>,
+    ) -> usize {
+        let (answer, behaviour) = self.take(world, worker, key, request, purpose);
+        let sending = Rc::new(Sending {
+            answer,
+            sizes: self.asked.borrow()[answer].sizes.clone(),
+            worker: Rc::clone(worker),
+            stream: Rc::clone(stream),
+            next: Cell::new(0),
+            behaviour,
+        });
+        let (weak, all) = (Rc::downgrade(&sending), Rc::downgrade(world));
+        stream.set_control(move |_| post(&weak, &all));
+        let delay = sending.behaviour.header;
+        world.after(delay, move |world| sending.header(world));
+        answer
+    }
+
+    /// Asks in the client's own request, to the end of the answer; returns its number.
+    pub async fn pass(
+        &self,
+        world: &Rc<World>,
+        worker: &Worker,
+        key: Key,
+        request: usize,
+    ) -> usize {
+        let (answer, behaviour) = self.take(world, worker, key, request, Purpose::Pass);
+        let body: u64 = behaviour.pieces.iter().map(|(delay, _)| delay).sum();
+        sleep(world, behaviour.header + body).await;
+        answer
+    }
+}
+
+/// The readers want more, or nothing any more.
+fn post(sending: &Weak<Sending>, world: &Weak<World>) {
+    if let (Some(sending), Some(world)) = (sending.upgrade(), world.upgrade()) {
+        world.at(world.now(), move |world| sending.resume(world));
+    }
+}
+
+impl Sending {
+    fn header(self: Rc<Self>, world: &Rc<World>) {
+        if !self.worker.is_alive() {
+            return;
+        }
+        if self.behaviour.kind == Kind::Silent {
+            self.stream.end(Ending::Cut);
+            return;
+        }
+        let mut headers = Headers::new();
+        let fresh = self.behaviour.fresh;
+        let (status, control) = match self.behaviour.kind {
+            Kind::Private => (200, format!("private, max-age={fresh}")),
+            Kind::NoStore => (200, String::from("no-store")),
+            Kind::Error => (503, format!("max-age={fresh}")),
+            _ => (200, format!("max-age={fresh}")),
+        };
+        headers.push("Cache-Control", control);
+        if self.behaviour.kind == Kind::Cookie {
+            headers.push("Set-Cookie", "who=you");
+        }
+        let length: usize = self.sizes.iter().sum();
+        let content_length = Some(length as u64).filter(|_| self.behaviour.length);
+        let view = ResponseView {
+            status,
+            headers: &headers,
+            dates: &OriginDates::default(),
+            content_length,
+            accel_redirect: false,
+        };
+        let request = RequestView::default();
+        let plan = storable(&request, &view, &world.config.rules, world.now() / 1000);
+        self.stream.set_head(ResponseHead {
+            status,
+            headers,
+            content_length,
+            connection: Vec::new(),
+            plan,
+        });
+        self.body(world);
+    }
+
+    /// The next piece after its while, or the end.
+    fn body(self: Rc<Self>, world: &Rc<World>) {
+        let cut = self.behaviour.kind == Kind::Cut;
+        let count = self.sizes.len() - usize::from(cut && !self.sizes.is_empty());
+        let index = self.next.get();
+        if index >= count {
+            let ending = if cut { Ending::Cut } else { Ending::Whole };
+            self.stream.end(ending);
+            return;
+        }
+        let delay = self.behaviour.pieces[index].0;
+        world.after(delay, move |world| {
+            if !self.worker.is_alive() || self.stream.ended() {
+                return;
+            }
+            self.next.set(index + 1);
+            if self
+                .stream
+                .push(piece(self.answer, index, self.sizes[index]))
+            {
+                self.body(world);
+            } else {
+                world.backend.paused.borrow_mut().push(self);
+            }
+        });
+    }
+
+    fn resume(self: Rc<Self>, world: &Rc<World>) {
+        let mut all = world.backend.paused.borrow_mut();
+        let place = all.iter().position(|paused| Rc::ptr_eq(paused, &self));
+        let paused = place.map(|place| all.swap_remove(place));
+        drop(all);
+        if self.stream.ended() {
+            return;
+        }
+        if self.stream.is_unwanted() {
+            self.stream.end(Ending::Cut);
+        } else if paused.is_some() {
+            self.body(world);
+        }
+    }
+}

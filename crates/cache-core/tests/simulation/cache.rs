@@ -1,0 +1,133 @@
+//! The cache as the flow sees it, for one request of a simulated worker.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::Poll;
+
+use cache_core::flow::{Cache, Head, Lock, Trouble, Woken};
+use cache_core::record::Record;
+
+use super::config::Key;
+use super::permits::{SimPermit, Truth};
+use super::store;
+use super::wait::Alarm;
+use super::worker::Worker;
+use super::world::World;
+use crate::stream::Subscription;
+use crate::table::Acquired;
+
+/// How often a waiter looks for itself, in milliseconds: wake-ups may be lost, and a killed owner
+/// wakes nobody.
+const LOOK: u64 = 50;
+
+/// The view of one request.
+pub struct SimCache {
+    pub world: Rc<World>,
+    pub worker: Rc<Worker>,
+    pub key: Key,
+    pub request: usize,
+    pub truth: Rc<Truth>,
+}
+
+impl Cache for SimCache {
+    type Permit = SimPermit;
+    type Fill = Subscription;
+    type Ticket = u64;
+
+    fn now(&self) -> u64 {
+        self.world.now()
+    }
+
+    fn sequence(&self) -> u64 {
+        self.world.machines[self.worker.machine].zone.sequence()
+    }
+
+    async fn lookup(&self) -> Result<Option<Record>, Trouble> {
+        self.world.judge().looks(self.request);
+        let result = store::lookup(&self.world, self.key).await;
+        let fresh = |record: &Record| record.is_fresh(self.world.config.limits.stale);
+        let found = result.as_ref().ok().and_then(Option::as_ref);
+        self.truth.fresh.set(found.is_some_and(fresh));
+        if result.is_err() {
+            self.truth.trouble.set(true);
+        }
+        self.world.judge().looked(self.request, found.is_some());
+        result
+    }
+
+    fn lock(&self, since: u64) -> Lock<SimPermit, Subscription, u64> {
+        let (world, worker, key) = (&self.world, &self.worker, self.key);
+        let full = world.config.faults.is_zone_full(world.now());
+        if full && world.fault(50) {
+            return Lock::Full;
+        }
+        let zone = &world.machines[worker.machine].zone;
+        let age = world.config.lock_age;
+        match zone.acquire(key, since, worker.pid, world.now(), age) {
+            Acquired::Mine { instance, changed } => {
+                let request = self.request;
+                world.note(|| format!("request {request} has key {key}, changed: {changed}"));
+                let place = (worker.machine, key);
+                world.judge().acquired(place, instance, worker.pid, age);
+                let permit = SimPermit {
+                    world: Rc::clone(world),
+                    worker: Rc::clone(worker),
+                    key,
+                    instance,
+                    truth: Rc::clone(&self.truth),
+                    released: Rc::new(Cell::new(false)),
+                };
+                Lock::Mine { permit, changed }
+            }
+            Acquired::Busy { instance } => match worker.join(key, instance) {
+                Some(joined) => Lock::Here(joined),
+                None => Lock::Elsewhere(instance),
+            },
+            Acquired::Full => Lock::Full,
+        }
+    }
+
+    async fn head(&self, fill: &Subscription, deadline: u64) -> Head {
+        let alarm = Alarm::default();
+        poll_fn(|cx| {
+            if let Some(head) = fill.verdict() {
+                return Poll::Ready(head);
+            }
+            if deadline <= self.world.now() {
+                return Poll::Ready(Head::Late);
+            }
+            fill.listen(cx.waker());
+            alarm.set(&self.world, cx.waker(), deadline);
+            Poll::Pending
+        })
+        .await
+    }
+
+    async fn released(&self, ticket: &u64, deadline: u64) -> Woken {
+        let (world, worker) = (&self.world, &self.worker);
+        let alarm = Alarm::default();
+        let mut registration = None;
+        poll_fn(|cx| {
+            // Registered before looking: a release in between is not missed.
+            registration = Some(worker.register(self.key, cx.waker().clone()));
+            let (now, age) = (world.now(), world.config.lock_age);
+            let zone = &world.machines[worker.machine].zone;
+            if let Some(verdict) = zone.await_release(self.key, *ticket, worker.pid, now, age) {
+                return Poll::Ready(Woken::Released(verdict));
+            }
+            if deadline <= now {
+                return Poll::Ready(Woken::Late);
+            }
+            alarm.set(world, cx.waker(), deadline.min(now + LOOK));
+            Poll::Pending
+        })
+        .await
+    }
+
+    fn elect(&self, timeout: u64) -> Result<(), u64> {
+        self.world.judge().asks(self.request);
+        let zone = &self.world.machines[self.worker.machine].zone;
+        zone.elect(self.key, timeout, self.world.now())
+    }
+}

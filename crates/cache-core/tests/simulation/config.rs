@@ -1,0 +1,128 @@
+//! What a simulated world is made of.
+
+use std::collections::VecDeque;
+
+use cache_core::flow::Limits;
+use cache_core::policy::Rules;
+
+use super::faults::Faults;
+
+/// Bytes of a body that are captured. More than a stream holds for its slowest reader, so that a
+/// body beyond it has to wait for readers.
+pub const MAX_SIZE: u64 = 300_000;
+
+/// A key, by its number.
+pub type Key = usize;
+
+/// What the backend does with one request.
+#[derive(Clone, Debug)]
+pub struct Behaviour {
+    pub kind: Kind,
+    /// Milliseconds until the header.
+    pub header: u64,
+    /// Milliseconds before each piece of the body, and its length.
+    pub pieces: Vec<(u64, usize)>,
+    /// Seconds of freshness that the answer states.
+    pub fresh: u32,
+    /// Whether the header says how long the body is.
+    pub length: bool,
+}
+
+/// What kind of answer the backend gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// One for everybody.
+    Storable,
+    /// One for this client only.
+    Private,
+    /// One with a cookie of this client.
+    Cookie,
+    /// One that may not be stored.
+    NoStore,
+    /// An error page.
+    Error,
+    /// One for everybody, of which the end is missing.
+    Cut,
+    /// No answer at all.
+    Silent,
+}
+
+impl Kind {
+    /// Whether its header allows giving it to others.
+    pub fn shareable(self) -> bool {
+        matches!(self, Kind::Storable | Kind::Cut)
+    }
+}
+
+impl Behaviour {
+    /// An answer for everybody: the header after `header` ms, three pieces, each after `piece` ms.
+    pub fn good(header: u64, piece: u64) -> Behaviour {
+        Behaviour {
+            kind: Kind::Storable,
+            header,
+            pieces: vec![(piece, 100); 3],
+            fresh: 600,
+            length: false,
+        }
+    }
+
+    pub fn of(self, kind: Kind) -> Behaviour {
+        Behaviour { kind, ..self }
+    }
+}
+
+/// What a simulated world is made of.
+pub struct Config {
+    pub seed: u64,
+    /// Each machine's number of workers.
+    pub machines: Vec<usize>,
+    pub keys: usize,
+    /// Places in each lock table.
+    pub entries: usize,
+    pub limits: Limits,
+    pub rules: Rules,
+    /// Milliseconds after which an untouched lock is free.
+    pub lock_age: u64,
+    /// Whether chance decides the order of what happens at the same time.
+    pub shuffled: bool,
+    /// Whether a worker learns of all that happens in one millisecond at once.
+    pub together: bool,
+    /// Milliseconds to the store and back, each way at least and at most.
+    pub store_delay: (u64, u64),
+    /// Milliseconds of a wake-up to another worker, at least and at most.
+    pub wake_delay: (u64, u64),
+    pub faults: Faults,
+    /// What the backend does first; then chance decides, or it gives good answers.
+    pub script: VecDeque<Behaviour>,
+    pub trace: bool,
+}
+
+impl Config {
+    /// A world without faults or chance: one machine, two workers, 1 ms to the store and 1 ms back.
+    pub fn plain() -> Config {
+        let rules = Rules {
+            stale: 100,
+            max_size: MAX_SIZE,
+            ..Rules::default()
+        };
+        Config {
+            seed: 0,
+            machines: vec![2],
+            keys: 1,
+            entries: 64,
+            limits: Limits {
+                stale: rules.stale,
+                lock_timeout: 3000,
+            },
+            rules,
+            lock_age: 30_000,
+            shuffled: false,
+            together: false,
+            store_delay: (1, 1),
+            wake_delay: (0, 0),
+            faults: Faults::default(),
+            script: VecDeque::new(),
+            trace: std::env::var_os("SIM_TRACE").is_some(),
+        }
+    }
+}

@@ -1,0 +1,401 @@
+//! What must hold, whatever goes wrong.
+
+use std::collections::{HashMap, HashSet};
+
+use cache_core::flow::Verdict;
+use cache_core::status::Reason;
+
+use super::backend::{self, Asked, Purpose};
+use super::config::Key;
+use super::permits::{Holdings, Place};
+use super::world::World;
+
+/// What became of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    Hit,
+    Stale {
+        refill: bool,
+    },
+    Fill {
+        locked: bool,
+        reason: Option<Reason>,
+    },
+    Join,
+    Pass(Reason),
+}
+
+/// A request as the judge sees it.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub place: Place,
+    pub pid: i32,
+    pub bypass: bool,
+    pub arrived: u64,
+    pub decided: Option<(u64, Decision)>,
+    pub answered: Option<u64>,
+    /// The client has left, or its worker has died.
+    pub gone: bool,
+    looks: u64,
+    asked: u64,
+    looked: u64,
+    /// A look has found a record.
+    found: bool,
+}
+
+/// Looks that one request may need: each but the first follows somebody else's fill.
+const MANY_LOOKS: u64 = 10_000;
+
+/// Keeps the books and complains.
+pub struct Judge {
+    pub now: u64,
+    pub(super) seed: u64,
+    pub requests: Vec<Request>,
+    pub(super) holdings: Holdings,
+    /// Fills that run under a lock: place, instance, request.
+    pub(super) running: Vec<(Place, u64, usize)>,
+    /// Fills whose lock was released as stored, by number, and the machine.
+    stored: HashMap<usize, usize>,
+    /// When a fill of this place was last released as not storable.
+    unstorable: HashMap<Place, u64>,
+    /// When somebody last went because of the lock timeout.
+    timeouts: HashMap<Place, u64>,
+    pub(super) frozen: HashSet<i32>,
+    /// Locks were taken or released in this event.
+    changed: bool,
+}
+
+impl Judge {
+    pub fn new(seed: u64) -> Judge {
+        Judge {
+            now: 0,
+            seed,
+            requests: Vec::new(),
+            holdings: Holdings::default(),
+            running: Vec::new(),
+            stored: HashMap::new(),
+            unstorable: HashMap::new(),
+            timeouts: HashMap::new(),
+            frozen: HashSet::new(),
+            changed: false,
+        }
+    }
+
+    pub fn fails(&self, what: &str) {
+        if !std::thread::panicking() {
+            let at = self.now - super::world::START;
+            panic!("seed {}, at {at} ms: {what}", self.seed);
+        }
+    }
+
+    pub(super) fn check(&self, holds: bool, what: impl FnOnce() -> String) {
+        if !holds {
+            self.fails(&what());
+        }
+    }
+
+    pub fn arrived(&mut self, machine: usize, pid: i32, key: Key, bypass: bool) -> usize {
+        self.requests.push(Request {
+            place: (machine, key),
+            pid,
+            bypass,
+            arrived: self.now,
+            decided: None,
+            answered: None,
+            gone: false,
+            looks: 0,
+            asked: 0,
+            looked: 0,
+            found: false,
+        });
+        self.requests.len() - 1
+    }
+
+    /// Whether it was still there to leave.
+    pub fn leaves(&mut self, number: usize) -> bool {
+        let request = &mut self.requests[number];
+        if request.answered.is_some() || request.gone {
+            return false;
+        }
+        request.gone = true;
+        true
+    }
+
+    pub fn killed(&mut self, pid: i32) {
+        for request in self.requests.iter_mut().filter(|r| r.pid == pid) {
+            request.gone |= request.answered.is_none();
+        }
+        let requests = &self.requests;
+        self.running
+            .retain(|(_, _, number)| requests[*number].pid != pid);
+    }
+
+    /// A worker does nothing for a while: its requests may be late.
+    pub fn frozen(&mut self, pid: i32) {
+        self.frozen.insert(pid);
+    }
+
+    pub fn looks(&mut self, number: usize) {
+        let request = &mut self.requests[number];
+        request.looks += 1;
+        let request = &self.requests[number];
+        self.check(request.looks < MANY_LOOKS, || {
+            format!("request {number} looks again and again")
+        });
+        self.check(!request.found, || {
+            format!("request {number} has a record and looks again")
+        });
+    }
+
+    /// It asks whether it may go.
+    pub fn asks(&mut self, number: usize) {
+        self.requests[number].asked += 1;
+        self.check(self.requests[number].asked < MANY_LOOKS, || {
+            format!("request {number} asks again and again whether it may go")
+        });
+    }
+
+    /// A record of the store is served: fresh as a hit, and else with a refill, if that may be.
+    pub fn is_served(&self, number: usize, decision: Decision, fresh: bool) {
+        self.check(fresh == (decision == Decision::Hit), || {
+            format!("request {number} gets a record (fresh: {fresh}) as {decision:?}")
+        });
+    }
+
+    pub fn looked(&mut self, number: usize, found: bool) {
+        self.requests[number].looked = self.now;
+        self.requests[number].found = found;
+    }
+
+    pub fn acquired(&mut self, place: Place, instance: u64, pid: i32, age: u64) {
+        self.changed = true;
+        let taken = self.holdings.acquired(place, instance, pid, self.now, age);
+        if let Err(what) = taken {
+            self.fails(&what);
+        }
+    }
+
+    pub fn touched(&mut self, place: Place, instance: u64) {
+        self.holdings.touched(place, instance, self.now);
+    }
+
+    pub fn released(&mut self, place: Place, instance: u64, verdict: Verdict, fill: Option<usize>) {
+        let held = self.holdings.released(place, instance);
+        self.changed = true;
+        self.running
+            .retain(|(p, i, _)| (*p, *i) != (place, instance));
+        match (verdict, fill) {
+            (Verdict::Stored, Some(fill)) if held => {
+                self.stored.insert(fill, place.0);
+            }
+            (Verdict::NotStorable, _) => {
+                self.unstorable.insert(place, self.now);
+            }
+            _ => {}
+        }
+    }
+
+    /// A fill under a lock asks the backend.
+    pub fn fill_starts(
+        &mut self,
+        world: &World,
+        place: Place,
+        instance: u64,
+        request: usize,
+        trouble: bool,
+    ) {
+        let (machine, key) = place;
+        let holdings = &self.holdings;
+        if holdings.is_overtaken(place, instance) {
+            return;
+        }
+        self.check(holdings.is_held(place, instance), || {
+            format!("a fill of key {key} of machine {machine} has no lock")
+        });
+        let mut running = self.running.iter();
+        let other = running.find(|(p, i, _)| *p == place && !holdings.is_overtaken(*p, *i));
+        self.check(other.is_none(), || {
+            format!("key {key} of machine {machine} is filled twice at once")
+        });
+        // The second look: what a fill of this domain has stored needs no other.
+        let stale = u64::from(world.config.limits.stale) * 1000;
+        let record = world.store.peek(key, self.now);
+        let needless = record.is_some_and(|record| {
+            record.expires - self.now > stale && self.stored.get(&record.fill) == Some(&machine)
+        });
+        let asked_for = self.requests[request].bypass;
+        self.check(trouble || asked_for || !needless, || {
+            format!("key {key} of machine {machine} was filled a moment ago and is filled again")
+        });
+        self.running.push((place, instance, request));
+    }
+
+    pub fn decided(&mut self, world: &World, number: usize, decision: Decision) {
+        self.requests[number].decided = Some((self.now, decision));
+        let request = &self.requests[number];
+        let (machine, key) = request.place;
+        match decision {
+            Decision::Hit | Decision::Stale { .. } => {
+                self.check(request.looked == self.now, || {
+                    format!("request {number} had its record at another time than its answer")
+                });
+            }
+            _ => {}
+        }
+        match decision {
+            Decision::Stale { refill: false } => {
+                let full = world.config.faults.is_zone_full(self.now)
+                    || world.config.entries < world.config.keys;
+                let refilled = self.holdings.is_taken(request.place);
+                self.check(full || refilled, || {
+                    format!("request {number} gets a stale record that nobody refills")
+                });
+            }
+            Decision::Fill { locked, .. } => {
+                self.check(locked || request.bypass, || {
+                    format!("request {number} starts a fill without lock")
+                });
+            }
+            Decision::Pass(Reason::WaitersReleased) => {
+                let released = self.unstorable.get(&request.place);
+                self.check(
+                    released.is_some_and(|at| *at >= request.arrived) || self.heads(world, number),
+                    || format!("request {number} was told that an answer isn't for others"),
+                );
+            }
+            Decision::Pass(Reason::LockTimeout) => {
+                let timeout = world.config.limits.lock_timeout;
+                self.check(self.now >= request.arrived + timeout, || {
+                    format!("request {number} goes before its lock timeout")
+                });
+                let last = self.timeouts.insert(request.place, self.now);
+                // A key that had to go for another is forgotten, and who went with it.
+                let forgotten = world.config.entries < world.config.keys;
+                self.check(forgotten || last.is_none_or(|last| self.now >= last + timeout), || {
+                    format!("two requests go for key {key} of machine {machine} within one lock timeout")
+                });
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether the header of an answer that isn't for others has come for a request's key, of a
+    /// fill that hasn't released its lock yet.
+    fn heads(&self, world: &World, number: usize) -> bool {
+        let request = &self.requests[number];
+        world.backend.asked().iter().any(|asked| {
+            asked.key == request.place.1
+                && asked.machine == request.place.0
+                && asked.purpose == Purpose::Fill
+                && (!asked.kind.shareable() || asked.is_too_large())
+        })
+    }
+
+    fn answered(&mut self, number: usize) {
+        let now = self.now;
+        let request = &mut self.requests[number];
+        let once = request.answered.replace(now).is_none();
+        self.check(once, || format!("request {number} is answered twice"));
+    }
+
+    fn may_get(&self, number: usize, answer: Option<&Asked>, key: Key) {
+        let Some(answer) = answer else {
+            self.fails(&format!("request {number} gets an answer that nobody gave"));
+            return;
+        };
+        self.check(answer.key == key, || {
+            format!("request {number} gets the answer of another key")
+        });
+        self.check(answer.kind.shareable() || answer.request == number, || {
+            let (kind, owner) = (answer.kind, answer.request);
+            format!("request {number} gets an answer ({kind:?}) made for request {owner}")
+        });
+    }
+
+    /// The client gets a record of the store.
+    pub fn gets_record(&mut self, world: &World, number: usize, body: &[u8]) {
+        self.answered(number);
+        let answer = backend::answer_of(body);
+        let asked = answer.and_then(|answer| world.backend.answer(answer));
+        self.may_get(number, asked.as_ref(), self.requests[number].place.1);
+        let whole = asked
+            .zip(answer)
+            .is_some_and(|(asked, answer)| asked.is_whole(answer, body));
+        self.check(whole, || {
+            format!("request {number} gets a record that isn't whole")
+        });
+    }
+
+    /// The client gets the next piece of a fill's answer; returns the answer's number.
+    pub fn gets_piece(
+        &self,
+        world: &World,
+        number: usize,
+        answer: Option<usize>,
+        index: usize,
+        piece: &[u8],
+    ) -> Option<usize> {
+        let answer = answer.or_else(|| backend::answer_of(piece));
+        let asked = answer.and_then(|answer| world.backend.answer(answer));
+        self.may_get(number, asked.as_ref(), self.requests[number].place.1);
+        let right = asked
+            .zip(answer)
+            .is_some_and(|(asked, answer)| asked.is_piece(answer, index, piece));
+        self.check(right, || {
+            format!("request {number} gets something else where piece {index} should be")
+        });
+        answer
+    }
+
+    /// A fill's answer ends for a client after so many pieces of it.
+    pub fn gets_end(
+        &mut self,
+        world: &World,
+        number: usize,
+        (answer, pieces): (Option<usize>, usize),
+        whole: bool,
+        own: bool,
+    ) {
+        self.answered(number);
+        let asked = answer.and_then(|answer| world.backend.answer(answer));
+        let all = asked.as_ref().map(|asked| asked.sizes.len());
+        self.check(!whole || all == Some(pieces), || {
+            format!("request {number} gets {pieces} of {all:?} pieces as the whole")
+        });
+        let cut = asked.is_none_or(|asked| asked.kind == super::config::Kind::Cut);
+        self.check(whole || cut, || {
+            format!("request {number} (its own fill: {own}) gets {pieces} of {all:?} pieces")
+        });
+    }
+
+    /// A fill ends without an answer: its client gets the backend's error.
+    pub fn gets_nothing(&mut self, number: usize, own: bool) {
+        self.answered(number);
+        self.check(own, || {
+            format!("request {number} joined a fill without answer")
+        });
+    }
+
+    /// The client gets the backend's answer to its own request.
+    pub fn gets_own(&mut self, world: &World, number: usize, answer: usize) {
+        self.answered(number);
+        let asked = world.backend.answer(answer);
+        let own = asked.is_some_and(|asked| asked.request == number);
+        self.check(own, || {
+            format!("request {number} gets somebody else's answer")
+        });
+    }
+
+    /// After each event: the lock tables hold what is held.
+    pub fn after_event(&mut self, world: &World) {
+        if !std::mem::take(&mut self.changed) {
+            return;
+        }
+        for (index, machine) in world.machines.iter().enumerate() {
+            let (table, books) = (machine.zone.held(), self.holdings.count(index));
+            self.check(table == books, || {
+                format!("machine {index} has {table} locks, but {books} are held")
+            });
+        }
+    }
+}

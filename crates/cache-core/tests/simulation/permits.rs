@@ -1,0 +1,227 @@
+//! Locks as they are held: never two at once, and released with the truth.
+
+use std::cell::Cell;
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+
+use cache_core::flow::{Permit, Verdict};
+
+use super::config::Key;
+use super::worker::{Worker, is_alive};
+use super::world::World;
+
+/// What is true of a request and its fill, as far as the lock's release is concerned.
+#[derive(Default)]
+pub struct Truth {
+    /// The last look into the store showed a fresh record.
+    pub fresh: Cell<bool>,
+    /// A look into the store has failed.
+    pub trouble: Cell<bool>,
+    /// The number of the fill, once the backend was asked.
+    pub fill: Cell<Option<usize>>,
+    /// What a release must say, once that is decided.
+    pub verdict: Cell<Option<Verdict>>,
+}
+
+impl Truth {
+    fn allows(&self, verdict: Verdict) -> bool {
+        match self.fill.get() {
+            Some(_) => self.verdict.get() == Some(verdict),
+            None if self.fresh.get() => matches!(verdict, Verdict::Stored | Verdict::Failed),
+            None => verdict == Verdict::Failed,
+        }
+    }
+}
+
+/// The lock of a key, held by a worker.
+pub struct SimPermit {
+    pub world: Rc<World>,
+    pub worker: Rc<Worker>,
+    pub key: Key,
+    pub instance: u64,
+    pub truth: Rc<Truth>,
+    pub released: Rc<Cell<bool>>,
+}
+
+impl SimPermit {
+    fn end(&self, verdict: Verdict) {
+        // What was killed releases nothing.
+        if self.released.replace(true) || !self.worker.is_alive() || std::thread::panicking() {
+            return;
+        }
+        let (world, key) = (&self.world, self.key);
+        let machine = self.worker.machine;
+        world.note(|| format!("key {key} of machine {machine} is released: {verdict:?}"));
+        let mut judge = world.judge();
+        if !self.truth.allows(verdict) {
+            let known = self.truth.verdict.get();
+            judge.fails(&format!(
+                "key {key} of machine {machine} was released with {verdict:?}, the truth is {known:?}"
+            ));
+        }
+        let fill = self.truth.fill.get();
+        judge.released((machine, key), self.instance, verdict, fill);
+        drop(judge);
+        self.worker.withdraw(key, self.instance);
+        let zone = &world.machines[machine].zone;
+        for pid in zone.release(key, self.instance, verdict, world.now()) {
+            self.wake(pid);
+        }
+    }
+
+    fn wake(&self, pid: i32) {
+        let (world, key, machine) = (&self.world, self.key, self.worker.machine);
+        if pid == self.worker.pid {
+            self.worker.wake(key);
+            return;
+        }
+        if world.fault(world.config.faults.wake_lost) {
+            return;
+        }
+        let late = world.fault(world.config.faults.wake_late);
+        let delay = if late {
+            world.between((1, 3000))
+        } else {
+            world.between(world.config.wake_delay)
+        };
+        world.after(delay, move |world| {
+            let workers = world.machines[machine].workers.borrow().clone();
+            if let Some(worker) = workers.iter().find(|worker| worker.pid == pid) {
+                worker.wake(key);
+            }
+        });
+    }
+
+    /// Keeps the lock young as long as its holder lives, as the task of a fill does.
+    pub fn keep(&self) {
+        let worker = Rc::clone(&self.worker);
+        let interval = (self.world.config.lock_age / 3).max(1);
+        let end = Rc::clone(&self.released);
+        keep(&self.world, worker, self.key, self.instance, end, interval);
+    }
+}
+
+fn keep(
+    world: &Rc<World>,
+    worker: Rc<Worker>,
+    key: Key,
+    instance: u64,
+    end: Rc<Cell<bool>>,
+    delay: u64,
+) {
+    world.after(delay, move |world| {
+        if end.get() || !worker.is_alive() {
+            return;
+        }
+        let mut next = (world.config.lock_age / 3).max(1);
+        if let Some(until) = worker.frozen_until(world.now()) {
+            next = until - world.now();
+        } else {
+            let zone = &world.machines[worker.machine].zone;
+            zone.touch(key, instance, world.now());
+            world.judge().touched((worker.machine, key), instance);
+        }
+        keep(world, worker, key, instance, end, next);
+    });
+}
+
+impl Permit for SimPermit {
+    fn release(self, verdict: Verdict) {
+        self.end(verdict);
+    }
+}
+
+impl Drop for SimPermit {
+    fn drop(&mut self) {
+        self.end(Verdict::Failed);
+    }
+}
+
+/// A lock domain's key.
+pub type Place = (usize, Key);
+
+struct Holding {
+    instance: u64,
+    pid: i32,
+    touched: u64,
+}
+
+/// Who holds what, kept apart from the lock tables.
+#[derive(Default)]
+pub struct Holdings {
+    held: HashMap<Place, Holding>,
+    /// Taken over from the dead and from those that did nothing for too long.
+    overtaken: HashSet<(Place, u64)>,
+}
+
+impl Holdings {
+    /// Somebody has a lock. The error says who else has it.
+    pub fn acquired(
+        &mut self,
+        place: Place,
+        instance: u64,
+        pid: i32,
+        now: u64,
+        age: u64,
+    ) -> Result<(), String> {
+        let touched = now;
+        let new = Holding {
+            instance,
+            pid,
+            touched,
+        };
+        let Some(old) = self.held.insert(place, new) else {
+            return Ok(());
+        };
+        self.overtaken.insert((place, old.instance));
+        if is_alive(old.pid) && now - old.touched <= age {
+            return Err(format!(
+                "key {} of machine {} is held by worker {} and by worker {pid}",
+                place.1, place.0, old.pid
+            ));
+        }
+        Ok(())
+    }
+
+    pub fn touched(&mut self, place: Place, instance: u64, now: u64) {
+        if let Some(holding) = self.held.get_mut(&place)
+            && holding.instance == instance
+        {
+            holding.touched = now;
+        }
+    }
+
+    /// A lock is given back; whether it was still held.
+    pub fn released(&mut self, place: Place, instance: u64) -> bool {
+        let held = self.is_held(place, instance);
+        if held {
+            self.held.remove(&place);
+        }
+        held
+    }
+
+    pub fn is_held(&self, place: Place, instance: u64) -> bool {
+        let holding = self.held.get(&place);
+        holding.is_some_and(|holding| holding.instance == instance)
+    }
+
+    /// Whether anybody holds the lock.
+    pub fn is_taken(&self, place: Place) -> bool {
+        self.held.contains_key(&place)
+    }
+
+    pub fn is_overtaken(&self, place: Place, instance: u64) -> bool {
+        self.overtaken.contains(&(place, instance))
+    }
+
+    /// How many keys of a machine are held.
+    pub fn count(&self, machine: usize) -> usize {
+        self.held.keys().filter(|place| place.0 == machine).count()
+    }
+
+    /// Locks whose holder lives.
+    pub fn living(&self) -> Vec<Place> {
+        let alive = self.held.iter().filter(|(_, held)| is_alive(held.pid));
+        alive.map(|(place, _)| *place).collect()
+    }
+}

@@ -1,0 +1,190 @@
+//! Worlds by seed: a time of faults, then a time without.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+
+use cache_core::flow::Limits;
+use cache_core::policy::Rules;
+
+use super::backend::Purpose;
+use super::client::{Manner, arrive};
+use super::config::{Config, MAX_SIZE};
+use super::faults::{Faults, plan};
+use super::invariants::Decision;
+use super::rng::Rng;
+use super::world::{START, World};
+
+/// How many seeds run, unless `SIM_SEEDS` says otherwise.
+const SEEDS: u64 = 1000;
+
+/// So many failures are enough.
+const MANY: usize = 20;
+
+fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().expect("a number"))
+}
+
+#[test]
+fn whatever_goes_wrong_the_invariants_hold() {
+    if let Some(seed) = number("SIM_SEED") {
+        run(seed, true);
+        return;
+    }
+    let mut failed = Vec::new();
+    for seed in 0..number("SIM_SEEDS").unwrap_or(SEEDS) {
+        if catch_unwind(AssertUnwindSafe(|| run(seed, false))).is_err() {
+            failed.push(seed);
+        }
+        if failed.len() == MANY {
+            break;
+        }
+    }
+    let first = failed.first();
+    assert!(
+        failed.is_empty(),
+        "seeds {failed:?} failed; SIM_SEED={} cargo test -p cache-core --test simulation \
+         whatever -- --nocapture shows what happens in the first",
+        first.unwrap_or(&0)
+    );
+}
+
+fn config(seed: u64, rng: &mut Rng, trace: bool) -> Config {
+    let machines: Vec<usize> = (0..rng.range(1, 3))
+        .map(|_| rng.range(1, 3) as usize)
+        .collect();
+    let keys = rng.range(1, 5) as usize;
+    let timeout = rng.pick(&[300, 500, 1000, 3000]);
+    let rules = Rules {
+        stale: rng.range(1, 4) as u32,
+        max_size: MAX_SIZE,
+        ..Rules::default()
+    };
+    let span = rng.range(2000, 15_000);
+    Config {
+        seed,
+        keys,
+        // Rarely too few places for all keys.
+        entries: if rng.chance(15) { 2 } else { 8 },
+        limits: Limits {
+            stale: rules.stale,
+            lock_timeout: timeout,
+        },
+        rules,
+        lock_age: rng.pick(&[2000, 5000, 30_000]),
+        shuffled: true,
+        store_delay: (0, 3),
+        wake_delay: (0, 2),
+        faults: Faults::random(rng, span, keys, machines.iter().sum()),
+        machines,
+        trace,
+        ..Config::plain()
+    }
+}
+
+fn run(seed: u64, trace: bool) {
+    let mut rng = Rng::new(seed);
+    let config = config(seed, &mut rng, trace);
+    let world = World::new(config);
+    world.note(|| {
+        let config = &world.config;
+        format!(
+            "machines {:?}, {} keys, {} entries, {:?}, {:?}",
+            config.machines, config.keys, config.entries, config.limits, config.faults
+        )
+    });
+    world.faulty.set(true);
+    plan(&world);
+    let span = rng.range(2000, 15_000);
+    crowds(&world, &mut rng, span);
+    world.run();
+    world.judge().at_rest(&world);
+    quiet(&world, &mut rng);
+    world.end();
+}
+
+/// Somebody comes, anywhere, for any key.
+fn somebody(world: &Rc<World>, rng: &mut Rng, when: u64, key: Option<usize>) {
+    let machine = rng.range(0, world.machines.len() as u64 - 1) as usize;
+    let workers = world.config.machines[machine] as u64;
+    let index = rng.range(0, workers - 1) as usize;
+    let key = key.unwrap_or_else(|| rng.range(0, world.config.keys as u64 - 1) as usize);
+    let faults = &world.config.faults;
+    let faulty = world.faulty.get();
+    let timeout = world.config.limits.lock_timeout;
+    let manner = Manner {
+        bypass: faulty && rng.chance(faults.bypass),
+        leaves: (faulty && rng.chance(faults.leave)).then(|| rng.range(0, timeout * 2)),
+        slowness: if faulty && rng.chance(20) {
+            rng.range(1, 100)
+        } else {
+            0
+        },
+    };
+    world.at(when, move |world| {
+        arrive(world, machine, index, key, manner);
+    });
+}
+
+/// Crowds for one key, and people who come alone.
+fn crowds(world: &Rc<World>, rng: &mut Rng, span: u64) {
+    for _ in 0..rng.range(0, 6) {
+        let (start, width) = (START + rng.range(0, span), rng.range(0, 200));
+        let key = rng.range(0, world.config.keys as u64 - 1) as usize;
+        for _ in 0..rng.range(2, 120) {
+            let when = start + rng.range(0, width);
+            somebody(world, rng, when, Some(key));
+        }
+    }
+    for _ in 0..rng.range(5, 300) {
+        let when = START + rng.range(0, span);
+        somebody(world, rng, when, None);
+    }
+}
+
+/// Nothing goes wrong any more: every request has its answer from the cache or the one fill.
+fn quiet(world: &Rc<World>, rng: &mut Rng) {
+    world.faulty.set(false);
+    if world.config.entries < world.config.keys {
+        // More keys at once than places: some requests would pass.
+        return;
+    }
+    let pause = rng.range(0, 6000);
+    world.run_until(world.now() + pause);
+    let (first, asked) = (world.judge().requests.len(), world.backend.count());
+    let begin = world.now();
+    let width = rng.range(0, 3000);
+    for _ in 0..rng.range(10, 150) {
+        let when = begin + rng.range(0, width);
+        somebody(world, rng, when, None);
+    }
+    world.run();
+    let judge = world.judge();
+    judge.at_rest(world);
+    for (number, request) in judge.requests.iter().enumerate().skip(first) {
+        let cached = match request.decided.map(|(_, decision)| decision) {
+            Some(Decision::Hit | Decision::Stale { .. } | Decision::Join) => true,
+            Some(Decision::Fill { locked, reason }) => locked && reason.is_none(),
+            Some(Decision::Pass(_)) | None => false,
+        };
+        if !cached {
+            judge.fails(&format!(
+                "without faults request {number} ended so: {request:?}"
+            ));
+        }
+    }
+    let asked = &world.backend.asked()[asked..];
+    for machine in 0..world.machines.len() {
+        for key in world.keys() {
+            let fills = asked.iter().filter(|asked| {
+                (asked.machine, asked.key, asked.purpose) == (machine, key, Purpose::Fill)
+            });
+            let count = fills.count();
+            if count > 1 {
+                judge.fails(&format!(
+                    "without faults machine {machine} filled key {key} {count} times"
+                ));
+            }
+        }
+    }
+}

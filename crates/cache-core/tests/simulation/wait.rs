@@ -1,0 +1,76 @@
+//! What tasks wait with: a value to come, an alarm.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+
+use super::world::World;
+
+/// A value that comes later.
+pub struct Slot<T> {
+    value: RefCell<Option<T>>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl<T> Slot<T> {
+    pub fn new() -> Rc<Slot<T>> {
+        Rc::new(Slot {
+            value: RefCell::new(None),
+            waker: RefCell::new(None),
+        })
+    }
+
+    /// The value is here; a second one is dropped.
+    pub fn set(&self, value: T) {
+        let mut place = self.value.borrow_mut();
+        if place.is_none() {
+            *place = Some(value);
+        }
+        drop(place);
+        if let Some(waker) = self.waker.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
+    pub async fn get(&self) -> T {
+        poll_fn(|cx| match self.value.borrow_mut().take() {
+            Some(value) => Poll::Ready(value),
+            None => {
+                *self.waker.borrow_mut() = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        })
+        .await
+    }
+}
+
+/// Wakes a task at a time. It may wake too early, never too late.
+#[derive(Default)]
+pub struct Alarm {
+    at: Cell<u64>,
+}
+
+impl Alarm {
+    pub fn set(&self, world: &World, waker: &Waker, at: u64) {
+        if self.at.get() > world.now() && self.at.get() <= at {
+            return;
+        }
+        self.at.set(at);
+        let waker = waker.clone();
+        world.at(at, move |_| waker.wake());
+    }
+}
+
+/// Waits for a while.
+pub async fn sleep(world: &World, delay: u64) {
+    let (end, alarm) = (world.now() + delay, Alarm::default());
+    poll_fn(|cx| {
+        if world.now() >= end {
+            return Poll::Ready(());
+        }
+        alarm.set(world, cx.waker(), end);
+        Poll::Pending
+    })
+    .await;
+}

@@ -1,0 +1,123 @@
+//! The zone of a machine: the real lock table over plain memory.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
+
+use cache_core::flow::Verdict;
+use cache_core::key::KeyId;
+
+use super::config::Key;
+use super::worker;
+use crate::table::{Acquired, Asker, Entry, Head, MAGIC, Table};
+
+struct Memory {
+    /// Who has ever held a lock here.
+    owners: BTreeSet<i32>,
+    head: Head,
+    tags: Vec<u64>,
+    entries: Vec<Entry>,
+}
+
+/// A lock domain.
+pub struct Zone(RefCell<Memory>);
+
+/// The id of a key. All of them begin their search at the same place.
+fn id(key: Key) -> KeyId {
+    let mut bytes = [0; 16];
+    bytes[0] = u8::try_from(key).unwrap() + 1;
+    KeyId(bytes)
+}
+
+fn empty_head(entries: usize) -> Head {
+    // SAFETY: the head is made of integers only; fresh shared memory is zero too.
+    let mut head: Head = unsafe { std::mem::zeroed() };
+    head.magic = MAGIC;
+    head.entries = entries as u64;
+    head
+}
+
+impl Zone {
+    pub fn new(entries: usize) -> Zone {
+        Zone(RefCell::new(Memory {
+            owners: BTreeSet::new(),
+            head: empty_head(entries),
+            tags: vec![0; entries],
+            entries: vec![Entry::EMPTY; entries],
+        }))
+    }
+
+    fn with<T>(&self, f: impl FnOnce(&mut Table<'_>) -> T) -> T {
+        let memory = &mut *self.0.borrow_mut();
+        f(&mut Table {
+            head: &mut memory.head,
+            tags: &mut memory.tags,
+            entries: &mut memory.entries,
+        })
+    }
+
+    fn asker(pid: i32, now: u64, age: u64) -> Asker {
+        Asker {
+            pid,
+            now,
+            age,
+            alive: worker::is_alive,
+        }
+    }
+
+    pub fn sequence(&self) -> u64 {
+        self.0.borrow().head.sequence.load(Ordering::Relaxed)
+    }
+
+    pub fn acquire(&self, key: Key, since: u64, pid: i32, now: u64, age: u64) -> Acquired {
+        self.0.borrow_mut().owners.insert(pid);
+        self.with(|table| table.acquire(&id(key), since, Self::asker(pid, now, age)))
+    }
+
+    /// Frees a lock; says which workers to wake.
+    pub fn release(&self, key: Key, instance: u64, verdict: Verdict, now: u64) -> Vec<i32> {
+        self.with(|table| {
+            let set = table.release(&id(key), instance, verdict, now);
+            let woken = |place: usize| set[place / 64] >> (place % 64) & 1 == 1;
+            let workers = table.head.workers.iter().enumerate();
+            workers
+                .filter(|(place, pid)| woken(*place) && **pid != 0)
+                .map(|(_, pid)| *pid)
+                .collect()
+        })
+    }
+
+    pub fn touch(&self, key: Key, instance: u64, now: u64) {
+        self.with(|table| table.touch(&id(key), instance, now));
+    }
+
+    pub fn await_release(
+        &self,
+        key: Key,
+        instance: u64,
+        pid: i32,
+        now: u64,
+        age: u64,
+    ) -> Option<Verdict> {
+        self.with(|table| {
+            let place = table.enrol(pid, worker::is_alive);
+            table.await_release(&id(key), instance, place, Self::asker(pid, now, age))
+        })
+    }
+
+    pub fn elect(&self, key: Key, timeout: u64, now: u64) -> Result<(), u64> {
+        self.with(|table| table.elect(&id(key), timeout, now))
+    }
+
+    /// How many locks are held: as many as would be freed if every owner left. Tried on a copy.
+    pub fn held(&self) -> usize {
+        let memory = self.0.borrow();
+        let mut table = Table {
+            head: &mut empty_head(memory.entries.len()),
+            tags: &mut memory.tags.clone(),
+            entries: &mut memory.entries.clone(),
+        };
+        let owners = memory.owners.iter();
+        owners.map(|pid| table.release_all(*pid, 0).len()).sum()
+    }
+}
