@@ -1,0 +1,162 @@
+# Who is measured, each with the configuration that a user would write, in an nginx of its own.
+package Bench::Contenders;
+
+use strict;
+use warnings;
+use Exporter 'import';
+use Bench::Backend qw(body_of);
+use Bench::Http;
+use Bench::Servers qw(start_nginx redis_command);
+
+our @EXPORT_OK = qw(contenders start_contender check module_configuration SRCACHE_MODULES);
+
+use constant SRCACHE_MODULES => map { "/usr/lib/nginx/modules/ngx_http_${_}_module.so" } qw(srcache_filter memc);
+
+# What all configurations with the module have in common; the key keeps contenders on one Redis apart.
+sub module_configuration {
+    my (%o) = @_;
+    my $http = <<"CONF";
+    redis_cache_zone locks 1m;
+    redis_cache_store main { server 127.0.0.1:$o{redis}; }
+CONF
+    my $location = <<"CONF";
+            redis_cache on;
+            redis_cache_lock locks;
+            redis_cache_pass main;
+            redis_cache_key $o{key}\$uri;
+            redis_cache_age $o{age};
+            redis_cache_stale 1h;
+            redis_cache_header X-Cache;
+CONF
+    return ($http, $location);
+}
+
+# id, label, binary, modules, http, server: as start_nginx takes them; sizes: of the bodies it can serve;
+# header: what X-Cache says when it serves as it should; prepare: puts a body of this size in its cache.
+#   directory, static (of the bodies), backend, slow, redis, memcached: ports; nginx, module, system_nginx
+sub contenders {
+    my (%o) = @_;
+    my @all = (1024, 32768, 1048576);
+    my $upstream = <<"CONF";
+    upstream backend {
+        server 127.0.0.1:$o{backend};
+        keepalive 64;
+        keepalive_requests 1000000000;
+    }
+    upstream slow { server 127.0.0.1:$o{slow}; }
+CONF
+    my $literal = body_of(1024);
+    my ($hit_http, $hit) = module_configuration(redis => $o{redis}, key => 'hit:', age => '1h');
+    my ($stale_http, $stale) = module_configuration(redis => $o{redis}, key => 'stale:', age => '1h');
+
+    return (
+        {
+            id => 'return', label => 'return 200, literal',
+            sizes => [1024],        # a literal can't be longer than 4 kB
+            http => '', server => "location / { return 200 \"$literal\"; }",
+        },
+        {
+            id => 'static', label => 'static file', sizes => \@all,
+            http => '', server => "root $o{static};",
+        },
+        {
+            id => 'proxy_cache', label => 'proxy_cache HIT', sizes => \@all, header => 'HIT',
+            http => $upstream
+                . "    proxy_cache_path $o{directory}/proxy-cache levels=1:2 keys_zone=pc:10m inactive=1h;\n",
+            server => <<'CONF',
+        location / {
+            proxy_cache pc;
+            proxy_cache_key $uri;
+            proxy_cache_valid 200 1h;
+            add_header X-Cache $upstream_cache_status;
+            proxy_pass http://backend;
+        }
+CONF
+        },
+        {
+            id => 'srcache', label => 'srcache + memcached', sizes => \@all, header => 'HIT',
+            binary => $o{system_nginx}, modules => [SRCACHE_MODULES],
+            http => "$upstream    upstream memcached { server 127.0.0.1:$o{memcached}; keepalive 64; }\n",
+            server => <<'CONF',
+        location / {
+            srcache_fetch GET /memc $uri;
+            srcache_store PUT /memc $uri;
+            add_header X-Cache $srcache_fetch_status;
+            proxy_pass http://backend;
+        }
+        location = /memc {
+            internal;
+            client_max_body_size 8m;
+            set $memc_key $query_string;
+            set $memc_exptime 3600;
+            memc_pass memcached;
+        }
+CONF
+        },
+        {
+            id => 'proxy_pass', label => 'proxy_pass, keepalive', sizes => \@all,
+            http => $upstream, server => '        location / { proxy_pass http://backend; }',
+        },
+        {
+            id => 'redis_hit', label => 'this module, Redis HIT', sizes => \@all, header => 'HIT',
+            modules => [$o{module}], http => $upstream . $hit_http,
+            server => "        location / {\n$hit            proxy_pass http://backend;\n        }",
+        },
+        {
+            # The refill that a stale record starts takes 20 s and fails: what is measured is serving, with a
+            # refill in progress, and the record stays as it is.
+            id => 'redis_stale', label => 'this module, Redis STALE', sizes => \@all, header => 'STALE',
+            modules => [$o{module}], http => $upstream . $stale_http,
+            server => "        location / {\n$stale            proxy_pass http://slow/delay/20000/500/;\n        }",
+            prepare => sub {
+                my ($nginx, $size) = @_;
+                Bench::Http->new($nginx->{port})->get("/$size", 'X-Prime' => 1);
+                _until_stored($o{redis}, "stale:/$size");
+                # half of its two hours are over, and half of the second
+                redis_command($o{redis}, 'PEXPIRE', "stale:/$size", 1_800_000);
+            },
+        },
+    );
+}
+
+# The client has its answer before Redis has the record.
+sub _until_stored {
+    my ($redis, $key) = @_;
+    for (1 .. 200) {
+        return if redis_command($redis, 'EXISTS', $key) eq ':1';
+        select undef, undef, undef, 0.01;
+    }
+    die "$key isn't stored\n";
+}
+
+sub start_contender {
+    my ($c, %o) = @_;
+    $c->{nginx} = start_nginx(
+        binary => $c->{binary} // $o{nginx}, cores => $o{cores}, directory => "$o{directory}/$c->{id}",
+        modules => $c->{modules}, http => $c->{http}, server => $c->{server},
+    );
+    for my $size (@{ $c->{sizes} }) {
+        if ($c->{prepare}) {
+            $c->{prepare}->($c->{nginx}, $size);
+        }
+        else {
+            my $client = Bench::Http->new($c->{nginx}{port});
+            $client->get("/$size");
+            select undef, undef, undef, 0.1;        # stored behind the answer, by srcache if the client stays
+        }
+        check($c, $size);
+    }
+}
+
+# Dies unless the contender answers as it should: the whole body, from where it should come.
+sub check {
+    my ($c, $size) = @_;
+    my $answer = Bench::Http->new($c->{nginx}{port})->get("/$size");
+    my $from = $answer->{headers}{'x-cache'} // '';
+    $answer->{status} == 200 or die "$c->{label}: status $answer->{status}, see $c->{nginx}{log}\n";
+    $answer->{body} eq body_of($size)
+        or die "$c->{label}: " . length($answer->{body}) . " bytes that aren't the $size of the body\n";
+    $from eq ($c->{header} // '') or die "$c->{label}, $size B: X-Cache is '$from', not '$c->{header}'\n";
+}
+
+1;

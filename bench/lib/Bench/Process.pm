@@ -1,0 +1,119 @@
+# Processes that a measurement starts on loopback, and their end.
+package Bench::Process;
+
+use strict;
+use warnings;
+use Exporter 'import';
+use IO::Socket::INET;
+use POSIX ();
+use Time::HiRes qw(sleep time);
+
+our @EXPORT_OK = qw(free_port spawn_on run_child wait_for_port children cpu_seconds core_seconds stop stop_all);
+
+my %started;            # pid => name
+my $owner = $$;
+
+# A port that nothing listens on now.
+sub free_port {
+    my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1)
+        or die "no free port: $!\n";
+    return $socket->sockport;
+}
+
+# Starts a command on the given cores ("0", "0,1"; empty: any); its output goes to a log file.
+sub spawn_on {
+    my ($cores, $log, @command) = @_;
+    return run_child($command[0], sub {
+        open STDIN, '<', '/dev/null';
+        open STDOUT, '>>', $log or die "$log: $!\n";
+        open STDERR, '>&', \*STDOUT;
+        unshift @command, 'taskset', '-c', $cores if length $cores;
+        exec { $command[0] } @command;
+        die "$command[0]: $!\n";
+    });
+}
+
+# Runs code in a child of its own.
+sub run_child {
+    my ($name, $code) = @_;
+    my $pid = fork // die "fork: $!\n";
+    if ($pid == 0) {
+        $SIG{INT} = $SIG{TERM} = 'DEFAULT';
+        eval { $code->(); 1 } or print STDERR $@;
+        POSIX::_exit(1);        # not exit: the parent's END blocks aren't the child's
+    }
+    $started{$pid} = $name;
+    return $pid;
+}
+
+# Waits until something answers there; dies with the log's end if its process ended instead.
+sub wait_for_port {
+    my ($port, $pid, $log) = @_;
+    my $until = time + 10;
+    while (time < $until) {
+        return if IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port, Timeout => 1);
+        last if waitpid($pid, POSIX::WNOHANG()) == $pid;
+        sleep 0.02;
+    }
+    my $why = defined $log ? `tail -n 5 '$log'` : '';
+    die "$started{$pid} doesn't answer on port $port\n$why";
+}
+
+# The children of a process that aren't on their way out.
+sub children {
+    my ($pid) = @_;
+    open my $list, '<', "/proc/$pid/task/$pid/children" or return;
+    return split ' ', <$list> // '';
+}
+
+# User and system time that processes have used so far.
+sub cpu_seconds {
+    my $ticks = 0;
+    for my $pid (@_) {
+        open my $stat, '<', "/proc/$pid/stat" or die "process $pid is gone\n";
+        # the name in brackets may contain anything; what follows it may not
+        my @field = split ' ', (<$stat> =~ s/.*\)//sr);
+        $ticks += $field[11] + $field[12];
+    }
+    return $ticks / POSIX::sysconf(POSIX::_SC_CLK_TCK());
+}
+
+# Time that a core has spent in programs and system calls so far.
+sub core_seconds {
+    my ($core) = @_;
+    return 0 if !defined $core;
+    open my $stat, '<', '/proc/stat' or return 0;
+    my ($line) = grep { /^cpu$core / } <$stat>;
+    my (undef, $user, $nice, $system) = split ' ', $line;
+    return ($user + $nice + $system) / POSIX::sysconf(POSIX::_SC_CLK_TCK());
+}
+
+sub stop {
+    for my $pid (grep { exists $started{$_} } @_) {
+        kill TERM => $pid;
+        my $until = time + 3;
+        my $gone = 0;
+        while (!$gone && time < $until) {
+            $gone = waitpid($pid, POSIX::WNOHANG()) != 0;
+            sleep 0.01 unless $gone;
+        }
+        if (!$gone) {
+            kill KILL => $pid, children($pid);
+            waitpid $pid, 0;
+        }
+        delete $started{$pid};
+    }
+}
+
+sub stop_all { stop(keys %started) }
+
+$SIG{INT} = $SIG{TERM} = sub { exit 130 };
+END {
+    if ($$ == $owner) {
+        my $status = $?;
+        stop_all();
+        $? = $status;
+    }
+}
+
+1;

@@ -1,0 +1,144 @@
+# Results as a table in Markdown and as JSON.
+package Bench::Report;
+
+use strict;
+use warnings;
+use utf8;
+use Exporter 'import';
+use JSON::PP;
+use POSIX ();
+use Bench::Servers qw(nginx_version);
+use Bench::Throughput ();
+use Bench::Waiting qw(CLIENTS BACKEND_MS STALE_BACKEND_MS);
+
+our @EXPORT_OK = qw(describe_machine as_json as_markdown other_nginx size_name thousands);
+
+sub size_name { return { 1024 => '1 kB', 32768 => '32 kB', 1048576 => '1 MB' }->{ $_[0] } // "$_[0] B" }
+
+sub thousands {
+    my $number = sprintf '%.0f', $_[0];
+    1 while $number =~ s/^(\d+)(\d{3})/$1,$2/;
+    return $number;
+}
+
+# Where and with what the figures came about.
+sub describe_machine {
+    my (%o) = @_;
+    my $cpu = do { local (@ARGV, $/) = '/proc/cpuinfo'; <> =~ /^model name\s*:\s*(.*)$/m ? $1 : 'unknown processor' };
+    my $redis = `redis-server --version` =~ /v=(\S+)/ ? $1 : '?';
+    my $cores = `nproc`;
+    chomp $cores;
+    return {
+        date => POSIX::strftime('%Y-%m-%d', gmtime),
+        processor => $cpu,
+        cores => $cores + 0,
+        kernel => (POSIX::uname())[2],
+        nginx => nginx_version($o{nginx}),
+        system_nginx => $o{srcache} ? nginx_version($o{system_nginx}) : undef,
+        redis => $redis,
+    };
+}
+
+sub as_json {
+    my ($result) = @_;
+    my %json = (%$result, contenders => [map { +{ id => $_->{id}, label => $_->{label} } } @{ $result->{contenders} }]);
+    return JSON::PP->new->canonical->pretty->encode(_rounded(\%json));
+}
+
+# Five significant digits are more than a measurement has.
+sub _rounded {
+    my ($value) = @_;
+    return { map { ($_ => _rounded($value->{$_})) } keys %$value } if ref $value eq 'HASH';
+    return [map { _rounded($_) } @$value] if ref $value eq 'ARRAY';
+    return defined $value && !ref $value && $value =~ /^-?\d+\.\d+$/ ? 0 + sprintf('%.5g', $value) : $value;
+}
+
+sub as_markdown {
+    my ($r) = @_;
+    my $m = $r->{machine};
+    my $text = "Measured on $m->{date}: $m->{processor}, $m->{cores} cores, Linux $m->{kernel}, "
+        . "nginx $m->{nginx}, Redis $m->{redis}.\n\n";
+    $text .= _throughput($r) if $r->{throughput};
+    $text .= _crowd($r) if $r->{crowd};
+    $text .= _next($r) if $r->{next_request};
+    return $text;
+}
+
+sub _throughput {
+    my ($r) = @_;
+    my $text = "One nginx worker on one core; the load (wrk, " . Bench::Throughput::CONNECTIONS
+        . " connections), Redis, memcached and the backend on another. Medians of $r->{rounds} runs of $r->{seconds} s, "
+        . "taken in turns. *Worker* is the processor time of the nginx worker for one request, *busy* how much of its "
+        . "core it had use for: below 100 % something on the other core was the limit. The last two columns compare "
+        . "requests per second.\n\n";
+    my ($foreign) = sort { $b <=> $a } map { $_->{foreign} } map { values %$_ } values %{ $r->{throughput} };
+    $text .= sprintf "**Other work took up to %.0f %% of the worker's core meanwhile: these figures are too low.**\n\n",
+        100 * $foreign
+        if $foreign > 0.05;
+    for my $size (sort { $a <=> $b } keys %{ $r->{throughput} }) {
+        my $of = $r->{throughput}{$size};
+        $text .= '**' . size_name($size) . "**\n\n"
+            . "| how the body is served | req/s | worker | busy | p99 | of `return 200` | of proxy_cache |\n"
+            . "| --- | --: | --: | --: | --: | --: | --: |\n";
+        for my $c (grep { $of->{ $_->{id} } } @{ $r->{contenders} }) {
+            my $run = $of->{ $c->{id} };
+            $text .= sprintf "| %s | %s | %s µs | %.0f %% | %s ms | %s | %s |\n", _label($c, $r),
+                thousands($run->{rps}), _significant($run->{us}), 100 * $run->{busy}, _significant($run->{p99}),
+                _ratio($run, $of->{return}), _ratio($run, $of->{proxy_cache});
+        }
+        $text .= "\n";
+    }
+    $text .= "¹ on Debian's nginx $r->{machine}{system_nginx}, for which these two modules are packaged; all others "
+        . "on nginx $r->{machine}{nginx}.\n\n"
+        if other_nginx($r);
+    return $text;
+}
+
+# srcache is packaged for Debian's nginx, which need not be the one that is measured.
+sub other_nginx {
+    my ($r) = @_;
+    my $other = $r->{machine}{system_nginx};
+    return defined $other && $other ne $r->{machine}{nginx};
+}
+
+sub _label {
+    my ($c, $r) = @_;
+    my $label = $c->{label} =~ s/return 200/`return 200`/r;
+    $label = "**$label**" if $c->{id} =~ /^redis/;
+    return $label . ($c->{id} eq 'srcache' && other_nginx($r) ? ' ¹' : '');
+}
+
+sub _ratio {
+    my ($run, $reference) = @_;
+    return '' unless $reference;
+    return sprintf '%.2f', $run->{rps} / $reference->{rps};
+}
+
+sub _significant {
+    my ($number) = @_;
+    return $number >= 100 ? thousands($number) : $number >= 10 ? sprintf '%.0f', $number : sprintf '%.1f', $number;
+}
+
+sub _crowd {
+    my ($r) = @_;
+    my $text = sprintf "**%d clients at once, one missing key**, a backend that takes %d ms, two workers; time from "
+        . "connect to last byte, medians of %d rounds.\n\n"
+        . "| | p50 | p99 | longest | backend requests | wrong answers |\n| --- | --: | --: | --: | --: | --: |\n",
+        CLIENTS, BACKEND_MS, $r->{rounds};
+    $text .= sprintf "| %s | %.0f ms | %.0f ms | %.0f ms | %d | %d |\n", _bold($_), @$_{qw(p50 p99 max backend wrong)}
+        for @{ $r->{crowd} };
+    return "$text\n";
+}
+
+sub _next {
+    my ($r) = @_;
+    my $text = sprintf "**The next request on the connection of a stale answer**, while the backend takes %d s; medians "
+        . "of %d rounds.\n\n| | stale answer | next request |\n| --- | --: | --: |\n", STALE_BACKEND_MS / 1000, $r->{rounds};
+    $text .= sprintf "| %s | %.1f ms | %s ms |\n", _bold($_), $_->{stale}, _significant($_->{next})
+        for @{ $r->{next_request} };
+    return "$text\n";
+}
+
+sub _bold { return $_[0]{id} eq 'module' ? "**$_[0]{label}**" : $_[0]{label} }
+
+1;

@@ -1,0 +1,124 @@
+# The servers of a measurement: nginx with a given configuration, Redis, memcached, a static backend.
+package Bench::Servers;
+
+use strict;
+use warnings;
+use Exporter 'import';
+use IO::Socket::INET;
+use Time::HiRes qw(sleep time);
+use Bench::Backend qw(body_of);
+use Bench::Process qw(free_port spawn_on wait_for_port children);
+
+our @EXPORT_OK = qw(start_nginx start_redis start_memcached redis_command write_bodies nginx_version);
+
+# Files 1024, 32768 ... with as many bytes.
+sub write_bodies {
+    my ($directory, @sizes) = @_;
+    mkdir $directory;
+    for my $size (@sizes) {
+        open my $file, '>', "$directory/$size" or die "$directory/$size: $!\n";
+        print $file body_of($size);
+        close $file;
+    }
+}
+
+# nginx in a directory of its own: { port, pid, workers => [pid...] }.
+#   binary, cores, directory, workers, modules => [path...], http => text, server => text
+sub start_nginx {
+    my (%o) = @_;
+    my ($dir, $port) = ($o{directory}, free_port());
+    mkdir $dir;
+    my $modules = join '', map { "load_module $_;\n" } @{ $o{modules} // [] };
+    my $user = $> == 0 ? "user root;\n" : '';       # temporary directories are for their owner only
+    my $workers = $o{workers} // 1;
+    open my $conf, '>', "$dir/nginx.conf" or die "$dir/nginx.conf: $!\n";
+    print $conf <<"CONF";
+$modules${user}daemon off;
+worker_processes $workers;
+worker_rlimit_nofile 8192;
+error_log $dir/error.log warn;
+pid $dir/nginx.pid;
+lock_file $dir/nginx.lock;
+events { worker_connections 4096; }
+http {
+    access_log off;
+    default_type application/octet-stream;
+    sendfile on;
+    # the default of 1000 would make the load generator connect anew all the time
+    keepalive_requests 1000000000;
+    keepalive_timeout 600s;
+    proxy_http_version 1.1;
+    proxy_set_header Connection "";
+    client_body_temp_path $dir/t1;
+    proxy_temp_path $dir/t2;
+    fastcgi_temp_path $dir/t3;
+    uwsgi_temp_path $dir/t4;
+    scgi_temp_path $dir/t5;
+$o{http}
+    server {
+        listen 127.0.0.1:$port;
+$o{server}
+    }
+}
+CONF
+    close $conf;
+
+    my $log = "$dir/error.log";
+    my $pid = spawn_on($o{cores}, $log, $o{binary}, '-e', $log, '-p', $dir, '-c', "$dir/nginx.conf");
+    wait_for_port($port, $pid, $log);
+    my $until = time + 5;
+    my @pids;
+    # proxy_cache has a manager and a loader beside the workers
+    until ((@pids = grep { _is_worker($_) } children($pid)) == $workers) {
+        die "$dir: nginx has " . @pids . " of $workers workers\n" if time > $until;
+        sleep 0.02;
+    }
+    return { port => $port, pid => $pid, workers => \@pids, log => $log };
+}
+
+sub _is_worker {
+    my ($pid) = @_;
+    open my $title, '<', "/proc/$pid/cmdline" or return 0;
+    return (<$title> // '') =~ /worker process/;
+}
+
+sub nginx_version {
+    my ($binary) = @_;
+    return `$binary -v 2>&1` =~ m{nginx/(\S+)} ? $1 : '?';
+}
+
+sub start_redis {
+    my ($cores, $directory) = @_;
+    mkdir $directory;
+    my $port = free_port();
+    my $log = "$directory/redis.log";
+    my $pid = spawn_on($cores, $log, 'redis-server', '--bind', '127.0.0.1', '--port', $port, '--dir', $directory,
+        '--save', '', '--appendonly', 'no');
+    wait_for_port($port, $pid, $log);
+    return $port;
+}
+
+sub start_memcached {
+    my ($cores, $directory) = @_;
+    mkdir $directory;
+    my $port = free_port();
+    my $log = "$directory/memcached.log";
+    my @user = $> == 0 ? ('-u', 'root') : ();
+    # -I: an item of 1 MB and its header doesn't fit the default limit
+    my $pid = spawn_on($cores, $log, 'memcached', @user, '-l', '127.0.0.1', '-p', $port, '-U', 0, '-m', 128, '-I', '8m');
+    wait_for_port($port, $pid, $log);
+    return $port;
+}
+
+# Sends one command and returns the reply's first line.
+sub redis_command {
+    my ($port, @words) = @_;
+    my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port, Timeout => 5)
+        or die "redis: $!\n";
+    print $socket '*' . @words . "\r\n", map { '$' . length($_) . "\r\n$_\r\n" } @words;
+    $socket->flush;
+    my $reply = <$socket> // die "redis closed the connection\n";
+    return $reply =~ s/\r\n//r;
+}
+
+1;

@@ -1,0 +1,86 @@
+# Requests per second and worker time per request, under load from wrk.
+package Bench::Throughput;
+
+use strict;
+use warnings;
+use Exporter 'import';
+use Time::HiRes qw(time);
+use Bench::Contenders qw(check);
+use Bench::Process qw(core_seconds cpu_seconds);
+
+our @EXPORT_OK = qw(measure_throughput median);
+
+use constant CONNECTIONS => 64;
+
+sub median {
+    my @sorted = sort { $a <=> $b } @_;
+    return @sorted % 2 ? $sorted[$#sorted / 2] : ($sorted[@sorted / 2 - 1] + $sorted[@sorted / 2]) / 2;
+}
+
+# Round robin over the contenders, so that a drift of the machine meets all alike.
+# Returns { SIZE => { ID => { rps, us, busy, foreign, p99, rps_min, rps_max } } }, medians of the rounds.
+sub measure_throughput {
+    my (%o) = @_;
+    my @sizes = @{ $o{sizes} };
+    my %runs;
+    for my $round (1 .. $o{rounds}) {
+        for my $size (@sizes) {
+            for my $c (grep { _serves($_, $size) } @{ $o{contenders} }) {
+                my $run = _run($c, $size, \%o);
+                push @{ $runs{$size}{ $c->{id} } }, $run;
+                printf STDERR "    round %d of %d  %7d B  %-26s %8.0f req/s  %7.1f us\n",
+                    $round, $o{rounds}, $size, $c->{label}, $run->{rps}, $run->{us};
+            }
+        }
+    }
+    my %result;
+    for my $size (keys %runs) {
+        for my $id (keys %{ $runs{$size} }) {
+            my @all = @{ $runs{$size}{$id} };
+            my %medians = map { my $what = $_; ($what => median(map { $_->{$what} } @all)) } keys %{ $all[0] };
+            my @rps = sort { $a <=> $b } map { $_->{rps} } @all;
+            $result{$size}{$id} = { %medians, rps_min => $rps[0], rps_max => $rps[-1] };
+        }
+    }
+    return \%result;
+}
+
+sub _serves {
+    my ($c, $size) = @_;
+    return grep { $_ == $size } @{ $c->{sizes} };
+}
+
+# One run of wrk; before and after it the contender must answer as it should.
+sub _run {
+    my ($c, $size, $o) = @_;
+    check($c, $size);
+    my @workers = @{ $c->{nginx}{workers} };
+    my @pin = length $o->{load_cores} ? ('taskset', '-c', $o->{load_cores}) : ();
+    my ($core, $cpu, $start) = (core_seconds($o->{worker_core}), cpu_seconds(@workers), time);
+    open my $wrk, '-|', @pin, 'wrk', '-t', 1, '-c', CONNECTIONS, '-d', "$o->{seconds}s", '--timeout', '10s', '--latency',
+        "http://127.0.0.1:$c->{nginx}{port}/$size"
+        or die "wrk: $!\n";
+    my $said = do { local $/; <$wrk> };
+    close $wrk or die "wrk failed:\n$said";
+    $cpu = cpu_seconds(@workers) - $cpu;
+    $core = core_seconds($o->{worker_core}) - $core;
+    my $elapsed = time - $start;
+
+    die "$c->{label}: not all answers were right:\n$said" if $said =~ /Non-2xx|Socket errors/;
+    my ($requests) = $said =~ /(\d+) requests in/ or die "wrk says what isn't understood:\n$said";
+    my ($rps) = $said =~ m{Requests/sec:\s*([\d.]+)};
+    my ($p99) = $said =~ /99%\s+([\d.]+(?:us|ms|s))/;
+    check($c, $size);
+    return {
+        rps => $rps, us => 1e6 * $cpu / $requests, busy => $cpu / $elapsed, p99 => _milliseconds($p99),
+        # what the worker's core did for others: a measurement beside other work is worth little
+        foreign => $core > $cpu ? ($core - $cpu) / $elapsed : 0,
+    };
+}
+
+sub _milliseconds {
+    my ($number, $unit) = $_[0] =~ /^([\d.]+)(us|ms|s)$/;
+    return $number * { us => 0.001, ms => 1, s => 1000 }->{$unit};
+}
+
+1;
