@@ -1,6 +1,7 @@
 //! What the module knows of a client's request.
 
 use std::cell::{Cell, RefCell};
+use std::ffi::c_void;
 use std::rc::Rc;
 use std::task::Waker;
 
@@ -20,6 +21,8 @@ use crate::worker;
 /// One request of a client in a location that caches.
 pub struct Context {
     request: *mut ngx_http_request_t,
+    /// The configuration of the location that caches.
+    location: *mut *mut c_void,
     /// Index of the phase handler behind ours.
     pub after: ngx_int_t,
     /// Where a fill goes.
@@ -53,6 +56,7 @@ impl Context {
     ) -> Option<&'static Context> {
         let context = Context {
             request: r.as_ptr(),
+            location: r.get().loc_conf,
             after: r.phase() + 1,
             backend,
             key,
@@ -116,6 +120,13 @@ impl Context {
         self.age.set(Some(age));
     }
 
+    /// Gives the request its own location back: what is done to the response (add_header, gzip,
+    /// the access log) is the word of the location that the client asked for, whether a fill or
+    /// the request itself has run the backend's.
+    pub fn return_to_location(&self, r: Request) {
+        r.get_mut().loc_conf = self.location;
+    }
+
     /// From now on the request runs the backend itself.
     pub fn set_passing(&self) {
         self.passing.set(true);
@@ -160,7 +171,7 @@ impl Context {
 }
 
 /// The request ends: its task must not outlive it.
-unsafe extern "C" fn end(data: *mut std::ffi::c_void) {
+unsafe extern "C" fn end(data: *mut c_void) {
     guard("request cleanup", (), || {
         // SAFETY: the data is the context, which lives until the pool is destroyed.
         let context = unsafe { &*data.cast::<Context>() };

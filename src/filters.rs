@@ -61,6 +61,9 @@ fn describe(r: Request) -> Option<Code> {
     if r.is_subrequest() {
         return None;
     }
+    if context.is_passing() {
+        context.return_to_location(r);
+    }
     let (name, word) = context.header()?;
     headers::remove(r, name);
     headers::push(r, name, word.as_str().as_bytes())

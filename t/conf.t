@@ -302,7 +302,66 @@ qr{host not found in "server nosuch\.invalid.*" of store "main"}
 
 
 
-=== TEST 29: a store belongs into the http block
+=== TEST 29: a database that is no number
+--- http_config
+    redis_cache_store main { server 127.0.0.1:6379; database first; }
+--- config
+--- must_die
+--- error_log
+"database" of store "main" must be a number such as 0
+
+
+
+=== TEST 30: a password in a file that isn't there
+--- http_config
+    redis_cache_store main { server 127.0.0.1:6379; password file:nowhere; }
+--- config
+--- must_die
+--- error_log eval
+qr{"password" of store "main" can't be read: "/\S+/nowhere": No such file}
+
+
+
+=== TEST 31: a time twice
+--- http_config
+    redis_cache_store main { server 127.0.0.1:6379; read_timeout 1s; read_timeout 2s; }
+--- config
+--- must_die
+--- error_log
+duplicate "read_timeout" in store "main"
+
+
+
+=== TEST 32: no time at all
+--- http_config
+    redis_cache_store main { server 127.0.0.1:6379; read_timeout 0; }
+--- config
+--- must_die
+--- error_log
+invalid time "0" in "read_timeout" of store "main"; use a time such as 200ms
+
+
+
+=== TEST 33: two values where one belongs
+--- http_config
+    redis_cache_store main { server 127.0.0.1:6379 127.0.0.1:6380; }
+--- config
+--- must_die
+--- error_log
+"server" of store "main" takes one value
+
+
+
+=== TEST 34: an address with TLS
+--- config
+    location /t { redis_cache_pass rediss://127.0.0.1:6379; }
+--- must_die
+--- error_log eval
+qr{invalid address "rediss://127\.0\.0\.1:6379" in "redis_cache_pass": \S}
+
+
+
+=== TEST 35: a store belongs into the http block
 --- config
     redis_cache_store main { server 127.0.0.1:6379; }
 --- must_die
@@ -311,7 +370,7 @@ qr{host not found in "server nosuch\.invalid.*" of store "main"}
 
 
 
-=== TEST 30: a store with all that it may have
+=== TEST 36: a store with all that it may have
 --- http_config
     redis_cache_store main {
         server          127.0.0.1:6379;
@@ -335,7 +394,7 @@ up
 
 
 
-=== TEST 31: a status that is none
+=== TEST 37: a status that is none
 --- config
     location /t { redis_cache_valid 99; }
 --- must_die
@@ -344,7 +403,7 @@ invalid status "99" in "redis_cache_valid"; use a code from 200 to 599, or "any"
 
 
 
-=== TEST 32: a status beyond all
+=== TEST 38: a status beyond all
 --- config
     location /t { redis_cache_valid 200 600 1m; }
 --- must_die
@@ -353,7 +412,7 @@ invalid status "600" in "redis_cache_valid"; use a code from 200 to 599, or "any
 
 
 
-=== TEST 33: a word as a status
+=== TEST 39: a word as a status
 --- config
     location /t { redis_cache_valid all; }
 --- must_die
@@ -362,7 +421,7 @@ invalid status "all" in "redis_cache_valid"; use a code from 200 to 599, or "any
 
 
 
-=== TEST 34: redis_cache_age that is no time
+=== TEST 40: redis_cache_age that is no time
 --- config
     location /t { redis_cache_age 5x; }
 --- must_die
@@ -371,7 +430,7 @@ invalid time "5x" in "redis_cache_age"; use a time such as 2m
 
 
 
-=== TEST 35: redis_cache_stale that is no time
+=== TEST 41: redis_cache_stale that is no time
 --- config
     location /t { redis_cache_stale 5x; }
 --- must_die
@@ -380,7 +439,7 @@ invalid time "5x" in "redis_cache_stale"; use a time such as 2m
 
 
 
-=== TEST 36: redis_cache_lock_timeout that is no time
+=== TEST 42: redis_cache_lock_timeout that is no time
 --- config
     location /t { redis_cache_lock_timeout 5x; }
 --- must_die
@@ -389,7 +448,7 @@ invalid time "5x" in "redis_cache_lock_timeout"; use a time such as 2m
 
 
 
-=== TEST 37: redis_cache_lock_age that is no time
+=== TEST 43: redis_cache_lock_age that is no time
 --- config
     location /t { redis_cache_lock_age 5x; }
 --- must_die
@@ -398,7 +457,7 @@ invalid time "5x" in "redis_cache_lock_age"; use a time such as 2m
 
 
 
-=== TEST 38: redis_cache_max_size that is no size
+=== TEST 44: redis_cache_max_size that is no size
 --- config
     location /t { redis_cache_max_size 5x; }
 --- must_die
@@ -407,7 +466,7 @@ invalid size "5x" in "redis_cache_max_size"; use a size such as 8m
 
 
 
-=== TEST 39: redis_cache that is neither on nor off
+=== TEST 45: redis_cache that is neither on nor off
 --- config
     location /t { redis_cache maybe; }
 --- must_die
@@ -416,7 +475,7 @@ invalid value "maybe" in "redis_cache"; it is "on" or "off"
 
 
 
-=== TEST 40: a header that can't be ignored
+=== TEST 46: a header that can't be ignored
 --- config
     location /t { redis_cache_ignore_headers Vary Foo; }
 --- must_die
@@ -425,7 +484,7 @@ unknown header "Foo" in "redis_cache_ignore_headers"; known are Cache-Control, E
 
 
 
-=== TEST 41: a backend that is neither URI nor name
+=== TEST 47: a backend that is neither URI nor name
 --- config
     location /t { redis_cache_backend fallback; }
 --- must_die
@@ -434,7 +493,7 @@ invalid backend "fallback" in "redis_cache_backend"; use "/uri" or "@name"
 
 
 
-=== TEST 42: a header whose name is none
+=== TEST 48: a header whose name is none
 --- config
     location /t { redis_cache_header "X Cache"; }
 --- must_die
@@ -443,7 +502,7 @@ invalid header name "X Cache" in "redis_cache_header"
 
 
 
-=== TEST 43: a method that is none
+=== TEST 49: a method that is none
 --- config
     location /t { redis_cache_methods GET "G(T"; }
 --- must_die
@@ -452,7 +511,7 @@ invalid method "G(T" in "redis_cache_methods"
 
 
 
-=== TEST 44: a cache without zone
+=== TEST 50: a cache without zone
 --- http_config
     redis_cache_store main { server 127.0.0.1:6379; }
 --- config
@@ -463,7 +522,7 @@ invalid method "G(T" in "redis_cache_methods"
 
 
 
-=== TEST 45: a cache without store
+=== TEST 51: a cache without store
 --- http_config
     redis_cache_zone locks 1m;
 --- config
@@ -474,7 +533,7 @@ invalid method "G(T" in "redis_cache_methods"
 
 
 
-=== TEST 46: variables name them as well
+=== TEST 52: variables name them as well
 --- http_config
     redis_cache_zone locks 1m;
     redis_cache_store main { server 127.0.0.1:6379; }
@@ -495,7 +554,7 @@ up
 
 
 
-=== TEST 47: redis_cache twice in one place
+=== TEST 53: redis_cache twice in one place
 --- http_config
     redis_cache_zone locks 1m;
     redis_cache_store main { server 127.0.0.1:6379; }
@@ -507,7 +566,7 @@ up
 
 
 
-=== TEST 48: redis_cache_lock twice in one place
+=== TEST 54: redis_cache_lock twice in one place
 --- http_config
     redis_cache_zone locks 1m;
     redis_cache_store main { server 127.0.0.1:6379; }
@@ -519,7 +578,7 @@ up
 
 
 
-=== TEST 49: redis_cache_pass twice in one place
+=== TEST 55: redis_cache_pass twice in one place
 --- http_config
     redis_cache_zone locks 1m;
     redis_cache_store main { server 127.0.0.1:6379; }
@@ -531,7 +590,7 @@ up
 
 
 
-=== TEST 50: redis_cache_backend twice in one place
+=== TEST 56: redis_cache_backend twice in one place
 --- http_config
     redis_cache_zone locks 1m;
     redis_cache_store main { server 127.0.0.1:6379; }
@@ -543,7 +602,7 @@ up
 
 
 
-=== TEST 51: redis_cache_key twice in one place
+=== TEST 57: redis_cache_key twice in one place
 --- http_config
     redis_cache_zone locks 1m;
     redis_cache_store main { server 127.0.0.1:6379; }
@@ -555,7 +614,7 @@ up
 
 
 
-=== TEST 52: redis_cache_age twice in one place
+=== TEST 58: redis_cache_age twice in one place
 --- http_config
     redis_cache_zone locks 1m;
     redis_cache_store main { server 127.0.0.1:6379; }
@@ -567,7 +626,7 @@ up
 
 
 
-=== TEST 53: redis_cache_stale twice in one place
+=== TEST 59: redis_cache_stale twice in one place
 --- http_config
     redis_cache_zone locks 1m;
     redis_cache_store main { server 127.0.0.1:6379; }
@@ -579,7 +638,7 @@ up
 
 
 
-=== TEST 54: redis_cache_header twice in one place
+=== TEST 60: redis_cache_header twice in one place
 --- http_config
     redis_cache_zone locks 1m;
     redis_cache_store main { server 127.0.0.1:6379; }
@@ -591,7 +650,7 @@ up
 
 
 
-=== TEST 55: redis_cache_lock_timeout twice in one place
+=== TEST 61: redis_cache_lock_timeout twice in one place
 --- http_config
     redis_cache_zone locks 1m;
     redis_cache_store main { server 127.0.0.1:6379; }
@@ -603,7 +662,7 @@ up
 
 
 
-=== TEST 56: redis_cache_lock_age twice in one place
+=== TEST 62: redis_cache_lock_age twice in one place
 --- http_config
     redis_cache_zone locks 1m;
     redis_cache_store main { server 127.0.0.1:6379; }
@@ -615,7 +674,7 @@ up
 
 
 
-=== TEST 57: redis_cache_max_size twice in one place
+=== TEST 63: redis_cache_max_size twice in one place
 --- http_config
     redis_cache_zone locks 1m;
     redis_cache_store main { server 127.0.0.1:6379; }
@@ -627,7 +686,7 @@ up
 
 
 
-=== TEST 58: set_md5 into what is no variable
+=== TEST 64: set_md5 into what is no variable
 --- config
     location /t { set_md5 x text; }
 --- must_die
@@ -636,7 +695,7 @@ invalid variable name "x" in "set_md5"; it begins with "$"
 
 
 
-=== TEST 59: set_md5 into an unnamed variable
+=== TEST 65: set_md5 into an unnamed variable
 --- config
     location /t { set_md5 $ text; }
 --- must_die
@@ -645,7 +704,7 @@ invalid variable name "$" in "set_md5"; it begins with "$"
 
 
 
-=== TEST 60: set_md5 of an unknown variable
+=== TEST 66: set_md5 of an unknown variable
 --- config
     location /t { set_md5 $x $nobody; }
 --- must_die
@@ -654,7 +713,7 @@ unknown "nobody" variable
 
 
 
-=== TEST 61: a key of an unknown variable
+=== TEST 67: a key of an unknown variable
 --- config
     location /t { redis_cache_key $nobody; }
 --- must_die

@@ -334,7 +334,7 @@ GET /fallback/cached/a
 
 
 
-=== TEST 16: a client that leaves at once doesn't stop the refill
+=== TEST 16: a connection that ends with the answer doesn't stop the refill
 --- backend
     location / { limit_rate 1000; root $TEST_NGINX_SERVER_ROOT/html; }
 --- config

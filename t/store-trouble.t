@@ -364,7 +364,7 @@ main::redis('SET', '$KEY/a', 'text', 'EX', 1000)
 --- request
 GET /a
 --- error_log eval
-qr/\[\w+\].*(?:type|WRONGTYPE)/
+qr{\[error\].*/a" in store "main" is no hash; it is left alone}
 
 
 

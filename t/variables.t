@@ -6,7 +6,7 @@ use lib 't/util';
 use Test::Nginx::Socket;
 use CacheSuite;
 
-plan tests => 85;
+plan tests => 159;
 run_tests();
 
 __DATA__
@@ -334,3 +334,119 @@ main::record('/a')
 GET /a
 --- access_log
 /a HIT fresh.
+
+
+
+=== TEST 19: a $cache_status that is no list of statuses
+--- config
+    location / {
+        set $cache_status "200 fine";
+        redis_cache on;
+        proxy_pass http://backend;
+    }
+--- request
+GET /a
+--- response_headers
+X-Cache: STORE
+--- error_log eval
+qr/\[error\].*cache_status/
+
+
+
+=== TEST 20: a $cache_header that is no name
+--- config
+    location / {
+        set $cache_header "X Cache";
+        redis_cache on;
+        proxy_pass http://backend;
+    }
+--- request
+GET /a
+--- response_headers
+X-Cache: STORE
+--- error_log eval
+qr/\[error\].*cache_header/
+
+
+
+=== TEST 21: a $cache_backend that is neither a URI nor a name
+--- config
+    location / {
+        set $cache_backend fallback;
+        redis_cache on;
+        proxy_pass http://backend;
+    }
+--- request
+GET /a
+--- response_headers
+X-Cache: STORE
+--- error_log eval
+qr/\[error\].*cache_backend/
+
+
+
+=== TEST 22: a $cache_lock_timeout that is no time
+--- config
+    location / {
+        set $cache_lock_timeout soon;
+        redis_cache on;
+        proxy_pass http://backend;
+    }
+--- request
+GET /a
+--- response_headers
+X-Cache: STORE
+--- error_log eval
+qr/\[error\].*cache_lock_timeout/
+
+
+
+=== TEST 23: a $cache_pass that is a location: not yet
+--- config
+    location / {
+        set $cache_pass /redis;
+        redis_cache on;
+        proxy_pass http://backend;
+    }
+--- request
+GET /a
+--- response_headers
+X-Cache: SKIP
+--- response_body
+from the backend
+--- error_log eval
+qr{\[error\].*/redis.*not supported yet}
+
+
+
+=== TEST 24: a $cache_pass whose host would have to be looked up, while clients wait
+--- config
+    location / {
+        set $cache_pass redis://nosuch.invalid:$TEST_NGINX_REDIS_PORT;
+        redis_cache on;
+        proxy_pass http://backend;
+    }
+--- request
+GET /a
+--- response_headers
+X-Cache: SKIP
+--- response_body
+from the backend
+--- error_log eval
+qr{\[error\].*nosuch\.invalid}
+
+
+
+=== TEST 25: sixteen addresses at run time, not more
+--- config
+    location / {
+        set $cache_pass redis://127.0.0.1:$TEST_NGINX_REDIS_PORT/$arg_db;
+        redis_cache on;
+        redis_cache_key $TEST_NGINX_KEY$uri;
+        add_header X-Reason $redis_cache_reason;
+        proxy_pass http://backend;
+    }
+--- pipelined_requests eval
+[(map { "GET /a?db=$_" } 0 .. 15), "GET /a?db=00", "GET /a?db=7"]
+--- response_headers eval
+[("X-Cache: STORE\nX-Reason: being stored") x 16, "X-Cache: SKIP\nX-Reason: zone, store or key missing", "X-Cache: HIT\nX-Reason: fresh"]

@@ -126,9 +126,11 @@ impl Table<'_> {
         self.entries.get_mut(index)
     }
 
-    /// A free place for the key, else that of the key that has been idle longest.
-    fn place(&self, tag: u64) -> Option<usize> {
+    /// A free place for the key, else that of the key that has been idle longest, else one whose
+    /// holder is gone.
+    fn place(&self, tag: u64, asker: Asker) -> Option<usize> {
         let mut oldest: Option<(u64, usize)> = None;
+        let mut abandoned = None;
         for index in self.window(tag) {
             let entry = self.entries.get(index)?;
             match entry.state {
@@ -136,10 +138,13 @@ impl Table<'_> {
                 IDLE if oldest.is_none_or(|(touched, _)| entry.touched < touched) => {
                     oldest = Some((entry.touched, index));
                 }
+                HELD if oldest.is_none() && abandoned.is_none() && entry.abandoned(asker) => {
+                    abandoned = Some(index);
+                }
                 _ => {}
             }
         }
-        oldest.map(|(_, index)| index)
+        oldest.map(|(_, index)| index).or(abandoned)
     }
 
     /// Takes the lock of `key` if it is free or abandoned.
@@ -160,7 +165,7 @@ impl Table<'_> {
             return Acquired::Mine { instance, changed };
         }
         let tag = tag(key);
-        let Some(index) = self.place(tag) else {
+        let Some(index) = self.place(tag, asker) else {
             return Acquired::Full;
         };
         let (Some(entry), Some(slot)) = (self.entries.get_mut(index), self.tags.get_mut(index))
@@ -169,7 +174,7 @@ impl Table<'_> {
         };
         // What was known of a key that had to go is lost: whoever looked before must look again.
         let changed = self.head.evicted > since;
-        if entry.state == IDLE {
+        if entry.state != FREE {
             self.head.evicted = self.head.sequence.fetch_add(1, Ordering::Relaxed) + 1;
         }
         *slot = tag;

@@ -69,7 +69,10 @@ impl Cache for SimCache {
                 let request = self.request;
                 world.note(|| format!("request {request} has key {key}, changed: {changed}"));
                 let place = (worker.machine, key);
-                world.judge().acquired(place, instance, worker.pid, age);
+                let held = zone.held();
+                world
+                    .judge()
+                    .acquired(place, instance, worker.pid, age, &held);
                 let permit = SimPermit {
                     world: Rc::clone(world),
                     worker: Rc::clone(worker),

@@ -1,6 +1,6 @@
 //! What must hold, whatever goes wrong.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use cache_core::flow::Verdict;
 use cache_core::status::Reason;
@@ -167,10 +167,19 @@ impl Judge {
         self.requests[number].found = found;
     }
 
-    pub fn acquired(&mut self, place: Place, instance: u64, pid: i32, age: u64) {
+    /// A lock is taken; `held` are the keys that the lock table holds now.
+    pub fn acquired(
+        &mut self,
+        place: Place,
+        instance: u64,
+        pid: i32,
+        age: u64,
+        held: &BTreeSet<Key>,
+    ) {
         self.changed = true;
         let taken = self.holdings.acquired(place, instance, pid, self.now, age);
-        if let Err(what) = taken {
+        let reclaimed = self.holdings.reclaimed(place.0, held, self.now, age);
+        for what in [taken, reclaimed].into_iter().filter_map(Result::err) {
             self.fails(&what);
         }
     }
@@ -392,7 +401,7 @@ impl Judge {
             return;
         }
         for (index, machine) in world.machines.iter().enumerate() {
-            let (table, books) = (machine.zone.held(), self.holdings.count(index));
+            let (table, books) = (machine.zone.held().len(), self.holdings.count(index));
             self.check(table == books, || {
                 format!("machine {index} has {table} locks, but {books} are held")
             });

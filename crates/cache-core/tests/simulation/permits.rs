@@ -1,7 +1,7 @@
 //! Locks as they are held: never two at once, and released with the truth.
 
 use std::cell::Cell;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
 use cache_core::flow::{Permit, Verdict};
@@ -179,6 +179,37 @@ impl Holdings {
                 "key {} of machine {} is held by worker {} and by worker {pid}",
                 place.1, place.0, old.pid
             ));
+        }
+        Ok(())
+    }
+
+    /// Places in a full table are taken from the dead and from those that did nothing for too long,
+    /// from nobody else. The error says who has lost one wrongly.
+    pub fn reclaimed(
+        &mut self,
+        machine: usize,
+        kept: &BTreeSet<Key>,
+        now: u64,
+        age: u64,
+    ) -> Result<(), String> {
+        let gone = |(place, _): &(&Place, &Holding)| place.0 == machine && !kept.contains(&place.1);
+        let lost: Vec<Place> = self
+            .held
+            .iter()
+            .filter(gone)
+            .map(|(place, _)| *place)
+            .collect();
+        for place in lost {
+            let Some(old) = self.held.remove(&place) else {
+                continue;
+            };
+            self.overtaken.insert((place, old.instance));
+            if is_alive(old.pid) && now - old.touched <= age {
+                return Err(format!(
+                    "key {} of machine {machine} was taken from worker {}",
+                    place.1, old.pid
+                ));
+            }
         }
         Ok(())
     }

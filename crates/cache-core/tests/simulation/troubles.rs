@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use cache_core::flow::Verdict;
 use cache_core::status::Reason;
 
 use super::backend::Purpose;
@@ -11,6 +12,8 @@ use super::faults::{Faults, StoreFault, plan};
 use super::invariants::Decision;
 use super::stage::{RELEASED, STORE, asked, comes, crowd, faulty, rest, tally, world};
 use super::world::{START, World};
+use super::zone::Zone;
+use crate::table::Acquired;
 
 #[test]
 fn a_fill_without_answer_does_not_spin_its_subscribers_while_the_store_is_down() {
@@ -185,4 +188,19 @@ fn a_full_zone_lets_requests_pass() {
     let full = Decision::Pass(Reason::ZoneFull);
     assert_eq!(tally(&world), [(2, STORE, 1), (12, full, 1)]);
     world.end();
+}
+
+#[test]
+fn a_key_that_had_to_go_counts_as_changed() {
+    let zone = Zone::new(1);
+    let since = zone.sequence();
+    for key in [0, 1] {
+        let Acquired::Mine { instance, .. } = zone.acquire(key, zone.sequence(), 1, START, 1000)
+        else {
+            panic!("key {key} finds no place");
+        };
+        zone.release(key, instance, Verdict::Stored, START);
+    }
+    let again = zone.acquire(0, since, 1, START, 1000);
+    assert!(matches!(again, Acquired::Mine { changed: true, .. }));
 }

@@ -109,8 +109,8 @@ impl Zone {
         self.with(|table| table.elect(&id(key), timeout, now))
     }
 
-    /// How many locks are held: as many as would be freed if every owner left. Tried on a copy.
-    pub fn held(&self) -> usize {
+    /// The keys whose locks are held: those that would be freed if every owner left. Tried on a copy.
+    pub fn held(&self) -> BTreeSet<Key> {
         let memory = self.0.borrow();
         let mut table = Table {
             head: &mut empty_head(memory.entries.len()),
@@ -118,6 +118,7 @@ impl Zone {
             entries: &mut memory.entries.clone(),
         };
         let owners = memory.owners.iter();
-        owners.map(|pid| table.release_all(*pid, 0).len()).sum()
+        let freed = owners.flat_map(|pid| table.release_all(*pid, 0));
+        freed.map(|(id, _)| Key::from(id.0[0] - 1)).collect()
     }
 }

@@ -269,8 +269,9 @@ sub explain_failure ($) {
         $log =~ s/^/    /gmr || "    (empty)\n");
 }
 
-$SIG{$_} //= sub { exit 1 }
-  for qw(INT TERM HUP);
+# However the run ends, nginx is stopped; PIPE comes when prove is gone.
+$SIG{$_} //= sub { $SIG{PIPE} = 'IGNORE'; exit 1 }
+  for qw(INT TERM HUP PIPE);
 
 sub END {
     local $?;

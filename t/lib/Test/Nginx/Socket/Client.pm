@@ -101,6 +101,7 @@ sub method_of {
 sub send_request {
     my ($context, $packets, $timeout) = @_;
     my $block = $context->{block};
+    local $SIG{PIPE} = 'IGNORE';
 
     my $socket = IO::Socket::INET->new(
         PeerAddr => Test::Nginx::Socket::server_addr(),

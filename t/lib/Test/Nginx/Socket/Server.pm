@@ -244,6 +244,7 @@ sub start {
 }
 
 sub exec_nginx {
+    $SIG{$_} = 'DEFAULT' for qw(INT TERM HUP PIPE);
     setpgrp 0, 0;    # so that a forced end takes the workers along
     delete $ENV{NGINX};    # nginx would take it for inherited sockets
     open STDIN,  '<', '/dev/null';
@@ -333,7 +334,8 @@ sub start_tcp_server {
     return { pid => $child, socket => $listener, path => $target =~ m{/} ? $target : undef }
       if $child;
 
-    $SIG{TERM} = 'DEFAULT';
+    $SIG{$_} = 'DEFAULT' for qw(INT TERM HUP);
+    $SIG{PIPE} = 'IGNORE';
     serve_one($block, $listener);
     POSIX::_exit(0);
 }
