@@ -11,22 +11,18 @@ use cache_core::key::KeyId;
 use cache_core::record::Record;
 use md5::{Digest, Md5};
 
-use crate::fill::registry::{self, Joined, LockPermit};
+use crate::fill::registry::{self, Joined, LockPermit, Queued};
 use crate::lookup::{self, Lookup};
 use crate::ngx::event::{now_msec, sleep};
 use crate::settings::Settings;
 use crate::shm::Zone;
 use crate::shm::locks::Acquired;
 use crate::shm::waiting;
+use crate::shm::zone::RefillSlot;
 
 /// How often a waiter looks for itself, in milliseconds: wake-ups are hints and may be lost, and a
 /// lock's owner that was killed wakes nobody.
 const LOOK: u64 = 50;
-
-/// A lock that another worker holds.
-pub struct Ticket {
-    instance: u64,
-}
 
 /// The view of one request.
 pub struct ClientCache {
@@ -35,6 +31,9 @@ pub struct ClientCache {
     /// The key in the lock table. A hit needs none.
     id: OnceCell<KeyId>,
     lock_age: u64,
+    queue: u32,
+    refills: u32,
+    ttl: u64,
 }
 
 impl ClientCache {
@@ -49,7 +48,15 @@ impl ClientCache {
             zone: settings.zone,
             id: OnceCell::new(),
             lock_age: settings.lock_age,
+            queue: settings.queue,
+            refills: settings.refills,
+            ttl: settings.uncacheable_ttl,
         }
+    }
+
+    /// The key's place in the lock domain.
+    pub fn place(&self) -> (Zone, KeyId) {
+        (self.zone, *self.id())
     }
 
     fn id(&self) -> &KeyId {
@@ -67,7 +74,8 @@ impl ClientCache {
 impl Cache for ClientCache {
     type Permit = LockPermit;
     type Fill = Joined;
-    type Ticket = Ticket;
+    type Ticket = Queued;
+    type Slot = RefillSlot;
 
     fn now(&self) -> u64 {
         now_msec()
@@ -81,18 +89,25 @@ impl Cache for ClientCache {
         lookup::lookup(&self.lookup).await
     }
 
-    fn lock(&self, since: u64) -> Lock<LockPermit, Joined, Ticket> {
-        match self.zone.acquire(self.id(), since, self.lock_age) {
+    fn lock(&self, since: u64) -> Lock<LockPermit, Joined, Queued> {
+        let (zone, id) = (self.zone, *self.id());
+        match zone.acquire(&id, since, self.lock_age, self.queue) {
             Acquired::Mine { instance, changed } => Lock::Mine {
-                permit: LockPermit::new(self.zone, *self.id(), instance),
+                permit: LockPermit::new(zone, id, instance, self.ttl),
                 changed,
             },
-            Acquired::Busy { instance } => match registry::join(self.id(), instance) {
-                Some(joined) => Lock::Here(joined),
-                None => Lock::Elsewhere(Ticket { instance }),
+            Acquired::Busy { instance } => match registry::join(Queued::new(zone, id, instance)) {
+                Ok(joined) => Lock::Here(joined),
+                Err(queued) => Lock::Elsewhere(queued),
             },
+            Acquired::Unneeded => Lock::Unneeded,
+            Acquired::Crowded => Lock::Crowded,
             Acquired::Full => Lock::Full,
         }
+    }
+
+    fn refill_slot(&self) -> Option<RefillSlot> {
+        self.zone.begin_refill(self.refills)
     }
 
     async fn head(&self, fill: &Joined, deadline: u64) -> Head {
@@ -107,7 +122,7 @@ impl Cache for ClientCache {
         .await
     }
 
-    async fn released(&self, ticket: &Ticket, deadline: u64) -> Woken {
+    async fn released(&self, ticket: &Queued, deadline: u64) -> Woken {
         loop {
             let left = deadline.saturating_sub(now_msec());
             let mut nap = pin!(sleep(left.min(LOOK)));

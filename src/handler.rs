@@ -6,6 +6,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use cache_core::executor::Then;
 use cache_core::flow::{self, Answer, Refill};
+use cache_core::key::KeyId;
 use cache_core::policy::RequestView;
 use cache_core::status::{CacheStatus, Reason, Word};
 use ngx::ffi::*;
@@ -22,6 +23,8 @@ use crate::ngx::guard::guard;
 use crate::ngx::request::{Code, DECLINED, DONE, ERROR, Request};
 use crate::respond;
 use crate::settings::{self, Basics, Settings};
+use crate::shm::Zone;
+use crate::shm::zone::RefillSlot;
 use crate::worker;
 
 /// What a request asks of the cache.
@@ -203,8 +206,10 @@ fn begin(r: Request, context: &'static Context, wish: Wish) {
         } else {
             flow::serve(&cache, wish.settings.limits).await
         };
+        // Without a lock the fill must find its mark itself.
+        let place = matches!(answer, Answer::Fill(None, _)).then(|| cache.place());
         let then: Then = Some(Box::new(move || {
-            guard("answer", (), || deliver(r, context, wish, answer));
+            guard("answer", (), || deliver(r, context, wish, answer, place));
         }));
         then
     });
@@ -212,7 +217,13 @@ fn begin(r: Request, context: &'static Context, wish: Wish) {
 }
 
 /// Carries out what the flow has decided. The request may be gone when it returns.
-fn deliver(r: Request, context: &'static Context, wish: Wish, answer: Answer<LockPermit, Joined>) {
+fn deliver(
+    r: Request,
+    context: &'static Context,
+    wish: Wish,
+    answer: Answer<LockPermit, Joined, RefillSlot>,
+    place: Option<(Zone, KeyId)>,
+) {
     context.set_task(None);
     let (word, status) = (answer.word(), answer.status());
     match answer {
@@ -246,6 +257,8 @@ fn deliver(r: Request, context: &'static Context, wish: Wish, answer: Answer<Loc
                 permit,
                 look_again: false,
                 known,
+                slot: None,
+                place,
             };
             match start_first(r, context, &wish, start) {
                 Some(subscription) => {
@@ -262,6 +275,8 @@ fn deliver(r: Request, context: &'static Context, wish: Wish, answer: Answer<Loc
                 (Word::Skip, CacheStatus::Miss, Reason::StoreUnavailable)
             };
             context.say(word, status, reason);
+            // It has its header: it waits no more.
+            drop(joined.queued);
             stream(r, context, joined.subscription, Some(reason));
         }
         Answer::Pass(reason) => pass(r, context, reason),
@@ -287,13 +302,24 @@ struct Start {
     look_again: bool,
     /// Why it is known beforehand that the answer won't be stored.
     known: Option<Reason>,
+    /// The right to run behind a client's back.
+    slot: Option<RefillSlot>,
+    /// Where a mark as not storable may be, for a fill without a lock.
+    place: Option<(Zone, KeyId)>,
 }
 
-fn start_refill(r: Request, context: &Context, wish: &Wish, refill: Refill<LockPermit>) {
+fn start_refill(
+    r: Request,
+    context: &Context,
+    wish: &Wish,
+    refill: Refill<LockPermit, RefillSlot>,
+) {
     let start = Start {
         permit: Some(refill.permit),
         look_again: refill.look_again,
         known: None,
+        slot: Some(refill.slot),
+        place: None,
     };
     // Without a connection for it the record stays as it is; a later request tries again.
     let _ = start_fill(r, context, wish, start, Rc::default());
@@ -314,7 +340,7 @@ fn start_fill(
     outcome: Rc<Cell<Option<Reason>>>,
 ) -> Option<Rc<Stream>> {
     let settings = &wish.settings;
-    let stream = Stream::new(settings.rules.max_size);
+    let stream = Stream::new(settings.rules.max_size, settings.capture_memory);
     let own = Own {
         phase: context.after,
     };
@@ -329,11 +355,20 @@ fn start_fill(
         key: settings.key.clone(),
         rules: Rc::clone(&settings.rules),
     };
-    Fill::new(lookup, Rc::clone(&stream), detached, start.known, outcome).spawn(
+    let fill = Fill {
+        lookup,
+        stream: Rc::clone(&stream),
+        detached,
+        known: start.known,
+        place: start.place,
+        outcome,
+        stale: settings.limits.stale,
+    };
+    fill.spawn(
         start.permit,
         start.look_again,
+        start.slot,
         settings.lock_age,
-        settings.limits.stale,
     );
     Some(stream)
 }

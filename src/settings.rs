@@ -24,6 +24,15 @@ const LOCK_TIMEOUT: u64 = 3_000;
 /// Milliseconds after which a lock whose owner vanished is free, by default.
 const LOCK_AGE: u64 = 30_000;
 
+/// Requests that may wait for one key, by default.
+const LOCK_QUEUE: u32 = 1024;
+/// Background refills at once in a zone, by default.
+const REFILLS: u32 = 64;
+/// Milliseconds for which a key is remembered whose answers aren't storable, by default.
+const UNCACHEABLE_TTL: u64 = 5_000;
+/// Bytes of captured bodies in a worker, by default.
+const CAPTURE_MEMORY: u64 = 256 << 20;
+
 /// The settings of a request that may be cached.
 pub struct Settings {
     /// The lock domain.
@@ -38,6 +47,14 @@ pub struct Settings {
     pub limits: Limits,
     /// `redis_cache_lock_age`, milliseconds
     pub lock_age: u64,
+    /// `redis_cache_lock_queue`
+    pub queue: u32,
+    /// `redis_cache_refills`
+    pub refills: u32,
+    /// `redis_cache_uncacheable_ttl`, milliseconds
+    pub uncacheable_ttl: u64,
+    /// `redis_cache_capture_memory`, bytes
+    pub capture_memory: u64,
 }
 
 /// Settings that are known before a key is made.
@@ -267,5 +284,9 @@ pub fn settings(r: Request, conf: &LocConf, main: &MainConf, basics: &Basics) ->
             lock_timeout: reader.millis(Setting::LockTimeout, conf.lock_timeout, LOCK_TIMEOUT),
         },
         lock_age: reader.millis(Setting::LockAge, conf.lock_age, LOCK_AGE),
+        queue: conf.lock_queue.unwrap_or(LOCK_QUEUE),
+        refills: conf.refills.unwrap_or(REFILLS),
+        uncacheable_ttl: conf.uncacheable_ttl.unwrap_or(UNCACHEABLE_TTL),
+        capture_memory: conf.capture_memory.unwrap_or(CAPTURE_MEMORY),
     })
 }

@@ -719,3 +719,39 @@ unknown "nobody" variable
 --- must_die
 --- error_log
 unknown "nobody" variable
+
+
+
+=== TEST 68: redis_cache_capture_memory that is no size
+--- config
+    location /t { redis_cache_capture_memory much; }
+--- must_die
+--- error_log
+invalid size "much" in "redis_cache_capture_memory"; use a size such as 256m
+
+
+
+=== TEST 69: redis_cache_refills that is no number
+--- config
+    location /t { redis_cache_refills -1; }
+--- must_die
+--- error_log
+invalid number "-1" in "redis_cache_refills"; use a number such as 64
+
+
+
+=== TEST 70: redis_cache_lock_queue that is no number
+--- config
+    location /t { redis_cache_lock_queue all; }
+--- must_die
+--- error_log
+invalid number "all" in "redis_cache_lock_queue"; use a number such as 64
+
+
+
+=== TEST 71: redis_cache_uncacheable_ttl that is no time
+--- config
+    location /t { redis_cache_uncacheable_ttl soon; }
+--- must_die
+--- error_log
+invalid time "soon" in "redis_cache_uncacheable_ttl"; use a time such as 2m

@@ -185,7 +185,8 @@ fn a_crowd_is_counted_by_status_and_time() {
     let crowd = crowd(site.address(), 100, |_| Request::get("/slow"));
     assert_eq!(crowd.statuses(), [(200, 100)].into());
     assert_eq!(crowd.workers().len(), 2, "{:?}", crowd.workers());
-    assert!(crowd.times()[0] >= ms(200) && crowd.took < ms(5000));
+    // A client may look at its clock a moment after its request has arrived.
+    assert!(crowd.times()[0] >= ms(190) && crowd.took < ms(5000));
     assert_eq!(
         (
             site.backend.hits("/slow"),

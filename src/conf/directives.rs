@@ -44,6 +44,10 @@ entry!(on_lock_timeout, LocConf, lock_timeout);
 entry!(on_lock_age, LocConf, lock_age);
 entry!(on_ignore_headers, LocConf, ignore_headers);
 entry!(on_max_size, LocConf, max_size);
+entry!(on_capture_memory, LocConf, capture_memory);
+entry!(on_refills, LocConf, refills);
+entry!(on_lock_queue, LocConf, lock_queue);
+entry!(on_uncacheable_ttl, LocConf, uncacheable_ttl);
 entry!(on_set_md5, LocConf, set_md5::directive);
 
 const HTTP: u32 = NGX_HTTP_MAIN_CONF;
@@ -77,7 +81,7 @@ const SET_MD5: u32 =
     NGX_HTTP_SRV_CONF | NGX_HTTP_SIF_CONF | NGX_HTTP_LOC_CONF | NGX_HTTP_LIF_CONF | NGX_CONF_TAKE12;
 
 /// All directives of the module.
-pub static mut COMMANDS: [ngx_command_t; 20] = [
+pub static mut COMMANDS: [ngx_command_t; 24] = [
     command(
         ngx_string!("redis_cache_zone"),
         HTTP | NGX_CONF_TAKE2,
@@ -139,6 +143,26 @@ pub static mut COMMANDS: [ngx_command_t; 20] = [
         ngx_string!("redis_cache_max_size"),
         NGX_CONF_TAKE1,
         on_max_size,
+    ),
+    location(
+        ngx_string!("redis_cache_capture_memory"),
+        NGX_CONF_TAKE1,
+        on_capture_memory,
+    ),
+    location(
+        ngx_string!("redis_cache_refills"),
+        NGX_CONF_TAKE1,
+        on_refills,
+    ),
+    location(
+        ngx_string!("redis_cache_lock_queue"),
+        NGX_CONF_TAKE1,
+        on_lock_queue,
+    ),
+    location(
+        ngx_string!("redis_cache_uncacheable_ttl"),
+        NGX_CONF_TAKE1,
+        on_uncacheable_ttl,
     ),
     command(
         ngx_string!("set_md5"),
@@ -337,9 +361,38 @@ fn ignore_headers(directive: &Directive, conf: &mut LocConf) -> Setting {
 }
 
 fn max_size(directive: &Directive, conf: &mut LocConf) -> Setting {
+    once(&mut conf.max_size, size(directive, "8m")?)
+}
+
+fn capture_memory(directive: &Directive, conf: &mut LocConf) -> Setting {
+    once(&mut conf.capture_memory, size(directive, "256m")?)
+}
+
+fn refills(directive: &Directive, conf: &mut LocConf) -> Setting {
+    once(&mut conf.refills, number(directive)?)
+}
+
+fn lock_queue(directive: &Directive, conf: &mut LocConf) -> Setting {
+    once(&mut conf.lock_queue, number(directive)?)
+}
+
+fn uncacheable_ttl(directive: &Directive, conf: &mut LocConf) -> Setting {
+    once(&mut conf.uncacheable_ttl, directive.millis(1)?)
+}
+
+fn size(directive: &Directive, example: &str) -> Result<u64, Fault> {
     let size = directive.size(1).ok_or_else(|| {
-        let value = directive.text(1);
-        format!("invalid size \"{value}\" in \"redis_cache_max_size\"; use a size such as 8m")
+        let (name, value) = (directive.text(0), directive.text(1));
+        format!("invalid size \"{value}\" in \"{name}\"; use a size such as {example}")
     })?;
-    once(&mut conf.max_size, size as u64)
+    Ok(size as u64)
+}
+
+fn number(directive: &Directive) -> Result<u32, Fault> {
+    let (name, value) = (directive.text(0), directive.text(1));
+    value.parse().map_err(|_| {
+        Fault::Text(format!(
+            "invalid number \"{value}\" in \"{name}\"; use a number such as 64"
+        ))
+    })
 }

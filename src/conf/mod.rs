@@ -140,6 +140,14 @@ pub struct LocConf {
     pub ignore: Option<Ignore>,
     /// `redis_cache_max_size`, bytes
     pub max_size: Option<u64>,
+    /// `redis_cache_capture_memory`, bytes
+    pub capture_memory: Option<u64>,
+    /// `redis_cache_refills`
+    pub refills: Option<u32>,
+    /// `redis_cache_lock_queue`
+    pub lock_queue: Option<u32>,
+    /// `redis_cache_uncacheable_ttl`, milliseconds
+    pub uncacheable_ttl: Option<u64>,
     /// What the directives make together, for requests whose variables say nothing.
     pub rules: Rc<Rules>,
     /// The last rules that variables made.
@@ -171,6 +179,10 @@ impl Default for LocConf {
             no_store: UNSET,
             ignore: None,
             max_size: None,
+            capture_memory: None,
+            refills: None,
+            lock_queue: None,
+            uncacheable_ttl: None,
             rules: Rc::default(),
             variable_rules: RefCell::default(),
             complained: Cell::default(),
@@ -205,7 +217,11 @@ impl LocConf {
             lock_age,
             header,
             ignore,
-            max_size
+            max_size,
+            capture_memory,
+            refills,
+            lock_queue,
+            uncacheable_ttl
         );
         for (mine, theirs) in [
             (&mut self.bypass, above.bypass),

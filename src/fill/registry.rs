@@ -30,20 +30,51 @@ pub struct Joined {
     pub subscription: Subscription,
     /// Whether the answer goes to the store.
     pub stored: bool,
+    /// As long as it waits.
+    pub queued: Queued,
 }
 
-/// Joins the fill of a key, if this worker runs the lock's holder.
-pub fn join(key: &KeyId, instance: u64) -> Option<Joined> {
+/// A place among those who wait for a key. It ends when dropped.
+pub struct Queued {
+    zone: Zone,
+    key: KeyId,
+    /// The holding of the lock that is waited for.
+    pub instance: u64,
+}
+
+impl Queued {
+    /// The place that a busy lock has given.
+    pub fn new(zone: Zone, key: KeyId, instance: u64) -> Queued {
+        Queued {
+            zone,
+            key,
+            instance,
+        }
+    }
+}
+
+impl Drop for Queued {
+    fn drop(&mut self) {
+        self.zone.leave_queue(&self.key, self.instance);
+    }
+}
+
+/// Joins the fill of a key, if this worker runs the lock's holder; else gives the place back.
+pub fn join(queued: Queued) -> Result<Joined, Queued> {
     FILLS.with(|fills| {
         let fills = fills.borrow();
         // An answer that isn't captured any more is about to be given up: its release will say so.
-        let fill = fills
-            .get(key)
-            .filter(|fill| fill.instance == instance && fill.stream.is_joinable())?;
-        Some(Joined {
-            subscription: fill.stream.subscribe(),
-            stored: fill.stored,
-        })
+        let joinable = fills
+            .get(&queued.key)
+            .filter(|fill| fill.instance == queued.instance && fill.stream.is_joinable());
+        match joinable {
+            Some(fill) => Ok(Joined {
+                subscription: fill.stream.subscribe(),
+                stored: fill.stored,
+                queued,
+            }),
+            None => Err(queued),
+        }
     })
 }
 
@@ -52,16 +83,19 @@ pub struct LockPermit {
     zone: Zone,
     key: KeyId,
     instance: u64,
+    /// How long a key is remembered whose answers aren't storable, in milliseconds.
+    ttl: u64,
     released: bool,
 }
 
 impl LockPermit {
-    /// The permit for a lock just acquired.
-    pub fn new(zone: Zone, key: KeyId, instance: u64) -> LockPermit {
+    /// The permit for a lock just acquired. `ttl`: see [`Zone::release`].
+    pub fn new(zone: Zone, key: KeyId, instance: u64, ttl: u64) -> LockPermit {
         LockPermit {
             zone,
             key,
             instance,
+            ttl,
             released: false,
         }
     }
@@ -94,7 +128,8 @@ impl LockPermit {
             if ours { fills.remove(&self.key) } else { None }
         });
         drop(gone);
-        self.zone.release(&self.key, self.instance, verdict);
+        self.zone
+            .release(&self.key, self.instance, verdict, self.ttl);
     }
 }
 

@@ -3,7 +3,7 @@
 //! While the answer is captured nothing is forgotten and a slow reader slows nobody. Once it is
 //! not, pieces behind the slowest reader are dropped and the backend waits for that reader.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -52,7 +52,10 @@ struct State {
     retained: usize,
     total: u64,
     capturing: bool,
-    too_large: bool,
+    /// Why it isn't captured to its end, once that is so.
+    given_up: Option<Ending>,
+    /// How much of the worker's memory for captures it takes.
+    charged: usize,
     ending: Option<Ending>,
     readers: Vec<(u64, usize)>,
     next_reader: u64,
@@ -80,11 +83,27 @@ pub struct Stream {
     control: RefCell<Option<Control>>,
     /// Bytes beyond which the answer isn't captured any more.
     max_size: u64,
+    /// Bytes that all captures of the worker may take.
+    memory: u64,
+}
+
+thread_local! {
+    /// Bytes that the captures of this worker take.
+    static CAPTURED: Cell<u64> = const { Cell::new(0) };
+}
+
+fn charge(bytes: usize) {
+    CAPTURED.set(CAPTURED.get() + bytes as u64);
+}
+
+fn discharge(bytes: usize) {
+    CAPTURED.set(CAPTURED.get().saturating_sub(bytes as u64));
 }
 
 impl Stream {
-    /// An answer of which up to `max_size` bytes are captured.
-    pub fn new(max_size: u64) -> Rc<Stream> {
+    /// An answer of which up to `max_size` bytes are captured, as long as all captures of the worker
+    /// take no more than `memory`.
+    pub fn new(max_size: u64, memory: u64) -> Rc<Stream> {
         let state = State {
             capturing: true,
             ..State::default()
@@ -93,6 +112,7 @@ impl Stream {
             state: RefCell::new(state),
             control: RefCell::new(None),
             max_size,
+            memory,
         })
     }
 
@@ -104,9 +124,8 @@ impl Stream {
     /// The header has come.
     pub fn set_head(&self, head: ResponseHead) {
         let mut state = self.state.borrow_mut();
-        if head.plan.is_err() {
-            state.capturing = false;
-        }
+        // What isn't stored is only passed on.
+        state.capturing &= head.plan.is_ok();
         state.head = Some(Rc::new(head));
         wake(state);
         self.demand();
@@ -116,9 +135,16 @@ impl Stream {
     pub fn push(&self, piece: Bytes) -> bool {
         let mut state = self.state.borrow_mut();
         state.total += piece.len() as u64;
-        if state.capturing && state.total > self.max_size {
-            state.capturing = false;
-            state.too_large = true;
+        if state.capturing {
+            let length = piece.len();
+            if state.total > self.max_size {
+                state.give_up(Ending::TooLarge);
+            } else if CAPTURED.get() + length as u64 > self.memory {
+                state.give_up(Ending::NoRoom);
+            } else {
+                charge(length);
+                state.charged += length;
+            }
         }
         if !piece.is_empty() {
             state.retained += piece.len();
@@ -183,14 +209,7 @@ impl Stream {
 
     /// Waits for the end, or for the body to outgrow what may be captured.
     pub async fn wait_ending(&self) -> Ending {
-        self.until(|state| {
-            if state.too_large {
-                Some(Ending::TooLarge)
-            } else {
-                state.ending
-            }
-        })
-        .await
+        self.until(|state| state.given_up.or(state.ending)).await
     }
 
     async fn until<T>(&self, ready: impl Fn(&State) -> Option<T>) -> T {
@@ -259,7 +278,7 @@ impl State {
     /// Drops what every reader has read, once nobody else may need it.
     fn forget(&mut self) {
         if self.capturing
-            || (self.ending == Some(Ending::Whole) && !self.too_large && self.storable())
+            || (self.ending == Some(Ending::Whole) && self.given_up.is_none() && self.storable())
         {
             return;
         }
@@ -272,6 +291,13 @@ impl State {
             self.retained -= piece.len();
             self.dropped += 1;
         }
+    }
+
+    /// From now on the answer is only passed on.
+    fn give_up(&mut self, why: Ending) {
+        self.capturing = false;
+        self.given_up = Some(why);
+        discharge(std::mem::take(&mut self.charged));
     }
 
     fn storable(&self) -> bool {
@@ -290,6 +316,12 @@ impl State {
             return Demand::Resume;
         }
         Demand::Nothing
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        discharge(self.state.get_mut().charged);
     }
 }
 

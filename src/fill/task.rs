@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use cache_core::flow::{Ending, Filling, Permit, Trouble, Verdict, fill};
+use cache_core::key::KeyId;
 use cache_core::policy::Plan;
 use cache_core::record::{self, Record};
 use cache_core::status::Reason;
@@ -18,41 +19,41 @@ use crate::lookup::{self, Lookup};
 use crate::ngx::busy;
 use crate::ngx::event::Timer;
 use crate::redis::{StoreError, Write};
+use crate::shm::Zone;
+use crate::shm::zone::RefillSlot;
 use crate::worker;
 
 /// One fill, from its start to the release of its key.
 pub struct Fill {
-    lookup: Lookup,
-    stream: Rc<Stream>,
-    detached: Rc<Detached>,
-    known: Option<Reason>,
-    outcome: Rc<Cell<Option<Reason>>>,
+    /// Where the record goes.
+    pub lookup: Lookup,
+    /// The answer.
+    pub stream: Rc<Stream>,
+    /// The request that brings it.
+    pub detached: Rc<Detached>,
+    /// Why it is known beforehand that it won't be stored.
+    pub known: Option<Reason>,
+    /// Where a mark as not storable may be, for a fill without a lock.
+    pub place: Option<(Zone, KeyId)>,
+    /// What has become of it is left here.
+    pub outcome: Rc<Cell<Option<Reason>>>,
+    /// How long past its freshness a record may be served, in seconds.
+    pub stale: u32,
 }
 
 impl Fill {
-    /// The fill of `detached`, whose answer goes into `stream`. `known`: why it is known beforehand
-    /// that it won't be stored. What becomes of it is left in `outcome`.
-    pub fn new(
-        lookup: Lookup,
-        stream: Rc<Stream>,
-        detached: Rc<Detached>,
-        known: Option<Reason>,
-        outcome: Rc<Cell<Option<Reason>>>,
-    ) -> Fill {
-        Fill {
-            lookup,
-            stream,
-            detached,
-            known,
-            outcome,
-        }
-    }
-
     /// Runs it in a task of its own, which no client can end.
-    pub fn spawn(self, permit: Option<LockPermit>, look_again: bool, lock_age: u64, stale: u32) {
+    pub fn spawn(
+        self,
+        permit: Option<LockPermit>,
+        look_again: bool,
+        slot: Option<RefillSlot>,
+        lock_age: u64,
+    ) {
         worker::spawn(async move {
             // A worker that shuts down waits for its fills and their stores.
             let _busy = busy::hold();
+            let _slot = slot;
             let (permit, _alive) = match permit {
                 Some(permit) => {
                     let (permit, timer) = Alive::keep(permit, lock_age);
@@ -60,7 +61,7 @@ impl Fill {
                 }
                 None => (None, None),
             };
-            fill(&self, permit, look_again, stale).await;
+            fill(&self, permit, look_again, self.stale).await;
             None
         });
     }
@@ -153,7 +154,11 @@ impl Filling for Fill {
         let Some(write) = self.write(plan) else {
             return Err(Trouble::Unavailable);
         };
-        self.lookup.store.store(write).await.map_err(|error| {
+        let stored = self.lookup.store.store(write).await;
+        if let (Ok(()), Some((zone, id))) = (&stored, &self.place) {
+            zone.unmark(id);
+        }
+        stored.map_err(|error| {
             let (key, store) = (
                 String::from_utf8_lossy(&self.lookup.key),
                 self.lookup.store.config(),

@@ -16,7 +16,7 @@ const WINDOW: usize = 64;
 /// How many workers may be waiting at once, old ones of a reload included.
 pub const WORKERS: usize = 128;
 /// Changes whenever the layout does: a zone of another layout is made anew.
-pub const MAGIC: u64 = 0x7263_6c6f_636b_0001;
+pub const MAGIC: u64 = 0x7263_6c6f_636b_0002;
 
 /// The head of the table.
 #[repr(C)]
@@ -33,6 +33,8 @@ pub struct Head {
     instance: u64,
     /// Workers that can be woken, by process id; 0 is free.
     pub workers: [i32; WORKERS],
+    /// How many background refills each of them runs.
+    refills: [u32; WORKERS],
 }
 
 /// One key.
@@ -43,11 +45,14 @@ pub struct Entry {
     state: u32,
     verdict: u32,
     owner: i32,
-    _reserved: u32,
+    /// How many requests wait for this holding.
+    waiting: u32,
     instance: u64,
     touched: u64,
     released: u64,
     elected: u64,
+    /// Until when, in milliseconds, answers are taken not to be storable.
+    uncacheable: u64,
     waiters: [u64; WORKERS / 64],
 }
 
@@ -83,6 +88,10 @@ pub enum Acquired {
         /// Names this holding of it.
         instance: u64,
     },
+    /// Its answers were found not to be storable a moment ago.
+    Unneeded,
+    /// As many as may wait for it already.
+    Crowded,
     /// There is no place for the key.
     Full,
 }
@@ -96,6 +105,8 @@ pub struct Asker {
     pub now: u64,
     /// A lock not touched for this long is free, in milliseconds.
     pub age: u64,
+    /// How many requests may wait for one key.
+    pub queue: u32,
     /// Whether a process is alive.
     pub alive: fn(i32) -> bool,
 }
@@ -147,17 +158,23 @@ impl Table<'_> {
         oldest.map(|(_, index)| index).or(abandoned)
     }
 
-    /// Takes the lock of `key` if it is free or abandoned.
+    /// Takes the lock of `key` if it is free or abandoned. Who finds it busy counts as waiting for it
+    /// until [`Table::leave`].
     pub fn acquire(&mut self, key: &KeyId, since: u64, asker: Asker) -> Acquired {
         let instance = self.head.instance + 1;
         if let Some(entry) = self.find(key) {
             let changed = match entry.state {
                 HELD if !entry.abandoned(asker) => {
+                    if entry.waiting >= asker.queue {
+                        return Acquired::Crowded;
+                    }
+                    entry.waiting += 1;
                     return Acquired::Busy {
                         instance: entry.instance,
                     };
                 }
                 HELD => true,
+                _ if asker.now < entry.uncacheable => return Acquired::Unneeded,
                 _ => entry.released > since,
             };
             entry.hold(instance, asker);
@@ -199,6 +216,50 @@ impl Table<'_> {
         let waiters = entry.free(verdict, sequence, now);
         self.head.sequence.store(sequence, Ordering::Relaxed);
         waiters
+    }
+
+    /// One request less waits for this holding.
+    pub fn leave(&mut self, key: &KeyId, instance: u64) {
+        if let Some(entry) = self.find(key)
+            && entry.instance == instance
+        {
+            entry.waiting = entry.waiting.saturating_sub(1);
+        }
+    }
+
+    /// Remembers until `until`, in milliseconds, that answers of this key aren't storable; with 0 it
+    /// is forgotten.
+    pub fn mark(&mut self, key: &KeyId, until: u64) {
+        if let Some(entry) = self.find(key) {
+            entry.uncacheable = until;
+        }
+    }
+
+    /// Counts one more background refill of a worker, unless `limit` run in all.
+    pub fn begin_refill(&mut self, pid: i32, limit: u32, alive: fn(i32) -> bool) -> bool {
+        let Some(mine) = self.enrol(pid, alive) else {
+            return true;
+        };
+        let running = self.head.workers.iter().zip(&self.head.refills);
+        let all: u32 = running
+            .filter(|(pid, count)| **count > 0 && alive(**pid))
+            .map(|(_, count)| *count)
+            .sum();
+        if all >= limit {
+            return false;
+        }
+        if let Some(count) = self.head.refills.get_mut(mine) {
+            *count += 1;
+        }
+        true
+    }
+
+    /// Counts one background refill of a worker less.
+    pub fn end_refill(&mut self, pid: i32) {
+        let mine = self.head.workers.iter().position(|known| *known == pid);
+        if let Some(count) = mine.and_then(|index| self.head.refills.get_mut(index)) {
+            *count = count.saturating_sub(1);
+        }
     }
 
     /// Says that the holder is alive.
@@ -277,7 +338,11 @@ impl Table<'_> {
                 .iter()
                 .position(|known| *known == 0 || !alive(*known))
         })?;
-        *workers.get_mut(index)? = pid;
+        let place = workers.get_mut(index)?;
+        if *place != pid {
+            *place = pid;
+            *self.head.refills.get_mut(index)? = 0;
+        }
         Some(index)
     }
 }
@@ -289,11 +354,12 @@ impl Entry {
         state: FREE,
         verdict: 0,
         owner: 0,
-        _reserved: 0,
+        waiting: 0,
         instance: 0,
         touched: 0,
         released: 0,
         elected: 0,
+        uncacheable: 0,
         waiters: [0; WORKERS / 64],
     };
 
@@ -307,6 +373,7 @@ impl Entry {
         self.owner = asker.pid;
         self.instance = instance;
         self.touched = asker.now;
+        self.waiting = 0;
     }
 
     fn free(&mut self, verdict: Verdict, sequence: u64, now: u64) -> Workers {
@@ -319,8 +386,13 @@ impl Entry {
 }
 
 fn verdict_of(code: u32) -> Verdict {
-    [Verdict::Stored, Verdict::NotStorable, Verdict::Unavailable]
-        .into_iter()
-        .find(|verdict| *verdict as u32 == code)
-        .unwrap_or(Verdict::Failed)
+    [
+        Verdict::Stored,
+        Verdict::NotStorable,
+        Verdict::Uncacheable,
+        Verdict::Unavailable,
+    ]
+    .into_iter()
+    .find(|verdict| *verdict as u32 == code)
+    .unwrap_or(Verdict::Failed)
 }

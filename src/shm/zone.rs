@@ -67,11 +67,12 @@ impl Zone {
         }
     }
 
-    fn asker(age: u64) -> Asker {
+    fn asker(age: u64, queue: u32) -> Asker {
         Asker {
             pid: pid(),
             now: now_msec(),
             age,
+            queue,
             alive,
         }
     }
@@ -87,18 +88,40 @@ impl Zone {
     }
 
     /// Takes a lock; see [`Table::acquire`]. `age` in milliseconds.
-    pub fn acquire(self, key: &KeyId, since: u64, age: u64) -> Acquired {
-        self.with(|table| table.acquire(key, since, Self::asker(age)))
+    pub fn acquire(self, key: &KeyId, since: u64, age: u64, queue: u32) -> Acquired {
+        self.with(|table| table.acquire(key, since, Self::asker(age, queue)))
             .unwrap_or(Acquired::Full)
     }
 
-    /// Frees a lock and wakes who waits for it.
-    pub fn release(self, key: &KeyId, instance: u64, verdict: Verdict) {
+    /// Frees a lock and wakes who waits for it. `ttl` is how long a key is remembered whose answers
+    /// aren't storable, in milliseconds.
+    pub fn release(self, key: &KeyId, instance: u64, verdict: Verdict, ttl: u64) {
         let woken = self.with(|table| {
+            match verdict {
+                Verdict::Uncacheable => table.mark(key, now_msec().saturating_add(ttl)),
+                Verdict::Stored => table.mark(key, 0),
+                _ => {}
+            }
             let workers = table.release(key, instance, verdict, now_msec());
             pids(table, workers)
         });
         wake::all(key, woken.unwrap_or_default());
+    }
+
+    /// Forgets that answers of a key weren't storable: one was.
+    pub fn unmark(self, key: &KeyId) {
+        self.with(|table| table.mark(key, 0));
+    }
+
+    /// One request less waits for a lock.
+    pub fn leave_queue(self, key: &KeyId, instance: u64) {
+        self.with(|table| table.leave(key, instance));
+    }
+
+    /// Asks for the right to one more background refill, of `limit` in all.
+    pub fn begin_refill(self, limit: u32) -> Option<RefillSlot> {
+        let granted = self.with(|table| table.begin_refill(pid(), limit, alive));
+        granted.unwrap_or(false).then(|| RefillSlot(self))
     }
 
     /// Says that a lock's holder is alive.
@@ -110,7 +133,7 @@ impl Zone {
     pub fn await_release(self, key: &KeyId, instance: u64, age: u64) -> Option<Verdict> {
         self.with(|table| {
             let place = table.enrol(pid(), alive);
-            table.await_release(key, instance, place, Self::asker(age))
+            table.await_release(key, instance, place, Self::asker(age, 0))
         })
         .unwrap_or(Some(Verdict::Failed))
     }
@@ -140,6 +163,15 @@ impl Zone {
         for (key, workers) in woken.unwrap_or_default() {
             wake::all(&key, workers);
         }
+    }
+}
+
+/// The right to one background refill. It ends when dropped.
+pub struct RefillSlot(Zone);
+
+impl Drop for RefillSlot {
+    fn drop(&mut self) {
+        self.0.with(|table| table.end_refill(pid()));
     }
 }
 

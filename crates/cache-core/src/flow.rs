@@ -24,8 +24,10 @@ use crate::status::{CacheStatus, Reason, Word};
 pub enum Verdict {
     /// The record is in the store.
     Stored,
-    /// The answer may not be stored: nobody needs to wait for the next one.
+    /// This answer may not be stored: those who wait for it go to the backend themselves.
     NotStorable,
+    /// Nor may the next one, as the response itself says: for a while nobody waits for this key.
+    Uncacheable,
     /// The fill ended without a whole answer, or its owner vanished: somebody else shall try.
     Failed,
     /// The answer was whole, but the store did not take it.
@@ -52,6 +54,10 @@ pub enum Lock<P, F, T> {
     Here(F),
     /// Another worker holds it.
     Elsewhere(T),
+    /// The answers of this key were found not to be storable a moment ago: nobody needs a lock.
+    Unneeded,
+    /// As many requests as may wait for this key already.
+    Crowded,
     /// The zone has no room for another key.
     Full,
 }
@@ -105,6 +111,8 @@ pub trait Cache {
     type Fill;
     /// A lock of another worker that can be waited for.
     type Ticket;
+    /// The right to run one more background refill.
+    type Slot;
 
     /// Milliseconds of a monotonic clock that all workers share.
     fn now(&self) -> u64;
@@ -114,6 +122,8 @@ pub trait Cache {
     fn lookup(&self) -> impl Future<Output = Result<Option<Record>, Trouble>>;
     /// Asks for the lock; never waits.
     fn lock(&self, since: u64) -> Lock<Self::Permit, Self::Fill, Self::Ticket>;
+    /// Asks for the right to one more background refill.
+    fn refill_slot(&self) -> Option<Self::Slot>;
     /// Waits for the header of a fill, until `deadline` (in [`Cache::now`]'s terms).
     fn head(&self, fill: &Self::Fill, deadline: u64) -> impl Future<Output = Head>;
     /// Waits for a lock's release, until `deadline`.
@@ -133,19 +143,21 @@ pub struct Limits {
 }
 
 /// The refill of a stale record, to be started once the client has its answer.
-pub struct Refill<P> {
+pub struct Refill<P, S> {
     /// The right to fill.
     pub permit: P,
+    /// The right to do so behind the client's back, until it is dropped.
+    pub slot: S,
     /// The store may hold a newer record already.
     pub look_again: bool,
 }
 
 /// What a request gets.
-pub enum Answer<P, F> {
+pub enum Answer<P, F, S> {
     /// The record, fresh.
     Hit(Record),
     /// The record, stale; without a refill if one runs already or none can.
-    Stale(Record, Option<Refill<P>>),
+    Stale(Record, Option<Refill<P, S>>),
     /// The backend's answer through a fill that this request starts. The reason says why it is
     /// known already not to be stored.
     Fill(Option<P>, Option<Reason>),
@@ -155,7 +167,7 @@ pub enum Answer<P, F> {
     Pass(Reason),
 }
 
-impl<P, F> Answer<P, F> {
+impl<P, F, S> Answer<P, F, S> {
     /// The value of `$redis_cache_status`.
     pub fn status(&self) -> CacheStatus {
         match self {
@@ -192,7 +204,7 @@ enum Waited<F> {
 }
 
 /// Serves one request that is looked up.
-pub async fn serve<C: Cache>(cache: &C, limits: Limits) -> Answer<C::Permit, C::Fill> {
+pub async fn serve<C: Cache>(cache: &C, limits: Limits) -> Answer<C::Permit, C::Fill, C::Slot> {
     let timeout = limits.lock_timeout;
     let mut patience = Patience {
         timeout,
@@ -211,6 +223,9 @@ pub async fn serve<C: Cache>(cache: &C, limits: Limits) -> Answer<C::Permit, C::
             }
             Lock::Here(fill) => join(cache, fill, &mut patience).await,
             Lock::Elsewhere(ticket) => wait(cache, &ticket, &mut patience).await,
+            // Side by side, each ready to store an answer that turns out to be storable.
+            Lock::Unneeded => return Answer::Fill(None, trouble.map(Trouble::reason)),
+            Lock::Crowded => Waited::Pass(Reason::TooManyWaiters),
             Lock::Full => Waited::Pass(Reason::ZoneFull),
         };
         match waited {
@@ -224,7 +239,7 @@ pub async fn serve<C: Cache>(cache: &C, limits: Limits) -> Answer<C::Permit, C::
 /// Serves one request that is not looked up, but whose answer is stored if the store is
 /// `available`. It waits for nobody: what a fill that runs already brings may be older than what
 /// the client asked for.
-pub fn bypass<C: Cache>(cache: &C, available: bool) -> Answer<C::Permit, C::Fill> {
+pub fn bypass<C: Cache>(cache: &C, available: bool) -> Answer<C::Permit, C::Fill, C::Slot> {
     let trouble = if available {
         None
     } else {
@@ -232,7 +247,7 @@ pub fn bypass<C: Cache>(cache: &C, available: bool) -> Answer<C::Permit, C::Fill
     };
     match cache.lock(cache.sequence()) {
         Lock::Mine { permit, .. } => Answer::Fill(Some(permit), trouble),
-        Lock::Here(_) | Lock::Elsewhere(_) | Lock::Full => Answer::Fill(None, trouble),
+        _ => Answer::Fill(None, trouble),
     }
 }
 
@@ -241,20 +256,30 @@ fn from_record<C: Cache>(
     record: Record,
     limits: Limits,
     since: u64,
-) -> Answer<C::Permit, C::Fill> {
+) -> Answer<C::Permit, C::Fill, C::Slot> {
     if record.is_fresh(limits.stale) {
         return Answer::Hit(record);
     }
     match cache.lock(since) {
-        Lock::Mine { permit, changed } => Answer::Stale(
-            record,
-            Some(Refill {
-                permit,
-                look_again: changed,
-            }),
-        ),
-        Lock::Here(_) | Lock::Elsewhere(_) | Lock::Full => Answer::Stale(record, None),
+        Lock::Mine { permit, changed } => stale(cache, record, permit, changed),
+        _ => Answer::Stale(record, None),
     }
+}
+
+/// A stale record and the lock for its refill. Where too many refills run it is left to a later
+/// request.
+fn stale<C: Cache>(
+    cache: &C,
+    record: Record,
+    permit: C::Permit,
+    look_again: bool,
+) -> Answer<C::Permit, C::Fill, C::Slot> {
+    let refill = cache.refill_slot().map(|slot| Refill {
+        permit,
+        slot,
+        look_again,
+    });
+    Answer::Stale(record, refill)
 }
 
 /// The lock is ours. Between our lookup and now another fill may have ended: the lock then was
@@ -265,7 +290,7 @@ async fn first<C: Cache>(
     changed: bool,
     trouble: Option<Trouble>,
     limits: Limits,
-) -> Answer<C::Permit, C::Fill> {
+) -> Answer<C::Permit, C::Fill, C::Slot> {
     if !changed || trouble.is_some() {
         return Answer::Fill(Some(permit), trouble.map(Trouble::reason));
     }
@@ -274,13 +299,7 @@ async fn first<C: Cache>(
             permit.release(Verdict::Stored);
             Answer::Hit(record)
         }
-        Ok(Some(record)) => Answer::Stale(
-            record,
-            Some(Refill {
-                permit,
-                look_again: false,
-            }),
-        ),
+        Ok(Some(record)) => stale(cache, record, permit, false),
         Ok(None) => Answer::Fill(Some(permit), None),
         Err(trouble) => Answer::Fill(Some(permit), Some(trouble.reason())),
     }
@@ -301,7 +320,9 @@ async fn join<C: Cache>(cache: &C, fill: C::Fill, patience: &mut Patience) -> Wa
 async fn wait<C: Cache>(cache: &C, ticket: &C::Ticket, patience: &mut Patience) -> Waited<C::Fill> {
     loop {
         match cache.released(ticket, patience.deadline).await {
-            Woken::Released(Verdict::NotStorable) => return Waited::Pass(Reason::WaitersReleased),
+            Woken::Released(Verdict::NotStorable | Verdict::Uncacheable) => {
+                return Waited::Pass(Reason::WaitersReleased);
+            }
             Woken::Released(_) => return Waited::Again,
             Woken::Late if patience.chosen(cache) => return Waited::Pass(Reason::LockTimeout),
             Woken::Late => {}
@@ -331,6 +352,8 @@ pub enum Ending {
     Cut,
     /// It outgrew what may be captured.
     TooLarge,
+    /// The worker has no memory left for captures.
+    NoRoom,
 }
 
 /// A fill as its own task sees it: the backend's answer on one side, the store on the other.
@@ -370,10 +393,11 @@ pub async fn fill<F: Filling, P: Permit>(
     filling.start();
     let (verdict, reason) = match filling.head().await {
         Err(Reason::BackendFailed) => (Verdict::Failed, Reason::BackendFailed),
-        Err(reason) => (Verdict::NotStorable, reason),
+        Err(reason) => (not_storable(reason), reason),
         Ok(plan) => match filling.ending().await {
             Ending::Cut => (Verdict::Failed, Reason::Truncated),
-            Ending::TooLarge => (Verdict::NotStorable, Reason::TooLarge),
+            Ending::TooLarge => (not_storable(Reason::TooLarge), Reason::TooLarge),
+            Ending::NoRoom => (Verdict::NotStorable, Reason::CaptureMemory),
             Ending::Whole => match filling.store(plan).await {
                 Ok(()) => (Verdict::Stored, Reason::Stored),
                 Err(_) => (Verdict::Unavailable, Reason::StoreFailed),
@@ -382,6 +406,14 @@ pub async fn fill<F: Filling, P: Permit>(
     };
     filling.outcome(reason);
     release(permit, verdict);
+}
+
+fn not_storable(reason: Reason) -> Verdict {
+    if reason.is_of_response() {
+        Verdict::Uncacheable
+    } else {
+        Verdict::NotStorable
+    }
 }
 
 fn release<P: Permit>(permit: Option<P>, verdict: Verdict) {

@@ -145,6 +145,21 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Whether the response itself says that it isn't for a shared cache: the next one will say so
+    /// too, whoever asks. Not so what lies with the request, the operator or a backend in trouble.
+    #[must_use]
+    pub const fn is_of_response(self) -> bool {
+        matches!(
+            self,
+            Self::NoStore
+                | Self::Private
+                | Self::NoCache
+                | Self::SetCookie
+                | Self::Vary
+                | Self::TooLarge
+        )
+    }
+
     /// The reason as a phrase for the log and `$redis_cache_reason`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

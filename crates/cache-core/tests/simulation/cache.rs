@@ -34,6 +34,7 @@ impl Cache for SimCache {
     type Permit = SimPermit;
     type Fill = Subscription;
     type Ticket = u64;
+    type Slot = ();
 
     fn now(&self) -> u64 {
         self.world.now()
@@ -87,8 +88,14 @@ impl Cache for SimCache {
                 Some(joined) => Lock::Here(joined),
                 None => Lock::Elsewhere(instance),
             },
+            Acquired::Unneeded => Lock::Unneeded,
+            Acquired::Crowded => Lock::Crowded,
             Acquired::Full => Lock::Full,
         }
+    }
+
+    fn refill_slot(&self) -> Option<()> {
+        Some(())
     }
 
     async fn head(&self, fill: &Subscription, deadline: u64) -> Head {

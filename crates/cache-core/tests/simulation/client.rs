@@ -94,7 +94,7 @@ async fn serve(cache: SimCache, manner: Manner) {
 }
 
 /// What was decided, without what it holds.
-fn decision<P, F>(answer: &Answer<P, F>) -> Decision {
+fn decision<P, F, S>(answer: &Answer<P, F, S>) -> Decision {
     match answer {
         Answer::Hit(_) => Decision::Hit,
         Answer::Stale(_, refill) => Decision::Stale {

@@ -37,7 +37,7 @@ pub fn start(
     look_again: bool,
     subscribe: bool,
 ) -> Option<Subscription> {
-    let stream = Stream::new(MAX_SIZE);
+    let stream = Stream::new(MAX_SIZE, u64::MAX);
     if let Some(permit) = &permit {
         cache.worker.publish(cache.key, permit.instance, &stream);
         permit.keep();
@@ -148,6 +148,7 @@ impl Filling for SimFill {
         match plan {
             Ok(_) => {}
             Err(_) if answer.kind == Kind::Silent => self.decided(Verdict::Failed),
+            Err(reason) if reason.is_of_response() => self.decided(Verdict::Uncacheable),
             Err(_) => self.decided(Verdict::NotStorable),
         }
         plan
@@ -160,6 +161,7 @@ impl Filling for SimFill {
             Ending::Whole => answer.kind == Kind::Storable && !answer.is_too_large(),
             Ending::Cut => answer.kind == Kind::Cut,
             Ending::TooLarge => answer.is_too_large(),
+            Ending::NoRoom => false,
         };
         if !right {
             self.fails(&format!("{:?} ended {ending:?}", answer.kind));
@@ -167,7 +169,8 @@ impl Filling for SimFill {
         match ending {
             Ending::Whole => {}
             Ending::Cut => self.decided(Verdict::Failed),
-            Ending::TooLarge => self.decided(Verdict::NotStorable),
+            Ending::TooLarge => self.decided(Verdict::Uncacheable),
+            Ending::NoRoom => self.decided(Verdict::NotStorable),
         }
         ending
     }

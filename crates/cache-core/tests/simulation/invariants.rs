@@ -197,7 +197,7 @@ impl Judge {
             (Verdict::Stored, Some(fill)) if held => {
                 self.stored.insert(fill, place.0);
             }
-            (Verdict::NotStorable, _) => {
+            (Verdict::NotStorable | Verdict::Uncacheable, _) => {
                 self.unstorable.insert(place, self.now);
             }
             _ => {}

@@ -61,6 +61,7 @@ impl Zone {
             pid,
             now,
             age,
+            queue: u32::MAX,
             alive: worker::is_alive,
         }
     }

@@ -1,0 +1,134 @@
+//! Bounds: memory for captures, background refills, waiters of a key, and keys that aren't worth a lock.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test"
+)]
+
+use std::thread;
+
+use testbed::{Answer, Gate, Site, holds_for, ms, pattern, wait_for};
+
+#[test]
+fn captures_beyond_the_memory_of_a_worker_stream_without_being_stored() {
+    let site = Site::new()
+        .workers(1)
+        .location("redis_cache_capture_memory 1m;")
+        .start();
+    let gate = Gate::new();
+    let (small, large) = (pattern(700_000, 1), pattern(700_000, 2));
+    site.backend
+        .set("/first", Answer::ok(small.clone()).gate_at(650_000, &gate));
+    site.backend.set("/second", Answer::ok(large.clone()));
+    thread::scope(|scope| {
+        let first = scope.spawn(|| site.get("/first"));
+        site.backend.wait_for_hits("/first", 1);
+        wait_for("a second answer that finds no room", ms(3000), || {
+            let answer = site.get("/second");
+            assert_eq!(answer.body, large);
+            site.redis.get(&site.key("/second")).is_none() && site.backend.hits("/second") > 1
+        });
+        gate.open();
+        assert_eq!(first.join().unwrap().body, small);
+    });
+    // With the memory given back both are stored.
+    site.wait_for_hit("/first");
+    site.fill("/second");
+    assert_eq!(site.get("/second").word(), "HIT");
+}
+
+#[test]
+fn a_key_that_is_not_storable_needs_no_lock_for_a_while() {
+    let site = Site::new()
+        .spread()
+        .location("redis_cache_uncacheable_ttl 1500ms;")
+        .start();
+    let private = || Answer::ok("mine").header("Cache-Control", "private");
+    site.backend.set("/x", private().delay(ms(300)));
+    assert_eq!(site.get("/x").word(), "SKIP");
+    // From here on all go side by side: nobody waits for anybody's header.
+    let crowd = site.crowd(20, "/x");
+    assert_eq!(crowd.words(), [("SKIP".to_owned(), 20)].into());
+    assert!(crowd.slowest() < ms(550), "{:?}", crowd.slowest());
+    assert!(site.backend.most_at_once("/x") >= 15);
+    // An answer that turns out to be storable is stored and ends it.
+    site.backend.set("/x", Answer::ok("ours").delay(ms(300)));
+    assert_eq!(site.get("/x").word(), "STORE");
+    site.wait_for_hit("/x");
+    let _: () = site.redis.command(&["DEL", &site.key("/x")]);
+    let before = site.backend.hits("/x");
+    let words = site.crowd(20, "/x").words();
+    assert_eq!(
+        words,
+        [("HIT".to_owned(), 19), ("STORE".to_owned(), 1)].into()
+    );
+    assert_eq!(site.backend.hits("/x"), before + 1);
+}
+
+#[test]
+fn what_lies_with_the_request_or_the_backend_marks_no_key() {
+    let site = Site::new().spread().start();
+    site.backend.set("/x", Answer::of(500, "oops"));
+    assert_eq!(site.get("/x").word(), "SKIP");
+    site.backend.set("/x", Answer::ok("fine").delay(ms(200)));
+    let words = site.crowd(20, "/x").words();
+    assert_eq!(
+        words,
+        [("HIT".to_owned(), 19), ("STORE".to_owned(), 1)].into()
+    );
+    assert_eq!(site.backend.hits("/x"), 2);
+}
+
+#[test]
+fn more_than_the_queue_of_a_key_goes_to_the_backend() {
+    let site = Site::new()
+        .spread()
+        .location("redis_cache_lock_queue 5;")
+        .start();
+    site.backend.set("/x", Answer::ok("x").delay(ms(400)));
+    let crowd = site.crowd(20, "/x");
+    assert_eq!(crowd.statuses(), [(200, 20)].into());
+    let words = crowd.words();
+    assert_eq!(words.get("STORE"), Some(&1), "{words:?}");
+    assert_eq!(words.get("HIT"), Some(&5), "{words:?}");
+    assert_eq!(words.get("SKIP"), Some(&14), "{words:?}");
+    assert_eq!(site.backend.hits("/x"), 15);
+}
+
+#[test]
+fn refills_behind_the_clients_backs_are_bounded() {
+    let site = Site::new()
+        .spread()
+        .location("redis_cache_refills 2;")
+        .start();
+    let paths: Vec<String> = (0..6).map(|number| format!("/{number}")).collect();
+    for path in &paths {
+        site.backend.set(path, Answer::ok("old"));
+        site.fill_and_age(path);
+    }
+    let gate = Gate::new();
+    for path in &paths {
+        site.backend.set(path, Answer::ok("new").gate(&gate));
+        let answer = site.get(path);
+        assert_eq!(
+            (answer.word().as_str(), answer.body.as_slice()),
+            ("STALE", &b"old"[..])
+        );
+    }
+    let under_way = || {
+        paths
+            .iter()
+            .filter(|path| site.backend.under_way(path) > 0)
+            .count()
+    };
+    wait_for("two refills", ms(2000), || under_way() == 2);
+    assert!(holds_for(ms(200), || under_way() <= 2));
+    gate.open();
+    // A later request of each of the others gets its turn.
+    for path in &paths {
+        site.wait_for_hit(path);
+    }
+}
