@@ -21,7 +21,9 @@ struct Slot {
 /// The way of a body to its client.
 pub struct Output {
     request: Request,
-    slots: Vec<Slot>,
+    /// Most responses need one.
+    first: Option<Slot>,
+    others: Vec<Slot>,
 }
 
 impl Output {
@@ -29,7 +31,8 @@ impl Output {
     pub fn new(request: Request) -> Output {
         Output {
             request,
-            slots: Vec::new(),
+            first: None,
+            others: Vec::new(),
         }
     }
 
@@ -82,35 +85,43 @@ impl Output {
 
     /// Whether another piece may be sent now.
     pub fn has_room(&self) -> bool {
-        self.slots.len() < IN_FLIGHT || self.slots.iter().any(Slot::is_free)
+        self.others.len() + 1 < IN_FLIGHT || self.slots().any(Slot::is_free)
+    }
+
+    fn slots(&self) -> impl Iterator<Item = &Slot> {
+        self.first.iter().chain(&self.others)
     }
 
     fn free_slot(&mut self) -> Option<&mut Slot> {
-        let index = match self.slots.iter().position(Slot::is_free) {
-            Some(index) => index,
-            None => {
-                // SAFETY: the pool lives as long as the request.
-                let (buffer, link) = unsafe {
-                    let pool = self.request.pool();
-                    let buffer = ngx_pcalloc(pool, size_of::<ngx_buf_t>()).cast::<ngx_buf_t>();
-                    (buffer, ngx_alloc_chain_link(pool))
-                };
-                if buffer.is_null() || link.is_null() {
-                    return None;
-                }
-                self.slots.push(Slot {
-                    buffer,
-                    link,
-                    piece: Bytes::new(),
-                });
-                self.slots.len() - 1
-            }
-        };
-        self.slots.get_mut(index)
+        if self.first.is_none() {
+            self.first = Some(Slot::new(self.request)?);
+        } else if !self.slots().any(Slot::is_free) {
+            self.others.push(Slot::new(self.request)?);
+        }
+        self.first
+            .iter_mut()
+            .chain(&mut self.others)
+            .find(|slot| slot.is_free())
     }
 }
 
 impl Slot {
+    /// A free place. `None` if there is no memory.
+    fn new(request: Request) -> Option<Slot> {
+        // SAFETY: the pool lives as long as the request; a zeroed buffer is an empty one.
+        let (buffer, link) = unsafe {
+            let pool = request.pool();
+            let buffer = ngx_pcalloc(pool, size_of::<ngx_buf_t>()).cast::<ngx_buf_t>();
+            (buffer, ngx_alloc_chain_link(pool))
+        };
+        let usable = !buffer.is_null() && !link.is_null();
+        usable.then(|| Slot {
+            buffer,
+            link,
+            piece: Bytes::new(),
+        })
+    }
+
     fn is_free(&self) -> bool {
         // SAFETY: the buffer lives in the request's pool. A consumed buffer has pos at last.
         unsafe { (*self.buffer).pos == (*self.buffer).last }

@@ -78,19 +78,32 @@ fn number(text: &[u8], radix: u32) -> Option<u64> {
 }
 
 /// Fingerprint of a record by what the Lua script would change: status, headers and length of the body.
-/// FNV-1a, because it must be the same on every machine and in every version; nobody is kept from
-/// making a collision, who can write records needs none.
+/// In the way of FNV-1a, but eight bytes at a time, since every hit computes it; it is the same on every
+/// machine and in every version. Nobody is kept from making a collision: who can write records needs none.
 #[must_use]
 pub fn fingerprint(status: &[u8], headers: &[u8], body_len: u64) -> u64 {
     const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
-    const PRIME: u64 = 0x0000_0100_0000_01b3;
-    status
+    let sum = mix_bytes(OFFSET, status);
+    let sum = mix_bytes(sum, headers);
+    mix(sum, body_len)
+}
+
+/// Mixes a text in, and its length, so that no two lists of texts are the same.
+fn mix_bytes(sum: u64, text: &[u8]) -> u64 {
+    let (words, rest) = text.as_chunks::<8>();
+    let sum = words
         .iter()
-        .chain(b"\n")
-        .chain(headers)
-        .chain(b"\n")
-        .chain(&body_len.to_be_bytes())
-        .fold(OFFSET, |sum, &byte| {
-            (sum ^ u64::from(byte)).wrapping_mul(PRIME)
-        })
+        .fold(sum, |sum, word| mix(sum, u64::from_le_bytes(*word)));
+    let mut last = [0; 8];
+    for (place, byte) in last.iter_mut().zip(rest) {
+        *place = *byte;
+    }
+    mix(mix(sum, u64::from_le_bytes(last)), text.len() as u64)
+}
+
+fn mix(sum: u64, word: u64) -> u64 {
+    const PRIME: u64 = 0x0000_0100_0000_01b3;
+    let sum = (sum ^ word).wrapping_mul(PRIME);
+    // the high half has a say in the next step, too
+    sum ^ (sum >> 32)
 }
