@@ -72,9 +72,9 @@ sub _throughput {
         . "core it had use for: below 100 % something on the other core was the limit. The last two columns compare "
         . "requests per second.\n\n";
     my ($foreign) = sort { $b <=> $a } map { $_->{foreign} } map { values %$_ } values %{ $r->{throughput} };
-    $text .= sprintf "**Other work took up to %.0f %% of the worker's core meanwhile: these figures are too low.**\n\n",
+    $text .= sprintf "**Other programs took up to %.0f %% of a core meanwhile: these figures are too low.**\n\n",
         100 * $foreign
-        if $foreign > 0.05;
+        if $foreign > Bench::Throughput::DISTURBED;
     for my $size (sort { $a <=> $b } keys %{ $r->{throughput} }) {
         my $of = $r->{throughput}{$size};
         $text .= '**' . size_name($size) . "**\n\n"
