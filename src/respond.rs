@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::fill::{Next, Subscription};
 use crate::ngx::guard::guard;
 use crate::ngx::output::{Output, await_writable};
-use crate::ngx::request::{AGAIN, Code, ERROR, OK, Request};
+use crate::ngx::request::{Code, ERROR, OK, Request};
 use crate::ngx::{headers, shim};
 
 const INTERNAL_ERROR: Code = NGX_HTTP_INTERNAL_SERVER_ERROR as Code;
@@ -77,7 +77,10 @@ async fn body(r: Request, context: &'static Context, subscription: &Subscription
             Next::End(_) => return cut(r, context),
             Next::Wait => {
                 // What the client has so far shall not wait for the rest.
-                if !flushed && with(context, Output::push_through) == Some(ERROR) {
+                if !flushed
+                    && (with(context, Output::push_through) == Some(ERROR)
+                        || await_writable(r) == ERROR)
+                {
                     return ERROR;
                 }
                 flushed = true;
@@ -153,17 +156,20 @@ unsafe extern "C" fn writable(r: *mut ngx_http_request_t) {
         if r.client_timed_out() {
             return;
         }
-        if await_writable(r) == AGAIN && r.is_delayed() {
+        if r.is_delayed() {
+            await_writable(r);
             return;
         }
         let Some(context) = Context::of(r) else {
             return;
         };
-        if let Some(waker) = context.writable.borrow_mut().take() {
+        let waker = context.writable.borrow_mut().take();
+        if let Some(waker) = waker {
             waker.wake();
         } else {
-            // Nothing waits for it: what the filters hold goes on by itself.
+            // The task waits for the backend: what the filters hold goes on by itself.
             with(context, Output::flush);
+            await_writable(r);
         }
     });
 }
