@@ -2,13 +2,11 @@
 //! never one per request.
 
 use std::cell::{Cell, RefCell};
-use std::rc::Rc;
 
 use ngx::ffi::{NGX_LOG_ERR, NGX_LOG_INFO, NGX_LOG_NOTICE};
 use ngx::log::ngx_cycle_log;
 use ngx::ngx_log_error;
 
-use super::client::StoreConfig;
 use super::pending::Kind;
 use crate::ngx::event::now_msec;
 
@@ -25,7 +23,8 @@ const STEADY: u64 = 5000;
 
 /// The state of one store in this worker.
 pub(super) struct Health {
-    config: Rc<StoreConfig>,
+    /// Name and place, as the log has them.
+    store: String,
     down: Cell<bool>,
     /// Why, in the words logged last.
     reason: RefCell<String>,
@@ -37,9 +36,9 @@ pub(super) struct Health {
 
 impl Health {
     /// A store that is thought to be up.
-    pub(super) fn new(config: Rc<StoreConfig>) -> Health {
+    pub(super) fn new(name: &str, place: &str) -> Health {
         Health {
-            config,
+            store: format!("\"{name}\" ({place})"),
             down: Cell::new(false),
             reason: RefCell::default(),
             delay: Cell::new(FIRST),
@@ -55,14 +54,14 @@ impl Health {
 
     /// The store is down from now on.
     pub(super) fn down(&self, reason: &str) {
-        let (name, server) = (&self.config.name, &self.config.server.text);
+        let store = &self.store;
         let before = self.reason.replace(reason.to_owned());
         if self.down.replace(true) {
             if before != reason {
                 ngx_log_error!(
                     NGX_LOG_INFO,
                     ngx_cycle_log().as_ptr(),
-                    "redis store \"{name}\" ({server}) is still down: {reason}"
+                    "redis store {store} is still down: {reason}"
                 );
             }
             return;
@@ -73,7 +72,7 @@ impl Health {
         ngx_log_error!(
             NGX_LOG_ERR,
             ngx_cycle_log().as_ptr(),
-            "redis store \"{name}\" ({server}) is down: {reason}; requests go to the backend until it is back"
+            "redis store {store} is down: {reason}; requests go to the backend until it is back"
         );
     }
 
@@ -88,11 +87,11 @@ impl Health {
     pub(super) fn up(&self) {
         if self.down.replace(false) {
             self.up_since.set(now_msec());
-            let (name, server) = (&self.config.name, &self.config.server.text);
+            let store = &self.store;
             ngx_log_error!(
                 NGX_LOG_NOTICE,
                 ngx_cycle_log().as_ptr(),
-                "redis store \"{name}\" ({server}) is up again"
+                "redis store {store} is up again"
             );
         }
     }
@@ -119,11 +118,11 @@ impl Health {
             .as_ref()
             .is_some_and(|last| code(last) == code(&words));
         if !same {
-            let (name, server) = (&self.config.name, &self.config.server.text);
+            let store = &self.store;
             ngx_log_error!(
                 NGX_LOG_ERR,
                 ngx_cycle_log().as_ptr(),
-                "redis store \"{name}\" ({server}) refuses {what}: {words}; {so}"
+                "redis store {store} refuses {what}: {words}; {so}"
             );
             known.replace(Some(words));
         }
@@ -138,11 +137,11 @@ impl Health {
         };
         if known.borrow().is_some() {
             known.replace(None);
-            let (name, server) = (&self.config.name, &self.config.server.text);
+            let store = &self.store;
             ngx_log_error!(
                 NGX_LOG_NOTICE,
                 ngx_cycle_log().as_ptr(),
-                "redis store \"{name}\" ({server}) accepts {what} again"
+                "redis store {store} accepts {what} again"
             );
         }
     }

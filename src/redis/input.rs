@@ -45,6 +45,16 @@ impl Input {
         &mut self.buffer
     }
 
+    /// Takes bytes that came in a way of their own.
+    pub(super) fn push(&mut self, piece: &[u8]) {
+        self.room().extend_from_slice(piece);
+    }
+
+    /// Whether there is nothing that isn't part of a reply taken already.
+    pub(super) fn is_empty(&self) -> bool {
+        self.buffer.is_empty()
+    }
+
     /// The next whole reply, if there is one.
     pub(super) fn reply(&mut self) -> Result<Option<Reply>, ProtocolError> {
         self.decoder.decode(&mut self.buffer)

@@ -3,7 +3,8 @@
 //!
 //! A `Client` hands commands to a `Pool`, which gives each to one of its `Connection`s. A connection
 //! has an `Output` and an `Input`, and a queue of `Pending` commands that are owed a reply in that
-//! order. `Health` knows whether the store is up and logs when that changes.
+//! order. `Health` knows whether the store is up and logs when that changes. A `Relay` is a store that others
+//! bring the same commands to.
 
 mod client;
 mod command;
@@ -14,6 +15,8 @@ mod input;
 mod output;
 mod pending;
 mod pool;
+mod relay;
 
-pub use client::{Client, Server, StoreConfig, Write};
+pub use client::{Client, Found, Server, StoreConfig, Write};
 pub use error::StoreError;
+pub use relay::{Dialog, Relay};

@@ -70,6 +70,13 @@ impl Output {
             .chain(std::iter::once(tail))
     }
 
+    /// All of it, for those who send it in a way of their own.
+    pub(super) fn into_pieces(self) -> Vec<Bytes> {
+        let tail = Bytes::from(self.tail).slice(self.sent..);
+        let pieces = self.queue.into_iter().chain(std::iter::once(tail));
+        pieces.filter(|piece| !piece.is_empty()).collect()
+    }
+
     /// Forgets `n` bytes, which have been sent.
     pub(super) fn advance(&mut self, mut n: usize) {
         while n > 0

@@ -45,7 +45,7 @@ impl Pool {
     /// A pool without a connection: the first command opens one.
     pub(super) fn new(config: Rc<StoreConfig>) -> Rc<Pool> {
         Rc::new(Pool {
-            health: Health::new(Rc::clone(&config)),
+            health: Health::new(&config.name, &config.server.text),
             config,
             connections: RefCell::default(),
             average: Cell::new(0),
