@@ -63,7 +63,7 @@ impl ClientCache {
         self.id.get_or_init(|| {
             let mut hash = Md5::new();
             // Two stores may hold the same key.
-            hash.update(self.lookup.store.config().name.as_bytes());
+            hash.update(self.lookup.store.id());
             hash.update([0]);
             hash.update(&self.lookup.key);
             KeyId(hash.finalize().into())

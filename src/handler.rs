@@ -14,7 +14,7 @@ use ngx::ffi::*;
 use crate::client_cache::ClientCache;
 use crate::conf::{Backend, LocConf, MainConf};
 use crate::context::Context;
-use crate::fill::detached::{self, Own, is_fill};
+use crate::fill::detached::{self, Own, Purpose, Question, is_fill};
 use crate::fill::registry::{Joined, LockPermit};
 use crate::fill::task::Fill;
 use crate::fill::{Stream, Subscription};
@@ -45,14 +45,15 @@ pub unsafe extern "C" fn precontent(r: *mut ngx_http_request_t) -> ngx_int_t {
     })
 }
 
-/// Jumps over access checks that a client's request has passed in its own location, when it goes
-/// on in the backend's: there it would run them again, which a fill doesn't do either.
+/// A message gets its length. A client's request that goes on in the backend's location jumps over
+/// access checks there: it has passed those of its own, and a fill doesn't run the others either.
 pub unsafe extern "C" fn preaccess(r: *mut ngx_http_request_t) -> ngx_int_t {
     guard("handler", DECLINED, || {
         // SAFETY: nginx calls with a live request.
         let Some(r) = (unsafe { Request::new(r) }) else {
             return ERROR;
         };
+        detached::located(r);
         if let Some(context) = r.redirected_context::<Context>(Context::of)
             && context.is_passing()
         {
@@ -341,17 +342,20 @@ fn start_fill(
 ) -> Option<Rc<Stream>> {
     let settings = &wish.settings;
     let stream = Stream::new(settings.rules.max_size, settings.capture_memory);
-    let own = Own {
-        phase: context.after,
-    };
-    let rules = Rc::clone(&settings.rules);
-    let backend = context.backend.clone();
-    let detached = detached::create(r, &stream, rules, wish.view, backend, own).ok()?;
+    let purpose = Purpose::Fill(Question {
+        rules: Rc::clone(&settings.rules),
+        view: wish.view,
+        backend: context.backend.clone(),
+        own: Own {
+            phase: context.after,
+        },
+    });
+    let detached = detached::create(r, &stream, purpose).ok()?;
     if let Some(permit) = &start.permit {
         permit.publish(&stream, start.known.is_none());
     }
     let lookup = Lookup {
-        store: settings.store.clone(),
+        store: settings.store.of_fill(&detached),
         key: settings.key.clone(),
         rules: Rc::clone(&settings.rules),
     };

@@ -14,6 +14,7 @@ mod redis;
 mod respond;
 mod settings;
 mod shm;
+mod store;
 mod variables;
 mod worker;
 

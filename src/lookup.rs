@@ -11,7 +11,8 @@ use cache_core::record::{self, RawRecord, Record};
 use ngx::ffi::*;
 use ngx::ngx_log_error;
 
-use crate::redis::{Client, StoreError};
+use crate::redis::StoreError;
+use crate::store::Store;
 use crate::worker;
 
 /// How many keys are remembered as complained about.
@@ -21,7 +22,7 @@ const COMPLAINTS: usize = 1024;
 #[derive(Clone)]
 pub struct Lookup {
     /// The store.
-    pub store: Client,
+    pub store: Store,
     /// The key, as it is in Redis.
     pub key: Bytes,
     /// The operator's rules: what of a record counts.
@@ -82,10 +83,7 @@ fn complain(lookup: &Lookup, level: u32, what: &str) {
         known.insert(lookup.key.clone())
     });
     if new {
-        let (key, store) = (
-            String::from_utf8_lossy(&lookup.key),
-            &lookup.store.config().name,
-        );
+        let (key, store) = (String::from_utf8_lossy(&lookup.key), lookup.store.name());
         ngx_log_error!(
             level,
             worker::log(),

@@ -14,8 +14,8 @@ use ngx::ngx_log_error;
 
 use crate::conf::{Backend, LocConf, MainConf, VariableRules};
 use crate::ngx::request::Request;
-use crate::redis::Client;
 use crate::shm::Zone;
+use crate::store::{Location, Store};
 use crate::variables::Setting;
 use crate::worker;
 
@@ -38,7 +38,7 @@ pub struct Settings {
     /// The lock domain.
     pub zone: Zone,
     /// The store.
-    pub store: Client,
+    pub store: Store,
     /// The key, as it is in Redis.
     pub key: Bytes,
     /// What is stored, and for how long.
@@ -203,31 +203,40 @@ impl Reader<'_> {
         zone
     }
 
-    fn store(&self) -> Option<Client> {
-        let Some(value) = self.variable(Setting::Pass) else {
-            let config = self.main.store(self.conf.pass.as_ref()?.as_bytes())?;
-            return Some(worker::client(config));
+    fn store(&self) -> Option<Store> {
+        let value = match self.variable(Setting::Pass) {
+            Some(value) => value,
+            None => self.conf.pass.as_ref()?.as_bytes(),
         };
-        if let Some(config) = self.main.store(value) {
-            return Some(worker::client(config));
-        }
-        let text = String::from_utf8_lossy(value);
-        let fault = if crate::conf::store::is_address(&text) {
-            match worker::at_address(value) {
-                Ok(config) => return Some(worker::client(&config)),
-                Err(reason) => reason,
+        match self.store_named(value) {
+            Ok(store) => Some(store),
+            Err(fault) => {
+                let what = format!("{fault}; requests go to the backend");
+                self.complain(Setting::Pass, value, &what);
+                None
             }
-        } else if value.starts_with(b"/") {
-            String::from("a location as the store is not supported yet; use \"redis_cache_store\"")
-        } else {
-            String::from("no such store; declare it by \"redis_cache_store\"")
-        };
-        self.complain(
-            Setting::Pass,
-            value,
-            &format!("{fault}; requests go to the backend"),
-        );
-        None
+        }
+    }
+
+    fn store_named(&self, name: &[u8]) -> Result<Store, String> {
+        if let Some(config) = self.main.store(name) {
+            return Ok(Store::Redis(worker::client(config)));
+        }
+        if name.starts_with(b"/") {
+            return self.location(name);
+        }
+        if crate::conf::store::is_address(&String::from_utf8_lossy(name)) {
+            let config = worker::at_address(name)?;
+            return Ok(Store::Redis(worker::client(&config)));
+        }
+        Err(String::from(
+            "no such store; declare it by \"redis_cache_store\"",
+        ))
+    }
+
+    fn location(&self, uri: &[u8]) -> Result<Store, String> {
+        let relay = worker::relay(uri, &self.r.server_place())?;
+        Ok(Store::Location(Location::new(relay, uri, self.r)))
     }
 
     /// The key: what `$cache_key` says, else the directive, else the script's own (where variables

@@ -10,10 +10,13 @@ use cache_core::executor::{Executor, TaskId, Then};
 use ngx::ffi::*;
 
 use crate::ngx::event::Posted;
-use crate::redis::{Client, StoreConfig};
+use crate::redis::{Client, Relay, StoreConfig};
 
 /// How many stores may be named by addresses at run time: each has connections of its own.
 const MAX_ADDRESSES: usize = 16;
+
+/// How many locations may be stores: each is remembered.
+const MAX_LOCATIONS: usize = 1024;
 
 thread_local! {
     // Never dropped: at the worker's exit nginx has taken its pools away before.
@@ -21,6 +24,7 @@ thread_local! {
     static TURN: OnceCell<ManuallyDrop<Posted>> = const { OnceCell::new() };
     static STORES: ManuallyDrop<RefCell<Stores>> = ManuallyDrop::default();
     static ADDRESSES: RefCell<Vec<Rc<StoreConfig>>> = const { RefCell::new(Vec::new()) };
+    static RELAYS: RefCell<HashMap<Vec<u8>, Rc<Relay>>> = RefCell::default();
 }
 
 type Stores = HashMap<String, (Rc<StoreConfig>, Client)>;
@@ -79,5 +83,22 @@ pub fn at_address(address: &[u8]) -> Result<Rc<StoreConfig>, String> {
         let config = Rc::new(crate::conf::store::from_address(address, None)?);
         known.push(Rc::clone(&config));
         Ok(config)
+    })
+}
+
+/// The store behind a location of a server, which `place` tells from others.
+pub fn relay(uri: &[u8], place: &str) -> Result<Rc<Relay>, String> {
+    let id = [place.as_bytes(), uri].join(&0);
+    RELAYS.with_borrow_mut(|known| {
+        if let Some(relay) = known.get(&id) {
+            return Ok(Rc::clone(relay));
+        }
+        if known.len() >= MAX_LOCATIONS {
+            return Err(format!("more than {MAX_LOCATIONS} locations are stores"));
+        }
+        let name = String::from_utf8_lossy(uri);
+        let relay = Relay::new(&name, &format!("location of {place}"), id.clone());
+        known.insert(id, Rc::clone(&relay));
+        Ok(relay)
     })
 }

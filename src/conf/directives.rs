@@ -252,10 +252,8 @@ fn pass(directive: &Directive, conf: &mut LocConf) -> Setting {
     once(&mut conf.pass, name.clone())?;
     let main = directive.main_conf::<MainConf>()?;
     if name.starts_with('/') {
-        return Err(Fault::Text(format!(
-            "\"redis_cache_pass {name}\": a location as the store is not supported yet; \
-             use a \"redis_cache_store\" block"
-        )));
+        // Which location it is the server decides that a request came to.
+        return Ok(());
     }
     if store::is_address(&name) {
         if main.store(name.as_bytes()).is_none() {

@@ -2,14 +2,16 @@
 //! further; what a client gets is given the headers that say what happened.
 
 use bytes::{Bytes, BytesMut};
-use cache_core::policy::{ResponseView, storable};
+use cache_core::policy::{Plan, ResponseView, storable};
+use cache_core::status::Reason;
 use ngx::ffi::*;
 use ngx::ngx_log_error;
 
-use super::detached::{Hook, hook};
+use super::detached::{Hook, Purpose, hook};
 use super::stream::ResponseHead;
+use crate::ngx::headers::{self, Captured};
 use crate::ngx::request::{AGAIN, Code, ERROR, OK, Request};
-use crate::ngx::{headers, shim};
+use crate::ngx::shim;
 
 /// The largest piece that is kept as one.
 const PIECE: usize = 64 * 1024;
@@ -26,15 +28,7 @@ pub fn header(r: Request) -> Option<Code> {
         return Some(OK);
     }
     let captured = headers::capture(r);
-    let view = ResponseView {
-        status: captured.status,
-        headers: &captured.headers,
-        dates: &captured.dates,
-        content_length: captured.content_length,
-        accel_redirect: captured.accel_redirect,
-    };
-    let now = u64::try_from(ngx_time()).unwrap_or(0);
-    let plan = storable(&hook.view, &view, &hook.rules, now);
+    let plan = plan(&hook.purpose, &captured);
     hook.stream.set_head(ResponseHead {
         status: captured.status,
         headers: captured.headers,
@@ -43,6 +37,22 @@ pub fn header(r: Request) -> Option<Code> {
         plan,
     });
     Some(OK)
+}
+
+/// What the policy makes of an answer. One to a message isn't for the cache.
+fn plan(purpose: &Purpose, captured: &Captured) -> Result<Plan, Reason> {
+    let Purpose::Fill(question) = purpose else {
+        return Err(Reason::Bypass);
+    };
+    let view = ResponseView {
+        status: captured.status,
+        headers: &captured.headers,
+        dates: &captured.dates,
+        content_length: captured.content_length,
+        accel_redirect: captured.accel_redirect,
+    };
+    let now = u64::try_from(ngx_time()).unwrap_or(0);
+    storable(&question.view, &view, &question.rules, now)
 }
 
 /// Buffers of a response in a fill. `None` if they are a client's.

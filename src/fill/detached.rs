@@ -1,4 +1,4 @@
-//! The request of a fill: nginx's own, on a connection without a socket.
+//! The request of a fill, or of a message: nginx's own, on a connection without a socket.
 //!
 //! The client's request is copied deeply enough that it may be gone a moment later. The backend's
 //! location runs as a subrequest of the copy, as it would for the client: with `internal`, named
@@ -10,28 +10,27 @@ use std::ptr::{self, NonNull};
 use std::rc::Rc;
 
 use cache_core::flow::Ending;
-use cache_core::policy::{RequestView, Rules};
 use ngx::ffi::*;
 
 use super::stream::{Demand, Stream};
 use crate::conf::Backend;
 use crate::ngx::event::Posted;
 use crate::ngx::guard::guard;
-use crate::ngx::request::{Code, DONE, ERROR, OK, Request};
+use crate::ngx::request::{Code, ERROR, OK, Request};
 use crate::ngx::{pool, shim, text};
 
 mod copy;
+mod ending;
+mod purpose;
+
+pub use purpose::{Message, Own, Purpose, Question};
 
 /// What a fill hangs on its request: found by the filters, dropped with the request.
 pub struct Hook {
     /// Where the answer goes.
     pub stream: Rc<Stream>,
-    /// The operator's rules for storing it.
-    pub rules: Rc<Rules>,
-    /// The request, as far as storing the answer depends on it.
-    pub view: RequestView,
-    backend: Backend,
-    own: Option<Own>,
+    /// What it is for.
+    pub purpose: Purpose,
     /// The subrequest whose answer is captured.
     pub subrequest: Cell<*mut ngx_http_request_t>,
     /// The final buffer was seen.
@@ -44,11 +43,14 @@ pub struct Hook {
     detached: OnceCell<Rc<Detached>>,
 }
 
-/// Where the location's own handler goes on, behind ours.
-#[derive(Clone, Copy)]
-pub struct Own {
-    /// Index in the phase engine.
-    pub phase: ngx_int_t,
+impl Hook {
+    /// Who is asked for an answer for the cache. `None` if a message is carried.
+    fn backend(&self) -> Option<(&Backend, Own)> {
+        match &self.purpose {
+            Purpose::Fill(question) => Some((&question.backend, question.own)),
+            Purpose::Message(_) => None,
+        }
+    }
 }
 
 impl Drop for Hook {
@@ -68,27 +70,23 @@ pub struct Refused;
 /// A request that is ready to run.
 pub struct Detached {
     main: Cell<Option<NonNull<ngx_http_request_t>>>,
+    /// How many want the request to stay when its answer has ended.
+    kept: Cell<usize>,
+    /// It stays only for them.
+    over: Cell<bool>,
     resume: Posted,
     run: Posted,
 }
 
-/// Makes the request of a fill from the client's. `own`: run the location's own handler, where no
-/// backend is named.
+/// Makes a request from the client's, or from that of another fill.
 pub fn create(
     client: Request,
     stream: &Rc<Stream>,
-    rules: Rc<Rules>,
-    view: RequestView,
-    backend: Backend,
-    own: Own,
+    purpose: Purpose,
 ) -> Result<Rc<Detached>, Refused> {
-    let own = matches!(backend, Backend::Own).then_some(own);
     let hook = Hook {
         stream: Rc::clone(stream),
-        rules,
-        view,
-        backend,
-        own,
+        purpose,
         subrequest: Cell::new(ptr::null_mut()),
         last_seen: Cell::new(false),
         ended: Cell::new(None),
@@ -98,7 +96,7 @@ pub fn create(
     // SAFETY: the client's request is live; all that is made here is freed with the connection.
     let detached = unsafe {
         let c = copy::connection(client).ok_or(Refused)?;
-        let Some(main) = copy::request(client, c, own.is_some()) else {
+        let Some(main) = copy::request(client, c, &hook.purpose) else {
             ngx_http_close_connection(c);
             return Err(Refused);
         };
@@ -123,6 +121,8 @@ impl Detached {
             let (run, resume) = (weak.clone(), weak.clone());
             Detached {
                 main: Cell::new(Some(main)),
+                kept: Cell::new(0),
+                over: Cell::new(false),
                 run: Posted::new(move || {
                     if let Some(detached) = run.upgrade() {
                         detached.run_now();
@@ -160,6 +160,18 @@ impl Detached {
         }
     }
 
+    /// Keeps the request when its answer has ended, as a template for messages.
+    pub fn keep(self: &Rc<Self>) -> Kept {
+        self.kept.set(self.kept.get() + 1);
+        Kept(Rc::clone(self))
+    }
+
+    /// The answer has ended: whether somebody still needs the request.
+    fn stays(&self) -> bool {
+        self.over.set(true);
+        self.kept.get() > 0
+    }
+
     fn run_now(&self) {
         let Some(main) = self.main.get() else { return };
         // SAFETY: made by `create`, live until `woken` or a termination frees it; both go through
@@ -176,6 +188,13 @@ impl Detached {
     /// A reader has caught up, or none is left: go on with what is held, or give it up.
     fn resume_now(&self) {
         let Some(main) = self.main.get() else { return };
+        if self.over.get() {
+            if self.kept.get() == 0 {
+                // SAFETY: live until this; its subrequest has ended.
+                unsafe { finish(main.as_ptr(), OK) };
+            }
+            return;
+        }
         // SAFETY: the hook is dropped with the request; while the stream hasn't ended it is there.
         unsafe {
             let Some(hook) = hook_of_main(main.as_ptr()) else {
@@ -196,6 +215,29 @@ impl Detached {
             if let Some(handler) = (*(*c).write).handler {
                 handler((*c).write);
             }
+        }
+    }
+}
+
+/// The will that a request stays when its answer has ended.
+pub struct Kept(Rc<Detached>);
+
+impl Kept {
+    /// The request, unless it ended before its time.
+    pub fn request(&self) -> Option<Request> {
+        // SAFETY: the hook forgets it when it is freed.
+        self.0
+            .main
+            .get()
+            .and_then(|main| unsafe { Request::new(main.as_ptr()) })
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.0.kept.set(self.0.kept.get().saturating_sub(1));
+        if self.0.over.get() {
+            self.0.resume.post();
         }
     }
 }
@@ -222,6 +264,17 @@ pub fn hook(r: Request) -> Option<&'static Hook> {
     unsafe { hook_of_main(r.main().as_ptr()) }
 }
 
+/// A request has found its location: if it carries a message, nginx learns how long that is.
+pub fn located(r: Request) {
+    if let Some(hook) = hook(r)
+        && let Purpose::Message(message) = &hook.purpose
+        && hook.subrequest.get() == r.as_ptr()
+    {
+        // SAFETY: live request.
+        unsafe { shim::rcs_set_body_known(r.as_ptr(), message.length()) };
+    }
+}
+
 unsafe fn hook_of_main(main: *mut ngx_http_request_t) -> Option<&'static Hook> {
     // SAFETY: by the caller's contract main is the live main request of a fill.
     unsafe {
@@ -246,19 +299,19 @@ unsafe fn begin(main: *mut ngx_http_request_t) -> bool {
         }
         (*handler).handler = Some(ended);
         (*handler).data = (hook as *const Hook).cast_mut().cast();
-        let (mut uri, flags) = match (&hook.backend, hook.own) {
-            (Backend::Uri(prefix), _) => {
+        let (mut uri, flags) = match hook.backend() {
+            Some((Backend::Uri(prefix), _)) => {
                 let joined = [prefix.as_ref(), text::bytes(&m.uri)].concat();
                 let Some(uri) = text::copy(m.pool, &joined) else {
                     return false;
                 };
                 (uri, 0)
             }
-            (_, Some(own)) => {
+            Some((Backend::Own, own)) => {
                 m.phase_handler = own.phase;
                 (m.uri, NGX_HTTP_SUBREQUEST_CLONE as ngx_uint_t)
             }
-            _ => (m.uri, 0),
+            Some((Backend::Named(_), _)) | None => (m.uri, 0),
         };
         let mut args = m.args;
         let mut sr = ptr::null_mut();
@@ -269,7 +322,7 @@ unsafe fn begin(main: *mut ngx_http_request_t) -> bool {
         (*sr).method = m.method;
         (*sr).method_name = m.method_name;
         hook.subrequest.set(sr);
-        if let Backend::Named(_) = hook.backend {
+        if let Some((Backend::Named(_), _)) = hook.backend() {
             shim::rcs_set_valid_unparsed_uri(sr, shim::rcs_get_valid_unparsed_uri(main));
             (*sr).write_event_handler = Some(enter_named);
         }
@@ -285,7 +338,7 @@ unsafe extern "C" fn enter_named(sr: *mut ngx_http_request_t) {
             let Some(hook) = hook_of_main((*sr).main) else {
                 return;
             };
-            let Backend::Named(name) = &hook.backend else {
+            let Some((Backend::Named(name), _)) = hook.backend() else {
                 return;
             };
             let Some(mut name) = text::copy((*sr).pool, name) else {
@@ -324,39 +377,12 @@ unsafe extern "C" fn woken(main: *mut ngx_http_request_t) {
             if !(*main).postponed.is_null() {
                 return;
             }
-            hook.stream.end(verdict(hook));
-            ngx_http_finalize_request(main, OK);
+            hook.stream.end(ending::verdict(hook));
+            if !hook.detached.get().is_some_and(|detached| detached.stays()) {
+                ngx_http_finalize_request(main, OK);
+            }
         }
     });
-}
-
-/// Complete means: the last buffer came, or all was well and the length is what the header said
-/// (an empty file and `return 204` send no last buffer; an answer that the backend cut off ends
-/// well, but short).
-fn verdict(hook: &Hook) -> Ending {
-    let Some(head) = hook.stream.head() else {
-        return Ending::Cut;
-    };
-    let total = hook.stream.total();
-    let length_holds = head.content_length.is_none_or(|length| length == total);
-    let fine = hook
-        .ended
-        .get()
-        .is_some_and(|code| code == OK || code == DONE);
-    if length_holds
-        && (hook.last_seen.get()
-            || (fine && head.content_length.is_some())
-            || bodiless(head.status))
-    {
-        Ending::Whole
-    } else {
-        Ending::Cut
-    }
-}
-
-/// Statuses without a body (RFC 9110 6.4.1).
-fn bodiless(status: u16) -> bool {
-    status == 204 || status == 304
 }
 
 /// Ends a main request whose subrequest never ran or can't.

@@ -15,7 +15,7 @@ use cache_core::headers::Headers;
 use cache_core::policy::Plan;
 use cache_core::status::Reason;
 
-/// How many bytes an answer that isn't captured may be ahead of its slowest reader.
+/// How many bytes an answer for clients may be ahead of the slowest, once it isn't captured.
 const AHEAD: usize = 256 * 1024;
 
 /// A response header as subscribers get it.
@@ -85,6 +85,8 @@ pub struct Stream {
     max_size: u64,
     /// Bytes that all captures of the worker may take.
     memory: u64,
+    /// How many bytes an answer that isn't captured may be ahead of its slowest reader.
+    ahead: usize,
 }
 
 thread_local! {
@@ -113,6 +115,18 @@ impl Stream {
             control: RefCell::new(None),
             max_size,
             memory,
+            ahead: AHEAD,
+        })
+    }
+
+    /// An answer that is for those who read it, at once and all of it, and is given up when nobody does.
+    pub fn passing() -> Rc<Stream> {
+        Rc::new(Stream {
+            state: RefCell::default(),
+            control: RefCell::new(None),
+            max_size: 0,
+            memory: 0,
+            ahead: usize::MAX,
         })
     }
 
@@ -151,7 +165,7 @@ impl Stream {
             state.pieces.push_back(piece);
         }
         state.forget();
-        let go = state.capturing || state.retained < AHEAD;
+        let go = state.capturing || state.retained < self.ahead;
         state.blocked = !go;
         wake(state);
         go

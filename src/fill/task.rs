@@ -161,13 +161,12 @@ impl Filling for Fill {
         stored.map_err(|error| {
             let (key, store) = (
                 String::from_utf8_lossy(&self.lookup.key),
-                self.lookup.store.config(),
+                self.lookup.store.name(),
             );
             ngx_log_error!(
                 error.level(),
                 worker::log(),
-                "redis_cache: \"{key}\" was not stored in \"{}\": {error}",
-                store.name
+                "redis_cache: \"{key}\" was not stored in \"{store}\": {error}"
             );
             match error {
                 StoreError::WrongType => Trouble::WrongType,

@@ -1,6 +1,6 @@
 //! An nginx request.
 
-use std::ffi::c_void;
+use std::ffi::{CStr, c_void};
 use std::ptr::NonNull;
 
 use ngx::ffi::*;
@@ -105,6 +105,17 @@ impl Request {
             (*self.get().loc_conf.add(ngx_http_core_module.ctx_index))
                 .cast::<ngx_http_core_loc_conf_t>()
                 .as_ref()
+        }
+    }
+
+    /// Where the configuration of its server begins: `/etc/nginx/nginx.conf:12`.
+    pub fn server_place(self) -> String {
+        // SAFETY: as above; the name ends with NUL.
+        unsafe {
+            let server = (*self.get().srv_conf.add(ngx_http_core_module.ctx_index))
+                .cast::<ngx_http_core_srv_conf_t>();
+            let file = CStr::from_ptr((*server).file_name.cast()).to_string_lossy();
+            format!("{file}:{}", (*server).line)
         }
     }
 

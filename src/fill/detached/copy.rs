@@ -5,33 +5,14 @@ use std::ptr::{self, NonNull};
 
 use ngx::ffi::*;
 
-use crate::ngx::headers::lines;
+use super::purpose::Purpose;
 use crate::ngx::request::Request;
 use crate::ngx::{shim, text};
 
 mod body;
+mod headers;
+mod message;
 mod variables;
-
-/// Fields of the client that don't concern a fill: its answer is whole and for everybody
-/// (conditions, ranges), its body is known (lengths, codings), its connection is its own.
-const NOT_COPIED: &[&[u8]] = &[
-    b"if-modified-since",
-    b"if-unmodified-since",
-    b"if-match",
-    b"if-none-match",
-    b"if-range",
-    b"range",
-    b"content-length",
-    b"transfer-encoding",
-    b"expect",
-    b"upgrade",
-    b"connection",
-    b"keep-alive",
-    b"proxy-connection",
-    b"te",
-    b"trailer",
-    b"http2-settings",
-];
 
 /// The length of nginx's small pools.
 const POOL_SIZE: usize = 1024;
@@ -89,8 +70,10 @@ pub unsafe fn connection(client: Request) -> Option<*mut ngx_connection_t> {
             len: 0,
             data: ptr::null_mut(),
         };
-        // Resolves a wildcard address while there is a socket to ask.
-        ngx_connection_local_sockaddr(from, &mut nothing, 0);
+        if !super::is_fill(from) {
+            // Resolves a wildcard address while there is a socket to ask.
+            ngx_connection_local_sockaddr(from, &mut nothing, 0);
+        }
 
         let c = ngx_get_connection(0, from.log).as_mut()?;
         // Closing a shared connection touches neither the event system nor the descriptor.
@@ -245,7 +228,7 @@ unsafe fn http_connection(
     }
 }
 
-/// The main request of a fill. `own`: it will go on behind our handler in the client's location.
+/// The main request of a fill, or of a message.
 ///
 /// # Safety
 ///
@@ -253,7 +236,7 @@ unsafe fn http_connection(
 pub unsafe fn request(
     client: Request,
     c: *mut ngx_connection_t,
-    own: bool,
+    purpose: &Purpose,
 ) -> Option<NonNull<ngx_http_request_t>> {
     // SAFETY: on failure the request is freed here and the connection by the caller.
     unsafe {
@@ -262,9 +245,12 @@ pub unsafe fn request(
         // It isn't a request of a client: the access log doesn't know it.
         shim::rcs_set_logged(main.as_ptr(), 1);
         shim::rcs_set_internal(main.as_ptr(), 1);
-        let filled = fields(client, main.as_ptr(), own)
-            .and_then(|()| headers(client, main.as_ptr()))
-            .and_then(|()| body::copy(client, main.as_ptr()))
+        let filled = fields(client, main.as_ptr(), purpose.is_own())
+            .and_then(|()| headers::copy(client, main.as_ptr(), purpose))
+            .and_then(|()| match purpose {
+                Purpose::Fill(_) => body::copy(client, main.as_ptr()),
+                Purpose::Message(message) => message::put(message, main.as_ptr()),
+            })
             .and_then(|()| variables::copy(client, main.as_ptr()));
         if filled.is_none() {
             ngx_http_free_request(main.as_ptr(), 0);
@@ -367,73 +353,6 @@ unsafe fn captures(from: &ngx_http_request_t, m: &mut ngx_http_request_t) -> Opt
         m.captures = copy;
         m.captures_data = text::copy(m.pool, data)?.data;
         m.ncaptures = from.ncaptures;
-        Some(())
-    }
-}
-
-/// The client's header lines, each through nginx's own handler for it.
-unsafe fn headers(client: Request, main: *mut ngx_http_request_t) -> Option<()> {
-    // SAFETY: lists of live requests; strings are copied with a NUL behind, as nginx's are.
-    unsafe {
-        let m = &mut *main;
-        let size = size_of::<ngx_table_elt_t>();
-        if ngx_list_init(&mut m.headers_in.headers, m.pool, 20, size) != NGX_OK as isize {
-            return None;
-        }
-        for line in lines(&client.get().headers_in.headers) {
-            let lower = std::slice::from_raw_parts(line.lowcase_key, line.key.len);
-            if !NOT_COPIED.contains(&lower) {
-                header(
-                    m,
-                    text::bytes(&line.key),
-                    lower,
-                    text::bytes(&line.value),
-                    line.hash,
-                )?;
-            }
-        }
-        Some(())
-    }
-}
-
-/// Adds a header line to a request as if it had been read.
-///
-/// # Safety
-///
-/// `m` is live; `hash` is nginx's hash of `lower`.
-unsafe fn header(
-    m: &mut ngx_http_request_t,
-    name: &[u8],
-    lower: &[u8],
-    value: &[u8],
-    hash: ngx_uint_t,
-) -> Option<()> {
-    // SAFETY: by contract; the hash of header handlers is made with the configuration.
-    unsafe {
-        let line = ngx_list_push(&mut m.headers_in.headers).cast::<ngx_table_elt_t>();
-        if line.is_null() {
-            return None;
-        }
-        ptr::write_bytes(line, 0, 1);
-        (*line).hash = hash;
-        (*line).key = text::copy(m.pool, name)?;
-        (*line).value = text::copy(m.pool, value)?;
-        (*line).lowcase_key = text::copy(m.pool, lower)?.data;
-        let conf =
-            (*m.main_conf.add(ngx_http_core_module.ctx_index)).cast::<ngx_http_core_main_conf_t>();
-        let known = ngx_hash_find(
-            &mut (*conf).headers_in_hash,
-            hash,
-            (*line).lowcase_key,
-            lower.len(),
-        )
-        .cast::<ngx_http_header_t>();
-        if let Some(known) = known.as_ref()
-            && let Some(handler) = known.handler
-            && handler(m, line, known.offset) != NGX_OK as isize
-        {
-            return None;
-        }
         Some(())
     }
 }

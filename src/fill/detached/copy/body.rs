@@ -4,7 +4,7 @@ use std::ptr;
 
 use ngx::ffi::*;
 
-use super::{alloc, header};
+use super::{alloc, headers};
 use crate::ngx::request::Request;
 use crate::ngx::{shim, text};
 
@@ -71,10 +71,7 @@ pub unsafe fn copy(client: Request, main: *mut ngx_http_request_t) -> Option<()>
         if total == 0 && !client.has_body() {
             return Some(());
         }
-        let length = total.to_string();
-        let name = b"content-length";
-        let hash = ngx_hash_key(name.as_ptr().cast_mut(), name.len());
-        header(m, b"Content-Length", name, length.as_bytes(), hash)?;
+        headers::content_length(main, total)?;
         shim::rcs_set_body_known(main, total);
         Some(())
     }

@@ -1,0 +1,127 @@
+//! The client's header, as far as it concerns the copy.
+
+use std::ptr;
+
+use ngx::ffi::*;
+
+use super::super::purpose::Purpose;
+use crate::ngx::headers::lines;
+use crate::ngx::request::Request;
+use crate::ngx::text;
+
+/// Fields of the client that don't concern a fill: its answer is whole and for everybody
+/// (conditions, ranges), its body is known (lengths, codings), its connection is its own.
+const NOT_COPIED: &[&[u8]] = &[
+    b"if-modified-since",
+    b"if-unmodified-since",
+    b"if-match",
+    b"if-none-match",
+    b"if-range",
+    b"range",
+    b"content-length",
+    b"transfer-encoding",
+    b"expect",
+    b"upgrade",
+    b"connection",
+    b"keep-alive",
+    b"proxy-connection",
+    b"te",
+    b"trailer",
+    b"http2-settings",
+];
+
+/// Nor does a message want its answer coded.
+const NOT_IN_MESSAGES: &[&[u8]] = &[b"accept-encoding"];
+
+/// The client's header lines, each through nginx's own handler for it.
+///
+/// # Safety
+///
+/// `client` and `main` are live.
+pub unsafe fn copy(
+    client: Request,
+    main: *mut ngx_http_request_t,
+    purpose: &Purpose,
+) -> Option<()> {
+    let left_out = match purpose {
+        Purpose::Fill(_) => &[],
+        Purpose::Message(_) => NOT_IN_MESSAGES,
+    };
+    // SAFETY: lists of live requests; strings are copied with a NUL behind, as nginx's are.
+    unsafe {
+        let m = &mut *main;
+        let size = size_of::<ngx_table_elt_t>();
+        if ngx_list_init(&mut m.headers_in.headers, m.pool, 20, size) != NGX_OK as isize {
+            return None;
+        }
+        for line in lines(&client.get().headers_in.headers) {
+            let lower = std::slice::from_raw_parts(line.lowcase_key, line.key.len);
+            if !NOT_COPIED.contains(&lower) && !left_out.contains(&lower) {
+                add(
+                    m,
+                    text::bytes(&line.key),
+                    lower,
+                    text::bytes(&line.value),
+                    line.hash,
+                )?;
+            }
+        }
+        Some(())
+    }
+}
+
+/// Adds the line that says how long the body is.
+///
+/// # Safety
+///
+/// `main` is live and has header lines, none of which says it.
+pub unsafe fn content_length(main: *mut ngx_http_request_t, length: off_t) -> Option<()> {
+    let (name, value) = (b"content-length", length.to_string());
+    // SAFETY: by contract; the name is readable.
+    unsafe {
+        let hash = ngx_hash_key(name.as_ptr().cast_mut(), name.len());
+        add(&mut *main, b"Content-Length", name, value.as_bytes(), hash)
+    }
+}
+
+/// Adds a header line to a request as if it had been read.
+///
+/// # Safety
+///
+/// `m` is live; `hash` is nginx's hash of `lower`.
+unsafe fn add(
+    m: &mut ngx_http_request_t,
+    name: &[u8],
+    lower: &[u8],
+    value: &[u8],
+    hash: ngx_uint_t,
+) -> Option<()> {
+    // SAFETY: by contract; the hash of header handlers is made with the configuration.
+    unsafe {
+        let line = ngx_list_push(&mut m.headers_in.headers).cast::<ngx_table_elt_t>();
+        if line.is_null() {
+            return None;
+        }
+        ptr::write_bytes(line, 0, 1);
+        (*line).hash = hash;
+        (*line).key = text::copy(m.pool, name)?;
+        (*line).value = text::copy(m.pool, value)?;
+        (*line).lowcase_key = text::copy(m.pool, lower)?.data;
+        let conf =
+            (*m.main_conf.add(ngx_http_core_module.ctx_index)).cast::<ngx_http_core_main_conf_t>();
+        let known = ngx_hash_find(
+            &mut (*conf).headers_in_hash,
+            hash,
+            (*line).lowcase_key,
+            lower.len(),
+        )
+        .cast::<ngx_http_header_t>();
+        if let Some(known) = known.as_ref()
+            && let Some(handler) = known.handler
+            && handler(m, line, known.offset) != NGX_OK as isize
+        {
+            return None;
+        }
+        Some(())
+    }
+}

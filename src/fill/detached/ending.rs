@@ -1,0 +1,35 @@
+//! Whether an answer is whole.
+
+use cache_core::flow::Ending;
+
+use super::Hook;
+use crate::ngx::request::{DONE, OK};
+
+/// Complete means: the last buffer came, or all was well and the length is what the header said
+/// (an empty file and `return 204` send no last buffer; an answer that the backend cut off ends
+/// well, but short).
+pub(super) fn verdict(hook: &Hook) -> Ending {
+    let Some(head) = hook.stream.head() else {
+        return Ending::Cut;
+    };
+    let total = hook.stream.total();
+    let length_holds = head.content_length.is_none_or(|length| length == total);
+    let fine = hook
+        .ended
+        .get()
+        .is_some_and(|code| code == OK || code == DONE);
+    if length_holds
+        && (hook.last_seen.get()
+            || (fine && head.content_length.is_some())
+            || bodiless(head.status))
+    {
+        Ending::Whole
+    } else {
+        Ending::Cut
+    }
+}
+
+/// Statuses without a body (RFC 9110 6.4.1).
+fn bodiless(status: u16) -> bool {
+    status == 204 || status == 304
+}

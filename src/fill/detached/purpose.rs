@@ -1,0 +1,61 @@
+//! What a detached request is for.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use cache_core::policy::{RequestView, Rules};
+use ngx::ffi::{ngx_int_t, off_t};
+
+use crate::conf::Backend;
+
+/// What a detached request is for.
+pub enum Purpose {
+    /// To fetch the backend's answer for the cache.
+    Fill(Question),
+    /// To carry a message to a location of the same server, and its answer back.
+    Message(Message),
+}
+
+/// What is asked of the backend.
+pub struct Question {
+    /// The operator's rules for storing the answer.
+    pub rules: Rc<Rules>,
+    /// The request, as far as storing the answer depends on it.
+    pub view: RequestView,
+    /// Who is asked.
+    pub backend: Backend,
+    /// Where the client's location goes on, if it is the backend itself.
+    pub own: Own,
+}
+
+/// Where the location's own handler goes on, behind ours.
+#[derive(Clone, Copy)]
+pub struct Own {
+    /// Index in the phase engine.
+    pub phase: ngx_int_t,
+}
+
+/// A POST request.
+pub struct Message {
+    /// Its URI, exactly.
+    pub uri: Bytes,
+    /// Its arguments.
+    pub args: Bytes,
+    /// Its body, which is not copied.
+    pub body: Vec<Bytes>,
+}
+
+impl Message {
+    /// How long the body is.
+    pub(super) fn length(&self) -> off_t {
+        let length: usize = self.body.iter().map(Bytes::len).sum();
+        off_t::try_from(length).unwrap_or(off_t::MAX)
+    }
+}
+
+impl Purpose {
+    /// Whether the client's location goes on behind our handler.
+    pub(super) fn is_own(&self) -> bool {
+        matches!(self, Purpose::Fill(question) if question.backend == Backend::Own)
+    }
+}

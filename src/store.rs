@@ -1,0 +1,77 @@
+//! The store as the cache sees it: Redis itself, or a location that leads to it.
+
+use std::rc::Rc;
+
+use crate::fill::detached::Detached;
+use crate::redis::{Client, Found, StoreError, Write};
+
+mod location;
+
+pub use location::Location;
+
+/// Where records live, for one request.
+#[derive(Clone)]
+pub enum Store {
+    /// Over connections of our own.
+    Redis(Client),
+    /// By requests to a location of the same server.
+    Location(Location),
+}
+
+impl Store {
+    /// Its name in the configuration.
+    pub fn name(&self) -> &str {
+        match self {
+            Store::Redis(client) => &client.config().name,
+            Store::Location(location) => location.relay().name(),
+        }
+    }
+
+    /// What tells it from other stores, in all workers.
+    pub fn id(&self) -> &[u8] {
+        match self {
+            Store::Redis(client) => client.config().name.as_bytes(),
+            Store::Location(location) => location.relay().id(),
+        }
+    }
+
+    /// False while the store is known to be down: whatever is asked of it fails at once.
+    pub fn available(&self) -> bool {
+        match self {
+            Store::Redis(client) => client.available(),
+            Store::Location(location) => location.relay().available(),
+        }
+    }
+
+    /// The same store for a fill, which may outlive its client.
+    pub fn of_fill(&self, fill: &Rc<Detached>) -> Store {
+        match self {
+            Store::Redis(client) => Store::Redis(client.clone()),
+            Store::Location(location) => Store::Location(location.of_fill(fill)),
+        }
+    }
+
+    /// Reads a record, in one round trip.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no telling whether there is a record.
+    pub async fn lookup(&self, key: &[u8]) -> Result<Found, StoreError> {
+        match self {
+            Store::Redis(client) => client.lookup(key).await,
+            Store::Location(location) => location.lookup(key).await,
+        }
+    }
+
+    /// Writes a record together with its expiry, or nothing.
+    ///
+    /// # Errors
+    ///
+    /// Why it isn't known to be written.
+    pub async fn store(&self, record: Write) -> Result<(), StoreError> {
+        match self {
+            Store::Redis(client) => client.store(record).await,
+            Store::Location(location) => location.store(record).await,
+        }
+    }
+}
