@@ -19,6 +19,7 @@
 )]
 
 mod backend;
+mod bridge;
 mod client;
 mod conf;
 mod crowd;
@@ -34,6 +35,7 @@ mod site;
 mod wait;
 
 pub use backend::{Answer, Backend, Gate, Received};
+pub use bridge::Bridge;
 pub use client::{Client, Request, Response};
 pub use conf::{Conf, example};
 pub use crowd::{Crowd, crowd};

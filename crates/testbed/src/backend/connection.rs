@@ -31,7 +31,8 @@ pub(super) fn serve(stream: TcpStream, shared: &Arc<Shared>) -> io::Result<()> {
     Ok(())
 }
 
-fn receive(reader: &mut Reader) -> io::Result<Option<Received>> {
+/// Reads a request with its body; `None` at the end of the connection.
+pub(crate) fn receive(reader: &mut Reader) -> io::Result<Option<Received>> {
     let Some((line, fields)) = reader.head()? else {
         return Ok(None);
     };

@@ -1,7 +1,7 @@
 //! A scriptable HTTP/1.1 server: what it answers is set per path by the test, and it remembers every request.
 
 mod answer;
-mod connection;
+pub(crate) mod connection;
 
 use std::collections::HashMap;
 use std::fmt;
