@@ -4,7 +4,7 @@
 use lib 't/util';
 use Test::Nginx::Socket;
 
-plan tests => repeat_each() * (2 * blocks() + 5);
+plan tests => repeat_each() * (2 * blocks() + 6);
 log_level('info');
 no_root_location();
 run_tests();
@@ -121,10 +121,13 @@ unknown store "nope" in "redis_cache_pass"; declare it by a "redis_cache_store n
 
 === TEST 11: a location as the store
 --- config
-    location /t { redis_cache_pass /redis; }
---- must_die
---- error_log
-"redis_cache_pass /redis": a location as the store is not supported yet; use a "redis_cache_store" block
+    location /t { redis_cache_pass /redis; return 200 "up\n"; }
+--- request
+GET /t
+--- response_body
+up
+--- no_error_log
+[error]
 
 
 

@@ -401,8 +401,9 @@ qr/\[error\].*cache_lock_timeout/
 
 
 
-=== TEST 23: a $cache_pass that is a location: not yet
+=== TEST 23: a $cache_pass that is a location
 --- config
+    location /redis { internal; return 200; }
     location / {
         set $cache_pass /redis;
         redis_cache on;
@@ -415,7 +416,7 @@ X-Cache: SKIP
 --- response_body
 from the backend
 --- error_log eval
-qr{\[error\].*/redis.*not supported yet}
+qr{\[error\].*redis store "/redis" \(location of \S+\) is down: the location's answer is empty}
 
 
 
