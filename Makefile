@@ -17,6 +17,9 @@ BUILD ?= release
 DEMO_ARGS ?=
 BENCH_ARGS ?=
 DESTDIR ?=
+# How long `make soak` goes on, and the seed of what happens in it (another one each time).
+SECONDS ?= 600
+SEED ?=
 MODULES_DIR ?=
 
 # nginx takes a variable of this name for sockets that it inherits.
@@ -40,10 +43,11 @@ MODULE := ngx_http_redis_cache_module.so
 DEB_BUILD := gcc libc6-dev make perl libclang-dev libssl-dev libpcre2-dev zlib1g-dev
 DEB_SYSTEM := nginx nginx-dev
 DEB_DEMO := redis-server
-DEB_TEST := $(DEB_SYSTEM) redis-server libtest-base-perl
+DEB_TEST := $(DEB_SYSTEM) redis-server libtest-base-perl curl openssl gzip
+DEB_MEMCHECK := valgrind redis-server perl libtest-base-perl
 DEB_BENCH := nginx perl redis-server memcached wrk libnginx-mod-http-srcache-filter libnginx-mod-http-memc
 
-.PHONY: help build demo test bench fmt lint install clean distclean
+.PHONY: help build demo test memcheck soak bench fmt lint install clean distclean
 
 help: ## shows this list
 	@echo 'make [TARGET] [FLAVOR=vendored|system] [BUILD=release|debug|sanitize]'
@@ -68,6 +72,15 @@ test: ## runs every check and test, on both flavours; installs what they need
 	@build-aux/packages $(DEB_BUILD) $(DEB_TEST)
 	@build-aux/toolchain rustfmt clippy
 	@build-aux/test
+
+memcheck: build ## runs suites and a script of requests with nginx under valgrind; installs valgrind
+	@build-aux/packages $(DEB_MEMCHECK)
+	@build-aux/memcheck $(OUT)/nginx $(OUT)/$(MODULE)
+
+soak: build ## random load and random trouble for SECONDS=600; SEED=... repeats one
+	@build-aux/packages redis-server
+	@REDIS_CACHE_NGINX=$(CURDIR)/$(OUT)/nginx REDIS_CACHE_MODULE=$(CURDIR)/$(OUT)/$(MODULE) \
+	  cargo run --quiet -p testbed --bin soak -- $(SECONDS) $(SEED)
 
 bench: build ## measures the module beside its peers: table and chart under target/bench
 	@build-aux/packages $(DEB_BENCH)

@@ -6,6 +6,7 @@
 //!
 //! * [`Site`] is where most tests begin: one nginx, one Redis, one backend, wired together.
 //! * [`Nginx`], [`Redis`], [`Backend`] are the servers alone.
+//! * [`Proxy`] stands before a Redis and mistreats what passes; [`Faucet`] is a backend of bodies too large to keep.
 //! * [`Client`] speaks HTTP/1.1 on a plain socket; [`crowd()`] runs many at once.
 //! * [`wait_for`] and [`eventually`] await a condition; nothing here sleeps where something can be awaited.
 
@@ -23,15 +24,18 @@ mod bridge;
 mod client;
 mod conf;
 mod crowd;
+mod faucet;
 mod http;
 mod log;
 mod nginx;
 mod places;
 mod ports;
 mod process;
+mod proxy;
 mod record;
 mod redis_server;
 mod site;
+mod vitals;
 mod wait;
 
 pub use backend::{Answer, Backend, Gate, Received};
@@ -39,14 +43,17 @@ pub use bridge::Bridge;
 pub use client::{Client, Request, Response};
 pub use conf::{Conf, example};
 pub use crowd::{Crowd, crowd};
+pub use faucet::Faucet;
 pub use log::{Log, Position};
 pub use nginx::Nginx;
 pub use places::{module, nginx_binary, nginx_version, workspace};
 pub use ports::Port;
 pub use process::{Process, keep_ctrl_c_from_servers};
+pub use proxy::{Piece, Proxy, Rule, Step, Way};
 pub use record::{Record, md5_hex};
 pub use redis_server::Redis;
 pub use site::{Running, Site};
+pub use vitals::Vitals;
 pub use wait::{eventually, holds_for, wait_for};
 
 /// So many milliseconds.

@@ -24,6 +24,7 @@ pub struct Site {
     plain: bool,
     reuseport: bool,
     workers: usize,
+    connections: usize,
     main: String,
     http: String,
     store: String,
@@ -51,6 +52,7 @@ impl Site {
     pub fn new() -> Site {
         Site {
             workers: 2,
+            connections: 2048,
             ..Site::default()
         }
     }
@@ -86,6 +88,13 @@ impl Site {
     #[must_use]
     pub fn workers(mut self, workers: usize) -> Site {
         self.workers = workers;
+        self
+    }
+
+    /// How many connections a worker may have.
+    #[must_use]
+    pub fn connections(mut self, connections: usize) -> Site {
+        self.connections = connections;
         self
     }
 
@@ -171,11 +180,12 @@ impl Site {
         let _ = write!(
             text,
             "worker_processes {workers};\nworker_shutdown_timeout 20s;\nerror_log logs/error.log info;\n\
-             events {{ worker_connections 2048; }}\n{main}\n\
+             events {{ worker_connections {connections}; }}\n{main}\n\
              http {{\nupstream backend {{ server BACKEND; keepalive 32; }}\n{module}\n{http}\n\
              server {{\nlisten {listen}{reuseport};\n{server}\n{locations}\n\
              location / {{\n{location}\n}}\n{fallback}\n}}\n}}\n",
             workers = self.workers,
+            connections = self.connections,
             main = self.main,
             module = self.module_block(),
             http = self.http,

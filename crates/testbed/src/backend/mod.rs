@@ -204,6 +204,11 @@ impl Backend {
             .unwrap_or_else(|| panic!("no request for {path} at the backend"))
     }
 
+    /// Forgets the requests that came so far: counts begin anew.
+    pub fn forget(&self) {
+        self.lock().received.clear();
+    }
+
     /// How many requests for `path` were ever under way at the same time.
     #[must_use]
     pub fn most_at_once(&self, path: &str) -> usize {

@@ -1,0 +1,40 @@
+//! What a process uses, read from /proc.
+
+use std::fs;
+
+/// Memory and descriptors of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Vitals {
+    /// Memory in use (VmRSS), kB.
+    pub rss: u64,
+    /// The most it ever was (VmHWM), kB.
+    pub peak: u64,
+    /// Open descriptors.
+    pub descriptors: usize,
+}
+
+impl Vitals {
+    /// Those of process `pid`; `None` if there is none.
+    #[must_use]
+    pub fn of(pid: i32) -> Option<Vitals> {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let kilobytes = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+            line.trim_start_matches(':')
+                .split_whitespace()
+                .next()?
+                .parse()
+                .ok()
+        };
+        Some(Vitals {
+            rss: kilobytes("VmRSS")?,
+            peak: kilobytes("VmHWM")?,
+            descriptors: fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count(),
+        })
+    }
+
+    /// Sets the peak of process `pid` to what it uses now.
+    pub fn reset_peak(pid: i32) {
+        let _ = fs::write(format!("/proc/{pid}/clear_refs"), "5");
+    }
+}

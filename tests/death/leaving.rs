@@ -1,0 +1,111 @@
+//! Workers that are told to leave.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Instant;
+use testbed::{Answer, Client, Request, Running, Site, Vitals, ms, pattern, wait_for};
+
+use crate::LOCKS;
+
+#[test]
+fn sigterm_ends_at_once_whatever_is_under_way() {
+    let mut site = Site::new()
+        .location(LOCKS)
+        .store("read_timeout 20s;")
+        .start();
+    site.backend
+        .set("/x", Answer::ok(pattern(100_000, 4)).hang_at(50_000));
+    let mut clients: Vec<_> = (0..10).map(|_| site.client()).collect();
+    for client in &mut clients {
+        client.send(&Request::get("/x")).unwrap();
+    }
+    site.backend.wait_for_hits("/x", 1);
+    let start = Instant::now();
+    site.nginx.terminate();
+    let status = site.nginx.wait(ms(5000)).expect("the end of nginx");
+    let took = start.elapsed();
+    assert!(
+        status.success() && took < ms(1500),
+        "{status} after {took:?}"
+    );
+    assert!(site.redis.keys().is_empty(), "no half record");
+    for client in &mut clients {
+        assert!(
+            !client.receive().is_ok_and(|answer| answer.complete),
+            "a cut answer shows"
+        );
+    }
+}
+
+#[test]
+fn thirty_reloads_under_load_cost_nothing() {
+    let mut site = Site::new().location("redis_cache_age 1s;").start();
+    let body = |path: &str| pattern(2000 + path.len() * 1000, path.len() as u64);
+    site.backend.script("(otherwise)", move |request, _| {
+        Answer::ok(body(request.path())).chunked()
+    });
+    let (over, asked) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let address = site.address();
+    let mut first = None;
+    thread::scope(|scope| {
+        let load: Vec<_> = (0..4)
+            .map(|_| {
+                scope.spawn(|| {
+                    while !over.load(Ordering::Relaxed) {
+                        let number = asked.fetch_add(1, Ordering::Relaxed);
+                        let path = format!("/{}", number % 97);
+                        let request = Request::get(&path).header("Connection", "close");
+                        let answer = Client::connect(address).ask(&request);
+                        assert!(answer.status == 200 && answer.body == body(&path), "{path}");
+                    }
+                })
+            })
+            .collect();
+        for round in 0..30 {
+            let before = asked.load(Ordering::Relaxed);
+            site.nginx.reload();
+            wait_for("requests", ms(10_000), || {
+                asked.load(Ordering::Relaxed) >= before + 60
+                    || load.iter().any(|client| client.is_finished())
+            });
+            if round == 4 {
+                first = Some(of_workers(&site));
+            }
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+    wait_for("the old workers' exit", ms(10_000), || {
+        site.nginx.workers().len() == 2
+    });
+    // The same amount of work as the first ones had.
+    for number in 0..300 {
+        let _ = site.get(&format!("/{}", number % 97));
+    }
+    thread::sleep(ms(200));
+    let (first, last) = (first.unwrap(), of_workers(&site));
+    println!("after 5 reloads {first:?}, after 30 {last:?}");
+    assert!(last.rss < first.rss + 3000, "{first:?}, {last:?}");
+    assert!(
+        last.descriptors <= first.descriptors + 10,
+        "{first:?}, {last:?}"
+    );
+    assert!(
+        site.nginx
+            .log()
+            .serious(testbed::Position::default())
+            .is_empty()
+    );
+    site.nginx.finish();
+}
+
+/// The most that one of the two youngest workers uses.
+fn of_workers(site: &Running) -> Vitals {
+    let mut workers = site.nginx.workers();
+    workers.sort_unstable();
+    let youngest = workers
+        .iter()
+        .rev()
+        .take(2)
+        .filter_map(|pid| Vitals::of(*pid));
+    youngest.max_by_key(|vitals| vitals.rss).unwrap()
+}

@@ -1,0 +1,107 @@
+//! Workers that die, are told to leave, or run out of connections or of room in the zone: nobody waits for the dead, and
+//! nothing is left behind.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test"
+)]
+
+mod killed;
+mod leaving;
+mod limits;
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::thread;
+use testbed::{Client, Running, Site, eventually, ms, wait_for};
+
+/// Locks that outlive every test: nobody may have to wait for their age.
+const LOCKS: &str = "redis_cache_lock_timeout 15s; redis_cache_lock_age 60s;";
+
+/// Clients with a connection each to the worker that fills and to the other one.
+struct Sides {
+    owner: i32,
+    ours: Vec<Client>,
+    theirs: Vec<Client>,
+}
+
+/// Connects until there are `count` clients of each of the two workers.
+#[track_caller]
+fn sides(site: &Running, count: usize) -> Sides {
+    let mut sides = Sides {
+        owner: site.nginx.workers()[0],
+        ours: Vec::new(),
+        theirs: Vec::new(),
+    };
+    wait_for("clients of both workers", ms(5000), || {
+        let mut client = site.client();
+        let worker: i32 = client
+            .get("/probe")
+            .header("x-worker")
+            .unwrap()
+            .parse()
+            .unwrap();
+        let side = if worker == sides.owner {
+            &mut sides.ours
+        } else {
+            &mut sides.theirs
+        };
+        if side.len() < count {
+            side.push(client);
+        }
+        sides.ours.len() == count && sides.theirs.len() == count
+    });
+    sides
+}
+
+/// With the record gone, `path` is filled by whoever asks, at once.
+#[track_caller]
+fn no_lock_stays(what: &str, site: &Running, path: &str) {
+    for _ in 0..4 {
+        let _: i64 = site.redis.command(&["DEL", &site.key(path)]);
+        let answer = site.get(path);
+        assert_eq!(answer.status, 200, "{what}");
+        assert!(
+            answer.last_byte < ms(1000),
+            "{what}: {:?}",
+            answer.last_byte
+        );
+        let _ = site.redis.wait_for_record(&site.key(path));
+        thread::sleep(ms(20));
+    }
+}
+
+/// One worker with 64 connections, of which a test takes all but a few.
+fn narrow(site: Site) -> Running {
+    site.workers(1)
+        .location("proxy_pass http://BACKEND;")
+        .connections(64)
+        .start()
+}
+
+/// Takes connections of nginx, by requests that are never finished, until none is left; gives them.
+fn take_all(site: &Running) -> Vec<TcpStream> {
+    let mut taken = Vec::new();
+    let refused = eventually(ms(10_000), || {
+        let mut stream = TcpStream::connect(site.address()).unwrap();
+        stream.write_all(b"GET / HT").unwrap();
+        stream.set_read_timeout(Some(ms(30))).unwrap();
+        let mut byte = [0];
+        let still_open = std::io::Read::read(&mut stream, &mut byte)
+            .is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock);
+        if still_open {
+            taken.push(stream);
+            return None;
+        }
+        Some(())
+    });
+    assert!(
+        refused.is_some() && taken.len() > 30,
+        "{} taken",
+        taken.len()
+    );
+    taken
+}
