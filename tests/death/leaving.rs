@@ -46,7 +46,7 @@ fn thirty_reloads_under_load_cost_nothing() {
     });
     let (over, asked) = (AtomicBool::new(false), AtomicUsize::new(0));
     let address = site.address();
-    let mut first = None;
+    let first = after_some_requests(&mut site);
     thread::scope(|scope| {
         let load: Vec<_> = (0..4)
             .map(|_| {
@@ -61,29 +61,18 @@ fn thirty_reloads_under_load_cost_nothing() {
                 })
             })
             .collect();
-        for round in 0..30 {
+        for _ in 0..30 {
             let before = asked.load(Ordering::Relaxed);
             site.nginx.reload();
             wait_for("requests", ms(10_000), || {
                 asked.load(Ordering::Relaxed) >= before + 60
                     || load.iter().any(|client| client.is_finished())
             });
-            if round == 4 {
-                first = Some(of_workers(&site));
-            }
         }
         over.store(true, Ordering::Relaxed);
     });
-    wait_for("the old workers' exit", ms(10_000), || {
-        site.nginx.workers().len() == 2
-    });
-    // The same amount of work as the first ones had.
-    for number in 0..300 {
-        let _ = site.get(&format!("/{}", number % 97));
-    }
-    thread::sleep(ms(200));
-    let (first, last) = (first.unwrap(), of_workers(&site));
-    println!("after 5 reloads {first:?}, after 30 {last:?}");
+    let last = after_some_requests(&mut site);
+    println!("after one reload {first:?}, after 32 {last:?}");
     assert!(last.rss < first.rss + 3000, "{first:?}, {last:?}");
     assert!(
         last.descriptors <= first.descriptors + 10,
@@ -98,14 +87,15 @@ fn thirty_reloads_under_load_cost_nothing() {
     site.nginx.finish();
 }
 
-/// The most that one of the two youngest workers uses.
-fn of_workers(site: &Running) -> Vitals {
-    let mut workers = site.nginx.workers();
-    workers.sort_unstable();
-    let youngest = workers
-        .iter()
-        .rev()
-        .take(2)
-        .filter_map(|pid| Vitals::of(*pid));
-    youngest.max_by_key(|vitals| vitals.rss).unwrap()
+/// The most that one of two new workers uses once both have answered a few hundred requests.
+fn after_some_requests(site: &mut Running) -> Vitals {
+    let old = site.nginx.reload();
+    site.nginx.wait_for_exit(&old, ms(10_000));
+    for number in 0..300 {
+        let _ = site.get(&format!("/{}", number % 97));
+    }
+    thread::sleep(ms(200));
+    let workers = site.nginx.workers();
+    let vitals = workers.iter().filter_map(|pid| Vitals::of(*pid));
+    vitals.max_by_key(|vitals| vitals.rss).unwrap()
 }
