@@ -98,11 +98,15 @@ unsafe fn take(hook: &Hook, r: Request, input: *mut ngx_chain_t) -> Code {
             return ERROR;
         }
         while let Some(link) = held.as_ref() {
-            let go = match piece(link.buf, r) {
+            // Before it is taken: a buffer that is given back makes nginx read on.
+            if hook.stream.is_blocked() {
+                break;
+            }
+            match piece(link.buf, r) {
                 Ok(Some(piece)) => hook.stream.push(piece),
-                Ok(None) => true,
+                Ok(None) => {}
                 Err(code) => return code,
-            };
+            }
             if is_empty(link.buf) {
                 if shim::rcs_buf_is_last(link.buf) != 0 {
                     hook.last_seen.set(true);
@@ -112,9 +116,6 @@ unsafe fn take(hook: &Hook, r: Request, input: *mut ngx_chain_t) -> Code {
                 // ngx_free_chain
                 (*done).next = (*r.pool()).chain;
                 (*r.pool()).chain = done;
-            }
-            if !go {
-                break;
             }
         }
         hook.held.set(held);

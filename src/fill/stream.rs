@@ -145,8 +145,8 @@ impl Stream {
         self.demand();
     }
 
-    /// A piece of the body has come. False if the backend shall wait before it sends more.
-    pub fn push(&self, piece: Bytes) -> bool {
+    /// A piece of the body has come.
+    pub fn push(&self, piece: Bytes) {
         let mut state = self.state.borrow_mut();
         state.total += piece.len() as u64;
         if state.capturing {
@@ -165,10 +165,13 @@ impl Stream {
             state.pieces.push_back(piece);
         }
         state.forget();
-        let go = state.capturing || state.retained < self.ahead;
-        state.blocked = !go;
+        state.blocked = !state.capturing && state.retained >= self.ahead;
         wake(state);
-        go
+    }
+
+    /// Whether the backend shall wait before it sends more: the slowest reader is far behind.
+    pub fn is_blocked(&self) -> bool {
+        self.state.borrow().blocked
     }
 
     /// The body has ended. Later calls change nothing.

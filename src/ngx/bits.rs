@@ -19,6 +19,7 @@ pub fn agree() -> bool {
         connection.set_log_error(3);
         connection.set_timedout(1);
         connection.set_error(1);
+        connection.set_close(1);
         connection.set_shared(1);
         connection.set_tcp_nodelay(2);
         connection.set_tcp_nopush(2);

@@ -115,6 +115,7 @@ rcs_bits_agree(const ngx_connection_t *c, const ngx_event_t *e,
     connection.log_error = 3;
     connection.timedout = 1;
     connection.error = 1;
+    connection.close = 1;
     connection.shared = 1;
     connection.tcp_nodelay = 2;
     connection.tcp_nopush = 2;

@@ -12,6 +12,7 @@
 mod killed;
 mod leaving;
 mod limits;
+mod shutdown_timeout;
 
 use std::io::Write;
 use std::net::TcpStream;

@@ -10,6 +10,7 @@
 )]
 
 mod memory;
+mod memory_unbuffered;
 mod prompt;
 mod readers;
 

@@ -46,7 +46,10 @@ unsafe extern "C" fn event(event: *mut ngx_event_t) {
         unsafe {
             let c = (*event).data.cast::<ngx_connection_t>();
             let r = (*c).data.cast::<ngx_http_request_t>();
-            if (*event).write() != 0
+            // nginx closes what is left when worker_shutdown_timeout has passed.
+            if (*c).close() != 0 {
+                ngx_http_finalize_request(r, NGX_ERROR as isize);
+            } else if (*event).write() != 0
                 && let Some(handler) = (*r).write_event_handler
             {
                 handler(r);
@@ -54,6 +57,13 @@ unsafe extern "C" fn event(event: *mut ngx_event_t) {
             ngx_http_run_posted_requests(c);
         }
     });
+}
+
+/// Whether there are connections for a fill and its backend. With one alone the backend would have
+/// none, while the client's own request, which needs no other, could still be served.
+unsafe fn two_are_free() -> bool {
+    // SAFETY: there is a cycle while a worker runs; reusable connections are given up on demand.
+    unsafe { (*ngx_cycle).free_connection_n + (*ngx_cycle).reusable_connections_n >= 2 }
 }
 
 /// A connection without a socket for a copy of `client`. `None` if there is none free.
@@ -66,6 +76,9 @@ pub unsafe fn connection(client: Request) -> Option<*mut ngx_connection_t> {
     // pool by ngx_http_close_connection.
     unsafe {
         let from = &mut *client.connection();
+        if !two_are_free() {
+            return None;
+        }
         let mut nothing = ngx_str_t {
             len: 0,
             data: ptr::null_mut(),

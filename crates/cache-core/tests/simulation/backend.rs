@@ -277,13 +277,12 @@ impl Sending {
                 return;
             }
             self.next.set(index + 1);
-            if self
-                .stream
-                .push(piece(self.answer, index, self.sizes[index]))
-            {
-                self.body(world);
-            } else {
+            self.stream
+                .push(piece(self.answer, index, self.sizes[index]));
+            if self.stream.is_blocked() {
                 world.backend.paused.borrow_mut().push(self);
+            } else {
+                self.body(world);
             }
         });
     }

@@ -14,7 +14,7 @@ pub use answer::{Answer, Gate};
 
 use crate::http::values;
 use crate::ports::Port;
-use crate::wait::wait_for;
+use crate::wait::{eventually, wait_for};
 
 /// A request as the backend got it, body and all.
 #[derive(Debug, Clone)]
@@ -104,7 +104,11 @@ impl Backend {
     ///
     /// If the port can't be had.
     pub fn run(&mut self) {
-        let listener = TcpListener::bind(self.address()).expect("the backend's port");
+        // A connection that somebody else is just closing may hold the port for a moment.
+        let listener = eventually(Duration::from_secs(3), || {
+            TcpListener::bind(self.address()).ok()
+        })
+        .expect("the backend's port");
         let shared = Arc::new(Shared {
             state: Arc::clone(&self.state),
             closing: Gate::new(),
