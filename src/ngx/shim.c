@@ -1,7 +1,6 @@
 #include "shim.h"
 
-#undef RCS_BIT
-#define RCS_BIT(name)                                                         \
+#define RCS_DEFINE(name)                                                      \
     ngx_uint_t                                                                \
     rcs_get_##name(const ngx_http_request_t *r)                               \
     {                                                                         \
@@ -14,31 +13,7 @@
         r->name = (unsigned) value;                                           \
     }
 
-RCS_BIT(count)
-RCS_BIT(subrequests)
-RCS_BIT(http_state)
-RCS_BIT(add_uri_to_alias)
-RCS_BIT(valid_location)
-RCS_BIT(valid_unparsed_uri)
-RCS_BIT(limit_conn_status)
-RCS_BIT(limit_req_status)
-RCS_BIT(header_only)
-RCS_BIT(keepalive)
-RCS_BIT(discard_body)
-RCS_BIT(reading_body)
-RCS_BIT(internal)
-RCS_BIT(header_sent)
-RCS_BIT(expect_tested)
-RCS_BIT(logged)
-RCS_BIT(done)
-RCS_BIT(buffered)
-RCS_BIT(filter_need_in_memory)
-RCS_BIT(allow_ranges)
-RCS_BIT(single_range)
-RCS_BIT(disable_not_modified)
-RCS_BIT(request_body_in_single_buf)
-RCS_BIT(http_major)
-RCS_BIT(http_minor)
+RCS_BITS(RCS_DEFINE)
 
 
 ngx_uint_t

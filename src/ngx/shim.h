@@ -9,35 +9,31 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
-#define RCS_BIT(name)                                                         \
+/* every bit that the module reads or writes */
+
+#define RCS_BITS(bit) \
+    bit(add_uri_to_alias) \
+    bit(valid_location) \
+    bit(valid_unparsed_uri) \
+    bit(limit_conn_status) \
+    bit(limit_req_status) \
+    bit(header_only) \
+    bit(keepalive) \
+    bit(internal) \
+    bit(header_sent) \
+    bit(expect_tested) \
+    bit(logged) \
+    bit(buffered) \
+    bit(allow_ranges) \
+    bit(single_range) \
+    bit(http_major) \
+    bit(http_minor)
+
+#define RCS_DECLARE(name)                                                     \
     ngx_uint_t rcs_get_##name(const ngx_http_request_t *r);                   \
     void rcs_set_##name(ngx_http_request_t *r, ngx_uint_t value);
 
-RCS_BIT(count)
-RCS_BIT(subrequests)
-RCS_BIT(http_state)
-RCS_BIT(add_uri_to_alias)
-RCS_BIT(valid_location)
-RCS_BIT(valid_unparsed_uri)
-RCS_BIT(limit_conn_status)
-RCS_BIT(limit_req_status)
-RCS_BIT(header_only)
-RCS_BIT(keepalive)
-RCS_BIT(discard_body)
-RCS_BIT(reading_body)
-RCS_BIT(internal)
-RCS_BIT(header_sent)
-RCS_BIT(expect_tested)
-RCS_BIT(logged)
-RCS_BIT(done)
-RCS_BIT(buffered)
-RCS_BIT(filter_need_in_memory)
-RCS_BIT(allow_ranges)
-RCS_BIT(single_range)
-RCS_BIT(disable_not_modified)
-RCS_BIT(request_body_in_single_buf)
-RCS_BIT(http_major)
-RCS_BIT(http_minor)
+RCS_BITS(RCS_DECLARE)
 
 /* bits of other structures, for the same reason */
 
