@@ -96,14 +96,14 @@ fn restrict(present: &mut bool, fields: &mut Vec<Box<[u8]>>, directive: &Directi
 }
 
 /// `name`, `name=argument` or `name="argument"` (5.2).
-struct Directive<'a> {
-    name: &'a [u8],
+pub(crate) struct Directive<'a> {
+    pub(crate) name: &'a [u8],
     /// What follows "=", as it stands; `None` without "=".
-    argument: Option<&'a [u8]>,
+    pub(crate) argument: Option<&'a [u8]>,
 }
 
 impl<'a> Directive<'a> {
-    fn of(element: &'a [u8]) -> Self {
+    pub(crate) fn of(element: &'a [u8]) -> Self {
         let mut sides = element.splitn(2, |&b| b == b'=');
         let name = sides.next().unwrap_or_default();
         let argument = sides.next();
@@ -121,19 +121,24 @@ impl<'a> Directive<'a> {
         }
     }
 
-    /// delta-seconds (1.2.2) in token or quoted form (5.2: recipients ought to take both): too large
-    /// a number is the largest, no number at all is 0.
+    /// A lifetime: one that can't be read is 0 (4.2.1).
     fn seconds(&self) -> u32 {
+        self.delta_seconds().unwrap_or(0)
+    }
+
+    /// delta-seconds (1.2.2) in token or quoted form (5.2: recipients ought to take both): too large
+    /// a number is the largest.
+    pub(crate) fn delta_seconds(&self) -> Option<u32> {
         let digits = unquote(self.argument.unwrap_or_default());
-        if !digits.iter().all(u8::is_ascii_digit) {
-            return 0;
+        if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+            return None;
         }
-        digits.iter().fold(0, |value: u32, &digit| {
+        Some(digits.iter().fold(0, |value: u32, &digit| {
             value
                 .saturating_mul(10)
                 .saturating_add(u32::from(digit - b'0'))
                 .min(MAX_SECONDS)
-        })
+        }))
     }
 
     /// The field names in the argument. None if there is no argument, or if any of it is no name:
@@ -166,12 +171,12 @@ fn unquote(argument: &[u8]) -> &[u8] {
 /// A comma separates nothing in a quoted-string, but only in one that is well-formed: right behind "=",
 /// closed, and with nothing behind it. Any other quote is an ordinary byte, so that it can't hide a
 /// restriction behind it.
-struct Elements<'a> {
+pub(crate) struct Elements<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Elements<'a> {
-    fn of(line: &'a [u8]) -> Self {
+    pub(crate) fn of(line: &'a [u8]) -> Self {
         Self { rest: line }
     }
 

@@ -11,6 +11,7 @@ pub mod ignore;
 pub mod key;
 pub mod policy;
 pub mod record;
+pub mod request_directives;
 pub mod resp;
 pub mod settings;
 pub mod status;
