@@ -9,6 +9,8 @@ use std::task::Poll;
 use cache_core::flow::{Cache, Head, Lock, Trouble, Woken};
 use cache_core::key::KeyId;
 use cache_core::record::Record;
+use cache_core::usable::{self, Use};
+use cache_core::use_stale::Failure;
 use md5::{Digest, Md5};
 
 use crate::fill::registry::{self, Joined, LockPermit, Queued};
@@ -18,7 +20,7 @@ use crate::settings::Settings;
 use crate::shm::Zone;
 use crate::shm::locks::Acquired;
 use crate::shm::waiting;
-use crate::shm::zone::RefillSlot;
+use crate::shm::zone::{Memory, RefillSlot};
 
 /// How often a waiter looks for itself, in milliseconds: wake-ups are hints and may be lost, and a
 /// lock's owner that was killed wakes nobody.
@@ -33,7 +35,7 @@ pub struct ClientCache {
     lock_age: u64,
     queue: u32,
     refills: u32,
-    ttl: u64,
+    memory: Memory,
 }
 
 impl ClientCache {
@@ -50,7 +52,7 @@ impl ClientCache {
             lock_age: settings.lock_age,
             queue: settings.queue,
             refills: settings.refills,
-            ttl: settings.uncacheable_ttl,
+            memory: settings.memory,
         }
     }
 
@@ -89,11 +91,19 @@ impl Cache for ClientCache {
         lookup::lookup(&self.lookup).await
     }
 
+    fn judge(&self, record: &Record) -> Use {
+        usable::judge(record, &self.lookup.rules)
+    }
+
+    fn failing(&self) -> Option<Failure> {
+        self.zone.failing(self.id())
+    }
+
     fn lock(&self, since: u64) -> Lock<LockPermit, Joined, Queued> {
         let (zone, id) = (self.zone, *self.id());
         match zone.acquire(&id, since, self.lock_age, self.queue) {
             Acquired::Mine { instance, changed } => Lock::Mine {
-                permit: LockPermit::new(zone, id, instance, self.ttl),
+                permit: LockPermit::new(zone, id, instance, self.memory),
                 changed,
             },
             Acquired::Busy { instance } => match registry::join(Queued::new(zone, id, instance)) {

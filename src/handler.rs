@@ -5,9 +5,10 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use cache_core::executor::Then;
-use cache_core::flow::{self, Answer, Refill};
+use cache_core::flow::{self, Answer, Behind, Held, Refill};
 use cache_core::key::KeyId;
 use cache_core::policy::RequestView;
+use cache_core::renewal::Validators;
 use cache_core::status::{CacheStatus, Reason, Word};
 use ngx::ffi::*;
 
@@ -21,7 +22,7 @@ use crate::fill::{Stream, Subscription};
 use crate::lookup::Lookup;
 use crate::ngx::guard::guard;
 use crate::ngx::request::{Code, DECLINED, DONE, ERROR, Request};
-use crate::respond;
+use crate::respond::{self, Source};
 use crate::settings::{self, Basics, Settings};
 use crate::shm::Zone;
 use crate::shm::zone::RefillSlot;
@@ -208,7 +209,7 @@ fn begin(r: Request, context: &'static Context, wish: Wish) {
             flow::serve(&cache, wish.settings.limits).await
         };
         // Without a lock the fill must find its mark itself.
-        let place = matches!(answer, Answer::Fill(None, _)).then(|| cache.place());
+        let place = matches!(answer, Answer::Fill(None, ..)).then(|| cache.place());
         let then: Then = Some(Box::new(move || {
             guard("answer", (), || deliver(r, context, wish, answer, place));
         }));
@@ -234,21 +235,25 @@ fn deliver(
             let code = respond::record(r, context, record);
             r.finalize(code);
         }
-        Answer::Stale(record, refill) => {
-            let reason = if refill.is_some() {
-                Reason::Stale
-            } else {
-                Reason::Updating
+        Answer::Stale(record, behind) => {
+            let (reason, refill) = match behind {
+                Behind::Refill(refill) => (Reason::Stale, Some(refill)),
+                Behind::Updating => (Reason::Updating, None),
+                Behind::Failing => (Reason::BackendFailed, None),
             };
             context.say(word, status, reason);
             context.set_age(record.age);
+            let held = refill.as_ref().map(|refill| Held {
+                record: record.clone(),
+                on_failure: refill.on_failure,
+            });
             let code = respond::record(r, context, record);
-            if let Some(refill) = refill {
-                start_refill(r, context, &wish, refill);
+            if let (Some(refill), Some(held)) = (refill, held) {
+                start_refill(r, context, &wish, refill, held);
             }
             r.finalize(code);
         }
-        Answer::Fill(permit, known) => {
+        Answer::Fill(permit, known, held) => {
             let status = if wish.bypass {
                 CacheStatus::Bypass
             } else {
@@ -260,11 +265,18 @@ fn deliver(
                 known,
                 slot: None,
                 place,
+                held: held.map(Rc::new),
             };
+            let held = start.held.clone();
             match start_first(r, context, &wish, start) {
                 Some(subscription) => {
                     context.say(word, status, known.unwrap_or(Reason::Storing));
-                    stream(r, context, subscription, known);
+                    let source = Source {
+                        subscription,
+                        known,
+                        held,
+                    };
+                    stream(r, context, source);
                 }
                 None => pass(r, context, Reason::NoConnections),
             }
@@ -278,7 +290,12 @@ fn deliver(
             context.say(word, status, reason);
             // It has its header: it waits no more.
             drop(joined.queued);
-            stream(r, context, joined.subscription, Some(reason));
+            let source = Source {
+                subscription: joined.subscription,
+                known: Some(reason),
+                held: None,
+            };
+            stream(r, context, source);
         }
         Answer::Pass(reason) => pass(r, context, reason),
     }
@@ -307,6 +324,8 @@ struct Start {
     slot: Option<RefillSlot>,
     /// Where a mark as not storable may be, for a fill without a lock.
     place: Option<(Zone, KeyId)>,
+    /// The record that the backend is asked about.
+    held: Option<Rc<Held>>,
 }
 
 fn start_refill(
@@ -314,6 +333,7 @@ fn start_refill(
     context: &Context,
     wish: &Wish,
     refill: Refill<LockPermit, RefillSlot>,
+    held: Held,
 ) {
     let start = Start {
         permit: Some(refill.permit),
@@ -321,6 +341,7 @@ fn start_refill(
         known: None,
         slot: Some(refill.slot),
         place: None,
+        held: Some(Rc::new(held)),
     };
     // Without a connection for it the record stays as it is; a later request tries again.
     let _ = start_fill(r, context, wish, start, Rc::default());
@@ -345,6 +366,12 @@ fn start_fill(
     let purpose = Purpose::Fill(Question {
         rules: Rc::clone(&settings.rules),
         view: wish.view,
+        validators: start
+            .held
+            .as_ref()
+            .filter(|_| settings.rules.revalidate)
+            .and_then(|held| Validators::of(&held.record)),
+        held: start.held,
         backend: context.backend.clone(),
         own: Own {
             phase: context.after,
@@ -366,7 +393,6 @@ fn start_fill(
         known: start.known,
         place: start.place,
         outcome,
-        stale: settings.limits.stale,
     };
     fill.spawn(
         start.permit,
@@ -377,17 +403,15 @@ fn start_fill(
     Some(stream)
 }
 
-fn stream(
-    r: Request,
-    context: &'static Context,
-    subscription: Subscription,
-    known: Option<Reason>,
-) {
+fn stream(r: Request, context: &'static Context, source: Source) {
     let task = worker::spawn(async move {
-        let code = respond::stream(r, context, subscription, known).await;
+        let code = respond::stream(r, context, source).await;
         let then: Then = Some(Box::new(move || {
             context.set_task(None);
-            guard("answer", (), || r.finalize(code));
+            guard("answer", (), || match code {
+                Some(code) => r.finalize(code),
+                None => pass(r, context, Reason::NotModified),
+            });
         }));
         then
     });

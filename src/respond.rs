@@ -2,16 +2,18 @@
 //! conditional requests come from there.
 
 use std::future::poll_fn;
+use std::rc::Rc;
 use std::task::Poll;
 
 use bytes::Bytes;
-use cache_core::flow::Ending;
+use cache_core::flow::{Ending, Finding, Held};
 use cache_core::record::Record;
-use cache_core::status::{Reason, Word};
+use cache_core::status::{CacheStatus, Reason, Word};
+use cache_core::use_stale::Failure;
 use ngx::ffi::*;
 
 use crate::context::Context;
-use crate::fill::{Next, Subscription};
+use crate::fill::{Next, ResponseHead, Subscription};
 use crate::ngx::guard::guard;
 use crate::ngx::output::{Output, await_writable};
 use crate::ngx::request::{Code, ERROR, OK, Request};
@@ -39,22 +41,93 @@ pub fn record(r: Request, context: &'static Context, record: Record) -> Code {
     code
 }
 
-/// Answers with a fill's answer as it comes. `known`: what was known of storing it beforehand.
-pub async fn stream(
+/// A fill's answer, for one request.
+pub struct Source {
+    /// The answer.
+    pub subscription: Subscription,
+    /// What was known of storing it beforehand.
+    pub known: Option<Reason>,
+    /// The record that the backend was asked about.
+    pub held: Option<Rc<Held>>,
+}
+
+/// What the header of a fill's answer means for a request.
+enum Turn {
+    /// The answer itself is streamed.
+    Stream(Rc<ResponseHead>),
+    /// A record is the answer.
+    Record(Record),
+    /// The request is finalized with this.
+    Code(Code),
+    /// The request must ask the backend itself.
+    Pass,
+}
+
+/// Answers with a fill's answer as it comes, or with the record that it confirms or leaves in use. `None` if
+/// it is no answer to this request, which must ask the backend itself.
+pub async fn stream(r: Request, context: &'static Context, source: Source) -> Option<Code> {
+    r.set_write_handler(writable);
+    let head = source.subscription.wait_head().await;
+    match turn(context, head, &source) {
+        Turn::Stream(head) => Some(answer(r, context, &head, &source.subscription).await),
+        Turn::Record(found) => {
+            context.set_age(found.age);
+            Some(record(r, context, found))
+        }
+        Turn::Code(code) => Some(code),
+        Turn::Pass => None,
+    }
+}
+
+fn turn(context: &Context, head: Option<Rc<ResponseHead>>, source: &Source) -> Turn {
+    let held = source.held.as_ref();
+    let stale = |held: &Held| {
+        context.say(Word::Stale, CacheStatus::Stale, Reason::BackendFailed);
+        Turn::Record(held.record.clone())
+    };
+    let Some(head) = head else {
+        return match held {
+            Some(held) if held.on_failure.allows(Failure::Error) => stale(held),
+            Some(held) if held.record.terms.never_stale => {
+                Turn::Code(NGX_HTTP_GATEWAY_TIME_OUT as Code)
+            }
+            _ => Turn::Code(NGX_HTTP_BAD_GATEWAY as Code),
+        };
+    };
+    match (&head.finding, held) {
+        (Finding::Confirmed(renewed), _) => {
+            let (status, reason) = match held {
+                Some(_) => (CacheStatus::Revalidated, Reason::Revalidated),
+                None => (CacheStatus::Hit, Reason::Subscribed),
+            };
+            context.say(Word::Hit, status, reason);
+            return Turn::Record(renewed.record.clone());
+        }
+        (Finding::Failed(_), Some(held)) => return stale(held),
+        (Finding::NotStorable(Reason::NotModified), Some(_)) if head.asked => return Turn::Pass,
+        (Finding::NotStorable(reason), Some(held))
+            if head.generated && held.record.terms.never_stale =>
+        {
+            // RFC 9111 5.2.2.2: what must be validated and can't be is an error, and this is the one.
+            context.say(Word::Skip, CacheStatus::Expired, *reason);
+            return Turn::Code(NGX_HTTP_GATEWAY_TIME_OUT as Code);
+        }
+        (Finding::NotStorable(reason), _) => {
+            if let (None, Some(status)) = (source.known, context.status()) {
+                context.say(Word::Skip, status, *reason);
+            }
+        }
+        (Finding::Failed(_), None) | (Finding::Storable(_), _) => {}
+    }
+    Turn::Stream(head)
+}
+
+async fn answer(
     r: Request,
     context: &'static Context,
-    subscription: Subscription,
-    known: Option<Reason>,
+    head: &ResponseHead,
+    subscription: &Subscription,
 ) -> Code {
-    r.set_write_handler(writable);
-    let Some(head) = subscription.wait_head().await else {
-        return NGX_HTTP_BAD_GATEWAY as Code;
-    };
-    if let (Err(reason), None) = (&head.plan, known)
-        && let Some(status) = context.status()
-    {
-        context.say(Word::Skip, status, *reason);
-    }
     if headers::apply(r, head.status, &head.headers, head.content_length).is_err() {
         return INTERNAL_ERROR;
     }
@@ -64,7 +137,7 @@ pub async fn stream(
     if code != OK || r.is_header_only() {
         return code;
     }
-    body(r, context, &subscription).await
+    body(r, context, subscription).await
 }
 
 async fn body(r: Request, context: &'static Context, subscription: &Subscription) -> Code {

@@ -15,6 +15,8 @@ use ngx::ngx_log_error;
 use crate::conf::{Backend, LocConf, MainConf, VariableRules};
 use crate::ngx::request::Request;
 use crate::shm::Zone;
+use crate::shm::locks::BackOff;
+use crate::shm::zone::Memory;
 use crate::store::{Location, Store};
 use crate::variables::Setting;
 use crate::worker;
@@ -30,6 +32,11 @@ const LOCK_QUEUE: u32 = 1024;
 const REFILLS: u32 = 64;
 /// Milliseconds for which a key is remembered whose answers aren't storable, by default.
 const UNCACHEABLE_TTL: u64 = 5_000;
+/// How long a backend that fails is left alone, by default.
+const BACK_OFF: BackOff = BackOff {
+    first: 1_000,
+    most: 10_000,
+};
 /// Bytes of captured bodies in a worker, by default.
 const CAPTURE_MEMORY: u64 = 256 << 20;
 
@@ -51,8 +58,8 @@ pub struct Settings {
     pub queue: u32,
     /// `redis_cache_refills`
     pub refills: u32,
-    /// `redis_cache_uncacheable_ttl`, milliseconds
-    pub uncacheable_ttl: u64,
+    /// How long the zone remembers what fills have found.
+    pub memory: Memory,
     /// `redis_cache_capture_memory`, bytes
     pub capture_memory: u64,
 }
@@ -146,8 +153,7 @@ impl Reader<'_> {
             }),
             age: self.seconds(Setting::Age, base.age),
             stale: self.seconds(Setting::Stale, base.stale),
-            ignore: base.ignore,
-            max_size: base.max_size,
+            ..(**base).clone()
         });
         let listed = self.conf.methods.clone().unwrap_or_default();
         let methods = method.map_or(listed.clone(), |value| {
@@ -282,20 +288,21 @@ pub fn settings(r: Request, conf: &LocConf, main: &MainConf, basics: &Basics) ->
     let zone = reader.zone()?;
     let store = reader.store()?;
     let key = reader.key()?;
-    let stale = basics.rules.stale;
     Some(Settings {
         zone,
         store,
         key,
         rules: Rc::clone(&basics.rules),
         limits: Limits {
-            stale,
             lock_timeout: reader.millis(Setting::LockTimeout, conf.lock_timeout, LOCK_TIMEOUT),
         },
         lock_age: reader.millis(Setting::LockAge, conf.lock_age, LOCK_AGE),
         queue: conf.lock_queue.unwrap_or(LOCK_QUEUE),
         refills: conf.refills.unwrap_or(REFILLS),
-        uncacheable_ttl: conf.uncacheable_ttl.unwrap_or(UNCACHEABLE_TTL),
+        memory: Memory {
+            uncacheable: conf.uncacheable_ttl.unwrap_or(UNCACHEABLE_TTL),
+            back_off: conf.back_off.unwrap_or(BACK_OFF),
+        },
         capture_memory: conf.capture_memory.unwrap_or(CAPTURE_MEMORY),
     })
 }

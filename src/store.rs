@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use crate::fill::detached::Detached;
-use crate::redis::{Client, Found, StoreError, Write};
+use crate::redis::{Change, Client, Found, StoreError, Write};
 
 mod location;
 
@@ -69,9 +69,26 @@ impl Store {
     ///
     /// Why it isn't known to be written.
     pub async fn store(&self, record: Write) -> Result<(), StoreError> {
+        if record.expiry == 0 {
+            return Err(StoreError::Refused("a record that expires at once".into()));
+        }
+        match self.change(Change::Write(record)).await {
+            Ok(true) => Ok(()),
+            // There is no key without expiry, but no record either.
+            Ok(false) => Err(StoreError::Refused("EXPIRE found no key".into())),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Changes what is stored. False if there was nothing to change.
+    ///
+    /// # Errors
+    ///
+    /// Why it isn't known to be done.
+    pub async fn change(&self, change: Change) -> Result<bool, StoreError> {
         match self {
-            Store::Redis(client) => client.store(record).await,
-            Store::Location(location) => location.store(record).await,
+            Store::Redis(client) => client.change(change).await,
+            Store::Location(location) => location.change(change).await,
         }
     }
 }

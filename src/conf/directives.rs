@@ -6,12 +6,15 @@ use std::rc::Rc;
 
 use cache_core::headers::is_token;
 use cache_core::policy::{Ignore, MethodList, StatusList};
+use cache_core::settings::parse_millis;
+use cache_core::use_stale::UseStale;
 use ngx::ffi::*;
 use ngx::ngx_string;
 
 use super::reader::{Directive, Fault, Setting, set};
 use super::{Backend, LocConf, MainConf, Named, ZoneDeclaration, set_md5, store};
 use crate::shm::Zone;
+use crate::shm::locks::BackOff;
 use crate::shm::zone::MIN_SIZE;
 
 /// Gives a setter the face that nginx calls.
@@ -48,6 +51,9 @@ entry!(on_capture_memory, LocConf, capture_memory);
 entry!(on_refills, LocConf, refills);
 entry!(on_lock_queue, LocConf, lock_queue);
 entry!(on_uncacheable_ttl, LocConf, uncacheable_ttl);
+entry!(on_use_stale, LocConf, use_stale);
+entry!(on_revalidate, LocConf, revalidate);
+entry!(on_backoff, LocConf, backoff);
 entry!(on_set_md5, LocConf, set_md5::directive);
 
 const HTTP: u32 = NGX_HTTP_MAIN_CONF;
@@ -81,7 +87,7 @@ const SET_MD5: u32 =
     NGX_HTTP_SRV_CONF | NGX_HTTP_SIF_CONF | NGX_HTTP_LOC_CONF | NGX_HTTP_LIF_CONF | NGX_CONF_TAKE12;
 
 /// All directives of the module.
-pub static mut COMMANDS: [ngx_command_t; 24] = [
+pub static mut COMMANDS: [ngx_command_t; 27] = [
     command(
         ngx_string!("redis_cache_zone"),
         HTTP | NGX_CONF_TAKE2,
@@ -164,6 +170,21 @@ pub static mut COMMANDS: [ngx_command_t; 24] = [
         NGX_CONF_TAKE1,
         on_uncacheable_ttl,
     ),
+    location(
+        ngx_string!("redis_cache_use_stale"),
+        NGX_CONF_1MORE,
+        on_use_stale,
+    ),
+    location(
+        ngx_string!("redis_cache_revalidate"),
+        NGX_CONF_TAKE1,
+        on_revalidate,
+    ),
+    location(
+        ngx_string!("redis_cache_backoff"),
+        NGX_CONF_TAKE12,
+        on_backoff,
+    ),
     command(
         ngx_string!("set_md5"),
         SET_MD5,
@@ -221,17 +242,7 @@ fn readable(size: usize) -> String {
 }
 
 fn cache(directive: &Directive, conf: &mut LocConf) -> Setting {
-    let on = match directive.arguments().as_slice() {
-        [] => true,
-        [value] if value.eq_ignore_ascii_case(b"on") => true,
-        [value] if value.eq_ignore_ascii_case(b"off") => false,
-        _ => {
-            let value = directive.text(1);
-            return Err(Fault::Text(format!(
-                "invalid value \"{value}\" in \"redis_cache\"; it is \"on\" or \"off\""
-            )));
-        }
-    };
+    let on = directive.arguments().is_empty() || on_or_off(directive)?;
     once(&mut conf.enable, on)?;
     conf.place = Some(directive.place());
     Ok(())
@@ -376,6 +387,65 @@ fn lock_queue(directive: &Directive, conf: &mut LocConf) -> Setting {
 
 fn uncacheable_ttl(directive: &Directive, conf: &mut LocConf) -> Setting {
     once(&mut conf.uncacheable_ttl, directive.millis(1)?)
+}
+
+fn use_stale(directive: &Directive, conf: &mut LocConf) -> Setting {
+    let arguments = directive.arguments();
+    let invalid = |name: &[u8]| {
+        let name = String::from_utf8_lossy(name);
+        Fault::Text(format!(
+            "invalid value \"{name}\" in \"redis_cache_use_stale\"; known are error, timeout, invalid_header, \
+             updating, http_500, http_502, http_503, http_504, http_5xx, http_403, http_404 and http_429, or \
+             \"off\" alone"
+        ))
+    };
+    let set = if arguments == [b"off"] {
+        UseStale::NONE
+    } else {
+        arguments.iter().try_fold(UseStale::NONE, |set, name| {
+            UseStale::named(name)
+                .map(|case| set | case)
+                .ok_or_else(|| invalid(name))
+        })?
+    };
+    once(&mut conf.use_stale, set)
+}
+
+fn revalidate(directive: &Directive, conf: &mut LocConf) -> Setting {
+    once(&mut conf.revalidate, on_or_off(directive)?)
+}
+
+fn backoff(directive: &Directive, conf: &mut LocConf) -> Setting {
+    let first = directive.millis(1)?;
+    let most = match directive.arguments().as_slice() {
+        [_, limit] => limit
+            .strip_prefix(b"max=")
+            .and_then(|time| parse_millis(time).ok())
+            .filter(|most| *most >= first)
+            .ok_or_else(|| {
+                let value = directive.text(2);
+                format!(
+                    "invalid limit \"{value}\" in \"redis_cache_backoff\"; use one such as max=10s, \
+                     not below the first time"
+                )
+            })?,
+        _ => first.saturating_mul(10),
+    };
+    once(&mut conf.back_off, BackOff { first, most })
+}
+
+/// The value of a flag.
+fn on_or_off(directive: &Directive) -> Result<bool, Fault> {
+    match directive.argument(1) {
+        value if value.eq_ignore_ascii_case(b"on") => Ok(true),
+        value if value.eq_ignore_ascii_case(b"off") => Ok(false),
+        _ => {
+            let (name, value) = (directive.text(0), directive.text(1));
+            Err(Fault::Text(format!(
+                "invalid value \"{value}\" in \"{name}\"; it is \"on\" or \"off\""
+            )))
+        }
+    }
 }
 
 fn size(directive: &Directive, example: &str) -> Result<u64, Fault> {

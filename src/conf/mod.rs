@@ -11,10 +11,12 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use cache_core::policy::{Ignore, MethodList, Rules, StatusList};
+use cache_core::use_stale::UseStale;
 use ngx::ffi::*;
 
 use crate::redis::StoreConfig;
 use crate::shm::Zone;
+use crate::shm::locks::BackOff;
 pub use reader::Place;
 
 /// Where a fill goes.
@@ -148,6 +150,12 @@ pub struct LocConf {
     pub lock_queue: Option<u32>,
     /// `redis_cache_uncacheable_ttl`, milliseconds
     pub uncacheable_ttl: Option<u64>,
+    /// `redis_cache_use_stale`
+    pub use_stale: Option<UseStale>,
+    /// `redis_cache_revalidate`
+    pub revalidate: Option<bool>,
+    /// `redis_cache_backoff`
+    pub back_off: Option<BackOff>,
     /// What the directives make together, for requests whose variables say nothing.
     pub rules: Rc<Rules>,
     /// The last rules that variables made.
@@ -183,6 +191,9 @@ impl Default for LocConf {
             refills: None,
             lock_queue: None,
             uncacheable_ttl: None,
+            use_stale: None,
+            revalidate: None,
+            back_off: None,
             rules: Rc::default(),
             variable_rules: RefCell::default(),
             complained: Cell::default(),
@@ -221,7 +232,10 @@ impl LocConf {
             capture_memory,
             refills,
             lock_queue,
-            uncacheable_ttl
+            uncacheable_ttl,
+            use_stale,
+            revalidate,
+            back_off
         );
         for (mine, theirs) in [
             (&mut self.bypass, above.bypass),
@@ -238,6 +252,8 @@ impl LocConf {
             stale: self.stale.unwrap_or(standard.stale),
             ignore: self.ignore.unwrap_or(standard.ignore),
             max_size: self.max_size.unwrap_or(standard.max_size),
+            use_stale: self.use_stale.unwrap_or(standard.use_stale),
+            revalidate: self.revalidate.unwrap_or(standard.revalidate),
         });
     }
 

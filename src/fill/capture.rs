@@ -1,9 +1,14 @@
 //! The first header and body filter: what a fill's backend sends goes to the fill's stream and no
 //! further; what a client gets is given the headers that say what happened.
 
+use std::rc::Rc;
+
 use bytes::{Bytes, BytesMut};
-use cache_core::policy::{Plan, ResponseView, storable};
+use cache_core::flow::Finding;
+use cache_core::policy::{ResponseView, storable};
+use cache_core::renewal;
 use cache_core::status::Reason;
+use cache_core::use_stale::Failure;
 use ngx::ffi::*;
 use ngx::ngx_log_error;
 
@@ -28,22 +33,44 @@ pub fn header(r: Request) -> Option<Code> {
         return Some(OK);
     }
     let captured = headers::capture(r);
-    let plan = plan(&hook.purpose, &captured);
+    let finding = finding(&hook.purpose, &captured);
     hook.stream.set_head(ResponseHead {
         status: captured.status,
         headers: captured.headers,
         content_length: captured.content_length,
         connection: captured.connection,
-        plan,
+        generated: captured.generated,
+        asked: hook.purpose.asks_for_confirmation(),
+        finding,
     });
     Some(OK)
 }
 
-/// What the policy makes of an answer. One to a message isn't for the cache.
-fn plan(purpose: &Purpose, captured: &Captured) -> Result<Plan, Reason> {
+/// What becomes of an answer. One to a message isn't for the cache.
+fn finding(purpose: &Purpose, captured: &Captured) -> Finding {
     let Purpose::Fill(question) = purpose else {
-        return Err(Reason::Bypass);
+        return Finding::NotStorable(Reason::Bypass);
     };
+    let now = u64::try_from(ngx_time()).unwrap_or(0);
+    if let Some(held) = &question.held {
+        if let Some(failure) = Failure::of(captured.status, captured.generated)
+            && held.on_failure.allows(failure)
+        {
+            return Finding::Failed(failure);
+        }
+        if captured.status == 304
+            && question.validators.is_some()
+            && let Some(renewed) = renewal::renew(
+                &held.record,
+                &captured.confirmation(),
+                &question.view,
+                &question.rules,
+                now,
+            )
+        {
+            return Finding::Confirmed(Rc::new(renewed));
+        }
+    }
     let view = ResponseView {
         status: captured.status,
         headers: &captured.headers,
@@ -51,8 +78,10 @@ fn plan(purpose: &Purpose, captured: &Captured) -> Result<Plan, Reason> {
         content_length: captured.content_length,
         accel_redirect: captured.accel_redirect,
     };
-    let now = u64::try_from(ngx_time()).unwrap_or(0);
-    storable(&question.view, &view, &question.rules, now)
+    match storable(&question.view, &view, &question.rules, now) {
+        Ok(plan) => Finding::Storable(plan),
+        Err(reason) => Finding::NotStorable(reason),
+    }
 }
 
 /// Buffers of a response in a fill. `None` if they are a client's.

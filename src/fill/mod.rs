@@ -6,4 +6,4 @@ pub mod registry;
 pub mod stream;
 pub mod task;
 
-pub use stream::{Next, Stream, Subscription};
+pub use stream::{Next, ResponseHead, Stream, Subscription};

@@ -10,6 +10,7 @@ use cache_core::key::KeyId;
 
 use super::stream::{Stream, Subscription};
 use crate::shm::Zone;
+use crate::shm::zone::Memory;
 
 /// A fill that can be joined.
 struct Joinable {
@@ -83,19 +84,18 @@ pub struct LockPermit {
     zone: Zone,
     key: KeyId,
     instance: u64,
-    /// How long a key is remembered whose answers aren't storable, in milliseconds.
-    ttl: u64,
+    memory: Memory,
     released: bool,
 }
 
 impl LockPermit {
-    /// The permit for a lock just acquired. `ttl`: see [`Zone::release`].
-    pub fn new(zone: Zone, key: KeyId, instance: u64, ttl: u64) -> LockPermit {
+    /// The permit for a lock just acquired. `memory`: see [`Zone::release`].
+    pub fn new(zone: Zone, key: KeyId, instance: u64, memory: Memory) -> LockPermit {
         LockPermit {
             zone,
             key,
             instance,
-            ttl,
+            memory,
             released: false,
         }
     }
@@ -129,7 +129,7 @@ impl LockPermit {
         });
         drop(gone);
         self.zone
-            .release(&self.key, self.instance, verdict, self.ttl);
+            .release(&self.key, self.instance, verdict, self.memory);
     }
 }
 

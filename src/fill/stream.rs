@@ -10,10 +10,8 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 
 use bytes::Bytes;
-use cache_core::flow::{Ending, Head};
+use cache_core::flow::{Ending, Finding, Head};
 use cache_core::headers::Headers;
-use cache_core::policy::Plan;
-use cache_core::status::Reason;
 
 /// How many bytes an answer for clients may be ahead of the slowest, once it isn't captured.
 const AHEAD: usize = 256 * 1024;
@@ -29,8 +27,12 @@ pub struct ResponseHead {
     pub content_length: Option<u64>,
     /// Fields that the backend's Connection names: not stored.
     pub connection: Vec<Bytes>,
-    /// When it is stored and for how long, or why not.
-    pub plan: Result<Plan, Reason>,
+    /// Whether nginx made it in want of an answer of the backend.
+    pub generated: bool,
+    /// Whether the backend was asked to confirm a record.
+    pub asked: bool,
+    /// What becomes of it.
+    pub finding: Finding,
 }
 
 /// What the reader gets next.
@@ -139,7 +141,7 @@ impl Stream {
     pub fn set_head(&self, head: ResponseHead) {
         let mut state = self.state.borrow_mut();
         // What isn't stored is only passed on.
-        state.capturing &= head.plan.is_ok();
+        state.capturing &= head.finding.is_shared();
         state.head = Some(Rc::new(head));
         wake(state);
         self.demand();
@@ -248,7 +250,8 @@ impl Stream {
         let state = self.state.borrow();
         state.dropped == 0
             && state.capturing
-            && (state.ending.is_none() || (state.ending == Some(Ending::Whole) && state.storable()))
+            && (state.ending.is_none()
+                || (state.ending == Some(Ending::Whole) && state.is_shared()))
     }
 
     /// Joins the answer from its beginning.
@@ -295,7 +298,7 @@ impl State {
     /// Drops what every reader has read, once nobody else may need it.
     fn forget(&mut self) {
         if self.capturing
-            || (self.ending == Some(Ending::Whole) && self.given_up.is_none() && self.storable())
+            || (self.ending == Some(Ending::Whole) && self.given_up.is_none() && self.is_shared())
         {
             return;
         }
@@ -317,8 +320,10 @@ impl State {
         discharge(std::mem::take(&mut self.charged));
     }
 
-    fn storable(&self) -> bool {
-        self.head.as_ref().is_some_and(|head| head.plan.is_ok())
+    fn is_shared(&self) -> bool {
+        self.head
+            .as_ref()
+            .is_some_and(|head| head.finding.is_shared())
     }
 
     fn take_demand(&mut self) -> Demand {
@@ -358,8 +363,7 @@ impl Subscription {
     pub fn verdict(&self) -> Option<Head> {
         let state = self.stream.state.borrow();
         match (&state.head, state.ending) {
-            (Some(head), _) if head.plan.is_ok() => Some(Head::Shared),
-            (Some(_), _) => Some(Head::NotStorable),
+            (Some(head), _) => Some(head.finding.head()),
             (None, Some(_)) => Some(Head::Failed),
             (None, None) => None,
         }

@@ -4,11 +4,13 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use cache_core::flow::{Ending, Filling, Permit, Trouble, Verdict, fill};
+use cache_core::flow::{Ending, Filling, Finding, Permit, Trouble, Verdict, fill};
 use cache_core::key::KeyId;
 use cache_core::policy::Plan;
-use cache_core::record::{self, Record};
+use cache_core::record;
+use cache_core::renewal::{self, Renewed};
 use cache_core::status::Reason;
+use cache_core::usable::{self, Use};
 use ngx::ffi::*;
 use ngx::ngx_log_error;
 
@@ -18,7 +20,7 @@ use super::stream::Stream;
 use crate::lookup::{self, Lookup};
 use crate::ngx::busy;
 use crate::ngx::event::Timer;
-use crate::redis::{StoreError, Write};
+use crate::redis::{Change, Refresh, StoreError, Write};
 use crate::shm::Zone;
 use crate::shm::zone::RefillSlot;
 use crate::worker;
@@ -37,8 +39,6 @@ pub struct Fill {
     pub place: Option<(Zone, KeyId)>,
     /// What has become of it is left here.
     pub outcome: Rc<Cell<Option<Reason>>>,
-    /// How long past its freshness a record may be served, in seconds.
-    pub stale: u32,
 }
 
 impl Fill {
@@ -61,7 +61,7 @@ impl Fill {
                 }
                 None => (None, None),
             };
-            fill(&self, permit, look_again, self.stale).await;
+            fill(&self, permit, look_again).await;
             None
         });
     }
@@ -72,8 +72,13 @@ impl Fill {
         let length: usize = body.iter().map(Bytes::len).sum();
         let mut headers = record::strip_for_storage(&head.headers, &head.connection);
         headers.push("Content-Length", length.to_string());
-        let generation = Bytes::from(format!("{:x}", ngx_random()));
-        let fields = record::encode(head.status, &headers, length as u64, &plan, generation);
+        let fields = record::encode(
+            head.status,
+            &headers,
+            length as u64,
+            &plan,
+            new_generation(),
+        );
         Some(Write {
             key: self.lookup.key.clone(),
             status: head.status,
@@ -83,6 +88,28 @@ impl Fill {
             expiry: plan.expiry,
         })
     }
+
+    /// Says why the store didn't take it.
+    fn not_stored(&self, error: &StoreError) -> Trouble {
+        let (key, store) = (
+            String::from_utf8_lossy(&self.lookup.key),
+            self.lookup.store.name(),
+        );
+        ngx_log_error!(
+            error.level(),
+            worker::log(),
+            "redis_cache: \"{key}\" was not stored in \"{store}\": {error}"
+        );
+        match error {
+            StoreError::WrongType => Trouble::WrongType,
+            _ => Trouble::Unavailable,
+        }
+    }
+}
+
+/// A name for one write of a record.
+fn new_generation() -> Bytes {
+    Bytes::from(format!("{:x}", ngx_random()))
 }
 
 /// A permit whose lock is kept young while its holder lives.
@@ -123,8 +150,9 @@ impl Permit for Alive {
 }
 
 impl Filling for Fill {
-    async fn lookup(&self) -> Result<Option<Record>, Trouble> {
-        lookup::lookup(&self.lookup).await
+    async fn is_fresh(&self) -> bool {
+        matches!(lookup::lookup(&self.lookup).await,
+            Ok(Some(record)) if usable::judge(&record, &self.lookup.rules) == Use::Fresh)
     }
 
     fn start(&self) {
@@ -135,11 +163,8 @@ impl Filling for Fill {
         self.detached.abandon();
     }
 
-    async fn head(&self) -> Result<Plan, Reason> {
-        match self.stream.wait_head().await {
-            Some(head) => head.plan,
-            None => Err(Reason::BackendFailed),
-        }
+    async fn head(&self) -> Option<Finding> {
+        Some(self.stream.wait_head().await?.finding.clone())
     }
 
     async fn ending(&self) -> Ending {
@@ -158,21 +183,36 @@ impl Filling for Fill {
         if let (Ok(()), Some((zone, id))) = (&stored, &self.place) {
             zone.unmark(id);
         }
-        stored.map_err(|error| {
-            let (key, store) = (
-                String::from_utf8_lossy(&self.lookup.key),
-                self.lookup.store.name(),
-            );
-            ngx_log_error!(
-                error.level(),
-                worker::log(),
-                "redis_cache: \"{key}\" was not stored in \"{store}\": {error}"
-            );
-            match error {
-                StoreError::WrongType => Trouble::WrongType,
-                _ => Trouble::Unavailable,
+        stored.map_err(|error| self.not_stored(&error))
+    }
+
+    async fn renew(&self, renewed: &Renewed) -> Result<bool, Trouble> {
+        let Some(meta) = &renewed.record.meta else {
+            return Ok(false);
+        };
+        let generation = meta.generation.clone();
+        let refresh = match &renewed.plan {
+            Ok(plan) => {
+                let fields = renewal::encode(renewed, plan, new_generation());
+                Refresh {
+                    key: self.lookup.key.clone(),
+                    generation,
+                    headers: Bytes::from(fields.headers),
+                    meta: Bytes::from(fields.meta),
+                    expiry: plan.expiry,
+                }
             }
-        })
+            Err(_) => Refresh {
+                key: self.lookup.key.clone(),
+                generation,
+                headers: Bytes::new(),
+                meta: Bytes::new(),
+                expiry: 0,
+            },
+        };
+        let change = Change::Refresh(refresh);
+        let changed = self.lookup.store.change(change).await;
+        changed.map_err(|error| self.not_stored(&error))
     }
 
     fn outcome(&self, reason: Reason) {

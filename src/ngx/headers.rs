@@ -5,6 +5,7 @@ use std::ptr;
 use bytes::Bytes;
 use cache_core::headers::Headers;
 use cache_core::policy::OriginDates;
+use cache_core::renewal::Confirmation;
 use ngx::ffi::*;
 
 use super::request::Request;
@@ -49,6 +50,8 @@ pub struct Captured {
     pub headers: Headers,
     /// Its length, where it is known beforehand.
     pub content_length: Option<u64>,
+    /// Whether nginx made it in want of an answer of the backend.
+    pub generated: bool,
     /// Dates that nginx hides from its clients.
     pub dates: OriginDates,
     /// Fields that the backend's Connection header names (RFC 9110 7.6.1).
@@ -82,10 +85,29 @@ pub fn capture(r: Request) -> Captured {
         status: u16::try_from(out.status).unwrap_or(0),
         headers,
         content_length: u64::try_from(out.content_length_n).ok(),
+        generated: generated(r),
         dates,
         connection,
         accel_redirect: redirected(r),
     }
+}
+
+impl Captured {
+    /// The answer as a confirmation of a record.
+    pub fn confirmation(&self) -> Confirmation<'_> {
+        Confirmation {
+            headers: &self.headers,
+            dates: &self.dates,
+            connection: &self.connection,
+        }
+    }
+}
+
+/// Whether an upstream was asked and the status isn't what it said: it said nothing that nginx could read.
+fn generated(r: Request) -> bool {
+    // SAFETY: upstream is null or lives as long as the request.
+    unsafe { r.get().upstream.as_ref() }
+        .is_some_and(|upstream| upstream.headers_in.status_n != r.get().headers_out.status)
 }
 
 /// What nginx takes away before the filters: Date, and what Connection names.

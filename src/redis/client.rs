@@ -77,6 +77,30 @@ pub struct Write {
     pub expiry: u32,
 }
 
+/// What a 304 changes of a record (RFC 9111 4.3.4). Its body stays.
+#[derive(Clone, Debug)]
+pub struct Refresh {
+    /// Its key.
+    pub key: Bytes,
+    /// The generation that was validated: of any other nothing is changed.
+    pub generation: Bytes,
+    /// Field `headers`.
+    pub headers: Bytes,
+    /// Field `meta`.
+    pub meta: Bytes,
+    /// Seconds until it expires; 0 takes it away.
+    pub expiry: u32,
+}
+
+/// A change of what is stored: a single command, carried out as a whole or not at all.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// Writes a record.
+    Write(Write),
+    /// Gives a record that was validated another header and expiry.
+    Refresh(Refresh),
+}
+
 /// A store, as one worker sees it. Clones share its connections.
 #[derive(Clone)]
 pub struct Client(Rc<Pool>);
@@ -113,15 +137,15 @@ impl Client {
         }
     }
 
-    /// Writes a record together with its expiry, or nothing.
+    /// Changes what is stored. False if there was nothing to change.
     ///
     /// # Errors
     ///
-    /// Why it isn't known to be written. After `Timeout` and `Closed` it may be, whole.
-    pub async fn store(&self, record: Write) -> Result<(), StoreError> {
-        if record.expiry == 0 {
-            return Err(StoreError::Refused("a record that expires at once".into()));
-        }
-        self.0.store(record)?.await.map_err(|failure| failure.error)
+    /// Why it isn't known to be done. After `Timeout` and `Closed` it may be, whole.
+    pub async fn change(&self, change: Change) -> Result<bool, StoreError> {
+        self.0
+            .change(change)?
+            .await
+            .map_err(|failure| failure.error)
     }
 }

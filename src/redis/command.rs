@@ -3,7 +3,7 @@
 use cache_core::record::{BODY_FIELD, HEADERS_FIELD, META_FIELD, STATUS_FIELD};
 use cache_core::resp;
 
-use super::client::{StoreConfig, Write};
+use super::client::{Change, Refresh, StoreConfig, Write};
 use super::output::Output;
 
 /// Writes a record with its expiry, or nothing.
@@ -13,6 +13,15 @@ use super::output::Output;
 /// permission (ACL); the record is taken back, because no key without expiry may be left behind.
 const STORE: &str = "redis.call('HSET',KEYS[1],'status',ARGV[1],'headers',ARGV[2],'body',ARGV[3],'meta',ARGV[4])\n\
 local done=redis.pcall('EXPIRE',KEYS[1],ARGV[5])\n\
+if done~=1 then redis.call('DEL',KEYS[1]) end\n\
+return done";
+
+/// Changes headers, meta and expiry of the record of one generation, which its meta names, and of no other.
+const REFRESH: &str = "local meta=redis.call('HGET',KEYS[1],'meta')\n\
+if not meta or not string.find(meta..' ',ARGV[1],1,true) then return 0 end\n\
+if ARGV[4]=='0' then return redis.call('DEL',KEYS[1]) end\n\
+redis.call('HSET',KEYS[1],'headers',ARGV[2],'meta',ARGV[3])\n\
+local done=redis.pcall('EXPIRE',KEYS[1],ARGV[4])\n\
 if done~=1 then redis.call('DEL',KEYS[1]) end\n\
 return done";
 
@@ -27,8 +36,34 @@ pub(super) fn lookup(out: &mut Vec<u8>, key: &[u8]) {
     resp::command(out, &[b"HMGET", key, status, headers, body, meta]);
 }
 
-/// EVAL of the script above. The pieces of the body aren't joined.
-pub(super) fn store(output: &mut Output, record: Write) {
+/// One command; its reply is 1, or 0 if there was nothing to change.
+pub(super) fn change(output: &mut Output, change: Change) {
+    match change {
+        Change::Write(record) => store(output, record),
+        Change::Refresh(refresh) => refreshed(output.tail(), &refresh),
+    }
+}
+
+fn refreshed(out: &mut Vec<u8>, refresh: &Refresh) {
+    let generation = [b" gen=", refresh.generation.as_ref(), b" "].concat();
+    let expiry = refresh.expiry.to_string();
+    resp::command(
+        out,
+        &[
+            b"EVAL",
+            REFRESH.as_bytes(),
+            b"1",
+            &refresh.key,
+            &generation,
+            &refresh.headers,
+            &refresh.meta,
+            expiry.as_bytes(),
+        ],
+    );
+}
+
+/// EVAL of the first script. The pieces of the body aren't joined.
+fn store(output: &mut Output, record: Write) {
     let length = record.body.iter().map(|piece| piece.len()).sum();
     let out = output.tail();
     resp::array_header(out, 9);

@@ -7,7 +7,7 @@ use std::rc::{Rc, Weak};
 
 use cache_core::resp::{ProtocolError, Reply};
 
-use super::client::{Found, StoreConfig, Write};
+use super::client::{Change, Found, StoreConfig};
 use super::command::{self, Step};
 use super::error::{End, StoreError, reason};
 use super::input::Input;
@@ -131,10 +131,10 @@ impl Connection {
         self.queue(Pending::Lookup(promise, None));
     }
 
-    /// Takes a write.
-    pub(super) fn store(&self, record: Write, promise: Promise<()>) {
-        command::store(&mut self.output.borrow_mut(), record);
-        self.queue(Pending::Store(promise));
+    /// Takes a change.
+    pub(super) fn change(&self, change: Change, promise: Promise<bool>) {
+        command::change(&mut self.output.borrow_mut(), change);
+        self.queue(Pending::Write(promise));
     }
 
     fn queue(&self, pending: Pending) {

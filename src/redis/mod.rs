@@ -17,6 +17,6 @@ mod pending;
 mod pool;
 mod relay;
 
-pub use client::{Client, Found, Server, StoreConfig, Write};
+pub use client::{Change, Client, Found, Refresh, Server, StoreConfig, Write};
 pub use error::StoreError;
 pub use relay::{Dialog, Relay};

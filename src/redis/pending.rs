@@ -96,8 +96,8 @@ pub(super) enum Pending {
     Step(Step),
     /// A lookup, with what came for PTTL.
     Lookup(Promise<Found>, Option<Result<i64, StoreError>>),
-    /// A write.
-    Store(Promise<()>),
+    /// A write, which says whether anything was written.
+    Write(Promise<bool>),
 }
 
 /// What a reply meant.
@@ -108,8 +108,8 @@ pub(super) enum Answer {
     Step(Step),
     /// A lookup has a result of so many bytes.
     Found(usize),
-    /// A record has been written.
-    Stored,
+    /// A write has been carried out, or there was nothing to write.
+    Written,
     /// The command, a lookup or a write, was refused for a reason other than its key.
     Refused(Kind, String),
     /// The command has failed for a reason of its own.
@@ -136,7 +136,7 @@ impl Pending {
             Pending::Step(step) => answer_step(step, reply),
             Pending::Lookup(promise, None) => answer_pttl(promise, reply),
             Pending::Lookup(promise, Some(pttl)) => answer_hmget(promise, pttl, reply),
-            Pending::Store(promise) => answer_store(promise, reply),
+            Pending::Write(promise) => answer_write(promise, reply),
         }
     }
 
@@ -145,7 +145,7 @@ impl Pending {
         match self {
             Pending::Step(_) => {}
             Pending::Lookup(promise, _) => promise.finish(Err(Failure { error, retry })),
-            Pending::Store(promise) => promise.finish(Err(Failure {
+            Pending::Write(promise) => promise.finish(Err(Failure {
                 error,
                 retry: false,
             })),
@@ -221,23 +221,17 @@ fn answer_hmget(promise: Promise<Found>, pttl: Result<i64, StoreError>, reply: R
     }
 }
 
-fn answer_store(promise: Promise<()>, reply: Reply) -> Answer {
+fn answer_write(promise: Promise<bool>, reply: Reply) -> Answer {
     match reply {
-        Reply::Integer(1) => {
-            promise.finish(Ok(()));
-            Answer::Stored
+        Reply::Integer(written @ (0 | 1)) => {
+            promise.finish(Ok(written == 1));
+            Answer::Written
         }
         Reply::Error(text) => match Refusal::parse(&text) {
-            Refusal::Down(words) => Answer::Down(Pending::Store(promise), words),
+            Refusal::Down(words) => Answer::Down(Pending::Write(promise), words),
             Refusal::Command(error) => refuse(Kind::Store, promise, error),
         },
-        // EXPIRE found no key: there is none without expiry, but no record either.
-        Reply::Integer(0) => refuse(
-            Kind::Store,
-            promise,
-            StoreError::Refused("EXPIRE found no key".into()),
-        ),
-        _ => Answer::Nonsense(Pending::Store(promise)),
+        _ => Answer::Nonsense(Pending::Write(promise)),
     }
 }
 

@@ -8,7 +8,7 @@ use ngx::ffi::NGX_LOG_INFO;
 use ngx::log::ngx_cycle_log;
 use ngx::ngx_log_error;
 
-use super::client::{Found, StoreConfig, Write};
+use super::client::{Change, Found, StoreConfig};
 use super::connection::{Connection, State};
 use super::error::{End, StoreError};
 use super::health::Health;
@@ -73,11 +73,11 @@ impl Pool {
         Ok(waiting)
     }
 
-    /// Sends a write.
-    pub(super) fn store(self: &Rc<Self>, record: Write) -> Result<Waiting<()>, StoreError> {
+    /// Sends a change. Its result says whether anything was written.
+    pub(super) fn change(self: &Rc<Self>, change: Change) -> Result<Waiting<bool>, StoreError> {
         let connection = self.choose()?;
         let (promise, waiting) = call();
-        connection.store(record, promise);
+        connection.change(change, promise);
         Ok(waiting)
     }
 
@@ -170,7 +170,7 @@ impl Pool {
                 self.average.set(average - average / 8 + size / 8);
                 self.health.accepted(Kind::Lookup);
             }
-            Answer::Stored => self.health.accepted(Kind::Store),
+            Answer::Written => self.health.accepted(Kind::Store),
             Answer::Refused(kind, words) => self.health.refused(kind, words),
             _ => {}
         }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use cache_core::resp::{ProtocolError, Reply};
 
-use super::client::{Found, Write};
+use super::client::{Change, Found};
 use super::command;
 use super::error::StoreError;
 use super::health::Health;
@@ -78,24 +78,21 @@ impl Relay {
         })
     }
 
-    /// The command that writes a record.
+    /// The command that changes what is stored.
     ///
     /// # Errors
     ///
-    /// As [`Relay::lookup`]; a record that expires at once.
-    pub fn store(self: &Rc<Self>, record: Write) -> Result<Dialog<()>, StoreError> {
-        if record.expiry == 0 {
-            return Err(StoreError::Refused("a record that expires at once".into()));
-        }
+    /// As [`Relay::lookup`].
+    pub fn change(self: &Rc<Self>, change: Change) -> Result<Dialog<bool>, StoreError> {
         let turn = self.turn()?;
         let mut question = Output::default();
-        command::store(&mut question, record);
+        command::change(&mut question, change);
         let (promise, waiting) = call();
         Ok(Dialog {
             question: question.into_pieces(),
             replies: 1,
             input: Input::new(MAX_REPLY),
-            pending: Some(Pending::Store(promise)),
+            pending: Some(Pending::Write(promise)),
             waiting,
             turn,
         })
@@ -219,7 +216,7 @@ impl<T> Dialog<T> {
                 health.up();
                 match told {
                     Answer::Found(_) => health.accepted(Kind::Lookup),
-                    Answer::Stored => health.accepted(Kind::Store),
+                    Answer::Written => health.accepted(Kind::Store),
                     Answer::Refused(kind, words) => health.refused(kind, words),
                     _ => {}
                 }

@@ -10,13 +10,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use cache_core::flow::Verdict;
 use cache_core::key::KeyId;
+use cache_core::use_stale::Failure;
 
 /// How many places a key may be found in.
 const WINDOW: usize = 64;
 /// How many workers may be waiting at once, old ones of a reload included.
 pub const WORKERS: usize = 128;
 /// Changes whenever the layout does: a zone of another layout is made anew.
-pub const MAGIC: u64 = 0x7263_6c6f_636b_0002;
+pub const MAGIC: u64 = 0x7263_6c6f_636b_0003;
 
 /// The head of the table.
 #[repr(C)]
@@ -53,12 +54,27 @@ pub struct Entry {
     elected: u64,
     /// Until when, in milliseconds, answers are taken not to be storable.
     uncacheable: u64,
+    /// Until when, in milliseconds, the backend is left alone where a record is there.
+    retry: u64,
+    /// How it failed last, as a code.
+    failure: u32,
+    /// How often in a row it has failed.
+    failures: u32,
     waiters: [u64; WORKERS / 64],
 }
 
 const FREE: u32 = 0;
 const HELD: u32 = 1;
 const IDLE: u32 = 2;
+
+/// How long a backend that fails is left alone, in milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct BackOff {
+    /// After the first failure.
+    pub first: u64,
+    /// At most.
+    pub most: u64,
+}
 
 /// A set of workers, by their place in the table.
 pub type Workers = [u64; WORKERS / 64];
@@ -235,6 +251,30 @@ impl Table<'_> {
         }
     }
 
+    /// Remembers that the backend has failed. The time for which it is left alone doubles with each failure in
+    /// a row.
+    pub fn failed(&mut self, key: &KeyId, failure: Failure, now: u64, back_off: BackOff) {
+        if let Some(entry) = self.find(key) {
+            let delay = back_off.first.saturating_mul(1 << entry.failures.min(31));
+            entry.retry = now.saturating_add(delay.min(back_off.most));
+            entry.failure = failure.code();
+            entry.failures = entry.failures.saturating_add(1);
+        }
+    }
+
+    /// Forgets failures: the backend has answered.
+    pub fn answered(&mut self, key: &KeyId) {
+        if let Some(entry) = self.find(key) {
+            (entry.retry, entry.failure, entry.failures) = (0, 0, 0);
+        }
+    }
+
+    /// How the backend has failed, while it is to be left alone for that.
+    pub fn failing(&mut self, key: &KeyId, now: u64) -> Option<Failure> {
+        let entry = self.find(key).filter(|entry| now < entry.retry)?;
+        Failure::from_code(entry.failure)
+    }
+
     /// Counts one more background refill of a worker, unless `limit` run in all.
     pub fn begin_refill(&mut self, pid: i32, limit: u32, alive: fn(i32) -> bool) -> bool {
         let Some(mine) = self.enrol(pid, alive) else {
@@ -360,6 +400,9 @@ impl Entry {
         released: 0,
         elected: 0,
         uncacheable: 0,
+        retry: 0,
+        failure: 0,
+        failures: 0,
         waiters: [0; WORKERS / 64],
     };
 
@@ -378,21 +421,36 @@ impl Entry {
 
     fn free(&mut self, verdict: Verdict, sequence: u64, now: u64) -> Workers {
         self.state = IDLE;
-        self.verdict = verdict as u32;
+        self.verdict = code(verdict);
         self.released = sequence;
         self.touched = now;
         std::mem::take(&mut self.waiters)
     }
 }
 
+/// A verdict as a number. Failures of the backend keep their kind.
+fn code(verdict: Verdict) -> u32 {
+    match verdict {
+        Verdict::Failed => 0,
+        Verdict::Stored => 1,
+        Verdict::NotStorable => 2,
+        Verdict::Uncacheable => 3,
+        Verdict::Unavailable => 4,
+        Verdict::Failing(failure) => FAILING + failure.code(),
+    }
+}
+
+const FAILING: u32 = 16;
+
 fn verdict_of(code: u32) -> Verdict {
-    [
-        Verdict::Stored,
-        Verdict::NotStorable,
-        Verdict::Uncacheable,
-        Verdict::Unavailable,
-    ]
-    .into_iter()
-    .find(|verdict| *verdict as u32 == code)
-    .unwrap_or(Verdict::Failed)
+    match code {
+        1 => Verdict::Stored,
+        2 => Verdict::NotStorable,
+        3 => Verdict::Uncacheable,
+        4 => Verdict::Unavailable,
+        _ => code
+            .checked_sub(FAILING)
+            .and_then(Failure::from_code)
+            .map_or(Verdict::Failed, Verdict::Failing),
+    }
 }

@@ -5,10 +5,11 @@ use std::sync::atomic::Ordering;
 
 use cache_core::flow::Verdict;
 use cache_core::key::KeyId;
+use cache_core::use_stale::Failure;
 use ngx::ffi::*;
 use ngx::ngx_log_error;
 
-use super::table::{Acquired, Asker, Entry, Head, MAGIC, Table, WORKERS, Workers};
+use super::table::{Acquired, Asker, BackOff, Entry, Head, MAGIC, Table, WORKERS, Workers};
 use super::wake;
 use crate::ngx::event::now_msec;
 use crate::ngx::guard::guard;
@@ -21,6 +22,15 @@ pub const MIN_SIZE: usize = 64 * 1024;
 /// A declared zone, as the configuration holds it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Zone(*mut ngx_shm_zone_t);
+
+/// How long a zone remembers what a fill has found, in milliseconds.
+#[derive(Clone, Copy)]
+pub struct Memory {
+    /// That a key's answers aren't storable.
+    pub uncacheable: u64,
+    /// That the backend has failed.
+    pub back_off: BackOff,
+}
 
 /// This worker's process.
 pub fn pid() -> i32 {
@@ -93,19 +103,29 @@ impl Zone {
             .unwrap_or(Acquired::Full)
     }
 
-    /// Frees a lock and wakes who waits for it. `ttl` is how long a key is remembered whose answers
-    /// aren't storable, in milliseconds.
-    pub fn release(self, key: &KeyId, instance: u64, verdict: Verdict, ttl: u64) {
+    /// Frees a lock and wakes who waits for it.
+    pub fn release(self, key: &KeyId, instance: u64, verdict: Verdict, memory: Memory) {
+        let now = now_msec();
         let woken = self.with(|table| {
             match verdict {
-                Verdict::Uncacheable => table.mark(key, now_msec().saturating_add(ttl)),
+                Verdict::Uncacheable => table.mark(key, now.saturating_add(memory.uncacheable)),
                 Verdict::Stored => table.mark(key, 0),
                 _ => {}
             }
-            let workers = table.release(key, instance, verdict, now_msec());
+            match verdict {
+                Verdict::Failing(failure) => table.failed(key, failure, now, memory.back_off),
+                Verdict::Failed => table.failed(key, Failure::Error, now, memory.back_off),
+                _ => table.answered(key),
+            }
+            let workers = table.release(key, instance, verdict, now);
             pids(table, workers)
         });
         wake::all(key, woken.unwrap_or_default());
+    }
+
+    /// How the backend has failed for a key, while it is to be left alone for that.
+    pub fn failing(self, key: &KeyId) -> Option<Failure> {
+        self.with(|table| table.failing(key, now_msec())).flatten()
     }
 
     /// Forgets that answers of a key weren't storable: one was.

@@ -12,7 +12,7 @@ use crate::fill::detached::{self, Detached, Kept, Message, Purpose};
 use crate::fill::{Next, Stream};
 use crate::ngx::busy;
 use crate::ngx::request::Request;
-use crate::redis::{Dialog, Found, Relay, StoreError, Write};
+use crate::redis::{Change, Dialog, Found, Relay, StoreError};
 
 /// A location, for one request.
 #[derive(Clone)]
@@ -60,9 +60,9 @@ impl Location {
         self.exchange(self.relay.lookup(key)?).await
     }
 
-    /// Writes a record.
-    pub async fn store(&self, record: Write) -> Result<(), StoreError> {
-        self.exchange(self.relay.store(record)?).await
+    /// Changes what is stored.
+    pub async fn change(&self, change: Change) -> Result<bool, StoreError> {
+        self.exchange(self.relay.change(change)?).await
     }
 
     /// Dropping the future ends the exchange: nobody reads its answer any more.

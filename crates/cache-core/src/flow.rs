@@ -4,20 +4,28 @@
 //! lookup ─┬─ fresh ──────────────────────────────► respond
 //!         ├─ stale ─► respond ─► lock? ─► fill ─► store ─► unlock, wake
 //!         └─ none ──► lock ─┬─ mine ────► fill ─┬─► respond, streaming
-//!                           │                   └─► store ─► unlock, wake
-//!                           ├─ here ────► join the fill of this worker
+//!            or to be       │                   └─► store ─► unlock, wake
+//!            validated      ├─ here ────► join the fill of this worker
 //!                           └─ elsewhere ► wait (woken, with a deadline) ─► lookup again
 //! ```
+//!
+//! A record that must be validated is held meanwhile: a 304 makes it the answer, and so does a
+//! failure of the backend for which it may be served stale.
 //!
 //! [`serve`] is that picture for a request, [`fill`] for the refill or the first fill. Both are
 //! written against [`Cache`] and [`Filling`], so that the simulation runs the very code that
 //! nginx runs.
 
+mod filling;
+
 use std::future::Future;
 
-use crate::policy::Plan;
 use crate::record::Record;
 use crate::status::{CacheStatus, Reason, Word};
+use crate::usable::Use;
+use crate::use_stale::{Failure, UseStale};
+
+pub use filling::{Ending, Filling, Finding, fill};
 
 /// What a lock's release tells those who waited for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +38,8 @@ pub enum Verdict {
     Uncacheable,
     /// The fill ended without a whole answer, or its owner vanished: somebody else shall try.
     Failed,
+    /// The backend failed, and the record that it was asked about stays in use.
+    Failing(Failure),
     /// The answer was whole, but the store did not take it.
     Unavailable,
 }
@@ -69,6 +79,8 @@ pub enum Head {
     Shared,
     /// The answer is not for others.
     NotStorable,
+    /// The backend has failed in this way.
+    Failing(Failure),
     /// No answer will come of it.
     Failed,
     /// The deadline has passed first.
@@ -120,6 +132,10 @@ pub trait Cache {
     fn sequence(&self) -> u64;
     /// Reads the record. A broken record is none.
     fn lookup(&self) -> impl Future<Output = Result<Option<Record>, Trouble>>;
+    /// What a record may be used for, for this request.
+    fn judge(&self, record: &Record) -> Use;
+    /// How the backend failed, if that is so short a time ago that it is left alone.
+    fn failing(&self) -> Option<Failure>;
     /// Asks for the lock; never waits.
     fn lock(&self, since: u64) -> Lock<Self::Permit, Self::Fill, Self::Ticket>;
     /// Asks for the right to one more background refill.
@@ -133,11 +149,9 @@ pub trait Cache {
     fn elect(&self, timeout: u64) -> Result<(), u64>;
 }
 
-/// The operator's word on waiting and on stale records.
+/// The operator's word on waiting.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// How long past its freshness a record may be served, in seconds.
-    pub stale: u32,
     /// How long a request waits for somebody else's fill, in milliseconds.
     pub lock_timeout: u64,
 }
@@ -150,17 +164,38 @@ pub struct Refill<P, S> {
     pub slot: S,
     /// The store may hold a newer record already.
     pub look_again: bool,
+    /// Failures of the backend that leave the record in use.
+    pub on_failure: UseStale,
+}
+
+/// What happens behind an answer from a stale record.
+pub enum Behind<P, S> {
+    /// Its refill, to be started.
+    Refill(Refill<P, S>),
+    /// A refill runs already, or none can.
+    Updating,
+    /// Nothing: the backend has failed a moment ago.
+    Failing,
+}
+
+/// A record that is the answer if the backend confirms it, or fails in one of these ways.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// The record.
+    pub record: Record,
+    /// Failures for which it may be served.
+    pub on_failure: UseStale,
 }
 
 /// What a request gets.
 pub enum Answer<P, F, S> {
     /// The record, fresh.
     Hit(Record),
-    /// The record, stale; without a refill if one runs already or none can.
-    Stale(Record, Option<Refill<P, S>>),
+    /// The record, stale.
+    Stale(Record, Behind<P, S>),
     /// The backend's answer through a fill that this request starts. The reason says why it is
     /// known already not to be stored.
-    Fill(Option<P>, Option<Reason>),
+    Fill(Option<P>, Option<Reason>, Option<Held>),
     /// The answer of a fill that runs in this worker.
     Join(F),
     /// The backend's answer in the client's own request.
@@ -172,8 +207,9 @@ impl<P, F, S> Answer<P, F, S> {
     pub fn status(&self) -> CacheStatus {
         match self {
             Answer::Hit(_) | Answer::Join(_) => CacheStatus::Hit,
-            Answer::Stale(_, Some(_)) => CacheStatus::Stale,
-            Answer::Stale(_, None) => CacheStatus::Updating,
+            Answer::Stale(_, Behind::Updating) => CacheStatus::Updating,
+            Answer::Stale(..) => CacheStatus::Stale,
+            Answer::Fill(_, _, Some(_)) => CacheStatus::Expired,
             Answer::Fill(..) | Answer::Pass(_) => CacheStatus::Miss,
         }
     }
@@ -184,8 +220,8 @@ impl<P, F, S> Answer<P, F, S> {
         match self {
             Answer::Hit(_) | Answer::Join(_) => Word::Hit,
             Answer::Stale(..) => Word::Stale,
-            Answer::Fill(_, None) => Word::Store,
-            Answer::Fill(_, Some(_)) | Answer::Pass(_) => Word::Skip,
+            Answer::Fill(_, None, _) => Word::Store,
+            Answer::Fill(_, Some(_), _) | Answer::Pass(_) => Word::Skip,
         }
     }
 }
@@ -200,6 +236,8 @@ struct Patience {
 enum Waited<F> {
     Join(F),
     Pass(Reason),
+    /// The backend has failed, and the record that is held may be served for that.
+    Stale,
     Again,
 }
 
@@ -212,26 +250,38 @@ pub async fn serve<C: Cache>(cache: &C, limits: Limits) -> Answer<C::Permit, C::
     };
     loop {
         let since = cache.sequence();
-        let trouble = match cache.lookup().await {
-            Ok(Some(record)) => return from_record(cache, record, limits, since),
-            Ok(None) => None,
-            Err(trouble) => Some(trouble),
+        let (held, trouble) = match cache.lookup().await {
+            Ok(Some(record)) => match cache.judge(&record) {
+                Use::Fresh => return Answer::Hit(record),
+                Use::Stale(on_failure) => return at_once(cache, record, on_failure, since),
+                Use::Validate(on_failure) => (Some(Held { record, on_failure }), None),
+            },
+            Ok(None) => (None, None),
+            Err(trouble) => (None, Some(trouble)),
         };
-        let waited = match cache.lock(since) {
-            Lock::Mine { permit, changed } => {
-                return first(cache, permit, changed, trouble, limits).await;
+        let on_failure = held.as_ref().map_or(UseStale::NONE, |held| held.on_failure);
+        let waited = if spares_backend(cache, on_failure) {
+            Waited::Stale
+        } else {
+            match cache.lock(since) {
+                Lock::Mine { permit, changed } => {
+                    return first(cache, permit, changed, trouble, held).await;
+                }
+                Lock::Here(fill) => join(cache, fill, on_failure, &mut patience).await,
+                Lock::Elsewhere(ticket) => wait(cache, &ticket, on_failure, &mut patience).await,
+                // Side by side, each ready to store an answer that turns out to be storable.
+                Lock::Unneeded => {
+                    return Answer::Fill(None, trouble.map(Trouble::reason), held);
+                }
+                Lock::Crowded => Waited::Pass(Reason::TooManyWaiters),
+                Lock::Full => Waited::Pass(Reason::ZoneFull),
             }
-            Lock::Here(fill) => join(cache, fill, &mut patience).await,
-            Lock::Elsewhere(ticket) => wait(cache, &ticket, &mut patience).await,
-            // Side by side, each ready to store an answer that turns out to be storable.
-            Lock::Unneeded => return Answer::Fill(None, trouble.map(Trouble::reason)),
-            Lock::Crowded => Waited::Pass(Reason::TooManyWaiters),
-            Lock::Full => Waited::Pass(Reason::ZoneFull),
         };
-        match waited {
-            Waited::Join(fill) => return Answer::Join(fill),
-            Waited::Pass(reason) => return Answer::Pass(reason),
-            Waited::Again => {}
+        match (waited, held) {
+            (Waited::Join(fill), _) => return Answer::Join(fill),
+            (Waited::Pass(reason), _) => return Answer::Pass(reason),
+            (Waited::Stale, Some(held)) => return Answer::Stale(held.record, Behind::Failing),
+            (Waited::Stale | Waited::Again, _) => {}
         }
     }
 }
@@ -246,23 +296,32 @@ pub fn bypass<C: Cache>(cache: &C, available: bool) -> Answer<C::Permit, C::Fill
         Some(Reason::StoreUnavailable)
     };
     match cache.lock(cache.sequence()) {
-        Lock::Mine { permit, .. } => Answer::Fill(Some(permit), trouble),
-        _ => Answer::Fill(None, trouble),
+        Lock::Mine { permit, .. } => Answer::Fill(Some(permit), trouble, None),
+        _ => Answer::Fill(None, trouble, None),
     }
 }
 
-fn from_record<C: Cache>(
+/// Whether the backend has failed a moment ago in a way for which a record may be served.
+fn spares_backend<C: Cache>(cache: &C, on_failure: UseStale) -> bool {
+    on_failure != UseStale::NONE
+        && cache
+            .failing()
+            .is_some_and(|failure| on_failure.allows(failure))
+}
+
+/// A stale record that may be served at once.
+fn at_once<C: Cache>(
     cache: &C,
     record: Record,
-    limits: Limits,
+    on_failure: UseStale,
     since: u64,
 ) -> Answer<C::Permit, C::Fill, C::Slot> {
-    if record.is_fresh(limits.stale) {
-        return Answer::Hit(record);
+    if cache.failing().is_some() {
+        return Answer::Stale(record, Behind::Failing);
     }
     match cache.lock(since) {
-        Lock::Mine { permit, changed } => stale(cache, record, permit, changed),
-        _ => Answer::Stale(record, None),
+        Lock::Mine { permit, changed } => stale(cache, record, permit, changed, on_failure),
+        _ => Answer::Stale(record, Behind::Updating),
     }
 }
 
@@ -273,13 +332,18 @@ fn stale<C: Cache>(
     record: Record,
     permit: C::Permit,
     look_again: bool,
+    on_failure: UseStale,
 ) -> Answer<C::Permit, C::Fill, C::Slot> {
-    let refill = cache.refill_slot().map(|slot| Refill {
-        permit,
-        slot,
-        look_again,
-    });
-    Answer::Stale(record, refill)
+    let behind = match cache.refill_slot() {
+        Some(slot) => Behind::Refill(Refill {
+            permit,
+            slot,
+            look_again,
+            on_failure,
+        }),
+        None => Behind::Updating,
+    };
+    Answer::Stale(record, behind)
 }
 
 /// The lock is ours. Between our lookup and now another fill may have ended: the lock then was
@@ -289,27 +353,38 @@ async fn first<C: Cache>(
     permit: C::Permit,
     changed: bool,
     trouble: Option<Trouble>,
-    limits: Limits,
+    held: Option<Held>,
 ) -> Answer<C::Permit, C::Fill, C::Slot> {
     if !changed || trouble.is_some() {
-        return Answer::Fill(Some(permit), trouble.map(Trouble::reason));
+        return Answer::Fill(Some(permit), trouble.map(Trouble::reason), held);
     }
     match cache.lookup().await {
-        Ok(Some(record)) if record.is_fresh(limits.stale) => {
-            permit.release(Verdict::Stored);
-            Answer::Hit(record)
-        }
-        Ok(Some(record)) => stale(cache, record, permit, false),
-        Ok(None) => Answer::Fill(Some(permit), None),
-        Err(trouble) => Answer::Fill(Some(permit), Some(trouble.reason())),
+        Ok(Some(record)) => match cache.judge(&record) {
+            Use::Fresh => {
+                permit.release(Verdict::Stored);
+                Answer::Hit(record)
+            }
+            Use::Stale(on_failure) => stale(cache, record, permit, false, on_failure),
+            Use::Validate(on_failure) => {
+                Answer::Fill(Some(permit), None, Some(Held { record, on_failure }))
+            }
+        },
+        Ok(None) => Answer::Fill(Some(permit), None, None),
+        Err(trouble) => Answer::Fill(Some(permit), Some(trouble.reason()), held),
     }
 }
 
-async fn join<C: Cache>(cache: &C, fill: C::Fill, patience: &mut Patience) -> Waited<C::Fill> {
+async fn join<C: Cache>(
+    cache: &C,
+    fill: C::Fill,
+    on_failure: UseStale,
+    patience: &mut Patience,
+) -> Waited<C::Fill> {
     loop {
         match cache.head(&fill, patience.deadline).await {
             Head::Shared => return Waited::Join(fill),
-            Head::NotStorable => return Waited::Pass(Reason::WaitersReleased),
+            Head::Failing(failure) if on_failure.allows(failure) => return Waited::Stale,
+            Head::NotStorable | Head::Failing(_) => return Waited::Pass(Reason::WaitersReleased),
             Head::Failed => return Waited::Again,
             Head::Late if patience.chosen(cache) => return Waited::Pass(Reason::LockTimeout),
             Head::Late => {}
@@ -317,10 +392,18 @@ async fn join<C: Cache>(cache: &C, fill: C::Fill, patience: &mut Patience) -> Wa
     }
 }
 
-async fn wait<C: Cache>(cache: &C, ticket: &C::Ticket, patience: &mut Patience) -> Waited<C::Fill> {
+async fn wait<C: Cache>(
+    cache: &C,
+    ticket: &C::Ticket,
+    on_failure: UseStale,
+    patience: &mut Patience,
+) -> Waited<C::Fill> {
     loop {
         match cache.released(ticket, patience.deadline).await {
-            Woken::Released(Verdict::NotStorable | Verdict::Uncacheable) => {
+            Woken::Released(Verdict::Failing(failure)) if on_failure.allows(failure) => {
+                return Waited::Stale;
+            }
+            Woken::Released(Verdict::NotStorable | Verdict::Uncacheable | Verdict::Failing(_)) => {
                 return Waited::Pass(Reason::WaitersReleased);
             }
             Woken::Released(_) => return Waited::Again,
@@ -340,84 +423,5 @@ impl Patience {
                 false
             }
         }
-    }
-}
-
-/// How a fill's answer ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// All of it is here.
-    Whole,
-    /// The backend cut it off.
-    Cut,
-    /// It outgrew what may be captured.
-    TooLarge,
-    /// The worker has no memory left for captures.
-    NoRoom,
-}
-
-/// A fill as its own task sees it: the backend's answer on one side, the store on the other.
-pub trait Filling {
-    /// Reads the record again, before the backend is asked.
-    fn lookup(&self) -> impl Future<Output = Result<Option<Record>, Trouble>>;
-    /// Asks the backend.
-    fn start(&self);
-    /// Gives the fill up before it was started.
-    fn abandon(&self);
-    /// Waits for the header and for what the policy makes of it: when it is stored and how long it
-    /// is kept, or why not.
-    fn head(&self) -> impl Future<Output = Result<Plan, Reason>>;
-    /// Waits for the end of the body.
-    fn ending(&self) -> impl Future<Output = Ending>;
-    /// Stores the whole answer.
-    fn store(&self, plan: Plan) -> impl Future<Output = Result<(), Trouble>>;
-    /// Says what became of it, for the log and `$redis_cache_reason`.
-    fn outcome(&self, reason: Reason);
-}
-
-/// Runs one fill to its end and frees its key with the truth.
-pub async fn fill<F: Filling, P: Permit>(
-    filling: &F,
-    permit: Option<P>,
-    look_again: bool,
-    stale: u32,
-) {
-    if look_again
-        && let Ok(Some(record)) = filling.lookup().await
-        && record.is_fresh(stale)
-    {
-        filling.abandon();
-        release(permit, Verdict::Stored);
-        return;
-    }
-    filling.start();
-    let (verdict, reason) = match filling.head().await {
-        Err(Reason::BackendFailed) => (Verdict::Failed, Reason::BackendFailed),
-        Err(reason) => (not_storable(reason), reason),
-        Ok(plan) => match filling.ending().await {
-            Ending::Cut => (Verdict::Failed, Reason::Truncated),
-            Ending::TooLarge => (not_storable(Reason::TooLarge), Reason::TooLarge),
-            Ending::NoRoom => (Verdict::NotStorable, Reason::CaptureMemory),
-            Ending::Whole => match filling.store(plan).await {
-                Ok(()) => (Verdict::Stored, Reason::Stored),
-                Err(_) => (Verdict::Unavailable, Reason::StoreFailed),
-            },
-        },
-    };
-    filling.outcome(reason);
-    release(permit, verdict);
-}
-
-fn not_storable(reason: Reason) -> Verdict {
-    if reason.is_of_response() {
-        Verdict::Uncacheable
-    } else {
-        Verdict::NotStorable
-    }
-}
-
-fn release<P: Permit>(permit: Option<P>, verdict: Verdict) {
-    if let Some(permit) = permit {
-        permit.release(verdict);
     }
 }

@@ -7,6 +7,7 @@ use crate::freshness::{Freshness, freshness};
 use crate::headers::{Headers, trim_ows};
 use crate::settings::MAX_SECONDS;
 use crate::status::Reason;
+use crate::use_stale::UseStale;
 
 pub use crate::freshness::OriginDates;
 pub use crate::ignore::Ignore;
@@ -25,6 +26,10 @@ pub struct Rules {
     pub ignore: Ignore,
     /// Largest body that is stored, in bytes.
     pub max_size: u64,
+    /// When a stale record stands in for the backend.
+    pub use_stale: UseStale,
+    /// Whether the backend is asked to confirm a record (RFC 9111 4.3) instead of sending it again.
+    pub revalidate: bool,
 }
 
 impl Default for Rules {
@@ -36,6 +41,8 @@ impl Default for Rules {
             stale: 100,
             ignore: Ignore::NONE,
             max_size: 8 << 20,
+            use_stale: UseStale::default(),
+            revalidate: true,
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::headers::{Header, HeaderFault, Headers, is_token, trim_ows};
 use crate::policy::{Plan, Rules, parse_status, shareable, whole};
 use crate::settings::MAX_SECONDS;
 use crate::status::Reason;
+use crate::usable::Terms;
 
 pub use json::encode_headers;
 pub use meta::{META_FIELD, Meta, encode_meta, fingerprint, parse_meta};
@@ -40,6 +41,8 @@ pub struct Record {
     pub ttl_ms: i64,
     /// Seconds for the Age header, were it sent now (RFC 9111 5.1).
     pub age: u32,
+    /// What it says of its use once it isn't fresh.
+    pub terms: Terms,
     /// What this module wrote beside it; `None` for a record of the Lua script.
     pub meta: Option<Meta>,
 }
@@ -149,6 +152,7 @@ pub fn decode(raw: RawRecord, rules: &Rules) -> Result<Option<Record>, Broken> {
         body,
         ttl_ms: raw.pttl,
         age,
+        terms: Terms::of(&cc, rules.ignore),
         meta,
     }))
 }
@@ -166,6 +170,13 @@ impl Record {
     #[must_use]
     pub fn is_fresh(&self, stale: u32) -> bool {
         self.ttl_ms > i64::from(stale) * 1000
+    }
+
+    /// Seconds since the record went stale, begun ones counted as whole; 0 while it is fresh.
+    #[must_use]
+    pub fn staleness(&self, stale: u32) -> u32 {
+        let past = i64::from(stale) * 1000 - self.ttl_ms;
+        u32::try_from((past.max(0) + 999) / 1000).unwrap_or(MAX_SECONDS)
     }
 }
 

@@ -78,6 +78,8 @@ pub enum Reason {
     Storing,
     /// The answer was stored.
     Stored,
+    /// The backend has confirmed the record (304), which is fresh again.
+    Revalidated,
 
     /// The request's method isn't one of `redis_cache_methods`.
     MethodNotListed,
@@ -98,6 +100,8 @@ pub enum Reason {
     RecordBroken,
     /// The store refused or lost the write.
     StoreFailed,
+    /// The record that the backend confirmed isn't there any more, or is another.
+    RecordChanged,
 
     /// Waited as long as `redis_cache_lock_timeout` for somebody else's fill.
     LockTimeout,
@@ -170,6 +174,7 @@ impl Reason {
             Self::Subscribed => "shared a fill",
             Self::Storing => "being stored",
             Self::Stored => "stored",
+            Self::Revalidated => "revalidated",
             Self::MethodNotListed => "method not listed",
             Self::Bypass => "bypass",
             Self::NoStoreDirective => "redis_cache_no_store",
@@ -179,6 +184,7 @@ impl Reason {
             Self::WrongType => "key of another type",
             Self::RecordBroken => "broken record",
             Self::StoreFailed => "store failed",
+            Self::RecordChanged => "record changed meanwhile",
             Self::LockTimeout => "lock timeout",
             Self::ZoneFull => "zone full",
             Self::TooManyWaiters => "too many waiters",

@@ -3,7 +3,9 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
+use cache_core::flow::Held;
 use cache_core::policy::{RequestView, Rules};
+use cache_core::renewal::Validators;
 use ngx::ffi::{ngx_int_t, off_t};
 
 use crate::conf::Backend;
@@ -24,6 +26,10 @@ pub struct Question {
     pub view: RequestView,
     /// Who is asked.
     pub backend: Backend,
+    /// The record that is asked about, if there is one.
+    pub held: Option<Rc<Held>>,
+    /// Conditions on which the backend may answer with 304.
+    pub validators: Option<Validators>,
     /// Where the client's location goes on, if it is the backend itself.
     pub own: Own,
 }
@@ -54,6 +60,11 @@ impl Message {
 }
 
 impl Purpose {
+    /// Whether the backend may answer with 304.
+    pub fn asks_for_confirmation(&self) -> bool {
+        matches!(self, Purpose::Fill(question) if question.validators.is_some())
+    }
+
     /// Whether the client's location goes on behind our handler.
     pub(super) fn is_own(&self) -> bool {
         matches!(self, Purpose::Fill(question) if question.backend == Backend::Own)

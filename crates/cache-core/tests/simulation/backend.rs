@@ -5,10 +5,12 @@ use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 
 use bytes::Bytes;
-use cache_core::flow::Ending;
+use cache_core::flow::{Ending, Finding, Held};
 use cache_core::freshness::OriginDates;
 use cache_core::headers::Headers;
 use cache_core::policy::{RequestView, ResponseView, storable};
+use cache_core::renewal::{Confirmation, Validators, renew};
+use cache_core::use_stale::Failure;
 
 use super::config::{Behaviour, Key, Kind, MAX_SIZE};
 use super::faults;
@@ -109,6 +111,8 @@ struct Sending {
     sizes: Rc<[usize]>,
     worker: Rc<Worker>,
     stream: Rc<Stream>,
+    /// The record that it is asked about.
+    held: Option<Rc<Held>>,
     next: Cell<usize>,
 }
 
@@ -179,6 +183,7 @@ impl Backend {
         worker: &Rc<Worker>,
         key: Key,
         (request, purpose): (usize, Purpose),
+        held: Option<Rc<Held>>,
         stream: &Rc<Stream>,
     ) -> usize {
         let (answer, behaviour) = self.take(world, worker, key, request, purpose);
@@ -187,6 +192,7 @@ impl Backend {
             sizes: self.asked.borrow()[answer].sizes.clone(),
             worker: Rc::clone(worker),
             stream: Rc::clone(stream),
+            held,
             next: Cell::new(0),
             behaviour,
         });
@@ -234,9 +240,11 @@ impl Sending {
             Kind::Private => (200, format!("private, max-age={fresh}")),
             Kind::NoStore => (200, String::from("no-store")),
             Kind::Error => (503, format!("max-age={fresh}")),
+            _ if self.behaviour.strict => (200, format!("max-age={fresh}, must-revalidate")),
             _ => (200, format!("max-age={fresh}")),
         };
         headers.push("Cache-Control", control);
+        headers.push("ETag", "\"1\"");
         if self.behaviour.kind == Kind::Cookie {
             headers.push("Set-Cookie", "who=you");
         }
@@ -250,15 +258,49 @@ impl Sending {
             accel_redirect: false,
         };
         let request = RequestView::default();
-        let plan = storable(&request, &view, &world.config.rules, world.now() / 1000);
+        let rules = &world.config.rules;
+        let plan = storable(&request, &view, rules, world.now() / 1000);
+        let mut finding = match plan {
+            Ok(plan) => Finding::Storable(plan),
+            Err(reason) => Finding::NotStorable(reason),
+        };
+        if let Some(held) = &self.held {
+            match Failure::of(status, false) {
+                Some(failure) if held.on_failure.allows(failure) => {
+                    finding = Finding::Failed(failure);
+                }
+                None if self.confirms() => {
+                    let confirmation = Confirmation {
+                        headers: &headers,
+                        dates: &OriginDates::default(),
+                        connection: &[],
+                    };
+                    let now = world.now() / 1000;
+                    let renewed = renew(&held.record, &confirmation, &request, rules, now);
+                    finding = Finding::Confirmed(Rc::new(renewed.unwrap()));
+                }
+                _ => {}
+            }
+        }
         self.stream.set_head(ResponseHead {
             status,
             headers,
             content_length,
             connection: Vec::new(),
-            plan,
+            generated: false,
+            asked: self.held.is_some(),
+            finding,
         });
         self.body(world);
+    }
+
+    /// Whether the answer is a 304.
+    fn confirms(&self) -> bool {
+        self.behaviour.kind == Kind::Confirms
+            && self
+                .held
+                .as_ref()
+                .is_some_and(|held| Validators::of(&held.record).is_some())
     }
 
     /// The next piece after its while, or the end.
@@ -266,7 +308,7 @@ impl Sending {
         let cut = self.behaviour.kind == Kind::Cut;
         let count = self.sizes.len() - usize::from(cut && !self.sizes.is_empty());
         let index = self.next.get();
-        if index >= count {
+        if self.confirms() || index >= count {
             let ending = if cut { Ending::Cut } else { Ending::Whole };
             self.stream.end(ending);
             return;

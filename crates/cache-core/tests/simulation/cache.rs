@@ -7,6 +7,8 @@ use std::task::Poll;
 
 use cache_core::flow::{Cache, Head, Lock, Trouble, Woken};
 use cache_core::record::Record;
+use cache_core::usable::{self, Use};
+use cache_core::use_stale::Failure;
 
 use super::config::Key;
 use super::permits::{SimPermit, Truth};
@@ -47,14 +49,24 @@ impl Cache for SimCache {
     async fn lookup(&self) -> Result<Option<Record>, Trouble> {
         self.world.judge().looks(self.request);
         let result = store::lookup(&self.world, self.key).await;
-        let fresh = |record: &Record| record.is_fresh(self.world.config.limits.stale);
+        let fresh = |record: &Record| record.is_fresh(self.world.config.rules.stale);
         let found = result.as_ref().ok().and_then(Option::as_ref);
         self.truth.fresh.set(found.is_some_and(fresh));
         if result.is_err() {
             self.truth.trouble.set(true);
         }
-        self.world.judge().looked(self.request, found.is_some());
+        let usable = found.is_some_and(|record| !matches!(self.judge(record), Use::Validate(_)));
+        self.world.judge().looked(self.request, usable);
         result
+    }
+
+    fn judge(&self, record: &Record) -> Use {
+        usable::judge(record, &self.world.config.rules)
+    }
+
+    fn failing(&self) -> Option<Failure> {
+        let zone = &self.world.machines[self.worker.machine].zone;
+        zone.failing(self.key, self.world.now())
     }
 
     fn lock(&self, since: u64) -> Lock<SimPermit, Subscription, u64> {

@@ -2,8 +2,9 @@
 
 use std::rc::Rc;
 
-use cache_core::flow::{self, Answer, Ending};
+use cache_core::flow::{self, Answer, Behind, Ending, Finding, Held};
 use cache_core::status::Reason;
+use cache_core::use_stale::Failure;
 
 use super::cache::SimCache;
 use super::config::Key;
@@ -69,22 +70,35 @@ async fn serve(cache: SimCache, manner: Manner) {
     world.note(|| format!("request {request}: {decision:?}"));
     world.judge().decided(&world, request, decision);
     if let Answer::Hit(record) | Answer::Stale(record, _) = &answer {
-        let fresh = record.ttl_ms > i64::from(world.config.limits.stale) * 1000;
+        let fresh = record.is_fresh(world.config.rules.stale);
         world.judge().is_served(request, decision, fresh);
     }
     match answer {
         Answer::Hit(record) => world.judge().gets_record(&world, request, &record.body),
-        Answer::Stale(record, refill) => {
+        Answer::Stale(record, behind) => {
             world.judge().gets_record(&world, request, &record.body);
-            if let Some(refill) = refill {
-                filling::start(&cache, Some(refill.permit), refill.look_again, false);
+            if let Behind::Refill(refill) = behind {
+                let held = Rc::new(Held {
+                    record,
+                    on_failure: refill.on_failure,
+                });
+                filling::start(
+                    &cache,
+                    Some(refill.permit),
+                    refill.look_again,
+                    Some(held),
+                    false,
+                );
             }
         }
-        Answer::Fill(permit, _) => {
-            let subscription = filling::start(&cache, permit, false, true);
-            read(&cache, subscription.unwrap(), manner.slowness, true).await;
+        Answer::Fill(permit, _, held) => {
+            let held = held.map(Rc::new);
+            let subscription = filling::start(&cache, permit, false, held.clone(), true).unwrap();
+            read(&cache, subscription, manner.slowness, true, held).await;
         }
-        Answer::Join(subscription) => read(&cache, subscription, manner.slowness, false).await,
+        Answer::Join(subscription) => {
+            read(&cache, subscription, manner.slowness, false, None).await;
+        }
         Answer::Pass(_) => {
             let (worker, key) = (&cache.worker, cache.key);
             let answer = world.backend.pass(&world, worker, key, request).await;
@@ -97,10 +111,11 @@ async fn serve(cache: SimCache, manner: Manner) {
 fn decision<P, F, S>(answer: &Answer<P, F, S>) -> Decision {
     match answer {
         Answer::Hit(_) => Decision::Hit,
-        Answer::Stale(_, refill) => Decision::Stale {
-            refill: refill.is_some(),
+        Answer::Stale(_, Behind::Failing) => Decision::Failing,
+        Answer::Stale(_, behind) => Decision::Stale {
+            refill: matches!(behind, Behind::Refill(_)),
         },
-        Answer::Fill(permit, reason) => Decision::Fill {
+        Answer::Fill(permit, reason, _) => Decision::Fill {
             locked: permit.is_some(),
             reason: *reason,
         },
@@ -110,13 +125,38 @@ fn decision<P, F, S>(answer: &Answer<P, F, S>) -> Decision {
 }
 
 /// Reads the answer of a fill, to its end.
-async fn read(cache: &SimCache, subscription: Subscription, slowness: u64, own: bool) {
+async fn read(
+    cache: &SimCache,
+    subscription: Subscription,
+    slowness: u64,
+    own: bool,
+    held: Option<Rc<Held>>,
+) {
     let (world, request) = (&cache.world, cache.request);
     let Some(head) = subscription.wait_head().await else {
-        world.judge().gets_nothing(request, own);
+        match held.filter(|held| held.on_failure.allows(Failure::Error)) {
+            Some(held) => world.judge().gets_record(world, request, &held.record.body),
+            None => world.judge().gets_nothing(request, own),
+        }
         return;
     };
-    if !own && head.plan.is_err() {
+    match (&head.finding, held) {
+        (Finding::Confirmed(renewed), _) => {
+            let body = &renewed.record.body;
+            world.judge().gets_record(world, request, body);
+            return;
+        }
+        (Finding::Failed(failure), Some(held)) if held.on_failure.allows(*failure) => {
+            let body = &held.record.body;
+            world.judge().gets_record(world, request, body);
+            return;
+        }
+        (Finding::Failed(_), _) => world
+            .judge()
+            .fails(&format!("request {request} reads a failure as an answer")),
+        _ => {}
+    }
+    if !own && !head.finding.is_shared() {
         world
             .judge()
             .fails(&format!("request {request} joined what isn't for others"));

@@ -6,6 +6,7 @@ use cache_core::flow::Limits;
 use cache_core::policy::Rules;
 
 use super::faults::Faults;
+use crate::table::BackOff;
 
 /// Bytes of a body that are captured. More than a stream holds for its slowest reader, so that a
 /// body beyond it has to wait for readers.
@@ -26,6 +27,8 @@ pub struct Behaviour {
     pub fresh: u32,
     /// Whether the header says how long the body is.
     pub length: bool,
+    /// Whether it may never be served stale.
+    pub strict: bool,
 }
 
 /// What kind of answer the backend gives.
@@ -45,12 +48,19 @@ pub enum Kind {
     Cut,
     /// No answer at all.
     Silent,
+    /// 304 where it is asked about a record, else one for everybody.
+    Confirms,
 }
 
 impl Kind {
+    /// Whether all of it may be stored, unless it is too large.
+    pub fn stores(self) -> bool {
+        matches!(self, Kind::Storable | Kind::Confirms)
+    }
+
     /// Whether its header allows giving it to others.
     pub fn shareable(self) -> bool {
-        matches!(self, Kind::Storable | Kind::Cut)
+        matches!(self, Kind::Storable | Kind::Cut | Kind::Confirms)
     }
 }
 
@@ -63,6 +73,7 @@ impl Behaviour {
             pieces: vec![(piece, 100); 3],
             fresh: 600,
             length: false,
+            strict: false,
         }
     }
 
@@ -81,6 +92,8 @@ pub struct Config {
     pub entries: usize,
     pub limits: Limits,
     pub rules: Rules,
+    /// How long a backend that fails is left alone.
+    pub back_off: BackOff,
     /// Milliseconds after which an untouched lock is free.
     pub lock_age: u64,
     /// Whether chance decides the order of what happens at the same time.
@@ -110,11 +123,12 @@ impl Config {
             machines: vec![2],
             keys: 1,
             entries: 64,
-            limits: Limits {
-                stale: rules.stale,
-                lock_timeout: 3000,
-            },
+            limits: Limits { lock_timeout: 3000 },
             rules,
+            back_off: BackOff {
+                first: 1000,
+                most: 10_000,
+            },
             lock_age: 30_000,
             shuffled: false,
             together: false,

@@ -202,3 +202,73 @@ fn a_bypass_neither_waits_nor_is_waited_for_twice() {
     assert_eq!(asked(&world), expected);
     world.end();
 }
+
+#[test]
+fn a_304_makes_the_record_the_answer_of_all_who_wait() {
+    let strict = Behaviour {
+        strict: true,
+        ..Behaviour::good(300, 10)
+    };
+    let confirms = strict.clone().of(Kind::Confirms);
+    let world = world(Config::plain(), [strict, confirms]);
+    record(&world, 0);
+    crowd(&world, 25, 2000, (0, 0));
+    crowd(&world, 25, 2000, (0, 1));
+    rest(&world);
+    assert_eq!(asked(&world), [(2, Purpose::Fill), (2002, Purpose::Fill)]);
+    // 2302: the 304; 2304: the record is renewed; 2306: the other worker has looked again
+    let expected = [
+        (2, STORE, 1),
+        (2002, STORE, 1),
+        (2302, Decision::Join, 24),
+        (2306, Decision::Hit, 25),
+    ];
+    assert_eq!(tally(&world), expected);
+    world.end();
+}
+
+#[test]
+fn a_failure_of_the_backend_leaves_the_record_in_use_and_the_backend_alone() {
+    let error = || Behaviour::good(100, 10).of(Kind::Error);
+    let world = world(Config::plain(), [Behaviour::good(1, 1), error(), error()]);
+    record(&world, 0);
+    let times = [1500, 1550, 2550, 2650, 3600, 4600, 4800];
+    for at in times {
+        crowd(&world, 1, at, (0, 0));
+    }
+    rest(&world);
+    let refill = Decision::Stale { refill: true };
+    // It fails at 1602 and is left alone until 2602, at 2752 and until 4752.
+    let expected = [
+        (2, STORE, 1),
+        (1502, refill, 1),
+        (1552, Decision::Stale { refill: false }, 1),
+        (2552, Decision::Failing, 1),
+        (2652, refill, 1),
+        (3602, Decision::Failing, 1),
+        (4602, Decision::Failing, 1),
+        (4802, refill, 1),
+    ];
+    assert_eq!(tally(&world), expected);
+    assert_eq!(world.backend.count(), 4);
+    world.end();
+}
+
+#[test]
+fn what_must_be_validated_is_never_served_stale_for_a_failure() {
+    let strict = Behaviour {
+        strict: true,
+        ..Behaviour::good(1, 1)
+    };
+    let world = world(
+        Config::plain(),
+        [strict, Behaviour::good(300, 1).of(Kind::Error)],
+    );
+    record(&world, 0);
+    crowd(&world, 10, 2000, (0, 0));
+    crowd(&world, 10, 2000, (0, 1));
+    rest(&world);
+    let expected = [(2, STORE, 1), (2002, STORE, 1), (2302, RELEASED, 19)];
+    assert_eq!(tally(&world), expected);
+    world.end();
+}

@@ -175,7 +175,11 @@ pub fn behaviour(world: &World) -> Behaviour {
         pieces,
         fresh: 600,
         length: rng.chance(50),
+        strict: faulty && rng.chance(20),
     };
+    if rng.chance(30) {
+        behaviour.kind = Kind::Confirms;
+    }
     if faulty {
         behaviour.fresh = rng.range(0, 5) as u32;
     }

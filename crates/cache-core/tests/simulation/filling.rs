@@ -4,10 +4,12 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use cache_core::flow::{self, Ending, Filling, Trouble, Verdict};
+use cache_core::flow::{self, Ending, Filling, Finding, Held, Trouble, Verdict};
 use cache_core::policy::Plan;
-use cache_core::record::{Record, strip_for_storage};
+use cache_core::record::strip_for_storage;
+use cache_core::renewal::Renewed;
 use cache_core::status::Reason;
+use cache_core::usable::{self, Use};
 
 use super::backend::{Asked, Purpose};
 use super::cache::SimCache;
@@ -26,6 +28,7 @@ struct SimFill {
     request: usize,
     instance: Option<u64>,
     stream: Rc<Stream>,
+    held: Option<Rc<Held>>,
     truth: Rc<Truth>,
     outcome: Cell<Option<Reason>>,
 }
@@ -35,6 +38,7 @@ pub fn start(
     cache: &SimCache,
     permit: Option<SimPermit>,
     look_again: bool,
+    held: Option<Rc<Held>>,
     subscribe: bool,
 ) -> Option<Subscription> {
     let stream = Stream::new(MAX_SIZE, u64::MAX);
@@ -50,12 +54,12 @@ pub fn start(
         request: cache.request,
         instance: permit.as_ref().map(|permit| permit.instance),
         stream,
+        held,
         truth: Rc::clone(&cache.truth),
         outcome: Cell::new(None),
     };
-    let stale = cache.world.config.limits.stale;
     cache.worker.spawn(async move {
-        flow::fill(&fill, permit, look_again, stale).await;
+        flow::fill(&fill, permit, look_again).await;
         fill.check_outcome();
         None
     });
@@ -82,8 +86,12 @@ impl SimFill {
         let right = match (self.truth.fill.get(), self.truth.verdict.get()) {
             (None, _) => says.is_none(),
             (_, None) => false,
-            (_, Some(Verdict::Stored)) => says == Some(Reason::Stored),
-            (_, Some(Verdict::Unavailable)) => says == Some(Reason::StoreFailed),
+            (_, Some(Verdict::Stored)) => {
+                matches!(says, Some(Reason::Stored | Reason::Revalidated))
+            }
+            (_, Some(Verdict::Unavailable)) => {
+                matches!(says, Some(Reason::StoreFailed | Reason::RecordChanged))
+            }
             (_, Some(_)) => {
                 says.is_some_and(|reason| !matches!(reason, Reason::Stored | Reason::StoreFailed))
             }
@@ -95,17 +103,16 @@ impl SimFill {
 }
 
 impl Filling for SimFill {
-    async fn lookup(&self) -> Result<Option<Record>, Trouble> {
+    async fn is_fresh(&self) -> bool {
         let result = store::lookup(&self.world, self.key).await;
-        match &result {
-            Ok(Some(record)) => {
-                let stale = self.world.config.limits.stale;
-                self.truth.fresh.set(record.is_fresh(stale));
-            }
-            Ok(None) => self.truth.fresh.set(false),
-            Err(_) => self.truth.trouble.set(true),
+        let rules = &self.world.config.rules;
+        let fresh = matches!(&result,
+            Ok(Some(record)) if usable::judge(record, rules) == Use::Fresh);
+        self.truth.fresh.set(fresh);
+        if result.is_err() {
+            self.truth.trouble.set(true);
         }
-        result
+        fresh
     }
 
     fn start(&self) {
@@ -125,6 +132,7 @@ impl Filling for SimFill {
             &self.worker,
             self.key,
             (self.request, purpose),
+            self.held.clone(),
             &self.stream,
         );
         self.truth.fill.set(Some(asked));
@@ -134,31 +142,41 @@ impl Filling for SimFill {
         self.stream.end(Ending::Cut);
     }
 
-    async fn head(&self) -> Result<Plan, Reason> {
-        let plan = match self.stream.wait_head().await {
-            Some(head) => head.plan,
-            None => Err(Reason::BackendFailed),
-        };
+    async fn head(&self) -> Option<Finding> {
+        let head = self.stream.wait_head().await;
+        let finding = head.map(|head| head.finding.clone());
         let answer = self.answer().unwrap();
         let told = self.stream.head().and_then(|head| head.content_length);
         let known_too_large = told.is_some() && answer.is_too_large();
-        if plan.is_ok() != (answer.kind.shareable() && !known_too_large) {
-            self.fails(&format!("{:?} became {plan:?}", answer.kind));
+        let shared = finding.as_ref().is_some_and(Finding::is_shared);
+        if shared != (answer.kind.shareable() && !known_too_large) {
+            self.fails(&format!("{:?} became {finding:?}", answer.kind));
         }
-        match plan {
-            Ok(_) => {}
-            Err(_) if answer.kind == Kind::Silent => self.decided(Verdict::Failed),
-            Err(reason) if reason.is_of_response() => self.decided(Verdict::Uncacheable),
-            Err(_) => self.decided(Verdict::NotStorable),
+        match &finding {
+            None => self.decided(Verdict::Failed),
+            Some(Finding::Storable(_)) => {}
+            Some(Finding::Confirmed(_)) if self.held.is_some() => {}
+            Some(Finding::Confirmed(_)) => self.fails("a 304 confirms what nobody holds"),
+            Some(Finding::Failed(failure)) => {
+                let held = self.held.as_ref();
+                if !held.is_some_and(|held| held.on_failure.allows(*failure)) {
+                    self.fails("a failure leaves no record in use");
+                }
+                self.decided(Verdict::Failing(*failure));
+            }
+            Some(Finding::NotStorable(reason)) if reason.is_of_response() => {
+                self.decided(Verdict::Uncacheable);
+            }
+            Some(Finding::NotStorable(_)) => self.decided(Verdict::NotStorable),
         }
-        plan
+        finding
     }
 
     async fn ending(&self) -> Ending {
         let ending = self.stream.wait_ending().await;
         let answer = self.answer().unwrap();
         let right = match ending {
-            Ending::Whole => answer.kind == Kind::Storable && !answer.is_too_large(),
+            Ending::Whole => answer.kind.stores() && !answer.is_too_large(),
             Ending::Cut => answer.kind == Kind::Cut,
             Ending::TooLarge => answer.is_too_large(),
             Ending::NoRoom => false,
@@ -180,7 +198,7 @@ impl Filling for SimFill {
         let number = self.truth.fill.get().unwrap();
         let answer = self.answer().unwrap();
         let body: Bytes = self.stream.body().concat().into();
-        if answer.kind != Kind::Storable || !answer.is_whole(number, &body) {
+        if !answer.kind.stores() || !answer.is_whole(number, &body) {
             self.fails("what it stores isn't storable or isn't whole");
         }
         let stored = Stored {
@@ -188,6 +206,8 @@ impl Filling for SimFill {
             headers: strip_for_storage(&head.headers, &head.connection),
             body,
             expires: 0,
+            generation: 0,
+            confirmed: false,
             fill: number,
         };
         let result = store::write(&self.world, self.key, stored, plan.expiry).await;
@@ -195,6 +215,22 @@ impl Filling for SimFill {
             Ok(()) => Verdict::Stored,
             Err(_) => Verdict::Unavailable,
         });
+        result
+    }
+
+    async fn renew(&self, renewed: &Renewed) -> Result<bool, Trouble> {
+        let record = &renewed.record;
+        let generation = record.meta.as_ref().unwrap().generation.clone();
+        let plan = renewed.plan.unwrap();
+        let result = store::refresh(&self.world, self.key, generation, plan.expiry).await;
+        self.decided(match result {
+            Ok(true) => Verdict::Stored,
+            Ok(false) | Err(_) => Verdict::Unavailable,
+        });
+        if let Ok(false) = result {
+            let place = (self.worker.machine, self.key);
+            self.world.judge().superseded.insert(place);
+        }
         result
     }
 

@@ -17,6 +17,8 @@ pub enum Decision {
     Stale {
         refill: bool,
     },
+    /// Stale, with the backend left alone because it has failed.
+    Failing,
     Fill {
         locked: bool,
         reason: Option<Reason>,
@@ -58,6 +60,10 @@ pub struct Judge {
     stored: HashMap<usize, usize>,
     /// When a fill of this place was last released as not storable.
     unstorable: HashMap<Place, u64>,
+    /// When a fill of this place was last released because the backend had failed.
+    failed: HashMap<Place, u64>,
+    /// Where a 304 confirmed a record that was gone.
+    pub(super) superseded: HashSet<Place>,
     /// When somebody last went because of the lock timeout.
     timeouts: HashMap<Place, u64>,
     pub(super) frozen: HashSet<i32>,
@@ -75,6 +81,8 @@ impl Judge {
             running: Vec::new(),
             stored: HashMap::new(),
             unstorable: HashMap::new(),
+            failed: HashMap::new(),
+            superseded: HashSet::new(),
             timeouts: HashMap::new(),
             frozen: HashSet::new(),
             changed: false,
@@ -200,6 +208,9 @@ impl Judge {
             (Verdict::NotStorable | Verdict::Uncacheable, _) => {
                 self.unstorable.insert(place, self.now);
             }
+            (Verdict::Failed | Verdict::Failing(_), _) => {
+                self.failed.insert(place, self.now);
+            }
             _ => {}
         }
     }
@@ -227,10 +238,12 @@ impl Judge {
             format!("key {key} of machine {machine} is filled twice at once")
         });
         // The second look: what a fill of this domain has stored needs no other.
-        let stale = u64::from(world.config.limits.stale) * 1000;
+        let stale = u64::from(world.config.rules.stale) * 1000;
         let record = world.store.peek(key, self.now);
         let needless = record.is_some_and(|record| {
-            record.expires - self.now > stale && self.stored.get(&record.fill) == Some(&machine)
+            record.expires - self.now > stale
+                && !record.confirmed
+                && self.stored.get(&record.fill) == Some(&machine)
         });
         let asked_for = self.requests[request].bypass;
         self.check(trouble || asked_for || !needless, || {
@@ -258,6 +271,13 @@ impl Judge {
                 let refilled = self.holdings.is_taken(request.place);
                 self.check(full || refilled, || {
                     format!("request {number} gets a stale record that nobody refills")
+                });
+            }
+            Decision::Failing => {
+                let most = world.config.back_off.most;
+                let failed = self.failed.get(&request.place);
+                self.check(failed.is_some_and(|at| self.now <= at + most), || {
+                    format!("request {number} spares a backend that hasn't failed")
                 });
             }
             Decision::Fill { locked, .. } => {

@@ -64,7 +64,13 @@ impl SimPermit {
         drop(judge);
         self.worker.withdraw(key, self.instance);
         let zone = &world.machines[machine].zone;
-        for pid in zone.release(key, self.instance, verdict, world.now()) {
+        for pid in zone.release(
+            key,
+            self.instance,
+            verdict,
+            world.now(),
+            world.config.back_off,
+        ) {
             self.wake(pid);
         }
     }

@@ -1,13 +1,17 @@
 //! The store that all machines share.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
 use bytes::Bytes;
+use cache_core::cache_control;
 use cache_core::flow::Trouble;
 use cache_core::headers::Headers;
-use cache_core::record::Record;
+use cache_core::ignore::Ignore;
+use cache_core::record::{Meta, Record};
+use cache_core::settings::MAX_SECONDS;
+use cache_core::usable::Terms;
 
 use super::config::Key;
 use super::faults::StoreFault;
@@ -24,6 +28,10 @@ pub struct Stored {
     pub headers: Headers,
     pub body: Bytes,
     pub expires: u64,
+    /// Names the write, or the confirmation, that it comes from.
+    pub generation: u64,
+    /// A 304 was the last that wrote it.
+    pub confirmed: bool,
     /// The number of the fill that wrote it.
     pub fill: usize,
 }
@@ -32,6 +40,7 @@ pub struct Stored {
 #[derive(Default)]
 pub struct Store {
     records: RefCell<HashMap<Key, Stored>>,
+    generation: Cell<u64>,
 }
 
 impl Stored {
@@ -43,7 +52,16 @@ impl Stored {
             body: self.body.clone(),
             ttl_ms: i64::try_from(left).unwrap(),
             age: 0,
-            meta: None,
+            terms: Terms::of(
+                &cache_control::parse(self.headers.get_all("Cache-Control")),
+                Ignore::NONE,
+            ),
+            meta: Some(Meta {
+                age: 0,
+                expiry: MAX_SECONDS,
+                generation: self.generation.to_string().into(),
+                sum: 0,
+            }),
         })
     }
 }
@@ -56,6 +74,12 @@ impl Store {
             .get(&key)
             .filter(|stored| stored.expires > now)
             .cloned()
+    }
+
+    /// A name for a write.
+    fn next(&self) -> u64 {
+        self.generation.set(self.generation.get() + 1);
+        self.generation.get()
     }
 
     /// Puts a record there, or takes it away.
@@ -156,12 +180,43 @@ pub async fn write(
         if !lost {
             world.note(|| format!("key {key} is stored by fill {}", stored.fill));
             stored.expires = world.now() + u64::from(expiry) * 1000;
+            stored.generation = world.store.next();
+            stored.confirmed = false;
             world.store.put(key, Some(stored));
         }
         if unsure {
             return Err(Trouble::Unavailable);
         }
         Ok(())
+    })
+    .await
+}
+
+/// Gives a record that was confirmed another expiry, if it is still the one of that name.
+pub async fn refresh(
+    world: &Rc<World>,
+    key: Key,
+    generation: Bytes,
+    expiry: u32,
+) -> Result<bool, Trouble> {
+    let fault = trouble(world).await?;
+    let unsure = world.fault(world.config.faults.write_unsure);
+    command(world, fault, move |world| {
+        wrong_type(world, key)?;
+        let mut changed = false;
+        let known = world.store.peek(key, world.now());
+        if let Some(mut stored) = known.filter(|s| s.generation.to_string() == generation) {
+            world.note(|| format!("key {key} is confirmed"));
+            stored.expires = world.now() + u64::from(expiry) * 1000;
+            stored.generation = world.store.next();
+            stored.confirmed = true;
+            world.store.put(key, Some(stored));
+            changed = true;
+        }
+        if unsure {
+            return Err(Trouble::Unavailable);
+        }
+        Ok(changed)
     })
     .await
 }

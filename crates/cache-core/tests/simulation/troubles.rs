@@ -199,7 +199,13 @@ fn a_key_that_had_to_go_counts_as_changed() {
         else {
             panic!("key {key} finds no place");
         };
-        zone.release(key, instance, Verdict::Stored, START);
+        zone.release(
+            key,
+            instance,
+            Verdict::Stored,
+            START,
+            Config::plain().back_off,
+        );
     }
     let again = zone.acquire(0, since, 1, START, 1000);
     assert!(matches!(again, Acquired::Mine { changed: true, .. }));

@@ -6,10 +6,11 @@ use std::sync::atomic::Ordering;
 
 use cache_core::flow::Verdict;
 use cache_core::key::KeyId;
+use cache_core::use_stale::Failure;
 
 use super::config::Key;
 use super::worker;
-use crate::table::{Acquired, Asker, Entry, Head, MAGIC, Table};
+use crate::table::{Acquired, Asker, BackOff, Entry, Head, MAGIC, Table};
 
 struct Memory {
     /// Who has ever held a lock here.
@@ -75,9 +76,25 @@ impl Zone {
         self.with(|table| table.acquire(&id(key), since, Self::asker(pid, now, age)))
     }
 
+    pub fn failing(&self, key: Key, now: u64) -> Option<Failure> {
+        self.with(|table| table.failing(&id(key), now))
+    }
+
     /// Frees a lock; says which workers to wake.
-    pub fn release(&self, key: Key, instance: u64, verdict: Verdict, now: u64) -> Vec<i32> {
+    pub fn release(
+        &self,
+        key: Key,
+        instance: u64,
+        verdict: Verdict,
+        now: u64,
+        back_off: BackOff,
+    ) -> Vec<i32> {
         self.with(|table| {
+            match verdict {
+                Verdict::Failing(failure) => table.failed(&id(key), failure, now, back_off),
+                Verdict::Failed => table.failed(&id(key), Failure::Error, now, back_off),
+                _ => table.answered(&id(key)),
+            }
             let set = table.release(&id(key), instance, verdict, now);
             let woken = |place: usize| set[place / 64] >> (place % 64) & 1 == 1;
             let workers = table.head.workers.iter().enumerate();

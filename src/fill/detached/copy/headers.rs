@@ -66,8 +66,22 @@ pub unsafe fn copy(
                 )?;
             }
         }
-        Some(())
     }
+    if let Purpose::Fill(question) = purpose
+        && let Some(validators) = &question.validators
+    {
+        let conditions = [
+            (&b"If-None-Match"[..], &validators.etag),
+            (b"If-Modified-Since", &validators.last_modified),
+        ];
+        for (name, value) in conditions {
+            if let Some(value) = value {
+                // SAFETY: by contract.
+                unsafe { add_new(main, name, value)? };
+            }
+        }
+    }
+    Some(())
 }
 
 /// Adds the line that says how long the body is.
@@ -76,11 +90,21 @@ pub unsafe fn copy(
 ///
 /// `main` is live and has header lines, none of which says it.
 pub unsafe fn content_length(main: *mut ngx_http_request_t, length: off_t) -> Option<()> {
-    let (name, value) = (b"content-length", length.to_string());
+    // SAFETY: by contract.
+    unsafe { add_new(main, b"Content-Length", length.to_string().as_bytes()) }
+}
+
+/// Adds a line of our own.
+///
+/// # Safety
+///
+/// `main` is live and has header lines, none of this name.
+unsafe fn add_new(main: *mut ngx_http_request_t, name: &[u8], value: &[u8]) -> Option<()> {
+    let lower = name.to_ascii_lowercase();
     // SAFETY: by contract; the name is readable.
     unsafe {
-        let hash = ngx_hash_key(name.as_ptr().cast_mut(), name.len());
-        add(&mut *main, b"Content-Length", name, value.as_bytes(), hash)
+        let hash = ngx_hash_key(lower.as_ptr().cast_mut(), lower.len());
+        add(&mut *main, name, &lower, value, hash)
     }
 }
 

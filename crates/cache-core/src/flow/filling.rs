@@ -1,0 +1,126 @@
+//! A fill, from the backend's answer to the release of its key.
+
+use std::future::Future;
+use std::rc::Rc;
+
+use super::{Head, Permit, Trouble, Verdict};
+use crate::policy::Plan;
+use crate::renewal::Renewed;
+use crate::status::Reason;
+use crate::use_stale::Failure;
+
+/// How a fill's answer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// All of it is here.
+    Whole,
+    /// The backend cut it off.
+    Cut,
+    /// It outgrew what may be captured.
+    TooLarge,
+    /// The worker has no memory left for captures.
+    NoRoom,
+}
+
+/// What the header of a fill's answer makes of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// It is stored, in this way.
+    Storable(Plan),
+    /// It isn't.
+    NotStorable(Reason),
+    /// It confirms the record that the backend was asked about.
+    Confirmed(Rc<Renewed>),
+    /// The backend has failed, and the record that it was asked about stays in use.
+    Failed(Failure),
+}
+
+impl Finding {
+    /// Whether what comes of it is for others, too.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.head() == Head::Shared
+    }
+
+    /// What those learn of it who wait for the answer.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        match self {
+            Self::Storable(_) => Head::Shared,
+            Self::Confirmed(renewed) if renewed.plan.is_ok() => Head::Shared,
+            Self::Confirmed(_) | Self::NotStorable(_) => Head::NotStorable,
+            Self::Failed(failure) => Head::Failing(*failure),
+        }
+    }
+}
+
+/// A fill as its own task sees it: the backend's answer on one side, the store on the other.
+pub trait Filling {
+    /// Reads the record again, before the backend is asked. Whether it is fresh now.
+    fn is_fresh(&self) -> impl Future<Output = bool>;
+    /// Asks the backend.
+    fn start(&self);
+    /// Gives the fill up before it was started.
+    fn abandon(&self);
+    /// Waits for the header and for what it makes of the answer. `None` if there is no answer.
+    fn head(&self) -> impl Future<Output = Option<Finding>>;
+    /// Waits for the end of the body.
+    fn ending(&self) -> impl Future<Output = Ending>;
+    /// Stores the whole answer.
+    fn store(&self, plan: Plan) -> impl Future<Output = Result<(), Trouble>>;
+    /// Stores what a 304 has changed of a record, or takes away one that it makes unfit to be kept. False if
+    /// the record isn't there any more: one that was written since is left alone.
+    fn renew(&self, renewed: &Renewed) -> impl Future<Output = Result<bool, Trouble>>;
+    /// Says what became of it, for the log and `$redis_cache_reason`.
+    fn outcome(&self, reason: Reason);
+}
+
+/// Runs one fill to its end and frees its key with the truth.
+pub async fn fill<F: Filling, P: Permit>(filling: &F, permit: Option<P>, look_again: bool) {
+    if look_again && filling.is_fresh().await {
+        filling.abandon();
+        release(permit, Verdict::Stored);
+        return;
+    }
+    filling.start();
+    let (verdict, reason) = match filling.head().await {
+        None => (Verdict::Failed, Reason::BackendFailed),
+        Some(Finding::Failed(failure)) => (Verdict::Failing(failure), Reason::BackendFailed),
+        Some(Finding::NotStorable(reason)) => (not_storable(reason), reason),
+        Some(Finding::Confirmed(renewed)) => confirmed(filling, &renewed).await,
+        Some(Finding::Storable(plan)) => match filling.ending().await {
+            Ending::Cut => (Verdict::Failed, Reason::Truncated),
+            Ending::TooLarge => (not_storable(Reason::TooLarge), Reason::TooLarge),
+            Ending::NoRoom => (Verdict::NotStorable, Reason::CaptureMemory),
+            Ending::Whole => match filling.store(plan).await {
+                Ok(()) => (Verdict::Stored, Reason::Stored),
+                Err(_) => (Verdict::Unavailable, Reason::StoreFailed),
+            },
+        },
+    };
+    filling.outcome(reason);
+    release(permit, verdict);
+}
+
+async fn confirmed<F: Filling>(filling: &F, renewed: &Renewed) -> (Verdict, Reason) {
+    match (filling.renew(renewed).await, &renewed.plan) {
+        (_, Err(reason)) => (not_storable(*reason), *reason),
+        (Ok(true), Ok(_)) => (Verdict::Stored, Reason::Revalidated),
+        (Ok(false), Ok(_)) => (Verdict::Unavailable, Reason::RecordChanged),
+        (Err(_), Ok(_)) => (Verdict::Unavailable, Reason::StoreFailed),
+    }
+}
+
+fn not_storable(reason: Reason) -> Verdict {
+    if reason.is_of_response() {
+        Verdict::Uncacheable
+    } else {
+        Verdict::NotStorable
+    }
+}
+
+fn release<P: Permit>(permit: Option<P>, verdict: Verdict) {
+    if let Some(permit) = permit {
+        permit.release(verdict);
+    }
+}

@@ -1,0 +1,155 @@
+//! What a 304 makes of the record that it confirms (RFC 9111 4.3.3, 4.3.4).
+
+use bytes::Bytes;
+
+use crate::headers::{Header, Headers};
+use crate::policy::{OriginDates, Plan, RequestView, ResponseView, Rules, storable};
+use crate::record::{Meta, Record, encode_headers, encode_meta, fingerprint, strip_for_storage};
+use crate::status::Reason;
+use crate::usable::Terms;
+
+/// What the backend is asked by: the conditions that the record's validators make (RFC 9111 4.3.1).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Validators {
+    /// For If-None-Match: the record's ETag, strong or weak.
+    pub etag: Option<Bytes>,
+    /// For If-Modified-Since: the record's Last-Modified.
+    pub last_modified: Option<Bytes>,
+}
+
+impl Validators {
+    /// The validators of a record; `None` if it has none. Nor has one of the Lua script, whatever its
+    /// headers say: a record whose write has no name can't be renewed safely.
+    #[must_use]
+    pub fn of(record: &Record) -> Option<Self> {
+        record.meta.as_ref()?;
+        let single = |name: &str| {
+            let mut lines = record.headers.iter().filter(|h| h.is(name.as_bytes()));
+            let first = lines.next()?;
+            // Which of two would be the right one?
+            lines.next().is_none().then(|| first.value.clone())
+        };
+        let validators = Self {
+            etag: single("ETag").filter(|tag| !tag.is_empty()),
+            last_modified: single("Last-Modified").filter(|date| !date.is_empty()),
+        };
+        (validators != Self::default()).then_some(validators)
+    }
+}
+
+/// A 304 as it came.
+#[derive(Clone, Copy, Debug)]
+pub struct Confirmation<'a> {
+    /// Its header lines.
+    pub headers: &'a Headers,
+    /// Its dates.
+    pub dates: &'a OriginDates,
+    /// Fields that its Connection names.
+    pub connection: &'a [Bytes],
+}
+
+/// A record that the backend has confirmed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Renewed {
+    /// The record as it is now, to be sent.
+    pub record: Record,
+    /// How it is kept from now on, or why it must go.
+    pub plan: Result<Plan, Reason>,
+}
+
+/// The fields of a record that a 304 changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RenewedFields {
+    /// For [`crate::record::HEADERS_FIELD`].
+    pub headers: Vec<u8>,
+    /// For [`crate::record::META_FIELD`].
+    pub meta: Vec<u8>,
+}
+
+/// Applies a 304 to the record whose validators it answers. `None` if it speaks of another
+/// representation (4.3.4): its validators are not the record's.
+#[must_use]
+pub fn renew(
+    record: &Record,
+    confirmation: &Confirmation<'_>,
+    request: &RequestView,
+    rules: &Rules,
+    now: u64,
+) -> Option<Renewed> {
+    if !speaks_of(record, confirmation.headers) {
+        return None;
+    }
+    let news: Headers = strip_for_storage(confirmation.headers, confirmation.connection)
+        .into_iter()
+        .filter(|header| !describes_content(header))
+        .collect();
+    let headers: Headers = record
+        .headers
+        .iter()
+        .filter(|header| !news.contains(&header.name))
+        .chain(news.iter())
+        .cloned()
+        .collect();
+    // Age counts for the lifetime, but isn't stored.
+    let mut stated = headers.clone();
+    if let Some(age) = confirmation.headers.get("Age") {
+        stated.push("Age", Bytes::copy_from_slice(age));
+    }
+    let view = ResponseView {
+        status: record.status,
+        headers: &stated,
+        dates: confirmation.dates,
+        content_length: u64::try_from(record.body.len()).ok(),
+        accel_redirect: false,
+    };
+    let plan = storable(request, &view, rules, now);
+    let cc = crate::cache_control::parse(headers.get_all("Cache-Control"));
+    let mut record = record.clone();
+    record.terms = Terms::of(&cc, rules.ignore);
+    record.headers = headers;
+    if let Ok(plan) = &plan {
+        record.age = plan.age;
+        record.ttl_ms = i64::from(plan.expiry) * 1000;
+    }
+    Some(Renewed { record, plan })
+}
+
+/// Makes the changed fields. `generation` is a token that no other write of this key has.
+#[must_use]
+pub fn encode(renewed: &Renewed, plan: &Plan, generation: Bytes) -> RenewedFields {
+    let record = &renewed.record;
+    let headers = encode_headers(&record.headers);
+    let status = record.status.to_string();
+    let sum = fingerprint(status.as_bytes(), &headers, record.body.len() as u64);
+    let meta = encode_meta(&Meta {
+        age: plan.age,
+        expiry: plan.expiry,
+        generation,
+        sum,
+    });
+    RenewedFields { headers, meta }
+}
+
+/// Whether a 304's validators are the record's (RFC 9111 4.3.4). One without any speaks of what was asked
+/// about.
+fn speaks_of(record: &Record, headers: &Headers) -> bool {
+    let opaque = |tag: &[u8]| tag.strip_prefix(b"W/").unwrap_or(tag).to_vec();
+    match (headers.get("ETag"), record.headers.get("ETag")) {
+        (Some(new), Some(old)) => return opaque(new) == opaque(old),
+        (Some(_), None) => return true,
+        (None, _) => {}
+    }
+    match (
+        headers.get("Last-Modified"),
+        record.headers.get("Last-Modified"),
+    ) {
+        (Some(new), Some(old)) => new == old,
+        _ => true,
+    }
+}
+
+/// Fields that say how the stored body is coded: it stays as it is (RFC 9111 3.2).
+fn describes_content(header: &Header) -> bool {
+    const FIELDS: [&[u8]; 3] = [b"content-length", b"content-encoding", b"content-range"];
+    FIELDS.iter().any(|field| header.is(field))
+}

@@ -1,0 +1,85 @@
+//! What a record may be used for now (RFC 9111 4, 4.2.4, RFC 5861).
+
+use crate::cache_control::CacheControl;
+use crate::ignore::Ignore;
+use crate::policy::Rules;
+use crate::record::Record;
+use crate::use_stale::UseStale;
+
+/// What a stored response says of its use once it isn't fresh.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// It is never used without asking the backend (no-cache, RFC 9111 5.2.2.4).
+    pub always_validate: bool,
+    /// It is never used stale: must-revalidate (5.2.2.2), proxy-revalidate (5.2.2.8), s-maxage (5.2.2.10) and
+    /// no-cache.
+    pub never_stale: bool,
+    /// Seconds for which it may be used stale while it is refilled (RFC 5861 3).
+    pub while_revalidate: Option<u32>,
+    /// Seconds for which it may be used stale when the backend fails (RFC 5861 4).
+    pub if_error: Option<u32>,
+}
+
+impl Terms {
+    /// Reads the terms. Where Cache-Control is ignored there are none.
+    #[must_use]
+    pub fn of(cc: &CacheControl, ignore: Ignore) -> Self {
+        if ignore.cache_control {
+            return Self::default();
+        }
+        let always_validate = cc.no_cache && cc.no_cache_fields.is_empty();
+        Self {
+            always_validate,
+            never_stale: always_validate
+                || cc.must_revalidate
+                || cc.proxy_revalidate
+                || cc.s_maxage.is_some(),
+            while_revalidate: cc.stale_while_revalidate,
+            if_error: cc.stale_if_error,
+        }
+    }
+}
+
+/// What a record may be used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// To answer, as it is.
+    Fresh,
+    /// To answer at once, while it is refilled. Its refill's failures in the set leave it in use.
+    Stale(UseStale),
+    /// To answer if the backend confirms it, or fails in a way of the set.
+    Validate(UseStale),
+}
+
+/// Decides what a record may be used for. The operator's permission to serve it stale
+/// (`redis_cache_use_stale`, out of band in the sense of RFC 9111 4.2.4) reaches as far as
+/// `redis_cache_stale`; what the response says can shorten it, and replaces it where the operator permits
+/// nothing.
+#[must_use]
+pub fn judge(record: &Record, rules: &Rules) -> Use {
+    let terms = &record.terms;
+    if terms.always_validate {
+        return Use::Validate(UseStale::NONE);
+    }
+    if record.is_fresh(rules.stale) {
+        return Use::Fresh;
+    }
+    if terms.never_stale {
+        return Use::Validate(UseStale::NONE);
+    }
+    let past = record.staleness(rules.stale);
+    let on_failure = match terms.if_error {
+        Some(window) if past > window => UseStale::NONE,
+        Some(_) => rules.use_stale | UseStale::STALE_IF_ERROR,
+        None => rules.use_stale,
+    };
+    let at_once = match terms.while_revalidate {
+        Some(window) => past <= window,
+        None => rules.use_stale.contains(UseStale::UPDATING),
+    };
+    if at_once {
+        Use::Stale(on_failure)
+    } else {
+        Use::Validate(on_failure)
+    }
+}
