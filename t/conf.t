@@ -758,3 +758,48 @@ invalid number "all" in "redis_cache_lock_queue"; use a number such as 64
 --- must_die
 --- error_log
 invalid time "soon" in "redis_cache_uncacheable_ttl"; use a time such as 2m
+
+
+
+=== TEST 72: redis_cache_use_stale with a word that it doesn't know
+--- config
+    location /t { redis_cache_use_stale error http_418; }
+--- must_die
+--- error_log
+invalid value "http_418" in "redis_cache_use_stale"; known are error, timeout, invalid_header, updating, http_500, http_502, http_503, http_504, http_5xx, http_403, http_404 and http_429, or "off" alone
+
+
+
+=== TEST 73: redis_cache_use_stale off is off alone
+--- config
+    location /t { redis_cache_use_stale error off; }
+--- must_die
+--- error_log
+invalid value "off" in "redis_cache_use_stale"
+
+
+
+=== TEST 74: redis_cache_revalidate is a flag
+--- config
+    location /t { redis_cache_revalidate sometimes; }
+--- must_die
+--- error_log
+invalid value "sometimes" in "redis_cache_revalidate"; it is "on" or "off"
+
+
+
+=== TEST 75: redis_cache_backoff whose limit is none
+--- config
+    location /t { redis_cache_backoff 1s 10s; }
+--- must_die
+--- error_log
+invalid limit "10s" in "redis_cache_backoff"; use one such as max=10s, not below the first time
+
+
+
+=== TEST 76: redis_cache_backoff whose limit is below the first time
+--- config
+    location /t { redis_cache_backoff 10s max=1s; }
+--- must_die
+--- error_log
+invalid limit "max=1s" in "redis_cache_backoff"

@@ -41,7 +41,7 @@ sub import {
     $with_directives = ($what // '') ne 'variables';
 
     no strict 'refs';
-    *{"main::$_"} = \&$_ for qw(redis record http_date backend_requests);
+    *{"main::$_"} = \&$_ for qw(redis record age http_date backend_requests backend_has log_has);
 
     if (!$ENV{TEST_NGINX_REDIS_PORT}) {
         $own_redis = RedisServer->start;
@@ -81,6 +81,14 @@ sub record {
         @{ $field{more} || [] });
     my $ttl = $field{ttl} // 220;
     $redis->command('PEXPIRE', $key, int $ttl * 1000) if $ttl;
+}
+
+# Leaves the record of a URI so many seconds to live, once it is stored.
+sub age {
+    my ($uri, $ttl) = @_;
+    my $key = "$ENV{TEST_NGINX_KEY}$uri";
+    eventually(sub { $redis->command('PEXPIRE', $key, int $ttl * 1000) })
+      or Test::Nginx::Socket::bail_out("no record of $uri");
 }
 
 # The time so many seconds from now, as headers have it.
@@ -186,6 +194,23 @@ sub backend_requests {
     open my $in, '<:raw', "$ENV{TEST_NGINX_SERVER_ROOT}/logs/backend.log" or return '';
     local $/;
     return <$in> // '';
+}
+
+# Waits until the backend has seen so many requests.
+sub backend_has {
+    my $count = shift;
+    eventually(sub { my @lines = split /\n/, backend_requests(); @lines >= $count })
+      or Test::Nginx::Socket::bail_out("the backend was not asked $count times");
+}
+
+# Waits until the error log has a text.
+sub log_has {
+    my $text = shift;
+    eventually(sub {
+        open my $in, '<:raw', "$ENV{TEST_NGINX_SERVER_ROOT}/logs/error.log" or return 0;
+        local $/;
+        return index(<$in> // '', $text) >= 0;
+    }) or Test::Nginx::Socket::bail_out("the error log has no \"$text\"");
 }
 
 sub eventually {
