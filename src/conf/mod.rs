@@ -245,6 +245,7 @@ impl LocConf {
                 *mine = theirs;
             }
         }
+        self.methods.get_or_insert_default();
         let standard = Rules::default();
         self.rules = Rc::new(Rules {
             statuses: self.statuses.clone().unwrap_or(standard.statuses),

@@ -287,7 +287,14 @@ fn register(
     line: *mut ngx_table_elt_t,
 ) -> Result<(), NoMemory> {
     let out = &mut r.get_mut().headers_out;
-    match name.to_ascii_lowercase().as_slice() {
+    // As long as the longest name that is known here.
+    let mut buffer = [0; 16];
+    let Some(lower) = buffer.get_mut(..name.len()) else {
+        return Ok(());
+    };
+    lower.copy_from_slice(name);
+    lower.make_ascii_lowercase();
+    match &*lower {
         b"last-modified" => {
             out.last_modified = line;
             // SAFETY: the value is a readable string of that length.

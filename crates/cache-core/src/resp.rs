@@ -171,21 +171,37 @@ impl Decoder {
         if let Some(length) = self.bulk {
             return self.take_bulk(buf, length);
         }
-        let Some((kind, line)) = self.take_line(buf)? else {
+        let Some(end) = self.find_line(buf)? else {
             return Ok(Step::Incomplete);
         };
+        let (kind, number) = match buf.get(..=end).unwrap_or_default() {
+            // A CR within a line would split what is logged of it, and no server sends one.
+            [kind, text @ .., b'\r', b'\n'] if memchr::memchr(b'\r', text).is_none() => {
+                (*kind, integer(text))
+            }
+            _ => return Err(ProtocolError::LineEnd),
+        };
+        if matches!(kind, b'+' | b'-') {
+            let mut line = buf.split_to(end + 1).freeze();
+            line.advance(1);
+            line.truncate(end - 2);
+            return Ok(Step::Complete(if kind == b'+' {
+                Reply::Status(line)
+            } else {
+                Reply::Error(line)
+            }));
+        }
+        buf.advance(end + 1);
         match kind {
-            b'+' => Ok(Step::Complete(Reply::Status(line))),
-            b'-' => Ok(Step::Complete(Reply::Error(line))),
-            b':' => Ok(Step::Complete(Reply::Integer(integer(&line)?))),
-            b'$' => self.begin_bulk(&line),
-            b'*' => self.begin_array(&line),
+            b':' => Ok(Step::Complete(Reply::Integer(number?))),
+            b'$' => self.begin_bulk(number?),
+            b'*' => self.begin_array(number?),
             other => Err(ProtocolError::Type(other)),
         }
     }
 
-    /// Takes a line off the buffer: its type byte, and its text without CR LF.
-    fn take_line(&mut self, buf: &mut BytesMut) -> Result<Option<(u8, Bytes)>, ProtocolError> {
+    /// Finds the LF of the line at the front of the buffer.
+    fn find_line(&mut self, buf: &BytesMut) -> Result<Option<usize>, ProtocolError> {
         if let Some(&kind) = buf.first()
             && !b"+-:$*".contains(&kind)
         {
@@ -206,18 +222,11 @@ impl Decoder {
         if end > self.limits.line {
             return Err(ProtocolError::LineTooLong);
         }
-        let line = buf.split_to(end + 1).freeze();
-        match line.as_ref() {
-            // A CR within a line would split what is logged of it, and no server sends one.
-            [kind, text @ .., b'\r', b'\n'] if memchr::memchr(b'\r', text).is_none() => {
-                Ok(Some((*kind, line.slice_ref(text))))
-            }
-            _ => Err(ProtocolError::LineEnd),
-        }
+        Ok(Some(end))
     }
 
-    fn begin_bulk(&mut self, line: &[u8]) -> Result<Step, ProtocolError> {
-        let Some(length) = length(line)? else {
+    fn begin_bulk(&mut self, number: i64) -> Result<Step, ProtocolError> {
+        let Some(length) = length(number)? else {
             return Ok(Step::Complete(Reply::Bulk(None)));
         };
         if length > self.limits.bulk {
@@ -242,10 +251,10 @@ impl Decoder {
         Ok(Step::Complete(Reply::Bulk(Some(content))))
     }
 
-    fn begin_array(&mut self, line: &[u8]) -> Result<Step, ProtocolError> {
+    fn begin_array(&mut self, number: i64) -> Result<Step, ProtocolError> {
         // Room is made as elements arrive: a count is only what the peer says.
         const AT_ONCE: usize = 64;
-        let Some(count) = length(line)? else {
+        let Some(count) = length(number)? else {
             return Ok(Step::Complete(Reply::Array(None)));
         };
         self.elements = self.elements.saturating_add(count);
@@ -284,8 +293,8 @@ impl Decoder {
 }
 
 /// A length or count: `None` for -1, which is nil.
-fn length(text: &[u8]) -> Result<Option<usize>, ProtocolError> {
-    match integer(text)? {
+fn length(number: i64) -> Result<Option<usize>, ProtocolError> {
+    match number {
         -1 => Ok(None),
         value => usize::try_from(value)
             .map(Some)
@@ -293,10 +302,29 @@ fn length(text: &[u8]) -> Result<Option<usize>, ProtocolError> {
     }
 }
 
+/// A number in decimal, with or without a sign.
 fn integer(text: &[u8]) -> Result<i64, ProtocolError> {
-    std::str::from_utf8(text)
-        .ok()
-        .and_then(|text| text.parse().ok())
+    let (negative, digits) = match text {
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] => (false, digits),
+        digits => (false, digits),
+    };
+    if digits.is_empty() {
+        return Err(ProtocolError::Number);
+    }
+    // Downwards: there is one negative number more than positive ones.
+    let number = digits.iter().try_fold(0_i64, |number, byte| match byte {
+        b'0'..=b'9' => number.checked_mul(10)?.checked_sub(i64::from(byte - b'0')),
+        _ => None,
+    });
+    number
+        .and_then(|number| {
+            if negative {
+                Some(number)
+            } else {
+                number.checked_neg()
+            }
+        })
         .ok_or(ProtocolError::Number)
 }
 

@@ -69,12 +69,17 @@ pub fn parse_meta(text: &Bytes) -> Option<Meta> {
     })
 }
 
+/// A number without a sign. Every hit reads three.
 fn number(text: &[u8], radix: u32) -> Option<u64> {
-    // A sign, which from_str_radix would take, is no digit.
-    if text.first() == Some(&b'+') {
+    if text.is_empty() {
         return None;
     }
-    u64::from_str_radix(std::str::from_utf8(text).ok()?, radix).ok()
+    text.iter().try_fold(0_u64, |number, byte| {
+        let digit = char::from(*byte).to_digit(radix)?;
+        number
+            .checked_mul(u64::from(radix))?
+            .checked_add(u64::from(digit))
+    })
 }
 
 /// Fingerprint of a record by what the Lua script would change: status, headers and length of the body.
