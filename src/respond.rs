@@ -25,7 +25,8 @@ const INTERNAL_ERROR: Code = NGX_HTTP_INTERNAL_SERVER_ERROR as Code;
 pub fn record(r: Request, context: &'static Context, record: Record) -> Code {
     let length = u64::try_from(record.body.len()).ok();
     let age = record.age.to_string();
-    if headers::apply(r, record.status, &record.headers, length).is_err()
+    let own_location = record.meta.as_ref().is_some_and(|meta| meta.own_location);
+    if headers::apply(r, record.status, &record.headers, length, own_location).is_err()
         || headers::push(r, b"Age", age.as_bytes()).is_err()
     {
         return INTERNAL_ERROR;
@@ -128,7 +129,8 @@ async fn answer(
     head: &ResponseHead,
     subscription: &Subscription,
 ) -> Code {
-    if headers::apply(r, head.status, &head.headers, head.content_length).is_err() {
+    let length = head.content_length;
+    if headers::apply(r, head.status, &head.headers, length, head.own_location).is_err() {
         return INTERNAL_ERROR;
     }
     // SAFETY: live request. The body comes in pieces: one range at a time can be cut from it.

@@ -39,6 +39,7 @@ pub fn header(r: Request) -> Option<Code> {
         headers: captured.headers,
         content_length: captured.content_length,
         connection: captured.connection,
+        own_location: captured.own_location,
         generated: captured.generated,
         asked: hook.purpose.asks_for_confirmation(),
         finding,

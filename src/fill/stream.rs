@@ -27,6 +27,8 @@ pub struct ResponseHead {
     pub content_length: Option<u64>,
     /// Fields that the backend's Connection names: not stored.
     pub connection: Vec<Bytes>,
+    /// Its Location is a path for nginx to complete.
+    pub own_location: bool,
     /// Whether nginx made it in want of an answer of the backend.
     pub generated: bool,
     /// Whether the backend was asked to confirm a record.

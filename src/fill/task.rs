@@ -78,6 +78,7 @@ impl Fill {
             length as u64,
             &plan,
             new_generation(),
+            head.own_location,
         );
         Some(Write {
             key: self.lookup.key.clone(),
@@ -193,7 +194,7 @@ impl Filling for Fill {
         let generation = meta.generation.clone();
         let refresh = match &renewed.plan {
             Ok(plan) => {
-                let fields = renewal::encode(renewed, plan, new_generation());
+                let fields = renewal::encode(renewed, meta, plan, new_generation());
                 Refresh {
                     key: self.lookup.key.clone(),
                     generation,

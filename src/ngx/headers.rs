@@ -58,6 +58,8 @@ pub struct Captured {
     pub connection: Vec<Bytes>,
     /// It came by X-Accel-Redirect.
     pub accel_redirect: bool,
+    /// Its Location is a path that nginx, not the backend, has made: by `proxy_redirect`, `return` or for a folder.
+    pub own_location: bool,
 }
 
 /// Reads the header of a response that reaches the first header filter.
@@ -89,6 +91,7 @@ pub fn capture(r: Request) -> Captured {
         dates,
         connection,
         accel_redirect: redirected(r),
+        own_location: own_location(r),
     }
 }
 
@@ -153,6 +156,19 @@ fn redirected(r: Request) -> bool {
     })
 }
 
+/// Whether nginx's header filter would make the Location absolute, if `absolute_redirect` is on. It does so with those
+/// that headers_out knows; a path that the backend sent and nobody rewrote isn't among them.
+fn own_location(r: Request) -> bool {
+    // SAFETY: null or a line of the live request.
+    unsafe {
+        r.get()
+            .headers_out
+            .location
+            .as_ref()
+            .is_some_and(|line| text::bytes(&line.value).starts_with(b"/"))
+    }
+}
+
 fn http_time(time: time_t) -> Bytes {
     let mut buffer = [0u8; 32];
     // SAFETY: ngx_http_time writes 29 bytes: "Mon, 28 Sep 1970 06:00:00 GMT".
@@ -204,12 +220,14 @@ pub fn remove(r: Request, name: &[u8]) {
 }
 
 /// Makes `headers` the header of the response to `r`, as nginx's upstream module would: special
-/// lines are known to the filters, and gzip, ranges and conditional requests work from there.
+/// lines are known to the filters, and gzip, ranges and conditional requests work from there. A
+/// Location is nginx's to complete, for this client, if it is an `own_location`.
 pub fn apply(
     r: Request,
     status: u16,
     headers: &Headers,
     content_length: Option<u64>,
+    own_location: bool,
 ) -> Result<(), NoMemory> {
     let ranges = status == 200 && content_length.is_some();
     {
@@ -234,6 +252,10 @@ pub fn apply(
         } else {
             let line = push(r, name, value)?;
             register(r, name, value, line)?;
+            if name.eq_ignore_ascii_case(b"location") && (own_location || !value.starts_with(b"/"))
+            {
+                r.get_mut().headers_out.location = line;
+            }
         }
     }
     Ok(())

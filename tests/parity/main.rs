@@ -12,6 +12,7 @@
 mod access;
 mod filters;
 mod protocols;
+mod redirects;
 mod routing;
 mod variables;
 

@@ -206,7 +206,7 @@ pub struct Fields {
 }
 
 /// Makes the fields of a record. `headers` are what [`strip_for_storage`] left, `generation` a token that
-/// no other write of this key has.
+/// no other write of this key has, `own_location` as in [`Meta`].
 #[must_use]
 pub fn encode(
     status: u16,
@@ -214,6 +214,7 @@ pub fn encode(
     body_len: u64,
     plan: &Plan,
     generation: Bytes,
+    own_location: bool,
 ) -> Fields {
     let status = status_text(status);
     let headers = encode_headers(headers);
@@ -223,6 +224,7 @@ pub fn encode(
         expiry: plan.expiry,
         generation,
         sum,
+        own_location,
     });
     Fields {
         status,

@@ -114,9 +114,10 @@ pub fn renew(
     Some(Renewed { record, plan })
 }
 
-/// Makes the changed fields. `generation` is a token that no other write of this key has.
+/// Makes the changed fields, from the record's `meta` as it was. `generation` is a token that no other write of
+/// this key has.
 #[must_use]
-pub fn encode(renewed: &Renewed, plan: &Plan, generation: Bytes) -> RenewedFields {
+pub fn encode(renewed: &Renewed, meta: &Meta, plan: &Plan, generation: Bytes) -> RenewedFields {
     let record = &renewed.record;
     let headers = encode_headers(&record.headers);
     let status = record.status.to_string();
@@ -126,6 +127,7 @@ pub fn encode(renewed: &Renewed, plan: &Plan, generation: Bytes) -> RenewedField
         expiry: plan.expiry,
         generation,
         sum,
+        ..meta.clone()
     });
     RenewedFields { headers, meta }
 }

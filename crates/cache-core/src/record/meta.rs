@@ -21,10 +21,13 @@ pub struct Meta {
     pub generation: Bytes,
     /// [`fingerprint`] of the record.
     pub sum: u64,
+    /// Its Location is a path that is to be made absolute for each client. Another path is to be sent as it
+    /// stands.
+    pub own_location: bool,
 }
 
-/// Writes the field: `1 age=<s> expiry=<s> gen=<token> sum=<hex>`. A `generation` byte that would end the
-/// token is left out.
+/// Writes the field: `1 age=<s> expiry=<s> gen=<token> sum=<hex>`, and ` location=own` where that holds. A
+/// `generation` byte that would end the token is left out.
 #[must_use]
 pub fn encode_meta(meta: &Meta) -> Vec<u8> {
     let mut decimal = itoa::Buffer::new();
@@ -38,6 +41,9 @@ pub fn encode_meta(meta: &Meta) -> Vec<u8> {
     text.extend(meta.generation.iter().filter(|b| b.is_ascii_graphic()));
     text.extend_from_slice(b" sum=");
     text.extend_from_slice(crate::hex::encode(&meta.sum.to_be_bytes()).as_bytes());
+    if meta.own_location {
+        text.extend_from_slice(b" location=own");
+    }
     text
 }
 
@@ -50,6 +56,7 @@ pub fn parse_meta(text: &Bytes) -> Option<Meta> {
         return None;
     }
     let (mut age, mut expiry, mut generation, mut sum) = (None, None, None, None);
+    let mut own_location = false;
     for part in parts {
         let at = part.iter().position(|&b| b == b'=')?;
         match part.split_at(at) {
@@ -57,6 +64,7 @@ pub fn parse_meta(text: &Bytes) -> Option<Meta> {
             (b"expiry", [_, value @ ..]) => expiry = Some(number(value, 10)?),
             (b"gen", [_, value @ ..]) => generation = Some(text.slice_ref(value)),
             (b"sum", [_, value @ ..]) => sum = Some(number(value, 16)?),
+            (b"location", [_, value @ ..]) => own_location = value == b"own",
             _ => {}
         }
     }
@@ -66,6 +74,7 @@ pub fn parse_meta(text: &Bytes) -> Option<Meta> {
         expiry: seconds(expiry?)?,
         generation: generation?,
         sum: sum?,
+        own_location,
     })
 }
 

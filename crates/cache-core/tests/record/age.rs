@@ -29,6 +29,7 @@ fn own(pttl: i64, generation: &'static str) -> RawRecord {
         3,
         &plan(7, 400),
         Bytes::from(generation),
+        false,
     );
     RawRecord {
         pttl,
@@ -116,13 +117,19 @@ fn meta_is_text_that_stays_the_same() {
         expiry: 400,
         generation: Bytes::from("a1-b2"),
         sum: 0x00ab_cdef_0123_4567,
+        own_location: false,
     };
     let text = "1 age=7 expiry=400 gen=a1-b2 sum=00abcdef01234567";
     assert_eq!(encode_meta(&meta), text.as_bytes());
     assert_eq!(parse_meta(&Bytes::from(text)), Some(meta.clone()));
     // Parts that a later release adds, and another order.
-    let later = "1 gen=a1-b2 etag=x sum=00abcdef01234567 expiry=400 age=7";
+    let later = "1 gen=a1-b2 etag=x sum=00abcdef01234567 expiry=400 age=7 location=x";
     assert_eq!(parse_meta(&Bytes::from(later)), Some(meta.clone()));
+    let own = Meta {
+        own_location: true,
+        ..meta.clone()
+    };
+    assert_eq!(encode_meta(&own), format!("{text} location=own").as_bytes());
     for bad in [
         "1 age=7 expiry=400 gen=g",
         "1 age=-7 expiry=400 gen=g sum=0",
@@ -150,8 +157,8 @@ fn fingerprint_is_the_same_everywhere() {
 
 proptest! {
     #[test]
-    fn meta_comes_back(age in 0..=0x7fff_ffff_u32, expiry in 0..=0x7fff_ffff_u32, generation in "[!-~]{0,40}", sum: u64) {
-        let meta = Meta { age, expiry, generation: Bytes::from(generation), sum };
+    fn meta_comes_back(age in 0..=0x7fff_ffff_u32, expiry in 0..=0x7fff_ffff_u32, generation in "[!-~]{0,40}", sum: u64, own_location: bool) {
+        let meta = Meta { age, expiry, generation: Bytes::from(generation), sum, own_location };
         prop_assert_eq!(parse_meta(&Bytes::from(encode_meta(&meta))), Some(meta));
     }
 

@@ -287,6 +287,7 @@ impl Sending {
             headers,
             content_length,
             connection: Vec::new(),
+            own_location: false,
             generated: false,
             asked: self.held.is_some(),
             finding,

@@ -61,6 +61,7 @@ impl Stored {
                 expiry: MAX_SECONDS,
                 generation: self.generation.to_string().into(),
                 sum: 0,
+                own_location: false,
             }),
         })
     }
