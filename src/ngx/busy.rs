@@ -3,6 +3,9 @@
 //! A worker exits as soon as no timer is left that isn't cancelable. One timer stands for all the
 //! work; what changes with the work is only whether it is cancelable, so that a guard costs no
 //! operation on nginx's tree of timers.
+//!
+//! All that ends with worker_shutdown_timeout: nginx then closes every connection, those of fills
+//! and those to stores among them, which say so here.
 
 use std::cell::{Cell, OnceCell};
 use std::mem::ManuallyDrop;
@@ -15,6 +18,8 @@ const TICK: u64 = 1000;
 #[derive(Default)]
 struct Work {
     count: Cell<usize>,
+    /// worker_shutdown_timeout has passed.
+    given_up: Cell<bool>,
     timer: OnceCell<Timer>,
 }
 
@@ -31,7 +36,7 @@ pub struct Busy(());
 /// Keeps the worker alive until the guard is dropped.
 pub fn hold() -> Busy {
     WORK.with(|work| {
-        if work.count.get() == 0 {
+        if work.count.get() == 0 && !work.given_up.get() {
             let timer = work.timer.get_or_init(|| Timer::new(false, tick));
             timer.set_cancelable(false);
             if !timer.is_armed() {
@@ -41,6 +46,22 @@ pub fn hold() -> Busy {
         work.count.set(work.count.get().saturating_add(1));
     });
     Busy(())
+}
+
+/// nginx closes connections because worker_shutdown_timeout has passed: from now on nothing keeps
+/// the worker, and nothing is begun that would.
+pub fn give_up() {
+    WORK.with(|work| {
+        work.given_up.set(true);
+        if let Some(timer) = work.timer.get() {
+            timer.set_cancelable(true);
+        }
+    });
+}
+
+/// Whether [`give_up`] was called.
+pub fn has_given_up() -> bool {
+    WORK.with(|work| work.given_up.get())
 }
 
 impl Drop for Busy {
@@ -60,6 +81,7 @@ impl Drop for Busy {
 fn tick() {
     WORK.with(|work| {
         if work.count.get() > 0
+            && !work.given_up.get()
             && let Some(timer) = work.timer.get()
         {
             timer.arm(TICK);

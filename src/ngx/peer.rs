@@ -31,6 +31,8 @@ pub enum Event {
     ReadTimer,
     /// The timer armed by [`Peer::arm_write`] has expired.
     WriteTimer,
+    /// The worker shuts down, and worker_shutdown_timeout has passed.
+    Closing,
 }
 
 /// Whoever a connection belongs to.
@@ -121,6 +123,7 @@ impl Peer {
             });
         }
         self.adopt(connection);
+        self.set_idle(true);
         Ok(rc == ok())
     }
 
@@ -134,9 +137,6 @@ impl Peer {
             (*connection).data = Rc::as_ptr(&self.0).cast_mut().cast();
             (*(*connection).read).handler = Some(read_event);
             (*(*connection).write).handler = Some(write_event);
-            // A worker that exits complains about open sockets, and one that has shut down for too
-            // long closes them; those of its channels are left alone. Ours end with the process.
-            (*(*connection).read).set_channel(1);
             // Fails only on sockets that are gone, which reading will tell.
             ngx_tcp_nodelay(connection);
         }
@@ -302,13 +302,18 @@ impl Peer {
         }
     }
 
-    /// Whether a worker that shuts down leaves without waiting for this connection's timers.
-    pub fn set_cancelable(&self, cancelable: bool) {
+    /// Whether nobody waits for anything on this connection, as at its beginning. A worker that shuts
+    /// down doesn't wait for an idle one's timers.
+    pub fn set_idle(&self, idle: bool) {
         if let Ok(connection) = self.open() {
             // SAFETY: the connection is open.
             unsafe {
-                (*(*connection).read).set_cancelable(u32::from(cancelable));
-                (*(*connection).write).set_cancelable(u32::from(cancelable));
+                (*(*connection).read).set_cancelable(u32::from(idle));
+                (*(*connection).write).set_cancelable(u32::from(idle));
+                // A worker that exits complains about open sockets, and one that has shut down for
+                // too long closes them; those of its channels are left alone. Ours end with the
+                // process, unless somebody waits.
+                (*(*connection).read).set_channel(u32::from(idle));
             }
         }
     }
@@ -390,15 +395,19 @@ unsafe fn dispatch(event: *mut ngx_event_t, ready: Event, expired: Event) {
     // SAFETY: an event's `data` is its connection, whose `data` is the Inner that `adopt` put there.
     // It exists as long as the connection is open; the count added here keeps it while the owner is
     // told, even if that drops the peer.
-    let (inner, timed_out) = unsafe {
+    let (inner, timed_out, closing) = unsafe {
         let connection: *mut ngx_connection_t = (*event).data.cast();
         let inner: *const Inner = (*connection).data.cast_const().cast();
         Rc::increment_strong_count(inner);
         let timed_out = (*event).timedout() != 0;
         (*event).set_timedout(0);
-        (Rc::from_raw(inner), timed_out)
+        (Rc::from_raw(inner), timed_out, (*connection).close() != 0)
     };
     if let Some(owner) = inner.owner.upgrade() {
-        owner.on_event(if timed_out { expired } else { ready });
+        owner.on_event(match (closing, timed_out) {
+            (true, _) => Event::Closing,
+            (false, true) => expired,
+            (false, false) => ready,
+        });
     }
 }

@@ -14,7 +14,7 @@ use super::input::Input;
 use super::output::Output;
 use super::pending::{Answer, Pending, Promise};
 use super::pool::Pool;
-use crate::ngx::busy::{Busy, hold};
+use crate::ngx::busy::{Busy, give_up, hold};
 use crate::ngx::event::{Posted, now_msec};
 use crate::ngx::peer::{Event, Owner, Peer, Received};
 
@@ -99,8 +99,6 @@ impl Connection {
             .peer
             .connect(&server.sockaddr, &server.text)
             .map_err(|e| reason(&e))?;
-        // Nobody has a command here yet.
-        connection.peer.set_cancelable(true);
         if connected {
             connection.greet();
         } else {
@@ -141,7 +139,7 @@ impl Connection {
         self.pending.borrow_mut().push_back(pending);
         if self.owed.replace(self.owed.get() + 1) == 0 {
             self.busy.replace(Some(hold()));
-            self.peer.set_cancelable(false);
+            self.peer.set_idle(false);
             self.await_reply();
         }
         if self.state.get() == State::Established && !self.blocked.get() {
@@ -300,7 +298,7 @@ impl Connection {
         let owed = self.owed.get().saturating_sub(1);
         self.owed.set(owed);
         if owed == 0 {
-            self.peer.set_cancelable(true);
+            self.peer.set_idle(true);
             self.busy.replace(None);
         }
     }
@@ -383,6 +381,7 @@ impl Connection {
         }
         let (error, retry) = match end {
             End::Closed | End::TooLarge => (StoreError::Closed, true),
+            End::Leaving => (StoreError::Leaving, false),
             End::Down(error, _) => (error, false),
         };
         for command in pending {
@@ -399,6 +398,10 @@ impl Owner for Connection {
             Event::Writable => self.on_writable(),
             Event::ReadTimer => self.on_read_timer(),
             Event::WriteTimer => self.on_write_timer(),
+            Event::Closing => {
+                give_up();
+                self.end(End::Leaving);
+            }
         }
     }
 }

@@ -25,6 +25,8 @@ pub enum StoreError {
     TooLarge,
     /// The store refuses this command; these are its words.
     Refused(String),
+    /// The worker exits without waiting any longer.
+    Leaving,
 }
 
 impl StoreError {
@@ -32,7 +34,9 @@ impl StoreError {
     /// would fare no better.
     pub fn is_down(&self) -> bool {
         match self {
-            Self::Unavailable | Self::Timeout | Self::Closed | Self::Protocol => true,
+            Self::Unavailable | Self::Timeout | Self::Closed | Self::Protocol | Self::Leaving => {
+                true
+            }
             Self::WrongType | Self::TooLarge | Self::Refused(_) => false,
         }
     }
@@ -57,6 +61,7 @@ impl fmt::Display for StoreError {
             Self::Protocol => "the store sent an invalid reply",
             Self::WrongType => "the key holds a value of another type",
             Self::TooLarge => "the record is too large",
+            Self::Leaving => "worker_shutdown_timeout has passed",
             Self::Refused(text) => return write!(f, "the store refused: {text}"),
         })
     }
@@ -72,6 +77,8 @@ pub(super) enum End {
     Closed,
     /// A reply was larger than allowed: closing is cheaper than reading it to its end.
     TooLarge,
+    /// The worker may wait no longer. It is no fault of the server's.
+    Leaving,
     /// The store is down: the error for those who wait, the reason for the log.
     Down(StoreError, String),
 }

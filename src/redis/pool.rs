@@ -13,6 +13,7 @@ use super::connection::{Connection, State};
 use super::error::{End, StoreError};
 use super::health::Health;
 use super::pending::{Answer, Kind, Waiting, call};
+use crate::ngx::busy::has_given_up;
 use crate::ngx::event::{Timer, now_msec};
 
 /// A connection with less than this ahead of a new command is as good as an idle one: about 0.1 ms
@@ -87,6 +88,9 @@ impl Pool {
     fn choose(self: &Rc<Self>) -> Result<Rc<Connection>, StoreError> {
         if self.health.is_down() {
             return Err(StoreError::Unavailable);
+        }
+        if has_given_up() {
+            return Err(StoreError::Leaving);
         }
         let (best, grow) = self.survey();
         if let Some(connection) = best {
@@ -193,7 +197,7 @@ impl Pool {
                     "the server keeps closing connections",
                 )
             }
-            End::Closed | End::TooLarge => return,
+            End::Closed | End::TooLarge | End::Leaving => return,
         };
         let others = self
             .connections

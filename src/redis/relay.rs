@@ -14,6 +14,7 @@ use super::health::Health;
 use super::input::Input;
 use super::output::Output;
 use super::pending::{Answer, Kind, Pending, Waiting, call};
+use crate::ngx::busy::has_given_up;
 use crate::ngx::event::now_msec;
 
 /// The longest bulk that is taken, as over a connection of our own.
@@ -101,6 +102,9 @@ impl Relay {
     /// Whose command may go. While the store is down it is one at a time, and not at once: for the others it is as if
     /// they had failed.
     fn turn(self: &Rc<Self>) -> Result<Turn, StoreError> {
+        if has_given_up() {
+            return Err(StoreError::Leaving);
+        }
         let first = self.health.is_down();
         if first && (self.trying.get() || now_msec() < self.patience.get()) {
             return Err(StoreError::Unavailable);
@@ -123,6 +127,10 @@ struct Turn {
 
 impl Turn {
     fn down(&self, reason: &str) {
+        if has_given_up() {
+            // The worker has ended the exchange: that says nothing of the store.
+            return;
+        }
         let relay = &self.relay;
         // Those that were under way when it went down say nothing new.
         let news = self.first || !relay.health.is_down();
@@ -196,7 +204,12 @@ impl<T> Dialog<T> {
     pub async fn outcome(mut self, missing: &str) -> Result<T, StoreError> {
         if let Some(pending) = self.pending.take() {
             self.turn.down(missing);
-            pending.fail(StoreError::Unavailable, false);
+            let error = if has_given_up() {
+                StoreError::Leaving
+            } else {
+                StoreError::Unavailable
+            };
+            pending.fail(error, false);
         }
         self.waiting.await.map_err(|failure| failure.error)
     }

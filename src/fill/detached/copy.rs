@@ -7,7 +7,7 @@ use ngx::ffi::*;
 
 use super::purpose::Purpose;
 use crate::ngx::request::Request;
-use crate::ngx::{shim, text};
+use crate::ngx::{busy, shim, text};
 
 mod body;
 mod headers;
@@ -48,6 +48,7 @@ unsafe extern "C" fn event(event: *mut ngx_event_t) {
             let r = (*c).data.cast::<ngx_http_request_t>();
             // nginx closes what is left when worker_shutdown_timeout has passed.
             if (*c).close() != 0 {
+                busy::give_up();
                 ngx_http_finalize_request(r, NGX_ERROR as isize);
             } else if (*event).write() != 0
                 && let Some(handler) = (*r).write_event_handler
@@ -66,7 +67,8 @@ unsafe fn two_are_free() -> bool {
     unsafe { (*ngx_cycle).free_connection_n + (*ngx_cycle).reusable_connections_n >= 2 }
 }
 
-/// A connection without a socket for a copy of `client`. `None` if there is none free.
+/// A connection without a socket for a copy of `client`. `None` if there is none free, or no time
+/// left for what would run on it.
 ///
 /// # Safety
 ///
@@ -76,7 +78,7 @@ pub unsafe fn connection(client: Request) -> Option<*mut ngx_connection_t> {
     // pool by ngx_http_close_connection.
     unsafe {
         let from = &mut *client.connection();
-        if !two_are_free() {
+        if busy::has_given_up() || !two_are_free() {
             return None;
         }
         let mut nothing = ngx_str_t {
