@@ -144,26 +144,28 @@ async fn answer(
 
 async fn body(r: Request, context: &'static Context, subscription: &Subscription) -> Code {
     *context.output.borrow_mut() = Some(Output::new(r));
-    let mut flushed = false;
+    let mut flushed = None;
     loop {
         let (piece, last) = match subscription.next() {
             Next::Piece(piece) => (piece, false),
             Next::End(Ending::Whole) => (Bytes::new(), true),
             Next::End(_) => return cut(r, context),
             Next::Wait => {
-                // What the client has so far shall not wait for the rest.
-                if !flushed
+                // The header doesn't wait for the body. Behind it what has come goes out where the
+                // backend's location says so, as without proxy_buffering: else gzip and the like may
+                // collect more.
+                let flushes = Some(subscription.flushes());
+                if flushed != flushes
                     && (with(context, Output::push_through) == Some(ERROR)
                         || await_writable(r) == ERROR)
                 {
                     return ERROR;
                 }
-                flushed = true;
+                flushed = flushes;
                 subscription.changed().await;
                 continue;
             }
         };
-        flushed = false;
         let Some(mut code) = with(context, |output| output.send(piece, last)) else {
             return ERROR;
         };

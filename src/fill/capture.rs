@@ -140,6 +140,8 @@ unsafe fn take(hook: &Hook, r: Request, input: *mut ngx_chain_t) -> Code {
             if is_empty(link.buf) {
                 if shim::rcs_buf_is_last(link.buf) != 0 {
                     hook.last_seen.set(true);
+                } else if (*link.buf).flush() != 0 {
+                    hook.stream.flush();
                 }
                 let done = held;
                 held = link.next;

@@ -53,6 +53,8 @@ struct State {
     pieces: VecDeque<Bytes>,
     /// How many pieces were dropped from the front.
     dropped: usize,
+    /// How often the backend's location has asked that nothing be held back.
+    flushes: u64,
     retained: usize,
     total: u64,
     capturing: bool,
@@ -170,6 +172,13 @@ impl Stream {
         }
         state.forget();
         state.blocked = !state.capturing && state.retained >= self.ahead;
+        wake(state);
+    }
+
+    /// What has come so far is to reach the readers' clients before more comes.
+    pub fn flush(&self) {
+        let mut state = self.state.borrow_mut();
+        state.flushes += 1;
         wake(state);
     }
 
@@ -401,6 +410,11 @@ impl Subscription {
         };
         self.stream.demand();
         next
+    }
+
+    /// How often it was asked so far that what has come isn't held back.
+    pub fn flushes(&self) -> u64 {
+        self.stream.state.borrow().flushes
     }
 
     /// Waits until there may be more.

@@ -39,6 +39,7 @@ pub fn agree() -> bool {
         let mut buf: ngx_buf_t = zeroed();
         buf.set_memory(1);
         buf.set_in_file(1);
+        buf.set_recycled(1);
         buf.set_flush(1);
         buf.set_sync(1);
         buf.set_last_buf(1);

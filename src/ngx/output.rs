@@ -54,7 +54,9 @@ impl Output {
                 buffer.start = buffer.pos;
                 buffer.end = buffer.last;
                 buffer.set_memory(1);
-                buffer.set_flush(u32::from(!last));
+                // As nginx marks the pieces of an upstream: it goes out without waiting for more, but
+                // no filter is made to give up what it still wants to work on.
+                buffer.set_recycled(u32::from(!last));
             }
             buffer.set_last_in_chain(u32::from(last));
             (*slot.link).buf = slot.buffer;
@@ -146,7 +148,12 @@ pub fn await_writable(r: Request) -> Code {
             return ERROR;
         };
         if (*write).delayed() == 0 {
-            ngx_add_timer(write, conf.send_timeout);
+            if (*write).ready() == 0 {
+                ngx_add_timer(write, conf.send_timeout);
+            } else if (*write).timer_set() != 0 {
+                // A filter waits for more, not for the client: gzip does until the end.
+                ngx_del_timer(write);
+            }
         }
         if ngx_handle_write_event(write, conf.send_lowat) != OK {
             return ERROR;

@@ -110,6 +110,7 @@ rcs_bits_agree(const ngx_connection_t *c, const ngx_event_t *e,
     ngx_memzero(&buf, sizeof(ngx_buf_t));
     buf.memory = 1;
     buf.in_file = 1;
+    buf.recycled = 1;
     buf.flush = 1;
     buf.sync = 1;
     buf.last_buf = 1;

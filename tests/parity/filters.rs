@@ -1,20 +1,10 @@
 //! What nginx does to answers on their way out: gzip, sub_filter, SSI. A record holds what came before that.
 
 use std::fs;
-use std::io::Write;
-use std::process::Command;
 
-use testbed::{Answer, Request, Site, pattern};
+use testbed::{Answer, Request, Site, pattern, unzipped};
 
 use crate::{nginx_has, same_as_plain};
-
-fn unzipped(bytes: &[u8]) -> Vec<u8> {
-    let mut file = tempfile::NamedTempFile::new().unwrap();
-    file.write_all(bytes).unwrap();
-    let mut gzip = Command::new("gzip");
-    gzip.args(["-d", "-c"]).stdin(file.reopen().unwrap());
-    gzip.output().unwrap().stdout
-}
 
 #[test]
 fn gzip_in_the_cached_location() {

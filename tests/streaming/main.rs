@@ -9,6 +9,7 @@
     reason = "a test"
 )]
 
+mod flushing;
 mod memory;
 mod memory_unbuffered;
 mod prompt;
