@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod cache_control;
+pub mod conditions;
 pub mod executor;
 pub mod flow;
 pub mod freshness;
@@ -10,6 +11,7 @@ pub mod hex;
 pub mod ignore;
 pub mod key;
 pub mod policy;
+pub mod ranges;
 pub mod record;
 pub mod renewal;
 pub mod request_directives;
