@@ -118,9 +118,12 @@ pub fn storable(
 }
 
 /// Whether a response of this status stands for itself: a part (206) isn't stored as a whole
-/// (RFC 9111 3.3), a 304 only confirms a record (4.3.3), whatever is listed.
+/// (RFC 9111 3.3), a 304 only confirms a record (4.3.3), and an interim answer is followed by the one
+/// that it announces (RFC 9110 15.2), whatever is listed.
 pub(crate) const fn whole(status: u16) -> Result<(), Reason> {
     match status {
+        0..200 => Err(Reason::Interim),
+        600.. => Err(Reason::StatusNotListed),
         206 => Err(Reason::PartialContent),
         304 => Err(Reason::NotModified),
         _ => Ok(()),

@@ -130,6 +130,8 @@ pub enum Reason {
     Vary,
     /// The request carries credentials and the response doesn't allow sharing (RFC 9111 3.5).
     Authorization,
+    /// 1xx comes before the answer proper (RFC 9110 15.2).
+    Interim,
     /// 206 is only a part (RFC 9111 3.3).
     PartialContent,
     /// 304 without a record that it could confirm (RFC 9111 4.3.3).
@@ -198,6 +200,7 @@ impl Reason {
             Self::SetCookie => "set-cookie",
             Self::Vary => "vary",
             Self::Authorization => "authorization",
+            Self::Interim => "interim answer",
             Self::PartialContent => "partial content",
             Self::NotModified => "not modified",
             Self::Truncated => "truncated",

@@ -127,6 +127,9 @@ fn statuses() {
         ("any", 599, &any, None),
         ("3.3 a part, even if listed", 206, &some, Some(Reason::PartialContent)),
         ("3.3", 206, &any, Some(Reason::PartialContent)),
+        ("9110 15.2 an interim answer", 100, &any, Some(Reason::Interim)),
+        ("9110 15.2", 103, &any, Some(Reason::Interim)),
+        ("9110 15 no status", 600, &any, Some(Reason::StatusNotListed)),
         ("4.3.3 confirms only", 304, &some, Some(Reason::NotModified)),
     ];
     for (section, status, rules, wanted) in cases {
