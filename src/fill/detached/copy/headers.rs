@@ -11,7 +11,7 @@ use crate::ngx::text;
 
 /// Fields of the client that don't concern a fill: its answer is whole and for everybody
 /// (conditions, ranges), its body is known (lengths, codings), its connection is its own.
-const NOT_COPIED: &[&[u8]] = &[
+pub(super) const NOT_COPIED: &[&[u8]] = &[
     b"if-modified-since",
     b"if-unmodified-since",
     b"if-match",

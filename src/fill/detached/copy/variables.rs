@@ -4,6 +4,7 @@ use std::ptr;
 
 use ngx::ffi::*;
 
+use super::headers::NOT_COPIED;
 use crate::ngx::request::Request;
 use crate::ngx::text;
 
@@ -29,6 +30,18 @@ const OF_THE_CONNECTION: &[&[u8]] = &[
 
 const PREFIXES: &[&[u8]] = &[b"ssl_", b"realip_", b"proxy_protocol_", b"geoip"];
 
+/// `$http_range` and the like, of fields that the copy doesn't have.
+fn of_field_left_out(name: &[u8]) -> bool {
+    name.strip_prefix(b"http_")
+        .is_some_and(|field| NOT_COPIED.iter().any(|known| is_variable_of(known, field)))
+}
+
+/// Whether a field of a header is called so in a variable.
+fn is_variable_of(field: &[u8], name: &[u8]) -> bool {
+    let spelt = |byte: &u8| if *byte == b'-' { b'_' } else { *byte };
+    field.iter().map(spelt).eq(name.iter().copied())
+}
+
 fn concerns(name: &[u8]) -> bool {
     OF_THE_CONNECTION.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
@@ -46,7 +59,11 @@ pub unsafe fn copy(client: Request, main: *mut ngx_http_request_t) -> Option<()>
             .cast::<ngx_http_core_main_conf_t>();
         let known = (*conf).variables.as_slice::<ngx_http_variable_t>();
         for (index, variable) in known.iter().enumerate() {
-            let forced = concerns(text::bytes(&variable.name));
+            let name = text::bytes(&variable.name);
+            if of_field_left_out(name) {
+                continue;
+            }
+            let forced = concerns(name);
             if forced {
                 ngx_http_get_indexed_variable(client.as_ptr(), index);
             }
