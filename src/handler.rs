@@ -253,6 +253,11 @@ fn deliver(
             }
             r.finalize(code);
         }
+        // A fill carries no conditions, but the backend must not do more than the client wants.
+        Answer::Fill(permit, ..) if r.is_guarded() => {
+            drop(permit);
+            pass(r, context, Reason::Conditional);
+        }
         Answer::Fill(permit, known, held) => {
             let status = if wish.bypass {
                 CacheStatus::Bypass

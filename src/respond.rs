@@ -1,12 +1,15 @@
-//! A record, or a fill's answer, becomes a response through nginx's own filters: gzip, ranges and
-//! conditional requests come from there.
+//! A record, or a fill's answer, becomes a response: conditions are evaluated here (RFC 9110 13), all
+//! else comes from nginx's own filters, gzip and the cutting of ranges among it.
 
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
 
 use bytes::Bytes;
+use cache_core::conditions::{Date, Outcome, Selected, evaluate, of_not_modified, range_applies};
 use cache_core::flow::{Ending, Finding, Held};
+use cache_core::headers::Headers;
+use cache_core::ranges::is_worth_it;
 use cache_core::record::Record;
 use cache_core::status::{CacheStatus, Reason, Word};
 use cache_core::use_stale::Failure;
@@ -20,18 +23,34 @@ use crate::ngx::request::{Code, ERROR, OK, Request};
 use crate::ngx::{headers, shim};
 
 const INTERNAL_ERROR: Code = NGX_HTTP_INTERNAL_SERVER_ERROR as Code;
+const NOT_MODIFIED: u16 = NGX_HTTP_NOT_MODIFIED as u16;
+const PRECONDITION_FAILED: Code = NGX_HTTP_PRECONDITION_FAILED as Code;
+const RANGE_NOT_SATISFIABLE: Code = NGX_HTTP_RANGE_NOT_SATISFIABLE as Code;
 
 /// Answers with a record; returns what the request is to be finalized with.
 pub fn record(r: Request, context: &'static Context, record: Record) -> Code {
     let length = u64::try_from(record.body.len()).ok();
+    let outcome = if r.is_conditional() {
+        let date = Date::before(now(), record.age);
+        let selected = Selected::new(record.status, &record.headers, date, true);
+        settle(r, &selected, length)
+    } else {
+        Outcome::Proceed
+    };
+    let shape = Shape {
+        status: record.status,
+        headers: &record.headers,
+        length,
+        own_location: record.meta.as_ref().is_some_and(|meta| meta.own_location),
+    };
+    if let Err(code) = apply(r, outcome, &shape) {
+        return code;
+    }
     let age = record.age.to_string();
-    let own_location = record.meta.as_ref().is_some_and(|meta| meta.own_location);
-    if headers::apply(r, record.status, &record.headers, length, own_location).is_err()
-        || headers::push(r, b"Age", age.as_bytes()).is_err()
-    {
+    if headers::push(r, b"Age", age.as_bytes()).is_err() {
         return INTERNAL_ERROR;
     }
-    let code = r.send_header();
+    let code = send_header(r);
     if code != OK || r.is_header_only() {
         return code;
     }
@@ -129,25 +148,91 @@ async fn answer(
     head: &ResponseHead,
     subscription: &Subscription,
 ) -> Code {
-    let length = head.content_length;
-    if headers::apply(r, head.status, &head.headers, length, head.own_location).is_err() {
-        return INTERNAL_ERROR;
+    let outcome = if r.is_conditional() {
+        let date = Date::exactly(head.date);
+        let selected = Selected::new(head.status, &head.headers, date, false);
+        settle(r, &selected, head.content_length)
+    } else {
+        Outcome::Proceed
+    };
+    let shape = Shape {
+        status: head.status,
+        headers: &head.headers,
+        length: head.content_length,
+        own_location: head.own_location,
+    };
+    if let Err(code) = apply(r, outcome, &shape) {
+        return code;
     }
     // SAFETY: live request. The body comes in pieces: one range at a time can be cut from it.
     unsafe { shim::rcs_set_single_range(r.as_ptr(), 1) };
-    let code = r.send_header();
+    let code = send_header(r);
     if code != OK || r.is_header_only() {
         return code;
     }
     body(r, context, subscription).await
 }
 
+/// Evaluates what a client asks of an answer with a body of this length, in nginx's place.
+fn settle(r: Request, selected: &Selected<'_>, length: Option<u64>) -> Outcome {
+    let conditions = r.conditions();
+    let outcome = evaluate(r.method(), &conditions, selected, r.by_date());
+    r.settle_conditions();
+    let worth = |range: &&[u8]| length.is_some_and(|length| is_worth_it(range, length));
+    r.settle_range(
+        range_applies(r.method(), &conditions, selected) && conditions.range.iter().all(worth),
+    );
+    outcome
+}
+
+/// The header of an answer that a client is to get.
+struct Shape<'a> {
+    status: u16,
+    headers: &'a Headers,
+    length: Option<u64>,
+    /// Its Location is a path for nginx to complete.
+    own_location: bool,
+}
+
+/// Gives the client's response its header; the error is what to finalize with instead.
+fn apply(r: Request, outcome: Outcome, shape: &Shape<'_>) -> Result<(), Code> {
+    let (headers, own) = (shape.headers, shape.own_location);
+    match outcome {
+        Outcome::Proceed => headers::apply(r, shape.status, headers, shape.length, own),
+        Outcome::NotModified => {
+            headers::apply(r, NOT_MODIFIED, &of_not_modified(headers), None, own)
+        }
+        Outcome::PreconditionFailed => return Err(PRECONDITION_FAILED),
+    }
+    .map_err(|_| INTERNAL_ERROR)
+}
+
+/// Sends the header. Where nginx finds that there is no such range, the error page that it sends
+/// instead isn't described by the record's header.
+fn send_header(r: Request) -> Code {
+    let code = r.send_header();
+    if code == RANGE_NOT_SATISFIABLE && headers::leave_content_range(r).is_err() {
+        return ERROR;
+    }
+    code
+}
+
+fn now() -> u64 {
+    u64::try_from(ngx_time()).unwrap_or(0)
+}
+
 async fn body(r: Request, context: &'static Context, subscription: &Subscription) -> Code {
     *context.output.borrow_mut() = Some(Output::new(r));
     let mut flushed = None;
+    let end = r.end_of_part();
+    let mut passed = 0_u64;
     loop {
         let (piece, last) = match subscription.next() {
-            Next::Piece(piece) => (piece, false),
+            Next::Piece(piece) => {
+                passed = passed.saturating_add(piece.len() as u64);
+                // What is behind the part that the client asked for isn't waited for.
+                (piece, end.is_some_and(|end| passed >= end))
+            }
             Next::End(Ending::Whole) => (Bytes::new(), true),
             Next::End(_) => return cut(r, context),
             Next::Wait => {

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use bytes::{Bytes, BytesMut};
 use cache_core::flow::Finding;
+use cache_core::freshness::http_date;
 use cache_core::policy::{ResponseView, storable};
 use cache_core::renewal;
 use cache_core::status::Reason;
@@ -33,11 +34,14 @@ pub fn header(r: Request) -> Option<Code> {
         return Some(OK);
     }
     let captured = headers::capture(r);
-    let finding = finding(&hook.purpose, &captured);
+    let now = u64::try_from(ngx_time()).unwrap_or(0);
+    let finding = finding(&hook.purpose, &captured, now);
+    let date = captured.dates.date.as_deref().and_then(http_date);
     hook.stream.set_head(ResponseHead {
         status: captured.status,
         headers: captured.headers,
         content_length: captured.content_length,
+        date: date.unwrap_or(now),
         connection: captured.connection,
         own_location: captured.own_location,
         generated: captured.generated,
@@ -48,11 +52,10 @@ pub fn header(r: Request) -> Option<Code> {
 }
 
 /// What becomes of an answer. One to a message isn't for the cache.
-fn finding(purpose: &Purpose, captured: &Captured) -> Finding {
+fn finding(purpose: &Purpose, captured: &Captured, now: u64) -> Finding {
     let Purpose::Fill(question) = purpose else {
         return Finding::NotStorable(Reason::Bypass);
     };
-    let now = u64::try_from(ngx_time()).unwrap_or(0);
     if let Some(held) = &question.held {
         if let Some(failure) = Failure::of(captured.status, captured.generated)
             && held.on_failure.allows(failure)

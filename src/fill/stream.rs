@@ -25,6 +25,8 @@ pub struct ResponseHead {
     pub headers: Headers,
     /// The length of the body, where it is known.
     pub content_length: Option<u64>,
+    /// When the backend says that it made it, else when it came, in unix seconds.
+    pub date: u64,
     /// Fields that the backend's Connection names: not stored.
     pub connection: Vec<Bytes>,
     /// Its Location is a path for nginx to complete.

@@ -219,6 +219,21 @@ pub fn remove(r: Request, name: &[u8]) {
     }
 }
 
+/// Takes the response's header away, all but the Content-Range of a 416 (RFC 9110 15.5.17): the rest
+/// described what isn't sent.
+pub fn leave_content_range(r: Request) -> Result<(), NoMemory> {
+    // SAFETY: live request; the line is null or one of its header, and the value lives in its pool.
+    unsafe {
+        let line = r.get().headers_out.content_range.as_ref();
+        let value = line.map(|line| text::bytes(&line.value));
+        ngx_http_clean_header(r.as_ptr());
+        if let Some(value) = value {
+            r.get_mut().headers_out.content_range = push(r, b"Content-Range", value)?;
+        }
+    }
+    Ok(())
+}
+
 /// Makes `headers` the header of the response to `r`, as nginx's upstream module would: special
 /// lines are known to the filters, and gzip, ranges and conditional requests work from there. A
 /// Location is nginx's to complete, for this client, if it is an `own_location`.

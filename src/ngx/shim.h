@@ -26,6 +26,7 @@
     bit(buffered) \
     bit(allow_ranges) \
     bit(single_range) \
+    bit(disable_not_modified) \
     bit(http_major) \
     bit(http_minor)
 

@@ -89,6 +89,8 @@ pub enum Reason {
     NoStoreDirective,
     /// The request asks for another protocol (Upgrade) or a tunnel (CONNECT).
     Upgrade,
+    /// The request isn't GET or HEAD and is to be carried out under conditions only (RFC 9110 13.1).
+    Conditional,
     /// Zone, store or key is not configured, or names something that doesn't exist.
     NotConfigured,
 
@@ -181,6 +183,7 @@ impl Reason {
             Self::Bypass => "bypass",
             Self::NoStoreDirective => "redis_cache_no_store",
             Self::Upgrade => "upgrade or tunnel",
+            Self::Conditional => "conditional",
             Self::NotConfigured => "zone, store or key missing",
             Self::StoreUnavailable => "store unavailable",
             Self::WrongType => "key of another type",

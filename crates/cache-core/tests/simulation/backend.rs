@@ -286,6 +286,7 @@ impl Sending {
             status,
             headers,
             content_length,
+            date: world.now() / 1000,
             connection: Vec::new(),
             own_location: false,
             generated: false,

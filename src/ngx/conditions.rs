@@ -1,0 +1,73 @@
+//! What a request says of the copy, or the part of one, that its client has.
+
+use std::ptr;
+
+use cache_core::conditions::{ByDate, Conditions};
+use ngx::ffi::*;
+
+use super::request::Request;
+use super::{headers, shim, text};
+
+impl Request {
+    /// Whether it has a field that may make it conditional, or a Range.
+    pub fn is_conditional(self) -> bool {
+        let fields = &self.get().headers_in;
+        !fields.if_none_match.is_null()
+            || !fields.if_modified_since.is_null()
+            || !fields.range.is_null()
+            || !fields.if_match.is_null()
+            || !fields.if_unmodified_since.is_null()
+    }
+
+    /// Whether it is to be carried out under conditions only, and does more than to fetch.
+    pub fn is_guarded(self) -> bool {
+        let fields = &self.get().headers_in;
+        let fetches = [NGX_HTTP_GET, NGX_HTTP_HEAD].contains(&(self.get().method as u32));
+        let conditional = !fields.if_match.is_null()
+            || !fields.if_none_match.is_null()
+            || !fields.if_unmodified_since.is_null();
+        conditional && !fetches
+    }
+
+    /// Its conditions and its Range.
+    pub fn conditions(self) -> Conditions<'static> {
+        // SAFETY: the list is initialised with the request; nginx's strings live as long as it.
+        Conditions::of(unsafe {
+            headers::lines(&self.get().headers_in.headers)
+                .map(|line| (text::bytes(&line.key), text::bytes(&line.value)))
+        })
+    }
+
+    /// What the location's `if_modified_since` says.
+    pub fn by_date(self) -> ByDate {
+        match self.core_loc_conf() {
+            Some(conf) if conf.if_modified_since == NGX_HTTP_IMS_OFF as ngx_uint_t => ByDate::Off,
+            _ => ByDate::On,
+        }
+    }
+
+    /// Its conditions have been evaluated: nginx's own filter isn't asked.
+    pub fn settle_conditions(self) {
+        // SAFETY: live request.
+        unsafe { shim::rcs_set_disable_not_modified(self.as_ptr(), 1) };
+    }
+
+    /// Whether Range applies has been decided: nginx cuts the parts out, or sees no Range.
+    pub fn settle_range(self, applies: bool) {
+        let fields = &mut self.get_mut().headers_in;
+        fields.if_range = ptr::null_mut();
+        if !applies {
+            fields.range = ptr::null_mut();
+        }
+    }
+
+    /// How much of the body is of use, once the header is sent: up to the end of a part that was cut
+    /// out of it.
+    pub fn end_of_part(self) -> Option<u64> {
+        let out = &self.get().headers_out;
+        if out.status != NGX_HTTP_PARTIAL_CONTENT as ngx_uint_t || out.content_length_n < 0 {
+            return None;
+        }
+        u64::try_from(out.content_offset.saturating_add(out.content_length_n)).ok()
+    }
+}
