@@ -96,7 +96,9 @@ fn parse_fraction(text: &[u8]) -> Result<u64, BadTime> {
         .map(|(&digit, weight)| u64::from(digit - b'0') * weight)
         .sum::<u64>();
     let up = u64::from(rest.iter().any(|&digit| digit != b'0'));
-    Ok(decimal(whole)?.saturating_mul(1000) + kept_ms + up)
+    Ok(decimal(whole)?
+        .saturating_mul(1000)
+        .saturating_add(kept_ms + up))
 }
 
 /// "120", "2m", "1h 30m": each unit at most once, from the largest down, as nginx has it.
@@ -162,7 +164,7 @@ mod tests {
 
     #[test]
     fn seconds() {
-        let cases: [(&str, Result<u32, BadTime>); 30] = [
+        let cases: [(&str, Result<u32, BadTime>); 31] = [
             ("120", Ok(120)),
             ("0", Ok(0)),
             ("007", Ok(7)),
@@ -183,6 +185,7 @@ mod tests {
             ("2147483648", Err(BadTime::TooLong)),
             ("99999999999999999999999999", Err(BadTime::TooLong)),
             ("99999999999999999999y", Err(BadTime::TooLong)),
+            ("99999999999999999999.9", Err(BadTime::TooLong)),
             ("", Err(BadTime::Empty)),
             (" \t", Err(BadTime::Empty)),
             ("abc", Err(BadTime::Syntax)),

@@ -103,10 +103,11 @@ impl StatusList {
         Ok(Self(rules.into()))
     }
 
-    /// Whether a response of this status may be stored.
+    /// Whether a response of this status may be stored. What is no final status is in no list: a record of it
+    /// would never be read.
     #[must_use]
     pub fn contains(&self, status: u16) -> bool {
-        self.rule(status).is_some()
+        FINAL_STATUSES.contains(&status) && self.rule(status).is_some()
     }
 
     /// Seconds that a response of this status is fresh where it states nothing, if the list has a time
