@@ -20,6 +20,8 @@ DESTDIR ?=
 # How long `make soak` goes on, and the seed of what happens in it (another one each time).
 SECONDS ?= 600
 SEED ?=
+# How long `make fuzz` runs each target.
+FUZZ_SECONDS ?= 60
 MODULES_DIR ?=
 
 # nginx takes a variable of this name for sockets that it inherits.
@@ -45,9 +47,10 @@ DEB_SYSTEM := nginx nginx-dev
 DEB_DEMO := redis-server
 DEB_TEST := $(DEB_SYSTEM) redis-server libtest-base-perl curl openssl gzip
 DEB_MEMCHECK := valgrind redis-server perl libtest-base-perl
+DEB_FUZZ := g++ libc6-dev make
 DEB_BENCH := nginx perl redis-server memcached wrk libnginx-mod-http-srcache-filter libnginx-mod-http-memc
 
-.PHONY: help build demo test memcheck soak bench fmt lint install clean distclean
+.PHONY: help build demo test memcheck soak fuzz bench fmt lint install clean distclean
 
 help: ## shows this list
 	@echo 'make [TARGET] [FLAVOR=vendored|system] [BUILD=release|debug|sanitize]'
@@ -81,6 +84,11 @@ soak: build ## random load and random trouble for SECONDS=600; SEED=... repeats 
 	@build-aux/packages redis-server
 	@REDIS_CACHE_NGINX=$(CURDIR)/$(OUT)/nginx REDIS_CACHE_MODULE=$(CURDIR)/$(OUT)/$(MODULE) \
 	  cargo run --quiet -p testbed --bin soak -- $(SECONDS) $(SEED)
+
+fuzz: ## runs a fuzzer on each parser for FUZZ_SECONDS=60; prints the input that breaks one
+	@build-aux/packages $(DEB_FUZZ)
+	@build-aux/toolchain
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) build-aux/fuzz
 
 bench: build ## measures the module beside its peers: table and chart under target/bench
 	@build-aux/packages $(DEB_BENCH)

@@ -1,0 +1,27 @@
+//! The field beside those of the Lua script.
+
+use bytes::Bytes;
+use cache_core::record::{encode_meta, parse_meta};
+use cache_core::settings::MAX_SECONDS;
+
+use super::shown;
+
+/// What is read is written so that it reads the same, a token apart that holds what no token of ours does.
+pub fn holds(input: &[u8]) {
+    let Some(meta) = parse_meta(&Bytes::copy_from_slice(input)) else {
+        return;
+    };
+    assert!(meta.age <= MAX_SECONDS && meta.expiry <= MAX_SECONDS);
+    let written = Bytes::from(encode_meta(&meta));
+    let again = parse_meta(&written).expect("what is written can be read");
+    assert_eq!(
+        (again.age, again.expiry, again.sum),
+        (meta.age, meta.expiry, meta.sum),
+        "{}",
+        shown(&written)
+    );
+    if meta.generation.iter().all(u8::is_ascii_graphic) {
+        assert_eq!(again, meta, "{}", shown(&written));
+    }
+    assert_eq!(encode_meta(&again), written);
+}

@@ -1,0 +1,65 @@
+//! Storing a response. The input: status and Date in a line each, a line of the backend's Expires where
+//! nginx hides it, then header lines.
+
+use bytes::Bytes;
+use cache_core::policy::{OriginDates, RequestView, ResponseView, Rules, StatusList, storable};
+use cache_core::record::{self, RawRecord, strip_for_storage};
+use cache_core::settings::MAX_SECONDS;
+
+use super::{cut, headers};
+
+const NOW: u64 = 1_800_000_000;
+
+/// Whatever is stored is within bounds, and is read as a record under the same rules.
+pub fn holds(input: &[u8]) {
+    let (status, rest) = cut(input, b'\n');
+    let (date, rest) = cut(rest, b'\n');
+    let (expires, rest) = cut(rest, b'\n');
+    let field = |text: &[u8]| (!text.is_empty()).then(|| Bytes::copy_from_slice(text));
+    let headers = headers(rest);
+    let dates = OriginDates {
+        date: field(date),
+        expires: field(expires),
+    };
+    let response = ResponseView {
+        status: status.iter().fold(0, |value: u16, &digit| {
+            value.wrapping_mul(10).wrapping_add(u16::from(digit & 15))
+        }),
+        headers: &headers,
+        dates: &dates,
+        content_length: None,
+        accel_redirect: false,
+    };
+    let rules = Rules {
+        statuses: StatusList::parse(b"any").expect("a list"),
+        ..Rules::default()
+    };
+    let Ok(plan) = storable(&RequestView::default(), &response, &rules, NOW) else {
+        return;
+    };
+    assert!((1..=MAX_SECONDS).contains(&plan.expiry));
+    assert!(plan.fresh_for <= plan.expiry && plan.age <= MAX_SECONDS);
+    assert!(plan.expiry - plan.fresh_for <= rules.stale);
+
+    let connection: Vec<Bytes> = headers
+        .get_all("Connection")
+        .map(Bytes::copy_from_slice)
+        .collect();
+    let kept = strip_for_storage(&headers, &connection);
+    if kept.contains("Content-Length") {
+        return; // of which the body says whether it is true
+    }
+    let fields = record::encode(response.status, &kept, 4, &plan, "1-a".into(), false);
+    let raw = RawRecord {
+        pttl: i64::from(plan.expiry) * 1000,
+        status: Some(Bytes::copy_from_slice(&fields.status)),
+        headers: Some(fields.headers.into()),
+        body: Some("body".into()),
+        meta: Some(fields.meta.into()),
+    };
+    let read = record::decode(raw, &rules);
+    let read = read.expect("readable").expect("a record");
+    assert_eq!((read.status, read.headers.len()), (response.status, kept.len()));
+    assert_eq!(read.age, plan.age);
+    assert_eq!(read.is_fresh(rules.stale), plan.fresh_for > 0);
+}
