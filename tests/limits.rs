@@ -10,7 +10,7 @@
 
 use std::thread;
 
-use testbed::{Answer, Gate, Site, holds_for, ms, pattern, wait_for};
+use testbed::{Answer, Gate, Request, Running, Site, holds_for, ms, pattern, wait_for};
 
 #[test]
 fn captures_beyond_the_memory_of_a_worker_stream_without_being_stored() {
@@ -68,18 +68,86 @@ fn a_key_that_is_not_storable_needs_no_lock_for_a_while() {
     assert_eq!(site.backend.hits("/x"), before + 1);
 }
 
+/// After a request for `path`, with this header, got `answer`, which isn't stored: those that come now go side by
+/// side, if that is `expected`, else one after the other.
+#[track_caller]
+fn marks(site: &Running, path: &str, header: Option<(&str, &str)>, answer: Answer, expected: bool) {
+    site.backend.set(path, answer);
+    let request = header
+        .into_iter()
+        .fold(Request::get(path), |request, (name, value)| {
+            request.header(name, value)
+        });
+    let word = site.client().exchange(&request).unwrap().word();
+    assert_ne!(word, "HIT", "{path}");
+    site.wait_for_quiet_zone();
+    let gate = Gate::new();
+    site.backend.set(path, Answer::ok("fine").gate(&gate));
+    let before = site.backend.hits(path);
+    let mut clients = [site.client(), site.client()];
+    for client in &mut clients {
+        client.send(&Request::get(path)).unwrap();
+    }
+    site.backend.wait_for_hits(path, before + 1);
+    let second = || site.backend.hits(path) == before + 2;
+    if expected {
+        wait_for(&format!("both requests for {path}"), ms(5000), second);
+    } else {
+        assert!(holds_for(ms(200), || !second()), "{path}: marked");
+    }
+    gate.open();
+    for client in &mut clients {
+        assert_eq!(client.receive().unwrap().text(), "fine", "{path}");
+    }
+}
+
+#[test]
+fn what_the_response_says_of_itself_marks_its_key() {
+    let settings = "redis_cache_max_size 10k; redis_cache_uncacheable_ttl 60s;";
+    let site = Site::new().spread().location(settings).start();
+    let large = || Answer::ok(pattern(50_000, 3));
+    let answers = [
+        ("no-store", says("Cache-Control", "no-store")),
+        ("private", says("Cache-Control", "max-age=60, private")),
+        ("no-cache", says("Cache-Control", "no-cache")),
+        ("cookie", says("Set-Cookie", "a=1")),
+        ("vary", says("Vary", "Accept-Language")),
+        ("length", large()),
+        ("chunked", large().chunked()),
+    ];
+    for (what, answer) in answers {
+        marks(&site, &format!("/{what}"), None, answer, true);
+    }
+    assert!(site.wait_for_quiet_zone().keys >= 7);
+}
+
+fn says(name: &str, value: &str) -> Answer {
+    Answer::ok("x").header(name, value)
+}
+
 #[test]
 fn what_lies_with_the_request_or_the_backend_marks_no_key() {
-    let site = Site::new().spread().start();
-    site.backend.set("/x", Answer::of(500, "oops"));
-    assert_eq!(site.get("/x").word(), "SKIP");
-    site.backend.set("/x", Answer::ok("fine").delay(ms(200)));
-    let words = site.crowd(20, "/x").words();
-    assert_eq!(
-        words,
-        [("HIT".to_owned(), 19), ("STORE".to_owned(), 1)].into()
-    );
-    assert_eq!(site.backend.hits("/x"), 2);
+    let settings = "redis_cache_no_store $http_keep_out; redis_cache_uncacheable_ttl 60s;";
+    let site = Site::new().spread().location(settings).start();
+    let plain = || Answer::ok("x");
+    let cases = [
+        ("500", None, Answer::of(500, "oops")),
+        ("503", None, Answer::of(503, "later")),
+        ("404", None, Answer::of(404, "no")),
+        ("reset", None, plain().reset()),
+        ("cut", None, Answer::ok(pattern(5000, 4)).cut_at(100)),
+        (
+            "credentials",
+            Some(("Authorization", "Basic YTpi")),
+            plain(),
+        ),
+        ("no_store", Some(("Keep-Out", "1")), plain()),
+    ];
+    for (what, header, answer) in cases {
+        // Who comes later with the same key may have an answer that is for all.
+        marks(&site, &format!("/{what}"), header, answer, false);
+    }
+    assert!(site.wait_for_quiet_zone().is_quiet());
 }
 
 #[test]

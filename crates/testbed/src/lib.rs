@@ -7,6 +7,7 @@
 //! * [`Site`] is where most tests begin: one nginx, one Redis, one backend, wired together.
 //! * [`Nginx`], [`Redis`], [`Backend`] are the servers alone.
 //! * [`Proxy`] stands before a Redis and mistreats what passes; [`Faucet`] is a backend of bodies too large to keep.
+//! * [`Vitals`] and [`Zone`] are read from a running nginx: its memory and descriptors, its locks and waiters.
 //! * [`Client`] speaks HTTP/1.1 on a plain socket; [`crowd()`] runs many at once.
 //! * [`wait_for`] and [`eventually`] await a condition; nothing here sleeps where something can be awaited.
 
@@ -38,6 +39,7 @@ mod redis_server;
 mod site;
 mod vitals;
 mod wait;
+mod zone;
 
 pub use backend::{Answer, Backend, Gate, Received};
 pub use bridge::Bridge;
@@ -57,6 +59,7 @@ pub use redis_server::Redis;
 pub use site::{Running, Site};
 pub use vitals::Vitals;
 pub use wait::{eventually, holds_for, wait_for};
+pub use zone::Zone;
 
 /// So many milliseconds.
 #[must_use]

@@ -12,7 +12,8 @@ use crate::nginx::Nginx;
 use crate::ports::Port;
 use crate::record::md5_hex;
 use crate::redis_server::Redis;
-use crate::wait::eventually;
+use crate::wait::{eventually, wait_for};
+use crate::zone::Zone;
 
 /// A description of nginx's configuration, built from directives that matter to the test.
 ///
@@ -32,6 +33,9 @@ pub struct Site {
     location: String,
     locations: String,
 }
+
+/// How long what is under way may take to end.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A [`Site`] that runs. nginx ends first.
 #[derive(Debug)]
@@ -296,6 +300,31 @@ impl Running {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.nginx.address()
+    }
+
+    /// The module's zone as it is now.
+    ///
+    /// # Panics
+    ///
+    /// If no worker has one that can be read.
+    #[must_use]
+    #[track_caller]
+    pub fn zone(&self) -> Zone {
+        let zone = eventually(Duration::from_secs(3), || {
+            self.nginx.workers().into_iter().find_map(Zone::of)
+        });
+        zone.expect("the zone in a worker's memory")
+    }
+
+    /// Waits until nobody holds a lock, waits or refills, as the zone has it; gives the zone.
+    #[track_caller]
+    pub fn wait_for_quiet_zone(&self) -> Zone {
+        let mut zone = Zone::default();
+        wait_for("a zone without locks, waiters, refills", PATIENCE, || {
+            zone = self.zone();
+            zone.is_quiet()
+        });
+        zone
     }
 
     /// A new connection to nginx.
