@@ -18,9 +18,9 @@ use crate::lookup::{self, Lookup};
 use crate::ngx::event::{now_msec, sleep};
 use crate::settings::Settings;
 use crate::shm::Zone;
-use crate::shm::locks::Acquired;
+use crate::shm::locks::{Acquired, Memory};
 use crate::shm::waiting;
-use crate::shm::zone::{Memory, RefillSlot};
+use crate::shm::zone::RefillSlot;
 
 /// How often a waiter looks for itself, in milliseconds: wake-ups are hints and may be lost, and a
 /// lock's owner that was killed wakes nobody.

@@ -10,7 +10,7 @@ use cache_core::key::KeyId;
 
 use super::stream::{Stream, Subscription};
 use crate::shm::Zone;
-use crate::shm::zone::Memory;
+use crate::shm::locks::Memory;
 
 /// A fill that can be joined.
 struct Joinable {

@@ -1,3 +1,3 @@
 //! The locks of a zone, as the rest of the module sees them.
 
-pub use super::table::{Acquired, BackOff};
+pub use super::table::{Acquired, BackOff, Memory};

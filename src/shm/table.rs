@@ -16,6 +16,8 @@ use cache_core::use_stale::Failure;
 const WINDOW: usize = 64;
 /// How many workers may be waiting at once, old ones of a reload included.
 pub const WORKERS: usize = 128;
+/// How often it is said that there is no room, in milliseconds.
+const TELL: u64 = 60_000;
 /// Changes whenever the layout does: a zone of another layout is made anew.
 pub const MAGIC: u64 = 0x7263_6c6f_636b_0003;
 
@@ -32,6 +34,8 @@ pub struct Head {
     evicted: u64,
     /// Number of the last lock taken.
     instance: u64,
+    /// When it was last said that there is no room, in milliseconds; 0 is never.
+    told: u64,
     /// Workers that can be woken, by process id; 0 is free.
     pub workers: [i32; WORKERS],
     /// How many background refills each of them runs.
@@ -74,6 +78,15 @@ pub struct BackOff {
     pub first: u64,
     /// At most.
     pub most: u64,
+}
+
+/// How long a zone remembers what a fill has found, in milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory {
+    /// That a key's answers aren't storable.
+    pub uncacheable: u64,
+    /// That the backend has failed.
+    pub back_off: BackOff,
 }
 
 /// A set of workers, by their place in the table.
@@ -220,8 +233,28 @@ impl Table<'_> {
         Acquired::Mine { instance, changed }
     }
 
-    /// Frees the lock if it is still this holding of it; returns whom to wake.
-    pub fn release(&mut self, key: &KeyId, instance: u64, verdict: Verdict, now: u64) -> Workers {
+    /// Whether it is time to say again that there is no room.
+    pub fn must_tell(&mut self, now: u64) -> bool {
+        let due = self.head.told == 0 || now.saturating_sub(self.head.told) >= TELL;
+        if due {
+            self.head.told = now.max(1);
+        }
+        due
+    }
+
+    /// Frees the lock if it is still this holding of it, and remembers what its fill has found; returns whom to
+    /// wake.
+    pub fn release(
+        &mut self,
+        key: &KeyId,
+        instance: u64,
+        verdict: Verdict,
+        memory: Memory,
+        now: u64,
+    ) -> Workers {
+        if let Some(entry) = self.find(key) {
+            entry.learn(verdict, memory, now);
+        }
         let sequence = self.head.sequence.load(Ordering::Relaxed) + 1;
         let Some(entry) = self.find(key) else {
             return Workers::default();
@@ -248,24 +281,6 @@ impl Table<'_> {
     pub fn mark(&mut self, key: &KeyId, until: u64) {
         if let Some(entry) = self.find(key) {
             entry.uncacheable = until;
-        }
-    }
-
-    /// Remembers that the backend has failed. The time for which it is left alone doubles with each failure in
-    /// a row.
-    pub fn failed(&mut self, key: &KeyId, failure: Failure, now: u64, back_off: BackOff) {
-        if let Some(entry) = self.find(key) {
-            let delay = back_off.first.saturating_mul(1 << entry.failures.min(31));
-            entry.retry = now.saturating_add(delay.min(back_off.most));
-            entry.failure = failure.code();
-            entry.failures = entry.failures.saturating_add(1);
-        }
-    }
-
-    /// Forgets failures: the backend has answered.
-    pub fn answered(&mut self, key: &KeyId) {
-        if let Some(entry) = self.find(key) {
-            (entry.retry, entry.failure, entry.failures) = (0, 0, 0);
         }
     }
 
@@ -417,6 +432,29 @@ impl Entry {
         self.instance = instance;
         self.touched = asker.now;
         self.waiting = 0;
+    }
+
+    /// Remembers what a fill has found. The time for which a backend that fails is left alone doubles with each
+    /// failure in a row.
+    fn learn(&mut self, verdict: Verdict, memory: Memory, now: u64) {
+        match verdict {
+            Verdict::Uncacheable => self.uncacheable = now.saturating_add(memory.uncacheable),
+            Verdict::Stored => self.uncacheable = 0,
+            _ => {}
+        }
+        let failure = match verdict {
+            Verdict::Failing(failure) => failure,
+            Verdict::Failed => Failure::Error,
+            _ => {
+                (self.retry, self.failure, self.failures) = (0, 0, 0);
+                return;
+            }
+        };
+        let BackOff { first, most } = memory.back_off;
+        let delay = first.saturating_mul(1 << self.failures.min(31));
+        self.retry = now.saturating_add(delay.min(most));
+        self.failure = failure.code();
+        self.failures = self.failures.saturating_add(1);
     }
 
     fn free(&mut self, verdict: Verdict, sequence: u64, now: u64) -> Workers {

@@ -9,7 +9,7 @@ use cache_core::use_stale::Failure;
 use ngx::ffi::*;
 use ngx::ngx_log_error;
 
-use super::table::{Acquired, Asker, BackOff, Entry, Head, MAGIC, Table, WORKERS, Workers};
+use super::table::{Acquired, Asker, Entry, Head, MAGIC, Memory, Table, WORKERS, Workers};
 use super::wake;
 use crate::ngx::event::now_msec;
 use crate::ngx::guard::guard;
@@ -22,15 +22,6 @@ pub const MIN_SIZE: usize = 64 * 1024;
 /// A declared zone, as the configuration holds it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Zone(*mut ngx_shm_zone_t);
-
-/// How long a zone remembers what a fill has found, in milliseconds.
-#[derive(Clone, Copy)]
-pub struct Memory {
-    /// That a key's answers aren't storable.
-    pub uncacheable: u64,
-    /// That the backend has failed.
-    pub back_off: BackOff,
-}
 
 /// This worker's process.
 pub fn pid() -> i32 {
@@ -99,25 +90,36 @@ impl Zone {
 
     /// Takes a lock; see [`Table::acquire`]. `age` in milliseconds.
     pub fn acquire(self, key: &KeyId, since: u64, age: u64, queue: u32) -> Acquired {
-        self.with(|table| table.acquire(key, since, Self::asker(age, queue)))
-            .unwrap_or(Acquired::Full)
+        let acquired = self.with(|table| {
+            let acquired = table.acquire(key, since, Self::asker(age, queue));
+            let tell = acquired == Acquired::Full && table.must_tell(now_msec());
+            (acquired, tell)
+        });
+        let (acquired, tell) = acquired.unwrap_or((Acquired::Full, false));
+        if tell {
+            self.tell_full();
+        }
+        acquired
+    }
+
+    fn tell_full(self) {
+        // SAFETY: the zone is that of the running configuration; there is a cycle while a worker runs.
+        unsafe {
+            let name = String::from_utf8_lossy(crate::ngx::text::bytes(&(*self.0).shm.name));
+            ngx_log_error!(
+                NGX_LOG_WARN,
+                (*ngx_cycle).log,
+                "redis_cache: zone \"{name}\" has no room for another lock: requests go to the backend \
+                 without one; give it a larger size in \"redis_cache_zone\""
+            );
+        }
     }
 
     /// Frees a lock and wakes who waits for it.
     pub fn release(self, key: &KeyId, instance: u64, verdict: Verdict, memory: Memory) {
         let now = now_msec();
         let woken = self.with(|table| {
-            match verdict {
-                Verdict::Uncacheable => table.mark(key, now.saturating_add(memory.uncacheable)),
-                Verdict::Stored => table.mark(key, 0),
-                _ => {}
-            }
-            match verdict {
-                Verdict::Failing(failure) => table.failed(key, failure, now, memory.back_off),
-                Verdict::Failed => table.failed(key, Failure::Error, now, memory.back_off),
-                _ => table.answered(key),
-            }
-            let workers = table.release(key, instance, verdict, now);
+            let workers = table.release(key, instance, verdict, memory, now);
             pids(table, workers)
         });
         wake::all(key, woken.unwrap_or_default());

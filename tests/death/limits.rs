@@ -167,8 +167,16 @@ fn more_fills_at_once_than_the_smallest_zone_has_room_for() {
     }
     println!("{words:?}");
     let lines = site.nginx.log().serious(testbed::Position::default());
-    println!("{}", lines.join("\n"));
-    assert!(lines.len() <= 4, "{} lines", lines.len());
+    assert_eq!(lines.len(), 1, "once a minute:\n{}", lines.join("\n"));
+    for word in ["\"locks\"", "no room", "redis_cache_zone"] {
+        assert!(
+            lines[0].contains(word),
+            "which, what, and the remedy: {}",
+            lines[0]
+        );
+    }
+    let zone = site.wait_for_quiet_zone();
+    assert!(zone.keys <= zone.room && zone.room < 900, "{zone:?}");
     // All of them let go again.
     let start = Instant::now();
     for number in (0..900).step_by(9) {

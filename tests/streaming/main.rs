@@ -9,8 +9,8 @@
     reason = "a test"
 )]
 
-mod flushing;
 mod beside_plain;
+mod flushing;
 mod memory;
 mod memory_unbuffered;
 mod oversize;

@@ -7,9 +7,10 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 /// What says that this is a zone laid out as `src/shm/table.rs` does now.
-const MAGIC: u64 = 0x7263_6c6f_636b_0002;
+const MAGIC: u64 = 0x7263_6c6f_636b_0003;
 const WORKERS: usize = 128;
-const HEAD: usize = 5 * 8 + WORKERS * (4 + 4);
+const COUNTS: usize = 6 * 8;
+const HEAD: usize = COUNTS + WORKERS * (4 + 4);
 const TAG: usize = 8;
 const ENTRY: usize = 88;
 const HELD: u32 = 1;
@@ -63,7 +64,7 @@ impl Zone {
     fn read(bytes: &[u8]) -> Zone {
         let room = usize::try_from(number(bytes, 8)).expect("a count");
         let places = (0..WORKERS).map(|index| {
-            let (pid, refills) = (40 + 4 * index, 40 + 4 * (WORKERS + index));
+            let (pid, refills) = (COUNTS + 4 * index, COUNTS + 4 * (WORKERS + index));
             (word(bytes, pid).cast_signed(), word(bytes, refills))
         });
         // What a process that has gone has left there counts for nothing.

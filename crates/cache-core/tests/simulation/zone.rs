@@ -90,12 +90,11 @@ impl Zone {
         back_off: BackOff,
     ) -> Vec<i32> {
         self.with(|table| {
-            match verdict {
-                Verdict::Failing(failure) => table.failed(&id(key), failure, now, back_off),
-                Verdict::Failed => table.failed(&id(key), Failure::Error, now, back_off),
-                _ => table.answered(&id(key)),
-            }
-            let set = table.release(&id(key), instance, verdict, now);
+            let memory = crate::table::Memory {
+                uncacheable: 0,
+                back_off,
+            };
+            let set = table.release(&id(key), instance, verdict, memory, now);
             let woken = |place: usize| set[place / 64] >> (place % 64) & 1 == 1;
             let workers = table.head.workers.iter().enumerate();
             workers
