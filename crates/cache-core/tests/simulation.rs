@@ -20,6 +20,8 @@ mod table;
 
 mod simulation {
     mod backend;
+    mod bounded;
+    mod bounds;
     mod cache;
     mod client;
     mod config;

@@ -23,6 +23,30 @@ use crate::table::Acquired;
 /// wakes nobody.
 const LOOK: u64 = 50;
 
+/// A place among those who wait for a key. It ends when dropped.
+pub struct Queued {
+    world: Rc<World>,
+    worker: Rc<Worker>,
+    key: Key,
+    instance: u64,
+}
+
+/// A waiter's place in a fill of its own worker.
+pub struct Joined {
+    pub subscription: Subscription,
+    pub queued: Queued,
+}
+
+impl Drop for Queued {
+    fn drop(&mut self) {
+        // Who was killed leaves no queue.
+        if self.worker.is_alive() {
+            let zone = &self.world.machines[self.worker.machine].zone;
+            zone.leave(self.key, self.instance);
+        }
+    }
+}
+
 /// The view of one request.
 pub struct SimCache {
     pub world: Rc<World>,
@@ -34,8 +58,8 @@ pub struct SimCache {
 
 impl Cache for SimCache {
     type Permit = SimPermit;
-    type Fill = Subscription;
-    type Ticket = u64;
+    type Fill = Joined;
+    type Ticket = Queued;
     type Slot = ();
 
     fn now(&self) -> u64 {
@@ -69,15 +93,17 @@ impl Cache for SimCache {
         zone.failing(self.key, self.world.now())
     }
 
-    fn lock(&self, since: u64) -> Lock<SimPermit, Subscription, u64> {
+    fn lock(&self, since: u64) -> Lock<SimPermit, Joined, Queued> {
         let (world, worker, key) = (&self.world, &self.worker, self.key);
         let full = world.config.faults.is_zone_full(world.now());
         if full && world.fault(50) {
             return Lock::Full;
         }
         let zone = &world.machines[worker.machine].zone;
-        let age = world.config.lock_age;
-        match zone.acquire(key, since, worker.pid, world.now(), age) {
+        let (age, queue) = (world.config.lock_age, world.config.queue);
+        let acquired = zone.acquire(key, since, worker.pid, world.now(), (age, queue));
+        world.judge().is_told(world, self.request, &acquired);
+        match acquired {
             Acquired::Mine { instance, changed } => {
                 let request = self.request;
                 world.note(|| format!("request {request} has key {key}, changed: {changed}"));
@@ -96,10 +122,21 @@ impl Cache for SimCache {
                 };
                 Lock::Mine { permit, changed }
             }
-            Acquired::Busy { instance } => match worker.join(key, instance) {
-                Some(joined) => Lock::Here(joined),
-                None => Lock::Elsewhere(instance),
-            },
+            Acquired::Busy { instance } => {
+                let queued = Queued {
+                    world: Rc::clone(world),
+                    worker: Rc::clone(worker),
+                    key,
+                    instance,
+                };
+                match worker.join(key, instance) {
+                    Some(subscription) => Lock::Here(Joined {
+                        subscription,
+                        queued,
+                    }),
+                    None => Lock::Elsewhere(queued),
+                }
+            }
             Acquired::Unneeded => Lock::Unneeded,
             Acquired::Crowded => Lock::Crowded,
             Acquired::Full => Lock::Full,
@@ -110,23 +147,23 @@ impl Cache for SimCache {
         Some(())
     }
 
-    async fn head(&self, fill: &Subscription, deadline: u64) -> Head {
+    async fn head(&self, fill: &Joined, deadline: u64) -> Head {
         let alarm = Alarm::default();
         poll_fn(|cx| {
-            if let Some(head) = fill.verdict() {
+            if let Some(head) = fill.subscription.verdict() {
                 return Poll::Ready(head);
             }
             if deadline <= self.world.now() {
                 return Poll::Ready(Head::Late);
             }
-            fill.listen(cx.waker());
+            fill.subscription.listen(cx.waker());
             alarm.set(&self.world, cx.waker(), deadline);
             Poll::Pending
         })
         .await
     }
 
-    async fn released(&self, ticket: &u64, deadline: u64) -> Woken {
+    async fn released(&self, ticket: &Queued, deadline: u64) -> Woken {
         let (world, worker) = (&self.world, &self.worker);
         let alarm = Alarm::default();
         let mut registration = None;
@@ -135,7 +172,9 @@ impl Cache for SimCache {
             registration = Some(worker.register(self.key, cx.waker().clone()));
             let (now, age) = (world.now(), world.config.lock_age);
             let zone = &world.machines[worker.machine].zone;
-            if let Some(verdict) = zone.await_release(self.key, *ticket, worker.pid, now, age) {
+            if let Some(verdict) =
+                zone.await_release(self.key, ticket.instance, worker.pid, now, age)
+            {
                 return Poll::Ready(Woken::Released(verdict));
             }
             if deadline <= now {

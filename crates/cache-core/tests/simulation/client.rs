@@ -96,8 +96,9 @@ async fn serve(cache: SimCache, manner: Manner) {
             let subscription = filling::start(&cache, permit, false, held.clone(), true).unwrap();
             read(&cache, subscription, manner.slowness, true, held).await;
         }
-        Answer::Join(subscription) => {
-            read(&cache, subscription, manner.slowness, false, None).await;
+        Answer::Join(joined) => {
+            drop(joined.queued);
+            read(&cache, joined.subscription, manner.slowness, false, None).await;
         }
         Answer::Pass(_) => {
             let (worker, key) = (&cache.worker, cache.key);

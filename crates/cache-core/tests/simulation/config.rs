@@ -6,7 +6,7 @@ use cache_core::flow::Limits;
 use cache_core::policy::Rules;
 
 use super::faults::Faults;
-use crate::table::BackOff;
+use crate::table::{BackOff, Memory};
 
 /// Bytes of a body that are captured. More than a stream holds for its slowest reader, so that a
 /// body beyond it has to wait for readers.
@@ -96,6 +96,10 @@ pub struct Config {
     pub back_off: BackOff,
     /// Milliseconds after which an untouched lock is free.
     pub lock_age: u64,
+    /// How many requests may wait for a key.
+    pub queue: u32,
+    /// Milliseconds for which a key is remembered whose answers aren't storable.
+    pub uncacheable_ttl: u64,
     /// Whether chance decides the order of what happens at the same time.
     pub shuffled: bool,
     /// Whether a worker learns of all that happens in one millisecond at once.
@@ -111,6 +115,14 @@ pub struct Config {
 }
 
 impl Config {
+    /// What the lock tables remember of fills.
+    pub fn memory(&self) -> Memory {
+        Memory {
+            uncacheable: self.uncacheable_ttl,
+            back_off: self.back_off,
+        }
+    }
+
     /// A world without faults or chance: one machine, two workers, 1 ms to the store and 1 ms back.
     pub fn plain() -> Config {
         let rules = Rules {
@@ -130,6 +142,8 @@ impl Config {
                 most: 10_000,
             },
             lock_age: 30_000,
+            queue: 1024,
+            uncacheable_ttl: 5000,
             shuffled: false,
             together: false,
             store_delay: (1, 1),

@@ -211,6 +211,11 @@ impl Filling for SimFill {
             fill: number,
         };
         let result = store::write(&self.world, self.key, stored, plan.expiry).await;
+        if result.is_ok() && self.instance.is_none() {
+            let machine = self.worker.machine;
+            self.world.machines[machine].zone.unmark(self.key);
+            self.world.judge().bounds.unmarked((machine, self.key));
+        }
         self.decided(match result {
             Ok(()) => Verdict::Stored,
             Err(_) => Verdict::Unavailable,

@@ -6,6 +6,7 @@ use cache_core::flow::Verdict;
 use cache_core::status::Reason;
 
 use super::backend::{self, Asked, Purpose};
+use super::bounds::Bounds;
 use super::config::Key;
 use super::permits::{Holdings, Place};
 use super::world::World;
@@ -45,6 +46,13 @@ pub struct Request {
     found: bool,
 }
 
+impl Request {
+    /// Whether it has a record, and waits for nobody.
+    pub fn has_record(&self) -> bool {
+        self.found
+    }
+}
+
 /// Looks that one request may need: each but the first follows somebody else's fill.
 const MANY_LOOKS: u64 = 10_000;
 
@@ -54,6 +62,7 @@ pub struct Judge {
     pub(super) seed: u64,
     pub requests: Vec<Request>,
     pub(super) holdings: Holdings,
+    pub(super) bounds: Bounds,
     /// Fills that run under a lock: place, instance, request.
     pub(super) running: Vec<(Place, u64, usize)>,
     /// Fills whose lock was released as stored, by number, and the machine.
@@ -78,6 +87,7 @@ impl Judge {
             seed,
             requests: Vec::new(),
             holdings: Holdings::default(),
+            bounds: Bounds::default(),
             running: Vec::new(),
             stored: HashMap::new(),
             unstorable: HashMap::new(),
@@ -126,6 +136,7 @@ impl Judge {
             return false;
         }
         request.gone = true;
+        self.bounds.ceases(number);
         true
     }
 
@@ -134,6 +145,9 @@ impl Judge {
             request.gone |= request.answered.is_none();
         }
         let requests = &self.requests;
+        let numbered = requests.iter().enumerate();
+        let lost = numbered.filter(|(_, request)| request.pid == pid);
+        self.bounds.lost(&lost.map(|(number, _)| number).collect());
         self.running
             .retain(|(_, _, number)| requests[*number].pid != pid);
     }
@@ -144,6 +158,7 @@ impl Judge {
     }
 
     pub fn looks(&mut self, number: usize) {
+        self.bounds.ceases(number);
         let request = &mut self.requests[number];
         request.looks += 1;
         let request = &self.requests[number];
@@ -196,7 +211,15 @@ impl Judge {
         self.holdings.touched(place, instance, self.now);
     }
 
-    pub fn released(&mut self, place: Place, instance: u64, verdict: Verdict, fill: Option<usize>) {
+    pub fn released(
+        &mut self,
+        world: &World,
+        place: Place,
+        instance: u64,
+        verdict: Verdict,
+        fill: Option<usize>,
+    ) {
+        self.marks(world, place, verdict, fill);
         let held = self.holdings.released(place, instance);
         self.changed = true;
         self.running
@@ -254,6 +277,7 @@ impl Judge {
 
     pub fn decided(&mut self, world: &World, number: usize, decision: Decision) {
         self.requests[number].decided = Some((self.now, decision));
+        self.is_within_bounds(number, decision);
         let request = &self.requests[number];
         let (machine, key) = request.place;
         match decision {
@@ -269,7 +293,8 @@ impl Judge {
                 let full = world.config.faults.is_zone_full(self.now)
                     || world.config.entries < world.config.keys;
                 let refilled = self.holdings.is_taken(request.place);
-                self.check(full || refilled, || {
+                let marked = self.bounds.is_told_unneeded(number, self.now);
+                self.check(full || refilled || marked, || {
                     format!("request {number} gets a stale record that nobody refills")
                 });
             }
@@ -278,11 +303,6 @@ impl Judge {
                 let failed = self.failed.get(&request.place);
                 self.check(failed.is_some_and(|at| self.now <= at + most), || {
                     format!("request {number} spares a backend that hasn't failed")
-                });
-            }
-            Decision::Fill { locked, .. } => {
-                self.check(locked || request.bypass, || {
-                    format!("request {number} starts a fill without lock")
                 });
             }
             Decision::Pass(Reason::WaitersReleased) => {

@@ -60,7 +60,7 @@ impl SimPermit {
             ));
         }
         let fill = self.truth.fill.get();
-        judge.released((machine, key), self.instance, verdict, fill);
+        judge.released(world, (machine, key), self.instance, verdict, fill);
         drop(judge);
         self.worker.withdraw(key, self.instance);
         let zone = &world.machines[machine].zone;
@@ -68,8 +68,8 @@ impl SimPermit {
             key,
             self.instance,
             verdict,
+            world.config.memory(),
             world.now(),
-            world.config.back_off,
         ) {
             self.wake(pid);
         }
@@ -245,6 +245,11 @@ impl Holdings {
     /// Whether anybody holds the lock.
     pub fn is_taken(&self, place: Place) -> bool {
         self.held.contains_key(&place)
+    }
+
+    /// Which holding of a lock is the present one.
+    pub fn holder(&self, place: Place) -> Option<u64> {
+        self.held.get(&place).map(|holding| holding.instance)
     }
 
     pub fn is_overtaken(&self, place: Place, instance: u64) -> bool {

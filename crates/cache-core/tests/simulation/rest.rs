@@ -14,6 +14,10 @@ impl Judge {
                 format!("request {number} was never answered: {request:?}")
             });
         }
+        let waiting = self.bounds.left();
+        self.check(waiting.is_empty(), || {
+            format!("requests still wait: {waiting:?}")
+        });
         let living = self.holdings.living();
         self.check(living.is_empty(), || {
             format!("locks were never released: {living:?}")

@@ -195,18 +195,14 @@ fn a_key_that_had_to_go_counts_as_changed() {
     let zone = Zone::new(1);
     let since = zone.sequence();
     for key in [0, 1] {
-        let Acquired::Mine { instance, .. } = zone.acquire(key, zone.sequence(), 1, START, 1000)
+        let Acquired::Mine { instance, .. } =
+            zone.acquire(key, zone.sequence(), 1, START, (1000, 1))
         else {
             panic!("key {key} finds no place");
         };
-        zone.release(
-            key,
-            instance,
-            Verdict::Stored,
-            START,
-            Config::plain().back_off,
-        );
+        let memory = Config::plain().memory();
+        zone.release(key, instance, Verdict::Stored, memory, START);
     }
-    let again = zone.acquire(0, since, 1, START, 1000);
+    let again = zone.acquire(0, since, 1, START, (1000, 1));
     assert!(matches!(again, Acquired::Mine { changed: true, .. }));
 }

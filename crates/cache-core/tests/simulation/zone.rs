@@ -10,7 +10,7 @@ use cache_core::use_stale::Failure;
 
 use super::config::Key;
 use super::worker;
-use crate::table::{Acquired, Asker, BackOff, Entry, Head, MAGIC, Table};
+use crate::table::{self, Acquired, Asker, Entry, Head, MAGIC, Table};
 
 struct Memory {
     /// Who has ever held a lock here.
@@ -57,12 +57,12 @@ impl Zone {
         })
     }
 
-    fn asker(pid: i32, now: u64, age: u64) -> Asker {
+    fn asker(pid: i32, now: u64, age: u64, queue: u32) -> Asker {
         Asker {
             pid,
             now,
             age,
-            queue: u32::MAX,
+            queue,
             alive: worker::is_alive,
         }
     }
@@ -71,9 +71,16 @@ impl Zone {
         self.0.borrow().head.sequence.load(Ordering::Relaxed)
     }
 
-    pub fn acquire(&self, key: Key, since: u64, pid: i32, now: u64, age: u64) -> Acquired {
+    pub fn acquire(
+        &self,
+        key: Key,
+        since: u64,
+        pid: i32,
+        now: u64,
+        (age, queue): (u64, u32),
+    ) -> Acquired {
         self.0.borrow_mut().owners.insert(pid);
-        self.with(|table| table.acquire(&id(key), since, Self::asker(pid, now, age)))
+        self.with(|table| table.acquire(&id(key), since, Self::asker(pid, now, age, queue)))
     }
 
     pub fn failing(&self, key: Key, now: u64) -> Option<Failure> {
@@ -86,14 +93,10 @@ impl Zone {
         key: Key,
         instance: u64,
         verdict: Verdict,
+        memory: table::Memory,
         now: u64,
-        back_off: BackOff,
     ) -> Vec<i32> {
         self.with(|table| {
-            let memory = crate::table::Memory {
-                uncacheable: 0,
-                back_off,
-            };
             let set = table.release(&id(key), instance, verdict, memory, now);
             let woken = |place: usize| set[place / 64] >> (place % 64) & 1 == 1;
             let workers = table.head.workers.iter().enumerate();
@@ -118,8 +121,23 @@ impl Zone {
     ) -> Option<Verdict> {
         self.with(|table| {
             let place = table.enrol(pid, worker::is_alive);
-            table.await_release(&id(key), instance, place, Self::asker(pid, now, age))
+            table.await_release(&id(key), instance, place, Self::asker(pid, now, age, 0))
         })
+    }
+
+    /// One request less waits for a lock.
+    pub fn leave(&self, key: Key, instance: u64) {
+        self.with(|table| table.leave(&id(key), instance));
+    }
+
+    /// An answer of a key was storable after all.
+    pub fn unmark(&self, key: Key) {
+        self.with(|table| table.mark(&id(key), 0));
+    }
+
+    /// Whether it is time to say again that there is no room.
+    pub fn must_tell(&self, now: u64) -> bool {
+        self.with(|table| table.must_tell(now))
     }
 
     pub fn elect(&self, key: Key, timeout: u64, now: u64) -> Result<(), u64> {
