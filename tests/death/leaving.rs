@@ -37,6 +37,12 @@ fn sigterm_ends_at_once_whatever_is_under_way() {
     }
 }
 
+/// How many reloads; `RELOADS=200` for a longer proof.
+fn reloads() -> usize {
+    let asked = std::env::var("RELOADS").ok();
+    asked.map_or(30, |number| number.parse().expect("a number"))
+}
+
 #[test]
 fn thirty_reloads_under_load_cost_nothing() {
     let mut site = Site::new().location("redis_cache_age 1s;").start();
@@ -47,6 +53,7 @@ fn thirty_reloads_under_load_cost_nothing() {
     let (over, asked) = (AtomicBool::new(false), AtomicUsize::new(0));
     let address = site.address();
     let first = after_some_requests(&mut site);
+    let keys = site.wait_for_quiet_zone().keys;
     thread::scope(|scope| {
         let load: Vec<_> = (0..4)
             .map(|_| {
@@ -61,7 +68,7 @@ fn thirty_reloads_under_load_cost_nothing() {
                 })
             })
             .collect();
-        for _ in 0..30 {
+        for _ in 0..reloads() {
             let before = asked.load(Ordering::Relaxed);
             site.nginx.reload();
             wait_for("requests", ms(10_000), || {
@@ -72,7 +79,12 @@ fn thirty_reloads_under_load_cost_nothing() {
         over.store(true, Ordering::Relaxed);
     });
     let last = after_some_requests(&mut site);
-    println!("after one reload {first:?}, after 32 {last:?}");
+    let zone = site.wait_for_quiet_zone();
+    let (reloads, answers) = (reloads(), asked.load(Ordering::Relaxed));
+    println!("{first:?}, after {reloads} reloads and {answers} answers {last:?}");
+    println!("{keys} keys in the zone, then {zone:?}");
+    assert_eq!((keys, zone.keys), (97, 97), "one place for each key");
+    assert!(zone.workers.len() <= 2, "{zone:?}");
     assert!(last.rss < first.rss + 3000, "{first:?}, {last:?}");
     assert!(
         last.descriptors <= first.descriptors + 10,

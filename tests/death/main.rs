@@ -9,6 +9,7 @@
     reason = "a test"
 )]
 
+mod in_flight;
 mod killed;
 mod leaving;
 mod limits;

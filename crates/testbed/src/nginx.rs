@@ -185,6 +185,21 @@ impl Nginx {
         );
     }
 
+    /// Tells one worker to end at once (SIGTERM). The master starts another.
+    ///
+    /// # Panics
+    ///
+    /// If `worker` isn't one of its workers.
+    #[track_caller]
+    pub fn terminate_worker(&mut self, worker: i32) {
+        // What nginx says of the connections that it then cuts is no fault.
+        self.allow("open socket");
+        assert!(
+            self.process.signal_child(worker, Signal::TERM),
+            "no worker {worker}"
+        );
+    }
+
     /// SIGQUIT: ends once all requests are answered. Doesn't wait.
     pub fn quit(&mut self) {
         self.process.signal(Signal::QUIT);
