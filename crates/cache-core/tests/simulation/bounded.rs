@@ -8,8 +8,9 @@ use cache_core::status::Reason;
 use super::backend::Purpose;
 use super::client::Manner;
 use super::config::{Behaviour, Config, Kind};
+use super::faults::{Faults, plan};
 use super::invariants::Decision;
-use super::stage::{STORE, asked, comes, crowd, rest, tally, world};
+use super::stage::{STORE, asked, comes, crowd, faulty, rest, tally, world};
 use super::world::{START, World};
 use super::zone::Zone;
 use crate::table::Acquired;
@@ -69,6 +70,33 @@ fn a_mark_ends_by_itself() {
     crowd(&world, 1, 1300, (0, 1));
     rest(&world);
     assert_eq!(tally(&world)[1..], [(1301, UNLOCKED, 1), (1302, STORE, 1)]);
+    world.end();
+}
+
+#[test]
+fn what_is_stored_ends_the_mark_of_a_holder_that_came_too_late() {
+    let config = Config {
+        lock_age: 1000,
+        ..faulty(Faults {
+            freezes: vec![(START + 100, 2000, 0)],
+            ..Faults::default()
+        })
+    };
+    let script = [
+        Behaviour::good(300, 10).of(Kind::NoStore),
+        Behaviour::good(2000, 10),
+    ];
+    let world = world(config, script);
+    plan(&world);
+    crowd(&world, 1, 0, (0, 0));
+    // It takes the lock over at 1056; the first holder says at 2100 that its answer isn't storable.
+    crowd(&world, 1, 0, (0, 1));
+    world.run_until(START + 3499);
+    assert_eq!(asked(&world), [(2, Purpose::Fill), (1056, Purpose::Fill)]);
+    world.store.put(0, None);
+    crowd(&world, 1, 3500, (0, 1));
+    rest(&world);
+    assert_eq!(tally(&world).last(), Some(&(3502, STORE, 1)));
     world.end();
 }
 
