@@ -21,6 +21,7 @@ use crate::fill::task::Fill;
 use crate::fill::{Stream, Subscription};
 use crate::lookup::Lookup;
 use crate::ngx::guard::guard;
+use crate::ngx::memory;
 use crate::ngx::request::{Code, DECLINED, DONE, ERROR, Request};
 use crate::respond::{self, Source};
 use crate::settings::{self, Basics, Settings};
@@ -130,6 +131,9 @@ fn enter(r: Request) -> Code {
 fn wish(r: Request, conf: &LocConf, main: &MainConf, basics: &Basics) -> Result<Wish, Reason> {
     if r.wants_upgrade() {
         return Err(Reason::Upgrade);
+    }
+    if memory::is_short() && !memory::restore() {
+        return Err(Reason::NoMemory);
     }
     if !basics.methods.contains(r.method()) {
         return Err(Reason::MethodNotListed);

@@ -23,6 +23,7 @@ use ::ngx::ngx_log_error;
 
 use crate::conf::locations;
 use crate::ngx::guard::guard;
+use crate::ngx::memory;
 use crate::ngx::request::{Code, ERROR, OK};
 
 mod table {
@@ -92,6 +93,7 @@ unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> Code {
 
 unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> Code {
     guard("init process", ERROR, || {
+        memory::restore();
         // SAFETY: nginx calls in the worker with its cycle.
         for zone in unsafe { locations::zones(cycle) } {
             zone.enrol();

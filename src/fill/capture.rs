@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use cache_core::flow::Finding;
 use cache_core::freshness::http_date;
 use cache_core::policy::{ResponseView, storable};
@@ -16,6 +16,7 @@ use ngx::ngx_log_error;
 use super::detached::{Hook, Purpose, hook};
 use super::stream::ResponseHead;
 use crate::ngx::headers::{self, Captured};
+use crate::ngx::memory;
 use crate::ngx::request::{AGAIN, Code, ERROR, OK, Request};
 use crate::ngx::shim;
 
@@ -135,10 +136,15 @@ unsafe fn take(hook: &Hook, r: Request, input: *mut ngx_chain_t) -> Code {
             if hook.stream.is_blocked() {
                 break;
             }
+            if memory::is_short() {
+                // What is captured is what there is to give back.
+                hook.stream.cease_capture();
+            }
             match piece(link.buf, r) {
                 Ok(Some(piece)) => hook.stream.push(piece),
                 Ok(None) => {}
-                Err(code) => return code,
+                Err(Unread::NoMemory) if hook.stream.cease_capture() => {}
+                Err(_) => return ERROR,
             }
             if is_empty(link.buf) {
                 if shim::rcs_buf_is_last(link.buf) != 0 {
@@ -177,14 +183,21 @@ unsafe fn is_empty(buffer: *const ngx_buf_t) -> bool {
     }
 }
 
+/// Why there is no piece.
+enum Unread {
+    NoMemory,
+    File,
+}
+
 /// The next piece of a buffer, and the buffer shorter by it. `None` if it has none.
-unsafe fn piece(buffer: *mut ngx_buf_t, r: Request) -> Result<Option<Bytes>, Code> {
+unsafe fn piece(buffer: *mut ngx_buf_t, r: Request) -> Result<Option<Bytes>, Unread> {
     // SAFETY: a live buffer; memory before the file, as nginx's own copy filter prefers it.
     unsafe {
         let b = &mut *buffer;
         if shim::rcs_buf_in_memory(b) != 0 {
             let length = (b.last as usize - b.pos as usize).min(PIECE);
-            let bytes = Bytes::copy_from_slice(std::slice::from_raw_parts(b.pos, length));
+            let bytes = memory::copy(std::slice::from_raw_parts(b.pos, length));
+            let bytes = bytes.ok_or(Unread::NoMemory)?;
             b.pos = b.pos.add(length);
             if b.pos == b.last {
                 b.file_pos = b.file_last;
@@ -206,7 +219,7 @@ unsafe fn piece(buffer: *mut ngx_buf_t, r: Request) -> Result<Option<Bytes>, Cod
 }
 
 /// Reads from the buffer's file. With directio offset, length and memory are aligned for it.
-unsafe fn read(b: &mut ngx_buf_t, length: usize, r: Request) -> Result<Bytes, Code> {
+unsafe fn read(b: &mut ngx_buf_t, length: usize, r: Request) -> Result<Bytes, Unread> {
     const ALIGNMENT: usize = 4096;
     // SAFETY: the file of a live buffer is open; the memory is as long as what is read into it.
     unsafe {
@@ -217,7 +230,8 @@ unsafe fn read(b: &mut ngx_buf_t, length: usize, r: Request) -> Result<Bytes, Co
             0
         };
         let wanted = (skip + length).next_multiple_of(ALIGNMENT);
-        let mut memory = BytesMut::zeroed(wanted + ALIGNMENT);
+        let mut memory = memory::room(wanted + ALIGNMENT).ok_or(Unread::NoMemory)?;
+        memory.resize(wanted + ALIGNMENT, 0);
         let shift = memory.as_ptr().align_offset(ALIGNMENT);
         let target = memory.as_mut_ptr().add(shift);
         let size = if skip > 0 || file.directio() != 0 {
@@ -236,9 +250,9 @@ unsafe fn read(b: &mut ngx_buf_t, length: usize, r: Request) -> Result<Bytes, Co
                 r.log(),
                 "redis_cache: read of a response's file failed"
             );
-            return Err(ERROR);
+            return Err(Unread::File);
         }
         b.file_pos += got as off_t;
-        Ok(memory.freeze().slice(shift + skip..shift + skip + got))
+        Ok(Bytes::from(memory).slice(shift + skip..shift + skip + got))
     }
 }

@@ -184,6 +184,18 @@ impl Stream {
         wake(state);
     }
 
+    /// Gives up the capture for want of memory, and what only it needs. False if there is none.
+    pub fn cease_capture(&self) -> bool {
+        let mut state = self.state.borrow_mut();
+        if !state.capturing || state.ending.is_some() {
+            return false;
+        }
+        state.give_up(Ending::NoRoom);
+        state.forget();
+        wake(state);
+        true
+    }
+
     /// Whether the backend shall wait before it sends more: the slowest reader is far behind.
     pub fn is_blocked(&self) -> bool {
         self.state.borrow().blocked

@@ -6,6 +6,7 @@ pub mod conditions;
 pub mod event;
 pub mod guard;
 pub mod headers;
+pub mod memory;
 pub mod output;
 pub mod peer;
 pub mod pool;

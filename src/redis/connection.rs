@@ -226,7 +226,10 @@ impl Connection {
         }
         let mut turn = 0;
         loop {
-            let received = self.peer.receive(self.input.borrow_mut().room());
+            let received = match self.input.borrow_mut().room() {
+                Some(room) => self.peer.receive(room),
+                None => return self.end(End::NoMemory),
+            };
             match received {
                 Ok(Received::Bytes(n)) => {
                     turn += n;
@@ -374,13 +377,19 @@ impl Connection {
         }
         let mut pending = self.pending.take();
         self.owed.set(0);
-        if matches!(end, End::TooLarge)
+        let lost = match end {
+            End::TooLarge => Some(StoreError::TooLarge),
+            End::NoMemory => Some(StoreError::NoMemory),
+            _ => None,
+        };
+        // Closing is cheaper than reading that one reply to its end; the others are asked for again.
+        if let Some(error) = lost
             && let Some(first) = pending.pop_front()
         {
-            first.fail(StoreError::TooLarge, false);
+            first.fail(error, false);
         }
         let (error, retry) = match end {
-            End::Closed | End::TooLarge => (StoreError::Closed, true),
+            End::Closed | End::TooLarge | End::NoMemory => (StoreError::Closed, true),
             End::Leaving => (StoreError::Leaving, false),
             End::Down(error, _) => (error, false),
         };

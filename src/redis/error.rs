@@ -23,6 +23,8 @@ pub enum StoreError {
     WrongType,
     /// The reply is larger than `max_reply`.
     TooLarge,
+    /// The worker has no memory for the reply.
+    NoMemory,
     /// The store refuses this command; these are its words.
     Refused(String),
     /// The worker exits without waiting any longer.
@@ -37,7 +39,7 @@ impl StoreError {
             Self::Unavailable | Self::Timeout | Self::Closed | Self::Protocol | Self::Leaving => {
                 true
             }
-            Self::WrongType | Self::TooLarge | Self::Refused(_) => false,
+            Self::WrongType | Self::TooLarge | Self::NoMemory | Self::Refused(_) => false,
         }
     }
 
@@ -45,7 +47,7 @@ impl StoreError {
     /// already, once, when it began.
     pub fn level(&self) -> ngx_uint_t {
         let level = match self {
-            Self::WrongType | Self::TooLarge => NGX_LOG_WARN,
+            Self::WrongType | Self::TooLarge | Self::NoMemory => NGX_LOG_WARN,
             _ => NGX_LOG_INFO,
         };
         level as ngx_uint_t
@@ -62,6 +64,7 @@ impl fmt::Display for StoreError {
             Self::WrongType => "the key holds a value of another type",
             Self::TooLarge => "the record is too large",
             Self::Leaving => "worker_shutdown_timeout has passed",
+            Self::NoMemory => "no memory for the record",
             Self::Refused(text) => return write!(f, "the store refused: {text}"),
         })
     }
@@ -79,6 +82,8 @@ pub(super) enum End {
     TooLarge,
     /// The worker may wait no longer. It is no fault of the server's.
     Leaving,
+    /// There was no memory for a reply.
+    NoMemory,
     /// The store is down: the error for those who wait, the reason for the log.
     Down(StoreError, String),
 }

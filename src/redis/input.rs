@@ -1,7 +1,9 @@
 //! What has been received on a connection: replies share the memory that they were read into.
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use cache_core::resp::{Decoder, Limits, ProtocolError, Reply};
+
+use crate::ngx::memory;
 
 /// What is read at once, unless a longer bulk is under way. A small reply that is kept keeps this
 /// much memory.
@@ -32,22 +34,31 @@ impl Input {
     }
 
     /// A buffer with room for what is known to be missing, exactly if that is a large bulk: the
-    /// next reply then begins in memory of its own.
-    pub(super) fn room(&mut self) -> &mut BytesMut {
+    /// next reply then begins in memory of its own. `None` if there is no memory for that.
+    pub(super) fn room(&mut self) -> Option<&mut BytesMut> {
         let missing = self.decoder.missing();
         let need = missing.max(ROOM);
         if self.buffer.capacity() - self.buffer.len() < need && !self.buffer.try_reclaim(need) {
             let size = if missing > CHUNK { missing } else { CHUNK };
-            let mut fresh = BytesMut::with_capacity(self.buffer.len() + size);
+            let mut fresh = memory::room(self.buffer.len() + size)?;
             fresh.extend_from_slice(&self.buffer);
-            self.buffer = fresh;
+            // Nobody else has it: this is no copy.
+            self.buffer = BytesMut::from(Bytes::from(fresh));
         }
-        &mut self.buffer
+        Some(&mut self.buffer)
     }
 
-    /// Takes bytes that came in a way of their own.
-    pub(super) fn push(&mut self, piece: &[u8]) {
-        self.room().extend_from_slice(piece);
+    /// Takes bytes that came in a way of their own. False if there is no memory for them.
+    pub(super) fn push(&mut self, piece: &[u8]) -> bool {
+        let room = self.room();
+        room.is_some_and(|room| {
+            // It may be longer than what was known to be missing.
+            let fits = room.capacity() - room.len() >= piece.len() || !memory::is_short();
+            if fits {
+                room.extend_from_slice(piece);
+            }
+            fits
+        })
     }
 
     /// Whether there is nothing that isn't part of a reply taken already.

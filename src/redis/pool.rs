@@ -197,7 +197,7 @@ impl Pool {
                     "the server keeps closing connections",
                 )
             }
-            End::Closed | End::TooLarge | End::Leaving => return,
+            End::Closed | End::TooLarge | End::NoMemory | End::Leaving => return,
         };
         let others = self
             .connections

@@ -174,7 +174,12 @@ impl<T> Dialog<T> {
 
     /// Takes a piece of the replies. False if what follows doesn't matter.
     pub fn take(&mut self, piece: &[u8]) -> bool {
-        self.input.push(piece);
+        if !self.input.push(piece) {
+            if let Some(pending) = self.pending.take() {
+                pending.fail(StoreError::NoMemory, false);
+            }
+            return false;
+        }
         while let Some(pending) = self.pending.take() {
             match self.input.reply() {
                 Ok(Some(reply)) => self.reply(pending, reply),

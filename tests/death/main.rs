@@ -13,6 +13,7 @@ mod in_flight;
 mod killed;
 mod leaving;
 mod limits;
+mod memory;
 mod shutdown_timeout;
 
 use std::io::Write;

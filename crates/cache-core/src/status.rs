@@ -115,8 +115,10 @@ pub enum Reason {
     WaitersReleased,
     /// No free `worker_connections` for a fill.
     NoConnections,
-    /// Captured bodies fill `redis_cache_capture_memory`.
+    /// Captured bodies fill `redis_cache_capture_memory`, or the worker has no memory for more.
     CaptureMemory,
+    /// The worker has no memory left.
+    NoMemory,
 
     /// The response's status isn't one of `redis_cache_valid`.
     StatusNotListed,
@@ -196,6 +198,7 @@ impl Reason {
             Self::WaitersReleased => "fill not storable",
             Self::NoConnections => "no free worker connections",
             Self::CaptureMemory => "capture memory full",
+            Self::NoMemory => "no memory",
             Self::StatusNotListed => "status not listed",
             Self::NoStore => "no-store",
             Self::Private => "private",

@@ -200,6 +200,21 @@ impl Nginx {
         );
     }
 
+    /// Leaves one worker `kilobytes` of memory beside what it has mapped; `None` lifts the limit.
+    ///
+    /// # Panics
+    ///
+    /// If `worker` isn't one of its workers.
+    #[track_caller]
+    pub fn starve(&mut self, worker: i32, kilobytes: Option<u64>) {
+        // What nginx says then is no fault.
+        self.allow("Cannot allocate memory");
+        assert!(
+            self.process.limit_child(worker, kilobytes),
+            "no worker {worker}"
+        );
+    }
+
     /// SIGQUIT: ends once all requests are answered. Doesn't wait.
     pub fn quit(&mut self) {
         self.process.signal(Signal::QUIT);

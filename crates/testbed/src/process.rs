@@ -7,8 +7,9 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 
+use crate::vitals::Vitals;
 use crate::wait::eventually;
 
 /// How long a server may take to stop before it is killed.
@@ -104,6 +105,19 @@ impl Process {
     /// Sends `signal` to one of its children; `false` if `pid` isn't one.
     pub fn signal_child(&self, pid: i32, signal: Signal) -> bool {
         self.children().contains(&pid) && send(pid, signal)
+    }
+
+    /// Leaves one of its children `kilobytes` of memory beside what it has mapped; `None` lifts the limit. `false` if
+    /// `pid` isn't a child.
+    pub fn limit_child(&self, pid: i32, kilobytes: Option<u64>) -> bool {
+        let Some(vitals) = Vitals::of(pid).filter(|_| self.children().contains(&pid)) else {
+            return false;
+        };
+        let limit = Rlimit {
+            current: kilobytes.map(|more| (vitals.mapped + more) * 1024),
+            maximum: None,
+        };
+        prlimit(Pid::from_raw(pid), Resource::As, limit).is_ok()
     }
 
     /// Asks it to stop by `signal`, kills it if it doesn't, and says how it ended.

@@ -9,6 +9,8 @@ pub struct Vitals {
     pub rss: u64,
     /// The most it ever was (VmHWM), kB.
     pub peak: u64,
+    /// Addresses in use (VmSize), kB.
+    pub mapped: u64,
     /// Open descriptors.
     pub descriptors: usize,
 }
@@ -29,6 +31,7 @@ impl Vitals {
         Some(Vitals {
             rss: kilobytes("VmRSS")?,
             peak: kilobytes("VmHWM")?,
+            mapped: kilobytes("VmSize")?,
             descriptors: fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count(),
         })
     }

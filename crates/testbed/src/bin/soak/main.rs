@@ -189,6 +189,7 @@ fn sample(site: &Running) -> Vitals {
     vitals.fold(Vitals::default(), |sum, one| Vitals {
         rss: sum.rss + one.rss,
         peak: sum.peak + one.peak,
+        mapped: sum.mapped + one.mapped,
         descriptors: sum.descriptors + one.descriptors,
     })
 }
