@@ -5,7 +5,7 @@ use lib 't/util';
 use Test::Nginx::Socket;
 use CacheSuite;
 
-plan tests => 165;
+plan tests => 169;
 
 our $Validators = '{"Content-Type":"text\/plain","ETag":"\"abc\"","Last-Modified":"Sat, 02 Jan 2010 03:04:05 GMT"}';
 our $Weak       = '{"Content-Type":"text\/plain","ETag":"W\/\"abc\""}';
@@ -397,3 +397,18 @@ main::record('/a', headers => $main::Validators)
 [304, 412]
 --- response_headers eval
 [("X-Status: HIT fresh 0") x 2]
+
+
+
+=== TEST 20: 5.3 of these fields nginx takes one line only
+--- config
+    location / { redis_cache on; proxy_pass http://backend; }
+--- init
+main::record('/a', headers => $main::Validators)
+--- request eval
+["GET /a", "GET /a", "GET /a"]
+--- more_headers eval
+[qq{If-None-Match: "x"\nIf-None-Match: "abc"}, qq{If-Match: "x"\nIf-Match: "abc"}, qq{If-Modified-Since: $main::Then\nIf-Modified-Since: $main::Then}]
+--- error_code eval
+[400, 400, 400]
+--- backend_log
