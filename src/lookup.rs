@@ -8,6 +8,7 @@ use bytes::Bytes;
 use cache_core::flow::Trouble;
 use cache_core::policy::Rules;
 use cache_core::record::{self, RawRecord, Record};
+use cache_core::shown::shown;
 use ngx::ffi::*;
 use ngx::ngx_log_error;
 
@@ -83,7 +84,7 @@ fn complain(lookup: &Lookup, level: u32, what: &str) {
         known.insert(lookup.key.clone())
     });
     if new {
-        let (key, store) = (String::from_utf8_lossy(&lookup.key), lookup.store.name());
+        let (key, store) = (shown(&lookup.key), lookup.store.name());
         ngx_log_error!(
             level,
             worker::log(),

@@ -8,6 +8,7 @@ use cache_core::flow::Limits;
 use cache_core::hex;
 use cache_core::policy::{MethodList, Rules, StatusList};
 use cache_core::settings::{parse_millis, parse_seconds};
+use cache_core::shown::shown;
 use md5::{Digest, Md5};
 use ngx::ffi::*;
 use ngx::ngx_log_error;
@@ -93,7 +94,7 @@ impl Reader<'_> {
                 .get(setting as usize)
                 .copied()
                 .unwrap_or_default();
-            let value = String::from_utf8_lossy(value);
+            let value = shown(value);
             ngx_log_error!(
                 NGX_LOG_ERR,
                 self.r.log(),

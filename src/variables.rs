@@ -1,6 +1,7 @@
 //! Variables: the `$cache_*` ones that a configuration may set, the `$redis_cache_*` ones that say
 //! what happened.
 
+use cache_core::shown::shown;
 use ngx::ffi::*;
 
 use crate::conf::locations::{main_conf, name};
@@ -68,7 +69,7 @@ const EXPORTS: &[(&str, Reader)] = &[
     }),
     ("redis_cache_key", |context| {
         let key = context.key();
-        (!key.is_empty()).then(|| String::from_utf8_lossy(key).into_owned())
+        (!key.is_empty()).then(|| shown(key).into_owned())
     }),
 ];
 

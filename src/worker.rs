@@ -96,7 +96,7 @@ pub fn relay(uri: &[u8], place: &str) -> Result<Rc<Relay>, String> {
         if known.len() >= MAX_LOCATIONS {
             return Err(format!("more than {MAX_LOCATIONS} locations are stores"));
         }
-        let name = String::from_utf8_lossy(uri);
+        let name = cache_core::shown::shown(uri);
         let relay = Relay::new(&name, &format!("location of {place}"), id.clone());
         known.insert(id, Rc::clone(&relay));
         Ok(relay)

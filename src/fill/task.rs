@@ -9,6 +9,7 @@ use cache_core::key::KeyId;
 use cache_core::policy::Plan;
 use cache_core::record;
 use cache_core::renewal::{self, Renewed};
+use cache_core::shown::shown;
 use cache_core::status::Reason;
 use cache_core::usable::{self, Use};
 use ngx::ffi::*;
@@ -92,10 +93,7 @@ impl Fill {
 
     /// Says why the store didn't take it.
     fn not_stored(&self, error: &StoreError) -> Trouble {
-        let (key, store) = (
-            String::from_utf8_lossy(&self.lookup.key),
-            self.lookup.store.name(),
-        );
+        let (key, store) = (shown(&self.lookup.key), self.lookup.store.name());
         ngx_log_error!(
             error.level(),
             worker::log(),
@@ -218,7 +216,7 @@ impl Filling for Fill {
 
     fn outcome(&self, reason: Reason) {
         self.outcome.set(Some(reason));
-        let key = String::from_utf8_lossy(&self.lookup.key);
+        let key = shown(&self.lookup.key);
         let level = if reason == Reason::Truncated {
             NGX_LOG_WARN
         } else {

@@ -17,6 +17,7 @@ pub mod renewal;
 pub mod request_directives;
 pub mod resp;
 pub mod settings;
+pub mod shown;
 pub mod status;
 pub mod usable;
 pub mod use_stale;
