@@ -9,6 +9,10 @@ use bytes::Bytes;
 /// `proxy_buffer_size`; the cap is for records that somebody else wrote.
 pub const MAX_HEADER_LINES: usize = 1000;
 
+/// Most bytes that names and values of a stored response may have together. A backend's header is bounded by
+/// `proxy_buffer_size`, some kilobytes; nobody's clients take this much.
+pub const MAX_HEADER_BYTES: usize = 256 << 10;
+
 /// One header line (RFC 9110 5.1, 5.5).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
@@ -94,6 +98,13 @@ impl Headers {
         if self.len() > MAX_HEADER_LINES {
             return Err(HeaderFault::TooMany);
         }
+        let bytes: usize = self
+            .iter()
+            .map(|header| header.name.len() + header.value.len())
+            .sum();
+        if bytes > MAX_HEADER_BYTES {
+            return Err(HeaderFault::TooLarge);
+        }
         self.iter().try_for_each(Header::check)
     }
 }
@@ -150,6 +161,8 @@ pub enum HeaderFault {
     Value,
     /// More than [`MAX_HEADER_LINES`] lines.
     TooMany,
+    /// More than [`MAX_HEADER_BYTES`] bytes.
+    TooLarge,
 }
 
 impl HeaderFault {
@@ -160,6 +173,7 @@ impl HeaderFault {
             Self::Name => "header name is no token",
             Self::Value => "header value with CR, LF or NUL",
             Self::TooMany => "too many header lines",
+            Self::TooLarge => "headers too large",
         }
     }
 }
@@ -249,6 +263,16 @@ mod tests {
         assert_eq!(headers.check(), Ok(()));
         headers.push("X", "y");
         assert_eq!(headers.check(), Err(HeaderFault::TooMany));
+    }
+
+    #[test]
+    fn check_caps_the_bytes_of_all_lines() {
+        let mut headers = Headers::new();
+        headers.push("X", vec![b'y'; MAX_HEADER_BYTES / 2 - 1]);
+        headers.push("X", vec![b'y'; MAX_HEADER_BYTES / 2 - 1]);
+        assert_eq!(headers.check(), Ok(()));
+        headers.push("X", "");
+        assert_eq!(headers.check(), Err(HeaderFault::TooLarge));
     }
 
     #[test]

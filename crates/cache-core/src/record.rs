@@ -127,6 +127,9 @@ pub fn decode(raw: RawRecord, rules: &Rules) -> Result<Option<Record>, Broken> {
         _ => return Err(Broken::Field),
     };
     let status = parse_status(&status_text).ok_or(Broken::Status)?;
+    if headers_text.len() > json::MAX_TEXT {
+        return Err(Broken::Header(HeaderFault::TooLarge));
+    }
     let headers = json::decode_headers(&headers_text).map_err(|_| Broken::Json)?;
     headers.check().map_err(Broken::Header)?;
     whole(status).map_err(Broken::Refused)?;

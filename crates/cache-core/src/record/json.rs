@@ -7,7 +7,11 @@ use std::fmt;
 use bytes::Bytes;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use crate::headers::{Header, Headers, MAX_HEADER_LINES};
+use crate::headers::{Header, Headers, MAX_HEADER_BYTES, MAX_HEADER_LINES};
+
+/// The longest text that is looked at, so that reading one never takes long: the largest headers, each byte
+/// of them escaped, and what JSON has between them.
+pub(super) const MAX_TEXT: usize = 6 * MAX_HEADER_BYTES + 6 * MAX_HEADER_LINES + 2;
 
 /// Reads the object. Lines are slices of `text` where nothing was escaped.
 ///
