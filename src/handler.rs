@@ -138,6 +138,11 @@ fn wish(r: Request, conf: &LocConf, main: &MainConf, basics: &Basics) -> Result<
     if !basics.methods.contains(r.method()) {
         return Err(Reason::MethodNotListed);
     }
+    // Content means nothing in a GET (RFC 9110 9.3.1), but there are backends that heed it, and it is no part of
+    // the key: who sends it could choose what others get.
+    if r.is_get_or_head() && r.has_body() && !r.is_subrequest() {
+        return Err(Reason::Content);
+    }
     // SAFETY: filled by nginx's own setter.
     let (bypass, no_store) = unsafe { (r.holds(conf.bypass()), r.holds(conf.no_store())) };
     if bypass && no_store {
@@ -167,7 +172,9 @@ fn pass_at_once(r: Request, context: &'static Context, reason: Reason) -> Code {
 
 fn say_pass(context: &Context, reason: Reason) {
     let status = match reason {
-        Reason::MethodNotListed | Reason::Bypass | Reason::Upgrade => CacheStatus::Bypass,
+        Reason::MethodNotListed | Reason::Content | Reason::Bypass | Reason::Upgrade => {
+            CacheStatus::Bypass
+        }
         _ => CacheStatus::Miss,
     };
     context.say(Word::Skip, status, reason);

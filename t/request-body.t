@@ -198,18 +198,19 @@ $main::FiveRequests
 
 
 
-=== TEST 12: GET with a body
+=== TEST 12: GET with a body: the key doesn't say what is in it
 --- config
     location / { redis_cache on; proxy_pass http://backend; }
 --- request eval
 ["GET /a\nname=value", "GET /a\nname=other"]
 --- response_headers eval
-["X-Cache: STORE", "X-Cache: HIT"]
+[("X-Cache: SKIP") x 2]
 --- response_body eval
 [("from the backend\n") x 2]
 --- timeout: 1
 --- backend_log
 GET /a 10 name=value
+GET /a 10 name=other
 
 
 

@@ -142,6 +142,11 @@ impl Request {
         self.get().method == NGX_HTTP_HEAD as usize
     }
 
+    /// Whether it asks for what the URI names, no more.
+    pub fn is_get_or_head(self) -> bool {
+        self.get().method & (NGX_HTTP_GET | NGX_HTTP_HEAD) as usize != 0
+    }
+
     /// Its decoded path.
     pub fn uri(self) -> &'static [u8] {
         // SAFETY: as above.

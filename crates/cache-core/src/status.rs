@@ -83,6 +83,8 @@ pub enum Reason {
 
     /// The request's method isn't one of `redis_cache_methods`.
     MethodNotListed,
+    /// A GET or HEAD with content, which the key says nothing of.
+    Content,
     /// `redis_cache_bypass` held: no lookup.
     Bypass,
     /// `redis_cache_no_store` held: the operator wants the answer not stored.
@@ -182,6 +184,7 @@ impl Reason {
             Self::Stored => "stored",
             Self::Revalidated => "revalidated",
             Self::MethodNotListed => "method not listed",
+            Self::Content => "content in a GET",
             Self::Bypass => "bypass",
             Self::NoStoreDirective => "redis_cache_no_store",
             Self::Upgrade => "upgrade or tunnel",
