@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod cache_control;
+pub mod cache_status;
 pub mod conditions;
 pub mod executor;
 pub mod flow;
@@ -9,6 +10,7 @@ pub mod freshness;
 pub mod headers;
 pub mod hex;
 pub mod ignore;
+pub mod invalidation;
 pub mod key;
 pub mod policy;
 pub mod ranges;
@@ -19,5 +21,6 @@ pub mod resp;
 pub mod settings;
 pub mod shown;
 pub mod status;
+pub mod uri;
 pub mod usable;
 pub mod use_stale;

@@ -1,0 +1,238 @@
+//! URIs of the target resource and of those that a response refers to (RFC 3986; RFC 9110 4).
+
+/// Scheme, host and port of a request or of an absolute URI (RFC 9110 4.3.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    https: bool,
+    /// In lower case.
+    host: Vec<u8>,
+    port: u16,
+}
+
+impl Origin {
+    /// The origin of a request with this Host field, or of an authority without user information. `None` if it
+    /// names no host.
+    #[must_use]
+    pub fn new(https: bool, authority: &[u8]) -> Option<Self> {
+        // An IPv6 address has colons of its own, within brackets (RFC 3986 3.2.2).
+        let end_of_address = authority.iter().rposition(|&b| b == b']').unwrap_or(0);
+        let colon = authority
+            .iter()
+            .rposition(|&b| b == b':')
+            .filter(|&at| at >= end_of_address);
+        let (host, port) = match colon {
+            Some(at) => (authority.get(..at)?, authority.get(at + 1..)?),
+            None => (authority, &[][..]),
+        };
+        let known = |b: &u8| b.is_ascii_graphic() && !b"/?#@\\".contains(b);
+        if host.is_empty() || !host.iter().all(known) {
+            return None;
+        }
+        // An empty port is the scheme's own (RFC 3986 6.2.3).
+        let port = match port {
+            [] if https => 443,
+            [] => 80,
+            digits if digits.iter().all(u8::is_ascii_digit) => {
+                std::str::from_utf8(digits).ok()?.parse().ok()?
+            }
+            _ => return None,
+        };
+        Some(Self {
+            https,
+            host: host.to_ascii_lowercase(),
+            port,
+        })
+    }
+}
+
+/// Path and query of a URI, as a request line has them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Begins with "/"; without dot segments.
+    pub path: Vec<u8>,
+    /// What follows "?", where there is one.
+    pub query: Option<Vec<u8>>,
+}
+
+impl Target {
+    /// The target of a request in origin form (RFC 9112 3.2.1). `None` for `*` and other forms.
+    #[must_use]
+    pub fn of_request(target: &[u8]) -> Option<Self> {
+        let (target, _) = cut(target, b'#');
+        let (path, query) = cut(target, b'?');
+        (path.first() == Some(&b'/')).then(|| Self {
+            path: remove_dot_segments(path),
+            query: query.map(<[u8]>::to_vec),
+        })
+    }
+
+    /// As a request line has it.
+    #[must_use]
+    pub fn in_origin_form(&self) -> Vec<u8> {
+        let mut text = self.path.clone();
+        if let Some(query) = &self.query {
+            text.push(b'?');
+            text.extend_from_slice(query);
+        }
+        text
+    }
+
+    /// The path with percent-encoding undone, dot segments gone and, if wanted, slashes merged: nginx's `$uri`.
+    /// `None` if it can't be decoded.
+    #[must_use]
+    pub fn decoded_path(&self, merge_slashes: bool) -> Option<Vec<u8>> {
+        let mut decoded = Vec::with_capacity(self.path.len());
+        let mut rest = self.path.as_slice();
+        while let Some((&byte, tail)) = rest.split_first() {
+            let (byte, tail) = match (byte, tail) {
+                (b'%', [high, low, tail @ ..]) => (hex(*high)? << 4 | hex(*low)?, tail),
+                (b'%', _) => return None,
+                _ => (byte, tail),
+            };
+            if byte == 0 {
+                return None;
+            }
+            if !(merge_slashes && byte == b'/' && decoded.last() == Some(&b'/')) {
+                decoded.push(byte);
+            }
+            rest = tail;
+        }
+        Some(remove_dot_segments(&decoded))
+    }
+}
+
+/// What `reference` means where `base` was asked for (RFC 3986 5.2), if it has the same origin. Without a known
+/// `origin` only relative references have it.
+///
+/// Bytes that aren't ASCII are percent-encoded, as clients do before they ask (RFC 3987 3.1). `None` for what is no
+/// URI.
+#[must_use]
+pub fn resolve(reference: &[u8], base: &Target, origin: Option<&Origin>) -> Option<Target> {
+    if reference.iter().any(|b| *b <= b' ' || *b == 0x7f) {
+        return None;
+    }
+    let (reference, _) = cut(reference, b'#');
+    let (hierarchy, query) = cut(reference, b'?');
+    let query = query.map(percent_encode);
+    let (scheme, rest) = split_scheme(hierarchy);
+    let https = match scheme {
+        Some(scheme) if scheme.eq_ignore_ascii_case(b"https") => Some(true),
+        Some(scheme) if scheme.eq_ignore_ascii_case(b"http") => Some(false),
+        Some(_) => return None,
+        None => None,
+    };
+    if let Some(rest) = rest.strip_prefix(b"//") {
+        let end = rest.iter().position(|&b| b == b'/').unwrap_or(rest.len());
+        let (authority, path) = rest.split_at(end);
+        let origin = origin?;
+        if Origin::new(https.unwrap_or(origin.https), authority)? != *origin {
+            return None;
+        }
+        let path = if path.is_empty() { b"/" } else { path };
+        return Some(Target {
+            path: remove_dot_segments(&percent_encode(path)),
+            query,
+        });
+    }
+    if https.is_some() {
+        // "http:x" has no host (RFC 9110 4.2.1).
+        return None;
+    }
+    if rest.is_empty() {
+        return Some(Target {
+            path: base.path.clone(),
+            query: query.or_else(|| base.query.clone()),
+        });
+    }
+    let rest = percent_encode(rest);
+    let path = if rest.first() == Some(&b'/') {
+        rest
+    } else {
+        let directory = base.path.iter().rposition(|&b| b == b'/').unwrap_or(0);
+        let mut merged = base.path.get(..=directory).unwrap_or(b"/").to_vec();
+        merged.extend_from_slice(&rest);
+        merged
+    };
+    Some(Target {
+        path: remove_dot_segments(&path),
+        query,
+    })
+}
+
+/// What stands before the first `mark` and what behind it.
+fn cut(text: &[u8], mark: u8) -> (&[u8], Option<&[u8]>) {
+    match text.iter().position(|&b| b == mark) {
+        Some(at) => (
+            text.get(..at).unwrap_or_default(),
+            Some(text.get(at + 1..).unwrap_or_default()),
+        ),
+        None => (text, None),
+    }
+}
+
+/// The scheme in front of a reference, if it has one (RFC 3986 3.1): the colon comes before any slash.
+fn split_scheme(text: &[u8]) -> (Option<&[u8]>, &[u8]) {
+    let end = text.iter().position(|b| matches!(b, b':' | b'/'));
+    if let Some((scheme, [b':', rest @ ..])) = end.and_then(|at| text.split_at_checked(at))
+        && scheme.first().is_some_and(u8::is_ascii_alphabetic)
+        && scheme
+            .iter()
+            .all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(b))
+    {
+        return (Some(scheme), rest);
+    }
+    (None, text)
+}
+
+/// RFC 3986 5.2.4, for a path that begins with "/".
+fn remove_dot_segments(path: &[u8]) -> Vec<u8> {
+    let mut output: Vec<&[u8]> = Vec::new();
+    let mut segments = path
+        .get(1..)
+        .unwrap_or_default()
+        .split(|&b| b == b'/')
+        .peekable();
+    while let Some(segment) = segments.next() {
+        let is_last = segments.peek().is_none();
+        match segment {
+            b"." | b".." => {
+                if segment == b".." {
+                    output.pop();
+                }
+                if is_last {
+                    output.push(b"");
+                }
+            }
+            _ => output.push(segment),
+        }
+    }
+    let mut result = Vec::with_capacity(path.len());
+    for segment in output {
+        result.push(b'/');
+        result.extend_from_slice(segment);
+    }
+    if result.is_empty() {
+        result.push(b'/');
+    }
+    result
+}
+
+fn percent_encode(text: &[u8]) -> Vec<u8> {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    let digit = |value: u8| DIGITS.get(usize::from(value)).copied().unwrap_or(b'0');
+    let mut encoded = Vec::with_capacity(text.len());
+    for &byte in text {
+        if byte.is_ascii() {
+            encoded.push(byte);
+        } else {
+            encoded.extend_from_slice(&[b'%', digit(byte >> 4), digit(byte & 15)]);
+        }
+    }
+    encoded
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit)
+        .to_digit(16)
+        .and_then(|value| u8::try_from(value).ok())
+}
