@@ -21,6 +21,7 @@ use crate::shm::Zone;
 use crate::shm::locks::{Acquired, Memory};
 use crate::shm::waiting;
 use crate::shm::zone::RefillSlot;
+use crate::store::Store;
 
 /// How often a waiter looks for itself, in milliseconds: wake-ups are hints and may be lost, and a
 /// lock's owner that was killed wakes nobody.
@@ -62,15 +63,19 @@ impl ClientCache {
     }
 
     fn id(&self) -> &KeyId {
-        self.id.get_or_init(|| {
-            let mut hash = Md5::new();
-            // Two stores may hold the same key.
-            hash.update(self.lookup.store.id());
-            hash.update([0]);
-            hash.update(&self.lookup.key);
-            KeyId(hash.finalize().into())
-        })
+        self.id
+            .get_or_init(|| lock_id(&self.lookup.store, &self.lookup.key))
     }
+}
+
+/// What a key of a store is called in the lock table.
+pub fn lock_id(store: &Store, key: &[u8]) -> KeyId {
+    let mut hash = Md5::new();
+    // Two stores may hold the same key.
+    hash.update(store.id());
+    hash.update([0]);
+    hash.update(key);
+    KeyId(hash.finalize().into())
 }
 
 impl Cache for ClientCache {

@@ -6,16 +6,20 @@ use std::rc::Rc;
 use std::task::Waker;
 
 use bytes::Bytes;
+use cache_core::cache_status::{Forward, Member, collapsed};
 use cache_core::executor::TaskId;
 use cache_core::status::{CacheStatus, Reason, Word};
 use ngx::ffi::*;
 
-use crate::conf::Backend;
-use crate::fill::detached::is_fill;
+use crate::conf::{Backend, StatusHeader};
+use crate::fill::detached::{Times, is_fill};
+use crate::hold::Hold;
+use crate::invalidation::Aftermath;
 use crate::ngx::guard::guard;
 use crate::ngx::output::Output;
 use crate::ngx::request::Request;
 use crate::ngx::{pool, shim};
+use crate::settings::Basics;
 use crate::worker;
 
 /// One request of a client in a location that caches.
@@ -35,12 +39,20 @@ pub struct Context {
     status: Cell<Option<CacheStatus>>,
     reason: Cell<Option<Reason>>,
     age: Cell<Option<u32>>,
+    ttl: Cell<Option<i64>>,
+    saying: Saying,
     /// What became of the fill that this request has started.
     pub outcome: Rc<Cell<Option<Reason>>>,
     /// Waits for the client to take more.
     pub writable: RefCell<Option<Waker>>,
     /// The body on its way.
     pub output: RefCell<Option<Output>>,
+    /// The request, until it ends.
+    pub alive: Rc<Cell<Option<Request>>>,
+    /// What the answer means for the cache.
+    pub aftermath: RefCell<Option<Aftermath>>,
+    /// The answer, while it waits for the store.
+    pub hold: Hold,
     /// What to do when the request's body is read.
     pub wish: RefCell<Option<Box<dyn FnOnce()>>>,
 }
@@ -48,28 +60,28 @@ pub struct Context {
 impl Context {
     /// Attaches a context to a request, for as long as the request lives. The task that serves it
     /// is cancelled when the request ends. `None` if there is no memory.
-    pub fn attach(
-        r: Request,
-        key: Bytes,
-        header: Option<Rc<[u8]>>,
-        backend: Backend,
-    ) -> Option<&'static Context> {
+    pub fn attach(r: Request, key: Bytes, basics: &Basics) -> Option<&'static Context> {
         let context = Context {
             request: r.as_ptr(),
             location: r.get().loc_conf,
             after: r.phase() + 1,
-            backend,
+            backend: basics.backend.clone(),
             key,
-            header,
+            header: basics.header.clone(),
             task: Cell::default(),
             passing: Cell::default(),
             word: Cell::default(),
             status: Cell::default(),
             reason: Cell::default(),
             age: Cell::default(),
+            ttl: Cell::default(),
+            saying: Saying::new(basics.status_header.clone()),
             outcome: Rc::default(),
             writable: RefCell::default(),
             output: RefCell::default(),
+            alive: Rc::new(Cell::new(Some(r))),
+            aftermath: RefCell::default(),
+            hold: Hold::default(),
             wish: RefCell::default(),
         };
         // SAFETY: the request is live, and so is its pool until its cleanups have run; the end of
@@ -115,9 +127,64 @@ impl Context {
         self.reason.set(Some(reason));
     }
 
-    /// Seconds for the Age header.
-    pub fn set_age(&self, age: u32) {
+    /// Age of a record that is the answer, and what is left of its freshness, in seconds.
+    pub fn set_freshness(&self, age: u32, ttl: i64) {
         self.age.set(Some(age));
+        self.ttl.set(Some(ttl));
+    }
+
+    /// What is left of the freshness of a fill's answer, in seconds.
+    pub fn set_ttl(&self, ttl: u32) {
+        self.ttl.set(Some(ttl.into()));
+    }
+
+    /// The fill whose answer this is; `joined`: one that somebody else has started.
+    pub fn set_fill(&self, times: &Rc<Times>, joined: bool) {
+        *self.saying.times.borrow_mut() = Some(Rc::clone(times));
+        self.saying.joined.set(joined);
+    }
+
+    /// Why the backend was asked, where the outcome doesn't say it.
+    pub fn set_forward(&self, forward: Forward) {
+        self.saying.forward.set(Some(forward));
+    }
+
+    /// The status of the backend's answer.
+    pub fn set_backend_status(&self, status: u16) {
+        self.saying.backend_status.set(Some(status));
+    }
+
+    /// The value of Cache-Status, if it is wanted.
+    pub fn cache_status(&self, r: Request) -> Option<Vec<u8>> {
+        let header = self.saying.header.as_ref()?;
+        let (status, reason) = (self.status.get()?, self.reason.get()?);
+        if self.is_passing() {
+            self.saying.backend_status.set(backend_status(r));
+        }
+        let outcome = Forward::of(status, reason);
+        let mut forward = self.saying.forward.get().or(outcome);
+        let mut together = collapsed(reason);
+        if self.saying.joined.get() {
+            forward = forward.or(Some(Forward::UriMiss));
+            together = Some(true);
+        }
+        let stored = self.word.get() == Some(Word::Store);
+        let tells = forward.is_some()
+            && !stored
+            && !matches!(
+                reason,
+                Reason::Subscribed | Reason::MethodNotListed | Reason::Bypass | Reason::Storing
+            );
+        let member = Member {
+            forward,
+            forward_status: self.saying.backend_status.get(),
+            ttl: self.ttl.get(),
+            stored,
+            collapsed: together,
+            key: (header.key && !self.key.is_empty()).then_some(self.key.as_ref()),
+            detail: tells.then_some(reason.as_str()),
+        };
+        Some(member.value(&header.name))
     }
 
     /// Gives the request its own location back: what is done to the response (add_header, gzip,
@@ -164,10 +231,52 @@ impl Context {
         self.age.get()
     }
 
+    /// `$redis_cache_ttl`
+    pub fn ttl(&self) -> Option<i64> {
+        self.ttl.get()
+    }
+
+    /// `$redis_cache_fill_time`, in milliseconds
+    pub fn fill_time(&self) -> Option<u64> {
+        self.saying.times.borrow().as_ref()?.taken()
+    }
+
     /// `$redis_cache_key`
     pub fn key(&self) -> &Bytes {
         &self.key
     }
+}
+
+/// What Cache-Status and the log say beside the outcome.
+struct Saying {
+    header: Option<Rc<StatusHeader>>,
+    forward: Cell<Option<Forward>>,
+    backend_status: Cell<Option<u16>>,
+    joined: Cell<bool>,
+    times: RefCell<Option<Rc<Times>>>,
+}
+
+impl Saying {
+    fn new(header: Option<Rc<StatusHeader>>) -> Saying {
+        Saying {
+            header,
+            forward: Cell::default(),
+            backend_status: Cell::default(),
+            joined: Cell::default(),
+            times: RefCell::default(),
+        }
+    }
+}
+
+/// The status of the answer to a request that runs the backend itself. An upstream that gave none has none, whatever
+/// nginx says in its place.
+fn backend_status(r: Request) -> Option<u16> {
+    // SAFETY: upstream is null or lives as long as the request.
+    let status = match unsafe { r.get().upstream.as_ref() } {
+        Some(upstream) => upstream.headers_in.status_n,
+        None => r.get().headers_out.status,
+    };
+    u16::try_from(status).ok().filter(|status| *status > 0)
 }
 
 /// The request ends: its task must not outlive it.
@@ -175,6 +284,8 @@ unsafe extern "C" fn end(data: *mut c_void) {
     guard("request cleanup", (), || {
         // SAFETY: the data is the context, which lives until the pool is destroyed.
         let context = unsafe { &*data.cast::<Context>() };
+        context.alive.set(None);
+        context.hold.forget();
         if let Some(task) = context.task.take() {
             worker::cancel(task);
         }

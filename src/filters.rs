@@ -1,9 +1,11 @@
 //! Our place in nginx's chains of filters: the first, before anything is changed.
 
+use cache_core::cache_status;
 use ngx::ffi::*;
 
 use crate::context::Context;
 use crate::fill::capture;
+use crate::hold;
 use crate::ngx::guard::guard;
 use crate::ngx::headers;
 use crate::ngx::request::{Code, ERROR, Request};
@@ -36,6 +38,26 @@ pub unsafe fn register() {
     }
 }
 
+/// What the header filters behind ours make of a response.
+///
+/// # Safety
+///
+/// In a header filter, or where one has held a response back.
+pub unsafe fn next_header(r: Request) -> Code {
+    // SAFETY: by contract.
+    next().map_or(ERROR, |next| unsafe { (next.header)(r.as_ptr()) })
+}
+
+/// What the body filters behind ours make of a part of a response.
+///
+/// # Safety
+///
+/// `chain` is one as nginx gives body filters, and the header has gone before.
+pub unsafe fn next_body(r: Request, chain: *mut ngx_chain_t) -> Code {
+    // SAFETY: by contract.
+    next().map_or(ERROR, |next| unsafe { (next.body)(r.as_ptr(), chain) })
+}
+
 fn next() -> Option<&'static Next> {
     // SAFETY: written only by `register`, before any request.
     unsafe { (&raw const NEXT).as_ref()?.as_ref() }
@@ -64,17 +86,34 @@ fn describe(r: Request) -> Option<Code> {
     if context.is_passing() {
         context.return_to_location(r);
     }
-    let (name, word) = context.header()?;
-    headers::remove(r, name);
-    headers::push(r, name, word.as_str().as_bytes())
-        .err()
-        .map(|_| ERROR)
+    if tell(r, context).is_err() {
+        return Some(ERROR);
+    }
+    if let Some(code) = hold::header(context) {
+        return Some(code);
+    }
+    let aftermath = context.aftermath.borrow_mut().take()?;
+    aftermath.carry_out(r, context)
+}
+
+fn tell(r: Request, context: &Context) -> Result<(), headers::NoMemory> {
+    if let Some((name, word)) = context.header() {
+        headers::remove(r, name);
+        headers::push(r, name, word.as_str().as_bytes())?;
+    }
+    if let Some(value) = context.cache_status(r) {
+        headers::push(r, cache_status::NAME.as_bytes(), &value)?;
+    }
+    Ok(())
 }
 
 unsafe extern "C" fn body_filter(r: *mut ngx_http_request_t, input: *mut ngx_chain_t) -> ngx_int_t {
     let own = guard("body filter", Some(ERROR), || {
         // SAFETY: nginx calls with a live request and a chain for it.
-        unsafe { Request::new(r).and_then(|request| capture::body(request, input)) }
+        unsafe {
+            let request = Request::new(r)?;
+            capture::body(request, input).or_else(|| hold::body(request, input))
+        }
     });
     match (own, next()) {
         (Some(code), _) => code,

@@ -3,7 +3,6 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use bytes::Bytes;
 use cache_core::executor::Then;
 use cache_core::flow::{self, Answer, Behind, Held, Refill};
 use cache_core::key::KeyId;
@@ -15,10 +14,11 @@ use ngx::ffi::*;
 use crate::client_cache::ClientCache;
 use crate::conf::{Backend, LocConf, MainConf};
 use crate::context::Context;
-use crate::fill::detached::{self, Own, Purpose, Question, is_fill};
+use crate::fill::detached::{self, Own, Purpose, Question, Times, is_fill};
 use crate::fill::registry::{Joined, LockPermit};
 use crate::fill::task::Fill;
 use crate::fill::{Stream, Subscription};
+use crate::invalidation::{self, Aftermath};
 use crate::lookup::Lookup;
 use crate::ngx::guard::guard;
 use crate::ngx::memory;
@@ -107,15 +107,18 @@ fn enter(r: Request) -> Code {
     let basics = settings::basics(r, conf, main);
     match wish(r, conf, main, &basics) {
         Err(reason) => {
-            let Some(context) = Context::attach(r, Bytes::new(), basics.header, basics.backend)
+            let aftermath = invalidation::expected(r, conf, main, &basics, reason);
+            let key = aftermath.as_ref().map(Aftermath::key);
+            let Some(context) = Context::attach(r, key.cloned().unwrap_or_default(), &basics)
             else {
                 return NGX_HTTP_INTERNAL_SERVER_ERROR as Code;
             };
+            *context.aftermath.borrow_mut() = aftermath;
             pass_at_once(r, context, reason)
         }
         Ok(wish) => {
             let key = wish.settings.key.clone();
-            let Some(context) = Context::attach(r, key, basics.header, basics.backend) else {
+            let Some(context) = Context::attach(r, key, &basics) else {
                 return NGX_HTTP_INTERNAL_SERVER_ERROR as Code;
             };
             if r.has_body() && !r.is_subrequest() {
@@ -219,8 +222,12 @@ fn begin(r: Request, context: &'static Context, wish: Wish) {
         } else {
             flow::serve(&cache, wish.settings.limits).await
         };
-        // Without a lock the fill must find its mark itself.
-        let place = matches!(answer, Answer::Fill(None, ..)).then(|| cache.place());
+        // Where a fill finds its marks.
+        let fills = matches!(
+            answer,
+            Answer::Fill(..) | Answer::Stale(_, Behind::Refill(_))
+        );
+        let place = fills.then(|| cache.place());
         let then: Then = Some(Box::new(move || {
             guard("answer", (), || deliver(r, context, wish, answer, place));
         }));
@@ -242,7 +249,7 @@ fn deliver(
     match answer {
         Answer::Hit(record) => {
             context.say(word, status, Reason::Fresh);
-            context.set_age(record.age);
+            context.set_freshness(record.age, record.fresh_for(wish.settings.rules.stale));
             let code = respond::record(r, context, record);
             r.finalize(code);
         }
@@ -253,14 +260,14 @@ fn deliver(
                 Behind::Failing => (Reason::BackendFailed, None),
             };
             context.say(word, status, reason);
-            context.set_age(record.age);
+            context.set_freshness(record.age, record.fresh_for(wish.settings.rules.stale));
             let held = refill.as_ref().map(|refill| Held {
                 record: record.clone(),
                 on_failure: refill.on_failure,
             });
             let code = respond::record(r, context, record);
-            if let (Some(refill), Some(held)) = (refill, held) {
-                start_refill(r, context, &wish, refill, held);
+            if let (Some(refill), Some(held), Some(place)) = (refill, held, place) {
+                start_refill(r, context, &wish, refill, (held, place));
             }
             r.finalize(code);
         }
@@ -270,6 +277,9 @@ fn deliver(
             pass(r, context, Reason::Conditional);
         }
         Answer::Fill(permit, known, held) => {
+            let Some(place) = place else {
+                return pass(r, context, Reason::NotConfigured);
+            };
             let status = if wish.bypass {
                 CacheStatus::Bypass
             } else {
@@ -291,6 +301,7 @@ fn deliver(
                         subscription,
                         known,
                         held,
+                        stale: wish.settings.rules.stale,
                     };
                     stream(r, context, source);
                 }
@@ -304,12 +315,14 @@ fn deliver(
                 (Word::Skip, CacheStatus::Miss, Reason::StoreUnavailable)
             };
             context.say(word, status, reason);
+            context.set_fill(&joined.times, true);
             // It has its header: it waits no more.
             drop(joined.queued);
             let source = Source {
                 subscription: joined.subscription,
                 known: Some(reason),
                 held: None,
+                stale: wish.settings.rules.stale,
             };
             stream(r, context, source);
         }
@@ -338,8 +351,8 @@ struct Start {
     known: Option<Reason>,
     /// The right to run behind a client's back.
     slot: Option<RefillSlot>,
-    /// Where a mark as not storable may be, for a fill without a lock.
-    place: Option<(Zone, KeyId)>,
+    /// The key in the lock domain.
+    place: (Zone, KeyId),
     /// The record that the backend is asked about.
     held: Option<Rc<Held>>,
 }
@@ -349,14 +362,14 @@ fn start_refill(
     context: &Context,
     wish: &Wish,
     refill: Refill<LockPermit, RefillSlot>,
-    held: Held,
+    (held, place): (Held, (Zone, KeyId)),
 ) {
     let start = Start {
         permit: Some(refill.permit),
         look_again: refill.look_again,
         known: None,
         slot: Some(refill.slot),
-        place: None,
+        place,
         held: Some(Rc::new(held)),
     };
     // Without a connection for it the record stays as it is; a later request tries again.
@@ -365,7 +378,8 @@ fn start_refill(
 
 /// Starts a fill for this request to read.
 fn start_first(r: Request, context: &Context, wish: &Wish, start: Start) -> Option<Subscription> {
-    let stream = start_fill(r, context, wish, start, Rc::clone(&context.outcome))?;
+    let (stream, times) = start_fill(r, context, wish, start, Rc::clone(&context.outcome))?;
+    context.set_fill(&times, false);
     Some(stream.subscribe())
 }
 
@@ -376,7 +390,7 @@ fn start_fill(
     wish: &Wish,
     start: Start,
     outcome: Rc<Cell<Option<Reason>>>,
-) -> Option<Rc<Stream>> {
+) -> Option<(Rc<Stream>, Rc<Times>)> {
     let settings = &wish.settings;
     let stream = Stream::new(settings.rules.max_size, settings.capture_memory);
     let purpose = Purpose::Fill(Question {
@@ -395,8 +409,9 @@ fn start_fill(
     });
     let detached = detached::create(r, &stream, purpose).ok()?;
     if let Some(permit) = &start.permit {
-        permit.publish(&stream, start.known.is_none());
+        permit.publish(&stream, detached.times(), start.known.is_none());
     }
+    let times = Rc::clone(detached.times());
     let lookup = Lookup {
         store: settings.store.of_fill(&detached),
         key: settings.key.clone(),
@@ -408,6 +423,8 @@ fn start_fill(
         detached,
         known: start.known,
         place: start.place,
+        unlocked: start.permit.is_none(),
+        begun: Cell::default(),
         outcome,
     };
     fill.spawn(
@@ -416,7 +433,7 @@ fn start_fill(
         start.slot,
         settings.lock_age,
     );
-    Some(stream)
+    Some((stream, times))
 }
 
 fn stream(r: Request, context: &'static Context, source: Source) {

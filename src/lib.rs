@@ -8,6 +8,8 @@ mod context;
 mod fill;
 mod filters;
 mod handler;
+mod hold;
+mod invalidation;
 mod lookup;
 mod ngx;
 mod redis;

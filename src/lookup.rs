@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashSet;
+use std::future::Future;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -12,7 +13,7 @@ use cache_core::shown::shown;
 use ngx::ffi::*;
 use ngx::ngx_log_error;
 
-use crate::redis::StoreError;
+use crate::redis::{Found, StoreError};
 use crate::store::Store;
 use crate::worker;
 
@@ -36,7 +37,21 @@ thread_local! {
 
 /// Reads the record. A broken one is none.
 pub async fn lookup(lookup: &Lookup) -> Result<Option<Record>, Trouble> {
-    let found = match lookup.store.lookup(&lookup.key).await {
+    let found = lookup.store.lookup(&lookup.key).await;
+    understand(lookup, found)
+}
+
+/// The same for somebody who may be gone when it comes.
+pub fn lookup_detached(lookup: Lookup) -> impl Future<Output = Result<Option<Record>, Trouble>> {
+    let found = lookup.store.lookup_detached(&lookup.key);
+    async move { understand(&lookup, found.await) }
+}
+
+fn understand(
+    lookup: &Lookup,
+    found: Result<Found, StoreError>,
+) -> Result<Option<Record>, Trouble> {
+    let found = match found {
         Ok(found) => found,
         Err(StoreError::WrongType) => {
             complain(lookup, NGX_LOG_ERR, "is no hash; it is left alone");

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use bytes::Bytes;
+use cache_core::cache_status::Forward;
 use cache_core::conditions::{Date, Outcome, Selected, evaluate, of_not_modified, range_applies};
 use cache_core::flow::{Ending, Finding, Held};
 use cache_core::headers::Headers;
@@ -69,6 +70,8 @@ pub struct Source {
     pub known: Option<Reason>,
     /// The record that the backend was asked about.
     pub held: Option<Rc<Held>>,
+    /// How long past its freshness a record is kept, in seconds.
+    pub stale: u32,
 }
 
 /// What the header of a fill's answer means for a request.
@@ -91,7 +94,7 @@ pub async fn stream(r: Request, context: &'static Context, source: Source) -> Op
     match turn(context, head, &source) {
         Turn::Stream(head) => Some(answer(r, context, &head, &source.subscription).await),
         Turn::Record(found) => {
-            context.set_age(found.age);
+            context.set_freshness(found.age, found.fresh_for(source.stale));
             Some(record(r, context, found))
         }
         Turn::Code(code) => Some(code),
@@ -103,6 +106,7 @@ fn turn(context: &Context, head: Option<Rc<ResponseHead>>, source: &Source) -> T
     let held = source.held.as_ref();
     let stale = |held: &Held| {
         context.say(Word::Stale, CacheStatus::Stale, Reason::BackendFailed);
+        context.set_forward(Forward::Stale);
         Turn::Record(held.record.clone())
     };
     let Some(head) = head else {
@@ -114,6 +118,9 @@ fn turn(context: &Context, head: Option<Rc<ResponseHead>>, source: &Source) -> T
             _ => Turn::Code(NGX_HTTP_BAD_GATEWAY as Code),
         };
     };
+    if !head.generated {
+        context.set_backend_status(head.status);
+    }
     match (&head.finding, held) {
         (Finding::Confirmed(renewed), _) => {
             let (status, reason) = match held {
@@ -121,6 +128,7 @@ fn turn(context: &Context, head: Option<Rc<ResponseHead>>, source: &Source) -> T
                 None => (CacheStatus::Hit, Reason::Subscribed),
             };
             context.say(Word::Hit, status, reason);
+            context.set_forward(Forward::Stale);
             return Turn::Record(renewed.record.clone());
         }
         (Finding::Failed(_), Some(held)) => return stale(held),
@@ -148,6 +156,9 @@ async fn answer(
     head: &ResponseHead,
     subscription: &Subscription,
 ) -> Code {
+    if let Finding::Storable(plan) = &head.finding {
+        context.set_ttl(plan.fresh_for);
+    }
     let outcome = if r.is_conditional() {
         let date = Date::exactly(head.date);
         let selected = Selected::new(head.status, &head.headers, date, false);

@@ -6,15 +6,18 @@ use std::rc::Rc;
 use bytes::Bytes;
 use cache_core::flow::Limits;
 use cache_core::hex;
+use cache_core::invalidation::is_derivable;
 use cache_core::policy::{MethodList, Rules, StatusList};
 use cache_core::settings::{parse_millis, parse_seconds};
 use cache_core::shown::shown;
+use cache_core::uri::Target;
 use md5::{Digest, Md5};
 use ngx::ffi::*;
 use ngx::ngx_log_error;
 
-use crate::conf::{Backend, LocConf, MainConf, VariableRules};
-use crate::ngx::request::Request;
+use crate::conf::{Backend, LocConf, MainConf, StatusHeader, VariableRules};
+use crate::ngx::request::{Elsewhere, Request};
+use crate::ngx::text;
 use crate::shm::Zone;
 use crate::shm::locks::{BackOff, Memory};
 use crate::store::{Location, Store};
@@ -68,6 +71,8 @@ pub struct Settings {
 pub struct Basics {
     /// The header that says what happened.
     pub header: Option<Rc<[u8]>>,
+    /// Cache-Status.
+    pub status_header: Option<Rc<StatusHeader>>,
     /// Where a fill goes.
     pub backend: Backend,
     /// What is looked up and stored.
@@ -245,29 +250,90 @@ impl Reader<'_> {
         Ok(Store::Location(Location::new(relay, uri, self.r)))
     }
 
-    /// The key: what `$cache_key` says, else the directive, else the script's own (where variables
+    /// Where the key comes from: what `$cache_key` says, else the directive, else the script's own (where variables
     /// configure the location) or the URI.
-    fn key(&self) -> Option<Bytes> {
+    fn key_source(&self) -> Option<KeySource> {
         if let Some(key) = self.variable(Setting::Key) {
-            return Some(Bytes::copy_from_slice(key));
+            return Some(KeySource::Variable(key));
         }
         let by_variables = self
             .variable(Setting::Lock)
             .or(self.variable(Setting::Pass))
             .is_some();
-        let value = match (self.conf.key, by_variables) {
+        Some(KeySource::Value(match (self.conf.key, by_variables) {
             (Some(value), _) => value,
-            (None, true) if !self.r.is_subrequest() => {
-                let digest: [u8; 16] = Md5::digest(self.r.unparsed_uri()).into();
-                return Some(Bytes::copy_from_slice(&hex::encode16(&digest)));
-            }
+            (None, true) if !self.r.is_subrequest() => return Some(KeySource::Script),
             (None, _) if self.r.is_subrequest() => self.main.subrequest_key?,
             (None, _) => self.main.default_key?,
+        }))
+    }
+
+    fn key(&self) -> Option<Bytes> {
+        let key = match self.key_source()? {
+            KeySource::Variable(key) => key,
+            KeySource::Script => return Some(script_key(self.r.unparsed_uri())),
+            // SAFETY: compiled in this configuration.
+            KeySource::Value(value) => unsafe { self.r.evaluate_as_get(value) }?,
         };
-        // SAFETY: compiled in this configuration.
-        let key = unsafe { self.r.evaluate_as_get(value) }?;
         (!key.is_empty()).then(|| Bytes::copy_from_slice(key))
     }
+}
+
+/// The key of the Lua script where none is set.
+fn script_key(unparsed_uri: &[u8]) -> Bytes {
+    let digest: [u8; 16] = Md5::digest(unparsed_uri).into();
+    Bytes::copy_from_slice(&hex::encode16(&digest))
+}
+
+/// Where a key comes from.
+#[derive(Clone, Copy)]
+pub enum KeySource {
+    /// `$cache_key`, computed before.
+    Variable(&'static [u8]),
+    /// The MD5 of `$request_uri`.
+    Script,
+    /// The directive, or its default.
+    Value(*mut ngx_http_complex_value_t),
+}
+
+impl KeySource {
+    /// The key of a GET of the request's own URI, whatever its method. What `$cache_key` holds stands as it is.
+    pub fn of_get(self, r: Request) -> Option<Bytes> {
+        let key = match self {
+            KeySource::Variable(key) => key,
+            KeySource::Script => return Some(script_key(r.unparsed_uri())),
+            // SAFETY: compiled in this configuration.
+            KeySource::Value(value) => unsafe { r.evaluate_for_get(value) }?,
+        };
+        (!key.is_empty()).then(|| Bytes::copy_from_slice(key))
+    }
+
+    /// The key of a GET of another URI, if it can be known.
+    pub fn of_other(self, r: Request, main: &MainConf, target: &Target) -> Option<Bytes> {
+        let elsewhere = Elsewhere {
+            unparsed: target.in_origin_form(),
+            uri: target.decoded_path(r.merges_slashes())?,
+            args: target.query.clone().unwrap_or_default(),
+        };
+        let value = match self {
+            KeySource::Variable(_) => return None,
+            KeySource::Script => return Some(script_key(&elsewhere.unparsed)),
+            KeySource::Value(value) => value,
+        };
+        // SAFETY: compiled in this configuration, with its text.
+        let key = unsafe {
+            if !is_derivable(text::bytes(&(*value).value)) {
+                return None;
+            }
+            r.evaluate_elsewhere(value, &elsewhere, main.request_uri)?
+        };
+        (!key.is_empty()).then(|| Bytes::copy_from_slice(key))
+    }
+}
+
+/// Where the key of a request comes from.
+pub fn key_source(r: Request, conf: &LocConf, main: &MainConf) -> Option<KeySource> {
+    Reader { r, conf, main }.key_source()
 }
 
 /// Reads what must be known of any request of the location.
@@ -276,6 +342,7 @@ pub fn basics(r: Request, conf: &LocConf, main: &MainConf) -> Basics {
     let (rules, methods) = reader.rules();
     Basics {
         header: reader.header(),
+        status_header: conf.status_header.clone().flatten(),
         backend: reader.backend(),
         methods,
         rules,

@@ -1,5 +1,7 @@
 //! The store as the cache sees it: Redis itself, or a location that leads to it.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::rc::Rc;
 
 use crate::fill::detached::Detached;
@@ -8,6 +10,9 @@ use crate::redis::{Change, Client, Found, StoreError, Write};
 mod location;
 
 pub use location::Location;
+
+/// A command that is on its way already.
+pub type Sent<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>>>>;
 
 /// Where records live, for one request.
 #[derive(Clone)]
@@ -89,6 +94,25 @@ impl Store {
         match self {
             Store::Redis(client) => client.change(change).await,
             Store::Location(location) => location.change(change).await,
+        }
+    }
+
+    /// Reads a record for somebody who may be gone when it comes.
+    pub fn lookup_detached(&self, key: &[u8]) -> Sent<Found> {
+        match self {
+            Store::Redis(client) => {
+                let (client, key) = (client.clone(), key.to_vec());
+                Box::pin(async move { client.lookup(&key).await })
+            }
+            Store::Location(location) => Box::pin(location.lookup(key)),
+        }
+    }
+
+    /// Deletes a record, and all its variants with it, likewise.
+    pub fn delete(&self, key: &[u8]) -> Sent<()> {
+        match self {
+            Store::Redis(client) => Box::pin(client.delete(key)),
+            Store::Location(location) => Box::pin(location.delete(key)),
         }
     }
 }

@@ -67,6 +67,13 @@ const EXPORTS: &[(&str, Reader)] = &[
     ("redis_cache_age", |context| {
         context.age().map(|age| age.to_string())
     }),
+    ("redis_cache_ttl", |context| {
+        context.ttl().map(|ttl| ttl.to_string())
+    }),
+    ("redis_cache_fill_time", |context| {
+        let ms = context.fill_time()?;
+        Some(format!("{}.{:03}", ms / 1000, ms % 1000))
+    }),
     ("redis_cache_key", |context| {
         let key = context.key();
         (!key.is_empty()).then(|| shown(key).into_owned())
@@ -95,6 +102,13 @@ pub fn add(cf: *mut ngx_conf_t) -> Code {
             };
             conf.variables.push(index);
         }
+        let Some(mut request_uri) = name(pool, "request_uri") else {
+            return ERROR;
+        };
+        let Ok(index) = usize::try_from(ngx_http_get_variable_index(cf, &mut request_uri)) else {
+            return ERROR;
+        };
+        conf.request_uri = index;
         for (index, (export, _)) in EXPORTS.iter().enumerate() {
             let Some(mut name) = name(pool, export) else {
                 return ERROR;

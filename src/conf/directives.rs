@@ -4,6 +4,7 @@ use std::ffi::{c_char, c_void};
 use std::mem::offset_of;
 use std::rc::Rc;
 
+use cache_core::cache_status::CacheName;
 use cache_core::headers::is_token;
 use cache_core::policy::{Ignore, MethodList, StatusList};
 use cache_core::settings::parse_millis;
@@ -12,7 +13,7 @@ use ngx::ffi::*;
 use ngx::ngx_string;
 
 use super::reader::{Directive, Fault, Setting, set};
-use super::{Backend, LocConf, MainConf, Named, ZoneDeclaration, set_md5, store};
+use super::{Backend, LocConf, MainConf, Named, StatusHeader, ZoneDeclaration, set_md5, store};
 use crate::shm::Zone;
 use crate::shm::locks::BackOff;
 use crate::shm::zone::MIN_SIZE;
@@ -43,6 +44,7 @@ entry!(on_methods, LocConf, methods);
 entry!(on_age, LocConf, age);
 entry!(on_stale, LocConf, stale);
 entry!(on_header, LocConf, header);
+entry!(on_status_header, LocConf, status_header);
 entry!(on_lock_timeout, LocConf, lock_timeout);
 entry!(on_lock_age, LocConf, lock_age);
 entry!(on_ignore_headers, LocConf, ignore_headers);
@@ -87,7 +89,7 @@ const SET_MD5: u32 =
     NGX_HTTP_SRV_CONF | NGX_HTTP_SIF_CONF | NGX_HTTP_LOC_CONF | NGX_HTTP_LIF_CONF | NGX_CONF_TAKE12;
 
 /// All directives of the module.
-pub static mut COMMANDS: [ngx_command_t; 27] = [
+pub static mut COMMANDS: [ngx_command_t; 28] = [
     command(
         ngx_string!("redis_cache_zone"),
         HTTP | NGX_CONF_TAKE2,
@@ -122,6 +124,11 @@ pub static mut COMMANDS: [ngx_command_t; 27] = [
     location(ngx_string!("redis_cache_age"), NGX_CONF_TAKE1, on_age),
     location(ngx_string!("redis_cache_stale"), NGX_CONF_TAKE1, on_stale),
     location(ngx_string!("redis_cache_header"), NGX_CONF_TAKE1, on_header),
+    location(
+        ngx_string!("redis_cache_status_header"),
+        NGX_CONF_TAKE12,
+        on_status_header,
+    ),
     location(
         ngx_string!("redis_cache_lock_timeout"),
         NGX_CONF_TAKE1,
@@ -352,6 +359,33 @@ fn header(directive: &Directive, conf: &mut LocConf) -> Setting {
         )));
     }
     once(&mut conf.header, name.into())
+}
+
+fn status_header(directive: &Directive, conf: &mut LocConf) -> Setting {
+    let arguments = directive.arguments();
+    if let [b"off"] = arguments.as_slice() {
+        return once(&mut conf.status_header, None);
+    }
+    let key = match arguments.as_slice() {
+        [_] => false,
+        [_, b"key"] => true,
+        _ => {
+            let option = directive.text(2);
+            return Err(Fault::Text(format!(
+                "invalid option \"{option}\" in \"redis_cache_status_header\"; it is \"key\""
+            )));
+        }
+    };
+    let name = CacheName::new(directive.argument(1)).ok_or_else(|| {
+        let name = directive.text(1);
+        format!(
+            "invalid name \"{name}\" in \"redis_cache_status_header\"; use printable ASCII characters"
+        )
+    })?;
+    once(
+        &mut conf.status_header,
+        Some(Rc::new(StatusHeader { name, key })),
+    )
 }
 
 fn ignore_headers(directive: &Directive, conf: &mut LocConf) -> Setting {

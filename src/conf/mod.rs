@@ -10,6 +10,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use bytes::Bytes;
+use cache_core::cache_status::CacheName;
 use cache_core::policy::{Ignore, MethodList, Rules, StatusList};
 use cache_core::use_stale::UseStale;
 use ngx::ffi::*;
@@ -39,6 +40,14 @@ impl Backend {
             _ => None,
         }
     }
+}
+
+/// `redis_cache_status_header`
+pub struct StatusHeader {
+    /// How this cache is called.
+    pub name: CacheName,
+    /// Whether it says the key.
+    pub key: bool,
 }
 
 /// A name in the configuration, with the place that names it.
@@ -73,6 +82,8 @@ pub struct MainConf {
     pub subrequest_key: Option<*mut ngx_http_complex_value_t>,
     /// Indices of the `$cache_*` variables, in the order of [`crate::variables::SETTINGS`].
     pub variables: Vec<usize>,
+    /// Index of `$request_uri`.
+    pub request_uri: usize,
     /// `redis_cache_lock`, `redis_cache_pass`: checked when all is read.
     pub zone_names: Vec<Named>,
     /// Names of stores that must exist.
@@ -134,6 +145,8 @@ pub struct LocConf {
     pub lock_age: Option<u64>,
     /// `redis_cache_header`
     pub header: Option<Rc<[u8]>>,
+    /// `redis_cache_status_header`; off is `None` within
+    pub status_header: Option<Option<Rc<StatusHeader>>>,
     /// `redis_cache_bypass`, filled by nginx's own setter
     pub bypass: *mut ngx_array_t,
     /// `redis_cache_no_store`, likewise
@@ -183,6 +196,7 @@ impl Default for LocConf {
             lock_timeout: None,
             lock_age: None,
             header: None,
+            status_header: None,
             bypass: UNSET,
             no_store: UNSET,
             ignore: None,
@@ -227,6 +241,7 @@ impl LocConf {
             lock_timeout,
             lock_age,
             header,
+            status_header,
             ignore,
             max_size,
             capture_memory,

@@ -22,8 +22,10 @@ use crate::ngx::{pool, shim, text};
 mod copy;
 mod ending;
 mod purpose;
+mod times;
 
 pub use purpose::{Message, Own, Purpose, Question};
+pub use times::Times;
 
 /// What a fill hangs on its request: found by the filters, dropped with the request.
 pub struct Hook {
@@ -39,6 +41,7 @@ pub struct Hook {
     ended: Cell<Option<Code>>,
     /// Buffers that wait until a reader catches up.
     pub held: Cell<*mut ngx_chain_t>,
+    times: Rc<Times>,
     /// Lives as long as the request: the fill's task may have ended before the answer has.
     detached: OnceCell<Rc<Detached>>,
 }
@@ -58,6 +61,7 @@ impl Drop for Hook {
         if let Some(detached) = self.detached.get() {
             detached.main.set(None);
         }
+        self.times.end();
         // Unless it has ended already, the request went before its answer was whole.
         self.stream.end(Ending::Cut);
     }
@@ -74,6 +78,7 @@ pub struct Detached {
     kept: Cell<usize>,
     /// It stays only for them.
     over: Cell<bool>,
+    times: Rc<Times>,
     resume: Posted,
     run: Posted,
 }
@@ -91,6 +96,7 @@ pub fn create(
         last_seen: Cell::new(false),
         ended: Cell::new(None),
         held: Cell::new(ptr::null_mut()),
+        times: Rc::default(),
         detached: OnceCell::new(),
     };
     // SAFETY: the client's request is live; all that is made here is freed with the connection.
@@ -108,7 +114,7 @@ pub fn create(
         Request::new(main.as_ptr())
             .ok_or(Refused)?
             .set_context(hook);
-        let detached = Detached::new(main, stream);
+        let detached = Detached::new(main, stream, Rc::clone(&hook.as_ref().times));
         let _ = hook.as_ref().detached.set(Rc::clone(&detached));
         detached
     };
@@ -116,13 +122,18 @@ pub fn create(
 }
 
 impl Detached {
-    fn new(main: NonNull<ngx_http_request_t>, stream: &Rc<Stream>) -> Rc<Detached> {
+    fn new(
+        main: NonNull<ngx_http_request_t>,
+        stream: &Rc<Stream>,
+        times: Rc<Times>,
+    ) -> Rc<Detached> {
         let detached = Rc::new_cyclic(|weak: &std::rc::Weak<Detached>| {
             let (run, resume) = (weak.clone(), weak.clone());
             Detached {
                 main: Cell::new(Some(main)),
                 kept: Cell::new(0),
                 over: Cell::new(false),
+                times,
                 run: Posted::new(move || {
                     if let Some(detached) = run.upgrade() {
                         detached.run_now();
@@ -150,6 +161,11 @@ impl Detached {
     /// Runs it, soon: from a posted event, where nobody else's request is half-handled.
     pub fn start(&self) {
         self.run.post();
+    }
+
+    /// When its answer was fetched.
+    pub fn times(&self) -> &Rc<Times> {
+        &self.times
     }
 
     /// Frees it without running it.
@@ -291,6 +307,7 @@ unsafe fn begin(main: *mut ngx_http_request_t) -> bool {
         let Some(hook) = hook_of_main(main) else {
             return false;
         };
+        hook.times.begin();
         let m = &mut *main;
         let handler = ngx_pcalloc(m.pool, size_of::<ngx_http_post_subrequest_t>())
             .cast::<ngx_http_post_subrequest_t>();
@@ -377,6 +394,7 @@ unsafe extern "C" fn woken(main: *mut ngx_http_request_t) {
             if !(*main).postponed.is_null() {
                 return;
             }
+            hook.times.end();
             hook.stream.end(ending::verdict(hook));
             if !hook.detached.get().is_some_and(|detached| detached.stays()) {
                 ngx_http_finalize_request(main, OK);

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use cache_core::flow::{Permit, Verdict};
 use cache_core::key::KeyId;
 
+use super::detached::Times;
 use super::stream::{Stream, Subscription};
 use crate::shm::Zone;
 use crate::shm::locks::Memory;
@@ -16,6 +17,7 @@ use crate::shm::locks::Memory;
 struct Joinable {
     instance: u64,
     stream: Rc<Stream>,
+    times: Rc<Times>,
     /// What the header named by `$cache_header` says to those who join.
     stored: bool,
 }
@@ -29,6 +31,8 @@ thread_local! {
 pub struct Joined {
     /// The answer.
     pub subscription: Subscription,
+    /// When it was fetched.
+    pub times: Rc<Times>,
     /// Whether the answer goes to the store.
     pub stored: bool,
     /// As long as it waits.
@@ -71,6 +75,7 @@ pub fn join(queued: Queued) -> Result<Joined, Queued> {
         match joinable {
             Some(fill) => Ok(Joined {
                 subscription: fill.stream.subscribe(),
+                times: Rc::clone(&fill.times),
                 stored: fill.stored,
                 queued,
             }),
@@ -101,10 +106,11 @@ impl LockPermit {
     }
 
     /// Lets others of this worker join the fill that runs under this permit.
-    pub fn publish(&self, stream: &Rc<Stream>, stored: bool) {
+    pub fn publish(&self, stream: &Rc<Stream>, times: &Rc<Times>, stored: bool) {
         let fill = Joinable {
             instance: self.instance,
             stream: Rc::clone(stream),
+            times: Rc::clone(times),
             stored,
         };
         FILLS.with(|fills| fills.borrow_mut().insert(self.key, fill));

@@ -36,8 +36,12 @@ pub struct Fill {
     pub detached: Rc<Detached>,
     /// Why it is known beforehand that it won't be stored.
     pub known: Option<Reason>,
-    /// Where a mark as not storable may be, for a fill without a lock.
-    pub place: Option<(Zone, KeyId)>,
+    /// The key in the lock domain.
+    pub place: (Zone, KeyId),
+    /// Without a lock: where a mark as not storable is it must take it away itself.
+    pub unlocked: bool,
+    /// The lock domain's count when the backend was asked.
+    pub begun: Cell<u64>,
     /// What has become of it is left here.
     pub outcome: Rc<Cell<Option<Reason>>>,
 }
@@ -65,6 +69,12 @@ impl Fill {
             fill(&self, permit, look_again).await;
             None
         });
+    }
+
+    /// Whether the answer tells of what another request has changed meanwhile (RFC 9111 4.4).
+    fn is_invalidated(&self) -> bool {
+        let (zone, id) = &self.place;
+        zone.is_invalidated(id, self.begun.get())
     }
 
     fn write(&self, plan: Plan) -> Option<Write> {
@@ -155,6 +165,7 @@ impl Filling for Fill {
     }
 
     fn start(&self) {
+        self.begun.set(self.place.0.sequence());
         self.detached.start();
     }
 
@@ -175,11 +186,20 @@ impl Filling for Fill {
             // It was said when the record was looked for.
             return Err(Trouble::WrongType);
         }
+        if self.is_invalidated() {
+            return Err(Trouble::Invalidated);
+        }
         let Some(write) = self.write(plan) else {
             return Err(Trouble::Unavailable);
         };
         let stored = self.lookup.store.store(write).await;
-        if let (Ok(()), Some((zone, id))) = (&stored, &self.place) {
+        if self.is_invalidated() {
+            // The deletion may have come first. What it leaves behind is logged as any trouble of the store.
+            let _ = self.lookup.store.delete(&self.lookup.key).await;
+            return Err(Trouble::Invalidated);
+        }
+        if stored.is_ok() && self.unlocked {
+            let (zone, id) = &self.place;
             zone.unmark(id);
         }
         stored.map_err(|error| self.not_stored(&error))

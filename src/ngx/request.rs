@@ -29,6 +29,16 @@ pub const DECLINED: Code = NGX_DECLINED as Code;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request(NonNull<ngx_http_request_t>);
 
+/// Another URI of the same server.
+pub struct Elsewhere {
+    /// Path and arguments as a client would send them.
+    pub unparsed: Vec<u8>,
+    /// The decoded path.
+    pub uri: Vec<u8>,
+    /// The arguments.
+    pub args: Vec<u8>,
+}
+
 impl Request {
     /// # Safety
     ///
@@ -227,10 +237,24 @@ impl Request {
         self,
         value: *mut ngx_http_complex_value_t,
     ) -> Option<&'static [u8]> {
-        if !self.is_head() {
+        if self.is_head() {
             // SAFETY: by contract.
-            return unsafe { self.evaluate(value) };
+            unsafe { self.evaluate_for_get(value) }
+        } else {
+            // SAFETY: by contract.
+            unsafe { self.evaluate(value) }
         }
+    }
+
+    /// As [`Request::evaluate`], as if the method were GET.
+    ///
+    /// # Safety
+    ///
+    /// As [`Request::evaluate`].
+    pub unsafe fn evaluate_for_get(
+        self,
+        value: *mut ngx_http_complex_value_t,
+    ) -> Option<&'static [u8]> {
         let (method, name) = (self.get().method, self.get().method_name);
         let r = self.get_mut();
         r.method = NGX_HTTP_GET as ngx_uint_t;
@@ -241,6 +265,73 @@ impl Request {
         r.method = method;
         r.method_name = name;
         result
+    }
+
+    /// As [`Request::evaluate_for_get`], as if the client had asked for another URI. `request_uri` is the index of
+    /// that variable, the only one of the URI that nginx keeps once it was read.
+    ///
+    /// # Safety
+    ///
+    /// As [`Request::evaluate`].
+    pub unsafe fn evaluate_elsewhere(
+        self,
+        value: *mut ngx_http_complex_value_t,
+        elsewhere: &Elsewhere,
+        request_uri: usize,
+    ) -> Option<&'static [u8]> {
+        // SAFETY: by contract; all is put back before anybody else sees the request. What nginx reads of the strings
+        // it reads in between; the result may point into them, so they live as long as the request.
+        unsafe {
+            let pool = self.pool();
+            let unparsed = text::copy(pool, &elsewhere.unparsed)?;
+            let uri = text::copy(pool, &elsewhere.uri)?;
+            let args = text::copy(pool, &elsewhere.args)?;
+            let kept = self.get_mut().variables.add(request_uri);
+            let known = std::ptr::read(kept);
+            std::ptr::write_bytes(kept, 0, 1);
+            let r = self.get_mut();
+            let before = (r.unparsed_uri, r.uri, r.args);
+            (r.unparsed_uri, r.uri, r.args) = (unparsed, uri, args);
+            let result = self.evaluate_for_get(value);
+            let r = self.get_mut();
+            (r.unparsed_uri, r.uri, r.args) = before;
+            kept.write(known);
+            result
+        }
+    }
+
+    /// Whether the client's connection is encrypted.
+    pub fn is_https(self) -> bool {
+        // SAFETY: live request.
+        unsafe { shim::rcs_is_https(self.as_ptr()) != 0 }
+    }
+
+    /// Host and port that the client asked: the authority of the target URI (RFC 9110 7.2). Empty if it named none.
+    pub fn authority(self) -> &'static [u8] {
+        let headers = &self.get().headers_in;
+        // SAFETY: nginx's strings live as long as the request.
+        unsafe {
+            let server = text::bytes(&headers.server);
+            let host = headers
+                .host
+                .as_ref()
+                .map_or(&[][..], |line| text::bytes(&line.value));
+            // Another one in the request line wins; nginx keeps no port of it.
+            match host.get(..server.len()) {
+                Some(start) if start.eq_ignore_ascii_case(server) => host,
+                _ => server,
+            }
+        }
+    }
+
+    /// Whether nginx merges slashes in paths for its server.
+    pub fn merges_slashes(self) -> bool {
+        // SAFETY: a request has the configuration of its server.
+        unsafe {
+            let server = (*self.get().srv_conf.add(ngx_http_core_module.ctx_index))
+                .cast::<ngx_http_core_srv_conf_t>();
+            (*server).merge_slashes != 0
+        }
     }
 
     /// The index of the phase handler that runs.

@@ -51,6 +51,20 @@ rcs_has_body(const ngx_http_request_t *r)
 }
 
 
+/* the client's connection is encrypted */
+
+ngx_uint_t
+rcs_is_https(const ngx_http_request_t *r)
+{
+#if (NGX_HTTP_SSL)
+    return r->connection->ssl != NULL;
+#else
+    (void) r;
+    return 0;
+#endif
+}
+
+
 /* the body is in memory or in a file already, and this long */
 
 void

@@ -40,6 +40,7 @@ RCS_BITS(RCS_DECLARE)
 
 void rcs_copy_port(ngx_http_request_t *to, const ngx_http_request_t *from);
 ngx_uint_t rcs_has_body(const ngx_http_request_t *r);
+ngx_uint_t rcs_is_https(const ngx_http_request_t *r);
 void rcs_set_body_known(ngx_http_request_t *r, off_t length);
 ngx_uint_t rcs_buf_in_memory(const ngx_buf_t *b);
 ngx_uint_t rcs_buf_is_last(const ngx_buf_t *b);

@@ -148,4 +148,25 @@ impl Client {
             .await
             .map_err(|failure| failure.error)
     }
+
+    /// Deletes a record. The command is on its way when this returns.
+    ///
+    /// # Errors
+    ///
+    /// Why the record isn't known to be gone.
+    pub fn delete(&self, key: &[u8]) -> impl Future<Output = Result<(), StoreError>> + use<> {
+        let (pool, key) = (Rc::clone(&self.0), Bytes::copy_from_slice(key));
+        let mut attempt = pool.delete(&key);
+        async move {
+            let mut retries = RETRIES;
+            loop {
+                match attempt?.await {
+                    Ok(()) => return Ok(()),
+                    Err(failure) if failure.retry && retries > 0 => retries -= 1,
+                    Err(failure) => return Err(failure.error),
+                }
+                attempt = pool.delete(&key);
+            }
+        }
+    }
 }

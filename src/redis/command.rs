@@ -62,6 +62,11 @@ fn refreshed(out: &mut Vec<u8>, refresh: &Refresh) {
     );
 }
 
+/// DEL: the record and, with it, all its variants.
+pub(super) fn delete(out: &mut Vec<u8>, key: &[u8]) {
+    resp::command(out, &[b"DEL", key]);
+}
+
 /// EVAL of the first script. The pieces of the body aren't joined.
 fn store(output: &mut Output, record: Write) {
     let length = record.body.iter().map(|piece| piece.len()).sum();

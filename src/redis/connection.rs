@@ -135,6 +135,12 @@ impl Connection {
         self.queue(Pending::Write(promise));
     }
 
+    /// Takes a deletion.
+    pub(super) fn delete(&self, key: &[u8], promise: Promise<()>) {
+        command::delete(self.output.borrow_mut().tail(), key);
+        self.queue(Pending::Delete(promise));
+    }
+
     fn queue(&self, pending: Pending) {
         self.pending.borrow_mut().push_back(pending);
         if self.owed.replace(self.owed.get() + 1) == 0 {

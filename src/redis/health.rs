@@ -30,8 +30,8 @@ pub(super) struct Health {
     reason: RefCell<String>,
     delay: Cell<u64>,
     up_since: Cell<u64>,
-    /// What was said last when lookups and writes were refused, until one succeeds.
-    refused: [RefCell<Option<String>>; 2],
+    /// What was said last when lookups, writes and deletions were refused, until one succeeds.
+    refused: [RefCell<Option<String>>; 3],
 }
 
 impl Health {
@@ -43,7 +43,7 @@ impl Health {
             reason: RefCell::default(),
             delay: Cell::new(FIRST),
             up_since: Cell::new(0),
-            refused: [const { RefCell::new(None) }; 2],
+            refused: [const { RefCell::new(None) }; 3],
         }
     }
 
@@ -98,7 +98,7 @@ impl Health {
 
     /// The store has refused a command for a reason that isn't its key.
     pub(super) fn refused(&self, kind: Kind, words: String) {
-        let [lookups, writes] = &self.refused;
+        let [lookups, writes, deletions] = &self.refused;
         let (known, what, so) = match kind {
             Kind::Lookup => (
                 lookups,
@@ -109,6 +109,11 @@ impl Health {
                 writes,
                 "writes",
                 "answers aren't stored until it accepts them",
+            ),
+            Kind::Delete => (
+                deletions,
+                "deletions",
+                "what is invalidated stays until it expires",
             ),
         };
         // The code decides whether this is the same trouble: the rest may name a script or a user.
@@ -130,10 +135,11 @@ impl Health {
 
     /// The store has carried out a command.
     pub(super) fn accepted(&self, kind: Kind) {
-        let [lookups, writes] = &self.refused;
+        let [lookups, writes, deletions] = &self.refused;
         let (known, what) = match kind {
             Kind::Lookup => (lookups, "lookups"),
             Kind::Store => (writes, "writes"),
+            Kind::Delete => (deletions, "deletions"),
         };
         if known.borrow().is_some() {
             known.replace(None);

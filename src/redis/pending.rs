@@ -98,6 +98,8 @@ pub(super) enum Pending {
     Lookup(Promise<Found>, Option<Result<i64, StoreError>>),
     /// A write, which says whether anything was written.
     Write(Promise<bool>),
+    /// A deletion.
+    Delete(Promise<()>),
 }
 
 /// What a reply meant.
@@ -110,7 +112,9 @@ pub(super) enum Answer {
     Found(usize),
     /// A write has been carried out, or there was nothing to write.
     Written,
-    /// The command, a lookup or a write, was refused for a reason other than its key.
+    /// There is no such record any more.
+    Deleted,
+    /// The command was refused for a reason other than its key.
     Refused(Kind, String),
     /// The command has failed for a reason of its own.
     Failed,
@@ -127,6 +131,8 @@ pub(super) enum Kind {
     Lookup,
     /// To write a record.
     Store,
+    /// To delete a record.
+    Delete,
 }
 
 impl Pending {
@@ -137,14 +143,17 @@ impl Pending {
             Pending::Lookup(promise, None) => answer_pttl(promise, reply),
             Pending::Lookup(promise, Some(pttl)) => answer_hmget(promise, pttl, reply),
             Pending::Write(promise) => answer_write(promise, reply),
+            Pending::Delete(promise) => answer_delete(promise, reply),
         }
     }
 
-    /// Ends it without a reply. A lookup may be tried again, if `retry`: it changes nothing.
+    /// Ends it without a reply. A lookup may be tried again, if `retry`: it changes nothing; and a deletion:
+    /// another does no harm.
     pub(super) fn fail(self, error: StoreError, retry: bool) {
         match self {
             Pending::Step(_) => {}
             Pending::Lookup(promise, _) => promise.finish(Err(Failure { error, retry })),
+            Pending::Delete(promise) => promise.finish(Err(Failure { error, retry })),
             Pending::Write(promise) => promise.finish(Err(Failure {
                 error,
                 retry: false,
@@ -232,6 +241,20 @@ fn answer_write(promise: Promise<bool>, reply: Reply) -> Answer {
             Refusal::Command(error) => refuse(Kind::Store, promise, error),
         },
         _ => Answer::Nonsense(Pending::Write(promise)),
+    }
+}
+
+fn answer_delete(promise: Promise<()>, reply: Reply) -> Answer {
+    match reply {
+        Reply::Integer(_) => {
+            promise.finish(Ok(()));
+            Answer::Deleted
+        }
+        Reply::Error(text) => match Refusal::parse(&text) {
+            Refusal::Down(words) => Answer::Down(Pending::Delete(promise), words),
+            Refusal::Command(error) => refuse(Kind::Delete, promise, error),
+        },
+        _ => Answer::Nonsense(Pending::Delete(promise)),
     }
 }
 

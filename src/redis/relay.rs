@@ -99,6 +99,26 @@ impl Relay {
         })
     }
 
+    /// The command that deletes a record.
+    ///
+    /// # Errors
+    ///
+    /// As [`Relay::lookup`].
+    pub fn delete(self: &Rc<Self>, key: &[u8]) -> Result<Dialog<()>, StoreError> {
+        let turn = self.turn()?;
+        let mut question = Vec::new();
+        command::delete(&mut question, key);
+        let (promise, waiting) = call();
+        Ok(Dialog {
+            question: vec![Bytes::from(question)],
+            replies: 1,
+            input: Input::new(MAX_REPLY),
+            pending: Some(Pending::Delete(promise)),
+            waiting,
+            turn,
+        })
+    }
+
     /// Whose command may go. While the store is down it is one at a time, and not at once: for the others it is as if
     /// they had failed.
     fn turn(self: &Rc<Self>) -> Result<Turn, StoreError> {
@@ -235,6 +255,7 @@ impl<T> Dialog<T> {
                 match told {
                     Answer::Found(_) => health.accepted(Kind::Lookup),
                     Answer::Written => health.accepted(Kind::Store),
+                    Answer::Deleted => health.accepted(Kind::Delete),
                     Answer::Refused(kind, words) => health.refused(kind, words),
                     _ => {}
                 }

@@ -32,6 +32,8 @@ pub struct Head {
     pub sequence: AtomicU64,
     /// The sequence when an idle entry was last given to another key.
     evicted: u64,
+    /// The sequence of the latest invalidation that isn't remembered with its key any more.
+    forgotten: u64,
     /// Number of the last lock taken.
     instance: u64,
     /// When it was last said that there is no room, in milliseconds; 0 is never.
@@ -64,6 +66,8 @@ pub struct Entry {
     failure: u32,
     /// How often in a row it has failed.
     failures: u32,
+    /// The sequence when what the key had was last invalidated.
+    invalidated: u64,
     waiters: [u64; WORKERS / 64],
 }
 
@@ -214,19 +218,10 @@ impl Table<'_> {
         let Some(index) = self.place(tag, asker) else {
             return Acquired::Full;
         };
-        let (Some(entry), Some(slot)) = (self.entries.get_mut(index), self.tags.get_mut(index))
-        else {
-            return Acquired::Full;
-        };
         // What was known of a key that had to go is lost: whoever looked before must look again.
         let changed = self.head.evicted > since;
-        if entry.state != FREE {
-            self.head.evicted = self.head.sequence.fetch_add(1, Ordering::Relaxed) + 1;
-        }
-        *slot = tag;
-        *entry = Entry {
-            key: key.0,
-            ..Entry::EMPTY
+        let Some(entry) = self.settle(index, key) else {
+            return Acquired::Full;
         };
         entry.hold(instance, asker);
         self.head.instance = instance;
@@ -240,6 +235,53 @@ impl Table<'_> {
             self.head.told = now.max(1);
         }
         due
+    }
+
+    /// Gives a place to a key; another may have to go.
+    fn settle(&mut self, index: usize, key: &KeyId) -> Option<&mut Entry> {
+        let (entry, slot) = (self.entries.get_mut(index)?, self.tags.get_mut(index)?);
+        if entry.state != FREE {
+            self.head.evicted = self.head.sequence.fetch_add(1, Ordering::Relaxed) + 1;
+            self.head.forgotten = self.head.forgotten.max(entry.invalidated);
+        }
+        *slot = tag(key);
+        *entry = Entry {
+            key: key.0,
+            ..Entry::EMPTY
+        };
+        Some(entry)
+    }
+
+    /// What the key has is worthless from now on, as is what somebody fetches for it already: that isn't to be
+    /// stored, and who comes from now on shall not wait for it, so the lock is free. Returns whom to wake.
+    pub fn invalidate(&mut self, key: &KeyId, asker: Asker) -> Workers {
+        let sequence = self.head.sequence.fetch_add(1, Ordering::Relaxed) + 1;
+        if self.find(key).is_none() {
+            // For fills without a lock.
+            let place = self.place(tag(key), asker);
+            if let Some(entry) = place.and_then(|index| self.settle(index, key)) {
+                entry.state = IDLE;
+                entry.touched = asker.now;
+            }
+        }
+        let Some(entry) = self.find(key) else {
+            self.head.forgotten = sequence;
+            return Workers::default();
+        };
+        entry.invalidated = sequence;
+        if entry.state == HELD {
+            return entry.free(Verdict::Failed, sequence, asker.now);
+        }
+        entry.released = sequence;
+        Workers::default()
+    }
+
+    /// Whether what was begun for the key at `since` is worthless. An invalidation that isn't remembered any more may
+    /// have been this key's.
+    pub fn is_invalidated(&mut self, key: &KeyId, since: u64) -> bool {
+        let forgotten = self.head.forgotten;
+        let known = self.find(key).map_or(0, |entry| entry.invalidated);
+        known.max(forgotten) > since
     }
 
     /// Frees the lock if it is still this holding of it, and remembers what its fill has found; returns whom to
@@ -418,6 +460,7 @@ impl Entry {
         retry: 0,
         failure: 0,
         failures: 0,
+        invalidated: 0,
         waiters: [0; WORKERS / 64],
     };
 

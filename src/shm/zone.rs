@@ -135,6 +135,22 @@ impl Zone {
         self.with(|table| table.mark(key, 0));
     }
 
+    /// What a key has is worthless from now on; see [`Table::invalidate`].
+    pub fn invalidate(self, key: &KeyId) {
+        let woken = self.with(|table| {
+            // Only a holder that is dead may lose its place to another key.
+            let workers = table.invalidate(key, Self::asker(u64::MAX, 0));
+            pids(table, workers)
+        });
+        wake::all(key, woken.unwrap_or_default());
+    }
+
+    /// Whether what was begun for a key at `since` is worthless; see [`Table::is_invalidated`].
+    pub fn is_invalidated(self, key: &KeyId, since: u64) -> bool {
+        self.with(|table| table.is_invalidated(key, since))
+            .unwrap_or(false)
+    }
+
     /// One request less waits for a lock.
     pub fn leave_queue(self, key: &KeyId, instance: u64) {
         self.with(|table| table.leave(key, instance));

@@ -9,8 +9,8 @@ use std::rc::Rc;
 use bytes::Bytes;
 
 use crate::fill::detached::{self, Detached, Kept, Message, Purpose};
-use crate::fill::{Next, Stream};
-use crate::ngx::busy;
+use crate::fill::{Next, Stream, Subscription};
+use crate::ngx::busy::{self, Busy};
 use crate::ngx::request::Request;
 use crate::redis::{Change, Dialog, Found, Relay, StoreError};
 
@@ -56,18 +56,31 @@ impl Location {
     }
 
     /// Reads a record.
-    pub async fn lookup(&self, key: &[u8]) -> Result<Found, StoreError> {
-        self.exchange(self.relay.lookup(key)?).await
+    pub fn lookup(&self, key: &[u8]) -> impl Future<Output = Result<Found, StoreError>> + use<> {
+        self.exchange(self.relay.lookup(key))
     }
 
     /// Changes what is stored.
-    pub async fn change(&self, change: Change) -> Result<bool, StoreError> {
-        self.exchange(self.relay.change(change)?).await
+    pub fn change(&self, change: Change) -> impl Future<Output = Result<bool, StoreError>> + use<> {
+        self.exchange(self.relay.change(change))
     }
 
-    /// Dropping the future ends the exchange: nobody reads its answer any more.
-    async fn exchange<T>(&self, mut dialog: Dialog<T>) -> Result<T, StoreError> {
-        let _busy = busy::hold();
+    /// Deletes a record.
+    pub fn delete(&self, key: &[u8]) -> impl Future<Output = Result<(), StoreError>> + use<> {
+        self.exchange(self.relay.delete(key))
+    }
+
+    /// Begins an exchange, which from then on needs the client's request no more. Dropping the future ends it: nobody
+    /// reads its answer any more.
+    fn exchange<T>(
+        &self,
+        dialog: Result<Dialog<T>, StoreError>,
+    ) -> impl Future<Output = Result<T, StoreError>> + use<T> {
+        let asked = dialog.and_then(|dialog| self.ask(dialog));
+        async { asked?.answer().await }
+    }
+
+    fn ask<T>(&self, mut dialog: Dialog<T>) -> Result<Asked<T>, StoreError> {
         let message = Message {
             uri: self.uri.clone(),
             args: Bytes::from(format!("n={}", dialog.replies())),
@@ -80,6 +93,33 @@ impl Location {
         detached::create(request, &stream, Purpose::Message(message))
             .map_err(|_| StoreError::Unavailable)?
             .start();
+        Ok(Asked {
+            dialog,
+            answer,
+            _busy: busy::hold(),
+        })
+    }
+
+    fn request(&self) -> Option<Request> {
+        match &self.template {
+            Template::Client(client) => Some(*client),
+            Template::Fill(kept) => kept.request(),
+        }
+    }
+}
+
+/// An exchange on its way.
+struct Asked<T> {
+    dialog: Dialog<T>,
+    answer: Subscription,
+    _busy: Busy,
+}
+
+impl<T> Asked<T> {
+    async fn answer(self) -> Result<T, StoreError> {
+        let Asked {
+            mut dialog, answer, ..
+        } = self;
         let Some(head) = answer.wait_head().await else {
             return dialog.outcome("the location gave no answer").await;
         };
@@ -109,12 +149,5 @@ impl Location {
             "the location's answer is too short"
         };
         dialog.outcome(missing).await
-    }
-
-    fn request(&self) -> Option<Request> {
-        match &self.template {
-            Template::Client(client) => Some(*client),
-            Template::Fill(kept) => kept.request(),
-        }
     }
 }

@@ -103,6 +103,8 @@ pub enum Trouble {
     Unavailable,
     /// The key holds something that is no record and belongs to somebody else.
     WrongType,
+    /// What was to be written has been invalidated meanwhile.
+    Invalidated,
 }
 
 impl Trouble {
@@ -111,6 +113,7 @@ impl Trouble {
         match self {
             Trouble::Unavailable => Reason::StoreUnavailable,
             Trouble::WrongType => Reason::WrongType,
+            Trouble::Invalidated => Reason::Invalidated,
         }
     }
 }

@@ -57,6 +57,46 @@ pub fn other_targets<'a>(
     found
 }
 
+/// Whether a key for another URI can be made of `template`, a value with `$variables`: each of them follows from the
+/// URI or is the same for all that this client asks for. Of any other, such as what `set` or `map` gave, the value for
+/// another URI isn't known.
+#[must_use]
+pub fn is_derivable(template: &[u8]) -> bool {
+    const KNOWN: [&[u8]; 19] = [
+        b"request_uri",
+        b"uri",
+        b"document_uri",
+        b"args",
+        b"query_string",
+        b"is_args",
+        b"request_method",
+        b"scheme",
+        b"https",
+        b"host",
+        b"hostname",
+        b"server_name",
+        b"server_addr",
+        b"server_port",
+        b"server_protocol",
+        b"remote_addr",
+        b"remote_user",
+        b"binary_remote_addr",
+        b"nginx_version",
+    ];
+    const PREFIXES: [&[u8]; 3] = [b"arg_", b"http_", b"cookie_"];
+    let mut pieces = template.split(|&b| b == b'$');
+    pieces.next();
+    pieces.all(|piece| {
+        let piece = piece.strip_prefix(b"{").unwrap_or(piece);
+        let end = piece
+            .iter()
+            .position(|b| !(b.is_ascii_alphanumeric() || *b == b'_'))
+            .unwrap_or(piece.len());
+        let name = piece.get(..end).unwrap_or_default().to_ascii_lowercase();
+        KNOWN.contains(&name.as_slice()) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    })
+}
+
 /// Whether the 200 answer to a HEAD shows that a record isn't what a GET would get now: a validator that it carries,
 /// or its Content-Length, isn't the record's (RFC 9111 4.3.5).
 ///

@@ -181,6 +181,12 @@ impl Record {
         let past = i64::from(stale) * 1000 - self.ttl_ms;
         u32::try_from((past.max(0) + 999) / 1000).unwrap_or(MAX_SECONDS)
     }
+
+    /// Seconds for which the record is still fresh, rounded down; negative for how long it is no more.
+    #[must_use]
+    pub fn fresh_for(&self, stale: u32) -> i64 {
+        (self.ttl_ms - i64::from(stale) * 1000).div_euclid(1000)
+    }
 }
 
 /// A body is as long as every Content-Length says (RFC 9112 6.3), or has none.

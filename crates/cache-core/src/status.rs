@@ -146,6 +146,8 @@ pub enum Reason {
     Truncated,
     /// The body is larger than `redis_cache_max_size`.
     TooLarge,
+    /// While it was fetched, another request has changed what it tells of (RFC 9111 4.4).
+    Invalidated,
     /// The response had no lifetime left when it came, and staleness isn't allowed.
     Expired,
     /// X-Accel-Redirect: the answer is decided by nginx, request by request.
@@ -214,6 +216,7 @@ impl Reason {
             Self::NotModified => "not modified",
             Self::Truncated => "truncated",
             Self::TooLarge => "too large",
+            Self::Invalidated => "invalidated meanwhile",
             Self::Expired => "expired already",
             Self::AccelRedirect => "x-accel-redirect",
             Self::HeaderInvalid => "invalid header",

@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use cache_core::headers::Headers;
-use cache_core::invalidation::{head_disagrees, is_non_error, may_invalidate, other_targets};
+use cache_core::invalidation::{
+    head_disagrees, is_derivable, is_non_error, may_invalidate, other_targets,
+};
 use cache_core::uri::{Origin, Target, resolve};
 
 fn target(text: &str) -> Target {
@@ -223,6 +225,30 @@ fn candidates() {
     let many: Vec<_> = (0..100).map(|n| format!("/{n}")).collect();
     let found = other_targets(&own, None, many.iter().map(String::as_bytes));
     assert_eq!(found.len(), 8, "a response can't make us delete without end");
+}
+
+/// Keys for other URIs: those that nginx can make without a request for them.
+#[test]
+#[rustfmt::skip]
+fn derivable_keys() {
+    let cases = [
+        ("$scheme://$host$request_uri", true),
+        ("${scheme}:${request_method}:$host:$uri$is_args$args", true),
+        ("$arg_id:$http_accept:$cookie_lang", true),
+        ("constant", true),
+        ("", true),
+        ("$Request_URI", true),
+        ("prefix-$request_uri-suffix", true),
+        ("$agent$request_uri", false),
+        ("$request_uri$1", false),
+        ("${request_urix}", false),
+        ("$upstream_addr$uri", false),
+        ("$ssl_session_id$uri", false),
+        ("$time_local", false),
+    ];
+    for (template, wanted) in cases {
+        assert_eq!(is_derivable(template.as_bytes()), wanted, "{template}");
+    }
 }
 
 /// RFC 9111 4.3.5.

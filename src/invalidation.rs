@@ -1,0 +1,240 @@
+//! What a request that passes by the cache means for what is in it: a change makes records worthless (RFC 9111 4.4),
+//! and the answer to a HEAD may show that a record is (4.3.5).
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use cache_core::invalidation::{head_disagrees, is_non_error, may_invalidate, other_targets};
+use cache_core::policy::{RequestView, ResponseView, storable};
+use cache_core::status::Reason;
+use cache_core::uri::{Origin, Target};
+use ngx::ffi::*;
+use ngx::ngx_log_error;
+
+use crate::client_cache::lock_id;
+use crate::conf::{LocConf, MainConf};
+use crate::context::Context;
+use crate::hold;
+use crate::lookup::{self, Lookup};
+use crate::ngx::headers::{self, Captured};
+use crate::ngx::request::{Code, Request};
+use crate::ngx::text;
+use crate::settings::{self, Basics, KeySource, Settings};
+use crate::shm::Zone;
+use crate::store::{Sent, Store};
+use crate::worker;
+
+/// What is done when the header of the answer is here.
+pub enum Aftermath {
+    /// The request changes what records tell of, if it succeeds.
+    Change(Change),
+    /// The answer tells what a GET would get.
+    Head(Head),
+}
+
+/// A request by a method that isn't known to be safe.
+pub struct Change {
+    zone: Zone,
+    store: Store,
+    /// The key of its own URI.
+    own: Bytes,
+    /// Where keys of others come from.
+    source: KeySource,
+    main: &'static MainConf,
+}
+
+/// A HEAD that the cache doesn't answer.
+pub struct Head {
+    zone: Zone,
+    lookup: Lookup,
+    authorization: bool,
+}
+
+/// What a request for which the cache has no answer may mean for the cache.
+pub fn expected(
+    r: Request,
+    conf: &LocConf,
+    main: &'static MainConf,
+    basics: &Basics,
+    reason: Reason,
+) -> Option<Aftermath> {
+    // What methods are listed is the operator's word: those change nothing.
+    let changes = !basics.methods.contains(r.method()) && may_invalidate(r.method());
+    let asks = r.is_head() && matches!(reason, Reason::MethodNotListed | Reason::Bypass);
+    if r.is_subrequest() || !(changes || asks) {
+        return None;
+    }
+    let Settings {
+        zone,
+        store,
+        key,
+        rules,
+        ..
+    } = settings::settings(r, conf, main, basics)?;
+    if asks {
+        let lookup = Lookup { store, key, rules };
+        return Some(Aftermath::Head(Head {
+            zone,
+            lookup,
+            authorization: r.has_authorization(),
+        }));
+    }
+    let source = settings::key_source(r, conf, main)?;
+    Some(Aftermath::Change(Change {
+        zone,
+        store,
+        own: source.of_get(r)?,
+        source,
+        main,
+    }))
+}
+
+impl Aftermath {
+    /// The key of a GET of the request's URI.
+    pub fn key(&self) -> &Bytes {
+        match self {
+            Aftermath::Change(change) => &change.own,
+            Aftermath::Head(head) => &head.lookup.key,
+        }
+    }
+
+    /// The header of the answer is here, and not on its way to the client yet. `Some` if it has to wait.
+    pub fn carry_out(self, r: Request, context: &'static Context) -> Option<Code> {
+        let status = u16::try_from(r.get().headers_out.status).unwrap_or(0);
+        match self {
+            Aftermath::Change(change) if is_non_error(status) => change.carry_out(r, context),
+            Aftermath::Head(head) if status == 200 => head.carry_out(r, context),
+            _ => None,
+        }
+    }
+}
+
+impl Change {
+    fn carry_out(self, r: Request, context: &'static Context) -> Option<Code> {
+        let others = self.others(r);
+        let available = self.store.available();
+        let sent: Vec<_> = std::iter::once(self.own.clone())
+            .chain(others)
+            .map(|key| Deletion::begin(self.zone, &self.store, key))
+            .collect();
+        let method = String::from_utf8_lossy(r.method()).into_owned();
+        let work = async move {
+            for deletion in sent {
+                deletion.end(&method).await;
+            }
+        };
+        hold::until(r, context, work, available)
+    }
+
+    /// The keys of what Location and Content-Location name.
+    fn others(&self, r: Request) -> Vec<Bytes> {
+        let Some(own) = Target::of_request(r.unparsed_uri()) else {
+            return Vec::new();
+        };
+        let origin = Origin::new(r.is_https(), r.authority());
+        // SAFETY: the list and its strings live as long as the request.
+        let references = unsafe {
+            headers::lines(&r.get().headers_out.headers)
+                .filter(|line| {
+                    let name = text::bytes(&line.key);
+                    name.eq_ignore_ascii_case(b"location")
+                        || name.eq_ignore_ascii_case(b"content-location")
+                })
+                .map(|line| text::bytes(&line.value))
+        };
+        other_targets(&own, origin.as_ref(), references)
+            .iter()
+            .filter_map(|target| self.source.of_other(r, self.main, target))
+            .filter(|key| *key != self.own)
+            .collect()
+    }
+}
+
+impl Head {
+    fn carry_out(self, r: Request, context: &'static Context) -> Option<Code> {
+        let captured = headers::capture(r);
+        if !self.is_for_everybody(&captured) {
+            return None;
+        }
+        let available = self.lookup.store.available();
+        let found = lookup::lookup_detached(self.lookup.clone());
+        let alive = Rc::clone(&context.alive);
+        let work = async move {
+            let Ok(Some(record)) = found.await else {
+                return;
+            };
+            let length = record.body.len() as u64;
+            let (ours, theirs) = (&record.headers, &captured.headers);
+            if head_disagrees(ours, length, theirs, captured.content_length) {
+                self.delete(&alive).await;
+            }
+        };
+        hold::until(r, context, work, available)
+    }
+
+    /// Whether the answer could have been stored, had it been one to a GET: an answer for one client says nothing of
+    /// what others get.
+    fn is_for_everybody(&self, captured: &Captured) -> bool {
+        let request = RequestView {
+            authorization: self.authorization,
+            no_store: false,
+        };
+        let response = ResponseView {
+            status: captured.status,
+            headers: &captured.headers,
+            dates: &captured.dates,
+            // However long: another length is what is looked for.
+            content_length: None,
+            accel_redirect: captured.accel_redirect,
+        };
+        let now = u64::try_from(ngx_time()).unwrap_or(0);
+        storable(&request, &response, &self.lookup.rules, now).is_ok()
+    }
+
+    async fn delete(self, alive: &Cell<Option<Request>>) {
+        // A location as the store is asked in the name of the client's request.
+        if matches!(self.lookup.store, Store::Location(_)) && alive.get().is_none() {
+            return;
+        }
+        let Lookup { store, key, .. } = self.lookup;
+        Deletion::begin(self.zone, &store, key).end("HEAD").await;
+    }
+}
+
+/// A record on its way out.
+struct Deletion {
+    key: Bytes,
+    store: String,
+    sent: Sent<()>,
+}
+
+impl Deletion {
+    /// First those who fetch it are told that theirs is worthless, then the store is asked to forget it: an answer that
+    /// is stored in between is taken back by its fill.
+    fn begin(zone: Zone, store: &Store, key: Bytes) -> Deletion {
+        zone.invalidate(&lock_id(store, &key));
+        Deletion {
+            sent: store.delete(&key),
+            store: store.name().to_owned(),
+            key,
+        }
+    }
+
+    async fn end(self, method: &str) {
+        let (key, store) = (String::from_utf8_lossy(&self.key), &self.store);
+        if let Err(error) = self.sent.await {
+            ngx_log_error!(
+                error.level(),
+                worker::log(),
+                "redis_cache: \"{key}\" in store \"{store}\" could not be invalidated by {method}: {error}"
+            );
+            return;
+        }
+        ngx_log_error!(
+            NGX_LOG_INFO,
+            worker::log(),
+            "redis_cache: \"{key}\" in store \"{store}\" was invalidated by {method}"
+        );
+    }
+}
