@@ -186,6 +186,7 @@ impl Head {
             dates: &captured.dates,
             // However long: another length is what is looked for.
             content_length: None,
+            delay: captured.delay,
             accel_redirect: captured.accel_redirect,
         };
         let now = u64::try_from(ngx_time()).unwrap_or(0);

@@ -159,16 +159,17 @@ async fn answer(
     if let Finding::Storable(plan) = &head.finding {
         context.set_ttl(plan.fresh_for);
     }
+    let headers = &subscription.headers(head);
     let outcome = if r.is_conditional() {
         let date = Date::exactly(head.date);
-        let selected = Selected::new(head.status, &head.headers, date, false);
+        let selected = Selected::new(head.status, headers, date, false);
         settle(r, &selected, head.content_length)
     } else {
         Outcome::Proceed
     };
     let shape = Shape {
         status: head.status,
-        headers: &head.headers,
+        headers,
         length: head.content_length,
         own_location: head.own_location,
     };

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use cache_core::cache_status::CacheName;
 use cache_core::headers::is_token;
-use cache_core::policy::{Ignore, MethodList, StatusList};
+use cache_core::policy::{Heuristic, Ignore, MethodList, SetCookie, StatusList};
 use cache_core::settings::parse_millis;
 use cache_core::use_stale::UseStale;
 use ngx::ffi::*;
@@ -48,6 +48,9 @@ entry!(on_status_header, LocConf, status_header);
 entry!(on_lock_timeout, LocConf, lock_timeout);
 entry!(on_lock_age, LocConf, lock_age);
 entry!(on_ignore_headers, LocConf, ignore_headers);
+entry!(on_set_cookie, LocConf, set_cookie);
+entry!(on_heuristic, LocConf, heuristic);
+entry!(on_honor_request, LocConf, honor_request);
 entry!(on_max_size, LocConf, max_size);
 entry!(on_capture_memory, LocConf, capture_memory);
 entry!(on_refills, LocConf, refills);
@@ -89,7 +92,7 @@ const SET_MD5: u32 =
     NGX_HTTP_SRV_CONF | NGX_HTTP_SIF_CONF | NGX_HTTP_LOC_CONF | NGX_HTTP_LIF_CONF | NGX_CONF_TAKE12;
 
 /// All directives of the module.
-pub static mut COMMANDS: [ngx_command_t; 28] = [
+pub static mut COMMANDS: [ngx_command_t; 31] = [
     command(
         ngx_string!("redis_cache_zone"),
         HTTP | NGX_CONF_TAKE2,
@@ -151,6 +154,21 @@ pub static mut COMMANDS: [ngx_command_t; 28] = [
         ngx_string!("redis_cache_ignore_headers"),
         NGX_CONF_1MORE,
         on_ignore_headers,
+    ),
+    location(
+        ngx_string!("redis_cache_set_cookie"),
+        NGX_CONF_TAKE1,
+        on_set_cookie,
+    ),
+    location(
+        ngx_string!("redis_cache_heuristic"),
+        NGX_CONF_TAKE12,
+        on_heuristic,
+    ),
+    location(
+        ngx_string!("redis_cache_honor_request"),
+        NGX_CONF_TAKE1,
+        on_honor_request,
     ),
     location(
         ngx_string!("redis_cache_max_size"),
@@ -395,12 +413,46 @@ fn ignore_headers(directive: &Directive, conf: &mut LocConf) -> Setting {
             let name = String::from_utf8_lossy(name);
             return Err(Fault::Text(format!(
                 "unknown header \"{name}\" in \"redis_cache_ignore_headers\"; \
-                 known are Cache-Control, Expires, Set-Cookie, Vary and Authorization"
+                 known are Cache-Control, Expires, Set-Cookie, Vary, Authorization, X-Accel-Expires, \
+                 CDN-Cache-Control and Surrogate-Control"
             )));
         };
         ignore = ignore | known;
     }
     once(&mut conf.ignore, ignore)
+}
+
+fn set_cookie(directive: &Directive, conf: &mut LocConf) -> Setting {
+    let choice = match directive.argument(1) {
+        value if value.eq_ignore_ascii_case(b"off") => SetCookie::Off,
+        value if value.eq_ignore_ascii_case(b"public") => SetCookie::Public,
+        _ => {
+            let value = directive.text(1);
+            return Err(Fault::Text(format!(
+                "invalid value \"{value}\" in \"redis_cache_set_cookie\"; it is \"off\" or \"public\""
+            )));
+        }
+    };
+    once(&mut conf.set_cookie, choice)
+}
+
+fn heuristic(directive: &Directive, conf: &mut LocConf) -> Setting {
+    let arguments = directive.arguments();
+    let choice = match arguments.as_slice() {
+        [value] if value.eq_ignore_ascii_case(b"off") => None,
+        _ => Some(Heuristic::parse(&arguments).map_err(|bad| {
+            let bad = String::from_utf8_lossy(bad);
+            format!(
+                "invalid value \"{bad}\" in \"redis_cache_heuristic\"; \
+                 use \"off\" or a share such as 10%, and max=1d"
+            )
+        })?),
+    };
+    once(&mut conf.heuristic, choice)
+}
+
+fn honor_request(directive: &Directive, conf: &mut LocConf) -> Setting {
+    once(&mut conf.honor_request, on_or_off(directive)?)
 }
 
 fn max_size(directive: &Directive, conf: &mut LocConf) -> Setting {

@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use cache_core::cache_status::CacheName;
-use cache_core::policy::{Ignore, MethodList, Rules, StatusList};
+use cache_core::policy::{Heuristic, Ignore, MethodList, Rules, SetCookie, StatusList};
 use cache_core::use_stale::UseStale;
 use ngx::ffi::*;
 
@@ -153,6 +153,12 @@ pub struct LocConf {
     pub no_store: *mut ngx_array_t,
     /// `redis_cache_ignore_headers`
     pub ignore: Option<Ignore>,
+    /// `redis_cache_set_cookie`
+    pub set_cookie: Option<SetCookie>,
+    /// `redis_cache_heuristic`; `Some(None)` is "off"
+    pub heuristic: Option<Option<Heuristic>>,
+    /// `redis_cache_honor_request`
+    pub honor_request: Option<bool>,
     /// `redis_cache_max_size`, bytes
     pub max_size: Option<u64>,
     /// `redis_cache_capture_memory`, bytes
@@ -200,6 +206,9 @@ impl Default for LocConf {
             bypass: UNSET,
             no_store: UNSET,
             ignore: None,
+            set_cookie: None,
+            heuristic: None,
+            honor_request: None,
             max_size: None,
             capture_memory: None,
             refills: None,
@@ -243,6 +252,9 @@ impl LocConf {
             header,
             status_header,
             ignore,
+            set_cookie,
+            heuristic,
+            honor_request,
             max_size,
             capture_memory,
             refills,
@@ -267,6 +279,8 @@ impl LocConf {
             age: self.age.unwrap_or(standard.age),
             stale: self.stale.unwrap_or(standard.stale),
             ignore: self.ignore.unwrap_or(standard.ignore),
+            set_cookie: self.set_cookie.unwrap_or(standard.set_cookie),
+            heuristic: self.heuristic.unwrap_or(standard.heuristic),
             max_size: self.max_size.unwrap_or(standard.max_size),
             use_stale: self.use_stale.unwrap_or(standard.use_stale),
             revalidate: self.revalidate.unwrap_or(standard.revalidate),

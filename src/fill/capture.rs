@@ -6,7 +6,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use cache_core::flow::Finding;
 use cache_core::freshness::http_date;
-use cache_core::policy::{ResponseView, storable};
+use cache_core::policy::{ResponseView, storable, withheld};
 use cache_core::renewal;
 use cache_core::status::Reason;
 use cache_core::use_stale::Failure;
@@ -38,6 +38,12 @@ pub fn header(r: Request) -> Option<Code> {
     let now = u64::try_from(ngx_time()).unwrap_or(0);
     let finding = finding(&hook.purpose, &captured, now);
     let date = captured.dates.date.as_deref().and_then(http_date);
+    let withheld = match (&finding, &hook.purpose) {
+        (Finding::Storable(plan), Purpose::Fill(question)) => {
+            withheld(&captured.headers, plan, &question.rules)
+        }
+        _ => Vec::new(),
+    };
     hook.stream.set_head(ResponseHead {
         status: captured.status,
         headers: captured.headers,
@@ -45,6 +51,7 @@ pub fn header(r: Request) -> Option<Code> {
         date: date.unwrap_or(now),
         connection: captured.connection,
         own_location: captured.own_location,
+        withheld,
         generated: captured.generated,
         asked: hook.purpose.asks_for_confirmation(),
         finding,
@@ -82,6 +89,7 @@ fn finding(purpose: &Purpose, captured: &Captured, now: u64) -> Finding {
         dates: &captured.dates,
         content_length: captured.content_length,
         accel_redirect: captured.accel_redirect,
+        delay: captured.delay,
     };
     match storable(&question.view, &view, &question.rules, now) {
         Ok(plan) => Finding::Storable(plan),

@@ -74,7 +74,7 @@ pub fn join(queued: Queued) -> Result<Joined, Queued> {
             .filter(|fill| fill.instance == queued.instance && fill.stream.is_joinable());
         match joinable {
             Some(fill) => Ok(Joined {
-                subscription: fill.stream.subscribe(),
+                subscription: fill.stream.join(),
                 times: Rc::clone(&fill.times),
                 stored: fill.stored,
                 queued,

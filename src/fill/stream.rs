@@ -3,6 +3,7 @@
 //! While the answer is captured nothing is forgotten and a slow reader slows nobody. Once it is
 //! not, pieces behind the slowest reader are dropped and the backend waits for that reader.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -12,6 +13,7 @@ use std::task::{Poll, Waker};
 use bytes::Bytes;
 use cache_core::flow::{Ending, Finding, Head};
 use cache_core::headers::Headers;
+use cache_core::record::without;
 
 /// How many bytes an answer for clients may be ahead of the slowest, once it isn't captured.
 const AHEAD: usize = 256 * 1024;
@@ -31,6 +33,8 @@ pub struct ResponseHead {
     pub connection: Vec<Bytes>,
     /// Its Location is a path for nginx to complete.
     pub own_location: bool,
+    /// Fields that are for nobody but the client that asked: neither stored nor given to those who join.
+    pub withheld: Vec<Bytes>,
     /// Whether nginx made it in want of an answer of the backend.
     pub generated: bool,
     /// Whether the backend was asked to confirm a record.
@@ -147,7 +151,7 @@ impl Stream {
     pub fn set_head(&self, head: ResponseHead) {
         let mut state = self.state.borrow_mut();
         // What isn't stored is only passed on.
-        state.capturing &= head.finding.is_shared();
+        state.capturing &= head.finding.is_kept();
         state.head = Some(Rc::new(head));
         wake(state);
         self.demand();
@@ -275,12 +279,20 @@ impl Stream {
         let state = self.state.borrow();
         state.dropped == 0
             && state.capturing
-            && (state.ending.is_none()
-                || (state.ending == Some(Ending::Whole) && state.is_shared()))
+            && (state.ending.is_none() || (state.ending == Some(Ending::Whole) && state.is_kept()))
     }
 
-    /// Joins the answer from its beginning.
+    /// Joins the answer to somebody else's request, from its beginning.
+    pub fn join(self: &Rc<Self>) -> Subscription {
+        self.reader(true)
+    }
+
+    /// Reads the answer from its beginning.
     pub fn subscribe(self: &Rc<Self>) -> Subscription {
+        self.reader(false)
+    }
+
+    fn reader(self: &Rc<Self>, joined: bool) -> Subscription {
         let mut state = self.state.borrow_mut();
         state.next_reader += 1;
         let id = state.next_reader;
@@ -289,6 +301,7 @@ impl Stream {
         Subscription {
             stream: Rc::clone(self),
             id,
+            joined,
         }
     }
 
@@ -323,7 +336,7 @@ impl State {
     /// Drops what every reader has read, once nobody else may need it.
     fn forget(&mut self) {
         if self.capturing
-            || (self.ending == Some(Ending::Whole) && self.given_up.is_none() && self.is_shared())
+            || (self.ending == Some(Ending::Whole) && self.given_up.is_none() && self.is_kept())
         {
             return;
         }
@@ -345,10 +358,10 @@ impl State {
         discharge(std::mem::take(&mut self.charged));
     }
 
-    fn is_shared(&self) -> bool {
+    fn is_kept(&self) -> bool {
         self.head
             .as_ref()
-            .is_some_and(|head| head.finding.is_shared())
+            .is_some_and(|head| head.finding.is_kept())
     }
 
     fn take_demand(&mut self) -> Demand {
@@ -376,12 +389,22 @@ impl Drop for Stream {
 pub struct Subscription {
     stream: Rc<Stream>,
     id: u64,
+    joined: bool,
 }
 
 impl Subscription {
     /// Waits for the header; `None` if the fill ended without one.
     pub async fn wait_head(&self) -> Option<Rc<ResponseHead>> {
         self.stream.wait_head().await
+    }
+
+    /// The header lines that this reader may have.
+    pub fn headers<'a>(&self, head: &'a ResponseHead) -> Cow<'a, Headers> {
+        if self.joined && !head.withheld.is_empty() {
+            Cow::Owned(without(&head.headers, &head.withheld))
+        } else {
+            Cow::Borrowed(&head.headers)
+        }
     }
 
     /// What is known of the answer so far, for a waiter.

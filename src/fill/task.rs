@@ -81,7 +81,8 @@ impl Fill {
         let head = self.stream.head()?;
         let body = self.stream.body();
         let length: usize = body.iter().map(Bytes::len).sum();
-        let mut headers = record::strip_for_storage(&head.headers, &head.connection);
+        let left_out = [head.connection.as_slice(), &head.withheld].concat();
+        let mut headers = record::strip_for_storage(&head.headers, &left_out);
         headers.push("Content-Length", length.to_string());
         let fields = record::encode(
             head.status,
@@ -198,7 +199,7 @@ impl Filling for Fill {
             let _ = self.lookup.store.delete(&self.lookup.key).await;
             return Err(Trouble::Invalidated);
         }
-        if stored.is_ok() && self.unlocked {
+        if stored.is_ok() && self.unlocked && !plan.always_validate {
             let (zone, id) = &self.place;
             zone.unmark(id);
         }

@@ -60,6 +60,8 @@ pub struct Captured {
     pub accel_redirect: bool,
     /// Its Location is a path that nginx, not the backend, has made: by `proxy_redirect`, `return` or for a folder.
     pub own_location: bool,
+    /// Whole seconds since it was asked for.
+    pub delay: u32,
 }
 
 /// Reads the header of a response that reaches the first header filter.
@@ -92,6 +94,7 @@ pub fn capture(r: Request) -> Captured {
         connection,
         accel_redirect: redirected(r),
         own_location: own_location(r),
+        delay: delay(r),
     }
 }
 
@@ -102,6 +105,7 @@ impl Captured {
             headers: &self.headers,
             dates: &self.dates,
             connection: &self.connection,
+            delay: self.delay,
         }
     }
 }
@@ -113,7 +117,17 @@ fn generated(r: Request) -> bool {
         .is_some_and(|upstream| upstream.headers_in.status_n != r.get().headers_out.status)
 }
 
-/// What nginx takes away before the filters: Date, and what Connection names.
+/// Whole seconds since nginx began to ask for the answer: a subrequest is as old as its question.
+fn delay(r: Request) -> u32 {
+    let asked = r.get();
+    let now = ngx_timeofday();
+    let millis =
+        |sec: time_t, msec: ngx_msec_t| sec * 1000 + i64::try_from(msec).unwrap_or_default();
+    let passed = millis(now.sec, now.msec) - millis(asked.start_sec, asked.start_msec);
+    u32::try_from(passed / 1000).unwrap_or(0)
+}
+
+/// What nginx takes away before the filters: Date, X-Accel-Expires, and what Connection names.
 fn hidden(r: Request) -> (OriginDates, Vec<Bytes>) {
     let mut dates = OriginDates::default();
     let mut connection = Vec::new();
@@ -128,6 +142,10 @@ fn hidden(r: Request) -> (OriginDates, Vec<Bytes>) {
             if name.eq_ignore_ascii_case(b"date") {
                 dates
                     .date
+                    .get_or_insert_with(|| Bytes::copy_from_slice(value));
+            } else if name.eq_ignore_ascii_case(b"x-accel-expires") {
+                dates
+                    .accel_expires
                     .get_or_insert_with(|| Bytes::copy_from_slice(value));
             } else if name.eq_ignore_ascii_case(b"connection") {
                 let names = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);

@@ -11,11 +11,13 @@ pub struct CacheControl {
     pub no_store: bool,
     /// 5.2.2.4, in either form: not to be used without asking the backend.
     pub no_cache: bool,
-    /// Fields that `no-cache="..."` is limited to; empty if it means the whole response.
+    /// Fields that `no-cache="..."` is limited to; empty if it means the whole response. They are left out
+    /// of the record.
     pub no_cache_fields: Vec<Box<[u8]>>,
     /// 5.2.2.7, in either form: not for a shared cache.
     pub private: bool,
-    /// Fields that `private="..."` is limited to; empty if it means the whole response.
+    /// Fields that `private="..."` is limited to; empty if it means the whole response. They are left out of
+    /// the record.
     pub private_fields: Vec<Box<[u8]>>,
     /// 5.2.2.9: may be stored although something else would forbid it.
     pub public: bool,
@@ -76,14 +78,46 @@ impl CacheControl {
     }
 }
 
-fn shorten(time: &mut Option<u32>, seconds: u32) {
+impl CacheControl {
+    /// 5.2.2.4 without a list: the record may not be used before the backend has confirmed it.
+    #[must_use]
+    pub fn always_validate(&self) -> bool {
+        self.no_cache && self.no_cache_fields.is_empty()
+    }
+
+    /// 5.2.2.7 without a list: nothing of the response is for a shared cache.
+    #[must_use]
+    pub fn all_private(&self) -> bool {
+        self.private && self.private_fields.is_empty()
+    }
+
+    /// Fields that nobody but the client that asked may get: those that `private` or `no-cache` is limited
+    /// to. They are left out of the record.
+    pub fn withheld(&self) -> impl Iterator<Item = &[u8]> + Clone {
+        self.no_cache_fields
+            .iter()
+            .chain(&self.private_fields)
+            .map(AsRef::as_ref)
+    }
+
+    /// Whether a lifetime is stated.
+    #[must_use]
+    pub const fn states_lifetime(&self) -> bool {
+        self.s_maxage.is_some() || self.max_age.is_some()
+    }
+}
+
+pub(crate) fn shorten(time: &mut Option<u32>, seconds: u32) {
     *time = Some(time.map_or(seconds, |known| known.min(seconds)));
 }
 
 /// Joins one more occurrence of a directive that may be limited to fields. Once it has come without
 /// fields it means the whole response, whatever else is said.
 fn restrict(present: &mut bool, fields: &mut Vec<Box<[u8]>>, directive: &Directive<'_>) {
-    let more = directive.field_names();
+    restrict_to(present, fields, directive.field_names());
+}
+
+pub(crate) fn restrict_to(present: &mut bool, fields: &mut Vec<Box<[u8]>>, more: Vec<Box<[u8]>>) {
     if *present && fields.is_empty() {
         return;
     }
@@ -129,32 +163,67 @@ impl<'a> Directive<'a> {
     /// delta-seconds (1.2.2) in token or quoted form (5.2: recipients ought to take both): too large
     /// a number is the largest.
     pub(crate) fn delta_seconds(&self) -> Option<u32> {
-        let digits = unquote(self.argument.unwrap_or_default());
-        if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-            return None;
-        }
-        Some(digits.iter().fold(0, |value: u32, &digit| {
-            value
-                .saturating_mul(10)
-                .saturating_add(u32::from(digit - b'0'))
-                .min(MAX_SECONDS)
-        }))
+        delta_seconds(unquote(self.argument.unwrap_or_default()))
     }
 
-    /// The field names in the argument. None if there is no argument, or if any of it is no name:
-    /// then the directive isn't limited.
-    fn field_names(&self) -> Vec<Box<[u8]>> {
-        let list = unquote(self.argument.unwrap_or_default());
-        let names = list
-            .split(|&b| b == b',')
-            .map(trim_ows)
-            .filter(|name| !name.is_empty());
-        if names.clone().all(is_token) {
-            names.map(Into::into).collect()
-        } else {
-            Vec::new()
+    /// delta-seconds, and more of them behind a separator.
+    pub(crate) fn split_argument(&self, separator: u8) -> Option<(u32, Option<u32>)> {
+        let text = unquote(self.argument.unwrap_or_default());
+        let mut parts = text.splitn(2, |&b| b == separator);
+        let first = delta_seconds(parts.next().unwrap_or_default())?;
+        match parts.next() {
+            Some(second) => Some((first, Some(delta_seconds(second)?))),
+            None => Some((first, None)),
         }
     }
+
+    /// The field names in the argument, none if there is no argument.
+    fn field_names(&self) -> Vec<Box<[u8]>> {
+        field_names(unquote(self.argument.unwrap_or_default()))
+    }
+}
+
+fn delta_seconds(digits: &[u8]) -> Option<u32> {
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    Some(digits.iter().fold(0, |value: u32, &digit| {
+        value
+            .saturating_mul(10)
+            .saturating_add(u32::from(digit - b'0'))
+            .min(MAX_SECONDS)
+    }))
+}
+
+/// Field names in a list. None if any of it is no name, or the name of a field that the others can't be
+/// understood without: then the directive that the list limits isn't limited, which 5.2.2.4 and 5.2.2.7
+/// allow.
+pub(crate) fn field_names(list: &[u8]) -> Vec<Box<[u8]>> {
+    let names = list
+        .split(|&b| b == b',')
+        .map(trim_ows)
+        .filter(|name| !name.is_empty());
+    if names.clone().all(|name| is_token(name) && !is_needed(name)) {
+        names.map(Into::into).collect()
+    } else {
+        Vec::new()
+    }
+}
+
+/// A record without one of these would be another response, or have other rules.
+fn is_needed(name: &[u8]) -> bool {
+    const FIELDS: [&[u8]; 9] = [
+        b"cache-control",
+        b"cdn-cache-control",
+        b"content-encoding",
+        b"content-length",
+        b"content-range",
+        b"content-type",
+        b"expires",
+        b"surrogate-control",
+        b"vary",
+    ];
+    FIELDS.iter().any(|field| name.eq_ignore_ascii_case(field))
 }
 
 /// The content of a quoted-string (RFC 9110 5.6.4); anything else as it stands. Escapes are left:

@@ -1,24 +1,26 @@
 //! How long a response may be used without asking the backend (RFC 9111 4.2).
 
-use std::time::UNIX_EPOCH;
-
 use bytes::Bytes;
 
-use crate::cache_control::CacheControl;
 use crate::headers::{Headers, trim_ows};
-use crate::ignore::Ignore;
-use crate::settings::MAX_SECONDS;
+use crate::http_date;
+use crate::settings::{MAX_SECONDS, parse_seconds};
+use crate::targeted::{By, Governing};
 
 /// What stated the lifetime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Source {
-    /// Cache-Control: s-maxage (RFC 9111 5.2.2.10).
+    /// X-Accel-Expires.
+    AccelExpires,
+    /// s-maxage (RFC 9111 5.2.2.10).
     SMaxage,
-    /// Cache-Control: max-age (RFC 9111 5.2.2.1).
+    /// max-age (RFC 9111 5.2.2.1).
     MaxAge,
     /// Expires (RFC 9111 5.3).
     Expires,
-    /// `redis_cache_age`: the response states none.
+    /// `redis_cache_heuristic`: a share of the time since Last-Modified (RFC 9111 4.2.2).
+    Heuristic,
+    /// `redis_cache_valid` or `redis_cache_age`: the response states none.
     Default,
 }
 
@@ -29,6 +31,81 @@ pub struct OriginDates {
     pub date: Option<Bytes>,
     /// Value of Expires where it isn't among the headers (`proxy_hide_header Expires`).
     pub expires: Option<Bytes>,
+    /// Value of X-Accel-Expires.
+    pub accel_expires: Option<Bytes>,
+}
+
+/// `redis_cache_heuristic PERCENT [max=TIME]`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heuristic {
+    /// How much of the time since Last-Modified a response is fresh for: from 1 to 100.
+    pub percent: u32,
+    /// The longest lifetime, in seconds.
+    pub max: u32,
+}
+
+impl Heuristic {
+    /// The longest lifetime where none is said: a day.
+    pub const MAX: u32 = 86_400;
+
+    /// Reads the arguments of the directive, "off" aside: a percentage with or without its sign, and
+    /// `max=TIME`. The error is the first argument that makes no sense.
+    ///
+    /// # Errors
+    ///
+    /// The argument.
+    pub fn parse<'a>(arguments: &[&'a [u8]]) -> Result<Self, &'a [u8]> {
+        let (percent, max) = match *arguments {
+            [percent] => (percent, None),
+            [percent, max] => (percent, Some(max)),
+            [_, _, more, ..] => return Err(more),
+            [] => return Err(b""),
+        };
+        let digits = percent.strip_suffix(b"%").unwrap_or(percent);
+        let number = std::str::from_utf8(digits)
+            .ok()
+            .filter(|text| text.len() <= 3 && text.bytes().all(|b| b.is_ascii_digit()))
+            .and_then(|text| text.parse().ok())
+            .filter(|number| (1..=100).contains(number));
+        let time = |argument: &'a [u8]| {
+            argument
+                .strip_prefix(b"max=")
+                .and_then(|time| parse_seconds(time).ok())
+                .ok_or(argument)
+        };
+        Ok(Self {
+            percent: number.ok_or(percent)?,
+            max: max.map_or(Ok(Self::MAX), time)?,
+        })
+    }
+}
+
+/// What the operator says of responses that state no lifetime.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Defaults {
+    /// Seconds, counted from the receipt.
+    pub age: u32,
+    /// A better guess, where the response has a Last-Modified.
+    pub heuristic: Option<Heuristic>,
+}
+
+/// A response and the circumstances of its receipt.
+#[derive(Clone, Copy, Debug)]
+pub struct Received<'a> {
+    /// Its headers.
+    pub headers: &'a Headers,
+    /// Its dates.
+    pub origin: &'a OriginDates,
+    /// What the governing field says.
+    pub governing: &'a Governing,
+    /// What X-Accel-Expires says, in seconds from the receipt.
+    pub accel_expires: Option<u32>,
+    /// Expires states nothing.
+    pub ignore_expires: bool,
+    /// Seconds between asking for it and its receipt (response_delay, 4.2.3).
+    pub delay: u32,
+    /// When its header came, in unix seconds (response_time).
+    pub now: u64,
 }
 
 /// The lifetime of a response and how much of it is gone. All in seconds.
@@ -50,51 +127,91 @@ impl Freshness {
     }
 }
 
-/// Freshness of a response received at `now` (unix seconds): s-maxage, else max-age, else Expires minus
-/// Date, else `default_age` seconds (RFC 9111 4.2.1). Fields in `ignore` state nothing.
+/// Freshness of a response: what X-Accel-Expires says, else s-maxage, else max-age, else Expires minus
+/// Date (RFC 9111 4.2.1), else what the operator says.
 #[must_use]
-pub fn freshness(
-    headers: &Headers,
-    origin: &OriginDates,
-    cc: &CacheControl,
-    ignore: Ignore,
-    default_age: u32,
-    now: u64,
-) -> Freshness {
-    let stated = |time: Option<u32>| time.filter(|_| !ignore.cache_control);
-    let expires = || expires_lifetime(headers, origin, now).filter(|_| !ignore.expires);
-    let (lifetime, source) = if let Some(time) = stated(cc.s_maxage) {
-        (time, Source::SMaxage)
-    } else if let Some(time) = stated(cc.max_age) {
-        (time, Source::MaxAge)
-    } else if let Some(time) = expires() {
-        (time, Source::Expires)
-    } else {
-        (default_age, Source::Default)
-    };
+pub fn freshness(response: &Received<'_>, defaults: Defaults) -> Freshness {
+    let age_value = age_value(response.headers);
+    let initial_age = response.initial_age(age_value);
+    let (lifetime, source) = stated(response, initial_age)
+        .or_else(|| Some((defaults.heuristic?.lifetime(response)?, Source::Heuristic)))
+        .unwrap_or_else(|| {
+            // The operator's time begins with the receipt: neither a slow clock nor a slow backend takes
+            // from it, but the time in caches on the way does.
+            let before = initial_age - age_value.min(initial_age);
+            (defaults.age.saturating_add(before), Source::Default)
+        });
     Freshness {
         lifetime: lifetime.min(MAX_SECONDS),
-        initial_age: age_value(headers),
+        initial_age,
         source,
     }
 }
 
-/// Expires minus Date (4.2.1). An Expires that is no date, "0" above all, means expired already (5.3);
-/// of several the earliest counts. Without a usable Date the time of receipt stands for it
-/// (RFC 9110 6.6.1).
-fn expires_lifetime(headers: &Headers, origin: &OriginDates, now: u64) -> Option<u32> {
-    let expires = headers
-        .get_all("Expires")
-        .chain(origin.expires.as_deref())
-        .map(|value| http_date(value).unwrap_or(0))
-        .min()?;
-    let date = origin
-        .date
-        .as_deref()
-        .or_else(|| headers.get("Date"))
-        .and_then(http_date)
-        .unwrap_or(now);
-    Some(seconds(expires.saturating_sub(date)))
+/// Whether the response states its lifetime itself.
+#[must_use]
+pub fn states_lifetime(response: &Received<'_>) -> bool {
+    stated(response, 0).is_some()
+}
+
+fn stated(response: &Received<'_>, initial_age: u32) -> Option<(u32, Source)> {
+    if let Some(time) = response.accel_expires {
+        // As nginx has it: from now on, however old the response is.
+        return Some((time.saturating_add(initial_age), Source::AccelExpires));
+    }
+    let says = &response.governing.says;
+    if let Some(time) = says.s_maxage {
+        return Some((time, Source::SMaxage));
+    }
+    if let Some(time) = says.max_age {
+        return Some((time, Source::MaxAge));
+    }
+    // RFC 9213 2.2: Expires belongs to Cache-Control.
+    if response.ignore_expires || response.governing.by != By::CacheControl {
+        return None;
+    }
+    Some((response.expires_lifetime()?, Source::Expires))
+}
+
+impl Received<'_> {
+    /// corrected_initial_age (4.2.3).
+    fn initial_age(&self, age_value: u32) -> u32 {
+        // A Date ahead of our clock, or none, makes no age.
+        let apparent_age = seconds(self.date().map_or(0, |date| self.now.saturating_sub(date)));
+        let corrected_age_value = age_value.saturating_add(self.delay).min(MAX_SECONDS);
+        apparent_age.max(corrected_age_value)
+    }
+
+    fn date(&self) -> Option<u64> {
+        let value = self.origin.date.as_deref();
+        http_date::parse(value.or_else(|| self.headers.get("Date"))?, self.now)
+    }
+
+    /// Expires minus Date (4.2.1). An Expires that is no date, "0" above all, means expired already (5.3);
+    /// of several the earliest counts. Without a usable Date the time of receipt stands for it
+    /// (RFC 9110 6.6.1).
+    fn expires_lifetime(&self) -> Option<u32> {
+        let expires = self
+            .headers
+            .get_all("Expires")
+            .chain(self.origin.expires.as_deref())
+            .map(|value| http_date::parse(value, self.now).unwrap_or(0))
+            .min()?;
+        let date = self.date().unwrap_or(self.now);
+        Some(seconds(expires.saturating_sub(date)))
+    }
+}
+
+impl Heuristic {
+    /// A share of the time from Last-Modified to Date (4.2.2). None without a Last-Modified that makes
+    /// sense.
+    fn lifetime(self, response: &Received<'_>) -> Option<u32> {
+        let modified = http_date::parse(response.headers.get("Last-Modified")?, response.now)?;
+        let made = response.date().unwrap_or(response.now);
+        let unchanged = made.checked_sub(modified)?;
+        let share = unchanged.saturating_mul(u64::from(self.percent)) / 100;
+        Some(seconds(share).min(self.max))
+    }
 }
 
 /// The Age that the response came with: its first value (5.1); one that is no number is as if there were
@@ -116,12 +233,13 @@ fn age_value(headers: &Headers) -> u32 {
     seconds(value)
 }
 
-/// Unix seconds of an HTTP date in any of its three forms (RFC 9110 5.6.7).
+/// Unix seconds of an HTTP date in any of its three forms (RFC 9110 5.6.7), where no clock is at hand: the
+/// two digits of RFC 850 are then a year from 1970 on.
 #[must_use]
 pub fn http_date(value: &[u8]) -> Option<u64> {
-    let text = std::str::from_utf8(trim_ows(value)).ok()?;
-    let time = httpdate::parse_http_date(text).ok()?;
-    Some(time.duration_since(UNIX_EPOCH).ok()?.as_secs())
+    /// Wed, 01 Jan 2020 00:00:00 GMT
+    const CLOCK: u64 = 1_577_836_800;
+    http_date::parse(value, CLOCK)
 }
 
 fn seconds(value: u64) -> u32 {

@@ -16,6 +16,12 @@ pub struct Ignore {
     pub vary: bool,
     /// A response to a request with Authorization is stored as if it had none.
     pub authorization: bool,
+    /// X-Accel-Expires neither forbids storing nor states a lifetime.
+    pub accel_expires: bool,
+    /// CDN-Cache-Control doesn't take the place of Cache-Control.
+    pub cdn_cache_control: bool,
+    /// Nor does Surrogate-Control.
+    pub surrogate_control: bool,
 }
 
 impl Ignore {
@@ -26,6 +32,9 @@ impl Ignore {
         set_cookie: false,
         vary: false,
         authorization: false,
+        accel_expires: false,
+        cdn_cache_control: false,
+        surrogate_control: false,
     };
 
     /// The set of one field, by its name without regard to case; `None` if that field can't be
@@ -39,6 +48,9 @@ impl Ignore {
             b"set-cookie" => &mut ignore.set_cookie,
             b"vary" => &mut ignore.vary,
             b"authorization" => &mut ignore.authorization,
+            b"x-accel-expires" => &mut ignore.accel_expires,
+            b"cdn-cache-control" => &mut ignore.cdn_cache_control,
+            b"surrogate-control" => &mut ignore.surrogate_control,
             _ => return None,
         };
         *flag = true;
@@ -56,6 +68,9 @@ impl BitOr for Ignore {
             set_cookie: self.set_cookie || other.set_cookie,
             vary: self.vary || other.vary,
             authorization: self.authorization || other.authorization,
+            accel_expires: self.accel_expires || other.accel_expires,
+            cdn_cache_control: self.cdn_cache_control || other.cdn_cache_control,
+            surrogate_control: self.surrogate_control || other.surrogate_control,
         }
     }
 }
@@ -76,7 +91,14 @@ mod tests {
             ..Ignore::NONE
         };
         assert_eq!(both, wanted);
-        assert_eq!(Ignore::named(b"X-Accel-Expires"), None);
+        for name in ["x-accel-expires", "CDN-Cache-Control", "surrogate-control"] {
+            let ignore = Ignore::named(name.as_bytes());
+            assert!(
+                ignore.is_some_and(|ignore| ignore != Ignore::NONE),
+                "{name}"
+            );
+        }
+        assert_eq!(Ignore::named(b"X-Accel-Limit-Rate"), None);
         assert_eq!(Ignore::named(b""), None);
     }
 }

@@ -1,6 +1,7 @@
 //! What a shared HTTP cache decides: no nginx, no I/O, no clock.
 #![forbid(unsafe_code)]
 
+pub mod accel_expires;
 pub mod cache_control;
 pub mod cache_status;
 pub mod conditions;
@@ -9,6 +10,7 @@ pub mod flow;
 pub mod freshness;
 pub mod headers;
 pub mod hex;
+pub mod http_date;
 pub mod ignore;
 pub mod invalidation;
 pub mod key;
@@ -21,6 +23,7 @@ pub mod resp;
 pub mod settings;
 pub mod shown;
 pub mod status;
+pub mod targeted;
 pub mod uri;
 pub mod usable;
 pub mod use_stale;

@@ -1,17 +1,23 @@
 //! Whether a response may be stored, and for how long (RFC 9111 3).
 
 mod lists;
+mod understood;
 
-use crate::cache_control::{self, CacheControl};
-use crate::freshness::{Freshness, freshness};
+use bytes::Bytes;
+
+use crate::accel_expires::{self, AccelExpires};
+use crate::cache_control::CacheControl;
+use crate::freshness::{self, Defaults, Freshness, Received};
 use crate::headers::{Headers, trim_ows};
 use crate::settings::MAX_SECONDS;
 use crate::status::Reason;
+use crate::targeted::{By, Governing, governing};
 use crate::use_stale::UseStale;
 
-pub use crate::freshness::OriginDates;
+pub use crate::freshness::{Heuristic, OriginDates};
 pub use crate::ignore::Ignore;
 pub use lists::{BadList, FINAL_STATUSES, MethodList, StatusList, parse_status};
+pub use understood::{heuristically_cacheable, understood};
 
 /// What the operator allows at one location. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -20,10 +26,14 @@ pub struct Rules {
     pub statuses: StatusList,
     /// Seconds that a response is fresh where it states nothing.
     pub age: u32,
+    /// A guess from Last-Modified, which comes before `age`.
+    pub heuristic: Option<Heuristic>,
     /// Seconds that a record is kept past its freshness.
     pub stale: u32,
     /// Fields that decide nothing.
     pub ignore: Ignore,
+    /// What becomes of responses with Set-Cookie.
+    pub set_cookie: SetCookie,
     /// Largest body that is stored, in bytes.
     pub max_size: u64,
     /// When a stale record stands in for the backend.
@@ -38,13 +48,26 @@ impl Default for Rules {
         Self {
             statuses: StatusList::default(),
             age: 120,
+            heuristic: None,
             stale: 100,
             ignore: Ignore::NONE,
+            set_cookie: SetCookie::Off,
             max_size: 8 << 20,
             use_stale: UseStale::default(),
             revalidate: true,
         }
     }
+}
+
+/// `redis_cache_set_cookie`: whether a response that sets a cookie is stored, cookie and all (RFC 9111 7.3
+/// leaves it to Cache-Control; most backends that set one don't think of caches).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SetCookie {
+    /// Never.
+    #[default]
+    Off,
+    /// If it says by `public` or `s-maxage` that it is for everybody.
+    Public,
 }
 
 /// What matters of a request to storing its answer.
@@ -69,6 +92,8 @@ pub struct ResponseView<'a> {
     pub content_length: Option<u64>,
     /// It came, or is to come, by X-Accel-Redirect.
     pub accel_redirect: bool,
+    /// Seconds between asking for it and its header (response_delay, RFC 9111 4.2.3).
+    pub delay: u32,
 }
 
 /// How a response is stored. All in seconds.
@@ -82,6 +107,10 @@ pub struct Plan {
     pub expiry: u32,
     /// Where the lifetime came from.
     pub freshness: Freshness,
+    /// It is for nobody else before the backend has confirmed it (no-cache, RFC 9111 5.2.2.4).
+    pub always_validate: bool,
+    /// Which field said so.
+    pub by: By,
 }
 
 /// Decides whether a response received at `now` (unix seconds) is stored, and how long.
@@ -105,16 +134,64 @@ pub fn storable(
     if !rules.statuses.contains(resp.status) {
         return Err(Reason::StatusNotListed);
     }
-    let cc = cache_control::parse(resp.headers.get_all("Cache-Control"));
-    shareable(resp.headers, &cc, rules.ignore)?;
-    if req.authorization && !authorization_allows(&cc, rules.ignore) {
+    let accel = accel(resp, rules.ignore, now);
+    if accel == Some(AccelExpires::Never) {
+        return Err(Reason::AccelExpires);
+    }
+    let governing = governing_over(resp.headers, accel.is_some(), rules.ignore);
+    let says = &governing.says;
+    shareable(resp.status, resp.headers, says, rules)?;
+    if req.authorization && !authorization_allows(says, rules.ignore) {
         return Err(Reason::Authorization);
     }
+    let received = Received {
+        headers: resp.headers,
+        origin: resp.dates,
+        governing: &governing,
+        accel_expires: match accel {
+            Some(AccelExpires::For(time)) => Some(time),
+            _ => None,
+        },
+        ignore_expires: rules.ignore.expires,
+        delay: resp.delay,
+        now,
+    };
+    cacheable(resp.status, &received, rules)?;
     resp.headers.check().map_err(|_| Reason::HeaderInvalid)?;
     if resp.content_length.is_some_and(|len| len > rules.max_size) {
         return Err(Reason::TooLarge);
     }
-    plan(resp, &cc, rules, now)
+    plan(resp.status, &received, rules)
+}
+
+fn accel(resp: &ResponseView<'_>, ignore: Ignore, now: u64) -> Option<AccelExpires> {
+    if ignore.accel_expires {
+        return None;
+    }
+    let value = resp.dates.accel_expires.as_deref();
+    // A location that isn't an upstream leaves it among the headers.
+    accel_expires::parse(value.or_else(|| resp.headers.get("X-Accel-Expires"))?, now)
+}
+
+/// What governs a response or a record. `accel_expires`: whether X-Accel-Expires does.
+pub(crate) fn governing_over(headers: &Headers, accel_expires: bool, ignore: Ignore) -> Governing {
+    let governing = governing(headers, ignore);
+    if accel_expires {
+        governing.under_accel_expires()
+    } else {
+        governing
+    }
+}
+
+/// Names of fields that nobody but the client that asked may get, though the response is stored: those that
+/// `private` or `no-cache` is limited to (RFC 9111 5.2.2.4, 5.2.2.7).
+#[must_use]
+pub fn withheld(headers: &Headers, plan: &Plan, rules: &Rules) -> Vec<Bytes> {
+    governing_over(headers, plan.by == By::AccelExpires, rules.ignore)
+        .says
+        .withheld()
+        .map(Bytes::copy_from_slice)
+        .collect()
 }
 
 /// Whether a response of this status stands for itself: a part (206) isn't stored as a whole
@@ -130,35 +207,43 @@ pub(crate) const fn whole(status: u16) -> Result<(), Reason> {
     }
 }
 
-/// Whether the headers let a response be given to other clients (RFC 9111 3, 4.1, 7.3). Holds for a
-/// response to be stored and for a record that somebody else stored.
-///
-/// Stricter than the RFC for now: no-cache forbids using a record unasked, and qualified private or
-/// no-cache only their fields; both are handled as the unqualified forms, which 5.2.2.4 and 5.2.2.7
-/// allow.
+/// Whether status and headers let a response be given to other clients (RFC 9111 3, 4.1, 5.2.2, 7.3), if
+/// need be after validation. Holds for a response to be stored and for a record that somebody else stored.
 pub(crate) fn shareable(
+    status: u16,
     headers: &Headers,
-    cc: &CacheControl,
-    ignore: Ignore,
+    says: &CacheControl,
+    rules: &Rules,
 ) -> Result<(), Reason> {
-    if !ignore.cache_control {
-        if cc.no_store {
-            return Err(Reason::NoStore);
-        }
-        if cc.private {
-            return Err(Reason::Private);
-        }
-        if cc.no_cache {
-            return Err(Reason::NoCache);
-        }
+    // 5.2.2.3: for who understands the status no-store, which comes with it for all others, doesn't hold.
+    if says.must_understand && !understood(status) {
+        return Err(Reason::NotUnderstood);
     }
-    if !ignore.set_cookie && headers.contains("Set-Cookie") {
+    if says.no_store && !says.must_understand {
+        return Err(Reason::NoStore);
+    }
+    if says.all_private() {
+        return Err(Reason::Private);
+    }
+    if !set_cookie_allows(headers, says, rules) {
         return Err(Reason::SetCookie);
     }
-    if !ignore.vary && headers.get_all("Vary").any(names_something) {
+    if !rules.ignore.vary && headers.get_all("Vary").any(names_something) {
         return Err(Reason::Vary);
     }
     Ok(())
+}
+
+/// RFC 9111 7.3: a cookie is for one client unless the response says otherwise, or is left out of the
+/// record.
+fn set_cookie_allows(headers: &Headers, says: &CacheControl, rules: &Rules) -> bool {
+    let for_everybody = says.public || says.s_maxage.is_some();
+    rules.ignore.set_cookie
+        || !headers.contains("Set-Cookie")
+        || (rules.set_cookie == SetCookie::Public && for_everybody)
+        || says
+            .withheld()
+            .any(|name| name.eq_ignore_ascii_case(b"Set-Cookie"))
 }
 
 /// Whether a list has a member (RFC 9110 5.6.1: empty members count for nothing).
@@ -169,20 +254,45 @@ fn names_something(list: &[u8]) -> bool {
 
 /// RFC 9111 3.5: only these let the answer to a request with Authorization be shared. Where Cache-Control
 /// is ignored it can't allow it either.
-const fn authorization_allows(cc: &CacheControl, ignore: Ignore) -> bool {
-    ignore.authorization
-        || (!ignore.cache_control && (cc.public || cc.s_maxage.is_some() || cc.must_revalidate))
+const fn authorization_allows(says: &CacheControl, ignore: Ignore) -> bool {
+    ignore.authorization || says.public || says.s_maxage.is_some() || says.must_revalidate
 }
 
-fn plan(
-    resp: &ResponseView<'_>,
-    cc: &CacheControl,
-    rules: &Rules,
-    now: u64,
-) -> Result<Plan, Reason> {
-    let default_age = rules.statuses.age(resp.status).unwrap_or(rules.age);
-    let freshness = freshness(resp.headers, resp.dates, cc, rules.ignore, default_age, now);
-    let fresh_for = freshness.remaining();
+/// What a response must say for itself (RFC 9111 3, the last condition) where the operator hasn't named its
+/// status, but opened the gate for any.
+fn cacheable(status: u16, received: &Received<'_>, rules: &Rules) -> Result<(), Reason> {
+    if rules.statuses.names(status)
+        || heuristically_cacheable(status)
+        || received.governing.says.public
+        || freshness::states_lifetime(received)
+    {
+        Ok(())
+    } else {
+        Err(Reason::NoFreshness)
+    }
+}
+
+fn plan(status: u16, received: &Received<'_>, rules: &Rules) -> Result<Plan, Reason> {
+    let says = &received.governing.says;
+    let of_status = rules.statuses.age(status);
+    let defaults = Defaults {
+        age: of_status.unwrap_or(rules.age),
+        // A time for this very status is the operator's better knowledge.
+        heuristic: rules
+            .heuristic
+            .filter(|_| of_status.is_none())
+            .filter(|_| heuristically_cacheable(status) || says.public),
+    };
+    let freshness = freshness::freshness(received, defaults);
+    let always_validate = says.always_validate();
+    if always_validate && !can_be_validated(received.headers, rules.stale) {
+        return Err(Reason::NoCache);
+    }
+    let fresh_for = if always_validate {
+        0
+    } else {
+        freshness.remaining()
+    };
     let expiry = fresh_for.saturating_add(rules.stale).min(MAX_SECONDS);
     if expiry == 0 {
         return Err(Reason::Expired);
@@ -192,5 +302,13 @@ fn plan(
         fresh_for,
         expiry,
         freshness,
+        always_validate,
+        by: received.governing.by,
     })
+}
+
+/// Whether a record that is to be validated each time is worth its place: something to validate it by
+/// (RFC 9110 8.8), and time to do so.
+fn can_be_validated(headers: &Headers, stale: u32) -> bool {
+    stale > 0 && (headers.contains("ETag") || headers.contains("Last-Modified"))
 }

@@ -11,11 +11,11 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use crate::cache_control;
 use crate::headers::{Header, HeaderFault, Headers, is_token, trim_ows};
-use crate::policy::{Plan, Rules, parse_status, shareable, whole};
+use crate::policy::{Plan, Rules, governing_over, parse_status, shareable, whole};
 use crate::settings::MAX_SECONDS;
 use crate::status::Reason;
+use crate::targeted::By;
 use crate::usable::Terms;
 
 pub use json::encode_headers;
@@ -133,29 +133,33 @@ pub fn decode(raw: RawRecord, rules: &Rules) -> Result<Option<Record>, Broken> {
     let headers = json::decode_headers(&headers_text).map_err(|_| Broken::Json)?;
     headers.check().map_err(Broken::Header)?;
     whole(status).map_err(Broken::Refused)?;
-    let cc = cache_control::parse(headers.get_all("Cache-Control"));
-    shareable(&headers, &cc, rules.ignore).map_err(Broken::Refused)?;
     check_length(&headers, body.len())?;
 
     let meta = raw.meta.as_ref().and_then(parse_meta).filter(|meta| {
         meta.sum == fingerprint(&status_text, &headers_text, body.len() as u64)
             && raw.pttl <= i64::from(meta.expiry) * 1000
     });
+    let by_accel_expires = meta.as_ref().is_some_and(|meta| meta.accel_expires);
+    let says = governing_over(&headers, by_accel_expires, rules.ignore).says;
+    shareable(status, &headers, &says, rules).map_err(Broken::Refused)?;
     let age = match &meta {
         Some(meta) => age_now(meta.age, i64::from(meta.expiry), raw.pttl),
         None => age_now(0, i64::from(rules.age) + i64::from(rules.stale), raw.pttl),
     };
-    let connection: Vec<Bytes> = values(&headers, b"Connection").collect();
+    // This module leaves both out; the Lua script does not.
+    let left_out: Vec<Bytes> = values(&headers, b"Connection")
+        .chain(says.withheld().map(Bytes::copy_from_slice))
+        .collect();
     Ok(Some(Record {
         status,
         headers: headers
             .into_iter()
-            .filter(|header| is_end_to_end(header, &connection))
+            .filter(|header| is_end_to_end(header, &left_out))
             .collect(),
         body,
         ttl_ms: raw.pttl,
         age,
-        terms: Terms::of(&cc, rules.ignore),
+        terms: Terms::of(&says),
         meta,
     }))
 }
@@ -234,6 +238,7 @@ pub fn encode(
         generation,
         sum,
         own_location,
+        accel_expires: plan.by == By::AccelExpires,
     });
     Fields {
         status,
@@ -247,20 +252,30 @@ fn status_text(status: u16) -> [u8; 3] {
     [digit(100), digit(10), digit(1)]
 }
 
-/// The headers that belong into a record, unchanged and in order: without hop-by-hop fields, those that
-/// Connection names (RFC 9111 3.1; `connection_fields` are its values or their members), and Date, Server,
-/// Age and X-Accel-*, which nginx makes anew or keeps for itself.
+/// The headers that belong into a record, unchanged and in order: without hop-by-hop fields, those in
+/// `left_out` (lists of the names that Connection, private="..." and no-cache="..." have; RFC 9111 3.1,
+/// 5.2.2.4, 5.2.2.7), and Date, Server, Age and X-Accel-*, which nginx makes anew or keeps for itself.
 #[must_use]
-pub fn strip_for_storage(headers: &Headers, connection_fields: &[Bytes]) -> Headers {
+pub fn strip_for_storage(headers: &Headers, left_out: &[Bytes]) -> Headers {
     headers
         .iter()
-        .filter(|header| is_end_to_end(header, connection_fields))
+        .filter(|header| is_end_to_end(header, left_out))
         .cloned()
         .collect()
 }
 
-fn is_end_to_end(header: &Header, connection_fields: &[Bytes]) -> bool {
-    !belongs_to_transfer(&header.name) && !named_in(connection_fields, &header.name)
+/// The headers without lines of these names: what clients get for whom they were withheld.
+#[must_use]
+pub fn without(headers: &Headers, names: &[Bytes]) -> Headers {
+    headers
+        .iter()
+        .filter(|header| !named_in(names, &header.name))
+        .cloned()
+        .collect()
+}
+
+fn is_end_to_end(header: &Header, left_out: &[Bytes]) -> bool {
+    !belongs_to_transfer(&header.name) && !named_in(left_out, &header.name)
 }
 
 fn belongs_to_transfer(name: &[u8]) -> bool {
@@ -287,8 +302,8 @@ fn belongs_to_transfer(name: &[u8]) -> bool {
             .is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
 }
 
-fn named_in(connection_fields: &[Bytes], name: &[u8]) -> bool {
-    connection_fields
+fn named_in(lists: &[Bytes], name: &[u8]) -> bool {
+    lists
         .iter()
         .flat_map(|list| list.split(|&b| b == b','))
         .map(trim_ows)

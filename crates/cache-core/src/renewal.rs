@@ -3,9 +3,14 @@
 use bytes::Bytes;
 
 use crate::headers::{Header, Headers};
-use crate::policy::{OriginDates, Plan, RequestView, ResponseView, Rules, storable};
-use crate::record::{Meta, Record, encode_headers, encode_meta, fingerprint, strip_for_storage};
+use crate::policy::{
+    OriginDates, Plan, RequestView, ResponseView, Rules, governing_over, storable,
+};
+use crate::record::{
+    Meta, Record, encode_headers, encode_meta, fingerprint, strip_for_storage, without,
+};
 use crate::status::Reason;
+use crate::targeted::By;
 use crate::usable::Terms;
 
 /// What the backend is asked by: the conditions that the record's validators make (RFC 9111 4.3.1).
@@ -46,6 +51,8 @@ pub struct Confirmation<'a> {
     pub dates: &'a OriginDates,
     /// Fields that its Connection names.
     pub connection: &'a [Bytes],
+    /// Seconds between asking for it and its header.
+    pub delay: u32,
 }
 
 /// A record that the backend has confirmed.
@@ -101,12 +108,16 @@ pub fn renew(
         dates: confirmation.dates,
         content_length: u64::try_from(record.body.len()).ok(),
         accel_redirect: false,
+        delay: confirmation.delay,
     };
     let plan = storable(request, &view, rules, now);
-    let cc = crate::cache_control::parse(headers.get_all("Cache-Control"));
+    let by_accel_expires = plan.as_ref().is_ok_and(|plan| plan.by == By::AccelExpires);
+    let says = governing_over(&headers, by_accel_expires, rules.ignore).says;
     let mut record = record.clone();
-    record.terms = Terms::of(&cc, rules.ignore);
-    record.headers = headers;
+    record.terms = Terms::of(&says);
+    // What the 304 carries for this client alone is no more for others than it was.
+    let withheld: Vec<Bytes> = says.withheld().map(Bytes::copy_from_slice).collect();
+    record.headers = without(&headers, &withheld);
     if let Ok(plan) = &plan {
         record.age = plan.age;
         record.ttl_ms = i64::from(plan.expiry) * 1000;
@@ -127,6 +138,7 @@ pub fn encode(renewed: &Renewed, meta: &Meta, plan: &Plan, generation: Bytes) ->
         expiry: plan.expiry,
         generation,
         sum,
+        accel_expires: plan.by == By::AccelExpires,
         ..meta.clone()
     });
     RenewedFields { headers, meta }

@@ -124,11 +124,18 @@ pub enum Reason {
 
     /// The response's status isn't one of `redis_cache_valid`.
     StatusNotListed,
+    /// `redis_cache_valid any` lets the status pass, but it is one that isn't stored without an explicit
+    /// lifetime (RFC 9111 3).
+    NoFreshness,
+    /// X-Accel-Expires: 0.
+    AccelExpires,
+    /// Cache-Control: must-understand, and the status isn't understood (RFC 9111 5.2.2.3).
+    NotUnderstood,
     /// Cache-Control: no-store (RFC 9111 5.2.2.5).
     NoStore,
     /// Cache-Control: private (RFC 9111 5.2.2.7).
     Private,
-    /// Cache-Control: no-cache (RFC 9111 5.2.2.4).
+    /// Cache-Control: no-cache (RFC 9111 5.2.2.4), and nothing to validate the response by.
     NoCache,
     /// The response sets a cookie (RFC 9111 7.3).
     SetCookie,
@@ -165,7 +172,8 @@ impl Reason {
     pub const fn is_of_response(self) -> bool {
         matches!(
             self,
-            Self::NoStore
+            Self::AccelExpires
+                | Self::NoStore
                 | Self::Private
                 | Self::NoCache
                 | Self::SetCookie
@@ -205,6 +213,9 @@ impl Reason {
             Self::CaptureMemory => "capture memory full",
             Self::NoMemory => "no memory",
             Self::StatusNotListed => "status not listed",
+            Self::NoFreshness => "no explicit freshness",
+            Self::AccelExpires => "x-accel-expires",
+            Self::NotUnderstood => "status not understood",
             Self::NoStore => "no-store",
             Self::Private => "private",
             Self::NoCache => "no-cache",

@@ -1,7 +1,6 @@
 //! What a record may be used for now (RFC 9111 4, 4.2.4, RFC 5861).
 
 use crate::cache_control::CacheControl;
-use crate::ignore::Ignore;
 use crate::policy::Rules;
 use crate::record::Record;
 use crate::use_stale::UseStale;
@@ -21,13 +20,10 @@ pub struct Terms {
 }
 
 impl Terms {
-    /// Reads the terms. Where Cache-Control is ignored there are none.
+    /// Reads the terms from what governs the response (see [`crate::targeted`]).
     #[must_use]
-    pub fn of(cc: &CacheControl, ignore: Ignore) -> Self {
-        if ignore.cache_control {
-            return Self::default();
-        }
-        let always_validate = cc.no_cache && cc.no_cache_fields.is_empty();
+    pub fn of(cc: &CacheControl) -> Self {
+        let always_validate = cc.always_validate();
         Self {
             always_validate,
             never_stale: always_validate

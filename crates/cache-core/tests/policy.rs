@@ -24,6 +24,7 @@ fn decide(req: RequestView, status: u16, lines: Lines<'_>, rules: &Rules) -> Res
         dates: &OriginDates::default(),
         content_length: None,
         accel_redirect: false,
+        delay: 0,
     };
     storable(&req, &resp, rules, NOW)
 }
@@ -45,15 +46,27 @@ fn what_http_forbids() {
         ("3", &[], None),
         ("5.2.2.5", &[(CC, "no-store")], Some(Reason::NoStore)),
         ("5.2.2.5 over max-age", &[(CC, "max-age=60, no-store")], Some(Reason::NoStore)),
-        ("5.2.2.3 no-store stands for now", &[(CC, "must-understand, no-store")], Some(Reason::NoStore)),
+        ("5.2.2.3 understood: no-store doesn't hold", &[(CC, "must-understand, no-store")], None),
+        ("5.2.2.3 private does", &[(CC, "must-understand, private")], Some(Reason::Private)),
         ("5.2.2.7", &[(CC, "private")], Some(Reason::Private)),
-        ("5.2.2.7 limited to fields", &[(CC, "private=\"X-A\"")], Some(Reason::Private)),
+        ("5.2.2.7 limited to fields", &[(CC, "private=\"X-A\"")], None),
+        ("5.2.2.7 to a field that others need", &[(CC, "private=\"X-A, Vary\"")], Some(Reason::Private)),
+        ("5.2.2.7 to a field that others need", &[(CC, "private=\"content-encoding\"")], Some(Reason::Private)),
+        ("5.2.2.7 limited, and not", &[(CC, "private=\"X-A\", private")], Some(Reason::Private)),
         ("5.2.2.7 over public", &[(CC, "public, private")], Some(Reason::Private)),
-        ("5.2.2.4", &[(CC, "no-cache")], Some(Reason::NoCache)),
-        ("5.2.2.4 limited to fields", &[(CC, "no-cache=\"X-A\"")], Some(Reason::NoCache)),
+        ("5.2.2.4 nothing to validate it by", &[(CC, "no-cache")], Some(Reason::NoCache)),
+        ("5.2.2.4 over max-age", &[(CC, "max-age=60, no-cache")], Some(Reason::NoCache)),
+        ("5.2.2.4 by an entity tag", &[(CC, "no-cache"), ("ETag", "\"a\"")], None),
+        ("5.2.2.4 by a weak one", &[(CC, "no-cache"), ("ETag", "W/\"a\"")], None),
+        ("5.2.2.4 by a date", &[(CC, "no-cache"), ("Last-Modified", "Sun, 06 Nov 1994 08:49:37 GMT")], None),
+        ("5.2.2.4 limited to fields", &[(CC, "no-cache=\"X-A\"")], None),
+        ("5.2.2.4 to a field that others need", &[(CC, "no-cache=\"Content-Type\"")], Some(Reason::NoCache)),
         ("5.2 in a second line", &[(CC, "max-age=9"), (CC, "no-store")], Some(Reason::NoStore)),
         ("7.3", &[("set-cookie", "a=1")], Some(Reason::SetCookie)),
         ("7.3 public or not", &[(CC, "public"), ("Set-Cookie", "a=1")], Some(Reason::SetCookie)),
+        ("7.3 a cookie that isn't kept", &[(CC, "private=\"Set-Cookie\""), ("Set-Cookie", "a=1")], None),
+        ("7.3 a cookie that isn't kept", &[(CC, "no-cache=\"X, set-cookie\""), ("Set-Cookie", "a=1")], None),
+        ("7.3 another field isn't kept", &[(CC, "private=\"X\""), ("Set-Cookie", "a=1")], Some(Reason::SetCookie)),
         ("4.1", &[("Vary", "Accept-Encoding")], Some(Reason::Vary)),
         ("4.1", &[("Vary", "*")], Some(Reason::Vary)),
         ("4.1 any line", &[("Vary", ""), ("Vary", "Cookie")], Some(Reason::Vary)),
@@ -123,8 +136,8 @@ fn statuses() {
         ("listed", 200, &some, None),
         ("listed", 405, &some, None),
         ("not listed", 404, &some, Some(Reason::StatusNotListed)),
-        ("any", 404, &any, None),
-        ("any", 599, &any, None),
+        ("9110 15.1 any that is cacheable by itself", 404, &any, None),
+        ("3 any other must say so", 599, &any, Some(Reason::NoFreshness)),
         ("3.3 a part, even if listed", 206, &some, Some(Reason::PartialContent)),
         ("3.3", 206, &any, Some(Reason::PartialContent)),
         ("9110 15.2 an interim answer", 100, &any, Some(Reason::Interim)),
@@ -151,6 +164,7 @@ fn what_the_operator_forbids() {
         dates: &dates,
         content_length: Some(100),
         accel_redirect: false,
+        delay: 0,
     };
     let err = |req: RequestView, resp: ResponseView<'_>| storable(&req, &resp, &rules, NOW).err();
     let plain = RequestView::default();
@@ -225,6 +239,8 @@ fn a_status_may_have_its_own_default_lifetime() {
         (302, &[], 120),
         (404, &[], 10),
         (500, &[], 60),
+        // Any other one, with a time for any.
+        (599, &[], 60),
         // What the response states counts more.
         (404, &[(CC, "max-age=7")], 7),
     ] {

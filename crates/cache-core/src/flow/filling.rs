@@ -36,6 +36,12 @@ pub enum Finding {
 }
 
 impl Finding {
+    /// Whether the answer is stored, or shared.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        matches!(self, Self::Storable(_)) || self.is_shared()
+    }
+
     /// Whether what comes of it is for others, too.
     #[must_use]
     pub fn is_shared(&self) -> bool {
@@ -46,11 +52,20 @@ impl Finding {
     #[must_use]
     pub fn head(&self) -> Head {
         match self {
-            Self::Storable(_) => Head::Shared,
-            Self::Confirmed(renewed) if renewed.plan.is_ok() => Head::Shared,
-            Self::Confirmed(_) | Self::NotStorable(_) => Head::NotStorable,
+            Self::Storable(plan) => shared(plan),
+            Self::Confirmed(renewed) => renewed.plan.as_ref().map_or(Head::NotStorable, shared),
+            Self::NotStorable(_) => Head::NotStorable,
             Self::Failed(failure) => Head::Failing(*failure),
         }
+    }
+}
+
+/// What is always validated answers nobody but the one who had it validated (RFC 9111 5.2.2.4).
+fn shared(plan: &Plan) -> Head {
+    if plan.always_validate {
+        Head::NotStorable
+    } else {
+        Head::Shared
     }
 }
 
@@ -93,7 +108,7 @@ pub async fn fill<F: Filling, P: Permit>(filling: &F, permit: Option<P>, look_ag
             Ending::TooLarge => (not_storable(Reason::TooLarge), Reason::TooLarge),
             Ending::NoRoom => (Verdict::NotStorable, Reason::CaptureMemory),
             Ending::Whole => match filling.store(plan).await {
-                Ok(()) => (Verdict::Stored, Reason::Stored),
+                Ok(()) => (stored(&plan), Reason::Stored),
                 Err(Trouble::Invalidated) => (Verdict::Failed, Reason::Invalidated),
                 Err(_) => (Verdict::Unavailable, Reason::StoreFailed),
             },
@@ -106,9 +121,18 @@ pub async fn fill<F: Filling, P: Permit>(filling: &F, permit: Option<P>, look_ag
 async fn confirmed<F: Filling>(filling: &F, renewed: &Renewed) -> (Verdict, Reason) {
     match (filling.renew(renewed).await, &renewed.plan) {
         (_, Err(reason)) => (not_storable(*reason), *reason),
-        (Ok(true), Ok(_)) => (Verdict::Stored, Reason::Revalidated),
+        (Ok(true), Ok(plan)) => (stored(plan), Reason::Revalidated),
         (Ok(false), Ok(_)) => (Verdict::Unavailable, Reason::RecordChanged),
         (Err(_), Ok(_)) => (Verdict::Unavailable, Reason::StoreFailed),
+    }
+}
+
+/// Nobody needs to wait for a record that the backend must be asked about anyway.
+fn stored(plan: &Plan) -> Verdict {
+    if plan.always_validate {
+        Verdict::Uncacheable
+    } else {
+        Verdict::Stored
     }
 }
 

@@ -110,6 +110,14 @@ impl StatusList {
         FINAL_STATUSES.contains(&status) && self.rule(status).is_some()
     }
 
+    /// Whether the operator has said that responses of this status are stored: by naming it, or by a time
+    /// for any. A mere "any" only lets those pass that say so themselves, or whose status does.
+    #[must_use]
+    pub fn names(&self, status: u16) -> bool {
+        self.rule(status)
+            .is_some_and(|rule| rule.status.is_some() || rule.age.is_some())
+    }
+
     /// Seconds that a response of this status is fresh where it states nothing, if the list has a time
     /// for it.
     #[must_use]

@@ -8,6 +8,7 @@ use crate::settings::MAX_SECONDS;
 pub const META_FIELD: &str = "meta";
 
 const VERSION: &[u8] = b"1";
+const BY_ACCEL_EXPIRES: &[u8] = b"x-accel-expires";
 
 /// What the module wrote beside a record. The Lua script's HMSET leaves it in place when it overwrites
 /// the record, hence the fingerprint: without a match it belongs to another record.
@@ -24,10 +25,13 @@ pub struct Meta {
     /// Its Location is a path that is to be made absolute for each client. Another path is to be sent as it
     /// stands.
     pub own_location: bool,
+    /// X-Accel-Expires, which isn't stored, governed the response (see
+    /// [`crate::targeted::Governing::under_accel_expires`]).
+    pub accel_expires: bool,
 }
 
-/// Writes the field: `1 age=<s> expiry=<s> gen=<token> sum=<hex>`, and ` location=own` where that holds. A
-/// `generation` byte that would end the token is left out.
+/// Writes the field: `1 age=<s> expiry=<s> gen=<token> sum=<hex>`, and ` location=own` and
+/// ` by=x-accel-expires` where that holds. A `generation` byte that would end the token is left out.
 #[must_use]
 pub fn encode_meta(meta: &Meta) -> Vec<u8> {
     let mut decimal = itoa::Buffer::new();
@@ -44,6 +48,10 @@ pub fn encode_meta(meta: &Meta) -> Vec<u8> {
     if meta.own_location {
         text.extend_from_slice(b" location=own");
     }
+    if meta.accel_expires {
+        text.extend_from_slice(b" by=");
+        text.extend_from_slice(BY_ACCEL_EXPIRES);
+    }
     text
 }
 
@@ -57,6 +65,7 @@ pub fn parse_meta(text: &Bytes) -> Option<Meta> {
     }
     let (mut age, mut expiry, mut generation, mut sum) = (None, None, None, None);
     let mut own_location = false;
+    let mut accel_expires = false;
     for part in parts {
         let at = part.iter().position(|&b| b == b'=')?;
         match part.split_at(at) {
@@ -65,6 +74,7 @@ pub fn parse_meta(text: &Bytes) -> Option<Meta> {
             (b"gen", [_, value @ ..]) => generation = Some(text.slice_ref(value)),
             (b"sum", [_, value @ ..]) => sum = Some(number(value, 16)?),
             (b"location", [_, value @ ..]) => own_location = value == b"own",
+            (b"by", [_, value @ ..]) => accel_expires = value == BY_ACCEL_EXPIRES,
             _ => {}
         }
     }
@@ -75,6 +85,7 @@ pub fn parse_meta(text: &Bytes) -> Option<Meta> {
         generation: generation?,
         sum: sum?,
         own_location,
+        accel_expires,
     })
 }
 

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use cache_core::freshness::{Freshness, Source};
 use cache_core::policy::{Plan, Rules};
 use cache_core::record::{Meta, RawRecord, decode, encode, encode_meta, fingerprint, parse_meta};
+use cache_core::targeted::By;
 use proptest::prelude::*;
 
 use crate::{headers, raw};
@@ -18,6 +19,8 @@ fn plan(age: u32, expiry: u32) -> Plan {
             initial_age: age,
             source: Source::Default,
         },
+        always_validate: false,
+        by: By::CacheControl,
     }
 }
 
@@ -118,6 +121,7 @@ fn meta_is_text_that_stays_the_same() {
         generation: Bytes::from("a1-b2"),
         sum: 0x00ab_cdef_0123_4567,
         own_location: false,
+        accel_expires: false,
     };
     let text = "1 age=7 expiry=400 gen=a1-b2 sum=00abcdef01234567";
     assert_eq!(encode_meta(&meta), text.as_bytes());
@@ -130,6 +134,15 @@ fn meta_is_text_that_stays_the_same() {
         ..meta.clone()
     };
     assert_eq!(encode_meta(&own), format!("{text} location=own").as_bytes());
+    let governed = Meta {
+        accel_expires: true,
+        ..meta.clone()
+    };
+    let with = format!("{text} by=x-accel-expires");
+    assert_eq!(encode_meta(&governed), with.as_bytes());
+    assert_eq!(parse_meta(&Bytes::from(with)), Some(governed));
+    let unknown = format!("{text} by=moonlight");
+    assert_eq!(parse_meta(&Bytes::from(unknown)), Some(meta.clone()));
     for bad in [
         "1 age=7 expiry=400 gen=g",
         "1 age=-7 expiry=400 gen=g sum=0",
@@ -157,8 +170,8 @@ fn fingerprint_is_the_same_everywhere() {
 
 proptest! {
     #[test]
-    fn meta_comes_back(age in 0..=0x7fff_ffff_u32, expiry in 0..=0x7fff_ffff_u32, generation in "[!-~]{0,40}", sum: u64, own_location: bool) {
-        let meta = Meta { age, expiry, generation: Bytes::from(generation), sum, own_location };
+    fn meta_comes_back(age in 0..=0x7fff_ffff_u32, expiry in 0..=0x7fff_ffff_u32, generation in "[!-~]{0,40}", sum: u64, own_location: bool, accel_expires: bool) {
+        let meta = Meta { age, expiry, generation: Bytes::from(generation), sum, own_location, accel_expires };
         prop_assert_eq!(parse_meta(&Bytes::from(encode_meta(&meta))), Some(meta));
     }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod age;
+mod governed;
 mod reading;
 mod writing;
 

@@ -256,6 +256,7 @@ impl Sending {
             dates: &OriginDates::default(),
             content_length,
             accel_redirect: false,
+            delay: 0,
         };
         let request = RequestView::default();
         let rules = &world.config.rules;
@@ -274,6 +275,7 @@ impl Sending {
                         headers: &headers,
                         dates: &OriginDates::default(),
                         connection: &[],
+                        delay: 0,
                     };
                     let now = world.now() / 1000;
                     let renewed = renew(&held.record, &confirmation, &request, rules, now);
@@ -289,6 +291,7 @@ impl Sending {
             date: world.now() / 1000,
             connection: Vec::new(),
             own_location: false,
+            withheld: Vec::new(),
             generated: false,
             asked: self.held.is_some(),
             finding,

@@ -8,7 +8,6 @@ use bytes::Bytes;
 use cache_core::cache_control;
 use cache_core::flow::Trouble;
 use cache_core::headers::Headers;
-use cache_core::ignore::Ignore;
 use cache_core::record::{Meta, Record};
 use cache_core::settings::MAX_SECONDS;
 use cache_core::usable::Terms;
@@ -52,16 +51,14 @@ impl Stored {
             body: self.body.clone(),
             ttl_ms: i64::try_from(left).unwrap(),
             age: 0,
-            terms: Terms::of(
-                &cache_control::parse(self.headers.get_all("Cache-Control")),
-                Ignore::NONE,
-            ),
+            terms: Terms::of(&cache_control::parse(self.headers.get_all("Cache-Control"))),
             meta: Some(Meta {
                 age: 0,
                 expiry: MAX_SECONDS,
                 generation: self.generation.to_string().into(),
                 sum: 0,
                 own_location: false,
+                accel_expires: false,
             }),
         })
     }

@@ -153,7 +153,7 @@ impl Worker {
         let fill = fills
             .get(&key)
             .filter(|fill| fill.instance == instance && fill.stream.is_joinable())?;
-        Some(fill.stream.subscribe())
+        Some(fill.stream.join())
     }
 
     /// A fill can't be joined any more.

@@ -20,6 +20,7 @@ pub fn holds(input: &[u8]) {
     let dates = OriginDates {
         date: field(date),
         expires: field(expires),
+        accel_expires: None,
     };
     let response = ResponseView {
         status: status.iter().fold(0, |value: u16, &digit| {
@@ -28,6 +29,7 @@ pub fn holds(input: &[u8]) {
         headers: &headers,
         dates: &dates,
         content_length: None,
+        delay: 0,
         accel_redirect: false,
     };
     let rules = Rules {

@@ -1,0 +1,36 @@
+//! What is known of status codes (RFC 9110 15).
+
+/// Whether a response of this status may be stored without saying so itself (RFC 9110 15.1, "heuristically
+/// cacheable"). Not 206, which is never stored as a whole here.
+#[must_use]
+pub const fn heuristically_cacheable(status: u16) -> bool {
+    matches!(
+        status,
+        200 | 203 | 204 | 300 | 301 | 308 | 404 | 405 | 410 | 414 | 501
+    )
+}
+
+/// Whether this cache knows what a status means and asks of caches (RFC 9111 5.2.2.3): all final ones of
+/// RFC 9110 15, 304 and 206 aside, which are never stored, and those of which nothing is said but that they
+/// are errors (RFC 6585, RFC 7725).
+#[must_use]
+pub const fn understood(status: u16) -> bool {
+    matches!(
+        status,
+        200..=205
+            | 300..=303
+            | 305
+            | 307
+            | 308
+            | 400..=417
+            | 421
+            | 422
+            | 426
+            | 428
+            | 429
+            | 431
+            | 451
+            | 500..=505
+            | 511
+    )
+}
