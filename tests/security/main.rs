@@ -11,3 +11,4 @@
 mod answers;
 mod framing;
 mod poison;
+mod trust;
