@@ -19,15 +19,20 @@ macro_rules! all {
 
 all!(
     cache_control,
+    cache_status,
+    conditions,
     connection,
     date,
     headers_json,
     lists,
     meta,
     record,
+    renewal,
+    request_directives,
     resp,
     storing,
     times,
+    uri,
 );
 
 /// The lines of the input.
