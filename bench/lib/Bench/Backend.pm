@@ -2,7 +2,11 @@
 #
 #   /delay/MS/STATUS/SIZE   answers after MS milliseconds with STATUS and SIZE bytes;
 #                           a request with the header X-Prime gets its 200 at once
+#   /live/MS/COUNT/GAP/     answers after MS milliseconds with COUNT pieces, one each GAP milliseconds
+#   /private/...            as /live/, but not storable
 #   /-/count                how many requests came since this was last asked
+#
+# A piece of /live/ and /private/ is 64 bytes that say when the request came and when the piece was sent, see stamps.
 package Bench::Backend;
 
 use strict;
@@ -14,7 +18,9 @@ use Time::HiRes qw(time);
 use Bench::Http;
 use Bench::Process qw(run_child);
 
-our @EXPORT_OK = qw(start_backend backend_requests body_of);
+our @EXPORT_OK = qw(start_backend start_flood backend_requests body_of stamps STAMP);
+
+use constant STAMP => 64;
 
 # The body of every answer, everywhere: printable, nothing in it that a configuration would have to quote.
 sub body_of {
@@ -30,9 +36,51 @@ sub start_backend {
     return $listener->sockport;
 }
 
+# [when the request came, when the piece was sent] of each whole piece of a body.
+sub stamps {
+    my ($body) = @_;
+    my @stamps;
+    push @stamps, [$1, $2] while $body =~ /\G(\d+\.\d{6}) (\d+\.\d{6}) *\n/gc;
+    return @stamps;
+}
+
+# A backend of answers without end, as fast as they are read: /length/BYTES or /chunked/BYTES.
+sub start_flood {
+    my $listener = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 64) or die "backend: $!\n";
+    run_child('flood', sub { _flood($listener) });
+    return $listener->sockport;
+}
+
 sub backend_requests {
     my ($port) = @_;
     return Bench::Http->new($port)->get('/-/count')->{body};
+}
+
+# One connection after the other, as long as the process that started it lives.
+sub _flood {
+    my ($listener) = @_;
+    $SIG{PIPE} = 'IGNORE';
+    my $block = body_of(65536);
+    while (my $client = $listener->accept) {
+        my ($framing, $size) = (<$client> // '') =~ m{^GET /(length|chunked)/(\d+) } or next;
+        while (defined(my $line = <$client>)) { last if $line eq "\r\n" }
+        my $chunked = $framing eq 'chunked';
+        my $head = $chunked ? 'Transfer-Encoding: chunked' : "Content-Length: $size";
+        my $sound = _write_all($client, "HTTP/1.1 200 OK\r\nConnection: close\r\n$head\r\n\r\n");
+        for (my $sent = 0; $sound && $sent < $size; $sent += length $block) {
+            my $piece = $size - $sent < length $block ? substr($block, 0, $size - $sent) : $block;
+            $sound = _write_all($client, $chunked ? sprintf("%x\r\n", length $piece) . "$piece\r\n" : $piece);
+        }
+        _write_all($client, "0\r\n\r\n") if $sound && $chunked;
+    }
+}
+
+sub _write_all {
+    my ($socket, $text) = @_;
+    for (my $sent = 0; $sent < length $text;) {
+        $sent += syswrite($socket, $text, length($text) - $sent, $sent) // return 0;
+    }
+    return 1;
 }
 
 sub _serve {
@@ -66,7 +114,7 @@ sub _serve {
                 next;
             }
             while ($c->{buffer} =~ s/^(.*?\r\n\r\n)//s) {
-                push @due, { client => $c, _answer($1, \$count) };
+                push @due, map { +{ client => $c, %$_ } } _answer($1, \$count);
             }
         }
         @due = sort { $a->{at} <=> $b->{at} } @due;
@@ -77,29 +125,49 @@ sub _serve {
     }
 }
 
-# What a request gets, and when.
+# What a request gets, and when: pieces in order.
 sub _answer {
     my ($request, $count) = @_;
     if ($request =~ m{^GET /-/count }) {
         my $body = $$count;
         $$count = 0;
-        return (at => 0, status => 200, body => $body);
+        return { at => 0, status => 200, body => $body };
     }
     $$count++;
-    return (at => 0, status => 404, body => '')
+    return _live("$1", $2, $3, $4) if $request =~ m{^GET /(live|private)/(\d+)/(\d+)/(\d+)/};
+    return { at => 0, status => 404, body => '' }
         if $request !~ m{^GET /delay/(\d+)/(\d+)/(?:[^ ]*/)?(\d+)(?:\?\S*)? };
     my ($delay, $status, $size) = ($1, $2, $3);
     ($delay, $status) = (0, 200) if $request =~ /^X-Prime:/mi;
-    return (at => time + $delay / 1000, status => $status, body => body_of($size));
+    return { at => time + $delay / 1000, status => $status, body => body_of($size) };
+}
+
+sub _live {
+    my ($kind, $delay, $count, $gap) = @_;
+    my $now = time;
+    my %head = (length => $count * STAMP, storable => $kind eq 'live');
+    my @pieces = map { +{ came => $now, at => $now + ($delay + $_ * $gap) / 1000 } } 0 .. $count - 1;
+    $pieces[0]{head} = \%head;
+    return @pieces;
 }
 
 sub _write {
     my ($due) = @_;
+    return _write_piece($due) if $due->{came};
     my $answer = "HTTP/1.1 $due->{status} Status\r\nContent-Type: application/octet-stream\r\n"
         . 'Content-Length: ' . length($due->{body}) . "\r\n\r\n$due->{body}";
     for (my $sent = 0; $sent < length $answer;) {
         $sent += syswrite($due->{client}{socket}, $answer, length($answer) - $sent, $sent) // return;
     }
+}
+
+sub _write_piece {
+    my ($due) = @_;
+    my $head = $due->{head};
+    my $text = !$head ? '' : "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: $head->{length}\r\n"
+        . ($head->{storable} ? '' : "Cache-Control: no-store\r\n") . "\r\n";
+    my $stamp = sprintf '%.6f %.6f', $due->{came}, time;
+    _write_all($due->{client}{socket}, $text . $stamp . ' ' x (STAMP - 1 - length $stamp) . "\n");
 }
 
 1;

@@ -7,6 +7,7 @@ use utf8;
 use Exporter 'import';
 use JSON::PP;
 use POSIX ();
+use Bench::Live qw(WAITERS LOCK_TIMEOUT_MS);
 use Bench::Servers qw(nginx_version);
 use Bench::Throughput ();
 use Bench::Waiting qw(CLIENTS BACKEND_MS STALE_BACKEND_MS);
@@ -60,6 +61,10 @@ sub as_markdown {
         . "nginx $m->{nginx}, Redis $m->{redis}.\n\n";
     $text .= _throughput($r) if $r->{throughput};
     $text .= _crowd($r) if $r->{crowd};
+    $text .= _first_byte($r) if $r->{first_byte};
+    $text .= _waiters($r) if $r->{waiters};
+    $text .= _deadline($r) if $r->{deadline};
+    $text .= _reader($r) if $r->{reader};
     $text .= _next($r) if $r->{next_request};
     return $text;
 }
@@ -139,6 +144,66 @@ sub _next {
     return "$text\n";
 }
 
-sub _bold { return $_[0]{id} eq 'module' ? "**$_[0]{label}**" : $_[0]{label} }
+# A table of rows with a label, and of quantiles in ms under each of some names.
+sub _quantiles {
+    my ($rows, %columns) = @_;
+    my @names = sort keys %columns;
+    my $text = '| | ' . join(' | ', map { my $c = $columns{$_}; map { "$c, $_" } qw(p50 p99 longest) } @names) . " |\n"
+        . '| --- |' . ' --: |' x (3 * @names) . "\n";
+    for my $row (@$rows) {
+        my @cells = map { my $q = $row->{$_}; map { $q ? _ms($q->{$_}) : '' } qw(p50 p99 max) } @names;
+        $text .= '| ' . _bold($row) . ' | ' . join(' | ', @cells) . " |\n";
+    }
+    return "$text\n";
+}
+
+sub _ms { return sprintf $_[0] >= 99.5 ? '%.0f ms' : $_[0] >= 9.95 ? '%.1f ms' : '%.2f ms', $_[0] }
+
+sub _first_byte {
+    my ($r) = @_;
+    return sprintf("**First bytes**, one worker, `proxy_buffering off`, %d answers of four pieces, one each 20 ms. *Missed*: the "
+        . "first piece at the client behind the backend's sending it. *Joined*: another client asks in the middle; from its "
+        . "request to its first byte.\n\n", 10 * $r->{rounds})
+        . _quantiles($r->{first_byte}, joined => 'joined', missed => 'missed');
+}
+
+sub _waiters {
+    my ($r) = @_;
+    return sprintf("**%d waiters on one missing key**, a backend that takes 300 ms, two workers with as many clients each; "
+        . "%d rounds. The first byte behind the backend's answer, and for those whom only the record reaches, behind the moment "
+        . "at which Redis had stored it: the wake-up by datagram, the lookup and the answer.\n\n", WAITERS, $r->{rounds})
+        . _quantiles($r->{waiters}, behind => 'behind the backend', stored => 'behind the store');
+}
+
+sub _deadline {
+    my ($r) = @_;
+    my $text = sprintf("**Deadlines**, two workers. A waiter whose lock timeout is %d ms: how much later than that its request is "
+        . "at the backend.\n\n", LOCK_TIMEOUT_MS)
+        . _quantiles($r->{deadline}{timeout}, off => 'later');
+    my $takeover = $r->{deadline}{takeover};
+    $text .= sprintf "From `kill -9` of the worker that fills to the request of a waiter of the other worker at the backend: p50 %.0f "
+        . "ms, longest %.0f ms of %d.\n\n", @$takeover{qw(p50 max)}, 2 * $r->{rounds} if $takeover;
+    return $text;
+}
+
+sub _reader {
+    my ($r) = @_;
+    my $text = "**Memory under a slow reader**: 1 GiB to a reader of 1 MB/s, after $r->{reader_seconds} s as fast as it goes; one "
+        . "worker, no temporary file. By how much the worker's memory grew at most.\n\n"
+        . "| | buffered | `proxy_buffering off` |\n| --- | --: | --: |\n";
+    my (%of, @labels);
+    for my $row (@{ $r->{reader} }) {
+        push @labels, $row->{label} unless $of{ $row->{label} };
+        $of{ $row->{label} }{ $row->{buffering} } = $row;
+    }
+    for my $label (@labels) {
+        my @cells = map { my $row = $of{$label}{$_}; $row ? thousands($row->{growth}) . ' kB' : '' } qw(buffered unbuffered);
+        my ($any) = values %{ $of{$label} };
+        $text .= '| ' . _bold($any) . ' | ' . join(' | ', @cells) . " |\n";
+    }
+    return "$text\n";
+}
+
+sub _bold { return $_[0]{id} =~ /^module/ ? "**$_[0]{label}**" : $_[0]{label} }
 
 1;

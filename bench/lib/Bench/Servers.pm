@@ -23,7 +23,7 @@ sub write_bodies {
 }
 
 # nginx in a directory of its own: { port, pid, workers => [pid...] }.
-#   binary, cores, directory, workers, modules => [path...], http => text, server => text
+#   binary, cores, directory, workers, listen => text, modules => [path...], http => text, server => text
 sub start_nginx {
     my (%o) = @_;
     my ($dir, $port) = ($o{directory}, free_port());
@@ -31,6 +31,7 @@ sub start_nginx {
     my $modules = join '', map { "load_module $_;\n" } @{ $o{modules} // [] };
     my $user = $> == 0 ? "user root;\n" : '';       # temporary directories are for their owner only
     my $workers = $o{workers} // 1;
+    my $listen = defined $o{listen} ? " $o{listen}" : '';
     open my $conf, '>', "$dir/nginx.conf" or die "$dir/nginx.conf: $!\n";
     print $conf <<"CONF";
 $modules${user}daemon off;
@@ -56,7 +57,7 @@ http {
     scgi_temp_path $dir/t5;
 $o{http}
     server {
-        listen 127.0.0.1:$port;
+        listen 127.0.0.1:$port$listen;
 $o{server}
     }
 }
