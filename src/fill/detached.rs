@@ -17,7 +17,7 @@ use crate::conf::Backend;
 use crate::ngx::event::Posted;
 use crate::ngx::guard::guard;
 use crate::ngx::request::{Code, ERROR, OK, Request};
-use crate::ngx::{pool, shim, text};
+use crate::ngx::{memory, pool, shim, text};
 
 mod copy;
 mod ending;
@@ -219,6 +219,7 @@ impl Detached {
             if hook.stream.ended() {
                 return;
             }
+            memory::give_back(hook.stream.take_surplus());
             let c = (*main.as_ptr()).connection;
             if hook.stream.is_unwanted() {
                 (*c).set_error(1);

@@ -68,6 +68,8 @@ struct State {
     given_up: Option<Ending>,
     /// How much of the worker's memory for captures it takes.
     charged: usize,
+    /// How much a capture took that was given up, until somebody asks.
+    surplus: usize,
     ending: Option<Ending>,
     readers: Vec<(u64, usize)>,
     next_reader: u64,
@@ -198,6 +200,15 @@ impl Stream {
         state.forget();
         wake(state);
         true
+    }
+
+    /// How many bytes a capture took that was given up, once its readers have caught up; then 0.
+    pub fn take_surplus(&self) -> usize {
+        let mut state = self.state.borrow_mut();
+        if state.retained >= AHEAD {
+            return 0;
+        }
+        std::mem::take(&mut state.surplus)
     }
 
     /// Whether the backend shall wait before it sends more: the slowest reader is far behind.
@@ -355,7 +366,8 @@ impl State {
     fn give_up(&mut self, why: Ending) {
         self.capturing = false;
         self.given_up = Some(why);
-        discharge(std::mem::take(&mut self.charged));
+        self.surplus = std::mem::take(&mut self.charged);
+        discharge(self.surplus);
     }
 
     fn is_kept(&self) -> bool {

@@ -21,6 +21,7 @@ use super::stream::Stream;
 use crate::lookup::{self, Lookup};
 use crate::ngx::busy;
 use crate::ngx::event::Timer;
+use crate::ngx::memory;
 use crate::redis::{Change, Refresh, StoreError, Write};
 use crate::shm::Zone;
 use crate::shm::zone::RefillSlot;
@@ -237,6 +238,7 @@ impl Filling for Fill {
 
     fn outcome(&self, reason: Reason) {
         self.outcome.set(Some(reason));
+        memory::give_back(self.stream.take_surplus());
         let key = shown(&self.lookup.key);
         let level = if reason == Reason::Truncated {
             NGX_LOG_WARN

@@ -118,3 +118,15 @@ pub fn copy(bytes: &[u8]) -> Option<Bytes> {
     copy.extend_from_slice(bytes);
     Some(Bytes::from(copy))
 }
+
+/// Less than this the allocator may keep for what comes next.
+const WORTH: usize = 1 << 20;
+
+/// So many bytes were freed, in pieces that the allocator keeps: the system gets them back.
+pub fn give_back(bytes: usize) {
+    #[cfg(target_env = "gnu")]
+    if bytes >= WORTH {
+        // SAFETY: it may be called at any time.
+        unsafe { libc::malloc_trim(0) };
+    }
+}

@@ -78,7 +78,11 @@ fn what_was_captured_is_given_back_when_the_limit_is_passed() {
     client.send(&Request::get("/large")).unwrap();
     let mut large = client.receive_header().unwrap();
     client.receive_until(&mut large, 22_000_000).unwrap();
-    let captured = rss();
+    // What was captured goes back to the system once its reader has caught up.
+    let captured = Vitals::of(pid).unwrap().peak;
+    wait_for("the memory of the capture", ms(5000), || {
+        rss() + 15_000 < captured
+    });
     // It counts no more, and its memory is used for the next one, which has room beside it.
     for number in 0..2 {
         let path = format!("/next/{number}");
@@ -92,7 +96,7 @@ fn what_was_captured_is_given_back_when_the_limit_is_passed() {
     let after = rss();
     println!("{captured} kB with one that was captured, {after} kB after two more");
     assert!(captured > 20_000, "{captured} kB");
-    assert!(after < captured + 10_000, "{captured} kB, {after} kB");
+    assert!(after < captured + 5000, "{captured} kB, {after} kB");
     gate.open();
     client.receive_rest(&mut large).unwrap();
     assert!(large.complete && large.body == body);
