@@ -40,7 +40,6 @@ sub measure_reader {
             binary => $o{nginx}, cores => '', workers => 1, directory => "$o{directory}/reader-$c->{id}",
             modules => $c->{kind} eq 'module' ? [$o{module}] : [], http => $http,
             server => <<"CONF",
-        location = /warm { return 200 warm; }
         location / {
 $location
             $buffering{ $c->{buffering} }
@@ -48,8 +47,8 @@ $location
         }
 CONF
         );
-        # A worker that hasn't answered yet shares its memory with the master.
-        Bench::Http->new($nginx->{port})->get('/warm');
+        # A worker that hasn't answered yet shares its memory with the master, and hasn't touched all of its code.
+        Bench::Http->new($nginx->{port})->get("/$_/100000") for qw(length chunked);
         my $worker = $nginx->{workers}[0];
         my $before = _kilobytes($worker, 'VmRSS');
         my $slow = _read($nginx->{port}, "/$c->{path}/" . SIZE, $o{reader}, sub { _kilobytes($worker, 'VmRSS') });

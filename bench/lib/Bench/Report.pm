@@ -189,15 +189,16 @@ sub _deadline {
 sub _reader {
     my ($r) = @_;
     my $text = "**Memory under a slow reader**: 1 GiB to a reader of 1 MB/s, after $r->{reader_seconds} s as fast as it goes; one "
-        . "worker, no temporary file. By how much the worker's memory grew at most.\n\n"
-        . "| | buffered | `proxy_buffering off` |\n| --- | --: | --: |\n";
+        . "worker, no temporary file. By how much the worker's memory grew: at most, and at the end of the slow time.\n\n"
+        . "| | buffered, at most | then | `proxy_buffering off`, at most | then |\n| --- | --: | --: | --: | --: |\n";
     my (%of, @labels);
     for my $row (@{ $r->{reader} }) {
         push @labels, $row->{label} unless $of{ $row->{label} };
         $of{ $row->{label} }{ $row->{buffering} } = $row;
     }
     for my $label (@labels) {
-        my @cells = map { my $row = $of{$label}{$_}; $row ? thousands($row->{growth}) . ' kB' : '' } qw(buffered unbuffered);
+        my @cells = map { my $row = $of{$label}{$_}; map { $row ? thousands($row->{$_}) . ' kB' : '' } qw(growth slow) }
+            qw(buffered unbuffered);
         my ($any) = values %{ $of{$label} };
         $text .= '| ' . _bold($any) . ' | ' . join(' | ', @cells) . " |\n";
     }
