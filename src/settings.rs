@@ -40,6 +40,9 @@ const BACK_OFF: BackOff = BackOff {
     first: 1_000,
     most: 10_000,
 };
+/// Milliseconds in which something must come from a location that is the store, by default: those of a store's
+/// `read_timeout`.
+const PASS_TIMEOUT: u64 = 200;
 /// Bytes of captured bodies in a worker, by default.
 const CAPTURE_MEMORY: u64 = 256 << 20;
 
@@ -247,7 +250,8 @@ impl Reader<'_> {
 
     fn location(&self, uri: &[u8]) -> Result<Store, String> {
         let relay = worker::relay(uri, &self.r.server_place())?;
-        Ok(Store::Location(Location::new(relay, uri, self.r)))
+        let timeout = self.conf.pass_timeout.unwrap_or(PASS_TIMEOUT);
+        Ok(Store::Location(Location::new(relay, uri, self.r, timeout)))
     }
 
     /// Where the key comes from: what `$cache_key` says, else the directive, else the script's own (where variables

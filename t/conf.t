@@ -803,3 +803,21 @@ invalid limit "10s" in "redis_cache_backoff"; use one such as max=10s, not below
 --- must_die
 --- error_log
 invalid limit "max=1s" in "redis_cache_backoff"
+
+
+
+=== TEST 77: redis_cache_pass_timeout that is no time
+--- config
+    location /t { redis_cache_pass_timeout soon; }
+--- must_die
+--- error_log
+invalid time "soon" in "redis_cache_pass_timeout"; use a time such as 2m
+
+
+
+=== TEST 78: redis_cache_pass_timeout of nothing
+--- config
+    location /t { redis_cache_pass_timeout 0; }
+--- must_die
+--- error_log
+invalid time "0" in "redis_cache_pass_timeout"; use a time such as 200ms

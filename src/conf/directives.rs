@@ -37,6 +37,7 @@ entry!(on_store, MainConf, store::block);
 entry!(on_cache, LocConf, cache);
 entry!(on_lock, LocConf, lock);
 entry!(on_pass, LocConf, pass);
+entry!(on_pass_timeout, LocConf, pass_timeout);
 entry!(on_backend, LocConf, backend);
 entry!(on_key, LocConf, key);
 entry!(on_valid, LocConf, valid);
@@ -92,7 +93,7 @@ const SET_MD5: u32 =
     NGX_HTTP_SRV_CONF | NGX_HTTP_SIF_CONF | NGX_HTTP_LOC_CONF | NGX_HTTP_LIF_CONF | NGX_CONF_TAKE12;
 
 /// All directives of the module.
-pub static mut COMMANDS: [ngx_command_t; 31] = [
+pub static mut COMMANDS: [ngx_command_t; 32] = [
     command(
         ngx_string!("redis_cache_zone"),
         HTTP | NGX_CONF_TAKE2,
@@ -112,6 +113,11 @@ pub static mut COMMANDS: [ngx_command_t; 31] = [
     ),
     location(ngx_string!("redis_cache_lock"), NGX_CONF_TAKE1, on_lock),
     location(ngx_string!("redis_cache_pass"), NGX_CONF_TAKE1, on_pass),
+    location(
+        ngx_string!("redis_cache_pass_timeout"),
+        NGX_CONF_TAKE1,
+        on_pass_timeout,
+    ),
     location(
         ngx_string!("redis_cache_backend"),
         NGX_CONF_TAKE1,
@@ -305,6 +311,17 @@ fn pass(directive: &Directive, conf: &mut LocConf) -> Setting {
         place: directive.place(),
     });
     Ok(())
+}
+
+fn pass_timeout(directive: &Directive, conf: &mut LocConf) -> Setting {
+    let time = directive.millis(1)?;
+    if time == 0 {
+        let value = directive.text(1);
+        return Err(Fault::Text(format!(
+            "invalid time \"{value}\" in \"redis_cache_pass_timeout\"; use a time such as 200ms"
+        )));
+    }
+    once(&mut conf.pass_timeout, time)
 }
 
 fn backend(directive: &Directive, conf: &mut LocConf) -> Setting {

@@ -127,6 +127,8 @@ pub struct LocConf {
     pub lock: Option<String>,
     /// `redis_cache_pass`
     pub pass: Option<String>,
+    /// `redis_cache_pass_timeout`, milliseconds
+    pub pass_timeout: Option<u64>,
     /// `redis_cache_backend`
     pub backend: Option<Backend>,
     /// `redis_cache_key`, a compiled value.
@@ -193,6 +195,7 @@ impl Default for LocConf {
             place: None,
             lock: None,
             pass: None,
+            pass_timeout: None,
             backend: None,
             key: None,
             statuses: None,
@@ -241,6 +244,7 @@ impl LocConf {
             enable,
             lock,
             pass,
+            pass_timeout,
             backend,
             key,
             statuses,

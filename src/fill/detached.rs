@@ -168,6 +168,23 @@ impl Detached {
         &self.times
     }
 
+    /// How many bytes the location has sent to a server of its own: where that grows, it isn't stuck.
+    pub fn sent(&self) -> off_t {
+        let Some(main) = self.main.get() else {
+            return 0;
+        };
+        // SAFETY: main is live, and so are its hook and the subrequest that it names until its
+        // answer has ended; upstream and connection are null or live as long as they are named.
+        unsafe {
+            hook_of_main(main.as_ptr())
+                .filter(|hook| !hook.stream.ended())
+                .and_then(|hook| hook.subrequest.get().as_ref())
+                .and_then(|sr| sr.upstream.as_ref())
+                .and_then(|upstream| upstream.peer.connection.as_ref())
+                .map_or(0, |connection| connection.sent)
+        }
+    }
+
     /// Frees it without running it.
     pub fn abandon(&self) {
         if let Some(main) = self.main.get() {

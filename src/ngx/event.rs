@@ -1,9 +1,9 @@
 //! Timers and posted events of nginx's loop, whose callbacks are Rust closures.
 
 use std::cell::{Cell, UnsafeCell};
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::mem;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
@@ -203,6 +203,18 @@ impl Drop for Posted {
         }
         self.0.disown();
     }
+}
+
+/// What comes of `work`, if that is within `ms` milliseconds.
+pub async fn within<T>(ms: u64, mut work: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+    let mut late = pin!(sleep(ms));
+    poll_fn(|cx| {
+        if let Poll::Ready(result) = work.as_mut().poll(cx) {
+            return Poll::Ready(Some(result));
+        }
+        late.as_mut().poll(cx).map(|()| None)
+    })
+    .await
 }
 
 /// Waits for `ms` milliseconds from the first poll on. A worker that shuts down waits too.

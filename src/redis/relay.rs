@@ -239,6 +239,19 @@ impl<T> Dialog<T> {
         self.waiting.await.map_err(|failure| failure.error)
     }
 
+    /// What came of it, now that nothing has come for too long.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dialog::outcome`].
+    pub async fn too_late(mut self) -> Result<T, StoreError> {
+        if let Some(pending) = self.pending.take() {
+            self.turn.down("reading a reply timed out");
+            pending.fail(StoreError::Timeout, false);
+        }
+        self.waiting.await.map_err(|failure| failure.error)
+    }
+
     fn reply(&mut self, pending: Pending, reply: Reply) {
         let health = &self.turn.relay.health;
         match pending.answer(reply) {

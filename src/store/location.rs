@@ -2,8 +2,11 @@
 //! body, and what it answers are the replies, both in RESP.
 //!
 //! Each exchange is a detached request, so that it neither disturbs the client's nor needs it once the client is gone.
-//! How long it may take is the location's own business.
+//! The location's own timeouts may be longer than any client should wait: an exchange in which nothing moves for a
+//! while is ended.
 
+use std::future::Future;
+use std::pin::pin;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -11,6 +14,7 @@ use bytes::Bytes;
 use crate::fill::detached::{self, Detached, Kept, Message, Purpose};
 use crate::fill::{Next, Stream, Subscription};
 use crate::ngx::busy::{self, Busy};
+use crate::ngx::event::within;
 use crate::ngx::request::Request;
 use crate::redis::{Change, Dialog, Found, Relay, StoreError};
 
@@ -20,6 +24,8 @@ pub struct Location {
     relay: Rc<Relay>,
     uri: Bytes,
     template: Template,
+    /// Milliseconds in which something must come or go.
+    timeout: u64,
 }
 
 /// The request whose server, variables and header an exchange has.
@@ -32,12 +38,14 @@ enum Template {
 }
 
 impl Location {
-    /// The location `uri` of the server of `client`, for tasks that end with that request.
-    pub fn new(relay: Rc<Relay>, uri: &[u8], client: Request) -> Location {
+    /// The location `uri` of the server of `client`, for tasks that end with that request. An exchange in which
+    /// nothing moves for `timeout` milliseconds has failed.
+    pub fn new(relay: Rc<Relay>, uri: &[u8], client: Request, timeout: u64) -> Location {
         Location {
             relay,
             uri: Bytes::copy_from_slice(uri),
             template: Template::Client(client),
+            timeout,
         }
     }
 
@@ -52,6 +60,7 @@ impl Location {
             relay: Rc::clone(&self.relay),
             uri: self.uri.clone(),
             template: Template::Fill(Rc::new(fill.keep())),
+            timeout: self.timeout,
         }
     }
 
@@ -90,12 +99,14 @@ impl Location {
         let answer = stream.subscribe();
         let request = self.request().ok_or(StoreError::Unavailable)?;
         // Without a free connection nothing is said of the store.
-        detached::create(request, &stream, Purpose::Message(message))
-            .map_err(|_| StoreError::Unavailable)?
-            .start();
+        let exchange = detached::create(request, &stream, Purpose::Message(message))
+            .map_err(|_| StoreError::Unavailable)?;
+        exchange.start();
         Ok(Asked {
             dialog,
             answer,
+            exchange,
+            timeout: self.timeout,
             _busy: busy::hold(),
         })
     }
@@ -112,16 +123,41 @@ impl Location {
 struct Asked<T> {
     dialog: Dialog<T>,
     answer: Subscription,
+    exchange: Rc<Detached>,
+    timeout: u64,
     _busy: Busy,
+}
+
+/// Waits for a part of an answer, as long as it comes in time or the question is still on its way.
+async fn patiently<T>(
+    exchange: &Detached,
+    timeout: u64,
+    part: impl Future<Output = T>,
+) -> Option<T> {
+    let mut part = pin!(part);
+    let mut sent = exchange.sent();
+    loop {
+        let come = within(timeout, part.as_mut()).await;
+        if come.is_some() || exchange.sent() == sent {
+            return come;
+        }
+        sent = exchange.sent();
+    }
 }
 
 impl<T> Asked<T> {
     async fn answer(self) -> Result<T, StoreError> {
         let Asked {
-            mut dialog, answer, ..
+            mut dialog,
+            answer,
+            exchange,
+            timeout,
+            ..
         } = self;
-        let Some(head) = answer.wait_head().await else {
-            return dialog.outcome("the location gave no answer").await;
+        let head = match patiently(&exchange, timeout, answer.wait_head()).await {
+            Some(Some(head)) => head,
+            Some(None) => return dialog.outcome("the location gave no answer").await,
+            None => return dialog.too_late().await,
         };
         if head.status == 413 {
             return Err(StoreError::TooLarge);
@@ -140,7 +176,12 @@ impl<T> Asked<T> {
                     }
                 }
                 Next::End(_) => break,
-                Next::Wait => answer.changed().await,
+                Next::Wait => {
+                    let changed = patiently(&exchange, timeout, answer.changed()).await;
+                    if changed.is_none() {
+                        return dialog.too_late().await;
+                    }
+                }
             }
         }
         let missing = if empty {

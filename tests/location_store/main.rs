@@ -9,21 +9,25 @@
     reason = "a test"
 )]
 
+mod hanging;
 mod lifetime;
 mod trouble;
 
 use testbed::{Answer, Bridge, Gate, Port, Position, Redis, Request, Running, Site, ms, pattern};
+
+/// A test machine may be busy, and that is no trouble of Redis.
+const PATIENT: &str = "redis_cache_pass_timeout 2s;";
 
 /// Both forms, with `/redis` as their store.
 fn forms() -> [(&'static str, Site); 2] {
     [
         (
             "directives",
-            Site::new().location("redis_cache_pass /redis;"),
+            Site::new().location(&format!("redis_cache_pass /redis; {PATIENT}")),
         ),
         (
             "variables",
-            Site::seed().location("set $cache_pass /redis;"),
+            Site::seed().location(&format!("set $cache_pass /redis; {PATIENT}")),
         ),
     ]
 }
