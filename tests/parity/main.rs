@@ -11,6 +11,7 @@
 
 mod access;
 mod filters;
+mod gateways;
 mod protocols;
 mod redirects;
 mod routing;
