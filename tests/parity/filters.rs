@@ -47,6 +47,57 @@ fn sub_filter_in_the_cached_location() {
     );
 }
 
+#[test]
+fn filters_of_the_backends_location_have_no_part_in_the_answer() {
+    let sub = nginx_has("http_sub_module");
+    let filters = if sub {
+        "sub_filter same changed; sub_filter_types *; sub_filter_once off;"
+    } else {
+        ""
+    };
+    let behind = format!(
+        "gzip on; gzip_min_length 10; gzip_types *; gzip_proxied any; {filters} proxy_pass http://backend;"
+    );
+    for (directive, location) in [
+        (
+            "redis_cache_backend /behind;",
+            format!("location /behind {{ internal; rewrite ^/behind(/.*) $1 break; {behind} }}"),
+        ),
+        (
+            "redis_cache_backend @behind;",
+            format!("location @behind {{ {behind} }}"),
+        ),
+    ] {
+        let site = Site::new().location(directive).locations(&location).start();
+        let text = "all the same ".repeat(1000);
+        site.backend.set("/x", Answer::ok(text.clone()));
+        site.backend.set(
+            "/private",
+            Answer::ok(text.clone()).header("Cache-Control", "private"),
+        );
+        for (path, word) in [("/x", "STORE"), ("/x", "HIT"), ("/private", "SKIP")] {
+            let request = Request::get(path).header("Accept-Encoding", "gzip");
+            let answer = site.ask(&request);
+            assert_eq!(answer.word(), word, "{directive}");
+            assert_eq!(
+                answer.header("content-encoding"),
+                None,
+                "{directive}, {word}"
+            );
+            assert!(answer.text() == text, "{directive}, {word}");
+            if word == "STORE" {
+                let record = site.redis.wait_for_record("/x");
+                assert!(record.body == text.as_bytes(), "{directive}");
+            }
+        }
+        // What passes by the cache is no exception.
+        let put = Request::new("PUT", "/x").header("Accept-Encoding", "gzip");
+        let passed = site.ask(&put);
+        assert_eq!(passed.header("content-encoding"), None, "{directive}");
+        assert!(passed.text() == text, "{directive}, {}", passed.word());
+    }
+}
+
 /// The page of files, whose parts are cached.
 const PAGE: &str = "location /page { ssi on; root html; default_type text/html; }
     location /part {

@@ -149,6 +149,65 @@ fn a_fill_goes_where_the_request_would_go() {
     }
 }
 
+/// What the backend's location has besides what a case gives it.
+fn completed(given: &str) -> String {
+    let missing = |directive: &str, line: &'static str| {
+        let given = given.contains(directive);
+        if given { "" } else { line }
+    };
+    format!(
+        "{given} {} {} proxy_set_header Connection '';",
+        missing("proxy_http_version", "proxy_http_version 1.1;"),
+        missing("proxy_pass ", "proxy_pass http://backend;"),
+    )
+}
+
+#[test]
+fn a_fill_behind_a_named_location_goes_there_too() {
+    for (what, location, locations, target, stored) in CASES {
+        if what == "a URI in proxy_pass" {
+            // nginx doesn't have it in named locations.
+            continue;
+        }
+        for form in [
+            "redis_cache_backend @behind;",
+            "set $cache_backend @behind;",
+        ] {
+            let request = Request::get(target)
+                .header("User-Agent", "test")
+                .header("Cookie", "a=b; c=d");
+            let plain = Site::plain()
+                .location(&completed(location))
+                .locations(locations);
+            let site = Site::new().location(form).locations(&format!(
+                "{locations} location @behind {{ {} }}",
+                completed(location)
+            ));
+            let (plain, site) = (telling(&plain), telling(&site));
+            let expected = plain.ask(&request);
+            let first = site.ask(&request);
+            let (own, its) = (site.backend.address(), plain.backend.address());
+            let first_text = first.text().replace(&own.to_string(), "BACKEND");
+            let text = expected.text().replace(&its.to_string(), "BACKEND");
+            assert_eq!(
+                (first.status, first_text),
+                (expected.status, text),
+                "{what}, {form}"
+            );
+            if stored {
+                assert_eq!(first.word(), "STORE", "{what}, {form}");
+                assert!(
+                    site.wait_for_hit(target).body == first.body,
+                    "{what}, {form}"
+                );
+            } else {
+                assert_eq!(first.word(), "SKIP", "{what}, {form}");
+                assert!(site.redis.keys().is_empty(), "{what}, {form}");
+            }
+        }
+    }
+}
+
 #[test]
 fn redirects_are_rewritten() {
     for rewrite in [
