@@ -58,7 +58,7 @@ pub use record::{Record, md5_hex};
 pub use redis_server::Redis;
 pub use site::{Running, Site};
 pub use vitals::Vitals;
-pub use wait::{eventually, holds_for, wait_for};
+pub use wait::{PATIENCE, eventually, holds_for, wait_for};
 pub use zone::Zone;
 
 /// So many milliseconds.

@@ -16,9 +16,8 @@ use crate::conf::Conf;
 use crate::log::{Log, Position};
 use crate::places::{module, nginx_binary};
 use crate::process::Process;
-use crate::wait::{eventually, wait_for};
+use crate::wait::{PATIENCE, eventually, wait_for};
 
-const START: Duration = Duration::from_secs(10);
 /// What a graceful end may take before a test that has its result goes on less gracefully.
 const QUIT: Duration = Duration::from_secs(2);
 
@@ -76,7 +75,7 @@ impl Nginx {
             checked: false,
             folder,
         };
-        let up = eventually(START, || match nginx.process.ended() {
+        let up = eventually(PATIENCE, || match nginx.process.ended() {
             Some(_) => Some(false),
             None => nginx.is_up().then_some(true),
         });
@@ -151,7 +150,7 @@ impl Nginx {
         let old = self.workers();
         let position = self.log.end();
         self.process.signal(Signal::HUP);
-        let new = eventually(START, || {
+        let new = eventually(PATIENCE, || {
             let workers = self.workers();
             let new = workers.iter().filter(|pid| !old.contains(pid)).count();
             (new >= self.configured_workers()).then_some(())

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redis::{Connection, ErrorKind, FromRedisValue, RedisError, RedisResult};
 use rustix::process::Signal;
@@ -12,9 +12,7 @@ use tempfile::TempDir;
 use crate::ports::Port;
 use crate::process::Process;
 use crate::record::Record;
-use crate::wait::wait_for;
-
-const START: Duration = Duration::from_secs(10);
+use crate::wait::{PATIENCE, wait_for};
 
 /// A running (or stopped) redis-server.
 #[derive(Debug)]
@@ -83,7 +81,7 @@ impl Redis {
             &mut command,
             &self.folder.path().join("redis.log"),
         ));
-        wait_for("redis-server to answer", START, || {
+        wait_for("redis-server to answer", PATIENCE, || {
             let ended = self.process.as_mut().and_then(Process::ended);
             assert!(ended.is_none(), "redis-server ended: {}", self.log());
             self.answers()
@@ -220,7 +218,7 @@ impl Redis {
     #[track_caller]
     pub fn wait_for_record(&self, key: &str) -> Record {
         let mut found = None;
-        wait_for(&format!("record {key}"), Duration::from_secs(3), || {
+        wait_for(&format!("record {key}"), PATIENCE, || {
             found = self.get(key);
             found.is_some()
         });
@@ -231,6 +229,32 @@ impl Redis {
     #[track_caller]
     pub fn pttl(&self, key: &str) -> i64 {
         self.command(&["PTTL", key])
+    }
+
+    /// Checks that a key has `seconds` to live, less what has passed since `start` and less two seconds of rounding.
+    ///
+    /// # Panics
+    ///
+    /// If it hasn't.
+    #[track_caller]
+    pub fn assert_left(&self, key: &str, seconds: i64, start: Instant) {
+        let left = self.pttl(key);
+        let passed = i64::try_from(start.elapsed().as_millis()).unwrap_or(i64::MAX);
+        assert!(
+            (seconds * 1000 - 2000 - passed..=seconds * 1000).contains(&left),
+            "{key}: {left} ms are left of {seconds} s, {passed} ms later"
+        );
+    }
+
+    /// How often `command` (in lower case) was carried out. A lookup of the module is one `hmget`: so a test sees that
+    /// requests have come as far as that.
+    #[track_caller]
+    pub fn calls(&self, command: &str) -> usize {
+        let info: String = self.command(&["INFO", "commandstats"]);
+        let start = format!("cmdstat_{command}:calls=");
+        let line = info.lines().find_map(|line| line.strip_prefix(&start));
+        let count = line.and_then(|line| line.split(',').next());
+        count.map_or(0, |count| count.parse().expect("a number of calls"))
     }
 
     /// Gives a key another expiry: ages a record without waiting.

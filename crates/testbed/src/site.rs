@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use crate::backend::Backend;
 use crate::client::{Client, Request, Response};
@@ -12,7 +11,7 @@ use crate::nginx::Nginx;
 use crate::ports::Port;
 use crate::record::md5_hex;
 use crate::redis_server::Redis;
-use crate::wait::{eventually, wait_for};
+use crate::wait::{PATIENCE, eventually, wait_for};
 use crate::zone::Zone;
 
 /// A description of nginx's configuration, built from directives that matter to the test.
@@ -400,10 +399,10 @@ impl Running {
     ///
     /// # Panics
     ///
-    /// If that takes more than 3 s.
+    /// If it never does.
     #[track_caller]
     pub fn wait_for_hit(&self, target: &str) -> Response {
-        let hit = eventually(Duration::from_secs(3), || {
+        let hit = eventually(PATIENCE, || {
             let response = self.get(target);
             (response.word() == "HIT").then_some(response)
         });

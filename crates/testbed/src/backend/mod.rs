@@ -14,7 +14,7 @@ pub use answer::{Answer, Gate};
 
 use crate::http::values;
 use crate::ports::Port;
-use crate::wait::{eventually, wait_for};
+use crate::wait::{PATIENCE, eventually, wait_for};
 
 /// A request as the backend got it, body and all.
 #[derive(Debug, Clone)]
@@ -105,10 +105,8 @@ impl Backend {
     /// If the port can't be had.
     pub fn run(&mut self) {
         // A connection that somebody else is just closing may hold the port for a moment.
-        let listener = eventually(Duration::from_secs(3), || {
-            TcpListener::bind(self.address()).ok()
-        })
-        .expect("the backend's port");
+        let listener = eventually(PATIENCE, || TcpListener::bind(self.address()).ok())
+            .expect("the backend's port");
         let shared = Arc::new(Shared {
             state: Arc::clone(&self.state),
             closing: Gate::new(),
@@ -233,25 +231,34 @@ impl Backend {
     #[track_caller]
     pub fn wait_for_hits(&self, path: &str, count: usize) {
         let what = format!("{count} requests for {path} at the backend");
-        wait_for(&what, Duration::from_secs(5), || self.hits(path) >= count);
+        wait_for(&what, PATIENCE, || self.hits(path) >= count);
     }
 
     /// Waits until no answer is under way for `path`.
     #[track_caller]
     pub fn wait_until_idle(&self, path: &str) {
         let what = format!("the end of all requests for {path} at the backend");
-        wait_for(&what, Duration::from_secs(10), || self.under_way(path) == 0);
+        wait_for(&what, PATIENCE, || self.under_way(path) == 0);
     }
 
-    /// `time` from now as a header has it; negative: before now.
+    /// So many seconds from now as a header has it; negative: before now.
     #[must_use]
     pub fn http_date(seconds_from_now: i64) -> String {
-        let offset = Duration::from_secs(seconds_from_now.unsigned_abs());
+        let [date] = Backend::http_dates([seconds_from_now]);
+        date
+    }
+
+    /// The same for several at once: a second that ends in between doesn't come between them.
+    #[must_use]
+    pub fn http_dates<const N: usize>(seconds_from_now: [i64; N]) -> [String; N] {
         let now = SystemTime::now();
-        connection::http_date(if seconds_from_now < 0 {
-            now - offset
-        } else {
-            now + offset
+        seconds_from_now.map(|seconds| {
+            let offset = Duration::from_secs(seconds.unsigned_abs());
+            connection::http_date(if seconds < 0 {
+                now - offset
+            } else {
+                now + offset
+            })
         })
     }
 

@@ -83,9 +83,9 @@ impl Client {
 
     /// Sends bytes as they are. For each answer that these ask for and that has no body, use [`Client::send`].
     pub fn send_raw(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let sent = self.stream.write_all(bytes);
+        // Before it is sent: a client that is held up afterwards must not count its answer as sooner than it was.
         self.sent = Instant::now();
-        sent
+        self.stream.write_all(bytes)
     }
 
     /// Reads an answer. Without a header there is none: an error; a cut body is an answer that isn't complete.

@@ -1,6 +1,6 @@
 //! A response as the client saw it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::http::{Fields, values};
 
@@ -17,9 +17,9 @@ pub struct Response {
     pub body: Vec<u8>,
     /// Whether the body came to its end.
     pub complete: bool,
-    /// From the request's last byte to the header's first.
+    /// From the request's sending to the header's first byte.
     pub first_byte: Duration,
-    /// From the request's last byte to the body's last.
+    /// From the request's sending to the body's last byte.
     pub last_byte: Duration,
 }
 
@@ -84,5 +84,13 @@ impl Response {
     #[must_use]
     pub fn age(&self) -> Option<u64> {
         self.header("age").and_then(|age| age.parse().ok())
+    }
+
+    /// Whether Age is `seconds`, or more by no more than what has passed since `start` and two seconds of rounding.
+    #[must_use]
+    pub fn is_aged(&self, seconds: u64, start: Instant) -> bool {
+        let most = seconds + start.elapsed().as_secs() + 2;
+        self.age()
+            .is_some_and(|age| (seconds..=most).contains(&age))
     }
 }

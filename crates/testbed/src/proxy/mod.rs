@@ -15,7 +15,7 @@ pub use rule::{Piece, Rule, Step};
 
 use crate::backend::Gate;
 use crate::ports::Port;
-use crate::wait::wait_for;
+use crate::wait::{PATIENCE, wait_for};
 
 /// Which way bytes go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,9 +121,7 @@ impl Proxy {
     #[track_caller]
     pub fn wait_for_bytes(&self, way: Way, before: usize, bytes: usize) {
         let what = format!("{bytes} bytes of {way:?}");
-        wait_for(&what, Duration::from_secs(5), || {
-            self.passed(way) >= before + bytes
-        });
+        wait_for(&what, PATIENCE, || self.passed(way) >= before + bytes);
     }
 }
 
