@@ -1,7 +1,6 @@
 //! What huge answers to slow readers cost.
 
-use std::thread;
-use testbed::{Client, Faucet, Request, Vitals, holds_for, ms, wait_for};
+use testbed::{Client, Faucet, PATIENCE, Request, Vitals, holds_for, ms, wait_for};
 
 use crate::{BUFFERED, BUFFERS, sip, with_faucet, worker};
 
@@ -36,8 +35,12 @@ pub(crate) fn a_huge_answer_costs_little_memory(buffering: &str) {
             let mut answer = client.receive_header().unwrap();
             // A second at 4 MB/s, then nothing for a while, then as fast as it goes.
             let mut at = sip(&mut client, &mut answer, 0, 4_000_000, 4_000_000);
-            thread::sleep(ms(300));
-            let poured = faucet.poured();
+            // The buffers between them fill up, and then the backend stands still.
+            let mut poured = faucet.poured();
+            wait_for("the backend to stand still", PATIENCE, || {
+                let before = std::mem::replace(&mut poured, faucet.poured());
+                before == poured && holds_for(ms(300), || faucet.poured() == poured)
+            });
             let paused = Vitals::of(pid).unwrap();
             println!("{name}: before {before:?}, paused {paused:?} at {at}, poured {poured}");
             assert!(
@@ -94,7 +97,7 @@ pub(crate) fn many_huge_answers_cost_little_memory(buffering: &str) {
             "{buffering} {before:?}, {after:?}"
         );
         clients.into_iter().for_each(|(client, _)| client.reset());
-        wait_for("the backend's connections to end", ms(3000), || {
+        wait_for("the backend's connections to end", PATIENCE, || {
             faucet.open() == 0
         });
     }

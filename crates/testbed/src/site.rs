@@ -33,9 +33,6 @@ pub struct Site {
     locations: String,
 }
 
-/// How long what is under way may take to end.
-const PATIENCE: Duration = Duration::from_secs(5);
-
 /// A [`Site`] that runs. nginx ends first.
 #[derive(Debug)]
 pub struct Running {
