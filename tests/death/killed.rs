@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
 use testbed::{
-    Answer, Client, Gate, Proxy, Redis, Request, Rule, Site, Way, ms, pattern, wait_for,
+    Answer, Client, Gate, PATIENCE, Proxy, Redis, Request, Rule, Site, Way, ms, pattern, wait_for,
 };
 
-use crate::{LOCKS, no_lock_stays, sides};
+use crate::{LOCKS, SOON, no_lock_stays, sides};
 
 #[test]
 fn waiters_take_over_from_a_worker_that_was_killed() {
@@ -33,10 +33,13 @@ fn waiters_take_over_from_a_worker_that_was_killed() {
             let mut filler = sides.ours.pop().unwrap();
             filler.send(&Request::get(&path)).unwrap();
             site.backend.wait_for_hits(&path, 1);
+            let before = site.redis.calls("hmget");
             for client in &mut sides.theirs {
                 client.send(&Request::get(&path)).unwrap();
             }
-            thread::sleep(ms(100));
+            wait_for("the waiters' lookups", PATIENCE, || {
+                site.redis.calls("hmget") >= before + 12
+            });
             let start = Instant::now();
             site.nginx.kill_worker(sides.owner);
             for client in &mut sides.theirs {
@@ -48,9 +51,9 @@ fn waiters_take_over_from_a_worker_that_was_killed() {
             }
             let took = start.elapsed();
             println!("{form}, killed {fate}: waiters answered after {took:?}");
-            assert!(took < ms(1000), "{form} {fate}: {took:?}");
+            assert!(took < SOON, "{form} {fate}: {took:?}");
             assert_eq!(site.backend.hits(&path), 2, "{form} {fate}");
-            wait_for("another worker", ms(3000), || {
+            wait_for("another worker", PATIENCE, || {
                 site.nginx.workers().len() == 2
             });
             site.backend.set(&path, Answer::ok(started.clone()));
@@ -79,10 +82,13 @@ fn a_worker_killed_during_its_store_leaves_no_lock() {
     let mut filler = sides.ours.pop().unwrap();
     filler.send(&Request::get("/x")).unwrap();
     let mut answer = filler.receive_header().unwrap();
+    let before = site.redis.calls("hmget");
     for client in &mut sides.theirs {
         client.send(&Request::get("/x")).unwrap();
     }
-    thread::sleep(ms(100));
+    wait_for("the waiters' lookups", PATIENCE, || {
+        site.redis.calls("hmget") >= before + 8
+    });
     // The store's first bytes reach Redis, the rest doesn't.
     let held = Gate::new();
     let holding = held.clone();
@@ -110,9 +116,9 @@ fn a_worker_killed_during_its_store_leaves_no_lock() {
     }
     let took = start.elapsed();
     println!("killed during the store: {took:?}");
-    assert!(took < ms(1000), "{took:?}");
+    assert!(took < SOON, "{took:?}");
     held.open();
-    wait_for("another worker", ms(3000), || {
+    wait_for("another worker", PATIENCE, || {
         site.nginx.workers().len() == 2
     });
     no_lock_stays("store", &site, "/x");
@@ -130,14 +136,14 @@ fn a_worker_killed_during_a_refill_leaves_no_lock() {
     assert_eq!(sides.theirs[0].get("/x").happened(), "UPDATING");
     site.nginx.kill_worker(sides.owner);
     let start = Instant::now();
-    wait_for("the refill by another worker", ms(3000), || {
+    wait_for("the refill by another worker", PATIENCE, || {
         let answer = sides.theirs[0].get("/x");
         assert_eq!(answer.status, 200);
         answer.text() == "new"
     });
     let took = start.elapsed();
     println!("refilled after {took:?}");
-    assert!(took < ms(1000), "{took:?}");
+    assert!(took < SOON, "{took:?}");
 }
 
 #[test]
@@ -154,8 +160,8 @@ fn a_lock_without_waiters_is_free_at_once_when_its_worker_was_killed() {
         let answer = sides.theirs[0].get(&path);
         assert_eq!(answer.text(), "x");
         println!("taken over after {:?}", answer.last_byte);
-        assert!(answer.last_byte < ms(1000), "{:?}", answer.last_byte);
-        wait_for("another worker", ms(3000), || {
+        assert!(answer.last_byte < SOON, "{:?}", answer.last_byte);
+        wait_for("another worker", PATIENCE, || {
             site.nginx.workers().len() == 2
         });
     }
@@ -186,7 +192,7 @@ fn all_workers_killed_again_and_again_under_load() {
                     };
                     if answer.complete {
                         assert!(answer.status == 200 && answer.body == pattern(30_000, 3));
-                        assert!(answer.last_byte < ms(1500), "{:?}", answer.last_byte);
+                        assert!(answer.last_byte < SOON, "{:?}", answer.last_byte);
                         answered.fetch_add(1, Ordering::SeqCst);
                     }
                 }
@@ -194,7 +200,7 @@ fn all_workers_killed_again_and_again_under_load() {
         }
         for round in 0..10 {
             let before = answered.load(Ordering::SeqCst);
-            wait_for("fifty answers", ms(10_000), || {
+            wait_for("fifty answers", PATIENCE, || {
                 answered.load(Ordering::SeqCst) >= before + 50
             });
             let workers = site.nginx.workers();
@@ -202,18 +208,14 @@ fn all_workers_killed_again_and_again_under_load() {
             for worker in workers.into_iter().take(1 + round % 2) {
                 site.nginx.kill_worker(worker);
             }
-            wait_for("the workers", ms(3000), || site.nginx.workers().len() == 2);
+            wait_for("the workers", PATIENCE, || site.nginx.workers().len() == 2);
         }
         over.store(true, Ordering::SeqCst);
     });
     let _: String = site.redis.command(&["FLUSHALL"]);
     for key in 0..40 {
         let answer = site.get(&format!("/{key}"));
-        assert!(
-            answer.last_byte < ms(1000),
-            "/{key}: {:?}",
-            answer.last_byte
-        );
+        assert!(answer.last_byte < SOON, "/{key}: {:?}", answer.last_byte);
     }
     assert!(site.redis.keys_without_expiry().is_empty());
 }

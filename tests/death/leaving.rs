@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
-use testbed::{Answer, Client, Request, Running, Site, Vitals, ms, pattern, wait_for};
+use testbed::{Answer, Client, PATIENCE, Request, Running, Site, Vitals, ms, pattern, wait_for};
 
-use crate::LOCKS;
+use crate::{LOCKS, SOON};
 
 #[test]
 fn sigterm_ends_at_once_whatever_is_under_way() {
@@ -22,12 +22,9 @@ fn sigterm_ends_at_once_whatever_is_under_way() {
     site.backend.wait_for_hits("/x", 1);
     let start = Instant::now();
     site.nginx.terminate();
-    let status = site.nginx.wait(ms(5000)).expect("the end of nginx");
+    let status = site.nginx.wait(PATIENCE).expect("the end of nginx");
     let took = start.elapsed();
-    assert!(
-        status.success() && took < ms(1500),
-        "{status} after {took:?}"
-    );
+    assert!(status.success() && took < SOON, "{status} after {took:?}");
     assert!(site.redis.keys().is_empty(), "no half record");
     for client in &mut clients {
         assert!(
@@ -71,7 +68,7 @@ fn thirty_reloads_under_load_cost_nothing() {
         for _ in 0..reloads() {
             let before = asked.load(Ordering::Relaxed);
             site.nginx.reload();
-            wait_for("requests", ms(10_000), || {
+            wait_for("requests", PATIENCE, || {
                 asked.load(Ordering::Relaxed) >= before + 60
                     || load.iter().any(|client| client.is_finished())
             });
@@ -102,7 +99,7 @@ fn thirty_reloads_under_load_cost_nothing() {
 /// The most that one of two new workers uses once both have answered a few hundred requests.
 fn after_some_requests(site: &mut Running) -> Vitals {
     let old = site.nginx.reload();
-    site.nginx.wait_for_exit(&old, ms(10_000));
+    site.nginx.wait_for_exit(&old, PATIENCE);
     for number in 0..300 {
         let _ = site.get(&format!("/{}", number % 97));
     }

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::thread;
 use std::time::{Duration, Instant};
-use testbed::{Answer, Client, Gate, Request, Response, Site, ms, wait_for};
+use testbed::{Answer, Client, Gate, PATIENCE, Request, Response, Site, ms, wait_for};
 
-use crate::{LOCKS, narrow, take_all};
+use crate::{LOCKS, SOON, narrow, take_all};
 
 #[test]
 fn without_connections_misses_pass_and_stale_records_are_not_refilled() {
@@ -48,7 +48,13 @@ fn without_connections_misses_pass_and_stale_records_are_not_refilled() {
             (200, "STALE"),
             "{left} left"
         );
+        // Should there be a refill, it has given back its connections by the time it is said to be over.
         thread::sleep(ms(100));
+        wait_for("the end of refills", PATIENCE, || {
+            let log = site.nginx.log();
+            let over = log.matching(testbed::Position::default(), "fill of \"/stale\"");
+            over.len() == site.backend.hits("/stale")
+        });
         if left > 0 {
             for turn in 0..3 {
                 let path = format!("/miss/{left}/{turn}");
@@ -94,11 +100,7 @@ fn connections_that_come_and_go_at_the_limit_crash_nothing() {
     for number in 0..30 {
         let answer = site.get(&format!("/4/{number}"));
         assert_eq!(answer.status, 200);
-        assert!(
-            answer.last_byte < ms(1000),
-            "a lock: {:?}",
-            answer.last_byte
-        );
+        assert!(answer.last_byte < SOON, "a lock: {:?}", answer.last_byte);
     }
     site.nginx.finish();
 }
@@ -155,7 +157,7 @@ fn more_fills_at_once_than_the_smallest_zone_has_room_for() {
     for (number, client) in clients.iter_mut().enumerate() {
         client.send(&Request::get(&format!("/{number}"))).unwrap();
     }
-    wait_for("all requests at the backend", ms(10_000), || {
+    wait_for("all requests at the backend", PATIENCE, || {
         site.backend.all_hits() == 900
     });
     gate.open();
@@ -181,8 +183,8 @@ fn more_fills_at_once_than_the_smallest_zone_has_room_for() {
     let start = Instant::now();
     for number in (0..900).step_by(9) {
         let answer = site.get(&format!("/{number}"));
-        assert!(answer.last_byte < ms(1000), "{:?}", answer.last_byte);
+        assert!(answer.last_byte < SOON, "{:?}", answer.last_byte);
     }
-    assert!(start.elapsed() < Duration::from_secs(10));
+    assert!(start.elapsed() < Duration::from_secs(30));
     site.nginx.finish();
 }

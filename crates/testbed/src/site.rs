@@ -306,7 +306,7 @@ impl Running {
     #[must_use]
     #[track_caller]
     pub fn zone(&self) -> Zone {
-        let zone = eventually(Duration::from_secs(3), || {
+        let zone = eventually(PATIENCE, || {
             self.nginx.workers().into_iter().find_map(Zone::of)
         });
         zone.expect("the zone in a worker's memory")
