@@ -16,12 +16,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use testbed::{
-    Answer, Gate, Port, Position, Record, Redis, Request, Running, Site, eventually, holds_for, ms,
-    pattern, wait_for,
+    Answer, Gate, PATIENCE, Port, Position, Record, Redis, Request, Running, Site, eventually,
+    holds_for, ms, pattern, wait_for,
 };
 
-/// As an nginx.conf has them: short.
-const TIMEOUTS: &str = "connect_timeout 200ms; send_timeout 200ms; read_timeout 200ms; ";
+/// Short, but not so short that a busy machine is taken for a Redis in trouble.
+const TIMEOUTS: &str = "connect_timeout 500ms; send_timeout 500ms; read_timeout 500ms; ";
+
+/// Until when a worker must use a Redis again that is back: a second is promised, a busy machine has its own.
+const BACK: Duration = ms(4000);
 
 fn site() -> Site {
     Site::new().store(TIMEOUTS)
@@ -45,14 +48,14 @@ fn survives(name: &str, site: &Running, word: &str) {
         );
         assert_eq!(answer.word(), word, "{name}: {number}");
         assert!(
-            answer.last_byte < ms(1500),
+            answer.last_byte < ms(4000),
             "{name}: {:?}",
             answer.last_byte
         );
     }
     let path = format!("/{name}/crowd");
     site.backend
-        .set(&path, Answer::ok(pattern(10_000, 1)).delay(ms(250)));
+        .set(&path, Answer::ok(pattern(10_000, 1)).delay(ms(1000)));
     let crowd = site.crowd(50, &path);
     assert_eq!(crowd.bodies(), [(pattern(10_000, 1), 50)].into(), "{name}");
     assert_eq!(crowd.statuses(), [(200, 50)].into(), "{name}");
@@ -75,7 +78,7 @@ fn survives(name: &str, site: &Running, word: &str) {
 fn used_again(site: &Running) -> Duration {
     let start = Instant::now();
     let (mut number, mut workers) = (0, BTreeSet::new());
-    wait_for("Redis to be used again by both workers", ms(3000), || {
+    wait_for("Redis to be used again by both workers", PATIENCE, || {
         number += 1;
         let path = format!("/again/{}/{number}", site.backend.all_hits());
         let first = site.get(&path);
@@ -101,7 +104,7 @@ fn redis_down_from_the_start() {
     );
     site.redis.run();
     let took = used_again(&site);
-    assert!(took < ms(1500), "{took:?}");
+    assert!(took < BACK, "{took:?}");
     site.nginx.finish();
 }
 
@@ -116,7 +119,7 @@ fn redis_stopped_in_the_middle_and_started_again() {
             assert_eq!(site.get(&format!("/{round}")).word(), "SKIP", "{form}");
             site.redis.run();
             let took = used_again(&site);
-            assert!(took < ms(1500), "{form}: {took:?}");
+            assert!(took < BACK, "{form}: {took:?}");
         }
     }
 }
@@ -136,7 +139,7 @@ fn redis_lost_between_lookup_and_store() {
     client.receive_rest(&mut answer).unwrap();
     assert!(answer.complete && answer.body == pattern(50_000, 2));
     assert_eq!((answer.status, answer.word().as_str()), (200, "STORE"));
-    let logged = eventually(ms(2000), || {
+    let logged = eventually(PATIENCE, || {
         (!site.nginx.log().serious(position).is_empty()).then_some(())
     });
     assert!(logged.is_some(), "a store that failed is logged");
@@ -153,20 +156,20 @@ fn a_hung_redis_costs_one_read_timeout_not_one_for_each_request() {
     site.redis.freeze();
     let first = site.get("/x");
     assert_eq!((first.status, first.word().as_str()), (200, "SKIP"));
-    assert!(first.last_byte < ms(1500), "{:?}", first.last_byte);
+    assert!(first.last_byte < ms(4000), "{:?}", first.last_byte);
     survives("hung", &site, "SKIP");
     let start = Instant::now();
     for _ in 0..20 {
         assert_eq!(site.get("/x").status, 200);
     }
     assert!(
-        start.elapsed() < ms(4000),
+        start.elapsed() < ms(6000),
         "{:?} for 20 requests",
         start.elapsed()
     );
     site.redis.thaw();
     let took = used_again(&site);
-    assert!(took < ms(1500), "{took:?}");
+    assert!(took < BACK, "{took:?}");
     site.wait_for_hit("/x");
 }
 
@@ -175,10 +178,10 @@ fn redis_hangs_while_a_crowd_waits() {
     let mut site = site().spread().start();
     site.fill("/warm");
     site.redis.freeze();
-    site.backend.set("/x", Answer::ok("x").delay(ms(300)));
+    site.backend.set("/x", Answer::ok("x").delay(ms(1000)));
     let crowd = site.crowd(100, "/x");
     assert_eq!(crowd.bodies(), [(b"x".to_vec(), 100)].into());
-    assert!(crowd.slowest() < ms(2500), "{:?}", crowd.slowest());
+    assert!(crowd.slowest() < ms(8000), "{:?}", crowd.slowest());
     assert!(site.backend.hits("/x") <= 4, "{}", site.backend.hits("/x"));
     site.redis.thaw();
 }
@@ -356,7 +359,7 @@ fn a_redis_that_refuses_to_write_leaves_no_trace() {
         if name == "readonly" {
             let _: () = site.redis.command(&["REPLICAOF", "NO", "ONE"]);
             let took = used_again(&site);
-            assert!(took < ms(1500), "{name}: {took:?}");
+            assert!(took < BACK, "{name}: {took:?}");
         }
     }
 }

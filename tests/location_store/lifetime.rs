@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use testbed::{Answer, Gate, Redis, Request, ms, wait_for};
+use testbed::{Answer, Gate, PATIENCE, Redis, Request, ms, wait_for};
 
 use crate::{forms, over, start};
 
@@ -27,9 +27,12 @@ fn a_client_that_leaves_ends_its_lookup() {
     bridge.hold_at(&gate);
     let mut client = site.client();
     client.send(&Request::get("/x")).unwrap();
-    wait_for("the lookup", ms(2000), || bridge.under_way() == 1);
+    wait_for("the lookup", PATIENCE, || bridge.under_way() == 1);
     client.reset();
-    wait_for("the end of the lookup", ms(300), || bridge.under_way() == 0);
+    // Long before nginx gives up a store that says nothing.
+    wait_for("the end of the lookup", ms(5000), || {
+        bridge.under_way() == 0
+    });
     gate.open();
     assert_eq!(site.backend.all_hits(), 0);
     site.nginx.finish();
@@ -50,7 +53,7 @@ fn a_reload_and_a_quit_wait_for_the_store() {
         backend.open();
         assert_eq!(client.receive().unwrap().word(), "STORE");
         drop(client);
-        wait_for("the store", ms(2000), || bridge.under_way() >= 1);
+        wait_for("the store", PATIENCE, || bridge.under_way() >= 1);
         let opener = thread::spawn({
             let gate = gate.clone();
             move || {
@@ -60,10 +63,10 @@ fn a_reload_and_a_quit_wait_for_the_store() {
         });
         if round == 0 {
             let old = site.nginx.reload();
-            site.nginx.wait_for_exit(&old, ms(2000));
+            site.nginx.wait_for_exit(&old, PATIENCE);
         } else {
             site.nginx.quit();
-            assert!(site.nginx.wait(ms(2500)).is_some());
+            assert!(site.nginx.wait(PATIENCE).is_some());
         }
         opener.join().unwrap();
         assert!(site.redis.get(&path).is_some(), "{path}");
@@ -80,7 +83,8 @@ fn exchanges_leave_no_connection_behind() {
         let number = text.split_whitespace().nth(2).map(str::parse::<usize>);
         number.and_then(Result::ok).unwrap()
     };
-    let before = active();
+    // The connection by which the bed saw that nginx is up may not have ended yet.
+    wait_for("the only connection", PATIENCE, || active() == 1);
     for number in 0..300 {
         assert_eq!(site.get(&format!("/{}", number % 150)).status, 200);
     }
@@ -89,13 +93,11 @@ fn exchanges_leave_no_connection_behind() {
     for number in 0..50 {
         let mut client = site.client();
         client.send(&Request::get(&format!("/{number}"))).unwrap();
-        wait_for("the lookup", ms(2000), || bridge.under_way() == 1);
+        wait_for("the lookup", PATIENCE, || bridge.under_way() == 1);
         client.reset();
-        wait_for("its end", ms(2000), || bridge.under_way() == 0);
+        wait_for("its end", PATIENCE, || bridge.under_way() == 0);
     }
     gate.open();
-    wait_for("the end of all connections", ms(2000), || {
-        active() == before
-    });
+    wait_for("the end of all connections", PATIENCE, || active() == 1);
     site.nginx.finish();
 }

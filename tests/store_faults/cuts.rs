@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
-use testbed::{Answer, Gate, Request, Rule, Site, Way, holds_for, ms, pattern};
+use testbed::{Answer, Gate, PATIENCE, Request, Rule, Site, Way, holds_for, ms, pattern, wait_for};
 
 use crate::{TIMEOUTS, behind, is_whole, recovers};
 
@@ -30,7 +30,7 @@ fn a_reply_that_stops_in_its_middle() {
         );
         let answer = site.get("/x");
         is_whole(&format!("stopped after {bytes}"), &answer, &body);
-        assert!(answer.last_byte < ms(1500), "{:?}", answer.last_byte);
+        assert!(answer.last_byte < ms(4000), "{:?}", answer.last_byte);
         gate.open();
         recovers(&format!("stopped after {bytes}"), &site, &proxy, "/x");
         let _: i64 = site.redis.command(&["DEL", "/x"]);
@@ -69,8 +69,11 @@ fn a_connection_cut_in_the_middle_of_a_store() {
         let (mut client, mut other) = (site.client(), site.client());
         client.send(&Request::get(&path)).unwrap();
         let mut answer = client.receive_header().unwrap();
+        let before = site.redis.calls("hmget");
         other.send(&Request::get(&path)).unwrap();
-        thread::sleep(ms(30));
+        wait_for("the other one's lookup", PATIENCE, || {
+            site.redis.calls("hmget") > before
+        });
         proxy.set(Way::Commands, Rule::reset_once(bytes));
         gate.open();
         client.receive_rest(&mut answer).unwrap();
@@ -86,7 +89,8 @@ fn a_connection_cut_in_the_middle_of_a_store() {
 
 #[test]
 fn a_store_that_is_never_acknowledged_holds_up_nobody() {
-    let (site, proxy) = behind(Site::new().spread(), TIMEOUTS);
+    let timeouts = "connect_timeout 3s; send_timeout 3s; read_timeout 3s;";
+    let (site, proxy) = behind(Site::new().spread(), timeouts);
     let body = pattern(300_000, 7);
     let gate = Gate::new();
     let answer = Answer::ok(body.clone()).gate_at(100_000, &gate);
@@ -100,12 +104,12 @@ fn a_store_that_is_never_acknowledged_holds_up_nobody() {
     gate.open();
     client.receive_rest(&mut answer).unwrap();
     let took = start.elapsed();
-    assert!(took < ms(150), "the client waited for the store: {took:?}");
+    assert!(took < ms(2000), "the client waited for the store: {took:?}");
     is_whole("/x", &answer, &body);
     for _ in 0..6 {
         let answer = site.get("/x");
         is_whole("/x", &answer, &body);
-        assert!(answer.last_byte < ms(1000), "{:?}", answer.last_byte);
+        assert!(answer.last_byte < ms(8000), "{:?}", answer.last_byte);
     }
     held.open();
     recovers("unacknowledged", &site, &proxy, "/x");
@@ -157,7 +161,7 @@ fn redis_lost_at_random_moments_of_a_load() {
                         let path = format!("/x?{}", (turn * 7 + client) % 11);
                         let answer = site.get(&path);
                         is_whole(&path, &answer, &pattern(200_000, 8));
-                        assert!(answer.last_byte < ms(2000), "{:?}", answer.last_byte);
+                        assert!(answer.last_byte < ms(8000), "{:?}", answer.last_byte);
                     }
                 })
             })

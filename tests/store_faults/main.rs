@@ -14,10 +14,10 @@ mod cuts;
 mod replies;
 
 use std::time::Instant;
-use testbed::{Proxy, Redis, Response, Running, Site, eventually, ms};
+use testbed::{PATIENCE, Proxy, Redis, Response, Running, Site, eventually, ms};
 
-/// As an nginx.conf has them.
-const TIMEOUTS: &str = "connect_timeout 200ms; send_timeout 200ms; read_timeout 200ms;";
+/// Short, but not so short that a busy machine is taken for a Redis in trouble.
+const TIMEOUTS: &str = "connect_timeout 500ms; send_timeout 500ms; read_timeout 500ms;";
 
 /// Long enough for a leaked lock to show.
 const LOCKS: &str = "redis_cache_lock_timeout 15s; redis_cache_lock_age 60s;";
@@ -48,11 +48,11 @@ fn is_whole(what: &str, answer: &Response, body: &[u8]) {
 fn recovers(what: &str, site: &Running, proxy: &Proxy, path: &str) {
     proxy.heal();
     let start = Instant::now();
-    let hit = eventually(ms(4000), || {
+    let hit = eventually(PATIENCE, || {
         let answer = site.get(path);
         assert_eq!(answer.status, 200, "{what}");
         assert!(
-            answer.last_byte < ms(1500),
+            answer.last_byte < ms(5000),
             "{what}: waited {:?} for a lock",
             answer.last_byte
         );
@@ -60,6 +60,6 @@ fn recovers(what: &str, site: &Running, proxy: &Proxy, path: &str) {
     });
     assert!(hit.is_some(), "{what}: not used again");
     let took = start.elapsed();
-    assert!(took < ms(2500), "{what}: used again after {took:?}");
+    assert!(took < ms(10_000), "{what}: used again after {took:?}");
     assert!(site.redis.keys_without_expiry().is_empty(), "{what}");
 }

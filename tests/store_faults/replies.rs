@@ -119,7 +119,7 @@ fn garbage_instead_of_replies() {
                 "{name}, turn {turn}: {}",
                 answer.text()
             );
-            assert!(start.elapsed() < ms(1000), "{name}: {:?}", start.elapsed());
+            assert!(start.elapsed() < ms(4000), "{name}: {:?}", start.elapsed());
             is_whole(name, &site.get(&format!("{path}/other")), &{
                 let hits = site.backend.hits(&format!("{path}/other"));
                 format!("GET {path}/other #{hits}\n").into_bytes()
@@ -158,20 +158,20 @@ fn a_slow_redis_within_and_beyond_its_read_timeout() {
     proxy.set(Way::Replies, Rule::delay(ms(100)));
     for _ in 0..3 {
         let hit = site.get("/x");
-        assert_eq!(hit.word(), "HIT", "100 ms of 200 ms");
+        assert_eq!(hit.word(), "HIT", "100 ms of 500 ms");
         is_whole("within", &hit, &stored.body);
     }
-    proxy.set(Way::Replies, Rule::delay(ms(500)));
+    proxy.set(Way::Replies, Rule::delay(ms(1500)));
     let position = site.nginx.log().end();
     let start = Instant::now();
     for number in 0..20 {
         let path = format!("/{number}");
         let answer = site.get(&path);
         is_whole("beyond", &answer, format!("GET {path} #1\n").as_bytes());
-        assert!(answer.last_byte < ms(1000), "{:?}", answer.last_byte);
+        assert!(answer.last_byte < ms(4000), "{:?}", answer.last_byte);
     }
     let took = start.elapsed();
-    assert!(took < ms(3500), "20 requests took {took:?}");
+    assert!(took < ms(6000), "20 requests took {took:?}");
     let lines = site.nginx.log().serious(position);
     assert!(lines.len() <= 4, "{}", lines.join("\n"));
     recovers("slow", &site, &proxy, "/x");
@@ -183,9 +183,9 @@ fn a_large_record_may_take_longer_than_the_read_timeout_while_it_flows() {
     let body = pattern(200_000, 3);
     site.backend.set("/x", Answer::ok(body.clone()));
     site.fill("/x");
-    proxy.set(Way::Replies, Rule::trickle(20_000, ms(60)));
+    proxy.set(Way::Replies, Rule::trickle(10_000, ms(60)));
     let hit = site.get("/x");
-    assert!(hit.last_byte > ms(400), "{:?}", hit.last_byte);
-    assert_eq!(hit.word(), "HIT", "200 ms is between two reads");
+    assert!(hit.last_byte > ms(1000), "{:?}", hit.last_byte);
+    assert_eq!(hit.word(), "HIT", "500 ms is between two reads");
     is_whole("flowing", &hit, &body);
 }
