@@ -53,7 +53,7 @@ fn without_connections_misses_pass_and_stale_records_are_not_refilled() {
         wait_for("the end of refills", PATIENCE, || {
             let log = site.nginx.log();
             let over = log.matching(testbed::Position::default(), "fill of \"/stale\"");
-            over.len() == site.backend.hits("/stale")
+            over.len() >= site.backend.hits("/stale")
         });
         if left > 0 {
             for turn in 0..3 {

@@ -1,6 +1,6 @@
 //! Who may in, and how often: checked once for each request of a client, never for a fill.
 
-use testbed::{Answer, Gate, Request, Site, ms};
+use testbed::{Answer, Gate, PATIENCE, Request, Site};
 
 use crate::nginx_has;
 
@@ -47,6 +47,7 @@ fn auth_request_is_asked_once_for_each_request() {
         assert_eq!(site.get("/y").status, 403, "{form}");
         assert_eq!(site.backend.hits("/y"), 0, "{form}");
         // A refill, and a request that the cache has no part in, are checked once too.
+        site.wait_for_fills(1);
         site.make_stale("/x");
         let before = site.backend.hits("/auth");
         assert_eq!(site.ask(&request("/x")).word(), "STALE", "{form}");
@@ -162,7 +163,7 @@ fn limit_conn_counts_clients_not_fills() {
         // Who leaves makes room, though the fill goes on.
         first.reset();
         let admitted =
-            testbed::eventually(ms(2000), || (site.get("/warm").status == 200).then_some(()));
+            testbed::eventually(PATIENCE, || (site.get("/warm").status == 200).then_some(()));
         assert!(admitted.is_some(), "{form}");
         assert_eq!(site.backend.under_way("/a"), 1, "{form}");
         gate.open();

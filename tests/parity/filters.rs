@@ -137,12 +137,13 @@ fn parts_of_an_ssi_page_are_cached() {
     }
     assert!(site.get("/page").text() == expected);
     // Stale parts are refilled behind the page.
+    site.wait_for_fills(3);
     site.redis.expire_in("/part/1?a", 50_000);
     site.backend.set("/part/1?a", Answer::ok("new"));
     assert!(site.get("/page").text() == expected);
     site.backend.wait_for_hits("/part/1?a", 2);
     let renewed = format!("[new][B][new][{large}]");
-    let new = testbed::eventually(testbed::ms(3000), || {
+    let new = testbed::eventually(testbed::PATIENCE, || {
         (site.get("/page").text() == renewed).then_some(())
     });
     assert!(new.is_some(), "{}", &site.get("/page").text()[..20]);

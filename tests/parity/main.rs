@@ -19,7 +19,9 @@ mod variables;
 
 use std::process::Command;
 
-use testbed::{Answer, Received, Request, Response, Running, Site, ms, nginx_binary, wait_for};
+use testbed::{
+    Answer, PATIENCE, Received, Request, Response, Running, Site, nginx_binary, wait_for,
+};
 
 /// Whether the nginx under test was built with this module; tests of others run with Debian's.
 fn nginx_has(module: &str) -> bool {
@@ -72,7 +74,7 @@ fn same_as_plain(what: &str, shape: impl Fn(Site) -> Site, request: &Request, st
     let site = telling(&shape(Site::new()));
     let first = site.ask(request);
     if stored {
-        wait_for(&format!("{what}: a record"), ms(3000), || {
+        wait_for(&format!("{what}: a record"), PATIENCE, || {
             !site.redis.keys().is_empty()
         });
     }

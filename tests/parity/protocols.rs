@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::thread;
 
-use testbed::{Answer, Client, Gate, Port, Request, Running, Site, ms, pattern};
+use testbed::{Answer, Client, Gate, PATIENCE, Port, Request, Running, Site, pattern, wait_for};
 
 #[test]
 fn http_1_0_clients() {
@@ -32,12 +32,11 @@ fn http_1_0_clients() {
             );
             if word == "STORE" {
                 let _ = site.redis.wait_for_record(&site.key("/x"));
-                thread::sleep(ms(30));
             }
             if turn < 3 {
                 assert_eq!(answer.word(), word, "{form}, turn {turn}");
             }
-            assert!(client.is_closed_within(ms(1000)), "{form}, turn {turn}");
+            assert!(client.is_closed_within(PATIENCE), "{form}, turn {turn}");
         }
         let mut client = site.client();
         for _ in 0..3 {
@@ -128,9 +127,12 @@ fn http_2_clients() {
             assert_eq!(status, "2 200", "{form} {word}");
             assert!(head.contains(&format!("x-cache: {word}")), "{form}: {head}");
             assert!(got == body, "{form} {word}: {} bytes", got.len());
+            // Stored, or refilled behind the client's back.
             let _ = site.redis.wait_for_record(&site.key("/x"));
-            site.backend.wait_until_idle("/x");
-            thread::sleep(ms(100));
+            wait_for("a fresh record", PATIENCE, || {
+                site.redis.pttl(&site.key("/x")) > 100_000
+            });
+            site.wait_for_fills(site.backend.hits("/x"));
         }
         assert_eq!(site.backend.hits("/x"), 2, "{form}");
         // HTTP/1.1 and HTTP/2 share records.
@@ -165,6 +167,7 @@ fn what_tls_says_of_the_client_reaches_the_backend() {
     );
     // Of a refill too.
     let _ = site.redis.wait_for_record("/x");
+    site.wait_for_fills(1);
     site.make_stale("/x");
     curl(port.number(), &[], "/x");
     site.backend.wait_for_hits("/x", 2);
@@ -173,7 +176,7 @@ fn what_tls_says_of_the_client_reaches_the_backend() {
 
 #[test]
 fn streams_of_one_http_2_connection_share_a_fill() {
-    let (site, port, _folder) = with_tls(Site::new());
+    let (site, port, _folder) = with_tls(Site::new().location("redis_cache_lock_timeout 20s;"));
     let gate = Gate::new();
     let body = pattern(400_000, 3);
     site.backend.set("/x", Answer::ok(body.clone()).gate(&gate));
@@ -197,8 +200,10 @@ fn streams_of_one_http_2_connection_share_a_fill() {
             }
             command.output().expect("curl")
         });
+        wait_for("the lookups of all streams", PATIENCE, || {
+            site.redis.calls("hmget") >= 12
+        });
         site.backend.wait_for_hits("/x", 1);
-        thread::sleep(ms(200));
         gate.open();
         let output = curl.join().unwrap();
         assert!(
@@ -287,7 +292,7 @@ fn websockets_pass_untouched() {
             .start();
         for _ in 0..3 {
             let mut stream = TcpStream::connect(site.address()).unwrap();
-            stream.set_read_timeout(Some(ms(3000))).unwrap();
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
             stream
                 .write_all(b"GET /chat HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: abc\r\n\r\n")
                 .unwrap();
@@ -331,7 +336,6 @@ fn clients_of_a_unix_socket() {
                 "{form}: {text}"
             );
             let _ = site.redis.wait_for_record(&site.key("/x"));
-            thread::sleep(ms(30));
         }
         let _ = Client::connect(site.address()).get("/x");
     }

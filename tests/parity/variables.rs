@@ -98,8 +98,7 @@ fn a_refill_has_them_too_but_no_conditions() {
             .location("proxy_set_header X-Set $mine;");
         let site = site.start();
         let agent = Request::get("/x?a=b").header("X-Own", "z");
-        let _ = site.ask(&agent);
-        let _ = site.redis.wait_for_record(&site.key("/x?a=b"));
+        site.fill_by(&agent, &site.key("/x?a=b"));
         let long_ago = "Thu, 01 Jan 1970 00:00:00 GMT";
         let conditions = [
             ("If-None-Match", "\"none\""),

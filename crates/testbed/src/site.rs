@@ -7,6 +7,7 @@ use crate::backend::Backend;
 use crate::client::{Client, Request, Response};
 use crate::conf::Conf;
 use crate::crowd::{Crowd, crowd};
+use crate::log::Position;
 use crate::nginx::Nginx;
 use crate::ports::Port;
 use crate::record::md5_hex;
@@ -404,6 +405,17 @@ impl Running {
             (response.word() == "HIT").then_some(response)
         });
         hit.unwrap_or_else(|| panic!("no HIT for {target}"))
+    }
+
+    /// Waits until `count` fills are over: the record is in Redis before its worker knows, and lets go of the key.
+    #[track_caller]
+    pub fn wait_for_fills(&self, count: usize) {
+        wait_for(&format!("the end of {count} fills"), PATIENCE, || {
+            let log = self.nginx.log();
+            log.matching(Position::default(), "redis_cache: fill of \"")
+                .len()
+                >= count
+        });
     }
 
     /// Lets the record of `target` become stale: 50 s of its 100 s are left.
