@@ -10,7 +10,7 @@
 
 use std::time::Instant;
 
-use testbed::{Answer, Gate, Request, Site, crowd, holds_for, ms, pattern};
+use testbed::{Answer, Gate, PATIENCE, Request, Site, crowd, holds_for, ms, pattern};
 
 #[test]
 fn get_and_head_share_a_record_whoever_comes_first() {
@@ -76,7 +76,7 @@ fn a_head_with_a_key_of_its_own_is_filled_as_get() {
             ),
             (word, "GET")
         );
-        testbed::wait_for("a record", ms(2000), || !site.redis.keys().is_empty());
+        testbed::wait_for("a record", PATIENCE, || !site.redis.keys().is_empty());
     }
     assert_eq!(
         client.get("/x").text(),
@@ -148,7 +148,7 @@ fn an_answer_over_the_limit_begins_before_it_ends() {
     client.send(&Request::get("/x")).unwrap();
     let mut answer = client.receive_header().unwrap();
     client.receive_until(&mut answer, 400_000).unwrap();
-    assert!(start.elapsed() < ms(2000) && !gate.is_open());
+    assert!(start.elapsed() < PATIENCE && !gate.is_open());
     gate.open();
     client.receive_rest(&mut answer).unwrap();
     assert!(answer.body == body && answer.complete);

@@ -8,7 +8,7 @@
     reason = "a test"
 )]
 
-use testbed::{Answer, Request, Site, crowd, ms, pattern, wait_for};
+use testbed::{Answer, PATIENCE, Request, Site, crowd, ms, pattern, wait_for};
 
 /// In memory, and (over 1 kB) in a temporary file.
 const BUFFERS: [&str; 2] = ["client_body_buffer_size 1m;", "client_body_buffer_size 1k;"];
@@ -116,7 +116,7 @@ fn the_refill_of_a_post_carries_its_body() {
             "{name}: {}",
             refill.body.len()
         );
-        wait_for("the refilled record", ms(3000), || {
+        wait_for("the refilled record", PATIENCE, || {
             site.redis.pttl(&key) > 100_000
         });
     }
@@ -163,7 +163,7 @@ fn unlisted_methods_are_passed_with_their_bodies() {
                 assert_eq!(received.method, method, "{name}");
                 assert!(received.body == pattern(size, 6), "{name}: {path}");
                 assert!(
-                    answer.last_byte < ms(3000),
+                    answer.last_byte < ms(10_000),
                     "{name}: {path}: {:?}",
                     answer.last_byte
                 );
@@ -183,7 +183,7 @@ fn a_get_with_a_body_is_answered_at_once() {
             let mut client = site.client();
             let answer = client.ask(&get);
             assert!(
-                answer.last_byte < ms(3000),
+                answer.last_byte < ms(10_000),
                 "{name}: {size}: {:?}",
                 answer.last_byte
             );

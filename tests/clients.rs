@@ -10,7 +10,7 @@
 
 use std::thread;
 
-use testbed::{Answer, Client, Gate, Request, Site, holds_for, ms, pattern};
+use testbed::{Answer, Client, Gate, PATIENCE, Request, Site, holds_for, ms, pattern};
 
 /// A way to leave, once the client has sent its request.
 type Leave = fn(Client);
@@ -150,7 +150,7 @@ fn http_1_0_is_answered_whole_and_closed() {
             assert!(answer.body == body, "{path}: {word}: {}", answer.body.len());
             assert_eq!(answer.word(), word, "{path}");
             assert_eq!(answer.header("transfer-encoding"), None, "{path}: {word}");
-            assert!(client.is_closed_within(ms(2000)), "{path}: {word}");
+            assert!(client.is_closed_within(PATIENCE), "{path}: {word}");
             site.redis.wait_for_record(path);
         }
     }

@@ -11,7 +11,9 @@
 use std::thread;
 use std::time::Instant;
 
-use testbed::{Answer, Gate, Request, Site, crowd, eventually, holds_for, ms, pattern, wait_for};
+use testbed::{
+    Answer, Gate, PATIENCE, Request, Site, crowd, eventually, holds_for, ms, pattern, wait_for,
+};
 
 #[test]
 fn two_hundred_clients_on_a_missing_key_cost_one_backend_request() {
@@ -30,7 +32,7 @@ fn two_hundred_clients_on_a_missing_key_cost_one_backend_request() {
         assert_eq!(crowd.statuses(), [(200, 200)].into(), "{form}");
         assert_eq!(crowd.bodies(), [(body, 200)].into(), "{form}");
         assert_eq!(crowd.workers().len(), 2, "{form}: {:?}", crowd.workers());
-        assert!(crowd.slowest() < ms(3000), "{form}: {:?}", crowd.slowest());
+        assert!(crowd.slowest() < PATIENCE, "{form}: {:?}", crowd.slowest());
         assert_eq!(site.backend.hits("/x"), 1, "{form}");
         site.nginx.finish();
     }
@@ -38,20 +40,35 @@ fn two_hundred_clients_on_a_missing_key_cost_one_backend_request() {
 
 #[test]
 fn waiters_are_woken_not_polled() {
-    let site = Site::new().spread().start();
-    let mut medians = Vec::new();
+    let patient = "redis_cache_lock_timeout 20s;";
+    let site = Site::new().spread().location(patient).start();
+    let mut times = Vec::new();
     for number in 0..5 {
         let path = format!("/{number}");
-        site.backend.set(&path, Answer::ok("x").delay(ms(200)));
-        let crowd = site.crowd(20, &path);
+        let gate = Gate::new();
+        site.backend.set(&path, Answer::ok("x").gate(&gate));
+        let before = site.redis.calls("hmget");
+        thread::scope(|scope| {
+            let crowd = scope.spawn(|| site.crowd(20, &path));
+            wait_for("everybody's lookup", PATIENCE, || {
+                site.redis.calls("hmget") >= before + 20
+            });
+            // Who finds that a lock was released meanwhile, that of the round before, looks once more.
+            assert!(
+                holds_for(ms(200), || site.redis.calls("hmget") <= before + 22),
+                "waiters look again and again"
+            );
+            let start = Instant::now();
+            gate.open();
+            assert_eq!(crowd.join().unwrap().statuses(), [(200, 20)].into());
+            times.push(start.elapsed());
+        });
         assert_eq!(site.backend.hits(&path), 1);
-        medians.push(crowd.slowest());
+        site.wait_for_hit(&path);
     }
-    medians.sort();
-    assert!(
-        medians[2] < ms(350),
-        "200 ms are the backend's own: {medians:?}"
-    );
+    // The best time tells, on a busy machine too.
+    let best = times.iter().min().unwrap();
+    assert!(*best < ms(150), "{times:?} behind the backend");
 }
 
 #[test]
@@ -111,18 +128,36 @@ fn an_answer_that_cannot_be_stored_releases_its_waiters_side_by_side() {
         ("404", Answer::of(404, "x")),
         ("500", Answer::of(500, "x")),
     ];
-    let site = Site::new().spread().start();
+    let site = Site::new()
+        .spread()
+        .location("redis_cache_lock_timeout 20s;")
+        .start();
     for (name, answer) in answers {
         let path = format!("/{name}");
         let status = name.parse().unwrap_or(200);
-        site.backend.set(&path, answer.delay(ms(300)));
-        let crowd = site.crowd(50, &path);
+        let (first, others) = (Gate::new(), Gate::new());
+        let gates = [first.clone(), others.clone()];
+        site.backend.script(&path, move |_, nth| {
+            answer.clone().gate(&gates[usize::from(nth > 1)])
+        });
+        let before = site.redis.calls("hmget");
+        let crowd = thread::scope(|scope| {
+            let crowd = scope.spawn(|| site.crowd(50, &path));
+            wait_for("everybody's lookup", PATIENCE, || {
+                site.redis.calls("hmget") >= before + 50
+            });
+            assert_eq!(site.backend.hits(&path), 1, "{name}");
+            first.open();
+            // One or two may have come too late to be released with the others.
+            wait_for("the others side by side", PATIENCE, || {
+                site.backend.under_way(&path) > 40
+            });
+            others.open();
+            crowd.join().unwrap()
+        });
         assert_eq!(crowd.statuses(), [(status, 50)].into(), "{name}");
         assert_eq!(crowd.words(), [("SKIP".to_owned(), 50)].into(), "{name}");
         assert_eq!(crowd.bodies(), [(b"x".to_vec(), 50)].into(), "{name}");
-        // One after the other it would be 15 s.
-        assert!(crowd.slowest() < ms(1800), "{name}: {:?}", crowd.slowest());
-        assert!(site.backend.most_at_once(&path) > 10, "{name}");
         assert!(site.redis.keys().is_empty(), "{name}");
     }
 }
@@ -141,7 +176,7 @@ fn a_backend_that_fails_releases_its_waiters() {
     site.backend.stop();
     let crowd = site.crowd(20, "/down");
     assert_eq!(crowd.statuses(), [(502, 20)].into());
-    assert!(crowd.slowest() < ms(3000), "{:?}", crowd.slowest());
+    assert!(crowd.slowest() < ms(10_000), "{:?}", crowd.slowest());
     assert!(site.redis.keys().is_empty());
 }
 
@@ -154,30 +189,23 @@ fn one_waiter_goes_to_the_backend_for_each_lock_timeout() {
     let gate = Gate::new();
     site.backend.set("/x", Answer::ok("x").gate(&gate));
     thread::scope(|scope| {
-        let waiting = scope.spawn(|| site.crowd(20, "/x"));
-        site.backend.wait_for_hits("/x", 1);
         let start = Instant::now();
-        assert!(
-            holds_for(ms(250), || site.backend.hits("/x") == 1),
-            "before any timeout"
-        );
-        for turn in 2..=4 {
-            wait_for("the next waiter's turn", ms(1500), || {
-                site.backend.hits("/x") >= turn
-            });
-            let passed = start.elapsed();
-            let due = ms(400) * (turn as u32 - 1);
-            assert!(
-                passed + ms(150) >= due,
-                "turn {turn} after {passed:?}, due at {due:?}"
-            );
-            assert_eq!(site.backend.hits("/x"), turn, "one waiter for each timeout");
-        }
+        let waiting = scope.spawn(|| site.crowd(20, "/x"));
+        site.backend.wait_for_hits("/x", 4);
         gate.open();
         let crowd = waiting.join().unwrap();
+        let requests = site.backend.requests("/x");
+        for (turn, request) in (0..).zip(&requests) {
+            let (passed, due) = (request.at - start, ms(400) * turn);
+            // nginx's clock has ticks of some milliseconds.
+            assert!(
+                passed + ms(20) >= due && passed < due + ms(10_000),
+                "one waiter for each timeout: turn {turn} after {passed:?}, due at {due:?}"
+            );
+        }
         let words = crowd.words();
         assert_eq!(words.get("STORE"), Some(&1), "{words:?}");
-        assert!((3..=5).contains(&words["SKIP"]), "{words:?}");
+        assert_eq!(words["SKIP"], requests.len() - 1, "{words:?}");
         assert_eq!(words.values().sum::<usize>(), 20, "{words:?}");
         assert_eq!(crowd.bodies(), [(b"x".to_vec(), 20)].into());
     });
@@ -216,14 +244,15 @@ fn keys_do_not_wait_for_each_other() {
         Request::get(&format!("/{number}"))
     });
     assert_eq!(others.words(), [("STORE".to_owned(), 50)].into());
-    assert!(others.slowest() < ms(2000), "{:?}", others.slowest());
+    assert!(others.slowest() < ms(10_000), "{:?}", others.slowest());
     gate.open();
     assert_eq!(held.receive().unwrap().text(), "held");
 }
 
 #[test]
 fn waiters_that_leave_hurt_nobody() {
-    let site = Site::new().spread().start();
+    let patient = "redis_cache_lock_timeout 20s;";
+    let site = Site::new().spread().location(patient).start();
     let gate = Gate::new();
     site.backend.set("/x", Answer::ok("x").gate(&gate));
     let mut clients: Vec<_> = (0..40).map(|_| site.client()).collect();
@@ -267,11 +296,11 @@ fn a_lock_whose_worker_was_killed_is_free_after_its_age() {
     for worker in workers {
         site.nginx.kill_worker(worker);
     }
-    let answer = eventually(ms(5000), || {
+    let answer = eventually(PATIENCE, || {
         let answer = site.client().exchange(&Request::get("/x")).ok()?;
         (answer.status == 200).then_some(answer)
     });
     let answer = answer.expect("an answer once the lock is free");
     assert_eq!(answer.text(), "x");
-    assert!(answer.last_byte < ms(3000), "{:?}", answer.last_byte);
+    assert!(answer.last_byte < ms(8000), "{:?}", answer.last_byte);
 }

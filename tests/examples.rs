@@ -1,4 +1,5 @@
-//! The files of `nginx-conf/` run as they are, but for the places of their servers, and do what they say.
+//! The files of `nginx-conf/` run as they are, but for the places of their servers and how long they wait for Redis, and
+//! do what they say.
 
 #![allow(
     clippy::unwrap_used,
@@ -9,8 +10,11 @@
 )]
 
 use std::fs;
+use std::time::Instant;
 
-use testbed::{Answer, Backend, Conf, Nginx, Port, Redis, Request, example, md5_hex, ms, wait_for};
+use testbed::{
+    Answer, Backend, Conf, Nginx, PATIENCE, Port, Redis, Request, example, md5_hex, wait_for,
+};
 
 struct Scene {
     nginx: Nginx,
@@ -27,6 +31,8 @@ fn start(name: &str, listen: &str) -> Scene {
         .replace("8080", &port.address().to_string());
     let conf: Conf = example(name)
         .replace(listen, &listen_here)
+        // A test machine may be busy, and that is no trouble of Redis.
+        .replace("200ms", "2s")
         .replace("127.0.0.1:6379", &redis.address())
         .replace("127.0.0.1:9999", &backend.address().to_string());
     Scene {
@@ -54,15 +60,13 @@ fn seed_conf_runs_as_it_is() {
     let scene = start("seed.conf", "listen 8080;");
     let mut client = scene.nginx.client();
     let page = Request::get("/page").header("User-Agent", "test");
+    let start = Instant::now();
     let first = client.ask(&page);
     assert_eq!((first.status, first.word().as_str()), (200, "STORE"));
     let key = md5_hex("GET:test:/page");
     assert_eq!(scene.redis.wait_for_record(&key).body, first.body);
-    let left = scene.redis.pttl(&key);
-    assert!(
-        (217_000..=220_000).contains(&left),
-        "120 s fresh and 100 s stale: {left}"
-    );
+    // 120 s fresh and 100 s stale
+    scene.redis.assert_left(&key, 220, start);
     let hit = client.ask(&page);
     assert_eq!((hit.word().as_str(), hit.text()), ("HIT", first.text()));
     assert_eq!(
@@ -76,7 +80,7 @@ fn seed_conf_runs_as_it_is() {
     assert_eq!(client.get("/404").word(), "SKIP");
     scene.redis.expire_in(&key, 50_000);
     assert_eq!(client.ask(&page).word(), "STALE");
-    wait_for("the refill", ms(3000), || client.ask(&page).word() == "HIT");
+    wait_for("the refill", PATIENCE, || client.ask(&page).word() == "HIT");
     let real_ip = scene.backend.last("/page").header("x-real-ip");
     assert_eq!(real_ip.as_deref(), Some("127.0.0.1"));
     // What passes by the cache is not for clients: /fallback/x is 404 there, whatever the backend has.
@@ -94,6 +98,7 @@ fn proxy_conf_runs_as_it_is() {
     let scene = start("proxy.conf", "listen 8080;");
     let mut client = scene.nginx.client();
     let page = Request::get("/page").header("Host", "example.org");
+    let start = Instant::now();
     let first = client.ask(&page);
     assert_eq!(
         (first.status, first.word().as_str(), first.age()),
@@ -101,17 +106,14 @@ fn proxy_conf_runs_as_it_is() {
     );
     let key = "http:GET:example.org:/page";
     assert_eq!(scene.redis.wait_for_record(key).body, first.body);
-    let left = scene.redis.pttl(key);
-    assert!(
-        (217_000..=220_000).contains(&left),
-        "2 m fresh and 100 s stale: {left}"
-    );
+    // 2 m fresh and 100 s stale
+    scene.redis.assert_left(key, 220, start);
     let hit = client.ask(&page);
     assert_eq!((hit.word().as_str(), hit.text()), ("HIT", first.text()));
     assert!(hit.age().is_some());
     scene.redis.expire_in(key, 50_000);
     assert_eq!(client.ask(&page).word(), "STALE");
-    wait_for("the refill", ms(3000), || client.ask(&page).word() == "HIT");
+    wait_for("the refill", PATIENCE, || client.ask(&page).word() == "HIT");
     assert!(["STORE", "HIT"].contains(&client.ask(&Request::head("/page")).word().as_str()));
     assert_eq!(client.ask(&Request::post("/page", "x")).word(), "SKIP");
     scene.nginx.finish();
@@ -127,17 +129,14 @@ fn demo_conf_runs_as_it_is() {
     );
     scene.backend.set("/none", Answer::of(404, "gone"));
     for (path, seconds) in [("/page", 360), ("/news.html", 301), ("/none", 360)] {
+        let start = Instant::now();
         assert_eq!(client.get(path).word(), "STORE", "{path}");
         let key = format!("http://localhost{path}");
         scene.redis.wait_for_record(&key);
-        let left = scene.redis.pttl(&key);
-        assert!(
-            left > (seconds - 3) * 1000 && left <= seconds * 1000,
-            "{path}: {left}"
-        );
+        scene.redis.assert_left(&key, seconds, start);
     }
     assert_eq!(client.get("/page").word(), "HIT");
-    wait_for("the news to be old", ms(3000), || {
+    wait_for("the news to be old", PATIENCE, || {
         client.get("/news.html").word() == "STALE"
     });
     assert_eq!(client.get("/news.html").status, 200);

@@ -11,7 +11,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
-use testbed::{Answer, Client, Gate, Request, Site, holds_for, ms, pattern, wait_for};
+use testbed::{Answer, Client, Gate, PATIENCE, Request, Site, holds_for, ms, pattern, wait_for};
 
 #[test]
 fn a_reload_lets_a_fill_end_and_the_old_worker_leave() {
@@ -36,8 +36,8 @@ fn a_reload_lets_a_fill_end_and_the_old_worker_leave() {
             "{form}"
         );
         drop(client);
-        let took = site.nginx.wait_for_exit(&old, ms(5000));
-        assert!(took < ms(3000), "{form}: {took:?}");
+        let took = site.nginx.wait_for_exit(&old, PATIENCE);
+        assert!(took < ms(10_000), "{form}: {took:?}");
         assert_eq!(site.get("/x").word(), "HIT", "{form}");
         site.nginx.finish();
     }
@@ -57,10 +57,10 @@ fn a_refill_without_any_client_survives_a_reload() {
         "the reload ended the refill"
     );
     gate.open();
-    wait_for("the refilled record", ms(3000), || {
+    wait_for("the refilled record", PATIENCE, || {
         site.redis.get("/x").unwrap().body == b"new"
     });
-    site.nginx.wait_for_exit(&old, ms(3000));
+    site.nginx.wait_for_exit(&old, PATIENCE);
     assert_eq!(
         (site.get("/x").word().as_str(), site.backend.hits("/x")),
         ("HIT", 2)
@@ -101,16 +101,17 @@ fn a_store_in_flight_survives_a_reload_and_a_quit() {
         site.redis.thaw();
         assert!(site.redis.wait_for_record("/x").body == body, "quit {quit}");
         if quit {
-            assert!(site.nginx.wait(ms(3000)).unwrap().success());
+            assert!(site.nginx.wait(PATIENCE).unwrap().success());
         } else {
-            site.nginx.wait_for_exit(&old, ms(3000));
+            site.nginx.wait_for_exit(&old, PATIENCE);
         }
     }
 }
 
 #[test]
 fn a_fill_of_an_old_worker_is_waited_for_by_the_new_ones() {
-    let mut site = Site::new().start();
+    let patient = "redis_cache_lock_timeout 20s;";
+    let mut site = Site::new().location(patient).start();
     let gate = Gate::new();
     site.backend.set("/x", Answer::ok("x").gate(&gate));
     let mut first = site.client();
@@ -126,25 +127,30 @@ fn a_fill_of_an_old_worker_is_waited_for_by_the_new_ones() {
     gate.open();
     assert_eq!(first.receive().unwrap().word(), "STORE");
     assert_eq!(second.receive().unwrap().word(), "HIT");
-    site.nginx.wait_for_exit(&old, ms(5000));
+    site.nginx.wait_for_exit(&old, PATIENCE);
 }
 
 #[test]
 fn waiters_of_an_old_worker_are_answered() {
-    let mut site = Site::new().spread().start();
+    let patient = "redis_cache_lock_timeout 20s;";
+    let mut site = Site::new().spread().location(patient).start();
     let gate = Gate::new();
     site.backend.set("/x", Answer::ok("x").gate(&gate));
     let mut clients: Vec<_> = (0..20).map(|_| site.client()).collect();
     for client in &mut clients {
         client.send(&Request::get("/x")).unwrap();
     }
+    // All of them have been let in, and wait.
+    wait_for("everybody's lookup", PATIENCE, || {
+        site.redis.calls("hmget") >= 20
+    });
     site.backend.wait_for_hits("/x", 1);
     let old = site.nginx.reload();
     gate.open();
     for client in &mut clients {
         assert_eq!(client.receive().unwrap().text(), "x");
     }
-    site.nginx.wait_for_exit(&old, ms(5000));
+    site.nginx.wait_for_exit(&old, PATIENCE);
     assert_eq!(site.backend.hits("/x"), 1);
 }
 
@@ -180,14 +186,14 @@ fn twenty_reloads_under_load_lose_no_request() {
         for _ in 0..20 {
             let before = asked.load(Ordering::Relaxed);
             site.nginx.reload();
-            wait_for("a hundred requests", ms(10_000), || {
+            wait_for("a hundred requests", PATIENCE, || {
                 asked.load(Ordering::Relaxed) >= before + 100
                     || load.iter().any(|client| client.is_finished())
             });
         }
         over.store(true, Ordering::Relaxed);
     });
-    wait_for("the old workers' exit", ms(10_000), || {
+    wait_for("the old workers' exit", PATIENCE, || {
         site.nginx.workers().len() == 2
     });
     assert!(asked.load(Ordering::Relaxed) >= 2000);
@@ -218,8 +224,8 @@ fn a_fast_stop_amid_all_kinds_of_work_is_clean() {
             };
             client.send(&request).unwrap();
         }
-        for path in ["/refill", "/fill", "/header", "/skip"] {
-            site.backend.wait_for_hits(path, 1);
+        for (path, hits) in [("/refill", 2), ("/fill", 1), ("/header", 1), ("/skip", 1)] {
+            site.backend.wait_for_hits(path, hits);
         }
         // Lookups that Redis never answers, beside fills and waiters.
         site.redis.freeze();
@@ -231,7 +237,7 @@ fn a_fast_stop_amid_all_kinds_of_work_is_clean() {
             .unwrap();
         let position = site.nginx.log().end();
         site.nginx.terminate();
-        let status = site.nginx.wait(ms(5000)).expect("the end of nginx");
+        let status = site.nginx.wait(PATIENCE).expect("the end of nginx");
         assert!(status.success(), "{form}: {status}");
         let lines = site.nginx.log().matching(position, "exited on signal");
         assert!(lines.is_empty(), "{form}: {lines:?}");
@@ -247,7 +253,7 @@ fn a_killed_worker_takes_only_its_own_clients_with_it() {
     for _ in 0..3 {
         let worker = site.nginx.workers()[0];
         site.nginx.kill_worker(worker);
-        wait_for("another worker", ms(3000), || {
+        wait_for("another worker", PATIENCE, || {
             let workers = site.nginx.workers();
             workers.len() == 2 && !workers.contains(&worker)
         });

@@ -8,7 +8,7 @@
     reason = "a test"
 )]
 
-use testbed::{Answer, Request, Site, holds_for, ms, pattern};
+use testbed::{Answer, PATIENCE, Request, Site, holds_for, ms, pattern};
 
 /// The ways a backend cuts a body of 100,000 bytes after 60,000, and in the first buffer.
 fn cuts() -> Vec<(&'static str, Answer)> {
@@ -84,7 +84,7 @@ fn nobody_who_waits_takes_a_cut_body_for_a_whole_one() {
                 response.body.len()
             );
         }
-        assert!(crowd.took < ms(5000), "{name}: {:?}", crowd.took);
+        assert!(crowd.took < PATIENCE, "{name}: {:?}", crowd.took);
         assert!(site.redis.keys().is_empty(), "{name}");
     }
 }
@@ -107,7 +107,7 @@ fn a_cut_refill_leaves_the_stale_record() {
             site.backend.wait_for_hits(&path, round);
             site.backend.wait_until_idle(&path);
             // The lock is given back a moment after the backend's end.
-            testbed::wait_for("the end of the refill", ms(2000), || {
+            testbed::wait_for("the end of the refill", PATIENCE, || {
                 site.get(&path).happened() == "STALE"
             });
         }
@@ -117,7 +117,7 @@ fn a_cut_refill_leaves_the_stale_record() {
 
 #[test]
 fn a_backend_that_hangs_within_the_body_is_cut_by_nginx_and_not_stored() {
-    let site = Site::new().location("proxy_read_timeout 300ms;").start();
+    let site = Site::new().location("proxy_read_timeout 1s;").start();
     site.backend
         .set("/body", Answer::ok(pattern(100_000, 2)).hang_at(50_000));
     site.backend.set(
@@ -137,8 +137,8 @@ fn a_backend_that_hangs_within_the_body_is_cut_by_nginx_and_not_stored() {
 
 #[test]
 fn a_backend_that_never_answers_is_a_504_and_leaves_the_key_free() {
-    let site = Site::new().location("proxy_read_timeout 300ms;").start();
-    site.backend.set("/x", Answer::ok("late").delay(ms(1200)));
+    let site = Site::new().location("proxy_read_timeout 1s;").start();
+    site.backend.set("/x", Answer::ok("late").delay(ms(4000)));
     assert_eq!(site.get("/x").status, 504);
     site.backend.set("/x", Answer::ok("now"));
     assert_eq!(site.fill("/x").text(), "now");
