@@ -54,7 +54,7 @@ GET /a
 ["HEAD /a", "GET /a"]
 --- response_body eval
 ["", "GET\n"]
---- timeout: 1
+--- timeout: 10
 
 
 

@@ -41,7 +41,7 @@ __DATA__
 --- backend
     location / { limit_rate 1000; root $TEST_NGINX_SERVER_ROOT/html; }
 --- user_files eval
-[["slow.txt" => "x" x 2500]]
+[["slow.txt" => "x" x 4500]]
 --- init
 main::record(':/slow.txt', ttl => 50);
 main::record(':/other');
@@ -51,7 +51,7 @@ main::record(':/other');
 ["X-Cache: STALE", "X-Cache: HIT"]
 --- response_body eval
 [("from the record\n") x 2]
---- timeout: 600ms
+--- timeout: 2
 
 
 
@@ -137,7 +137,7 @@ TTL $KEY:/a => 36[4-9]\d|3700
 ["X-Cache: STORE", "X-Cache: HIT"]
 --- response_body eval
 ["page\n", "page\n"]
---- timeout: 1
+--- timeout: 10
 
 
 
@@ -225,7 +225,7 @@ main::record(":/$_.txt", ttl => 50) for qw(cond range);
 --- request
 GET /slow.txt
 --- response_body_like: ^x{0,2999}$
---- timeout: 2
+--- timeout: 10
 --- redis
 EXISTS $KEY:/slow.txt => 0
 
@@ -242,7 +242,7 @@ EXISTS $KEY:/slow.txt => 0
 ["X-Cache: STORE", "X-Cache: HIT"]
 --- response_body eval
 ["0123456789" x 300_000, "0123456789" x 300_000]
---- timeout: 5
+--- timeout: 10
 
 
 
@@ -260,7 +260,7 @@ EXISTS $KEY:/slow.txt => 0
 [("X-Cache: SKIP") x 4]
 --- response_body eval
 ["DELETE name=value\n", "PATCH name=value\n", "OPTIONS name=value\n", "GET name=value\n"]
---- timeout: 1
+--- timeout: 10
 
 
 
@@ -305,7 +305,7 @@ HGET $KEY:/a body => name=value\n
 ["X-Cache: STORE\nContent-Length: 17", "X-Cache: HIT\nContent-Length: 17"]
 --- response_body eval
 ["", "from the backend\n"]
---- timeout: 1
+--- timeout: 10
 
 
 

@@ -99,7 +99,7 @@ main::record(':GET:/without', ttl => 0);
 --- backend
     location / { limit_rate 1000; root $TEST_NGINX_SERVER_ROOT/html; }
 --- user_files eval
-[["slow.txt" => "x" x 2000]]
+[["slow.txt" => "x" x 4500]]
 --- init
 main::record(':GET:/slow.txt', ttl => 50)
 --- request eval
@@ -107,10 +107,10 @@ main::record(':GET:/slow.txt', ttl => 50)
 --- response_headers eval
 ["X-Cache: STALE", "X-Cache: HIT"]
 --- response_body eval
-["from the record\n", "x" x 2000]
---- timeout: 600ms
+["from the record\n", "x" x 4500]
+--- timeout: 2
 --- redis eval
-["HSTRLEN \$KEY:GET:/slow.txt body => 2000\nTTL \$KEY:GET:/slow.txt => 2(?:19|20)", undef]
+["HSTRLEN \$KEY:GET:/slow.txt body => 4500\nTTL \$KEY:GET:/slow.txt => 2(?:19|20)", undef]
 --- backend_log
 GET /slow.txt
 
@@ -215,15 +215,15 @@ $request_method $request_uri $content_length $request_body
 --- backend
     location / { limit_rate 1000; root $TEST_NGINX_SERVER_ROOT/html; }
 --- user_files eval
-[["slow.txt" => "x" x 2000]]
+[["slow.txt" => "x" x 4500]]
 --- request
 GET /slow.txt
---- timeout: 300ms
+--- timeout: 2
 --- abort
 --- response_headers
 X-Cache: STORE
 --- redis
-HSTRLEN $KEY:GET:/slow.txt body => 2000
+HSTRLEN $KEY:GET:/slow.txt body => 4500
 TTL $KEY:GET:/slow.txt => 2(?:19|20)
 
 

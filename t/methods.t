@@ -61,7 +61,7 @@ main::record('/a')
 [("X-Cache: SKIP") x 7]
 --- response_body eval
 ["PUT\n", "DELETE\n", "OPTIONS\n", "PATCH\n", "PURGE\n", "REPORT\n", "MKCOL\n"]
---- timeout: 1
+--- timeout: 10
 --- redis
 EXISTS $KEY/a => 0
 

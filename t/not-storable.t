@@ -355,7 +355,7 @@ GET /slow.txt
 --- response_headers
 Content-Length: 3000
 --- response_body_like: ^x{1,2999}$
---- timeout: 2
+--- timeout: 10
 --- redis
 EXISTS $KEY/slow.txt => 0
 

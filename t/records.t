@@ -222,7 +222,7 @@ TTL $KEY/a => 2(?:19|20)
 --- after eval
 sub {
     my $json;
-    for (1 .. 200) {
+    for (1 .. 2000) {
         $json = main::redis('HGET', '$KEY/a', 'headers') and last;
         Time::HiRes::sleep(0.01);
     }

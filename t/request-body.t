@@ -192,7 +192,7 @@ HGET $KEY/a body => from the backend\n
 [("X-Cache: SKIP") x 5]
 --- response_body eval
 [("from the backend\n") x 5]
---- timeout: 1
+--- timeout: 10
 --- backend_log eval
 $main::FiveRequests
 
@@ -207,7 +207,7 @@ $main::FiveRequests
 [("X-Cache: SKIP") x 2]
 --- response_body eval
 [("from the backend\n") x 2]
---- timeout: 1
+--- timeout: 10
 --- backend_log
 GET /a 10 name=value
 GET /a 10 name=other
@@ -225,7 +225,7 @@ main::record('/a')
 [("X-Cache: HIT") x 3]
 --- response_body eval
 [("from the record\n") x 3]
---- timeout: 1
+--- timeout: 10
 
 
 

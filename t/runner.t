@@ -260,7 +260,7 @@ written late
 [["uc", sub { "<$_[0]>" }], ["length"]]
 --- response_body eval
 ["<HELLO>", 5]
---- timeout: 500ms
+--- timeout: 5000ms
 
 
 

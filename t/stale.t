@@ -89,7 +89,7 @@ main::record('', ttl => 60)
     location = /slow.txt { redis_cache on; proxy_pass http://backend; }
     location = /other    { return 200 "other\n"; }
 --- user_files eval
-[["slow.txt" => "x" x 2500]]
+[["slow.txt" => "x" x 4500]]
 --- init
 main::record('/slow.txt', ttl => 50)
 --- pipelined_requests eval
@@ -98,9 +98,9 @@ main::record('/slow.txt', ttl => 50)
 ["X-Cache: STALE", "! X-Cache", "X-Cache: STALE", "! X-Cache"]
 --- response_body eval
 ["from the record\n", "other\n", "from the record\n", "other\n"]
---- timeout: 600ms
+--- timeout: 2
 --- redis
-HSTRLEN $KEY/slow.txt body => 2500
+HSTRLEN $KEY/slow.txt body => 4500
 --- backend_log
 GET /slow.txt
 
@@ -116,18 +116,18 @@ GET /slow.txt
         proxy_pass http://backend;
     }
 --- user_files eval
-[["slow.txt" => "x" x 2000]]
+[["slow.txt" => "x" x 4500]]
 --- init
 main::record('/slow.txt', ttl => 50)
 --- request eval
 ["GET /slow.txt", "GET /slow.txt", "GET /slow.txt", "GET /slow.txt"]
 --- response_headers eval
 ["X-Cache: STALE\nX-Status: STALE", "X-Cache: STALE\nX-Status: UPDATING", "X-Cache: STALE\nX-Status: UPDATING", "X-Cache: HIT\nX-Status: HIT"]
---- timeout: 600ms
+--- timeout: 2
 --- redis eval
-[undef, undef, "HSTRLEN \$KEY/slow.txt body => 2000", undef]
+[undef, undef, "HSTRLEN \$KEY/slow.txt body => 4500", undef]
 --- response_body eval
-["from the record\n", "from the record\n", "from the record\n", "x" x 2000]
+["from the record\n", "from the record\n", "from the record\n", "x" x 4500]
 --- backend_log
 GET /slow.txt
 
@@ -290,7 +290,7 @@ name=value
 X-Cache: STALE
 --- response_body
 from the record
---- timeout: 600ms
+--- timeout: 2
 --- redis
 HGET $KEY/a body => from the backend\n
 --- backend_log

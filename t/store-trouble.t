@@ -28,7 +28,7 @@ $ENV{TEST_NGINX_HUNG_PORT}   = $Hung->sockport;
 # Until Redis has what was to be stored.
 sub await_record {
     my ($server, $uri) = @_;
-    for (1 .. 200) {
+    for (1 .. 2000) {
         return if $server->client->command('EXISTS', "$ENV{TEST_NGINX_KEY}$uri");
         Time::HiRes::sleep(0.01);
     }
@@ -55,7 +55,7 @@ __DATA__
 [("X-Cache: SKIP\nX-Status: MISS\nX-Reason: store unavailable") x 2]
 --- response_body eval
 [("from the backend\n") x 2]
---- timeout: 1
+--- timeout: 10
 --- backend_log
 GET /a
 GET /a
@@ -128,7 +128,7 @@ from the backend
 [("X-Cache: SKIP\nX-Reason: store unavailable") x 2]
 --- response_body eval
 [("from the backend\n") x 2]
---- timeout: 1
+--- timeout: 10
 
 
 
@@ -152,13 +152,13 @@ from the backend
 [("X-Cache: SKIP\nX-Reason: store unavailable") x 2]
 --- response_body eval
 [("from the backend\n") x 2]
---- timeout: 1
+--- timeout: 10
 
 
 
 === TEST 7: it wants a password that isn't given
 --- http_config
-    redis_cache_store closed { server 127.0.0.1:$TEST_NGINX_CLOSED_PORT; }
+    redis_cache_store closed { server 127.0.0.1:$TEST_NGINX_CLOSED_PORT; connect_timeout 2s; read_timeout 2s; }
 --- config
     location / { redis_cache on; redis_cache_pass closed; proxy_pass http://backend; }
 --- request
@@ -169,13 +169,13 @@ X-Cache: SKIP
 from the backend
 --- error_log
 NOAUTH
---- timeout: 1
+--- timeout: 10
 
 
 
 === TEST 8: it wants another password
 --- http_config
-    redis_cache_store closed { server 127.0.0.1:$TEST_NGINX_CLOSED_PORT; password wrong; }
+    redis_cache_store closed { server 127.0.0.1:$TEST_NGINX_CLOSED_PORT; connect_timeout 2s; read_timeout 2s; password wrong; }
 --- config
     location / { redis_cache on; redis_cache_pass closed; proxy_pass http://backend; }
 --- request
@@ -186,13 +186,13 @@ X-Cache: SKIP
 from the backend
 --- error_log
 WRONGPASS
---- timeout: 1
+--- timeout: 10
 
 
 
 === TEST 9: the right password
 --- http_config
-    redis_cache_store closed { server 127.0.0.1:$TEST_NGINX_CLOSED_PORT; password secret; }
+    redis_cache_store closed { server 127.0.0.1:$TEST_NGINX_CLOSED_PORT; connect_timeout 2s; read_timeout 2s; password secret; }
 --- config
     location / { redis_cache on; redis_cache_pass closed; proxy_pass http://backend; }
 --- request eval
@@ -205,7 +205,7 @@ WRONGPASS
 === TEST 10: the right password, from a file
 --- http_config
     redis_cache_store closed {
-        server 127.0.0.1:$TEST_NGINX_CLOSED_PORT;
+        server 127.0.0.1:$TEST_NGINX_CLOSED_PORT; connect_timeout 2s; read_timeout 2s;
         password file:$TEST_NGINX_SERVER_ROOT/html/password;
     }
 --- user_files
@@ -222,7 +222,7 @@ secret
 
 === TEST 11: a user of its own
 --- http_config
-    redis_cache_store closed { server 127.0.0.1:$TEST_NGINX_CLOSED_PORT; username cache; password word; }
+    redis_cache_store closed { server 127.0.0.1:$TEST_NGINX_CLOSED_PORT; connect_timeout 2s; read_timeout 2s; username cache; password word; }
 --- config
     location / { redis_cache on; redis_cache_pass closed; proxy_pass http://backend; }
 --- request eval
@@ -255,7 +255,7 @@ secret
 
 === TEST 13: a user who may not write
 --- http_config
-    redis_cache_store closed { server 127.0.0.1:$TEST_NGINX_CLOSED_PORT; username reader; password word; }
+    redis_cache_store closed { server 127.0.0.1:$TEST_NGINX_CLOSED_PORT; connect_timeout 2s; read_timeout 2s; username reader; password word; }
 --- config
     location / { redis_cache on; redis_cache_pass closed; proxy_pass http://backend; }
 --- request
@@ -264,13 +264,13 @@ GET /a
 from the backend
 --- error_log eval
 qr/store "closed".* refuses writes: /
---- timeout: 1
+--- timeout: 10
 
 
 
 === TEST 14: it is full: nothing is stored, and the log says so
 --- http_config
-    redis_cache_store full { server 127.0.0.1:$TEST_NGINX_FULL_PORT; }
+    redis_cache_store full { server 127.0.0.1:$TEST_NGINX_FULL_PORT; connect_timeout 2s; read_timeout 2s; }
 --- config
     location / { redis_cache on; redis_cache_pass full; proxy_pass http://backend; }
 --- init
@@ -281,13 +281,13 @@ GET /a
 from the backend
 --- error_log
 OOM
---- timeout: 1
+--- timeout: 10
 
 
 
 === TEST 15: it is full: the next request goes to the backend
 --- http_config
-    redis_cache_store full { server 127.0.0.1:$TEST_NGINX_FULL_PORT; }
+    redis_cache_store full { server 127.0.0.1:$TEST_NGINX_FULL_PORT; connect_timeout 2s; read_timeout 2s; }
 --- config
     location / { redis_cache on; redis_cache_pass full; proxy_pass http://backend; }
 --- init
@@ -305,7 +305,7 @@ GET /a
 
 === TEST 16: it is a replica that may not be written
 --- http_config
-    redis_cache_store copy { server 127.0.0.1:$TEST_NGINX_COPY_PORT; }
+    redis_cache_store copy { server 127.0.0.1:$TEST_NGINX_COPY_PORT; connect_timeout 2s; read_timeout 2s; }
 --- config
     location / { redis_cache on; redis_cache_pass copy; proxy_pass http://backend; }
 --- request
@@ -314,7 +314,7 @@ GET /a
 from the backend
 --- error_log
 READONLY
---- timeout: 1
+--- timeout: 10
 
 
 
@@ -370,7 +370,7 @@ qr{\[error\].*/a" in store "main" is no hash; it is left alone}
 
 === TEST 20: it goes away and comes back
 --- http_config
-    redis_cache_store own { server 127.0.0.1:$TEST_NGINX_OWN_PORT; }
+    redis_cache_store own { server 127.0.0.1:$TEST_NGINX_OWN_PORT; connect_timeout 2s; read_timeout 2s; }
 --- config
     location / { redis_cache on; redis_cache_pass own; proxy_pass http://backend; }
 --- request eval
@@ -386,13 +386,13 @@ qr{\[error\].*/a" in store "main" is no hash; it is left alone}
     sub { main::await_record($main::Own, '/a') },
     undef,
 ]
---- timeout: 1
+--- timeout: 10
 
 
 
 === TEST 21: it was restarted between two requests: nobody notices
 --- http_config
-    redis_cache_store own { server 127.0.0.1:$TEST_NGINX_OWN_PORT; }
+    redis_cache_store own { server 127.0.0.1:$TEST_NGINX_OWN_PORT; connect_timeout 2s; read_timeout 2s; }
 --- config
     location / { redis_cache on; redis_cache_pass own; proxy_pass http://backend; }
 --- request eval
@@ -410,7 +410,7 @@ qr{\[error\].*/a" in store "main" is no hash; it is left alone}
 
 === TEST 22: over a unix socket
 --- http_config
-    redis_cache_store own { server unix:$TEST_NGINX_OWN_SOCKET; database 2; }
+    redis_cache_store own { server unix:$TEST_NGINX_OWN_SOCKET; read_timeout 2s; database 2; }
 --- config
     location / { redis_cache on; redis_cache_pass own; proxy_pass http://backend; }
 --- request eval

@@ -146,6 +146,7 @@ fn an_answer_that_cannot_be_stored_releases_its_waiters_side_by_side() {
             wait_for("everybody's lookup", PATIENCE, || {
                 site.redis.calls("hmget") >= before + 50
             });
+            site.backend.wait_for_hits(&path, 1);
             assert_eq!(site.backend.hits(&path), 1, "{name}");
             first.open();
             // One or two may have come too late to be released with the others.

@@ -10,7 +10,7 @@ use Digest::SHA ();
 use Test::More  ();
 use Time::HiRes qw(sleep time);
 
-my $LOG_DEADLINE = 2;       # s that an expected line may take to be written
+my $LOG_DEADLINE = 20;      # s that an expected line may take to be written
 my $LOG_SETTLE   = 0.04;    # s in which an unexpected one would be
 
 sub bail { Test::Nginx::Socket::bail_out(@_) }

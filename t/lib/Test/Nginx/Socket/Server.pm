@@ -14,7 +14,7 @@ use Socket qw(SOCK_STREAM pack_sockaddr_un);
 use Time::HiRes qw(sleep time);
 
 my $START_TIMEOUT = 20;    # s until nginx accepts connections
-my $QUIT_TIMEOUT  = 8;     # s for a graceful end before it is forced
+my $QUIT_TIMEOUT  = 20;    # s for a graceful end before it is forced
 my $POLL          = 0.004; # s
 
 my $binary = $ENV{TEST_NGINX_BINARY} || 'nginx';
