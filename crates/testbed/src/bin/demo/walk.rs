@@ -2,18 +2,20 @@
 
 use std::time::Duration;
 
-use testbed::{eventually, ms};
+use testbed::{PATIENCE, eventually, ms};
 
 use crate::pages::{DELAY, edition};
 use crate::scene::{Expect, Scene};
 use crate::table::{Row, Table};
 
 /// What an answer from Redis may take on a busy machine. It takes less than a millisecond on an idle one.
-const SOON: Duration = ms(300);
+const SOON: Duration = ms(2000);
 /// What an answer of the site may take beyond its own delay.
-const SLACK: Duration = ms(1500);
-/// How long the site sleeps while its news are stale.
-const SLEEP: Duration = ms(2500);
+const SLACK: Duration = ms(5000);
+/// How long the site sleeps while its news are stale: much longer than an answer from Redis takes.
+const SLEEP: Duration = ms(4000);
+/// How long it may take until Redis is used again: a second, and what a busy machine takes.
+const BACK: Duration = ms(4000);
 
 /// One step: its title and what it shows. It ends early if a row can't be shown at all.
 type Step = (&'static str, fn(&mut Scene, &mut Table));
@@ -88,7 +90,7 @@ fn stale(scene: &mut Scene, table: &mut Table) {
     let key = scene.key("/news.html");
     let _ = scene.redis.wait_for_record(&key);
     // demo.conf keeps a record for 5 minutes past its freshness.
-    let old = eventually(ms(5000), || {
+    let old = eventually(PATIENCE, || {
         (scene.redis.pttl(&key) <= 300_000).then_some(())
     });
     assert!(old.is_some(), "the news never get old");
@@ -154,15 +156,15 @@ fn started(scene: &mut Scene, table: &mut Table) {
     scene.redis.run();
     // One connection, one worker: each finds out by itself.
     let mut client = scene.nginx.client();
-    let took = scene.until_used(&mut client, "/logo.svg", ms(3000));
+    let took = scene.until_used(&mut client, "/logo.svg", PATIENCE);
     let wrong = match took {
-        Some(took) if took <= ms(1300) => Vec::new(),
+        Some(took) if took <= BACK => Vec::new(),
         _ => vec!["should take a second at most".to_owned()],
     };
     table.row(Row {
         what: "GET /logo.svg, again and again".to_owned(),
         words: if took.is_some() { "STORE" } else { "SKIP" }.to_owned(),
-        time: took.unwrap_or(ms(3000)),
+        time: took.unwrap_or(PATIENCE),
         backend: None,
         wrong,
     });
