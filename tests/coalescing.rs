@@ -40,8 +40,7 @@ fn two_hundred_clients_on_a_missing_key_cost_one_backend_request() {
 
 #[test]
 fn waiters_are_woken_not_polled() {
-    let patient = "redis_cache_lock_timeout 20s;";
-    let site = Site::new().spread().location(patient).start();
+    let site = Site::new().spread().start();
     let mut times = Vec::new();
     for number in 0..5 {
         let path = format!("/{number}");
@@ -128,10 +127,7 @@ fn an_answer_that_cannot_be_stored_releases_its_waiters_side_by_side() {
         ("404", Answer::of(404, "x")),
         ("500", Answer::of(500, "x")),
     ];
-    let site = Site::new()
-        .spread()
-        .location("redis_cache_lock_timeout 20s;")
-        .start();
+    let site = Site::new().spread().start();
     for (name, answer) in answers {
         let path = format!("/{name}");
         let status = name.parse().unwrap_or(200);
@@ -252,8 +248,7 @@ fn keys_do_not_wait_for_each_other() {
 
 #[test]
 fn waiters_that_leave_hurt_nobody() {
-    let patient = "redis_cache_lock_timeout 20s;";
-    let site = Site::new().spread().location(patient).start();
+    let site = Site::new().spread().start();
     let gate = Gate::new();
     site.backend.set("/x", Answer::ok("x").gate(&gate));
     let mut clients: Vec<_> = (0..40).map(|_| site.client()).collect();

@@ -71,7 +71,10 @@ fn the_header_is_named_by_the_variable() {
 
 #[test]
 fn nobody_gets_an_empty_answer_after_three_seconds() {
-    let site = Site::seed().spread().start();
+    let site = Site::seed()
+        .spread()
+        .location("redis_cache_lock_timeout 3s;")
+        .start();
     site.backend
         .set("/x", Answer::ok("late but whole").delay(ms(3700)));
     let crowd = site.crowd(60, "/x");

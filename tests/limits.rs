@@ -162,7 +162,7 @@ fn what_lies_with_the_request_or_the_backend_marks_no_key() {
 fn more_than_the_queue_of_a_key_goes_to_the_backend() {
     let site = Site::new()
         .spread()
-        .location("redis_cache_lock_queue 5; redis_cache_lock_timeout 20s;")
+        .location("redis_cache_lock_queue 5;")
         .start();
     let gate = Gate::new();
     site.backend.set("/x", Answer::ok("x").gate(&gate));

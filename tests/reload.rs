@@ -110,8 +110,7 @@ fn a_store_in_flight_survives_a_reload_and_a_quit() {
 
 #[test]
 fn a_fill_of_an_old_worker_is_waited_for_by_the_new_ones() {
-    let patient = "redis_cache_lock_timeout 20s;";
-    let mut site = Site::new().location(patient).start();
+    let mut site = Site::new().start();
     let gate = Gate::new();
     site.backend.set("/x", Answer::ok("x").gate(&gate));
     let mut first = site.client();
@@ -132,8 +131,7 @@ fn a_fill_of_an_old_worker_is_waited_for_by_the_new_ones() {
 
 #[test]
 fn waiters_of_an_old_worker_are_answered() {
-    let patient = "redis_cache_lock_timeout 20s;";
-    let mut site = Site::new().spread().location(patient).start();
+    let mut site = Site::new().spread().start();
     let gate = Gate::new();
     site.backend.set("/x", Answer::ok("x").gate(&gate));
     let mut clients: Vec<_> = (0..20).map(|_| site.client()).collect();

@@ -176,7 +176,7 @@ fn what_tls_says_of_the_client_reaches_the_backend() {
 
 #[test]
 fn streams_of_one_http_2_connection_share_a_fill() {
-    let (site, port, _folder) = with_tls(Site::new().location("redis_cache_lock_timeout 20s;"));
+    let (site, port, _folder) = with_tls(Site::new());
     let gate = Gate::new();
     let body = pattern(400_000, 3);
     site.backend.set("/x", Answer::ok(body.clone()).gate(&gate));

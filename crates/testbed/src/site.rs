@@ -242,7 +242,10 @@ const PROXY: [(&str, &str); 4] = [
     ("proxy_pass", "proxy_pass http://backend;"),
 ];
 
-const OWN: [(&str, &str); 8] = [
+/// Longer than the module's own: on a busy machine a fill may take seconds, and nobody's turn to go has come for that.
+const LOCK_TIMEOUT: (&str, &str) = ("redis_cache_lock_timeout ", "redis_cache_lock_timeout 20s;");
+
+const OWN: [(&str, &str); 9] = [
     (
         "add_header X-Status",
         "add_header X-Status $redis_cache_status always;",
@@ -254,9 +257,10 @@ const OWN: [(&str, &str); 8] = [
     ("redis_cache_age ", "redis_cache_age 60s;"),
     ("redis_cache_stale ", "redis_cache_stale 100s;"),
     ("redis_cache_header ", "redis_cache_header X-Cache;"),
+    LOCK_TIMEOUT,
 ];
 
-const SEED: [(&str, &str); 10] = [
+const SEED: [(&str, &str); 11] = [
     ("set $cache_lock ", "set $cache_lock locks;"),
     ("set $cache_pass ", "set $cache_pass main;"),
     ("set $cache_backend ", "set $cache_backend /fallback;"),
@@ -270,6 +274,7 @@ const SEED: [(&str, &str); 10] = [
         "set_md5 $cache_key $request_method:$http_user_agent:$request_uri;",
     ),
     ("redis_cache;", "redis_cache;"),
+    LOCK_TIMEOUT,
 ];
 
 /// At the server: what passes by the cache is answered by /fallback, where the location's own don't apply.
