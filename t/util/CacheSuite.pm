@@ -115,9 +115,9 @@ sub prepare {
     redis_cache_zone locks 1m;
     redis_cache_store main {
         server 127.0.0.1:\$TEST_NGINX_REDIS_PORT;
-        connect_timeout 2s;
-        send_timeout 2s;
-        read_timeout 2s;
+        connect_timeout 10s;
+        send_timeout 10s;
+        read_timeout 10s;
     }
     log_format backend escape=none '$format';
     upstream backend {

@@ -157,7 +157,7 @@ fn more_fills_at_once_than_the_smallest_zone_has_room_for() {
     for (number, client) in clients.iter_mut().enumerate() {
         client.send(&Request::get(&format!("/{number}"))).unwrap();
     }
-    wait_for("all requests at the backend", PATIENCE, || {
+    wait_for("all requests at the backend", PATIENCE * 2, || {
         site.backend.all_hits() == 900
     });
     gate.open();

@@ -227,9 +227,9 @@ impl Site {
 const STORE: [(&str, &str); 4] = [
     ("server", "server REDIS;"),
     // Longer than nginx.conf files have it: a test machine may be busy, and that is no trouble of Redis.
-    ("connect_timeout", "connect_timeout 2s;"),
-    ("send_timeout", "send_timeout 2s;"),
-    ("read_timeout", "read_timeout 2s;"),
+    ("connect_timeout", "connect_timeout 10s;"),
+    ("send_timeout", "send_timeout 10s;"),
+    ("read_timeout", "read_timeout 10s;"),
 ];
 
 const PROXY: [(&str, &str); 4] = [

@@ -6,7 +6,7 @@ const POLL: Duration = Duration::from_millis(5);
 
 /// How long a test waits for what must happen: many times what a busy machine takes, since only a test that fails waits
 /// for so long.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Polls until `probe` gives something; `None` once `within` has passed.
 pub fn eventually<T>(within: Duration, mut probe: impl FnMut() -> Option<T>) -> Option<T> {
