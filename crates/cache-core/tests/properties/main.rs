@@ -49,7 +49,7 @@ fn generated_input_holds() {
             4 => pieces(seeds(name)),
         ];
         let config = Config {
-            cases: 1500,
+            cases: 1000,
             failure_persistence: None,
             ..Config::default()
         };

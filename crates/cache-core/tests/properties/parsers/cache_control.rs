@@ -55,7 +55,8 @@ fn times(read: &CacheControl) -> [Option<u32>; 4] {
     ]
 }
 
-fn print(read: &CacheControl) -> Vec<u8> {
+/// As a list, which is a dictionary of Structured Fields, too.
+pub fn print(read: &CacheControl) -> Vec<u8> {
     let mut text = Vec::new();
     let flags: [(&str, bool); 5] = [
         ("no-store", read.no_store),
@@ -95,5 +96,7 @@ fn print(read: &CacheControl) -> Vec<u8> {
             text.extend_from_slice(format!("{name}={time}, ").as_bytes());
         }
     }
+    // a dictionary doesn't end in a comma
+    text.truncate(text.len().saturating_sub(2));
     text
 }

@@ -31,6 +31,7 @@ all!(
     request_directives,
     resp,
     storing,
+    targeted,
     times,
     uri,
 );

@@ -28,6 +28,7 @@ pub fn holds(input: &[u8]) {
         headers: &new,
         dates: &dates,
         connection: &[],
+        delay: 0,
     };
     let request = RequestView::default();
     let Some(renewed) = renew(&record, &confirmation, &request, &rules, NOW) else {
@@ -65,6 +66,7 @@ fn stored(headers: &Headers, rules: &Rules) -> Option<Record> {
         dates: &dates,
         content_length: None,
         accel_redirect: false,
+        delay: 0,
     };
     let plan = storable(&RequestView::default(), &response, rules, NOW).ok()?;
     let kept = strip_for_storage(headers, &[]);
