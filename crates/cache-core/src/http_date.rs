@@ -46,7 +46,7 @@ fn rfc850(text: &[u8], now: u64) -> Option<u64> {
     let time = rest.time()?;
     rest.literal(b" gmt")?;
     rest.end()?;
-    let limit = anniversary(now.min(LAST), 50);
+    let limit = anniversary(now.min(LAST), 50).min(LAST);
     // The latest year of these digits that isn't too far ahead.
     let latest = year_of(limit);
     let year = latest - (latest + 100 - short) % 100;
