@@ -5,7 +5,7 @@ use lib 't/util';
 use Test::Nginx::Socket;
 use CacheSuite;
 
-plan tests => 169;
+plan tests => 194;
 
 our $Validators = '{"Content-Type":"text\/plain","ETag":"\"abc\"","Last-Modified":"Sat, 02 Jan 2010 03:04:05 GMT"}';
 our $Weak       = '{"Content-Type":"text\/plain","ETag":"W\/\"abc\""}';
@@ -412,3 +412,38 @@ main::record('/a', headers => $main::Validators)
 --- error_code eval
 [400, 400, 400]
 --- backend_log
+
+
+
+=== TEST 21: a record to be validated: the backend is asked about the record's tag, the client about its own
+--- backend_format: $request_method $request_uri [$http_if_none_match$http_if_match$http_range]
+--- backend
+    location / {
+        add_header ETag '"abc"' always;
+        add_header Cache-Control "max-age=60, must-revalidate" always;
+        if ($http_if_none_match = '"abc"') { return 304; }
+        return 200 "from the backend\n";
+    }
+--- config
+    location / { redis_cache on; proxy_pass http://backend; }
+--- request eval
+[(map { "GET /$_" } qw(a b c d)) x 2]
+--- more_headers eval
+[('') x 4, 'If-None-Match: "x", W/"abc"', 'If-None-Match: "x"', 'If-Match: "x"', 'Range: bytes=5-7']
+--- after eval
+[(map { my $uri = "/$_"; sub { main::age($uri, 50) } } qw(a b c d)), (undef) x 4]
+--- error_code eval
+[(200) x 4, 304, 200, 412, 206]
+--- response_headers eval
+[("X-Cache: STORE") x 4, ("X-Cache: HIT") x 4]
+--- response_body_like eval
+[("^from the backend\n\$") x 4, "^\$", "^from the backend\n\$", "412", "^the\$"]
+--- backend_log
+GET /a []
+GET /b []
+GET /c []
+GET /d []
+GET /a ["abc"]
+GET /b ["abc"]
+GET /c ["abc"]
+GET /d ["abc"]
