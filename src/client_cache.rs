@@ -9,6 +9,7 @@ use std::task::Poll;
 use cache_core::flow::{Cache, Head, Lock, Trouble, Woken};
 use cache_core::key::KeyId;
 use cache_core::record::Record;
+use cache_core::request_directives::RequestDirectives;
 use cache_core::usable::{self, Use};
 use cache_core::use_stale::Failure;
 use md5::{Digest, Md5};
@@ -37,11 +38,12 @@ pub struct ClientCache {
     queue: u32,
     refills: u32,
     memory: Memory,
+    asks: RequestDirectives,
 }
 
 impl ClientCache {
-    /// The cache for a request with these settings.
-    pub fn new(settings: &Settings) -> ClientCache {
+    /// The cache for a request with these settings that asks this of it.
+    pub fn new(settings: &Settings, asks: RequestDirectives) -> ClientCache {
         ClientCache {
             lookup: Lookup {
                 store: settings.store.clone(),
@@ -54,6 +56,7 @@ impl ClientCache {
             queue: settings.queue,
             refills: settings.refills,
             memory: settings.memory,
+            asks,
         }
     }
 
@@ -97,7 +100,7 @@ impl Cache for ClientCache {
     }
 
     fn judge(&self, record: &Record) -> Use {
-        usable::judge(record, &self.lookup.rules)
+        usable::judge_for(record, &self.lookup.rules, &self.asks)
     }
 
     fn failing(&self) -> Option<Failure> {

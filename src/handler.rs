@@ -8,6 +8,7 @@ use cache_core::flow::{self, Answer, Behind, Held, Refill};
 use cache_core::key::KeyId;
 use cache_core::policy::RequestView;
 use cache_core::renewal::Validators;
+use cache_core::request_directives::RequestDirectives;
 use cache_core::status::{CacheStatus, Reason, Word};
 use ngx::ffi::*;
 
@@ -21,6 +22,7 @@ use crate::fill::{Stream, Subscription};
 use crate::invalidation::{self, Aftermath};
 use crate::lookup::Lookup;
 use crate::ngx::guard::guard;
+use crate::ngx::headers;
 use crate::ngx::memory;
 use crate::ngx::request::{Code, DECLINED, DONE, ERROR, Request};
 use crate::respond::{self, Source};
@@ -34,6 +36,7 @@ struct Wish {
     settings: Settings,
     bypass: bool,
     view: RequestView,
+    asks: RequestDirectives,
 }
 
 /// The phase handler: PRECONTENT, before try_files and the location's content.
@@ -152,14 +155,21 @@ fn wish(r: Request, conf: &LocConf, main: &MainConf, basics: &Basics) -> Result<
         return Err(Reason::Bypass);
     }
     let settings = settings::settings(r, conf, main, basics).ok_or(Reason::NotConfigured)?;
+    let asks = if conf.honor_request == Some(true) {
+        headers::directives(r)
+    } else {
+        RequestDirectives::default()
+    };
     let view = RequestView {
         authorization: r.has_authorization(),
         no_store,
+        asks_no_store: asks.no_store,
     };
     Ok(Wish {
         settings,
         bypass,
         view,
+        asks,
     })
 }
 
@@ -216,8 +226,10 @@ unsafe extern "C" fn body_ready(r: *mut ngx_http_request_t) {
 fn begin(r: Request, context: &'static Context, wish: Wish) {
     r.await_task();
     let task = worker::spawn(async move {
-        let cache = ClientCache::new(&wish.settings);
-        let answer = if wish.bypass {
+        let cache = ClientCache::new(&wish.settings, wish.asks);
+        let answer = if wish.asks.only_if_cached {
+            flow::only_if_cached(&cache).await
+        } else if wish.bypass {
             flow::bypass(&cache, wish.settings.store.available())
         } else {
             flow::serve(&cache, wish.settings.limits).await
@@ -326,6 +338,10 @@ fn deliver(
             };
             stream(r, context, source);
         }
+        Answer::Pass(Reason::OnlyIfCached) => {
+            context.say(word, status, Reason::OnlyIfCached);
+            r.finalize(NGX_HTTP_GATEWAY_TIME_OUT as Code);
+        }
         Answer::Pass(reason) => pass(r, context, reason),
     }
 }
@@ -395,7 +411,11 @@ fn start_fill(
     let stream = Stream::new(settings.rules.max_size, settings.capture_memory);
     let purpose = Purpose::Fill(Question {
         rules: Rc::clone(&settings.rules),
-        view: wish.view,
+        view: RequestView {
+            // A refill is nobody's answer: what the client wants of its own says nothing of it.
+            asks_no_store: wish.view.asks_no_store && start.slot.is_none(),
+            ..wish.view
+        },
         validators: start
             .held
             .as_ref()

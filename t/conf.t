@@ -4,7 +4,7 @@
 use lib 't/util';
 use Test::Nginx::Socket;
 
-plan tests => repeat_each() * (2 * blocks() + 6);
+plan tests => repeat_each() * (2 * blocks() + 5);
 log_level('info');
 no_root_location();
 run_tests();
@@ -483,7 +483,7 @@ invalid value "maybe" in "redis_cache"; it is "on" or "off"
     location /t { redis_cache_ignore_headers Vary Foo; }
 --- must_die
 --- error_log
-unknown header "Foo" in "redis_cache_ignore_headers"; known are Cache-Control, Expires, Set-Cookie, Vary and Authorization
+unknown header "Foo" in "redis_cache_ignore_headers"; known are Cache-Control, Expires, Set-Cookie, Vary, Authorization, X-Accel-Expires, CDN-Cache-Control and Surrogate-Control
 
 
 
@@ -821,3 +821,73 @@ invalid time "soon" in "redis_cache_pass_timeout"; use a time such as 2m
 --- must_die
 --- error_log
 invalid time "0" in "redis_cache_pass_timeout"; use a time such as 200ms
+
+
+
+=== TEST 79: redis_cache_set_cookie that is neither
+--- config
+    location /t { redis_cache_set_cookie on; }
+--- must_die
+--- error_log
+invalid value "on" in "redis_cache_set_cookie"; it is "off" or "public"
+
+
+
+=== TEST 80: redis_cache_heuristic that is no share
+--- config
+    location /t { redis_cache_heuristic 0%; }
+--- must_die
+--- error_log
+invalid value "0%" in "redis_cache_heuristic"; use "off" or a share such as 10%, and max=1d
+
+
+
+=== TEST 81: redis_cache_heuristic with a limit that is no time
+--- config
+    location /t { redis_cache_heuristic 10% max=soon; }
+--- must_die
+--- error_log
+invalid value "max=soon" in "redis_cache_heuristic"
+
+
+
+=== TEST 82: redis_cache_heuristic that is off, but for how long?
+--- config
+    location /t { redis_cache_heuristic off max=1h; }
+--- must_die
+--- error_log
+invalid value "off" in "redis_cache_heuristic"
+
+
+
+=== TEST 83: redis_cache_honor_request is a flag
+--- config
+    location /t { redis_cache_honor_request always; }
+--- must_die
+--- error_log
+invalid value "always" in "redis_cache_honor_request"; it is "on" or "off"
+
+
+
+=== TEST 84: redis_cache_heuristic twice in one place
+--- config
+    location /t { redis_cache_heuristic off; redis_cache_heuristic 10%; }
+--- must_die
+--- error_log
+"redis_cache_heuristic" directive is duplicate
+
+
+
+=== TEST 85: headers that can be ignored, each by its name
+--- http_config
+    redis_cache_zone locks 1m;
+    redis_cache_store main { server 127.0.0.1:6379; }
+--- config
+    location /t {
+        redis_cache_ignore_headers Cache-Control Expires Set-Cookie Vary Authorization X-Accel-Expires
+                                   CDN-Cache-Control Surrogate-Control;
+        return 204;
+    }
+--- request
+GET /t
+--- error_code: 204

@@ -230,7 +230,7 @@ HGET $KEY/404 status => 404
     location /404 { return 404 "none\n"; }
     location /503 { return 503 "later\n"; }
 --- config
-    location / { redis_cache on; redis_cache_valid any; proxy_pass http://backend; }
+    location / { redis_cache on; redis_cache_valid any 10s; proxy_pass http://backend; }
 --- request eval
 ["GET /204", "GET /204", "GET /404", "GET /404", "GET /503", "GET /503"]
 --- error_code eval

@@ -223,6 +223,8 @@ impl Filling for Fill {
                     expiry: plan.expiry,
                 }
             }
+            // Another request's answer may be stored: the record is none the worse for it.
+            Err(reason) if reason.is_of_request() => return Ok(true),
             Err(_) => Refresh {
                 key: self.lookup.key.clone(),
                 generation,

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use cache_core::headers::Headers;
 use cache_core::policy::OriginDates;
 use cache_core::renewal::Confirmation;
+use cache_core::request_directives::RequestDirectives;
 use ngx::ffi::*;
 
 use super::request::Request;
@@ -40,6 +41,19 @@ pub unsafe fn lines(list: &ngx_list_t) -> impl Iterator<Item = &ngx_table_elt_t>
             }
         }
     })
+}
+
+/// What a request asks of a cache (RFC 9111 5.2.1, 5.4).
+pub fn directives(r: Request) -> RequestDirectives {
+    let values = |name: &'static [u8]| {
+        // SAFETY: the list is initialised with the request, whose strings live as long as it.
+        unsafe {
+            lines(&r.get().headers_in.headers)
+                .filter(move |line| text::bytes(&line.key).eq_ignore_ascii_case(name))
+                .map(|line| text::bytes(&line.value))
+        }
+    };
+    RequestDirectives::parse(values(b"Cache-Control"), values(b"Pragma"))
 }
 
 /// A response's header as the backend's location produced it.

@@ -289,6 +289,20 @@ pub async fn serve<C: Cache>(cache: &C, limits: Limits) -> Answer<C::Permit, C::
     }
 }
 
+/// Serves one request that wants a record or nothing (only-if-cached, RFC 9111 5.2.1.7): it neither waits nor
+/// asks the backend. A stale record's refill is nobody's answer.
+pub async fn only_if_cached<C: Cache>(cache: &C) -> Answer<C::Permit, C::Fill, C::Slot> {
+    let since = cache.sequence();
+    match cache.lookup().await {
+        Ok(Some(record)) => match cache.judge(&record) {
+            Use::Fresh => Answer::Hit(record),
+            Use::Stale(on_failure) => at_once(cache, record, on_failure, since),
+            Use::Validate(_) => Answer::Pass(Reason::OnlyIfCached),
+        },
+        Ok(None) | Err(_) => Answer::Pass(Reason::OnlyIfCached),
+    }
+}
+
 /// Serves one request that is not looked up, but whose answer is stored if the store is
 /// `available`. It waits for nobody: what a fill that runs already brings may be older than what
 /// the client asked for.

@@ -77,6 +77,8 @@ pub struct RequestView {
     pub authorization: bool,
     /// `redis_cache_no_store` holds for it.
     pub no_store: bool,
+    /// It asks that its answer isn't stored (no-store, RFC 9111 5.2.1.5), and is honoured.
+    pub asks_no_store: bool,
 }
 
 /// What matters of a response to storing it: all is known once its header has come.
@@ -126,6 +128,9 @@ pub fn storable(
 ) -> Result<Plan, Reason> {
     if req.no_store {
         return Err(Reason::NoStoreDirective);
+    }
+    if req.asks_no_store {
+        return Err(Reason::NoStoreAsked);
     }
     if resp.accel_redirect {
         return Err(Reason::AccelRedirect);

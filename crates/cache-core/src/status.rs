@@ -89,6 +89,10 @@ pub enum Reason {
     Bypass,
     /// `redis_cache_no_store` held: the operator wants the answer not stored.
     NoStoreDirective,
+    /// The client wants the answer not stored (Cache-Control: no-store, RFC 9111 5.2.1.5).
+    NoStoreAsked,
+    /// The client wants a record or nothing (only-if-cached, RFC 9111 5.2.1.7), and there is none for it.
+    OnlyIfCached,
     /// The request asks for another protocol (Upgrade) or a tunnel (CONNECT).
     Upgrade,
     /// The request isn't GET or HEAD and is to be carried out under conditions only (RFC 9110 13.1).
@@ -182,6 +186,15 @@ impl Reason {
         )
     }
 
+    /// Whether it lies with the request alone: the same answer to another one may be stored.
+    #[must_use]
+    pub const fn is_of_request(self) -> bool {
+        matches!(
+            self,
+            Self::NoStoreDirective | Self::NoStoreAsked | Self::Authorization
+        )
+    }
+
     /// The reason as a phrase for the log and `$redis_cache_reason`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -197,6 +210,8 @@ impl Reason {
             Self::Content => "content in a GET",
             Self::Bypass => "bypass",
             Self::NoStoreDirective => "redis_cache_no_store",
+            Self::NoStoreAsked => "no-store of the request",
+            Self::OnlyIfCached => "only-if-cached",
             Self::Upgrade => "upgrade or tunnel",
             Self::Conditional => "conditional",
             Self::NotConfigured => "zone, store or key missing",

@@ -3,6 +3,7 @@
 use crate::cache_control::CacheControl;
 use crate::policy::Rules;
 use crate::record::Record;
+use crate::request_directives::RequestDirectives;
 use crate::use_stale::UseStale;
 
 /// What a stored response says of its use once it isn't fresh.
@@ -77,5 +78,30 @@ pub fn judge(record: &Record, rules: &Rules) -> Use {
         Use::Stale(on_failure)
     } else {
         Use::Validate(on_failure)
+    }
+}
+
+/// Decides it for a request that says what it wants (RFC 9111 5.2.1): a record that won't do is validated; a
+/// stale one that will do is served, unless the response forbids it.
+#[must_use]
+pub fn judge_for(record: &Record, rules: &Rules, asks: &RequestDirectives) -> Use {
+    let found = judge(record, rules);
+    if *asks == RequestDirectives::default() {
+        return found;
+    }
+    let fresh_ms = record.ttl_ms - i64::from(rules.stale) * 1000;
+    let accepted = asks.accepts(record.age, fresh_ms);
+    let never_stale = record.terms.always_validate || record.terms.never_stale;
+    match found {
+        // What the client doesn't want isn't given to it for a failure either.
+        Use::Fresh if !accepted => Use::Validate(UseStale::NONE),
+        Use::Stale(on_failure) if !accepted => Use::Validate(on_failure),
+        // 4.2.4: the client's own permission.
+        Use::Validate(on_failure)
+            if accepted && !never_stale && asks.permits_stale(fresh_ms.saturating_neg()) =>
+        {
+            Use::Stale(on_failure)
+        }
+        found => found,
     }
 }

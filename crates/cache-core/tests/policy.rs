@@ -105,7 +105,7 @@ fn what_the_operator_ignores() {
 #[test]
 #[rustfmt::skip]
 fn requests_with_authorization() {
-    let req = RequestView { authorization: true, no_store: false };
+    let req = RequestView { authorization: true, ..RequestView::default() };
     let with = |line: &'static str, ignore: Ignore| {
         let rules = Rules { ignore, ..Rules::default() };
         decide(req, 200, &[(CC, line)], &rules).err()
@@ -184,6 +184,11 @@ fn what_the_operator_forbids() {
         ..plain
     };
     assert_eq!(err(no_store, resp), Some(Reason::NoStoreDirective));
+    let asked = RequestView {
+        asks_no_store: true,
+        ..plain
+    };
+    assert_eq!(err(asked, resp), Some(Reason::NoStoreAsked), "9111 5.2.1.5");
 }
 
 #[test]
