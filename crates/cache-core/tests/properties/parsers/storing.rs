@@ -2,7 +2,9 @@
 //! nginx hides it, then header lines.
 
 use bytes::Bytes;
-use cache_core::policy::{OriginDates, RequestView, ResponseView, Rules, StatusList, storable};
+use cache_core::policy::{
+    OriginDates, RequestView, ResponseView, Rules, StatusList, storable, withheld,
+};
 use cache_core::record::{self, RawRecord, strip_for_storage};
 use cache_core::settings::MAX_SECONDS;
 
@@ -43,11 +45,12 @@ pub fn holds(input: &[u8]) {
     assert!(plan.fresh_for <= plan.expiry && plan.age <= MAX_SECONDS);
     assert!(plan.expiry - plan.fresh_for <= rules.stale);
 
-    let connection: Vec<Bytes> = headers
+    let left_out: Vec<Bytes> = headers
         .get_all("Connection")
         .map(Bytes::copy_from_slice)
+        .chain(withheld(&headers, &plan, &rules))
         .collect();
-    let kept = strip_for_storage(&headers, &connection);
+    let kept = strip_for_storage(&headers, &left_out);
     if kept.contains("Content-Length") {
         return; // of which the body says whether it is true
     }
