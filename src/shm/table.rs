@@ -19,7 +19,7 @@ pub const WORKERS: usize = 128;
 /// How often it is said that there is no room, in milliseconds.
 const TELL: u64 = 60_000;
 /// Changes whenever the layout does: a zone of another layout is made anew.
-pub const MAGIC: u64 = 0x7263_6c6f_636b_0003;
+pub const MAGIC: u64 = 0x7263_6c6f_636b_0004;
 
 /// The head of the table.
 #[repr(C)]

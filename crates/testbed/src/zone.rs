@@ -3,16 +3,21 @@
 //! Read without the zone's mutex, and so only a snapshot: of use once all is quiet.
 
 use std::fs::{self, File};
+use std::mem::offset_of;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-/// What says that this is a zone laid out as `src/shm/table.rs` does now.
-const MAGIC: u64 = 0x7263_6c6f_636b_0003;
-const WORKERS: usize = 128;
-const COUNTS: usize = 6 * 8;
-const HEAD: usize = COUNTS + WORKERS * (4 + 4);
+#[path = "../../../src/shm/table.rs"]
+#[allow(dead_code, reason = "only the layout is of interest")]
+mod table;
+
+use table::{Entry, Head, MAGIC, WORKERS};
+
+/// Where the workers stand in the head.
+const COUNTS: usize = offset_of!(Head, workers);
+const HEAD: usize = size_of::<Head>();
 const TAG: usize = 8;
-const ENTRY: usize = 88;
+const ENTRY: usize = size_of::<Entry>();
 const HELD: u32 = 1;
 
 /// What a zone holds.
