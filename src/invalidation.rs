@@ -179,6 +179,7 @@ impl Head {
         let request = RequestView {
             authorization: self.authorization,
             no_store: false,
+            asks_no_store: false,
         };
         let response = ResponseView {
             status: captured.status,
