@@ -169,12 +169,10 @@ impl Context {
             together = Some(true);
         }
         let stored = self.word.get() == Some(Word::Store);
+        // Why it isn't stored, or why it is stale: what the other parameters don't say.
         let tells = forward.is_some()
-            && !stored
-            && !matches!(
-                reason,
-                Reason::Subscribed | Reason::MethodNotListed | Reason::Bypass | Reason::Storing
-            );
+            && matches!(self.word.get(), Some(Word::Skip | Word::Stale))
+            && !matches!(reason, Reason::MethodNotListed | Reason::Bypass);
         let member = Member {
             forward,
             forward_status: self.saying.backend_status.get(),

@@ -275,17 +275,18 @@ impl Reader<'_> {
     fn key(&self) -> Option<Bytes> {
         let key = match self.key_source()? {
             KeySource::Variable(key) => key,
-            KeySource::Script => return Some(script_key(self.r.unparsed_uri())),
+            KeySource::Script => return Some(md5(self.r.unparsed_uri())),
             // SAFETY: compiled in this configuration.
-            KeySource::Value(value) => unsafe { self.r.evaluate_as_get(value) }?,
+            KeySource::Value(value) | KeySource::Md5(value) => {
+                unsafe { self.r.evaluate_as_get(value) }?
+            }
         };
         (!key.is_empty()).then(|| Bytes::copy_from_slice(key))
     }
 }
 
-/// The key of the Lua script where none is set.
-fn script_key(unparsed_uri: &[u8]) -> Bytes {
-    let digest: [u8; 16] = Md5::digest(unparsed_uri).into();
+fn md5(text: &[u8]) -> Bytes {
+    let digest: [u8; 16] = Md5::digest(text).into();
     Bytes::copy_from_slice(&hex::encode16(&digest))
 }
 
@@ -298,6 +299,8 @@ pub enum KeySource {
     Script,
     /// The directive, or its default.
     Value(*mut ngx_http_complex_value_t),
+    /// The MD5 of a value.
+    Md5(*mut ngx_http_complex_value_t),
 }
 
 impl KeySource {
@@ -305,9 +308,11 @@ impl KeySource {
     pub fn of_get(self, r: Request) -> Option<Bytes> {
         let key = match self {
             KeySource::Variable(key) => key,
-            KeySource::Script => return Some(script_key(r.unparsed_uri())),
+            KeySource::Script => return Some(md5(r.unparsed_uri())),
             // SAFETY: compiled in this configuration.
             KeySource::Value(value) => unsafe { r.evaluate_for_get(value) }?,
+            // SAFETY: likewise.
+            KeySource::Md5(value) => return unsafe { r.evaluate_for_get(value) }.map(md5),
         };
         (!key.is_empty()).then(|| Bytes::copy_from_slice(key))
     }
@@ -321,8 +326,8 @@ impl KeySource {
         };
         let value = match self {
             KeySource::Variable(_) => return None,
-            KeySource::Script => return Some(script_key(&elsewhere.unparsed)),
-            KeySource::Value(value) => value,
+            KeySource::Script => return Some(md5(&elsewhere.unparsed)),
+            KeySource::Value(value) | KeySource::Md5(value) => value,
         };
         // SAFETY: compiled in this configuration, with its text.
         let key = unsafe {
@@ -331,13 +336,25 @@ impl KeySource {
             }
             r.evaluate_elsewhere(value, &elsewhere, main.request_uri)?
         };
+        if matches!(self, KeySource::Md5(_)) {
+            return Some(md5(key));
+        }
         (!key.is_empty()).then(|| Bytes::copy_from_slice(key))
     }
 }
 
-/// Where the key of a request comes from.
+/// Where the key of a request comes from. What `$cache_key` holds may be the work of a `set_md5`: of one that would
+/// make the same of this request.
 pub fn key_source(r: Request, conf: &LocConf, main: &MainConf) -> Option<KeySource> {
-    Reader { r, conf, main }.key_source()
+    let source = Reader { r, conf, main }.key_source()?;
+    let KeySource::Variable(key) = source else {
+        return Some(source);
+    };
+    let made = conf.md5_keys.iter().find(|value| {
+        // SAFETY: compiled in this configuration.
+        unsafe { r.evaluate(**value) }.is_some_and(|text| md5(text) == key)
+    });
+    Some(made.map_or(source, |value| KeySource::Md5(*value)))
 }
 
 /// Reads what must be known of any request of the location.

@@ -891,3 +891,30 @@ invalid value "always" in "redis_cache_honor_request"; it is "on" or "off"
 --- request
 GET /t
 --- error_code: 204
+
+
+
+=== TEST 86: redis_cache_status_header with an option that isn't one
+--- config
+    location /t { redis_cache_status_header Example keys; }
+--- must_die
+--- error_log
+invalid option "keys" in "redis_cache_status_header"; it is "key"
+
+
+
+=== TEST 87: redis_cache_status_header with a name that can't be sent
+--- config
+    location /t { redis_cache_status_header "Café"; }
+--- must_die
+--- error_log
+in "redis_cache_status_header"; use printable ASCII characters
+
+
+
+=== TEST 88: redis_cache_status_header twice in one place
+--- config
+    location /t { redis_cache_status_header A; redis_cache_status_header off; }
+--- must_die
+--- error_log
+"redis_cache_status_header" directive is duplicate

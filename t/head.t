@@ -5,7 +5,7 @@ use lib 't/util';
 use Test::Nginx::Socket;
 use CacheSuite;
 
-plan tests => 73;
+plan tests => 115;
 run_tests();
 
 __DATA__
@@ -149,3 +149,83 @@ X-Cache: SKIP
 ["", "", "0123456789" x 50_000]
 --- backend_log
 GET /large.txt
+
+
+
+=== TEST 9: an answer to a HEAD that went to the backend and disagrees with the record (RFC 9111 4.3.5)
+--- backend
+    location /tag { add_header ETag '"2"'; return 200 "from the record\n"; }
+    location /length { return 200 "another length\n"; }
+    location /date { add_header Last-Modified "Mon, 04 Jan 2010 03:04:05 GMT"; return 200 "from the record\n"; }
+--- config
+    location / { redis_cache on; redis_cache_methods GET; proxy_pass http://backend; }
+--- init
+main::record("/$_", headers => '{"ETag":"\"1\"","Last-Modified":"Sat, 02 Jan 2010 03:04:05 GMT"}') for qw(tag length date)
+--- request eval
+["HEAD /tag", "GET /tag", "HEAD /length", "GET /length", "HEAD /date", "GET /date"]
+--- response_headers eval
+[("X-Cache: SKIP", "X-Cache: STORE") x 3]
+--- response_body eval
+["", "from the record\n", "", "another length\n", "", "from the record\n"]
+
+
+
+=== TEST 10: one that agrees leaves it
+--- backend
+    location /tag { add_header ETag 'W/"1"'; return 200 "from the record\n"; }
+    location /nothing { root $TEST_NGINX_SERVER_ROOT/html; }
+--- config
+    location / { redis_cache on; redis_cache_methods GET; proxy_pass http://backend; }
+--- init
+main::record("/$_", headers => '{"ETag":"\"1\""}') for qw(tag)
+--- request eval
+["HEAD /tag", "GET /tag"]
+--- response_headers eval
+["X-Cache: SKIP", "X-Cache: HIT"]
+
+
+
+=== TEST 11: nor does an error, or an answer that is for one client, say anything of the record
+--- backend
+    location /error { add_header ETag '"2"' always; return 404 "none\n"; }
+    location /private { add_header Cache-Control private; return 200 "for you alone\n"; }
+    location /cookie { add_header Set-Cookie a=1; return 200 "hello again\n"; }
+    location /authorization { return 200 "another length\n"; }
+--- config
+    location / { redis_cache on; redis_cache_methods GET; proxy_pass http://backend; }
+--- init
+main::record("/$_", headers => '{"ETag":"\"1\""}') for qw(error private cookie authorization)
+--- request eval
+["HEAD /error", "HEAD /private", "HEAD /cookie", "HEAD /authorization"]
+--- more_headers eval
+["", "", "", "Authorization: Basic eDp5"]
+--- error_code eval
+[404, 200, 200, 200]
+--- redis
+EXISTS $KEY/error $KEY/private $KEY/cookie $KEY/authorization => 4
+
+
+
+=== TEST 12: by bypass and no_store, where HEAD is listed
+--- backend
+    location / { return 200 "another length\n"; }
+--- config
+    location / {
+        redis_cache on;
+        redis_cache_key $TEST_NGINX_KEY:$request_method:$uri;
+        redis_cache_bypass $arg_fresh;
+        redis_cache_no_store $arg_fresh;
+        proxy_pass http://backend;
+    }
+--- init
+main::record(":GET:/a")
+--- request eval
+["HEAD /a", "GET /a?fresh=1", "HEAD /a?fresh=1", "HEAD /a"]
+--- response_headers eval
+["X-Cache: HIT\nContent-Length: 16", "X-Cache: SKIP", "X-Cache: SKIP\nContent-Length: 15", "X-Cache: STORE\nContent-Length: 15"]
+--- redis eval
+["EXISTS \$KEY:GET:/a => 1", "EXISTS \$KEY:GET:/a => 1", "EXISTS \$KEY:GET:/a => 0", undef]
+--- backend_log
+GET /a?fresh=1
+HEAD /a?fresh=1
+GET /a

@@ -34,7 +34,7 @@ EXISTS $KEY/a => 0
 
 
 
-=== TEST 2: a record there is doesn't matter to it, nor does it to the record
+=== TEST 2: a record there is worthless once it has succeeded (RFC 9111 4.4)
 --- backend
     location / { return 200 "$request_method\n"; }
 --- config
@@ -44,9 +44,9 @@ main::record('/a')
 --- request eval
 ["POST /a", "GET /a"]
 --- response_headers eval
-["X-Cache: SKIP", "X-Cache: HIT"]
+["X-Cache: SKIP", "X-Cache: STORE"]
 --- response_body eval
-["POST\n", "from the record\n"]
+["POST\n", "GET\n"]
 
 
 

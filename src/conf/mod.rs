@@ -133,6 +133,8 @@ pub struct LocConf {
     pub backend: Option<Backend>,
     /// `redis_cache_key`, a compiled value.
     pub key: Option<*mut ngx_http_complex_value_t>,
+    /// What `set_md5 $cache_key` hashes, here and above.
+    pub md5_keys: Vec<*mut ngx_http_complex_value_t>,
     /// `redis_cache_valid`
     pub statuses: Option<StatusList>,
     /// `redis_cache_methods`
@@ -198,6 +200,7 @@ impl Default for LocConf {
             pass_timeout: None,
             backend: None,
             key: None,
+            md5_keys: Vec::new(),
             statuses: None,
             methods: None,
             age: None,
@@ -268,6 +271,7 @@ impl LocConf {
             revalidate,
             back_off
         );
+        self.md5_keys.extend(&above.md5_keys);
         for (mine, theirs) in [
             (&mut self.bypass, above.bypass),
             (&mut self.no_store, above.no_store),

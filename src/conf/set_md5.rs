@@ -32,7 +32,7 @@ struct Code {
 }
 
 /// Adds a step to the script of the location.
-pub fn directive(directive: &Directive, _: &mut LocConf) -> Setting {
+pub fn directive(directive: &Directive, conf: &mut LocConf) -> Setting {
     let variable = directive.argument(1);
     let Some(name) = variable.strip_prefix(b"$").filter(|name| !name.is_empty()) else {
         let name = directive.text(1);
@@ -42,6 +42,9 @@ pub fn directive(directive: &Directive, _: &mut LocConf) -> Setting {
     };
     // `set_md5 $a;` hashes $a itself.
     let value = directive.complex_value(if directive.words().len() == 2 { 1 } else { 2 })?;
+    if name.eq_ignore_ascii_case(b"cache_key") && directive.words().len() == 3 {
+        conf.md5_keys.push(value);
+    }
     let cf = directive.as_ptr();
     // SAFETY: the name lives in the configuration; the script is the rewrite module's own array,
     // which runs steps by their first field.

@@ -1,0 +1,168 @@
+//! Fills that were on their way when their key was invalidated: what they bring is not stored.
+
+use testbed::{Answer, Gate, Proxy, Redis, Request, Rule, Site, Step, Way, ms, wait_for};
+
+use crate::put;
+
+/// The first answer is old and waits at the gate; later ones are new.
+fn old_then_new(
+    gate: &Gate,
+) -> impl Fn(&testbed::Received, usize) -> Answer + Send + Sync + 'static {
+    let gate = gate.clone();
+    move |request, nth| match (request.method.as_str(), nth) {
+        ("GET", 1) => Answer::ok("old").gate_at(1, &gate),
+        ("GET", _) => Answer::ok("new"),
+        _ => Answer::of(204, ""),
+    }
+}
+
+#[test]
+fn a_fill_on_its_way_is_not_stored_and_nobody_joins_it() {
+    for (form, site) in Site::forms() {
+        for workers in [1, 2] {
+            let site = site.clone().spread().workers(workers).start();
+            let gate = Gate::new();
+            site.backend.script("/x", old_then_new(&gate));
+            let mut first = site.client();
+            first.send(&Request::get("/x")).unwrap();
+            site.backend.wait_for_hits("/x", 1);
+            assert_eq!(site.ask(&put("/x")).status, 204);
+            for _ in 0..8 {
+                assert_eq!(site.get("/x").text(), "new", "{form} {workers}");
+            }
+            let key = site.key("/x");
+            assert_eq!(site.redis.wait_for_record(&key).body, b"new");
+            gate.open();
+            assert_eq!(first.receive().unwrap().text(), "old", "{form} {workers}");
+            let line = format!("fill of \"{key}\": invalidated meanwhile");
+            let said = site
+                .nginx
+                .log()
+                .wait_for(Default::default(), &line, ms(3000));
+            assert!(
+                said.is_some(),
+                "{form} {workers}: {}",
+                site.nginx.log().tail(20)
+            );
+            assert_eq!(
+                site.redis.get(&key).unwrap().body,
+                b"new",
+                "{form} {workers}"
+            );
+            assert_eq!(site.backend.hits("/x"), 3, "{form} {workers}");
+        }
+    }
+}
+
+#[test]
+fn nor_is_a_refill_behind_a_client() {
+    let site = Site::new().spread().start();
+    let gate = Gate::new();
+    site.fill_and_age("/x");
+    site.backend.forget();
+    site.backend.script("/x", old_then_new(&gate));
+    assert_eq!(site.get("/x").word(), "STALE");
+    site.backend.wait_for_hits("/x", 1);
+    assert_eq!(site.ask(&put("/x")).status, 204);
+    assert_eq!(site.redis.get("/x"), None);
+    let position = site.nginx.log().end();
+    gate.open();
+    let line = "fill of \"/x\": invalidated meanwhile";
+    assert!(
+        site.nginx
+            .log()
+            .wait_for(position, line, ms(3000))
+            .is_some()
+    );
+    assert_eq!(site.redis.get("/x"), None);
+    assert_eq!(site.get("/x").text(), "new");
+}
+
+#[test]
+fn nor_is_one_without_a_lock() {
+    let site = Site::new()
+        .spread()
+        .location("redis_cache_bypass $http_x_fresh;")
+        .start();
+    let gate = Gate::new();
+    site.backend.script("/x", {
+        let gate = gate.clone();
+        move |request, _| match request.method.as_str() {
+            "GET" => Answer::ok("old").gate_at(1, &gate),
+            _ => Answer::of(204, ""),
+        }
+    });
+    let fresh = Request::get("/x").header("X-Fresh", "1");
+    let mut clients: Vec<_> = (0..5).map(|_| site.client()).collect();
+    for client in &mut clients {
+        client.send(&fresh).unwrap();
+    }
+    site.backend.wait_for_hits("/x", 5);
+    assert_eq!(site.ask(&put("/x")).status, 204);
+    gate.open();
+    for client in &mut clients {
+        assert_eq!(client.receive().unwrap().text(), "old");
+    }
+    wait_for("all fills to end", ms(3000), || {
+        let line = "invalidated meanwhile";
+        site.nginx.log().matching(Default::default(), line).len() == 5
+    });
+    assert_eq!(site.redis.get("/x"), None);
+}
+
+#[test]
+fn another_key_is_filled_as_ever() {
+    let site = Site::new().workers(1).start();
+    let gate = Gate::new();
+    site.backend.set("/x", Answer::ok("xyz").gate_at(1, &gate));
+    let mut client = site.client();
+    client.send(&Request::get("/x")).unwrap();
+    site.backend.wait_for_hits("/x", 1);
+    assert_eq!(site.ask(&put("/y")).status, 200);
+    gate.open();
+    assert_eq!(client.receive().unwrap().text(), "xyz");
+    assert_eq!(site.redis.wait_for_record("/x").body, b"xyz");
+}
+
+/// The write of the record is on its way to Redis when the deletion overtakes it: it is taken back.
+#[test]
+fn a_record_whose_write_was_overtaken_is_taken_back() {
+    let redis = Redis::start();
+    let proxy = Proxy::start(&redis.address());
+    let gate = Gate::new();
+    proxy.set(Way::Commands, {
+        let gate = gate.clone();
+        Rule::new(move |piece| {
+            let send = Step::Send(piece.bytes.to_vec());
+            let writes = piece.bytes.windows(4).any(|word| word == b"HSET");
+            if writes {
+                vec![Step::Hold(gate.clone()), send]
+            } else {
+                vec![send]
+            }
+        })
+    });
+    let server = format!("server {}; read_timeout 10s;", proxy.address());
+    let site = Site::new().spread().store(&server).start_with(redis);
+    let stored = site.ask(&Request::get("/x"));
+    assert_eq!(stored.word(), "STORE");
+    // On a connection of another worker: in the same the deletion keeps its place behind the write.
+    let worker = stored.header("x-worker").unwrap();
+    let mut other = (0..100)
+        .map(|_| site.client())
+        .find_map(|mut client| {
+            let elsewhere = client.get("/none?_=1").header("x-worker").unwrap() != worker;
+            elsewhere.then_some(client)
+        })
+        .expect("the other worker");
+    assert_eq!(other.ask(&put("/x")).status, 200);
+    assert_eq!(site.redis.get("/x"), None);
+    gate.open();
+    let line = "fill of \"/x\": invalidated meanwhile";
+    let said = site
+        .nginx
+        .log()
+        .wait_for(Default::default(), line, ms(3000));
+    assert!(said.is_some(), "{}", site.nginx.log().tail(20));
+    assert_eq!(site.redis.get("/x"), None);
+}
