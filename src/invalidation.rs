@@ -7,6 +7,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use cache_core::invalidation::{head_disagrees, is_non_error, may_invalidate, other_targets};
 use cache_core::policy::{RequestView, ResponseView, storable};
+use cache_core::shown::shown;
 use cache_core::status::Reason;
 use cache_core::uri::{Origin, Target};
 use ngx::ffi::*;
@@ -224,7 +225,7 @@ impl Deletion {
     }
 
     async fn end(self, method: &str) {
-        let (key, store) = (String::from_utf8_lossy(&self.key), &self.store);
+        let (key, store) = (shown(&self.key), &self.store);
         if let Err(error) = self.sent.await {
             ngx_log_error!(
                 error.level(),

@@ -154,6 +154,30 @@ fn http_2_clients() {
 }
 
 #[test]
+fn a_change_over_http_2() {
+    for (form, site) in Site::forms() {
+        let (site, port, _folder) = with_tls(site);
+        let body = pattern(500_000, 4);
+        site.backend.set("/x", Answer::ok(body.clone()));
+        let agent = ["-H", "User-Agent:"];
+        for path in ["/x", "/empty"] {
+            site.fill(path);
+        }
+        site.backend.set("/empty", Answer::of(204, ""));
+        let put = ["-H", "User-Agent:", "-X", "PUT", "-d", "new"];
+        let (status, head, got) = curl(port.number(), &put, "/x");
+        assert_eq!(status, "2 200", "{form}");
+        assert!(head.contains("x-cache: skip") && got == body, "{form}");
+        assert_eq!(site.redis.get(&site.key("/x")), None, "{form}");
+        let (status, _, got) = curl(port.number(), &put, "/empty");
+        assert_eq!((status.as_str(), got.len()), ("2 204", 0), "{form}");
+        assert_eq!(site.redis.get(&site.key("/empty")), None, "{form}");
+        let (_, head, _) = curl(port.number(), &agent, "/x");
+        assert!(head.contains("x-cache: store"), "{form}: {head}");
+    }
+}
+
+#[test]
 fn what_tls_says_of_the_client_reaches_the_backend() {
     let (site, port, _folder) = with_tls(
         Site::new()

@@ -28,6 +28,7 @@ mod simulation {
     mod directed;
     mod faults;
     mod filling;
+    mod invalidated;
     mod invariants;
     mod permits;
     mod rest;

@@ -125,6 +125,16 @@ impl Zone {
         })
     }
 
+    /// What a key has is worthless from now on.
+    pub fn invalidate(&self, key: Key, pid: i32, now: u64) {
+        self.with(|table| table.invalidate(&id(key), Self::asker(pid, now, u64::MAX, 0)));
+    }
+
+    /// Whether what was begun for a key at `since` is worthless.
+    pub fn is_invalidated(&self, key: Key, since: u64) -> bool {
+        self.with(|table| table.is_invalidated(&id(key), since))
+    }
+
     /// One request less waits for a lock.
     pub fn leave(&self, key: Key, instance: u64) {
         self.with(|table| table.leave(&id(key), instance));
