@@ -1,12 +1,15 @@
 //! What a request that passes by the cache means for what is in it: a change makes records worthless (RFC 9111 4.4),
 //! and the answer to a HEAD may show that a record is (4.3.5).
 
-use std::cell::Cell;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use cache_core::invalidation::{head_disagrees, is_non_error, may_invalidate, other_targets};
+use cache_core::invalidation::{
+    has_validator, head_disagrees, is_non_error, may_invalidate, other_targets,
+};
 use cache_core::policy::{RequestView, ResponseView, storable};
+use cache_core::record::Record;
+use cache_core::renewal::{Confirmation, renew};
 use cache_core::shown::shown;
 use cache_core::status::Reason;
 use cache_core::uri::{Origin, Target};
@@ -16,6 +19,7 @@ use ngx::ngx_log_error;
 use crate::client_cache::lock_id;
 use crate::conf::{LocConf, MainConf};
 use crate::context::Context;
+use crate::fill::task::refresh;
 use crate::hold;
 use crate::lookup::{self, Lookup};
 use crate::ngx::headers::{self, Captured};
@@ -165,10 +169,19 @@ impl Head {
             let Ok(Some(record)) = found.await else {
                 return;
             };
+            // A location as the store is asked in the name of the client's request.
+            if matches!(self.lookup.store, Store::Location(_)) && alive.get().is_none() {
+                return;
+            }
             let length = record.body.len() as u64;
             let (ours, theirs) = (&record.headers, &captured.headers);
             if head_disagrees(ours, length, theirs, captured.content_length) {
-                self.delete(&alive).await;
+                let Lookup { store, key, .. } = &self.lookup;
+                Deletion::begin(self.zone, store, key.clone())
+                    .end("HEAD")
+                    .await;
+            } else if has_validator(theirs) {
+                self.refresh(&record, &captured).await;
             }
         };
         hold::until(r, context, work, available)
@@ -177,11 +190,6 @@ impl Head {
     /// Whether the answer could have been stored, had it been one to a GET: an answer for one client says nothing of
     /// what others get.
     fn is_for_everybody(&self, captured: &Captured) -> bool {
-        let request = RequestView {
-            authorization: self.authorization,
-            no_store: false,
-            asks_no_store: false,
-        };
         let response = ResponseView {
             status: captured.status,
             headers: &captured.headers,
@@ -191,18 +199,44 @@ impl Head {
             delay: captured.delay,
             accel_redirect: captured.accel_redirect,
         };
-        let now = u64::try_from(ngx_time()).unwrap_or(0);
-        storable(&request, &response, &self.lookup.rules, now).is_ok()
+        storable(&self.request(), &response, &self.lookup.rules, now()).is_ok()
     }
 
-    async fn delete(self, alive: &Cell<Option<Request>>) {
-        // A location as the store is asked in the name of the client's request.
-        if matches!(self.lookup.store, Store::Location(_)) && alive.get().is_none() {
-            return;
+    /// The answer speaks of the record: what it says of its freshness and other fields holds from now on, as with a
+    /// 304 (RFC 9111 3.2).
+    async fn refresh(&self, record: &Record, captured: &Captured) {
+        let confirmation = Confirmation {
+            headers: &captured.headers,
+            dates: &captured.dates,
+            connection: &captured.connection,
+            delay: captured.delay,
+        };
+        let (rules, key) = (&self.lookup.rules, &self.lookup.key);
+        let renewed = renew(record, &confirmation, &self.request(), rules, now());
+        let change = renewed.and_then(|renewed| refresh(key, &renewed));
+        if let Some(change) = change
+            && let Err(error) = self.lookup.store.change(change).await
+        {
+            let (key, store) = (shown(key), self.lookup.store.name());
+            ngx_log_error!(
+                error.level(),
+                worker::log(),
+                "redis_cache: \"{key}\" was not refreshed in \"{store}\" by HEAD: {error}"
+            );
         }
-        let Lookup { store, key, .. } = self.lookup;
-        Deletion::begin(self.zone, &store, key).end("HEAD").await;
     }
+
+    fn request(&self) -> RequestView {
+        RequestView {
+            authorization: self.authorization,
+            no_store: false,
+            asks_no_store: false,
+        }
+    }
+}
+
+fn now() -> u64 {
+    u64::try_from(ngx_time()).unwrap_or(0)
 }
 
 /// A record on its way out.

@@ -5,7 +5,7 @@ use lib 't/util';
 use Test::Nginx::Socket;
 use CacheSuite;
 
-plan tests => 115;
+plan tests => 132;
 run_tests();
 
 __DATA__
@@ -229,3 +229,29 @@ main::record(":GET:/a")
 GET /a?fresh=1
 HEAD /a?fresh=1
 GET /a
+
+
+
+=== TEST 13: one that carries the same validator refreshes the header and the lifetime
+--- backend
+    location / {
+        add_header ETag '"1"';
+        add_header X-Method $request_method;
+        add_header Cache-Control max-age=$arg_age;
+        return 200 "body\n";
+    }
+--- config
+    location / {
+        redis_cache on;
+        redis_cache_methods GET;
+        redis_cache_key $TEST_NGINX_KEY$uri;
+        proxy_pass http://backend;
+    }
+--- request eval
+["GET /a?age=30", "HEAD /a?age=300", "GET /a"]
+--- response_headers eval
+["X-Cache: STORE\nX-Method: GET", "X-Cache: SKIP\nX-Method: HEAD", "X-Cache: HIT\nX-Method: HEAD\nCache-Control: max-age=300\nETag: \"1\"\nContent-Length: 5"]
+--- response_body eval
+["body\n", "", "body\n"]
+--- redis eval
+["TTL \$KEY/a => 1(?:29|30)", "TTL \$KEY/a => (?:399|400)", undef]

@@ -103,8 +103,10 @@ fn how_long_a_fill_took_is_in_the_log_of_all_who_shared_it() {
         .server("access_log logs/cache.log cache;")
         .start();
     let gate = Gate::new();
-    site.backend
-        .set("/x", Answer::ok(pattern(200_000, 1)).gate_at(100_000, &gate));
+    site.backend.set(
+        "/x",
+        Answer::ok(pattern(200_000, 1)).gate_at(100_000, &gate),
+    );
     let (mut first, mut second, mut leaver) = (site.client(), site.client(), site.client());
     for client in [&mut first, &mut second, &mut leaver] {
         client.send(&Request::get("/x")).unwrap();

@@ -123,6 +123,26 @@ fn new_generation() -> Bytes {
     Bytes::from(format!("{:x}", ngx_random()))
 }
 
+/// The change that stores what has become of a record, or takes it away if it must not be kept. `None` for a record
+/// whose write has no name.
+pub fn refresh(key: &Bytes, renewed: &Renewed) -> Option<Change> {
+    let meta = renewed.record.meta.as_ref()?;
+    let mut refresh = Refresh {
+        key: key.clone(),
+        generation: meta.generation.clone(),
+        headers: Bytes::new(),
+        meta: Bytes::new(),
+        expiry: 0,
+    };
+    if let Ok(plan) = &renewed.plan {
+        let fields = renewal::encode(renewed, meta, plan, new_generation());
+        refresh.headers = Bytes::from(fields.headers);
+        refresh.meta = Bytes::from(fields.meta);
+        refresh.expiry = plan.expiry;
+    }
+    Some(Change::Refresh(refresh))
+}
+
 /// A permit whose lock is kept young while its holder lives.
 struct Alive {
     permit: Rc<Cell<Option<LockPermit>>>,
@@ -208,32 +228,15 @@ impl Filling for Fill {
     }
 
     async fn renew(&self, renewed: &Renewed) -> Result<bool, Trouble> {
-        let Some(meta) = &renewed.record.meta else {
+        if let Err(reason) = &renewed.plan
+            && reason.is_of_request()
+        {
+            // Another request's answer may be stored: the record is none the worse for it.
+            return Ok(true);
+        }
+        let Some(change) = refresh(&self.lookup.key, renewed) else {
             return Ok(false);
         };
-        let generation = meta.generation.clone();
-        let refresh = match &renewed.plan {
-            Ok(plan) => {
-                let fields = renewal::encode(renewed, meta, plan, new_generation());
-                Refresh {
-                    key: self.lookup.key.clone(),
-                    generation,
-                    headers: Bytes::from(fields.headers),
-                    meta: Bytes::from(fields.meta),
-                    expiry: plan.expiry,
-                }
-            }
-            // Another request's answer may be stored: the record is none the worse for it.
-            Err(reason) if reason.is_of_request() => return Ok(true),
-            Err(_) => Refresh {
-                key: self.lookup.key.clone(),
-                generation,
-                headers: Bytes::new(),
-                meta: Bytes::new(),
-                expiry: 0,
-            },
-        };
-        let change = Change::Refresh(refresh);
         let changed = self.lookup.store.change(change).await;
         changed.map_err(|error| self.not_stored(&error))
     }

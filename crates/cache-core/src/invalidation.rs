@@ -122,6 +122,12 @@ pub fn head_disagrees(
         || head_length.is_some_and(|length| length != record_length)
 }
 
+/// Whether an answer carries what tells one representation from another.
+#[must_use]
+pub fn has_validator(headers: &Headers) -> bool {
+    headers.contains("ETag") || headers.contains("Last-Modified")
+}
+
 fn opaque_tag(tag: &[u8]) -> &[u8] {
     tag.strip_prefix(b"W/").unwrap_or(tag)
 }
