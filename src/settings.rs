@@ -276,8 +276,8 @@ impl Reader<'_> {
         let key = match self.key_source()? {
             KeySource::Variable(key) => key,
             KeySource::Script => return Some(md5(self.r.unparsed_uri())),
-            // SAFETY: compiled in this configuration.
             KeySource::Value(value) | KeySource::Md5(value) => {
+                // SAFETY: compiled in this configuration.
                 unsafe { self.r.evaluate_as_get(value) }?
             }
         };
