@@ -76,8 +76,8 @@ fn during(proxy: &Proxy, time: Duration, rule: Rule) {
 
 /// One of the two youngest workers, which aren't on their way out.
 fn kill(site: &mut Running, ledger: &Ledger, rng: &mut Rng) {
-    let mut workers = site.nginx.workers();
-    workers.sort_unstable();
+    // In the order in which they were started: process ids begin again from the bottom.
+    let workers = site.nginx.workers();
     let Some(victim) = workers.iter().rev().nth(rng.below(2) as usize) else {
         return;
     };
