@@ -27,3 +27,4 @@ pub mod targeted;
 pub mod uri;
 pub mod usable;
 pub mod use_stale;
+pub mod vary;
