@@ -1,6 +1,6 @@
 //! The cache as the flow sees it, for one request of a client.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell, RefCell};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
@@ -12,17 +12,20 @@ use cache_core::record::Record;
 use cache_core::request_directives::RequestDirectives;
 use cache_core::usable::{self, Use};
 use cache_core::use_stale::Failure;
+use cache_core::vary::VariantId;
 use md5::{Digest, Md5};
 
 use crate::fill::registry::{self, Joined, LockPermit, Queued};
-use crate::lookup::{self, Lookup};
+use crate::lookup::{self, Lookup, Variants};
 use crate::ngx::event::{now_msec, sleep};
+use crate::ngx::request::Request;
 use crate::settings::Settings;
 use crate::shm::Zone;
 use crate::shm::locks::{Acquired, Memory};
 use crate::shm::waiting;
 use crate::shm::zone::RefillSlot;
 use crate::store::Store;
+use crate::variants::{lock_of, variant};
 
 /// How often a waiter looks for itself, in milliseconds: wake-ups are hints and may be lost, and a
 /// lock's owner that was killed wakes nobody.
@@ -30,10 +33,16 @@ const LOOK: u64 = 50;
 
 /// The view of one request.
 pub struct ClientCache {
+    /// Tasks that hold it are cancelled when it ends.
+    request: Request,
     lookup: Lookup,
     zone: Zone,
     /// The key in the lock table. A hit needs none.
-    id: OnceCell<KeyId>,
+    key: OnceCell<KeyId>,
+    /// What the last look has shown of the key's variants.
+    variants: RefCell<Variants>,
+    /// The request's own, as far as it is known what the answers vary on.
+    variant: Cell<Option<VariantId>>,
     lock_age: u64,
     queue: u32,
     refills: u32,
@@ -43,15 +52,18 @@ pub struct ClientCache {
 
 impl ClientCache {
     /// The cache for a request with these settings that asks this of it.
-    pub fn new(settings: &Settings, asks: RequestDirectives) -> ClientCache {
+    pub fn new(settings: &Settings, asks: RequestDirectives, request: Request) -> ClientCache {
         ClientCache {
+            request,
             lookup: Lookup {
                 store: settings.store.clone(),
                 key: settings.key.clone(),
                 rules: Rc::clone(&settings.rules),
             },
             zone: settings.zone,
-            id: OnceCell::new(),
+            key: OnceCell::new(),
+            variants: RefCell::default(),
+            variant: Cell::new(None),
             lock_age: settings.lock_age,
             queue: settings.queue,
             refills: settings.refills,
@@ -60,13 +72,41 @@ impl ClientCache {
         }
     }
 
-    /// The key's place in the lock domain.
-    pub fn place(&self) -> (Zone, KeyId) {
-        (self.zone, *self.id())
+    /// What a fill that this request starts knows beforehand.
+    pub fn ground(&self) -> Ground {
+        Ground {
+            zone: self.zone,
+            key: *self.key(),
+            lock: self.lock_id(),
+            variants: self.variants.take(),
+        }
     }
 
-    fn id(&self) -> &KeyId {
-        self.id
+    /// The place in the lock domain of what this request asks for.
+    fn lock_id(&self) -> KeyId {
+        let key = *self.key();
+        self.variant
+            .get()
+            .map_or(key, |variant| lock_of(key, variant))
+    }
+
+    /// An answer that is for others may yet be for those who ask for another variant (RFC 9111 4.1). What it
+    /// varies on is known then, and with it the lock that the request needs.
+    fn of_our_variant(&self, fill: &Joined, head: Head) -> Head {
+        let answer = fill.subscription.variant();
+        let (Head::Shared, Some(theirs)) = (head, answer) else {
+            return head;
+        };
+        let ours = variant(&theirs.on, self.request);
+        if ours == theirs.id {
+            return head;
+        }
+        self.variant.set(Some(ours));
+        Head::OtherVariant
+    }
+
+    fn key(&self) -> &KeyId {
+        self.key
             .get_or_init(|| lock_id(&self.lookup.store, &self.lookup.key))
     }
 }
@@ -79,6 +119,18 @@ pub fn lock_id(store: &Store, key: &[u8]) -> KeyId {
     hash.update([0]);
     hash.update(key);
     KeyId(hash.finalize().into())
+}
+
+/// What a fill knows beforehand.
+pub struct Ground {
+    /// The lock domain.
+    pub zone: Zone,
+    /// The key's place there.
+    pub key: KeyId,
+    /// The place of what the request asks for: the key's or that of a variant.
+    pub lock: KeyId,
+    /// What a look has shown of the key's variants.
+    pub variants: Variants,
 }
 
 impl Cache for ClientCache {
@@ -96,7 +148,15 @@ impl Cache for ClientCache {
     }
 
     async fn lookup(&self) -> Result<Option<Record>, Trouble> {
-        lookup::lookup(&self.lookup).await
+        let request = self.request;
+        let found = lookup::lookup(&self.lookup, &|on| Some(variant(on, request))).await;
+        let (found, variants) = match found {
+            Ok((record, variants)) => (Ok(record), variants),
+            Err(trouble) => (Err(trouble), Variants::default()),
+        };
+        self.variant.set(variants.ours);
+        *self.variants.borrow_mut() = variants;
+        found
     }
 
     fn judge(&self, record: &Record) -> Use {
@@ -104,11 +164,11 @@ impl Cache for ClientCache {
     }
 
     fn failing(&self) -> Option<Failure> {
-        self.zone.failing(self.id())
+        self.zone.failing(&self.lock_id())
     }
 
     fn lock(&self, since: u64) -> Lock<LockPermit, Joined, Queued> {
-        let (zone, id) = (self.zone, *self.id());
+        let (zone, id) = (self.zone, self.lock_id());
         match zone.acquire(&id, since, self.lock_age, self.queue) {
             Acquired::Mine { instance, changed } => Lock::Mine {
                 permit: LockPermit::new(zone, id, instance, self.memory),
@@ -124,6 +184,10 @@ impl Cache for ClientCache {
         }
     }
 
+    fn is_for_us(&self, permit: &LockPermit) -> bool {
+        permit.is_of(&self.lock_id())
+    }
+
     fn refill_slot(&self) -> Option<RefillSlot> {
         self.zone.begin_refill(self.refills)
     }
@@ -132,7 +196,7 @@ impl Cache for ClientCache {
         let mut late = pin!(sleep(deadline.saturating_sub(now_msec())));
         poll_fn(|cx| {
             if let Some(head) = fill.subscription.verdict() {
-                return Poll::Ready(head);
+                return Poll::Ready(self.of_our_variant(fill, head));
             }
             fill.subscription.listen(cx.waker());
             late.as_mut().poll(cx).map(|()| Head::Late)
@@ -147,10 +211,10 @@ impl Cache for ClientCache {
             let mut registration = None;
             let verdict = poll_fn(|cx| {
                 // Registered before looking: a release in between is not missed.
-                registration = Some(waiting::register(*self.id(), cx.waker().clone()));
+                registration = Some(waiting::register(ticket.key, cx.waker().clone()));
                 let verdict = self
                     .zone
-                    .await_release(self.id(), ticket.instance, self.lock_age);
+                    .await_release(&ticket.key, ticket.instance, self.lock_age);
                 match verdict {
                     Some(_) => Poll::Ready(verdict),
                     None => nap.as_mut().poll(cx).map(|()| None),
@@ -167,6 +231,6 @@ impl Cache for ClientCache {
     }
 
     fn elect(&self, timeout: u64) -> Result<(), u64> {
-        self.zone.elect(self.id(), timeout)
+        self.zone.elect(&self.lock_id(), timeout)
     }
 }

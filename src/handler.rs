@@ -1,23 +1,22 @@
 //! Entry from nginx: a request comes, the flow decides, the answer is carried out.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use cache_core::executor::Then;
 use cache_core::flow::{self, Answer, Behind, Held, Refill};
-use cache_core::key::KeyId;
 use cache_core::policy::RequestView;
 use cache_core::renewal::Validators;
 use cache_core::request_directives::RequestDirectives;
 use cache_core::status::{CacheStatus, Reason, Word};
 use ngx::ffi::*;
 
-use crate::client_cache::ClientCache;
+use crate::client_cache::{ClientCache, Ground};
 use crate::conf::{Backend, LocConf, MainConf};
 use crate::context::Context;
 use crate::fill::detached::{self, Own, Purpose, Question, Times, is_fill};
 use crate::fill::registry::{Joined, LockPermit};
-use crate::fill::task::Fill;
+use crate::fill::task::{Fill, Terms};
 use crate::fill::{Stream, Subscription};
 use crate::invalidation::{self, Aftermath};
 use crate::lookup::Lookup;
@@ -27,7 +26,6 @@ use crate::ngx::memory;
 use crate::ngx::request::{Code, DECLINED, DONE, ERROR, Request};
 use crate::respond::{self, Source};
 use crate::settings::{self, Basics, Settings};
-use crate::shm::Zone;
 use crate::shm::zone::RefillSlot;
 use crate::worker;
 
@@ -226,7 +224,7 @@ unsafe extern "C" fn body_ready(r: *mut ngx_http_request_t) {
 fn begin(r: Request, context: &'static Context, wish: Wish) {
     r.await_task();
     let task = worker::spawn(async move {
-        let cache = ClientCache::new(&wish.settings, wish.asks);
+        let cache = ClientCache::new(&wish.settings, wish.asks, r);
         let answer = if wish.asks.only_if_cached {
             flow::only_if_cached(&cache).await
         } else if wish.bypass {
@@ -234,14 +232,13 @@ fn begin(r: Request, context: &'static Context, wish: Wish) {
         } else {
             flow::serve(&cache, wish.settings.limits).await
         };
-        // Where a fill finds its marks.
         let fills = matches!(
             answer,
             Answer::Fill(..) | Answer::Stale(_, Behind::Refill(_))
         );
-        let place = fills.then(|| cache.place());
+        let ground = fills.then(|| cache.ground());
         let then: Then = Some(Box::new(move || {
-            guard("answer", (), || deliver(r, context, wish, answer, place));
+            guard("answer", (), || deliver(r, context, wish, answer, ground));
         }));
         then
     });
@@ -254,7 +251,7 @@ fn deliver(
     context: &'static Context,
     wish: Wish,
     answer: Answer<LockPermit, Joined, RefillSlot>,
-    place: Option<(Zone, KeyId)>,
+    ground: Option<Ground>,
 ) {
     context.set_task(None);
     let (word, status) = (answer.word(), answer.status());
@@ -278,8 +275,8 @@ fn deliver(
                 on_failure: refill.on_failure,
             });
             let code = respond::record(r, context, record);
-            if let (Some(refill), Some(held), Some(place)) = (refill, held, place) {
-                start_refill(r, context, &wish, refill, (held, place));
+            if let (Some(refill), Some(held), Some(ground)) = (refill, held, ground) {
+                start_refill(r, context, &wish, refill, (held, ground));
             }
             r.finalize(code);
         }
@@ -289,7 +286,7 @@ fn deliver(
             pass(r, context, Reason::Conditional);
         }
         Answer::Fill(permit, known, held) => {
-            let Some(place) = place else {
+            let Some(ground) = ground else {
                 return pass(r, context, Reason::NotConfigured);
             };
             let status = if wish.bypass {
@@ -302,7 +299,7 @@ fn deliver(
                 look_again: false,
                 known,
                 slot: None,
-                place,
+                ground,
                 held: held.map(Rc::new),
             };
             let held = start.held.clone();
@@ -367,8 +364,8 @@ struct Start {
     known: Option<Reason>,
     /// The right to run behind a client's back.
     slot: Option<RefillSlot>,
-    /// The key in the lock domain.
-    place: (Zone, KeyId),
+    /// What is known beforehand.
+    ground: Ground,
     /// The record that the backend is asked about.
     held: Option<Rc<Held>>,
 }
@@ -378,14 +375,14 @@ fn start_refill(
     context: &Context,
     wish: &Wish,
     refill: Refill<LockPermit, RefillSlot>,
-    (held, place): (Held, (Zone, KeyId)),
+    (held, ground): (Held, Ground),
 ) {
     let start = Start {
         permit: Some(refill.permit),
         look_again: refill.look_again,
         known: None,
         slot: Some(refill.slot),
-        place,
+        ground,
         held: Some(Rc::new(held)),
     };
     // Without a connection for it the record stays as it is; a later request tries again.
@@ -432,6 +429,7 @@ fn start_fill(
         permit.publish(&stream, detached.times(), start.known.is_none());
     }
     let times = Rc::clone(detached.times());
+    let ground = start.ground;
     let lookup = Lookup {
         store: settings.store.of_fill(&detached),
         key: settings.key.clone(),
@@ -442,17 +440,20 @@ fn start_fill(
         stream: Rc::clone(&stream),
         detached,
         known: start.known,
-        place: start.place,
-        unlocked: start.permit.is_none(),
+        place: (ground.zone, ground.key),
+        // Without a lock the fill must find its mark itself.
+        mark: start.permit.is_none().then_some(ground.lock),
+        locks: Rc::default(),
+        variants: RefCell::new(ground.variants),
+        terms: Terms {
+            age: settings.lock_age,
+            queue: settings.queue,
+            memory: settings.memory,
+        },
         begun: Cell::default(),
         outcome,
     };
-    fill.spawn(
-        start.permit,
-        start.look_again,
-        start.slot,
-        settings.lock_age,
-    );
+    fill.spawn(start.permit, start.look_again, start.slot);
     Some((stream, times))
 }
 

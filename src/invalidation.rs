@@ -28,6 +28,7 @@ use crate::ngx::text;
 use crate::settings::{self, Basics, KeySource, Settings};
 use crate::shm::Zone;
 use crate::store::{Sent, Store};
+use crate::variants;
 use crate::worker;
 
 /// What is done when the header of the answer is here.
@@ -163,7 +164,8 @@ impl Head {
             return None;
         }
         let available = self.lookup.store.available();
-        let found = lookup::lookup_detached(self.lookup.clone());
+        let own = variants::of_answer(&captured.headers, &self.lookup.rules, r);
+        let found = lookup::lookup_detached(self.lookup.clone(), own);
         let alive = Rc::clone(&context.alive);
         let work = async move {
             let Ok(Some(record)) = found.await else {
@@ -213,7 +215,7 @@ impl Head {
         };
         let (rules, key) = (&self.lookup.rules, &self.lookup.key);
         let renewed = renew(record, &confirmation, &self.request(), rules, now());
-        let change = renewed.and_then(|renewed| refresh(key, &renewed));
+        let change = renewed.and_then(|renewed| refresh(key.clone(), &renewed));
         if let Some(change) = change
             && let Err(error) = self.lookup.store.change(change).await
         {

@@ -18,6 +18,7 @@ mod settings;
 mod shm;
 mod store;
 mod variables;
+mod variants;
 mod worker;
 
 use ::ngx::ffi::*;

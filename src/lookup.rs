@@ -8,8 +8,9 @@ use std::rc::Rc;
 use bytes::Bytes;
 use cache_core::flow::Trouble;
 use cache_core::policy::Rules;
-use cache_core::record::{self, RawRecord, Record};
+use cache_core::record::{self, Base, Place, RawRecord, Record};
 use cache_core::shown::shown;
+use cache_core::vary::{self, Family, Names, Select, Variant, VariantId};
 use ngx::ffi::*;
 use ngx::ngx_log_error;
 
@@ -31,40 +32,115 @@ pub struct Lookup {
     pub rules: Rc<Rules>,
 }
 
+/// What is known of the variants of a key.
+#[derive(Clone, Debug, Default)]
+pub struct Variants {
+    /// The key's field `variants`, empty if it has none.
+    pub text: Bytes,
+    /// The variants, if that field counts.
+    pub family: Option<Family>,
+    /// The one that the request asks for.
+    pub ours: Option<VariantId>,
+}
+
+impl Variants {
+    /// What a key says of its variants.
+    pub fn of(base: Base) -> Variants {
+        Variants {
+            family: base.family(),
+            ours: None,
+            text: base.variants.unwrap_or_default(),
+        }
+    }
+}
+
 thread_local! {
     static COMPLAINED: RefCell<HashSet<Bytes>> = RefCell::default();
 }
 
-/// Reads the record. A broken one is none.
-pub async fn lookup(lookup: &Lookup) -> Result<Option<Record>, Trouble> {
-    let found = lookup.store.lookup(&lookup.key).await;
-    understand(lookup, found)
-}
-
-/// The same for somebody who may be gone when it comes.
-pub fn lookup_detached(lookup: Lookup) -> impl Future<Output = Result<Option<Record>, Trouble>> {
-    let found = lookup.store.lookup_detached(&lookup.key);
-    async move { understand(&lookup, found.await) }
-}
-
-fn understand(
+/// Reads the record for a request, and what its key says of variants. A broken record is none. One round
+/// trip, and another for a variant that isn't the base's.
+pub async fn lookup(
     lookup: &Lookup,
-    found: Result<Found, StoreError>,
-) -> Result<Option<Record>, Trouble> {
-    let found = match found {
-        Ok(found) => found,
+    select: Select<'_>,
+) -> Result<(Option<Record>, Variants), Trouble> {
+    let found = read(lookup, &lookup.key).await?;
+    let Some(text) = found
+        .variants
+        .as_ref()
+        .filter(|_| !lookup.rules.ignore.vary)
+    else {
+        let record = decode(lookup, found, Place::Base, select);
+        return Ok((record, Variants::default()));
+    };
+    let mut variants = Variants::of(Base {
+        pttl: found.pttl,
+        status: found.status.clone(),
+        headers: found.headers.clone(),
+        meta: found.meta.clone(),
+        variants: Some(text.clone()),
+        length: found.body.as_ref().map_or(0, |body| body.len() as u64),
+    });
+    let Some(family) = &variants.family else {
+        return Ok((decode(lookup, found, Place::Base, select), variants));
+    };
+    let ours = select(&family.on);
+    let select = |on: &Names| {
+        if *on == family.on { ours } else { select(on) }
+    };
+    let record = match ours.and_then(|id| family.slot_of(id)) {
+        None => None,
+        Some(0) => decode(lookup, found, Place::Base, &select),
+        Some(slot) => match vary::slot_key(&lookup.key, slot) {
+            Some(key) => {
+                drop(found);
+                let found = read(lookup, &key).await?;
+                decode(lookup, found, Place::Slot(family, slot), &select)
+            }
+            None => None,
+        },
+    };
+    variants.ours = ours;
+    Ok((record, variants))
+}
+
+/// Reads the record that the key itself holds, for somebody who may be gone when it comes. One that varies counts if it
+/// is this variant.
+pub fn lookup_detached(
+    lookup: Lookup,
+    own: Option<Variant>,
+) -> impl Future<Output = Result<Option<Record>, Trouble>> {
+    let found = lookup.store.lookup_detached(&lookup.key);
+    async move {
+        let found = heard(&lookup, found.await)?;
+        let own = own.as_ref();
+        let select = |on: &Names| own.filter(|own| own.on == *on).map(|own| own.id);
+        Ok(decode(&lookup, found, Place::Base, &select))
+    }
+}
+
+async fn read(lookup: &Lookup, key: &[u8]) -> Result<Found, Trouble> {
+    heard(lookup, lookup.store.lookup(key).await)
+}
+
+fn heard(lookup: &Lookup, found: Result<Found, StoreError>) -> Result<Found, Trouble> {
+    match found {
+        Ok(found) => Ok(found),
         Err(StoreError::WrongType) => {
             complain(lookup, NGX_LOG_ERR, "is no hash; it is left alone");
-            return Err(Trouble::WrongType);
+            Err(Trouble::WrongType)
         }
         Err(error) => {
             if !error.is_down() {
                 let level = u32::try_from(error.level()).unwrap_or(NGX_LOG_INFO);
                 complain(lookup, level, &format!("can't be read: {error}"));
             }
-            return Err(Trouble::Unavailable);
+            Err(Trouble::Unavailable)
         }
-    };
+    }
+}
+
+fn decode(lookup: &Lookup, found: Found, place: Place<'_>, select: Select<'_>) -> Option<Record> {
     let raw = RawRecord {
         pttl: found.pttl,
         status: found.status,
@@ -72,8 +148,8 @@ fn understand(
         body: found.body,
         meta: found.meta,
     };
-    match record::decode(raw, &lookup.rules) {
-        Ok(record) => Ok(record),
+    match record::decode_for(raw, &lookup.rules, place, select) {
+        Ok(record) => record,
         Err(broken) => {
             let level = if broken.is_refused() {
                 NGX_LOG_INFO
@@ -85,7 +161,7 @@ fn understand(
                 level,
                 &format!("is no usable record: {broken}; it counts as a miss"),
             );
-            Ok(None)
+            None
         }
     }
 }

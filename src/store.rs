@@ -4,8 +4,10 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 
+use cache_core::record::Base;
+
 use crate::fill::detached::Detached;
-use crate::redis::{Change, Client, Found, StoreError, Write};
+use crate::redis::{Change, Changed, Client, Found, StoreError, Write};
 
 mod location;
 
@@ -68,29 +70,31 @@ impl Store {
         }
     }
 
-    /// Writes a record together with its expiry, or nothing.
+    /// Writes a record together with its expiry, or nothing. If that is because its key got other variants than
+    /// were seen, the key as it is.
     ///
     /// # Errors
     ///
     /// Why it isn't known to be written.
-    pub async fn store(&self, record: Write) -> Result<(), StoreError> {
+    pub async fn store(&self, record: Write) -> Result<Option<Base>, StoreError> {
         if record.expiry == 0 {
             return Err(StoreError::Refused("a record that expires at once".into()));
         }
         match self.change(Change::Write(record)).await {
-            Ok(true) => Ok(()),
+            Ok(Changed::Done) => Ok(None),
+            Ok(Changed::Variants(base)) => Ok(Some(base)),
             // There is no key without expiry, but no record either.
-            Ok(false) => Err(StoreError::Refused("EXPIRE found no key".into())),
+            Ok(Changed::Nothing) => Err(StoreError::Refused("EXPIRE found no key".into())),
             Err(error) => Err(error),
         }
     }
 
-    /// Changes what is stored. False if there was nothing to change.
+    /// Changes what is stored.
     ///
     /// # Errors
     ///
     /// Why it isn't known to be done.
-    pub async fn change(&self, change: Change) -> Result<bool, StoreError> {
+    pub async fn change(&self, change: Change) -> Result<Changed, StoreError> {
         match self {
             Store::Redis(client) => client.change(change).await,
             Store::Location(location) => location.change(change).await,

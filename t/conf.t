@@ -918,3 +918,39 @@ in "redis_cache_status_header"; use printable ASCII characters
 --- must_die
 --- error_log
 "redis_cache_status_header" directive is duplicate
+
+
+
+=== TEST 89: redis_cache_variants without any
+--- config
+    location /t { redis_cache_variants 0; }
+--- must_die
+--- error_log
+invalid number "0" in "redis_cache_variants"; use one from 1 to 256
+
+
+
+=== TEST 90: more variants than may be
+--- config
+    location /t { redis_cache_variants 257; }
+--- must_die
+--- error_log
+invalid number "257" in "redis_cache_variants"; use one from 1 to 256
+
+
+
+=== TEST 91: redis_cache_variants that is no number
+--- config
+    location /t { redis_cache_variants many; }
+--- must_die
+--- error_log
+invalid number "many" in "redis_cache_variants"
+
+
+
+=== TEST 92: redis_cache_variants twice
+--- config
+    location /t { redis_cache_variants 1; redis_cache_variants 256; }
+--- must_die
+--- error_log
+"redis_cache_variants" directive is duplicate

@@ -9,6 +9,7 @@ use cache_core::headers::is_token;
 use cache_core::policy::{Heuristic, Ignore, MethodList, SetCookie, StatusList};
 use cache_core::settings::parse_millis;
 use cache_core::use_stale::UseStale;
+use cache_core::vary::MAX_VARIANTS;
 use ngx::ffi::*;
 use ngx::ngx_string;
 
@@ -60,6 +61,7 @@ entry!(on_uncacheable_ttl, LocConf, uncacheable_ttl);
 entry!(on_use_stale, LocConf, use_stale);
 entry!(on_revalidate, LocConf, revalidate);
 entry!(on_backoff, LocConf, backoff);
+entry!(on_variants, LocConf, variants);
 entry!(on_set_md5, LocConf, set_md5::directive);
 
 const HTTP: u32 = NGX_HTTP_MAIN_CONF;
@@ -93,7 +95,7 @@ const SET_MD5: u32 =
     NGX_HTTP_SRV_CONF | NGX_HTTP_SIF_CONF | NGX_HTTP_LOC_CONF | NGX_HTTP_LIF_CONF | NGX_CONF_TAKE12;
 
 /// All directives of the module.
-pub static mut COMMANDS: [ngx_command_t; 32] = [
+pub static mut COMMANDS: [ngx_command_t; 33] = [
     command(
         ngx_string!("redis_cache_zone"),
         HTTP | NGX_CONF_TAKE2,
@@ -215,6 +217,11 @@ pub static mut COMMANDS: [ngx_command_t; 32] = [
         ngx_string!("redis_cache_backoff"),
         NGX_CONF_TAKE12,
         on_backoff,
+    ),
+    location(
+        ngx_string!("redis_cache_variants"),
+        NGX_CONF_TAKE1,
+        on_variants,
     ),
     command(
         ngx_string!("set_md5"),
@@ -549,6 +556,20 @@ fn on_or_off(directive: &Directive) -> Result<bool, Fault> {
             )))
         }
     }
+}
+
+fn variants(directive: &Directive, conf: &mut LocConf) -> Setting {
+    let value = directive.text(1);
+    let most = value
+        .parse()
+        .ok()
+        .filter(|most| (1..=MAX_VARIANTS).contains(most));
+    let most = most.ok_or_else(|| {
+        format!(
+            "invalid number \"{value}\" in \"redis_cache_variants\"; use one from 1 to {MAX_VARIANTS}"
+        )
+    })?;
+    once(&mut conf.variants, most)
 }
 
 fn size(directive: &Directive, example: &str) -> Result<u64, Fault> {

@@ -179,6 +179,8 @@ pub struct LocConf {
     pub revalidate: Option<bool>,
     /// `redis_cache_backoff`
     pub back_off: Option<BackOff>,
+    /// `redis_cache_variants`
+    pub variants: Option<usize>,
     /// What the directives make together, for requests whose variables say nothing.
     pub rules: Rc<Rules>,
     /// The last rules that variables made.
@@ -223,6 +225,7 @@ impl Default for LocConf {
             use_stale: None,
             revalidate: None,
             back_off: None,
+            variants: None,
             rules: Rc::default(),
             variable_rules: RefCell::default(),
             complained: Cell::default(),
@@ -269,7 +272,8 @@ impl LocConf {
             uncacheable_ttl,
             use_stale,
             revalidate,
-            back_off
+            back_off,
+            variants
         );
         self.md5_keys.extend(&above.md5_keys);
         for (mine, theirs) in [
@@ -292,6 +296,7 @@ impl LocConf {
             max_size: self.max_size.unwrap_or(standard.max_size),
             use_stale: self.use_stale.unwrap_or(standard.use_stale),
             revalidate: self.revalidate.unwrap_or(standard.revalidate),
+            variants: self.variants.unwrap_or(standard.variants),
         });
     }
 

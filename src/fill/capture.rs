@@ -6,10 +6,12 @@ use std::rc::Rc;
 use bytes::Bytes;
 use cache_core::flow::Finding;
 use cache_core::freshness::http_date;
+use cache_core::headers::Headers;
 use cache_core::policy::{ResponseView, storable, withheld};
 use cache_core::renewal;
 use cache_core::status::Reason;
 use cache_core::use_stale::Failure;
+use cache_core::vary::Variant;
 use ngx::ffi::*;
 use ngx::ngx_log_error;
 
@@ -19,6 +21,7 @@ use crate::ngx::headers::{self, Captured};
 use crate::ngx::memory;
 use crate::ngx::request::{AGAIN, Code, ERROR, OK, Request};
 use crate::ngx::shim;
+use crate::variants;
 
 /// The largest piece that is kept as one.
 const PIECE: usize = 64 * 1024;
@@ -36,7 +39,8 @@ pub fn header(r: Request) -> Option<Code> {
     }
     let captured = headers::capture(r);
     let now = u64::try_from(ngx_time()).unwrap_or(0);
-    let finding = finding(&hook.purpose, &captured, now);
+    let found = finding(&hook.purpose, &captured, now);
+    let (finding, variant) = vary(&hook.purpose, r, &captured, found);
     let date = captured.dates.date.as_deref().and_then(http_date);
     let withheld = match (&finding, &hook.purpose) {
         (Finding::Storable(plan), Purpose::Fill(question)) => {
@@ -55,6 +59,7 @@ pub fn header(r: Request) -> Option<Code> {
         generated: captured.generated,
         asked: hook.purpose.asks_for_confirmation(),
         finding,
+        variant,
     });
     Some(OK)
 }
@@ -94,6 +99,30 @@ fn finding(purpose: &Purpose, captured: &Captured, now: u64) -> Finding {
     match storable(&question.view, &view, &question.rules, now) {
         Ok(plan) => Finding::Storable(plan),
         Err(reason) => Finding::NotStorable(reason),
+    }
+}
+
+/// Which variant an answer is, if it varies: that of the request which asked for it (RFC 9111 4.1).
+fn vary(
+    purpose: &Purpose,
+    r: Request,
+    captured: &Captured,
+    finding: Finding,
+) -> (Finding, Option<Variant>) {
+    let Purpose::Fill(question) = purpose else {
+        return (finding, None);
+    };
+    if question.rules.ignore.vary {
+        return (finding, None);
+    }
+    let variant = |headers: &Headers| variants::of_answer(headers, &question.rules, r.main());
+    match finding {
+        Finding::Confirmed(renewed) => {
+            let variant = variant(&renewed.record.headers);
+            let renewed = Rc::unwrap_or_clone(renewed).as_variant(variant.as_ref());
+            (Finding::Confirmed(Rc::new(renewed)), variant)
+        }
+        other => (other, variant(&captured.headers)),
     }
 }
 

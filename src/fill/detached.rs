@@ -24,6 +24,7 @@ mod ending;
 mod purpose;
 mod times;
 
+pub use copy::leaves_out;
 pub use purpose::{Message, Own, Purpose, Question};
 pub use times::Times;
 
@@ -193,6 +194,14 @@ impl Detached {
         }
     }
 
+    /// The request, as long as it lives.
+    pub fn request(&self) -> Option<Request> {
+        // SAFETY: the hook forgets it when it is freed.
+        self.main
+            .get()
+            .and_then(|main| unsafe { Request::new(main.as_ptr()) })
+    }
+
     /// Keeps the request when its answer has ended, as a template for messages.
     pub fn keep(self: &Rc<Self>) -> Kept {
         self.kept.set(self.kept.get() + 1);
@@ -259,11 +268,7 @@ pub struct Kept(Rc<Detached>);
 impl Kept {
     /// The request, unless it ended before its time.
     pub fn request(&self) -> Option<Request> {
-        // SAFETY: the hook forgets it when it is freed.
-        self.0
-            .main
-            .get()
-            .and_then(|main| unsafe { Request::new(main.as_ptr()) })
+        self.0.request()
     }
 }
 

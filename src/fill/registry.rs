@@ -42,8 +42,9 @@ pub struct Joined {
 /// A place among those who wait for a key. It ends when dropped.
 pub struct Queued {
     zone: Zone,
-    key: KeyId,
-    /// The holding of the lock that is waited for.
+    /// The lock that is waited for.
+    pub key: KeyId,
+    /// The holding of it.
     pub instance: u64,
 }
 
@@ -114,6 +115,11 @@ impl LockPermit {
             stored,
         };
         FILLS.with(|fills| fills.borrow_mut().insert(self.key, fill));
+    }
+
+    /// Whether it is the lock of this place.
+    pub fn is_of(&self, key: &KeyId) -> bool {
+        self.key == *key
     }
 
     /// Says that the holder is alive.

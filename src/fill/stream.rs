@@ -14,6 +14,7 @@ use bytes::Bytes;
 use cache_core::flow::{Ending, Finding, Head};
 use cache_core::headers::Headers;
 use cache_core::record::without;
+use cache_core::vary::Variant;
 
 /// How many bytes an answer for clients may be ahead of the slowest, once it isn't captured.
 const AHEAD: usize = 256 * 1024;
@@ -41,6 +42,8 @@ pub struct ResponseHead {
     pub asked: bool,
     /// What becomes of it.
     pub finding: Finding,
+    /// What it varies on, if it does, and which variant it is.
+    pub variant: Option<Variant>,
 }
 
 /// What the reader gets next.
@@ -427,6 +430,12 @@ impl Subscription {
             (None, Some(_)) => Some(Head::Failed),
             (None, None) => None,
         }
+    }
+
+    /// What the answer varies on, if its header has come and it does.
+    pub fn variant(&self) -> Option<Variant> {
+        let state = self.stream.state.borrow();
+        state.head.as_ref()?.variant.clone()
     }
 
     /// Has `waker` woken at the next change.

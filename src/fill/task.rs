@@ -1,31 +1,37 @@
 //! The fill as the flow sees it: the backend's answer on one side, the store on the other.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use bytes::Bytes;
 use cache_core::flow::{Ending, Filling, Finding, Permit, Trouble, Verdict, fill};
 use cache_core::key::KeyId;
 use cache_core::policy::Plan;
-use cache_core::record;
+use cache_core::record::{self, New, Tie};
 use cache_core::renewal::{self, Renewed};
 use cache_core::shown::shown;
 use cache_core::status::Reason;
 use cache_core::usable::{self, Use};
+use cache_core::vary::{self, Names, VariantId, place, slot_key};
 use ngx::ffi::*;
 use ngx::ngx_log_error;
 
 use super::detached::Detached;
-use super::registry::LockPermit;
+use super::registry::{LockPermit, Queued};
 use super::stream::Stream;
-use crate::lookup::{self, Lookup};
+use crate::lookup::{self, Lookup, Variants};
 use crate::ngx::busy;
 use crate::ngx::event::Timer;
 use crate::ngx::memory;
-use crate::redis::{Change, Refresh, StoreError, Write};
+use crate::redis::{Change, Changed, Refresh, StoreError, Variant, Write};
 use crate::shm::Zone;
+use crate::shm::locks::{Acquired, Memory};
 use crate::shm::zone::RefillSlot;
+use crate::variants::{lock_of, variant};
 use crate::worker;
+
+/// So often a record is written again whose key got another variant meanwhile.
+const ATTEMPTS: usize = 64;
 
 /// One fill, from its start to the release of its key.
 pub struct Fill {
@@ -37,32 +43,32 @@ pub struct Fill {
     pub detached: Rc<Detached>,
     /// Why it is known beforehand that it won't be stored.
     pub known: Option<Reason>,
-    /// The key in the lock domain.
+    /// The lock domain, and the key's place there.
     pub place: (Zone, KeyId),
-    /// Without a lock: where a mark as not storable is it must take it away itself.
-    pub unlocked: bool,
+    /// Without a lock: where a mark as not storable may be that it must take away itself.
+    pub mark: Option<KeyId>,
     /// The lock domain's count when the backend was asked.
     pub begun: Cell<u64>,
+    /// The locks that it holds: the one that it began with, and that of the variant that the answer is.
+    pub locks: Locks,
+    /// What is known of the key's variants.
+    pub variants: RefCell<Variants>,
+    /// What a lock is asked for with.
+    pub terms: Terms,
     /// What has become of it is left here.
     pub outcome: Rc<Cell<Option<Reason>>>,
 }
 
 impl Fill {
     /// Runs it in a task of its own, which no client can end.
-    pub fn spawn(
-        self,
-        permit: Option<LockPermit>,
-        look_again: bool,
-        slot: Option<RefillSlot>,
-        lock_age: u64,
-    ) {
+    pub fn spawn(self, permit: Option<LockPermit>, look_again: bool, slot: Option<RefillSlot>) {
         worker::spawn(async move {
             // A worker that shuts down waits for its fills and their stores.
             let _busy = busy::hold();
             let _slot = slot;
             let (permit, _alive) = match permit {
                 Some(permit) => {
-                    let (permit, timer) = Alive::keep(permit, lock_age);
+                    let (permit, timer) = Alive::keep(permit, &self.locks, self.terms.age);
                     (Some(permit), Some(timer))
                 }
                 None => (None, None),
@@ -85,14 +91,19 @@ impl Fill {
         let left_out = [head.connection.as_slice(), &head.withheld].concat();
         let mut headers = record::strip_for_storage(&head.headers, &left_out);
         headers.push("Content-Length", length.to_string());
-        let fields = record::encode(
-            head.status,
-            &headers,
-            length as u64,
-            &plan,
-            new_generation(),
-            head.own_location,
-        );
+        let (tie, variant) = match &head.variant {
+            Some(own) => {
+                let (tie, variant) = self.place(own)?;
+                (Some(tie), Some(variant))
+            }
+            None => (None, None),
+        };
+        let new = New {
+            generation: new_generation(),
+            own_location: head.own_location,
+            tie,
+        };
+        let fields = record::encode_new(head.status, &headers, length as u64, &plan, new);
         Some(Write {
             key: self.lookup.key.clone(),
             status: head.status,
@@ -100,7 +111,75 @@ impl Fill {
             body,
             meta: Bytes::from(fields.meta),
             expiry: plan.expiry,
+            variant,
         })
+    }
+
+    /// Where an answer goes that varies.
+    fn place(&self, own: &vary::Variant) -> Option<(Tie, Variant)> {
+        let (key, known) = (&self.lookup.key, self.variants.borrow());
+        let most = self.lookup.rules.variants;
+        let target = place(key, known.family.as_ref(), &own.on, own.id, most, new_token);
+        let slot = match target.slot {
+            0 => None,
+            slot => Some(Bytes::from(slot_key(key, slot)?)),
+        };
+        let tie = Tie {
+            family: target.family.token.clone(),
+            id: own.id,
+            slot: target.slot,
+        };
+        let variant = Variant {
+            slot,
+            seen: known.text.clone(),
+            variants: Bytes::from(target.family.encode()),
+        };
+        Some((tie, variant))
+    }
+
+    /// The answer is this variant of the key: the lock of that is held too from now on, and those who know it join
+    /// here. If somebody else fills it, both go on.
+    fn hold_variant(&self, id: VariantId) {
+        let (zone, key) = self.place;
+        let lock = lock_of(key, id);
+        {
+            let held = self.locks.borrow();
+            if held.is_empty() || held.iter().any(|permit| permit.is_of(&lock)) {
+                return;
+            }
+        }
+        let terms = &self.terms;
+        match zone.acquire(&lock, zone.sequence(), terms.age, terms.queue) {
+            Acquired::Mine { instance, .. } => {
+                let permit = LockPermit::new(zone, lock, instance, terms.memory);
+                permit.publish(&self.stream, self.detached.times(), self.known.is_none());
+                self.locks.borrow_mut().push(permit);
+            }
+            Acquired::Busy { instance } => drop(Queued::new(zone, lock, instance)),
+            Acquired::Unneeded | Acquired::Crowded | Acquired::Full => {}
+        }
+    }
+
+    /// Writes the record; where its key's variants have changed meanwhile, to where it belongs then.
+    async fn write_where_it_belongs(&self, plan: Plan) -> Result<(), StoreError> {
+        for _ in 0..ATTEMPTS {
+            let write = self.write(plan).ok_or(StoreError::Unavailable)?;
+            match self.lookup.store.store(write).await? {
+                None => return Ok(()),
+                Some(base) => *self.variants.borrow_mut() = Variants::of(base),
+            }
+        }
+        Err(StoreError::Refused(
+            "the key's variants change all the time".into(),
+        ))
+    }
+
+    /// The Redis key of the record that was read for this fill.
+    fn key_of(&self, tie: Option<&Tie>) -> Option<Bytes> {
+        match tie {
+            Some(tie) if tie.slot > 0 => slot_key(&self.lookup.key, tie.slot).map(Bytes::from),
+            _ => Some(self.lookup.key.clone()),
+        }
     }
 
     /// Says why the store didn't take it.
@@ -123,12 +202,12 @@ fn new_generation() -> Bytes {
     Bytes::from(format!("{:x}", ngx_random()))
 }
 
-/// The change that stores what has become of a record, or takes it away if it must not be kept. `None` for a record
-/// whose write has no name.
-pub fn refresh(key: &Bytes, renewed: &Renewed) -> Option<Change> {
+/// The change that stores what has become of the record under a key, or takes it away if it must not be kept. `None` for
+/// a record whose write has no name.
+pub fn refresh(key: Bytes, renewed: &Renewed) -> Option<Change> {
     let meta = renewed.record.meta.as_ref()?;
     let mut refresh = Refresh {
-        key: key.clone(),
+        key,
         generation: meta.generation.clone(),
         headers: Bytes::new(),
         meta: Bytes::new(),
@@ -143,27 +222,47 @@ pub fn refresh(key: &Bytes, renewed: &Renewed) -> Option<Change> {
     Some(Change::Refresh(refresh))
 }
 
-/// A permit whose lock is kept young while its holder lives.
+/// A name for a family of variants.
+fn new_token() -> Bytes {
+    Bytes::from(format!("{:08x}{:08x}", ngx_random(), ngx_random()))
+}
+
+/// The locks of one fill.
+pub type Locks = Rc<RefCell<Vec<LockPermit>>>;
+
+/// What a lock is asked for with.
+#[derive(Clone, Copy)]
+pub struct Terms {
+    /// `redis_cache_lock_age`, milliseconds
+    pub age: u64,
+    /// `redis_cache_lock_queue`
+    pub queue: u32,
+    /// How long what is learnt of a key is remembered.
+    pub memory: Memory,
+}
+
+/// Permits whose locks are kept young while their holder lives.
 struct Alive {
-    permit: Rc<Cell<Option<LockPermit>>>,
+    locks: Locks,
 }
 
 impl Alive {
-    fn keep(permit: LockPermit, age: u64) -> (Alive, Rc<Timer>) {
-        let shared = Rc::new(Cell::new(Some(permit)));
+    fn keep(permit: LockPermit, locks: &Locks, age: u64) -> (Alive, Rc<Timer>) {
+        locks.borrow_mut().push(permit);
+        let shared = Rc::clone(locks);
         let permit = Alive {
-            permit: Rc::clone(&shared),
+            locks: Rc::clone(locks),
         };
         let interval = (age / 3).max(1);
         let timer = Rc::new_cyclic(|weak: &std::rc::Weak<Timer>| {
             let again = weak.clone();
             Timer::new(true, move || {
-                if let Some(permit) = shared.take() {
-                    permit.touch();
-                    shared.set(Some(permit));
-                    if let Some(timer) = again.upgrade() {
-                        timer.arm(interval);
-                    }
+                let held = shared.borrow();
+                held.iter().for_each(LockPermit::touch);
+                if !held.is_empty()
+                    && let Some(timer) = again.upgrade()
+                {
+                    timer.arm(interval);
                 }
             })
         });
@@ -174,7 +273,7 @@ impl Alive {
 
 impl Permit for Alive {
     fn release(self, verdict: Verdict) {
-        if let Some(permit) = self.permit.take() {
+        for permit in self.locks.take() {
             permit.release(verdict);
         }
     }
@@ -182,8 +281,13 @@ impl Permit for Alive {
 
 impl Filling for Fill {
     async fn is_fresh(&self) -> bool {
-        matches!(lookup::lookup(&self.lookup).await,
-            Ok(Some(record)) if usable::judge(&record, &self.lookup.rules) == Use::Fresh)
+        let detached = &self.detached;
+        let select = |on: &Names| Some(variant(on, detached.request()?));
+        let Ok((record, variants)) = lookup::lookup(&self.lookup, &select).await else {
+            return false;
+        };
+        *self.variants.borrow_mut() = variants;
+        record.is_some_and(|record| usable::judge(&record, &self.lookup.rules) == Use::Fresh)
     }
 
     fn start(&self) {
@@ -196,7 +300,11 @@ impl Filling for Fill {
     }
 
     async fn head(&self) -> Option<Finding> {
-        Some(self.stream.wait_head().await?.finding.clone())
+        let head = self.stream.wait_head().await?;
+        if let (true, Some(own)) = (head.finding.is_shared(), &head.variant) {
+            self.hold_variant(own.id);
+        }
+        Some(head.finding.clone())
     }
 
     async fn ending(&self) -> Ending {
@@ -211,18 +319,14 @@ impl Filling for Fill {
         if self.is_invalidated() {
             return Err(Trouble::Invalidated);
         }
-        let Some(write) = self.write(plan) else {
-            return Err(Trouble::Unavailable);
-        };
-        let stored = self.lookup.store.store(write).await;
+        let stored = self.write_where_it_belongs(plan).await;
         if self.is_invalidated() {
             // The deletion may have come first. What it leaves behind is logged as any trouble of the store.
             let _ = self.lookup.store.delete(&self.lookup.key).await;
             return Err(Trouble::Invalidated);
         }
-        if stored.is_ok() && self.unlocked && !plan.always_validate {
-            let (zone, id) = &self.place;
-            zone.unmark(id);
+        if let (Ok(()), Some(mark), false) = (&stored, &self.mark, plan.always_validate) {
+            self.place.0.unmark(mark);
         }
         stored.map_err(|error| self.not_stored(&error))
     }
@@ -234,11 +338,19 @@ impl Filling for Fill {
             // Another request's answer may be stored: the record is none the worse for it.
             return Ok(true);
         }
-        let Some(change) = refresh(&self.lookup.key, renewed) else {
+        let tie = renewed
+            .record
+            .meta
+            .as_ref()
+            .and_then(|meta| meta.tie.as_ref());
+        let change = self.key_of(tie).and_then(|key| refresh(key, renewed));
+        let Some(change) = change else {
             return Ok(false);
         };
         let changed = self.lookup.store.change(change).await;
-        changed.map_err(|error| self.not_stored(&error))
+        changed
+            .map(|changed| changed == Changed::Done)
+            .map_err(|error| self.not_stored(&error))
     }
 
     fn outcome(&self, reason: Reason) {

@@ -56,6 +56,18 @@ pub fn directives(r: Request) -> RequestDirectives {
     RequestDirectives::parse(values(b"Cache-Control"), values(b"Pragma"))
 }
 
+/// Calls `take` with the value of each line of this name, in lower case, that a request has.
+pub fn of_request(r: Request, name: &[u8], take: &mut dyn FnMut(&[u8])) {
+    // SAFETY: the list is initialised with the request; its strings live as long as it does.
+    unsafe {
+        for line in lines(&r.get().headers_in.headers) {
+            if text::bytes(&line.key).eq_ignore_ascii_case(name) {
+                take(text::bytes(&line.value));
+            }
+        }
+    }
+}
+
 /// A response's header as the backend's location produced it.
 pub struct Captured {
     /// Its status.

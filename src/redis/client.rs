@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
+use cache_core::record::Base;
 
 use super::error::StoreError;
 use super::pool::Pool;
@@ -58,6 +59,8 @@ pub struct Found {
     pub body: Option<Bytes>,
     /// Field `meta`.
     pub meta: Option<Bytes>,
+    /// Field `variants`.
+    pub variants: Option<Bytes>,
 }
 
 /// A record to be written.
@@ -75,6 +78,19 @@ pub struct Write {
     pub meta: Bytes,
     /// Seconds until it expires.
     pub expiry: u32,
+    /// What more there is to it if it is a variant of its key. Else the key has no variants afterwards.
+    pub variant: Option<Variant>,
+}
+
+/// A variant of a key.
+#[derive(Clone, Debug)]
+pub struct Variant {
+    /// Where it goes, if not to the key itself.
+    pub slot: Option<Bytes>,
+    /// The key's field `variants` as it was seen, empty if there was none.
+    pub seen: Bytes,
+    /// The same as it is to be.
+    pub variants: Bytes,
 }
 
 /// What a 304 changes of a record (RFC 9111 4.3.4). Its body stays.
@@ -99,6 +115,18 @@ pub enum Change {
     Write(Write),
     /// Gives a record that was validated another header and expiry.
     Refresh(Refresh),
+}
+
+/// What became of a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Changed {
+    /// It is done.
+    Done,
+    /// There was nothing to change.
+    Nothing,
+    /// Nothing was written: the key's field `variants` isn't the one that was seen. This is what the
+    /// key says now.
+    Variants(Base),
 }
 
 /// A store, as one worker sees it. Clones share its connections.
@@ -137,12 +165,12 @@ impl Client {
         }
     }
 
-    /// Changes what is stored. False if there was nothing to change.
+    /// Changes what is stored.
     ///
     /// # Errors
     ///
     /// Why it isn't known to be done. After `Timeout` and `Closed` it may be, whole.
-    pub async fn change(&self, change: Change) -> Result<bool, StoreError> {
+    pub async fn change(&self, change: Change) -> Result<Changed, StoreError> {
         self.0
             .change(change)?
             .await

@@ -1,6 +1,6 @@
 //! The commands that are sent, packed straight into a connection's output.
 
-use cache_core::record::{BODY_FIELD, HEADERS_FIELD, META_FIELD, STATUS_FIELD};
+use cache_core::record::{BODY_FIELD, HEADERS_FIELD, META_FIELD, STATUS_FIELD, VARIANTS_FIELD};
 use cache_core::resp;
 
 use super::client::{Change, Refresh, StoreConfig, Write};
@@ -11,10 +11,26 @@ use super::output::Output;
 /// HSET comes first, since it is what fails: on a key of another type, without memory, on a replica.
 /// A script stops there and nothing has been written. EXPIRE can then fail only for want of
 /// permission (ACL); the record is taken back, because no key without expiry may be left behind.
+///
+/// The key has no variants from now on; without HDEL, which may not be permitted, `meta` says so.
 const STORE: &str = "redis.call('HSET',KEYS[1],'status',ARGV[1],'headers',ARGV[2],'body',ARGV[3],'meta',ARGV[4])\n\
+redis.pcall('HDEL',KEYS[1],'variants')\n\
 local done=redis.pcall('EXPIRE',KEYS[1],ARGV[5])\n\
 if done~=1 then redis.call('DEL',KEYS[1]) end\n\
 return done";
+
+/// The same for a variant of the first key, which goes there or to the second; unless the first key's field
+/// `variants` isn't what the writer has seen: then nothing is written, and the writer sees what there is.
+const STORE_VARIANT: &str = "if (redis.call('HGET',KEYS[1],'variants') or '')~=ARGV[6] then\n\
+local is=redis.call('HMGET',KEYS[1],'status','headers','meta','variants')\n\
+return {redis.call('PTTL',KEYS[1]),is[1],is[2],is[3],is[4],redis.call('HSTRLEN',KEYS[1],'body')}\n\
+end\n\
+local key=KEYS[2] or KEYS[1]\n\
+redis.call('HSET',key,'status',ARGV[1],'headers',ARGV[2],'body',ARGV[3],'meta',ARGV[4])\n\
+local done=redis.pcall('EXPIRE',key,ARGV[5])\n\
+if done~=1 then redis.call('DEL',key) return done end\n\
+if ARGV[7]~=ARGV[6] or not KEYS[2] then redis.call('HSET',KEYS[1],'variants',ARGV[7]) end\n\
+return 1";
 
 /// Changes headers, meta and expiry of the record of one generation, which its meta names, and of no other.
 const REFRESH: &str = "local meta=redis.call('HGET',KEYS[1],'meta')\n\
@@ -26,17 +42,24 @@ if done~=1 then redis.call('DEL',KEYS[1]) end\n\
 return done";
 
 /// How many replies a lookup has.
-pub(super) const FIELDS: usize = 4;
+pub(super) const FIELDS: usize = 5;
 
 /// PTTL and HMGET.
 pub(super) fn lookup(out: &mut Vec<u8>, key: &[u8]) {
     resp::command(out, &[b"PTTL", key]);
-    let [status, headers, body, meta] =
-        [STATUS_FIELD, HEADERS_FIELD, BODY_FIELD, META_FIELD].map(str::as_bytes);
-    resp::command(out, &[b"HMGET", key, status, headers, body, meta]);
+    let [status, headers, body, meta, variants] = [
+        STATUS_FIELD,
+        HEADERS_FIELD,
+        BODY_FIELD,
+        META_FIELD,
+        VARIANTS_FIELD,
+    ]
+    .map(str::as_bytes);
+    resp::command(out, &[b"HMGET", key, status, headers, body, meta, variants]);
 }
 
-/// One command; its reply is 1, or 0 if there was nothing to change.
+/// One command; its reply is 1, or 0 if there was nothing to change, or what is known of a key whose variants
+/// have changed.
 pub(super) fn change(output: &mut Output, change: Change) {
     match change {
         Change::Write(record) => store(output, record),
@@ -67,13 +90,23 @@ pub(super) fn delete(out: &mut Vec<u8>, key: &[u8]) {
     resp::command(out, &[b"DEL", key]);
 }
 
-/// EVAL of the first script. The pieces of the body aren't joined.
+/// EVAL of one of the first scripts. The pieces of the body aren't joined.
 fn store(output: &mut Output, record: Write) {
     let length = record.body.iter().map(|piece| piece.len()).sum();
     let out = output.tail();
-    resp::array_header(out, 9);
-    for arg in [b"EVAL", STORE.as_bytes(), b"1", &record.key] {
-        bulk(out, arg);
+    let slot = record.variant.as_ref().and_then(|v| v.slot.as_deref());
+    let (script, arguments) = match &record.variant {
+        None => (STORE, 5),
+        Some(_) => (STORE_VARIANT, 7),
+    };
+    let keys = if slot.is_some() { 2 } else { 1 };
+    resp::array_header(out, 3 + keys + arguments);
+    bulk(out, b"EVAL");
+    bulk(out, script.as_bytes());
+    bulk(out, keys.to_string().as_bytes());
+    bulk(out, &record.key);
+    if let Some(slot) = slot {
+        bulk(out, slot);
     }
     bulk(out, record.status.to_string().as_bytes());
     bulk(out, &record.headers);
@@ -85,6 +118,10 @@ fn store(output: &mut Output, record: Write) {
     out.extend_from_slice(b"\r\n");
     bulk(out, &record.meta);
     bulk(out, record.expiry.to_string().as_bytes());
+    if let Some(variant) = &record.variant {
+        bulk(out, &variant.seen);
+        bulk(out, &variant.variants);
+    }
 }
 
 fn bulk(out: &mut Vec<u8>, arg: &[u8]) {

@@ -7,7 +7,7 @@ use std::rc::{Rc, Weak};
 
 use cache_core::resp::{ProtocolError, Reply};
 
-use super::client::{Change, Found, StoreConfig};
+use super::client::{Change, Changed, Found, StoreConfig};
 use super::command::{self, Step};
 use super::error::{End, StoreError, reason};
 use super::input::Input;
@@ -130,7 +130,7 @@ impl Connection {
     }
 
     /// Takes a change.
-    pub(super) fn change(&self, change: Change, promise: Promise<bool>) {
+    pub(super) fn change(&self, change: Change, promise: Promise<Changed>) {
         command::change(&mut self.output.borrow_mut(), change);
         self.queue(Pending::Write(promise));
     }

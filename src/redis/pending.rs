@@ -7,9 +7,10 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
+use cache_core::record::Base;
 use cache_core::resp::Reply;
 
-use super::client::Found;
+use super::client::{Changed, Found};
 use super::command::{FIELDS, Step};
 use super::error::{Refusal, StoreError};
 
@@ -96,8 +97,8 @@ pub(super) enum Pending {
     Step(Step),
     /// A lookup, with what came for PTTL.
     Lookup(Promise<Found>, Option<Result<i64, StoreError>>),
-    /// A write, which says whether anything was written.
-    Write(Promise<bool>),
+    /// A write.
+    Write(Promise<Changed>),
     /// A deletion.
     Delete(Promise<()>),
 }
@@ -201,7 +202,7 @@ fn answer_pttl(promise: Promise<Found>, reply: Reply) -> Answer {
 
 fn answer_hmget(promise: Promise<Found>, pttl: Result<i64, StoreError>, reply: Reply) -> Answer {
     let fields = match reply {
-        Reply::Array(Some(elements)) => fields(elements),
+        Reply::Array(Some(elements)) => fields::<FIELDS>(elements),
         Reply::Error(text) => match Refusal::parse(&text) {
             Refusal::Down(words) => {
                 return Answer::Down(Pending::Lookup(promise, Some(pttl)), words);
@@ -210,7 +211,7 @@ fn answer_hmget(promise: Promise<Found>, pttl: Result<i64, StoreError>, reply: R
         },
         _ => None,
     };
-    let Some([status, headers, body, meta]) = fields else {
+    let Some([status, headers, body, meta, variants]) = fields else {
         return Answer::Nonsense(Pending::Lookup(promise, Some(pttl)));
     };
     match pttl {
@@ -223,6 +224,7 @@ fn answer_hmget(promise: Promise<Found>, pttl: Result<i64, StoreError>, reply: R
                 headers,
                 body,
                 meta,
+                variants,
             }));
             Answer::Found(size)
         }
@@ -230,12 +232,23 @@ fn answer_hmget(promise: Promise<Found>, pttl: Result<i64, StoreError>, reply: R
     }
 }
 
-fn answer_write(promise: Promise<bool>, reply: Reply) -> Answer {
+fn answer_write(promise: Promise<Changed>, reply: Reply) -> Answer {
     match reply {
-        Reply::Integer(written @ (0 | 1)) => {
-            promise.finish(Ok(written == 1));
+        Reply::Integer(1) => {
+            promise.finish(Ok(Changed::Done));
             Answer::Written
         }
+        Reply::Integer(0) => {
+            promise.finish(Ok(Changed::Nothing));
+            Answer::Written
+        }
+        Reply::Array(Some(elements)) => match base(elements) {
+            Some(base) => {
+                promise.finish(Ok(Changed::Variants(base)));
+                Answer::Written
+            }
+            None => Answer::Nonsense(Pending::Write(promise)),
+        },
         Reply::Error(text) => match Refusal::parse(&text) {
             Refusal::Down(words) => Answer::Down(Pending::Write(promise), words),
             Refusal::Command(error) => refuse(Kind::Store, promise, error),
@@ -270,9 +283,29 @@ fn refuse<T>(kind: Kind, promise: Promise<T>, error: StoreError) -> Answer {
     answer
 }
 
+/// What the script says of a key whose variants have changed.
+fn base(mut elements: Vec<Reply>) -> Option<Base> {
+    let length = elements.pop();
+    let (Some(Reply::Integer(length)), false) = (length, elements.is_empty()) else {
+        return None;
+    };
+    let Reply::Integer(pttl) = elements.remove(0) else {
+        return None;
+    };
+    let [status, headers, meta, variants] = fields(elements)?;
+    Some(Base {
+        pttl,
+        status,
+        headers,
+        meta,
+        variants,
+        length: u64::try_from(length).ok()?,
+    })
+}
+
 /// The fields of a record in the order in which they were asked for.
-fn fields(elements: Vec<Reply>) -> Option<[Option<Bytes>; FIELDS]> {
-    let elements: [Reply; FIELDS] = elements.try_into().ok()?;
+fn fields<const N: usize>(elements: Vec<Reply>) -> Option<[Option<Bytes>; N]> {
+    let elements: [Reply; N] = elements.try_into().ok()?;
     let mut whole = true;
     let fields = elements.map(|element| match element {
         Reply::Bulk(bytes) => bytes,

@@ -8,7 +8,7 @@ use ngx::ffi::NGX_LOG_INFO;
 use ngx::log::ngx_cycle_log;
 use ngx::ngx_log_error;
 
-use super::client::{Change, Found, StoreConfig};
+use super::client::{Change, Changed, Found, StoreConfig};
 use super::connection::{Connection, State};
 use super::error::{End, StoreError};
 use super::health::Health;
@@ -74,8 +74,8 @@ impl Pool {
         Ok(waiting)
     }
 
-    /// Sends a change. Its result says whether anything was written.
-    pub(super) fn change(self: &Rc<Self>, change: Change) -> Result<Waiting<bool>, StoreError> {
+    /// Sends a change.
+    pub(super) fn change(self: &Rc<Self>, change: Change) -> Result<Waiting<Changed>, StoreError> {
         let connection = self.choose()?;
         let (promise, waiting) = call();
         connection.change(change, promise);

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use cache_core::resp::{ProtocolError, Reply};
 
-use super::client::{Change, Found};
+use super::client::{Change, Changed, Found};
 use super::command;
 use super::error::StoreError;
 use super::health::Health;
@@ -84,7 +84,7 @@ impl Relay {
     /// # Errors
     ///
     /// As [`Relay::lookup`].
-    pub fn change(self: &Rc<Self>, change: Change) -> Result<Dialog<bool>, StoreError> {
+    pub fn change(self: &Rc<Self>, change: Change) -> Result<Dialog<Changed>, StoreError> {
         let turn = self.turn()?;
         let mut question = Output::default();
         command::change(&mut question, change);

@@ -16,7 +16,7 @@ use crate::fill::{Next, Stream, Subscription};
 use crate::ngx::busy::{self, Busy};
 use crate::ngx::event::within;
 use crate::ngx::request::Request;
-use crate::redis::{Change, Dialog, Found, Relay, StoreError};
+use crate::redis::{Change, Changed, Dialog, Found, Relay, StoreError};
 
 /// A location, for one request.
 #[derive(Clone)]
@@ -70,7 +70,10 @@ impl Location {
     }
 
     /// Changes what is stored.
-    pub fn change(&self, change: Change) -> impl Future<Output = Result<bool, StoreError>> + use<> {
+    pub fn change(
+        &self,
+        change: Change,
+    ) -> impl Future<Output = Result<Changed, StoreError>> + use<> {
         self.exchange(self.relay.change(change))
     }
 

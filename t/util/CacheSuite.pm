@@ -237,7 +237,7 @@ sub with_key { return shift =~ s/\$KEY\b/$ENV{TEST_NGINX_KEY}/gr }
 # The suite's keys, should they lack an expiry.
 sub forget_keys {
     return unless $redis;
-    my $mine   = sprintf 't.*.%d.*', $$;
+    my $mine   = sprintf '*t.*.%d.*', $$;
     my $cursor = 0;
     do {
         my $reply = $redis->command('SCAN', $cursor, 'MATCH', $mine, 'COUNT', 1000);

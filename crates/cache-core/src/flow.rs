@@ -77,6 +77,9 @@ pub enum Lock<P, F, T> {
 pub enum Head {
     /// The header is here and the answer is for everybody.
     Shared,
+    /// It is for everybody who asks for the same variant, but this request asks for another
+    /// (RFC 9111 4.1). Its lock is known now.
+    OtherVariant,
     /// The answer is not for others.
     NotStorable,
     /// The backend has failed in this way.
@@ -139,8 +142,11 @@ pub trait Cache {
     fn judge(&self, record: &Record) -> Use;
     /// How the backend failed, if that is so short a time ago that it is left alone.
     fn failing(&self) -> Option<Failure>;
-    /// Asks for the lock; never waits.
+    /// Asks for the lock; never waits. It is that of the key, or once a look or a [`Head`] has shown
+    /// what the key's answers vary on, that of the request's own variant.
     fn lock(&self, since: u64) -> Lock<Self::Permit, Self::Fill, Self::Ticket>;
+    /// Whether a permit is that of the lock that [`Cache::lock`] would ask for now.
+    fn is_for_us(&self, permit: &Self::Permit) -> bool;
     /// Asks for the right to one more background refill.
     fn refill_slot(&self) -> Option<Self::Slot>;
     /// Waits for the header of a fill, until `deadline` (in [`Cache::now`]'s terms).
@@ -241,8 +247,15 @@ enum Waited<F> {
     Pass(Reason),
     /// The backend has failed, and the record that is held may be served for that.
     Stale,
+    /// Look again.
     Again,
+    /// The fill was that of another variant.
+    OtherLock,
 }
+
+/// So many fills of other variants a request looks at. A backend that changes what it varies on with
+/// each answer could send it from one to the next.
+const OTHERS: usize = 4;
 
 /// Serves one request that is looked up.
 pub async fn serve<C: Cache>(cache: &C, limits: Limits) -> Answer<C::Permit, C::Fill, C::Slot> {
@@ -251,7 +264,8 @@ pub async fn serve<C: Cache>(cache: &C, limits: Limits) -> Answer<C::Permit, C::
         timeout,
         deadline: cache.now().saturating_add(timeout),
     };
-    loop {
+    let mut others = 0;
+    'look: loop {
         let since = cache.sequence();
         let (held, trouble) = match cache.lookup().await {
             Ok(Some(record)) => match cache.judge(&record) {
@@ -263,28 +277,41 @@ pub async fn serve<C: Cache>(cache: &C, limits: Limits) -> Answer<C::Permit, C::
             Err(trouble) => (None, Some(trouble)),
         };
         let on_failure = held.as_ref().map_or(UseStale::NONE, |held| held.on_failure);
-        let waited = if spares_backend(cache, on_failure) {
-            Waited::Stale
-        } else {
-            match cache.lock(since) {
-                Lock::Mine { permit, changed } => {
-                    return first(cache, permit, changed, trouble, held).await;
+        loop {
+            let waited = if spares_backend(cache, on_failure) {
+                Waited::Stale
+            } else {
+                match cache.lock(since) {
+                    Lock::Mine { permit, changed } => {
+                        match first(cache, permit, changed, trouble, held).await {
+                            Some(answer) => return answer,
+                            None => continue 'look,
+                        }
+                    }
+                    Lock::Here(fill) => join(cache, fill, on_failure, &mut patience).await,
+                    Lock::Elsewhere(ticket) => {
+                        wait(cache, &ticket, on_failure, &mut patience).await
+                    }
+                    // Side by side, each ready to store an answer that turns out to be storable.
+                    Lock::Unneeded => {
+                        return Answer::Fill(None, trouble.map(Trouble::reason), held);
+                    }
+                    Lock::Crowded => Waited::Pass(Reason::TooManyWaiters),
+                    Lock::Full => Waited::Pass(Reason::ZoneFull),
                 }
-                Lock::Here(fill) => join(cache, fill, on_failure, &mut patience).await,
-                Lock::Elsewhere(ticket) => wait(cache, &ticket, on_failure, &mut patience).await,
-                // Side by side, each ready to store an answer that turns out to be storable.
-                Lock::Unneeded => {
-                    return Answer::Fill(None, trouble.map(Trouble::reason), held);
+            };
+            match (waited, &held) {
+                (Waited::Join(fill), _) => return Answer::Join(fill),
+                (Waited::Pass(reason), _) => return Answer::Pass(reason),
+                (Waited::Stale, Some(held)) => {
+                    return Answer::Stale(held.record.clone(), Behind::Failing);
                 }
-                Lock::Crowded => Waited::Pass(Reason::TooManyWaiters),
-                Lock::Full => Waited::Pass(Reason::ZoneFull),
+                (Waited::OtherLock, _) if others == OTHERS => {
+                    return Answer::Pass(Reason::VariesOtherwise);
+                }
+                (Waited::OtherLock, _) => others += 1,
+                (Waited::Stale | Waited::Again, _) => continue 'look,
             }
-        };
-        match (waited, held) {
-            (Waited::Join(fill), _) => return Answer::Join(fill),
-            (Waited::Pass(reason), _) => return Answer::Pass(reason),
-            (Waited::Stale, Some(held)) => return Answer::Stale(held.record, Behind::Failing),
-            (Waited::Stale | Waited::Again, _) => {}
         }
     }
 }
@@ -364,31 +391,44 @@ fn stale<C: Cache>(
 }
 
 /// The lock is ours. Between our lookup and now another fill may have ended: the lock then was
-/// free, but the record is there.
+/// free, but the record is there. `None` if the second look shows that we need another lock: that of
+/// our variant.
 async fn first<C: Cache>(
     cache: &C,
     permit: C::Permit,
     changed: bool,
     trouble: Option<Trouble>,
     held: Option<Held>,
-) -> Answer<C::Permit, C::Fill, C::Slot> {
+) -> Option<Answer<C::Permit, C::Fill, C::Slot>> {
     if !changed || trouble.is_some() {
-        return Answer::Fill(Some(permit), trouble.map(Trouble::reason), held);
+        return Some(Answer::Fill(
+            Some(permit),
+            trouble.map(Trouble::reason),
+            held,
+        ));
     }
-    match cache.lookup().await {
+    let since = cache.sequence();
+    let found = cache.lookup().await;
+    Some(match found {
         Ok(Some(record)) => match cache.judge(&record) {
             Use::Fresh => {
                 permit.release(Verdict::Stored);
                 Answer::Hit(record)
             }
+            Use::Stale(on_failure) if !cache.is_for_us(&permit) => {
+                drop(permit);
+                at_once(cache, record, on_failure, since)
+            }
+            Use::Validate(_) if !cache.is_for_us(&permit) => return None,
             Use::Stale(on_failure) => stale(cache, record, permit, false, on_failure),
             Use::Validate(on_failure) => {
                 Answer::Fill(Some(permit), None, Some(Held { record, on_failure }))
             }
         },
+        Ok(None) if !cache.is_for_us(&permit) => return None,
         Ok(None) => Answer::Fill(Some(permit), None, None),
         Err(trouble) => Answer::Fill(Some(permit), Some(trouble.reason()), held),
-    }
+    })
 }
 
 async fn join<C: Cache>(
@@ -400,6 +440,7 @@ async fn join<C: Cache>(
     loop {
         match cache.head(&fill, patience.deadline).await {
             Head::Shared => return Waited::Join(fill),
+            Head::OtherVariant => return Waited::OtherLock,
             Head::Failing(failure) if on_failure.allows(failure) => return Waited::Stale,
             Head::NotStorable | Head::Failing(_) => return Waited::Pass(Reason::WaitersReleased),
             Head::Failed => return Waited::Again,

@@ -8,11 +8,12 @@ use bytes::Bytes;
 use crate::accel_expires::{self, AccelExpires};
 use crate::cache_control::CacheControl;
 use crate::freshness::{self, Defaults, Freshness, Received};
-use crate::headers::{Headers, trim_ows};
+use crate::headers::Headers;
 use crate::settings::MAX_SECONDS;
 use crate::status::Reason;
 use crate::targeted::{By, Governing, governing};
 use crate::use_stale::UseStale;
+use crate::vary;
 
 pub use crate::freshness::{Heuristic, OriginDates};
 pub use crate::ignore::Ignore;
@@ -40,6 +41,8 @@ pub struct Rules {
     pub use_stale: UseStale,
     /// Whether the backend is asked to confirm a record (RFC 9111 4.3) instead of sending it again.
     pub revalidate: bool,
+    /// How many variants a key may have.
+    pub variants: usize,
 }
 
 impl Default for Rules {
@@ -55,6 +58,7 @@ impl Default for Rules {
             max_size: 8 << 20,
             use_stale: UseStale::default(),
             revalidate: true,
+            variants: 16,
         }
     }
 }
@@ -233,7 +237,7 @@ pub(crate) fn shareable(
     if !set_cookie_allows(headers, says, rules) {
         return Err(Reason::SetCookie);
     }
-    if !rules.ignore.vary && headers.get_all("Vary").any(names_something) {
+    if !rules.ignore.vary && vary::parse(headers.get_all("Vary")).is_err() {
         return Err(Reason::Vary);
     }
     Ok(())
@@ -249,12 +253,6 @@ fn set_cookie_allows(headers: &Headers, says: &CacheControl, rules: &Rules) -> b
         || says
             .withheld()
             .any(|name| name.eq_ignore_ascii_case(b"Set-Cookie"))
-}
-
-/// Whether a list has a member (RFC 9110 5.6.1: empty members count for nothing).
-fn names_something(list: &[u8]) -> bool {
-    list.split(|&b| b == b',')
-        .any(|member| !trim_ows(member).is_empty())
 }
 
 /// RFC 9111 3.5: only these let the answer to a request with Authorization be shared. Where Cache-Control

@@ -17,9 +17,10 @@ use crate::settings::MAX_SECONDS;
 use crate::status::Reason;
 use crate::targeted::By;
 use crate::usable::Terms;
+use crate::vary::{self, Family, Select};
 
 pub use json::encode_headers;
-pub use meta::{META_FIELD, Meta, encode_meta, fingerprint, parse_meta};
+pub use meta::{META_FIELD, Meta, Tie, encode_meta, fingerprint, parse_meta};
 
 /// Field of the hash that holds the status, in decimal.
 pub const STATUS_FIELD: &str = "status";
@@ -27,6 +28,9 @@ pub const STATUS_FIELD: &str = "status";
 pub const HEADERS_FIELD: &str = "headers";
 /// Field of the hash that holds the body, as it is.
 pub const BODY_FIELD: &str = "body";
+
+/// Field of the hash that says where variants of the key are: see [`Family`].
+pub const VARIANTS_FIELD: &str = "variants";
 
 /// A record as read, fit to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,15 +113,41 @@ impl fmt::Display for Broken {
 
 impl Error for Broken {}
 
-/// Reads a record. `rules` give the age of a record of the Lua script and what is ignored.
-///
-/// `Ok(None)` means that there is none: no key, no expiry (the script takes that for none too), or none of
-/// the three fields.
+/// Where a record was read.
+#[derive(Clone, Copy, Debug)]
+pub enum Place<'a> {
+    /// Under the key itself.
+    Base,
+    /// In this slot of this family.
+    Slot(&'a Family, usize),
+}
+
+/// Reads a record for a request of which nothing is known: none that varies is for it.
 ///
 /// # Errors
 ///
-/// [`Broken`] if there is a hash that is not to be served.
+/// As [`decode_for`].
 pub fn decode(raw: RawRecord, rules: &Rules) -> Result<Option<Record>, Broken> {
+    decode_for(raw, rules, Place::Base, &|_| None)
+}
+
+/// Reads the record at `place` for a request. `rules` give the age of a record of the Lua script and what is
+/// ignored.
+///
+/// `Ok(None)` means that there is none: no key, no expiry (the script takes that for none too), none of
+/// the three fields, or another variant than the request's (RFC 9111 4.1). It is the record's own Vary that
+/// decides, whatever else is said about it.
+///
+/// # Errors
+///
+/// [`Broken`] if there is a hash that is not to be served. A record of the Lua script that varies is one: nobody
+/// knows for which request it was made.
+pub fn decode_for(
+    raw: RawRecord,
+    rules: &Rules,
+    place: Place<'_>,
+    select: Select<'_>,
+) -> Result<Option<Record>, Broken> {
     if raw.pttl < 0 {
         return Ok(None);
     }
@@ -135,13 +165,25 @@ pub fn decode(raw: RawRecord, rules: &Rules) -> Result<Option<Record>, Broken> {
     whole(status).map_err(Broken::Refused)?;
     check_length(&headers, body.len())?;
 
-    let meta = raw.meta.as_ref().and_then(parse_meta).filter(|meta| {
-        meta.sum == fingerprint(&status_text, &headers_text, body.len() as u64)
-            && raw.pttl <= i64::from(meta.expiry) * 1000
-    });
+    let meta =
+        raw.meta.as_ref().and_then(parse_meta).filter(|meta| {
+            meta.belongs_to(raw.pttl, &status_text, &headers_text, body.len() as u64)
+        });
+    if !belongs_to_place(meta.as_ref(), place) {
+        return Ok(None);
+    }
     let by_accel_expires = meta.as_ref().is_some_and(|meta| meta.accel_expires);
     let says = governing_over(&headers, by_accel_expires, rules.ignore).says;
     shareable(status, &headers, &says, rules).map_err(Broken::Refused)?;
+    if !rules.ignore.vary {
+        let on = vary::parse(headers.get_all("Vary")).map_err(|_| Broken::Refused(Reason::Vary))?;
+        match meta.as_ref().and_then(|meta| meta.tie.as_ref()) {
+            None if on.is_empty() => {}
+            None => return Err(Broken::Refused(Reason::Vary)),
+            Some(tie) if !on.is_empty() && select(&on) == Some(tie.id) => {}
+            Some(_) => return Ok(None),
+        }
+    }
     let age = match &meta {
         Some(meta) => age_now(meta.age, i64::from(meta.expiry), raw.pttl),
         None => age_now(0, i64::from(rules.age) + i64::from(rules.stale), raw.pttl),
@@ -162,6 +204,53 @@ pub fn decode(raw: RawRecord, rules: &Rules) -> Result<Option<Record>, Broken> {
         terms: Terms::of(&says),
         meta,
     }))
+}
+
+/// Whether a record belongs where it was found. One of a slot isn't a base: a client may ask for a key that
+/// is named so.
+fn belongs_to_place(meta: Option<&Meta>, place: Place<'_>) -> bool {
+    let tie = meta.and_then(|meta| meta.tie.as_ref());
+    match (place, tie) {
+        (Place::Base, tie) => tie.is_none_or(|tie| tie.slot == 0),
+        (Place::Slot(family, slot), Some(tie)) => {
+            tie.slot == slot && tie.family == family.token && family.slot_of(tie.id) == Some(slot)
+        }
+        (Place::Slot(..), None) => false,
+    }
+}
+
+/// What the hash under a key says of its variants.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Base {
+    /// Reply of PTTL.
+    pub pttl: i64,
+    /// Field [`STATUS_FIELD`].
+    pub status: Option<Bytes>,
+    /// Field [`HEADERS_FIELD`].
+    pub headers: Option<Bytes>,
+    /// Field [`META_FIELD`].
+    pub meta: Option<Bytes>,
+    /// Field [`VARIANTS_FIELD`].
+    pub variants: Option<Bytes>,
+    /// Length of the field [`BODY_FIELD`], 0 without it.
+    pub length: u64,
+}
+
+impl Base {
+    /// The variants of the key. `None` if the record isn't the one that the field was written with: the Lua
+    /// script leaves the field when it writes over the rest.
+    #[must_use]
+    pub fn family(&self) -> Option<Family> {
+        let variants = self.variants.as_ref()?;
+        let meta = parse_meta(self.meta.as_ref()?)?;
+        let tie = meta.tie.as_ref().filter(|tie| tie.slot == 0)?;
+        let (status, headers) = (self.status.as_ref()?, self.headers.as_ref()?);
+        if self.pttl < 0 || !meta.belongs_to(self.pttl, status, headers, self.length) {
+            return None;
+        }
+        Family::parse(variants)
+            .filter(|family| family.token == tie.family && family.ids.first() == Some(&tie.id))
+    }
 }
 
 /// Age of a record of which `pttl` milliseconds of `expiry` seconds are left and that had `age` seconds
@@ -229,16 +318,39 @@ pub fn encode(
     generation: Bytes,
     own_location: bool,
 ) -> Fields {
+    let meta = New {
+        generation,
+        own_location,
+        tie: None,
+    };
+    encode_new(status, headers, body_len, plan, meta)
+}
+
+/// What is to be said of a record that is written.
+#[derive(Clone, Debug)]
+pub struct New {
+    /// As in [`Meta`].
+    pub generation: Bytes,
+    /// As in [`Meta`].
+    pub own_location: bool,
+    /// As in [`Meta`].
+    pub tie: Option<Tie>,
+}
+
+/// Makes the fields of a record that may be a variant of its key.
+#[must_use]
+pub fn encode_new(status: u16, headers: &Headers, body_len: u64, plan: &Plan, new: New) -> Fields {
     let status = status_text(status);
     let headers = encode_headers(headers);
     let sum = fingerprint(&status, &headers, body_len);
     let meta = encode_meta(&Meta {
         age: plan.age,
         expiry: plan.expiry,
-        generation,
+        generation: new.generation,
         sum,
-        own_location,
+        own_location: new.own_location,
         accel_expires: plan.by == By::AccelExpires,
+        tie: new.tie,
     });
     Fields {
         status,
@@ -275,7 +387,9 @@ pub fn without(headers: &Headers, names: &[Bytes]) -> Headers {
 }
 
 fn is_end_to_end(header: &Header, left_out: &[Bytes]) -> bool {
-    !belongs_to_transfer(&header.name) && !named_in(left_out, &header.name)
+    // Without its Vary a record would be for everybody.
+    let stays = || header.is(b"vary") || !named_in(left_out, &header.name);
+    !belongs_to_transfer(&header.name) && stays()
 }
 
 fn belongs_to_transfer(name: &[u8]) -> bool {

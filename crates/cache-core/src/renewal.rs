@@ -12,6 +12,7 @@ use crate::record::{
 use crate::status::Reason;
 use crate::targeted::By;
 use crate::usable::Terms;
+use crate::vary::Variant;
 
 /// What the backend is asked by: the conditions that the record's validators make (RFC 9111 4.3.1).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,6 +63,21 @@ pub struct Renewed {
     pub record: Record,
     /// How it is kept from now on, or why it must go.
     pub plan: Result<Plan, Reason>,
+}
+
+impl Renewed {
+    /// Which variant of its key the record is now: that of the request which the 304 answered. A 304 that says
+    /// something else of what the record varies on than the record did makes another variant of it, which
+    /// can't stay where it is (RFC 9111 4.1).
+    #[must_use]
+    pub fn as_variant(mut self, variant: Option<&Variant>) -> Self {
+        let meta = self.record.meta.as_ref();
+        let tie = meta.and_then(|meta| meta.tie.as_ref());
+        if self.plan.is_ok() && tie.map(|tie| tie.id) != variant.map(|variant| variant.id) {
+            self.plan = Err(Reason::VariesOtherwise);
+        }
+        self
+    }
 }
 
 /// The fields of a record that a 304 changes.

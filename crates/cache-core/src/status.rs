@@ -119,6 +119,8 @@ pub enum Reason {
     TooManyWaiters,
     /// The fill waited for turned out not to be storable.
     WaitersReleased,
+    /// The answers vary, and each on something else (RFC 9111 4.1).
+    VariesOtherwise,
     /// No free `worker_connections` for a fill.
     NoConnections,
     /// Captured bodies fill `redis_cache_capture_memory`, or the worker has no memory for more.
@@ -143,7 +145,8 @@ pub enum Reason {
     NoCache,
     /// The response sets a cookie (RFC 9111 7.3).
     SetCookie,
-    /// The response varies by request headers (RFC 9111 4.1).
+    /// The response varies on more than request fields, `*`, or on what is no field name
+    /// (RFC 9111 4.1).
     Vary,
     /// The request carries credentials and the response doesn't allow sharing (RFC 9111 3.5).
     Authorization,
@@ -224,6 +227,7 @@ impl Reason {
             Self::ZoneFull => "zone full",
             Self::TooManyWaiters => "too many waiters",
             Self::WaitersReleased => "fill not storable",
+            Self::VariesOtherwise => "varies otherwise",
             Self::NoConnections => "no free worker connections",
             Self::CaptureMemory => "capture memory full",
             Self::NoMemory => "no memory",
@@ -235,7 +239,7 @@ impl Reason {
             Self::Private => "private",
             Self::NoCache => "no-cache",
             Self::SetCookie => "set-cookie",
-            Self::Vary => "vary",
+            Self::Vary => "vary *",
             Self::Authorization => "authorization",
             Self::Interim => "interim answer",
             Self::PartialContent => "partial content",

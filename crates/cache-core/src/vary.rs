@@ -175,6 +175,15 @@ fn joined(name: &[u8], request: &(impl RequestFields + ?Sized)) -> Option<Vec<u8
     value
 }
 
+/// What a response varies on, and the variant that it is: that of the request it was made for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Variant {
+    /// The fields.
+    pub on: Names,
+    /// Which one it is.
+    pub id: VariantId,
+}
+
 /// The variant that a request asks for, of a response that varies on these fields; `None` if the
 /// request isn't known any more.
 pub type Select<'a> = &'a dyn Fn(&Names) -> Option<VariantId>;

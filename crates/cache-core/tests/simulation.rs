@@ -37,6 +37,8 @@ mod simulation {
     mod stage;
     mod store;
     mod troubles;
+    mod variants;
+    mod varying;
     mod wait;
     mod worker;
     mod world;

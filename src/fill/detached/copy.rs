@@ -14,6 +14,8 @@ mod headers;
 mod message;
 mod variables;
 
+pub use headers::leaves_out;
+
 /// The length of nginx's small pools.
 const POOL_SIZE: usize = 1024;
 

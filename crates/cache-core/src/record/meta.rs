@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use crate::settings::MAX_SECONDS;
+use crate::vary::{MAX_VARIANTS, VariantId};
 
 /// Name of the field in the record's hash.
 pub const META_FIELD: &str = "meta";
@@ -28,10 +29,38 @@ pub struct Meta {
     /// X-Accel-Expires, which isn't stored, governed the response (see
     /// [`crate::targeted::Governing::under_accel_expires`]).
     pub accel_expires: bool,
+    /// Which variant of its key the record is, if it varies.
+    pub tie: Option<Tie>,
+}
+
+/// What ties a record to the variants of its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tie {
+    /// The family's token.
+    pub family: Bytes,
+    /// The variant.
+    pub id: VariantId,
+    /// Where it lives, 0 for the key itself: so that a client who asks for a key that is named as a slot doesn't
+    /// get another key's variant.
+    pub slot: usize,
+}
+
+impl Meta {
+    /// Whether it was written with this record, of which `pttl` milliseconds are left.
+    pub(super) fn belongs_to(
+        &self,
+        pttl: i64,
+        status: &[u8],
+        headers: &[u8],
+        body_len: u64,
+    ) -> bool {
+        self.sum == fingerprint(status, headers, body_len) && pttl <= i64::from(self.expiry) * 1000
+    }
 }
 
 /// Writes the field: `1 age=<s> expiry=<s> gen=<token> sum=<hex>`, and ` location=own` and
-/// ` by=x-accel-expires` where that holds. A `generation` byte that would end the token is left out.
+/// ` by=x-accel-expires` where that holds; of a variant ` fam=<token> id=<hex>`, and ` slot=<n>` unless it is 0.
+/// A byte that would end a token is left out.
 #[must_use]
 pub fn encode_meta(meta: &Meta) -> Vec<u8> {
     let mut decimal = itoa::Buffer::new();
@@ -52,6 +81,16 @@ pub fn encode_meta(meta: &Meta) -> Vec<u8> {
         text.extend_from_slice(b" by=");
         text.extend_from_slice(BY_ACCEL_EXPIRES);
     }
+    if let Some(tie) = &meta.tie {
+        text.extend_from_slice(b" fam=");
+        text.extend(tie.family.iter().filter(|b| b.is_ascii_graphic()));
+        text.extend_from_slice(b" id=");
+        text.extend_from_slice(&tie.id.to_hex());
+        if tie.slot > 0 {
+            text.extend_from_slice(b" slot=");
+            text.extend_from_slice(decimal.format(tie.slot).as_bytes());
+        }
+    }
     text
 }
 
@@ -66,6 +105,7 @@ pub fn parse_meta(text: &Bytes) -> Option<Meta> {
     let (mut age, mut expiry, mut generation, mut sum) = (None, None, None, None);
     let mut own_location = false;
     let mut accel_expires = false;
+    let (mut family, mut id, mut slot) = (None, None, 0);
     for part in parts {
         let at = part.iter().position(|&b| b == b'=')?;
         match part.split_at(at) {
@@ -75,6 +115,9 @@ pub fn parse_meta(text: &Bytes) -> Option<Meta> {
             (b"sum", [_, value @ ..]) => sum = Some(number(value, 16)?),
             (b"location", [_, value @ ..]) => own_location = value == b"own",
             (b"by", [_, value @ ..]) => accel_expires = value == BY_ACCEL_EXPIRES,
+            (b"fam", [_, value @ ..]) => family = Some(text.slice_ref(value)),
+            (b"id", [_, value @ ..]) => id = Some(VariantId::from_hex(value)?),
+            (b"slot", [_, value @ ..]) => slot = place(value)?,
             _ => {}
         }
     }
@@ -86,7 +129,13 @@ pub fn parse_meta(text: &Bytes) -> Option<Meta> {
         sum: sum?,
         own_location,
         accel_expires,
+        tie: family.zip(id).map(|(family, id)| Tie { family, id, slot }),
     })
+}
+
+fn place(text: &[u8]) -> Option<usize> {
+    let slot = usize::try_from(number(text, 10)?).ok()?;
+    (slot < MAX_VARIANTS).then_some(slot)
 }
 
 /// A number without a sign. Every hit reads three.

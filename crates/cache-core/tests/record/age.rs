@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use crate::{headers, raw};
 
-fn plan(age: u32, expiry: u32) -> Plan {
+pub fn plan(age: u32, expiry: u32) -> Plan {
     Plan {
         age,
         fresh_for: expiry,
@@ -122,6 +122,7 @@ fn meta_is_text_that_stays_the_same() {
         sum: 0x00ab_cdef_0123_4567,
         own_location: false,
         accel_expires: false,
+        tie: None,
     };
     let text = "1 age=7 expiry=400 gen=a1-b2 sum=00abcdef01234567";
     assert_eq!(encode_meta(&meta), text.as_bytes());
@@ -171,7 +172,7 @@ fn fingerprint_is_the_same_everywhere() {
 proptest! {
     #[test]
     fn meta_comes_back(age in 0..=0x7fff_ffff_u32, expiry in 0..=0x7fff_ffff_u32, generation in "[!-~]{0,40}", sum: u64, own_location: bool, accel_expires: bool) {
-        let meta = Meta { age, expiry, generation: Bytes::from(generation), sum, own_location, accel_expires };
+        let meta = Meta { age, expiry, generation: Bytes::from(generation), sum, own_location, accel_expires, tie: None };
         prop_assert_eq!(parse_meta(&Bytes::from(encode_meta(&meta))), Some(meta));
     }
 

@@ -4,6 +4,7 @@
 mod age;
 mod governed;
 mod reading;
+mod variants;
 mod writing;
 
 use bytes::Bytes;

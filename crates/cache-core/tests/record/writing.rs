@@ -51,6 +51,15 @@ fn fields_of_one_transfer_are_neither_stored_nor_served() {
 }
 
 #[test]
+fn vary_is_kept_whatever_is_said_of_it() {
+    // RFC 9111 4.1 rests on it: without it a record would be for everybody.
+    let all = headers(&[("Vary", "X-Hop"), ("X-Hop", "1")]);
+    let left_out = [Bytes::from("vary, x-hop")];
+    let kept = strip_for_storage(&all, &left_out);
+    assert_eq!(lines(&kept), [(&b"Vary"[..], &b"X-Hop"[..])]);
+}
+
+#[test]
 fn headers_as_the_lua_script_reads_them() {
     let mut all = headers(&[
         ("Content-Type", "text/plain"),

@@ -12,8 +12,11 @@ use cache_core::policy::{RequestView, ResponseView, storable};
 use cache_core::renewal::{Confirmation, Validators, renew};
 use cache_core::use_stale::Failure;
 
+use cache_core::vary::{Variant, VariantId};
+
 use super::config::{Behaviour, Key, Kind, MAX_SIZE};
 use super::faults;
+use super::variants::{self, Fields, On};
 use super::wait::sleep;
 use super::worker::Worker;
 use super::world::World;
@@ -40,6 +43,10 @@ pub struct Asked {
     /// The client's request that it was made for.
     pub request: usize,
     pub kind: Kind,
+    /// The lock under which a fill asks.
+    pub lock: Option<Key>,
+    /// What the answer varies on.
+    pub on: On,
     /// The lengths of the pieces of its body.
     pub sizes: Rc<[usize]>,
 }
@@ -70,6 +77,11 @@ impl Asked {
     /// The length of its body.
     pub fn length(&self) -> usize {
         self.sizes.iter().sum()
+    }
+
+    /// Whether its header allows giving it to others.
+    pub fn shareable(&self) -> bool {
+        self.kind.shareable() && self.on != On::Any
     }
 
     pub fn is_too_large(&self) -> bool {
@@ -113,6 +125,8 @@ struct Sending {
     stream: Rc<Stream>,
     /// The record that it is asked about.
     held: Option<Rc<Held>>,
+    /// The request's.
+    fields: Fields,
     next: Cell<usize>,
 }
 
@@ -150,10 +164,10 @@ impl Backend {
         worker: &Worker,
         key: Key,
         request: usize,
-        purpose: Purpose,
+        (purpose, lock): (Purpose, Option<Key>),
     ) -> (usize, Behaviour) {
         let scripted = self.script.borrow_mut().pop_front();
-        let behaviour = scripted.unwrap_or_else(|| faults::behaviour(world));
+        let behaviour = scripted.unwrap_or_else(|| faults::behaviour(world, key));
         let sizes = behaviour
             .pieces
             .iter()
@@ -161,8 +175,10 @@ impl Backend {
             .collect();
         let answer = self.count();
         world.note(|| {
-            let kind = behaviour.kind;
-            format!("backend {answer} for request {request}, key {key}: {purpose:?} {kind:?}")
+            let (kind, on) = (behaviour.kind, behaviour.on);
+            format!(
+                "backend {answer} for request {request}, key {key}: {purpose:?} {kind:?}, varies on {on:?}"
+            )
         });
         self.asked.borrow_mut().push(Asked {
             at: world.now(),
@@ -171,6 +187,8 @@ impl Backend {
             purpose,
             request,
             kind: behaviour.kind,
+            lock,
+            on: behaviour.on,
             sizes,
         });
         (answer, behaviour)
@@ -182,17 +200,22 @@ impl Backend {
         world: &Rc<World>,
         worker: &Rc<Worker>,
         key: Key,
-        (request, purpose): (usize, Purpose),
+        (request, lock): (usize, Option<Key>),
         held: Option<Rc<Held>>,
         stream: &Rc<Stream>,
     ) -> usize {
-        let (answer, behaviour) = self.take(world, worker, key, request, purpose);
+        let purpose = match lock {
+            Some(_) => Purpose::Fill,
+            None => Purpose::Beside,
+        };
+        let (answer, behaviour) = self.take(world, worker, key, request, (purpose, lock));
         let sending = Rc::new(Sending {
             answer,
             sizes: self.asked.borrow()[answer].sizes.clone(),
             worker: Rc::clone(worker),
             stream: Rc::clone(stream),
             held,
+            fields: world.judge().requests[request].fields,
             next: Cell::new(0),
             behaviour,
         });
@@ -211,7 +234,7 @@ impl Backend {
         key: Key,
         request: usize,
     ) -> usize {
-        let (answer, behaviour) = self.take(world, worker, key, request, Purpose::Pass);
+        let (answer, behaviour) = self.take(world, worker, key, request, (Purpose::Pass, None));
         let body: u64 = behaviour.pieces.iter().map(|(delay, _)| delay).sum();
         sleep(world, behaviour.header + body).await;
         answer
@@ -248,6 +271,9 @@ impl Sending {
         if self.behaviour.kind == Kind::Cookie {
             headers.push("Set-Cookie", "who=you");
         }
+        if let Some(line) = self.behaviour.on.line() {
+            headers.push("Vary", line);
+        }
         let length: usize = self.sizes.iter().sum();
         let content_length = Some(length as u64).filter(|_| self.behaviour.length);
         let view = ResponseView {
@@ -265,6 +291,7 @@ impl Sending {
             Ok(plan) => Finding::Storable(plan),
             Err(reason) => Finding::NotStorable(reason),
         };
+        let mut variant = self.variant(&headers);
         if let Some(held) = &self.held {
             match Failure::of(status, false) {
                 Some(failure) if held.on_failure.allows(failure) => {
@@ -279,7 +306,10 @@ impl Sending {
                     };
                     let now = world.now() / 1000;
                     let renewed = renew(&held.record, &confirmation, &request, rules, now);
-                    finding = Finding::Confirmed(Rc::new(renewed.unwrap()));
+                    let renewed = renewed.unwrap();
+                    let own = self.variant(&renewed.record.headers);
+                    finding = Finding::Confirmed(Rc::new(renewed.as_variant(own.as_ref())));
+                    variant = own;
                 }
                 _ => {}
             }
@@ -295,8 +325,16 @@ impl Sending {
             generated: false,
             asked: self.held.is_some(),
             finding,
+            variant,
         });
         self.body(world);
+    }
+
+    /// Which variant an answer with these headers is.
+    fn variant(&self, headers: &Headers) -> Option<Variant> {
+        let on = variants::names(headers);
+        let id = VariantId::of(&on, &self.fields);
+        (!on.is_empty()).then_some(Variant { on, id })
     }
 
     /// Whether the answer is a 304.

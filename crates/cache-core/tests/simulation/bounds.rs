@@ -8,6 +8,7 @@ use cache_core::status::Reason;
 use super::config::Kind;
 use super::invariants::{Decision, Judge};
 use super::permits::Place;
+use super::variants::On;
 use super::world::World;
 use crate::table::Acquired;
 
@@ -71,12 +72,14 @@ impl Judge {
     pub fn is_told(&mut self, world: &World, number: usize, told: &Acquired) {
         let now = self.now;
         let request = &self.requests[number];
-        let (place, waits) = (request.place, !request.bypass && !request.has_record());
+        let place = (request.place.0, request.lock);
+        let waits = !request.bypass && !request.has_record();
+        self.bounds.ceases(number);
         let holder = self.holdings.holder(place);
         let waiting = holder.map_or(0, |instance| self.bounds.count(place, instance));
         let queue = world.config.queue as usize;
         // A table that is too small forgets what it knew of a key that had to go for another.
-        let forgetful = world.config.entries < world.config.keys;
+        let forgetful = world.config.is_crowded();
         let marked = self.bounds.is_marked(place, now);
         match told {
             Acquired::Unneeded => {
@@ -120,7 +123,7 @@ impl Judge {
                 let answer = fill.and_then(|fill| world.backend.answer(fill));
                 let says_so = answer.is_some_and(|answer| {
                     let own = [Kind::Private, Kind::Cookie, Kind::NoStore];
-                    own.contains(&answer.kind) || answer.is_too_large()
+                    own.contains(&answer.kind) || answer.on == On::Any || answer.is_too_large()
                 });
                 self.check(says_so, || {
                     format!("key {} is marked, but its answer doesn't say so", place.1)

@@ -1,6 +1,6 @@
 //! The cache as the flow sees it, for one request of a simulated worker.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
@@ -9,10 +9,12 @@ use cache_core::flow::{Cache, Head, Lock, Trouble, Woken};
 use cache_core::record::Record;
 use cache_core::usable::{self, Use};
 use cache_core::use_stale::Failure;
+use cache_core::vary::VariantId;
 
 use super::config::Key;
 use super::permits::{SimPermit, Truth};
 use super::store;
+use super::variants::{Fields, Variants, lock_of};
 use super::wait::Alarm;
 use super::worker::Worker;
 use super::world::World;
@@ -54,6 +56,31 @@ pub struct SimCache {
     pub key: Key,
     pub request: usize,
     pub truth: Rc<Truth>,
+    pub fields: Fields,
+    /// What the last look has shown of the key's variants.
+    pub variants: RefCell<Variants>,
+    /// The lock of the request's own, as far as it is known what the answers vary on.
+    pub own_lock: Cell<Option<Key>>,
+}
+
+impl SimCache {
+    /// The lock of what the request asks for.
+    pub fn lock_number(&self) -> Key {
+        self.own_lock.get().unwrap_or(self.key)
+    }
+
+    /// An answer that is for others may be that of another variant.
+    fn of_our_variant(&self, fill: &Subscription, head: Head) -> Head {
+        let (Head::Shared, Some(theirs)) = (head, fill.variant()) else {
+            return head;
+        };
+        let ours = VariantId::of(&theirs.on, &self.fields);
+        if ours == theirs.id {
+            return head;
+        }
+        self.own_lock.set(Some(lock_of(self.key, ours)));
+        Head::OtherVariant
+    }
 }
 
 impl Cache for SimCache {
@@ -72,7 +99,15 @@ impl Cache for SimCache {
 
     async fn lookup(&self) -> Result<Option<Record>, Trouble> {
         self.world.judge().looks(self.request);
-        let result = store::lookup(&self.world, self.key).await;
+        let found = store::lookup(&self.world, self.key, self.fields).await;
+        let (result, variants) = match found {
+            Ok((record, variants)) => (Ok(record), variants),
+            Err(trouble) => (Err(trouble), Variants::default()),
+        };
+        let family = variants.family.as_ref();
+        let lock = family.map(|f| lock_of(self.key, VariantId::of(&f.on, &self.fields)));
+        self.own_lock.set(lock);
+        *self.variants.borrow_mut() = variants;
         let fresh = |record: &Record| record.is_fresh(self.world.config.rules.stale);
         let found = result.as_ref().ok().and_then(Option::as_ref);
         self.truth.fresh.set(found.is_some_and(fresh));
@@ -90,11 +125,12 @@ impl Cache for SimCache {
 
     fn failing(&self) -> Option<Failure> {
         let zone = &self.world.machines[self.worker.machine].zone;
-        zone.failing(self.key, self.world.now())
+        zone.failing(self.lock_number(), self.world.now())
     }
 
     fn lock(&self, since: u64) -> Lock<SimPermit, Joined, Queued> {
-        let (world, worker, key) = (&self.world, &self.worker, self.key);
+        let (world, worker, key) = (&self.world, &self.worker, self.lock_number());
+        world.judge().requests[self.request].lock = key;
         let full = world.config.faults.is_zone_full(world.now());
         if full && world.fault(50) {
             return Lock::Full;
@@ -105,21 +141,7 @@ impl Cache for SimCache {
         world.judge().is_told(world, self.request, &acquired);
         match acquired {
             Acquired::Mine { instance, changed } => {
-                let request = self.request;
-                world.note(|| format!("request {request} has key {key}, changed: {changed}"));
-                let place = (worker.machine, key);
-                let held = zone.held();
-                world
-                    .judge()
-                    .acquired(place, instance, worker.pid, age, &held);
-                let permit = SimPermit {
-                    world: Rc::clone(world),
-                    worker: Rc::clone(worker),
-                    key,
-                    instance,
-                    truth: Rc::clone(&self.truth),
-                    released: Rc::new(Cell::new(false)),
-                };
+                let permit = taken(world, worker, key, instance, &self.truth);
                 Lock::Mine { permit, changed }
             }
             Acquired::Busy { instance } => {
@@ -143,6 +165,10 @@ impl Cache for SimCache {
         }
     }
 
+    fn is_for_us(&self, permit: &SimPermit) -> bool {
+        permit.key == self.lock_number()
+    }
+
     fn refill_slot(&self) -> Option<()> {
         Some(())
     }
@@ -151,7 +177,7 @@ impl Cache for SimCache {
         let alarm = Alarm::default();
         poll_fn(|cx| {
             if let Some(head) = fill.subscription.verdict() {
-                return Poll::Ready(head);
+                return Poll::Ready(self.of_our_variant(&fill.subscription, head));
             }
             if deadline <= self.world.now() {
                 return Poll::Ready(Head::Late);
@@ -169,11 +195,11 @@ impl Cache for SimCache {
         let mut registration = None;
         poll_fn(|cx| {
             // Registered before looking: a release in between is not missed.
-            registration = Some(worker.register(self.key, cx.waker().clone()));
+            registration = Some(worker.register(ticket.key, cx.waker().clone()));
             let (now, age) = (world.now(), world.config.lock_age);
             let zone = &world.machines[worker.machine].zone;
             if let Some(verdict) =
-                zone.await_release(self.key, ticket.instance, worker.pid, now, age)
+                zone.await_release(ticket.key, ticket.instance, worker.pid, now, age)
             {
                 return Poll::Ready(Woken::Released(verdict));
             }
@@ -189,6 +215,30 @@ impl Cache for SimCache {
     fn elect(&self, timeout: u64) -> Result<(), u64> {
         self.world.judge().asks(self.request);
         let zone = &self.world.machines[self.worker.machine].zone;
-        zone.elect(self.key, timeout, self.world.now())
+        zone.elect(self.lock_number(), timeout, self.world.now())
+    }
+}
+
+/// The permit for a lock just taken.
+pub fn taken(
+    world: &Rc<World>,
+    worker: &Rc<Worker>,
+    key: Key,
+    instance: u64,
+    truth: &Rc<Truth>,
+) -> SimPermit {
+    let pid = worker.pid;
+    world.note(|| format!("worker {pid} has lock {key}"));
+    let held = world.machines[worker.machine].zone.held();
+    let age = world.config.lock_age;
+    let place = (worker.machine, key);
+    world.judge().acquired(place, instance, pid, age, &held);
+    SimPermit {
+        world: Rc::clone(world),
+        worker: Rc::clone(worker),
+        key,
+        instance,
+        truth: Rc::clone(truth),
+        released: Rc::new(Cell::new(false)),
     }
 }

@@ -1,5 +1,6 @@
 //! Clients: their requests, what they read, when they leave.
 
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use cache_core::flow::{self, Answer, Behind, Ending, Finding, Held};
@@ -12,6 +13,7 @@ use super::filling;
 use super::invariants::Decision;
 use super::permits::Truth;
 use super::store;
+use super::variants::Fields;
 use super::wait::sleep;
 use super::world::World;
 use crate::stream::{Next, Subscription};
@@ -25,6 +27,8 @@ pub struct Manner {
     pub leaves: Option<u64>,
     /// Milliseconds that it takes for each piece.
     pub slowness: u64,
+    /// What it says in the fields that answers may vary on.
+    pub fields: Fields,
 }
 
 /// A request comes to a worker; returns its number.
@@ -32,7 +36,7 @@ pub fn arrive(world: &Rc<World>, machine: usize, index: usize, key: Key, manner:
     let worker = world.worker(machine, index);
     let request = world
         .judge()
-        .arrived(machine, worker.pid, key, manner.bypass);
+        .arrived((machine, key), worker.pid, manner.bypass, manner.fields);
     world.note(|| {
         let pid = worker.pid;
         format!("request {request} for key {key} comes to worker {pid} of machine {machine}")
@@ -43,6 +47,9 @@ pub fn arrive(world: &Rc<World>, machine: usize, index: usize, key: Key, manner:
         key,
         request,
         truth: Rc::new(Truth::default()),
+        fields: manner.fields,
+        variants: RefCell::default(),
+        own_lock: Cell::new(None),
     };
     let task = worker.spawn(async move {
         serve(cache, manner).await;

@@ -6,6 +6,7 @@ use cache_core::flow::Limits;
 use cache_core::policy::Rules;
 
 use super::faults::Faults;
+use super::variants::On;
 use crate::table::{BackOff, Memory};
 
 /// Bytes of a body that are captured. More than a stream holds for its slowest reader, so that a
@@ -29,6 +30,8 @@ pub struct Behaviour {
     pub length: bool,
     /// Whether it may never be served stale.
     pub strict: bool,
+    /// What it varies on.
+    pub on: On,
 }
 
 /// What kind of answer the backend gives.
@@ -74,7 +77,12 @@ impl Behaviour {
             fresh: 600,
             length: false,
             strict: false,
+            on: On::Nothing,
         }
+    }
+
+    pub fn varies(self, on: On) -> Behaviour {
+        Behaviour { on, ..self }
     }
 
     pub fn of(self, kind: Kind) -> Behaviour {
@@ -109,6 +117,8 @@ pub struct Config {
     /// Milliseconds of a wake-up to another worker, at least and at most.
     pub wake_delay: (u64, u64),
     pub faults: Faults,
+    /// Whether requests and answers vary.
+    pub varies: bool,
     /// What the backend does first; then chance decides, or it gives good answers.
     pub script: VecDeque<Behaviour>,
     pub trace: bool,
@@ -121,6 +131,11 @@ impl Config {
             uncacheable: self.uncacheable_ttl,
             back_off: self.back_off,
         }
+    }
+
+    /// Whether there may be more locks at once than places for them.
+    pub fn is_crowded(&self) -> bool {
+        self.entries < self.keys * if self.varies { 16 } else { 1 }
     }
 
     /// A world without faults or chance: one machine, two workers, 1 ms to the store and 1 ms back.
@@ -149,6 +164,7 @@ impl Config {
             store_delay: (1, 1),
             wake_delay: (0, 0),
             faults: Faults::default(),
+            varies: false,
             script: VecDeque::new(),
             trace: std::env::var_os("SIM_TRACE").is_some(),
         }

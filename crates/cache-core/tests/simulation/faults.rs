@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::config::{Behaviour, Key, Kind};
 use super::rng::Rng;
+use super::variants::On;
 use super::world::{START, World};
 
 /// How the store is for a while.
@@ -153,8 +154,20 @@ pub fn plan(world: &Rc<World>) {
     }
 }
 
+/// What answers for a key vary on: while nothing goes wrong always the same.
+fn on(world: &World, key: Key, rng: &mut Rng) -> On {
+    if !world.config.varies {
+        return On::Nothing;
+    }
+    let usual = [On::A, On::Both, On::B, On::Nothing];
+    if world.faulty.get() && rng.chance(15) {
+        return rng.pick(&[On::A, On::B, On::Both, On::Nothing, On::Any]);
+    }
+    usual[key % usual.len()]
+}
+
 /// What the backend does where nothing else is said.
-pub fn behaviour(world: &World) -> Behaviour {
+pub fn behaviour(world: &World, key: Key) -> Behaviour {
     let timeout = world.config.limits.lock_timeout;
     let slow = world.fault(world.config.faults.backend_slow);
     let bad = world.fault(world.config.faults.backend_bad);
@@ -175,6 +188,7 @@ pub fn behaviour(world: &World) -> Behaviour {
         pieces,
         fresh: 600,
         length: rng.chance(50),
+        on: on(world, key, &mut rng),
         strict: faulty && rng.chance(20),
     };
     if rng.chance(30) {

@@ -1,24 +1,27 @@
 //! A fill of a simulated worker.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use bytes::Bytes;
-use cache_core::flow::{self, Ending, Filling, Finding, Held, Trouble, Verdict};
+use cache_core::flow::{self, Ending, Filling, Finding, Permit, Trouble, Verdict};
 use cache_core::policy::Plan;
-use cache_core::record::strip_for_storage;
+use cache_core::record::{Tie, strip_for_storage};
 use cache_core::renewal::Renewed;
 use cache_core::status::Reason;
 use cache_core::usable::{self, Use};
+use cache_core::vary::{Variant, VariantId, place};
 
-use super::backend::{Asked, Purpose};
-use super::cache::SimCache;
+use super::backend::Asked;
+use super::cache::{SimCache, taken};
 use super::config::{Key, Kind, MAX_SIZE};
 use super::permits::{SimPermit, Truth};
 use super::store::{self, Stored};
+use super::variants::{Fields, Variants, lock_of};
 use super::worker::Worker;
 use super::world::World;
 use crate::stream::{Stream, Subscription};
+use crate::table::Acquired;
 
 /// One fill.
 struct SimFill {
@@ -26,11 +29,30 @@ struct SimFill {
     worker: Rc<Worker>,
     key: Key,
     request: usize,
-    instance: Option<u64>,
+    lock: Option<(Key, u64)>,
+    /// Where a mark as not storable may be.
+    mark: Key,
     stream: Rc<Stream>,
-    held: Option<Rc<Held>>,
+    held: Option<Rc<flow::Held>>,
     truth: Rc<Truth>,
     outcome: Cell<Option<Reason>>,
+    fields: Fields,
+    variants: RefCell<Variants>,
+    /// The locks that it holds: the one that it began with, and that of its answer's variant.
+    locks: Locks,
+}
+
+type Locks = Rc<RefCell<Vec<SimPermit>>>;
+
+/// All that a fill holds.
+struct Held(Locks);
+
+impl Permit for Held {
+    fn release(self, verdict: Verdict) {
+        for permit in self.0.take() {
+            permit.release(verdict);
+        }
+    }
 }
 
 /// Starts a fill for a request, which may subscribe to it.
@@ -38,12 +60,12 @@ pub fn start(
     cache: &SimCache,
     permit: Option<SimPermit>,
     look_again: bool,
-    held: Option<Rc<Held>>,
+    held: Option<Rc<flow::Held>>,
     subscribe: bool,
 ) -> Option<Subscription> {
     let stream = Stream::new(MAX_SIZE, u64::MAX);
     if let Some(permit) = &permit {
-        cache.worker.publish(cache.key, permit.instance, &stream);
+        cache.worker.publish(permit.key, permit.instance, &stream);
         permit.keep();
     }
     let subscription = subscribe.then(|| stream.subscribe());
@@ -52,12 +74,20 @@ pub fn start(
         worker: Rc::clone(&cache.worker),
         key: cache.key,
         request: cache.request,
-        instance: permit.as_ref().map(|permit| permit.instance),
+        mark: cache.lock_number(),
+        lock: permit.as_ref().map(|permit| (permit.key, permit.instance)),
         stream,
         held,
         truth: Rc::clone(&cache.truth),
         outcome: Cell::new(None),
+        fields: cache.fields,
+        variants: RefCell::new(cache.variants.take()),
+        locks: Rc::default(),
     };
+    let permit = permit.map(|permit| {
+        fill.locks.borrow_mut().push(permit);
+        Held(Rc::clone(&fill.locks))
+    });
     cache.worker.spawn(async move {
         flow::fill(&fill, permit, look_again).await;
         fill.check_outcome();
@@ -67,6 +97,48 @@ pub fn start(
 }
 
 impl SimFill {
+    /// Holds the lock of the variant that the answer is, too.
+    fn hold_variant(&self, id: VariantId) {
+        let lock = lock_of(self.key, id);
+        {
+            let held = self.locks.borrow();
+            if held.is_empty() || held.iter().any(|permit| permit.key == lock) {
+                return;
+            }
+        }
+        let (world, worker) = (&self.world, &self.worker);
+        let zone = &world.machines[worker.machine].zone;
+        let terms = (world.config.lock_age, world.config.queue);
+        match zone.acquire(lock, u64::MAX, worker.pid, world.now(), terms) {
+            Acquired::Mine { instance, .. } => {
+                let permit = taken(world, worker, lock, instance, &self.truth);
+                worker.publish(lock, instance, &self.stream);
+                permit.keep();
+                self.locks.borrow_mut().push(permit);
+            }
+            Acquired::Busy { instance } => zone.leave(lock, instance),
+            _ => {}
+        }
+    }
+
+    /// Where an answer goes that varies.
+    fn place(&self, own: &Variant, stored: &mut Stored) -> store::Variant {
+        let known = self.variants.borrow();
+        let most = self.world.config.rules.variants;
+        let token = || Bytes::from(stored.fill.to_string());
+        let target = place(b"key", known.family.as_ref(), &own.on, own.id, most, token);
+        stored.tie = Some(Tie {
+            family: target.family.token.clone(),
+            id: own.id,
+            slot: target.slot,
+        });
+        store::Variant {
+            slot: target.slot,
+            seen: known.text.clone(),
+            text: target.family.encode().into(),
+        }
+    }
+
     fn answer(&self) -> Option<Asked> {
         self.world.backend.answer(self.truth.fill.get()?)
     }
@@ -104,7 +176,11 @@ impl SimFill {
 
 impl Filling for SimFill {
     async fn is_fresh(&self) -> bool {
-        let result = store::lookup(&self.world, self.key).await;
+        let found = store::lookup(&self.world, self.key, self.fields).await;
+        let result = found.map(|(record, variants)| {
+            *self.variants.borrow_mut() = variants;
+            record
+        });
         let rules = &self.world.config.rules;
         let fresh = matches!(&result,
             Ok(Some(record)) if usable::judge(record, rules) == Use::Fresh);
@@ -116,12 +192,8 @@ impl Filling for SimFill {
     }
 
     fn start(&self) {
-        let place = (self.worker.machine, self.key);
-        let purpose = match self.instance {
-            Some(_) => Purpose::Fill,
-            None => Purpose::Beside,
-        };
-        if let Some(instance) = self.instance {
+        if let Some((lock, instance)) = self.lock {
+            let place = (self.worker.machine, lock);
             let world = &self.world;
             let trouble = self.truth.trouble.get();
             let mut judge = world.judge();
@@ -131,7 +203,7 @@ impl Filling for SimFill {
             &self.world,
             &self.worker,
             self.key,
-            (self.request, purpose),
+            (self.request, self.lock.map(|(lock, _)| lock)),
             self.held.clone(),
             &self.stream,
         );
@@ -149,7 +221,9 @@ impl Filling for SimFill {
         let told = self.stream.head().and_then(|head| head.content_length);
         let known_too_large = told.is_some() && answer.is_too_large();
         let shared = finding.as_ref().is_some_and(Finding::is_shared);
-        if shared != (answer.kind.shareable() && !known_too_large) {
+        let otherwise = matches!(&finding,
+            Some(Finding::Confirmed(renewed)) if renewed.plan == Err(Reason::VariesOtherwise));
+        if shared != (answer.shareable() && !known_too_large && !otherwise) {
             self.fails(&format!("{:?} became {finding:?}", answer.kind));
         }
         match &finding {
@@ -168,6 +242,10 @@ impl Filling for SimFill {
                 self.decided(Verdict::Uncacheable);
             }
             Some(Finding::NotStorable(_)) => self.decided(Verdict::NotStorable),
+        }
+        let variant = self.stream.head().and_then(|head| head.variant.clone());
+        if let (true, Some(own)) = (shared, variant) {
+            self.hold_variant(own.id);
         }
         finding
     }
@@ -201,7 +279,7 @@ impl Filling for SimFill {
         if !answer.kind.stores() || !answer.is_whole(number, &body) {
             self.fails("what it stores isn't storable or isn't whole");
         }
-        let stored = Stored {
+        let mut stored = Stored {
             status: head.status,
             headers: strip_for_storage(&head.headers, &head.connection),
             body,
@@ -209,12 +287,24 @@ impl Filling for SimFill {
             generation: 0,
             confirmed: false,
             fill: number,
+            tie: None,
         };
-        let result = store::write(&self.world, self.key, stored, plan.expiry).await;
-        if result.is_ok() && self.instance.is_none() {
+        let result = loop {
+            let variant = head
+                .variant
+                .as_ref()
+                .map(|own| self.place(own, &mut stored));
+            let (key, expiry) = (self.key, plan.expiry);
+            match store::write(&self.world, key, stored.clone(), variant, expiry).await {
+                Ok(None) => break Ok(()),
+                Ok(Some(changed)) => *self.variants.borrow_mut() = changed,
+                Err(trouble) => break Err(trouble),
+            }
+        };
+        if result.is_ok() && self.lock.is_none() {
             let machine = self.worker.machine;
-            self.world.machines[machine].zone.unmark(self.key);
-            self.world.judge().bounds.unmarked((machine, self.key));
+            self.world.machines[machine].zone.unmark(self.mark);
+            self.world.judge().bounds.unmarked((machine, self.mark));
         }
         self.decided(match result {
             Ok(()) => Verdict::Stored,
@@ -226,13 +316,17 @@ impl Filling for SimFill {
     async fn renew(&self, renewed: &Renewed) -> Result<bool, Trouble> {
         let record = &renewed.record;
         let generation = record.meta.as_ref().unwrap().generation.clone();
-        let plan = renewed.plan.unwrap();
-        let result = store::refresh(&self.world, self.key, generation, plan.expiry).await;
-        self.decided(match result {
-            Ok(true) => Verdict::Stored,
-            Ok(false) | Err(_) => Verdict::Unavailable,
+        let tie = record.meta.as_ref().and_then(|meta| meta.tie.as_ref());
+        let slot = tie.map_or(0, |tie| tie.slot);
+        let expiry = renewed.plan.map(|plan| plan.expiry).ok();
+        let result = store::refresh(&self.world, self.key, slot, generation, expiry).await;
+        self.decided(match (renewed.plan, &result) {
+            (Err(Reason::VariesOtherwise), _) => Verdict::NotStorable,
+            (Err(_), _) => Verdict::Uncacheable,
+            (Ok(_), Ok(true)) => Verdict::Stored,
+            (Ok(_), Ok(false) | Err(_)) => Verdict::Unavailable,
         });
-        if let Ok(false) = result {
+        if let (Ok(false), Ok(_)) = (&result, &renewed.plan) {
             let place = (self.worker.machine, self.key);
             self.world.judge().superseded.insert(place);
         }

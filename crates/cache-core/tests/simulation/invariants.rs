@@ -7,8 +7,9 @@ use cache_core::status::Reason;
 
 use super::backend::{self, Asked, Purpose};
 use super::bounds::Bounds;
-use super::config::Key;
+use super::config::{Key, Kind};
 use super::permits::{Holdings, Place};
+use super::variants::{Fields, key_of};
 use super::world::World;
 
 /// What became of a request.
@@ -32,6 +33,9 @@ pub enum Decision {
 #[derive(Clone, Debug)]
 pub struct Request {
     pub place: Place,
+    /// The lock that it asked for last: that of its key or of its variant.
+    pub lock: Key,
+    pub fields: Fields,
     pub pid: i32,
     pub bypass: bool,
     pub arrived: u64,
@@ -65,8 +69,8 @@ pub struct Judge {
     pub(super) bounds: Bounds,
     /// Fills that run under a lock: place, instance, request.
     pub(super) running: Vec<(Place, u64, usize)>,
-    /// Fills whose lock was released as stored, by number, and the machine.
-    stored: HashMap<usize, usize>,
+    /// Locks that were released as stored, and the number of the fill.
+    stored: HashSet<(Place, usize)>,
     /// When a fill of this place was last released as not storable.
     unstorable: HashMap<Place, u64>,
     /// When a fill of this place was last released because the backend had failed.
@@ -89,7 +93,7 @@ impl Judge {
             holdings: Holdings::default(),
             bounds: Bounds::default(),
             running: Vec::new(),
-            stored: HashMap::new(),
+            stored: HashSet::new(),
             unstorable: HashMap::new(),
             failed: HashMap::new(),
             superseded: HashSet::new(),
@@ -112,9 +116,11 @@ impl Judge {
         }
     }
 
-    pub fn arrived(&mut self, machine: usize, pid: i32, key: Key, bypass: bool) -> usize {
+    pub fn arrived(&mut self, place: Place, pid: i32, bypass: bool, fields: Fields) -> usize {
         self.requests.push(Request {
-            place: (machine, key),
+            place,
+            lock: place.1,
+            fields,
             pid,
             bypass,
             arrived: self.now,
@@ -226,13 +232,13 @@ impl Judge {
             .retain(|(p, i, _)| (*p, *i) != (place, instance));
         match (verdict, fill) {
             (Verdict::Stored, Some(fill)) if held => {
-                self.stored.insert(fill, place.0);
+                self.stored.insert((place, fill));
             }
             (Verdict::NotStorable | Verdict::Uncacheable, _) => {
-                self.unstorable.insert(place, self.now);
+                self.unstorable.insert((place.0, key_of(place.1)), self.now);
             }
             (Verdict::Failed | Verdict::Failing(_), _) => {
-                self.failed.insert(place, self.now);
+                self.failed.insert((place.0, key_of(place.1)), self.now);
             }
             _ => {}
         }
@@ -262,11 +268,12 @@ impl Judge {
         });
         // The second look: what a fill of this domain has stored needs no other.
         let stale = u64::from(world.config.rules.stale) * 1000;
-        let record = world.store.peek(key, self.now);
+        let fields = self.requests[request].fields;
+        let record = world.store.peek_for(key_of(key), fields, self.now);
         let needless = record.is_some_and(|record| {
             record.expires - self.now > stale
                 && !record.confirmed
-                && self.stored.get(&record.fill) == Some(&machine)
+                && self.stored.contains(&(place, record.fill))
         });
         let asked_for = self.requests[request].bypass;
         self.check(trouble || asked_for || !needless, || {
@@ -290,9 +297,8 @@ impl Judge {
         }
         match decision {
             Decision::Stale { refill: false } => {
-                let full = world.config.faults.is_zone_full(self.now)
-                    || world.config.entries < world.config.keys;
-                let refilled = self.holdings.is_taken(request.place);
+                let full = world.config.faults.is_zone_full(self.now) || world.config.is_crowded();
+                let refilled = self.holdings.is_taken_for(request.place);
                 let marked = self.bounds.is_told_unneeded(number, self.now);
                 self.check(full || refilled || marked, || {
                     format!("request {number} gets a stale record that nobody refills")
@@ -317,9 +323,9 @@ impl Judge {
                 self.check(self.now >= request.arrived + timeout, || {
                     format!("request {number} goes before its lock timeout")
                 });
-                let last = self.timeouts.insert(request.place, self.now);
+                let last = self.timeouts.insert((machine, request.lock), self.now);
                 // A key that had to go for another is forgotten, and who went with it.
-                let forgotten = world.config.entries < world.config.keys;
+                let forgotten = world.config.is_crowded();
                 self.check(forgotten || last.is_none_or(|last| self.now >= last + timeout), || {
                     format!("two requests go for key {key} of machine {machine} within one lock timeout")
                 });
@@ -336,7 +342,10 @@ impl Judge {
             asked.key == request.place.1
                 && asked.machine == request.place.0
                 && asked.purpose == Purpose::Fill
-                && (!asked.kind.shareable() || asked.is_too_large())
+                && (!asked.shareable()
+                    || asked.is_too_large()
+                    // a 304 may say that the record varies on something else
+                    || (world.config.varies && asked.kind == Kind::Confirms))
         })
     }
 
@@ -355,7 +364,16 @@ impl Judge {
         self.check(answer.key == key, || {
             format!("request {number} gets the answer of another key")
         });
-        self.check(answer.kind.shareable() || answer.request == number, || {
+        // RFC 9111 4.1
+        let (ours, theirs) = (&self.requests[number], &self.requests[answer.request]);
+        let selected = number == answer.request || theirs.fields.selects(answer.on, ours.fields);
+        self.check(selected, || {
+            let (on, own, other) = (answer.on, ours.fields, theirs.fields);
+            format!(
+                "request {number} with {own:?} gets the answer for {other:?}, which varies on {on:?}"
+            )
+        });
+        self.check(answer.shareable() || answer.request == number, || {
             let (kind, owner) = (answer.kind, answer.request);
             format!("request {number} gets an answer ({kind:?}) made for request {owner}")
         });
@@ -411,7 +429,7 @@ impl Judge {
         self.check(!whole || all == Some(pieces), || {
             format!("request {number} gets {pieces} of {all:?} pieces as the whole")
         });
-        let cut = asked.is_none_or(|asked| asked.kind == super::config::Kind::Cut);
+        let cut = asked.is_none_or(|asked| asked.kind == Kind::Cut);
         self.check(whole || cut, || {
             format!("request {number} (its own fill: {own}) gets {pieces} of {all:?} pieces")
         });

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use cache_core::flow::{Permit, Verdict};
 
 use super::config::Key;
+use super::variants::key_of;
 use super::worker::{Worker, is_alive};
 use super::world::World;
 
@@ -242,9 +243,10 @@ impl Holdings {
         holding.is_some_and(|holding| holding.instance == instance)
     }
 
-    /// Whether anybody holds the lock.
-    pub fn is_taken(&self, place: Place) -> bool {
-        self.held.contains_key(&place)
+    /// Whether anybody holds the lock of a key or of one of its variants.
+    pub fn is_taken_for(&self, (machine, key): Place) -> bool {
+        let mut held = self.held.keys();
+        held.any(|(other, lock)| *other == machine && key_of(*lock) == key)
     }
 
     /// Which holding of a lock is the present one.

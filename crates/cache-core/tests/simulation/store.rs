@@ -8,12 +8,14 @@ use bytes::Bytes;
 use cache_core::cache_control;
 use cache_core::flow::Trouble;
 use cache_core::headers::Headers;
-use cache_core::record::{Meta, Record};
+use cache_core::record::{Meta, Record, Tie};
 use cache_core::settings::MAX_SECONDS;
 use cache_core::usable::Terms;
+use cache_core::vary::{Family, VariantId};
 
 use super::config::Key;
 use super::faults::StoreFault;
+use super::variants::{self, Fields, Variants};
 use super::wait::Slot;
 use super::world::World;
 
@@ -33,12 +35,15 @@ pub struct Stored {
     pub confirmed: bool,
     /// The number of the fill that wrote it.
     pub fill: usize,
+    /// Which variant of the key it is.
+    pub tie: Option<Tie>,
 }
 
 /// The records.
 #[derive(Default)]
 pub struct Store {
-    records: RefCell<HashMap<Key, Stored>>,
+    records: RefCell<HashMap<(Key, usize), Stored>>,
+    variants: RefCell<HashMap<Key, Bytes>>,
     generation: Cell<u64>,
 }
 
@@ -59,19 +64,56 @@ impl Stored {
                 sum: 0,
                 own_location: false,
                 accel_expires: false,
+                tie: self.tie.clone(),
             }),
         })
     }
 }
 
 impl Store {
-    /// What there is of a key.
-    pub fn peek(&self, key: Key, now: u64) -> Option<Stored> {
+    /// What there is of a key, or in a slot of it.
+    pub fn peek_at(&self, key: Key, slot: usize, now: u64) -> Option<Stored> {
         let records = self.records.borrow();
         records
-            .get(&key)
+            .get(&(key, slot))
             .filter(|stored| stored.expires > now)
             .cloned()
+    }
+
+    /// What there is of a key.
+    pub fn peek(&self, key: Key, now: u64) -> Option<Stored> {
+        self.peek_at(key, 0, now)
+    }
+
+    /// What there is of a key for a request.
+    pub fn peek_for(&self, key: Key, fields: Fields, now: u64) -> Option<Stored> {
+        let slot = self.slot_for(key, fields, now)?;
+        self.peek_at(key, slot, now).filter(|s| s.is_for(fields))
+    }
+
+    fn slot_for(&self, key: Key, fields: Fields, now: u64) -> Option<usize> {
+        match self.variants(key, now).family {
+            Some(family) => family.slot_of(VariantId::of(&family.on, &fields)),
+            None => Some(0),
+        }
+    }
+
+    /// What a key says of its variants.
+    pub fn variants(&self, key: Key, now: u64) -> Variants {
+        let base = self.peek(key, now);
+        let known = self.variants.borrow();
+        let text = known.get(&key).filter(|_| base.is_some()).cloned();
+        let text = text.unwrap_or_default();
+        let tie = base.and_then(|base| base.tie);
+        let family = Family::parse(&text)
+            .filter(|f| tie.is_some_and(|t| t.family == f.token && f.ids[0] == t.id));
+        Variants { text, family }
+    }
+
+    /// Takes all of a key away, as DEL of it does.
+    pub fn purge(&self, key: Key) {
+        self.records.borrow_mut().remove(&(key, 0));
+        self.variants.borrow_mut().remove(&key);
     }
 
     /// A name for a write.
@@ -83,9 +125,22 @@ impl Store {
     /// Puts a record there, or takes it away.
     pub fn put(&self, key: Key, stored: Option<Stored>) {
         match stored {
-            Some(stored) => self.records.borrow_mut().insert(key, stored),
-            None => self.records.borrow_mut().remove(&key),
+            Some(stored) => self.put_at(key, 0, stored),
+            None => self.purge(key),
         };
+    }
+
+    fn put_at(&self, key: Key, slot: usize, stored: Stored) {
+        self.records.borrow_mut().insert((key, slot), stored);
+    }
+}
+
+impl Stored {
+    /// Whether its own Vary selects it for a request.
+    fn is_for(&self, fields: Fields) -> bool {
+        let on = variants::names(&self.headers);
+        let id = VariantId::of(&on, &fields);
+        on.is_empty() || self.tie.as_ref().is_some_and(|tie| tie.id == id)
     }
 }
 
@@ -148,8 +203,42 @@ fn wrong_type(world: &World, key: Key) -> Result<(), Trouble> {
     Ok(())
 }
 
-/// Reads a record.
-pub async fn lookup(world: &Rc<World>, key: Key) -> Result<Option<Record>, Trouble> {
+/// Reads a record for a request, and what its key says of variants: in one command if it is the key's own.
+pub async fn lookup(
+    world: &Rc<World>,
+    key: Key,
+    fields: Fields,
+) -> Result<(Option<Record>, Variants), Trouble> {
+    let (found, variants) = read(world, key, 0).await?;
+    let Some(family) = &variants.family else {
+        return Ok((
+            found.filter(|(_, s)| s.is_for(fields)).map(|f| f.0),
+            variants,
+        ));
+    };
+    let id = VariantId::of(&family.on, &fields);
+    let found = match family.slot_of(id) {
+        None => None,
+        Some(0) => found,
+        Some(slot) => {
+            let (found, _) = read(world, key, slot).await?;
+            found.filter(|(_, stored)| {
+                let tie = stored.tie.as_ref();
+                tie.is_some_and(|tie| tie.family == family.token && tie.slot == slot)
+            })
+        }
+    };
+    Ok((
+        found.filter(|(_, s)| s.is_for(fields)).map(|f| f.0),
+        variants,
+    ))
+}
+
+async fn read(
+    world: &Rc<World>,
+    key: Key,
+    slot: usize,
+) -> Result<(Option<(Record, Stored)>, Variants), Trouble> {
     let fault = trouble(world).await?;
     let fails = world.fault(world.config.faults.lookup_fails);
     command(world, fault, move |world| {
@@ -158,57 +247,80 @@ pub async fn lookup(world: &Rc<World>, key: Key) -> Result<Option<Record>, Troub
             return Err(Trouble::Unavailable);
         }
         let records = world.store.records.borrow();
-        Ok(records.get(&key).and_then(|r| r.read(world.now())))
+        let stored = records.get(&(key, slot));
+        let found = stored.and_then(|s| Some((s.read(world.now())?, s.clone())));
+        Ok((found, world.store.variants(key, world.now())))
     })
     .await
 }
 
-/// Writes a record that expires in `expiry` seconds.
+/// What more there is to a variant that is written: the slot, what was seen of the key's variants, what is to be.
+pub struct Variant {
+    pub slot: usize,
+    pub seen: Bytes,
+    pub text: Bytes,
+}
+
+/// Writes a record that expires in `expiry` seconds. If the key has other variants than were seen nothing is
+/// written, and the result says which.
 pub async fn write(
     world: &Rc<World>,
     key: Key,
     mut stored: Stored,
+    variant: Option<Variant>,
     expiry: u32,
-) -> Result<(), Trouble> {
+) -> Result<Option<Variants>, Trouble> {
     let fault = trouble(world).await?;
     let lost = world.fault(world.config.faults.write_lost);
     let unsure = world.fault(world.config.faults.write_unsure);
     command(world, fault, move |world| {
         wrong_type(world, key)?;
         if !lost {
-            world.note(|| format!("key {key} is stored by fill {}", stored.fill));
+            let known = world.store.variants(key, world.now());
+            if variant.as_ref().is_some_and(|v| v.seen != known.text) {
+                return Ok(Some(known));
+            }
+            let slot = variant.as_ref().map_or(0, |variant| variant.slot);
+            world.note(|| format!("slot {slot} of key {key} is stored by fill {}", stored.fill));
             stored.expires = world.now() + u64::from(expiry) * 1000;
             stored.generation = world.store.next();
             stored.confirmed = false;
-            world.store.put(key, Some(stored));
+            world.store.put_at(key, slot, stored);
+            let mut all = world.store.variants.borrow_mut();
+            match variant {
+                Some(variant) => all.insert(key, variant.text),
+                None => all.remove(&key),
+            };
         }
         if unsure {
             return Err(Trouble::Unavailable);
         }
-        Ok(())
+        Ok(None)
     })
     .await
 }
 
-/// Gives a record that was confirmed another expiry, if it is still the one of that name.
+/// Gives a record that was confirmed another expiry, if it is still the one of that name; takes it away if there is
+/// none.
 pub async fn refresh(
     world: &Rc<World>,
     key: Key,
+    slot: usize,
     generation: Bytes,
-    expiry: u32,
+    expiry: Option<u32>,
 ) -> Result<bool, Trouble> {
     let fault = trouble(world).await?;
     let unsure = world.fault(world.config.faults.write_unsure);
     command(world, fault, move |world| {
         wrong_type(world, key)?;
         let mut changed = false;
-        let known = world.store.peek(key, world.now());
+        let known = world.store.peek_at(key, slot, world.now());
         if let Some(mut stored) = known.filter(|s| s.generation.to_string() == generation) {
-            world.note(|| format!("key {key} is confirmed"));
-            stored.expires = world.now() + u64::from(expiry) * 1000;
+            world.note(|| format!("slot {slot} of key {key} is confirmed: {expiry:?}"));
+            stored.expires = world.now() + u64::from(expiry.unwrap_or(0)) * 1000;
             stored.generation = world.store.next();
             stored.confirmed = true;
-            world.store.put(key, Some(stored));
+            world.store.put_at(key, slot, stored);
             changed = true;
         }
         if unsure {

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
 use cache_core::flow::Verdict;
-use cache_core::key::KeyId;
 use cache_core::use_stale::Failure;
 
 use super::config::Key;
+use super::variants::id_of as id;
 use super::worker;
 use crate::table::{self, Acquired, Asker, Entry, Head, MAGIC, Table};
 
@@ -22,13 +22,6 @@ struct Memory {
 
 /// A lock domain.
 pub struct Zone(RefCell<Memory>);
-
-/// The id of a key. All of them begin their search at the same place.
-fn id(key: Key) -> KeyId {
-    let mut bytes = [0; 16];
-    bytes[0] = u8::try_from(key).unwrap() + 1;
-    KeyId(bytes)
-}
 
 fn empty_head(entries: usize) -> Head {
     // SAFETY: the head is made of integers only; fresh shared memory is zero too.

@@ -30,6 +30,11 @@ pub(super) const NOT_COPIED: &[&[u8]] = &[
     b"http2-settings",
 ];
 
+/// Whether a fill doesn't have this field of the client's header. `name` is in lower case.
+pub fn leaves_out(name: &[u8]) -> bool {
+    NOT_COPIED.contains(&name)
+}
+
 /// Nor does a message want its answer coded.
 const NOT_IN_MESSAGES: &[&[u8]] = &[b"accept-encoding"];
 

@@ -1,0 +1,133 @@
+//! Requests and answers that vary: two fields, a few values of each.
+
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+use cache_core::headers::Headers;
+use cache_core::key::KeyId;
+use cache_core::vary::{Family, Names, RequestFields, VariantId, parse};
+
+use super::config::Key;
+use super::rng::Rng;
+
+/// Locks of keys have numbers below this; those of their variants follow, in steps of it.
+const KEYS: usize = 8;
+
+/// What a request says in the fields that answers may vary on. 0: it doesn't have the field.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fields {
+    pub a: u8,
+    pub b: u8,
+}
+
+const A: u8 = 4;
+const B: u8 = 2;
+
+/// What answers vary on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum On {
+    #[default]
+    Nothing,
+    A,
+    B,
+    Both,
+    /// More than fields.
+    Any,
+}
+
+impl Fields {
+    pub fn random(rng: &mut Rng) -> Fields {
+        let below =
+            |rng: &mut Rng, end: u8| u8::try_from(rng.range(0, u64::from(end) - 1)).unwrap();
+        Fields {
+            a: below(rng, A),
+            b: below(rng, B),
+        }
+    }
+
+    fn all() -> impl Iterator<Item = Fields> {
+        (0..A).flat_map(|a| (0..B).map(move |b| Fields { a, b }))
+    }
+
+    /// Whether an answer that varies on `on`, made for these, is right for those.
+    pub fn selects(self, on: On, other: Fields) -> bool {
+        match on {
+            On::Nothing => true,
+            On::A => self.a == other.a,
+            On::B => self.b == other.b,
+            On::Both => self == other,
+            On::Any => false,
+        }
+    }
+}
+
+impl RequestFields for Fields {
+    fn lines(&self, name: &[u8], take: &mut dyn FnMut(&[u8])) {
+        let value = match name {
+            b"a" => self.a,
+            b"b" => self.b,
+            _ => 0,
+        };
+        if value > 0 {
+            take(&[b'0' + value]);
+        }
+    }
+}
+
+impl On {
+    /// The line that an answer has.
+    pub fn line(self) -> Option<&'static str> {
+        match self {
+            On::Nothing => None,
+            On::A => Some("A"),
+            On::B => Some("b"),
+            On::Both => Some("B, a"),
+            On::Any => Some("A, *"),
+        }
+    }
+}
+
+/// What an answer with these headers varies on.
+pub fn names(headers: &Headers) -> Names {
+    parse(headers.get_all("Vary")).unwrap_or_default()
+}
+
+/// All variants that there can be.
+static ALL: LazyLock<Vec<VariantId>> = LazyLock::new(|| {
+    let mut known: Vec<VariantId> = Vec::new();
+    for list in ["a", "b", "a,b"] {
+        let names = parse([list.as_bytes()].into_iter()).unwrap();
+        for fields in Fields::all() {
+            let id = VariantId::of(&names, &fields);
+            if !known.contains(&id) {
+                known.push(id);
+            }
+        }
+    }
+    known
+});
+
+/// The number of the lock of a variant of a key.
+pub fn lock_of(key: Key, id: VariantId) -> Key {
+    let place = ALL.iter().position(|known| *known == id).unwrap();
+    key + KEYS * (place + 1)
+}
+
+/// The key whose lock, or that of a variant, has this number.
+pub fn key_of(lock: Key) -> Key {
+    lock % KEYS
+}
+
+/// What the lock table calls a lock. All of them begin their search at the same place.
+pub fn id_of(lock: Key) -> KeyId {
+    let mut bytes = [0; 16];
+    bytes[0] = u8::try_from(lock).unwrap() + 1;
+    KeyId(bytes)
+}
+
+/// What is known of the variants of a key.
+#[derive(Clone, Debug, Default)]
+pub struct Variants {
+    pub text: Bytes,
+    pub family: Option<Family>,
+}
