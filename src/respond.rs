@@ -51,6 +51,12 @@ pub fn record(r: Request, context: &'static Context, record: Record) -> Code {
     if headers::push(r, b"Age", age.as_bytes()).is_err() {
         return INTERNAL_ERROR;
     }
+    // Age and Expires count from the origin's Date; without it nginx would tell the time of this answer.
+    if let Some(date) = record.meta.as_ref().and_then(|meta| meta.date)
+        && headers::date(r, date).is_err()
+    {
+        return INTERNAL_ERROR;
+    }
     let code = send_header(r);
     if code != OK || r.is_header_only() {
         return code;
@@ -79,7 +85,7 @@ enum Turn {
     /// The answer itself is streamed.
     Stream(Rc<ResponseHead>),
     /// A record is the answer.
-    Record(Record),
+    Record(Box<Record>),
     /// The request is finalized with this.
     Code(Code),
     /// The request must ask the backend itself.
@@ -95,7 +101,7 @@ pub async fn stream(r: Request, context: &'static Context, source: Source) -> Op
         Turn::Stream(head) => Some(answer(r, context, &head, &source.subscription).await),
         Turn::Record(found) => {
             context.set_freshness(found.age, found.fresh_for(source.stale));
-            Some(record(r, context, found))
+            Some(record(r, context, *found))
         }
         Turn::Code(code) => Some(code),
         Turn::Pass => None,
@@ -107,7 +113,7 @@ fn turn(context: &Context, head: Option<Rc<ResponseHead>>, source: &Source) -> T
     let stale = |held: &Held| {
         context.say(Word::Stale, CacheStatus::Stale, Reason::BackendFailed);
         context.set_forward(Forward::Stale);
-        Turn::Record(held.record.clone())
+        Turn::Record(Box::new(held.record.clone()))
     };
     let Some(head) = head else {
         return match held {
@@ -129,7 +135,7 @@ fn turn(context: &Context, head: Option<Rc<ResponseHead>>, source: &Source) -> T
             };
             context.say(Word::Hit, status, reason);
             context.set_forward(Forward::Stale);
-            return Turn::Record(renewed.record.clone());
+            return Turn::Record(Box::new(renewed.record.clone()));
         }
         (Finding::Failed(_), Some(held)) => return stale(held),
         (Finding::NotStorable(Reason::NotModified), Some(_)) if head.asked => return Turn::Pass,
@@ -156,7 +162,10 @@ async fn answer(
     head: &ResponseHead,
     subscription: &Subscription,
 ) -> Code {
-    if let Finding::Storable(plan) = &head.finding {
+    // What the store doesn't get has no time to live.
+    if let Finding::Storable(plan) = &head.finding
+        && context.reason() != Some(Reason::StoreUnavailable)
+    {
         context.set_ttl(plan.fresh_for);
     }
     let headers = &subscription.headers(head);

@@ -91,7 +91,10 @@ fn nobody_who_waits_takes_a_cut_body_for_a_whole_one() {
 
 #[test]
 fn a_cut_refill_leaves_the_stale_record() {
-    let site = Site::new().start();
+    // The backend is asked again at once.
+    let site = Site::new()
+        .location("redis_cache_backoff 1ms max=1ms;")
+        .start();
     for (name, answer) in cuts() {
         let path = format!("/{name}");
         site.backend.set(&path, Answer::ok("old"));

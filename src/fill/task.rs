@@ -100,6 +100,7 @@ impl Fill {
         };
         let new = New {
             generation: new_generation(),
+            date: Some(head.date),
             own_location: head.own_location,
             tie,
         };

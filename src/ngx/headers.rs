@@ -244,6 +244,14 @@ pub fn push(r: Request, name: &[u8], value: &[u8]) -> Result<*mut ngx_table_elt_
     }
 }
 
+/// Gives the response this Date, in unix seconds, in place of nginx's own.
+pub fn date(r: Request, date: u64) -> Result<(), NoMemory> {
+    let time = time_t::try_from(date).unwrap_or_default();
+    let line = push(r, b"Date", &http_time(time))?;
+    r.get_mut().headers_out.date = line;
+    Ok(())
+}
+
 /// Takes all lines of a name away.
 pub fn remove(r: Request, name: &[u8]) {
     let mut part: *mut ngx_list_part_t = &mut r.get_mut().headers_out.headers.part;

@@ -320,6 +320,7 @@ pub fn encode(
 ) -> Fields {
     let meta = New {
         generation,
+        date: None,
         own_location,
         tie: None,
     };
@@ -331,6 +332,8 @@ pub fn encode(
 pub struct New {
     /// As in [`Meta`].
     pub generation: Bytes,
+    /// As in [`Meta`].
+    pub date: Option<u64>,
     /// As in [`Meta`].
     pub own_location: bool,
     /// As in [`Meta`].
@@ -348,6 +351,7 @@ pub fn encode_new(status: u16, headers: &Headers, body_len: u64, plan: &Plan, ne
         expiry: plan.expiry,
         generation: new.generation,
         sum,
+        date: new.date,
         own_location: new.own_location,
         accel_expires: plan.by == By::AccelExpires,
         tie: new.tie,

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use crate::headers::{Header, Headers};
+use crate::http_date;
 use crate::policy::{
     OriginDates, Plan, RequestView, ResponseView, Rules, governing_over, storable,
 };
@@ -134,6 +135,13 @@ pub fn renew(
     // What the 304 carries for this client alone is no more for others than it was.
     let withheld: Vec<Bytes> = says.withheld().map(Bytes::copy_from_slice).collect();
     record.headers = without(&headers, &withheld);
+    if let Some(meta) = &mut record.meta {
+        let date = confirmation.dates.date.as_deref();
+        meta.date = Some(
+            date.and_then(|date| http_date::parse(date, now))
+                .unwrap_or(now),
+        );
+    }
     if let Ok(plan) = &plan {
         record.age = plan.age;
         record.ttl_ms = i64::from(plan.expiry) * 1000;
@@ -178,8 +186,16 @@ fn speaks_of(record: &Record, headers: &Headers) -> bool {
     }
 }
 
-/// Fields that say how the stored body is coded: it stays as it is (RFC 9111 3.2).
+/// Fields that say how the stored body is coded, and what its sums are (RFC 9530): it stays as it is (RFC 9111
+/// 3.2).
 fn describes_content(header: &Header) -> bool {
-    const FIELDS: [&[u8]; 3] = [b"content-length", b"content-encoding", b"content-range"];
+    const FIELDS: [&[u8]; 6] = [
+        b"content-length",
+        b"content-encoding",
+        b"content-range",
+        b"content-md5",
+        b"content-digest",
+        b"digest",
+    ];
     FIELDS.iter().any(|field| header.is(field))
 }

@@ -9,6 +9,8 @@ use crate::vary::{MAX_VARIANTS, VariantId};
 pub const META_FIELD: &str = "meta";
 
 const VERSION: &[u8] = b"1";
+/// The last second that a Date can name: 31 Dec 9999 23:59:59 GMT.
+const LAST: u64 = 253_402_300_799;
 const BY_ACCEL_EXPIRES: &[u8] = b"x-accel-expires";
 
 /// What the module wrote beside a record. The Lua script's HMSET leaves it in place when it overwrites
@@ -23,6 +25,9 @@ pub struct Meta {
     pub generation: Bytes,
     /// [`fingerprint`] of the record.
     pub sum: u64,
+    /// When the origin made the response, or it was received if that said nothing, in unix seconds: its Date
+    /// (RFC 9110 6.6.1), which nginx keeps out of the header.
+    pub date: Option<u64>,
     /// Its Location is a path that is to be made absolute for each client. Another path is to be sent as it
     /// stands.
     pub own_location: bool,
@@ -58,8 +63,8 @@ impl Meta {
     }
 }
 
-/// Writes the field: `1 age=<s> expiry=<s> gen=<token> sum=<hex>`, and ` location=own` and
-/// ` by=x-accel-expires` where that holds; of a variant ` fam=<token> id=<hex>`, and ` slot=<n>` unless it is 0.
+/// Writes the field: `1 age=<s> expiry=<s> gen=<token> sum=<hex>`, ` date=<s>` where it is known, and
+/// ` location=own` and ` by=x-accel-expires` where that holds; of a variant ` fam=<token> id=<hex>`, and ` slot=<n>` unless it is 0.
 /// A byte that would end a token is left out.
 #[must_use]
 pub fn encode_meta(meta: &Meta) -> Vec<u8> {
@@ -74,6 +79,10 @@ pub fn encode_meta(meta: &Meta) -> Vec<u8> {
     text.extend(meta.generation.iter().filter(|b| b.is_ascii_graphic()));
     text.extend_from_slice(b" sum=");
     text.extend_from_slice(crate::hex::encode(&meta.sum.to_be_bytes()).as_bytes());
+    if let Some(date) = meta.date {
+        text.extend_from_slice(b" date=");
+        text.extend_from_slice(decimal.format(date).as_bytes());
+    }
     if meta.own_location {
         text.extend_from_slice(b" location=own");
     }
@@ -103,6 +112,7 @@ pub fn parse_meta(text: &Bytes) -> Option<Meta> {
         return None;
     }
     let (mut age, mut expiry, mut generation, mut sum) = (None, None, None, None);
+    let mut date = None;
     let mut own_location = false;
     let mut accel_expires = false;
     let (mut family, mut id, mut slot) = (None, None, 0);
@@ -113,6 +123,7 @@ pub fn parse_meta(text: &Bytes) -> Option<Meta> {
             (b"expiry", [_, value @ ..]) => expiry = Some(number(value, 10)?),
             (b"gen", [_, value @ ..]) => generation = Some(text.slice_ref(value)),
             (b"sum", [_, value @ ..]) => sum = Some(number(value, 16)?),
+            (b"date", [_, value @ ..]) => date = Some(number(value, 10).filter(|&s| s <= LAST)?),
             (b"location", [_, value @ ..]) => own_location = value == b"own",
             (b"by", [_, value @ ..]) => accel_expires = value == BY_ACCEL_EXPIRES,
             (b"fam", [_, value @ ..]) => family = Some(text.slice_ref(value)),
@@ -127,6 +138,7 @@ pub fn parse_meta(text: &Bytes) -> Option<Meta> {
         expiry: seconds(expiry?)?,
         generation: generation?,
         sum: sum?,
+        date,
         own_location,
         accel_expires,
         tie: family.zip(id).map(|(family, id)| Tie { family, id, slot }),

@@ -120,6 +120,7 @@ fn meta_is_text_that_stays_the_same() {
         expiry: 400,
         generation: Bytes::from("a1-b2"),
         sum: 0x00ab_cdef_0123_4567,
+        date: None,
         own_location: false,
         accel_expires: false,
         tie: None,
@@ -131,6 +132,7 @@ fn meta_is_text_that_stays_the_same() {
     let later = "1 gen=a1-b2 etag=x sum=00abcdef01234567 expiry=400 age=7 location=x";
     assert_eq!(parse_meta(&Bytes::from(later)), Some(meta.clone()));
     let own = Meta {
+        date: None,
         own_location: true,
         ..meta.clone()
     };
@@ -171,8 +173,8 @@ fn fingerprint_is_the_same_everywhere() {
 
 proptest! {
     #[test]
-    fn meta_comes_back(age in 0..=0x7fff_ffff_u32, expiry in 0..=0x7fff_ffff_u32, generation in "[!-~]{0,40}", sum: u64, own_location: bool, accel_expires: bool) {
-        let meta = Meta { age, expiry, generation: Bytes::from(generation), sum, own_location, accel_expires, tie: None };
+    fn meta_comes_back(age in 0..=0x7fff_ffff_u32, expiry in 0..=0x7fff_ffff_u32, generation in "[!-~]{0,40}", sum: u64, date in proptest::option::of(0..=253_402_300_799_u64), own_location: bool, accel_expires: bool) {
+        let meta = Meta { age, expiry, generation: Bytes::from(generation), sum, date, own_location, accel_expires, tie: None };
         prop_assert_eq!(parse_meta(&Bytes::from(encode_meta(&meta))), Some(meta));
     }
 

@@ -33,6 +33,7 @@ fn stored(vary: &'static str, value: &'static str, family: &'static str, slot: u
     };
     let new = New {
         generation: Bytes::from("g"),
+        date: None,
         own_location: false,
         tie: Some(tie),
     };
@@ -167,6 +168,7 @@ fn meta_of_a_variant() {
         expiry: 400,
         generation: Bytes::from("g"),
         sum: 1,
+        date: None,
         own_location: false,
         accel_expires: false,
         tie,
@@ -204,7 +206,7 @@ proptest! {
     #[test]
     fn the_tie_comes_back(family in "[!-~]{1,20}", id: [u8; 16], slot in 0_usize..256) {
         let tie = Tie { family: Bytes::from(family), id: VariantId(id), slot };
-        let meta = Meta { age: 1, expiry: 2, generation: Bytes::from("g"), sum: 3, own_location: false, accel_expires: false, tie: Some(tie) };
+        let meta = Meta { age: 1, expiry: 2, generation: Bytes::from("g"), sum: 3, date: None, own_location: false, accel_expires: false, tie: Some(tie) };
         prop_assert_eq!(parse_meta(&Bytes::from(encode_meta(&meta))), Some(meta));
     }
 

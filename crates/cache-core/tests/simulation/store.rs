@@ -62,6 +62,7 @@ impl Stored {
                 expiry: MAX_SECONDS,
                 generation: self.generation.to_string().into(),
                 sum: 0,
+                date: None,
                 own_location: false,
                 accel_expires: false,
                 tie: self.tie.clone(),

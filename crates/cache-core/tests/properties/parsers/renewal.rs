@@ -45,6 +45,9 @@ pub fn holds(input: &[u8]) {
     let Ok(plan) = &renewed.plan else {
         return;
     };
+    if now.headers.contains("Vary") {
+        return; // which variant it is says the request
+    }
     assert!(!now.headers.contains("Set-Cookie") && !now.headers.contains("Transfer-Encoding"));
     let meta = record.meta.as_ref().expect("written with one");
     let fields = renewal::encode(&renewed, meta, plan, "2-b".into());
