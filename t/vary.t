@@ -20,7 +20,7 @@ sub age_slot {
 # Two lines of X-A, and further headers of a request.
 sub lines { return join "\n", map { "X-A: $_" } @_ }
 
-plan tests => 450;
+plan tests => 489;
 run_tests();
 
 __DATA__
@@ -515,3 +515,53 @@ GET /a
 [map { "$_\n" } 1, 2, 2, 1]
 --- no_error_log
 [alert]
+
+
+
+=== TEST 24: Vary is kept with the record whatever the answer says of the field
+--- backend
+    location / { add_header Vary X-A; add_header Connection Vary; return 200 "$http_x_a\n"; }
+--- config
+    location / { redis_cache on; proxy_pass http://backend; }
+--- request eval
+[("GET /a") x 3]
+--- more_headers eval
+[map { "X-A: $_" } 1, 2, 1]
+--- redis eval
+["HGET \$KEY/a body => 1\\n", "HGET {\$KEY/a}:v1 body => 2\\n", undef]
+--- response_headers eval
+[map { "X-Cache: $_" } qw(STORE STORE HIT)]
+--- response_body eval
+[map { "$_\n" } 1, 2, 1]
+
+
+
+=== TEST 25: a HEAD that passes says something of its own variant only (9111 4.3.5)
+--- backend
+    location / { add_header Vary X-A; return 200 "$http_x_a$http_x_more\n"; }
+--- config
+    location / { redis_cache on; redis_cache_methods GET; proxy_pass http://backend; }
+--- request eval
+["GET /a", "HEAD /a", "GET /a", "HEAD /a", "GET /a", "HEAD /a"]
+--- more_headers eval
+["X-A: 1", "X-A: 22", "X-A: 1", "X-A: 1", "X-A: 1", "X-A: 1\nX-More: 2"]
+--- redis eval
+["HGET \$KEY/a body => 1\\n", undef, undef, undef, undef, "EXISTS \$KEY/a => 0"]
+--- response_headers eval
+[map { "X-Cache: $_" } qw(STORE SKIP HIT SKIP HIT SKIP)]
+
+
+
+=== TEST 26: a change ends all variants (9111 4.4)
+--- backend
+    location / { add_header Vary X-A; return 200 "$request_method $http_x_a\n"; }
+--- config
+    location / { redis_cache on; proxy_pass http://backend; }
+--- request eval
+["GET /a", "GET /a", "PUT /a", "GET /a", "GET /a"]
+--- more_headers eval
+[map { "X-A: $_" } 1, 2, 3, 2, 1]
+--- redis eval
+["HGET \$KEY/a body => .* 1\\n", "HGET {\$KEY/a}:v1 body => .* 2\\n", "EXISTS \$KEY/a => 0", "HGET \$KEY/a body => .* 2\\n", undef]
+--- response_headers eval
+[map { "X-Cache: $_" } qw(STORE STORE SKIP STORE STORE)]
