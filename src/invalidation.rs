@@ -13,6 +13,7 @@ use cache_core::renewal::{Confirmation, renew};
 use cache_core::shown::shown;
 use cache_core::status::Reason;
 use cache_core::uri::{Origin, Target};
+use cache_core::vary::Variant;
 use ngx::ffi::*;
 use ngx::ngx_log_error;
 
@@ -165,7 +166,7 @@ impl Head {
         }
         let available = self.lookup.store.available();
         let own = variants::of_answer(&captured.headers, &self.lookup.rules, r);
-        let found = lookup::lookup_detached(self.lookup.clone(), own);
+        let found = lookup::lookup_detached(self.lookup.clone(), own.clone());
         let alive = Rc::clone(&context.alive);
         let work = async move {
             let Ok(Some(record)) = found.await else {
@@ -183,7 +184,7 @@ impl Head {
                     .end("HEAD")
                     .await;
             } else if has_validator(theirs) {
-                self.refresh(&record, &captured).await;
+                self.refresh(&record, &captured, own.as_ref()).await;
             }
         };
         hold::until(r, context, work, available)
@@ -206,7 +207,7 @@ impl Head {
 
     /// The answer speaks of the record: what it says of its freshness and other fields holds from now on, as with a
     /// 304 (RFC 9111 3.2).
-    async fn refresh(&self, record: &Record, captured: &Captured) {
+    async fn refresh(&self, record: &Record, captured: &Captured, own: Option<&Variant>) {
         let confirmation = Confirmation {
             headers: &captured.headers,
             dates: &captured.dates,
@@ -215,7 +216,10 @@ impl Head {
         };
         let (rules, key) = (&self.lookup.rules, &self.lookup.key);
         let renewed = renew(record, &confirmation, &self.request(), rules, now());
-        let change = renewed.and_then(|renewed| refresh(key.clone(), &renewed));
+        let change = renewed.and_then(|renewed| {
+            let renewed = variants::renewed(renewed, own, rules);
+            refresh(key.clone(), &renewed)
+        });
         if let Some(change) = change
             && let Err(error) = self.lookup.store.change(change).await
         {

@@ -3,6 +3,7 @@
 use cache_core::headers::Headers;
 use cache_core::key::KeyId;
 use cache_core::policy::Rules;
+use cache_core::renewal::Renewed;
 use cache_core::vary::{self, Names, RequestFields, Variant, VariantId};
 use md5::{Digest, Md5};
 
@@ -38,6 +39,15 @@ pub fn of_answer(headers: &Headers, rules: &Rules, r: Request) -> Option<Variant
         id: variant(&on, r),
         on,
     })
+}
+
+/// A record that an answer has renewed which is this variant: if the record was another it must go.
+pub fn renewed(renewed: Renewed, own: Option<&Variant>, rules: &Rules) -> Renewed {
+    if rules.ignore.vary {
+        renewed
+    } else {
+        renewed.as_variant(own)
+    }
 }
 
 /// The place of a variant in the lock domain, beside that of its key.

@@ -112,14 +112,13 @@ fn vary(
     let Purpose::Fill(question) = purpose else {
         return (finding, None);
     };
-    if question.rules.ignore.vary {
-        return (finding, None);
-    }
-    let variant = |headers: &Headers| variants::of_answer(headers, &question.rules, r.main());
+    let rules = &question.rules;
+    let variant = |headers: &Headers| variants::of_answer(headers, rules, r.main());
     match finding {
         Finding::Confirmed(renewed) => {
             let variant = variant(&renewed.record.headers);
-            let renewed = Rc::unwrap_or_clone(renewed).as_variant(variant.as_ref());
+            let renewed = Rc::unwrap_or_clone(renewed);
+            let renewed = variants::renewed(renewed, variant.as_ref(), rules);
             (Finding::Confirmed(Rc::new(renewed)), variant)
         }
         other => (other, variant(&captured.headers)),
