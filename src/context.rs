@@ -133,9 +133,11 @@ impl Context {
         self.ttl.set(Some(ttl));
     }
 
-    /// What is left of the freshness of a fill's answer, in seconds.
+    /// What is left of the freshness of a fill's answer, in seconds. One that isn't stored is of no use later.
     pub fn set_ttl(&self, ttl: u32) {
-        self.ttl.set(Some(ttl.into()));
+        if self.word.get() != Some(Word::Skip) {
+            self.ttl.set(Some(ttl.into()));
+        }
     }
 
     /// The fill whose answer this is; `joined`: one that somebody else has started.

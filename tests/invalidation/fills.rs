@@ -130,12 +130,14 @@ fn a_record_whose_write_was_overtaken_is_taken_back() {
     let redis = Redis::start();
     let proxy = Proxy::start(&redis.address());
     let gate = Gate::new();
+    let held = Gate::new();
     proxy.set(Way::Commands, {
-        let gate = gate.clone();
+        let (gate, held) = (gate.clone(), held.clone());
         Rule::new(move |piece| {
             let send = Step::Send(piece.bytes.to_vec());
             let writes = piece.bytes.windows(4).any(|word| word == b"HSET");
             if writes {
+                held.open();
                 vec![Step::Hold(gate.clone()), send]
             } else {
                 vec![send]
@@ -146,13 +148,15 @@ fn a_record_whose_write_was_overtaken_is_taken_back() {
     let site = Site::new().spread().store(&server).start_with(redis);
     let stored = site.ask(&Request::get("/x"));
     assert_eq!(stored.word(), "STORE");
-    // On a connection of another worker: in the same the deletion keeps its place behind the write.
+    wait_for("the write to be on its way", ms(3000), || held.is_open());
+    // By another worker: in the same the deletion keeps its place behind the write.
     let worker = stored.header("x-worker").unwrap();
+    let elsewhere = Request::new("OPTIONS", "/none");
     let mut other = (0..100)
         .map(|_| site.client())
         .find_map(|mut client| {
-            let elsewhere = client.get("/none?_=1").header("x-worker").unwrap() != worker;
-            elsewhere.then_some(client)
+            let is_other = client.ask(&elsewhere).header("x-worker").unwrap() != worker;
+            is_other.then_some(client)
         })
         .expect("the other worker");
     assert_eq!(other.ask(&put("/x")).status, 200);
