@@ -146,9 +146,10 @@ impl Context {
         self.saying.joined.set(joined);
     }
 
-    /// Why the backend was asked, where the outcome doesn't say it.
+    /// Why the backend was asked, where the outcome doesn't say it. The first word counts.
     pub fn set_forward(&self, forward: Forward) {
-        self.saying.forward.set(Some(forward));
+        let known = self.saying.forward.get();
+        self.saying.forward.set(known.or(Some(forward)));
     }
 
     /// The status of the backend's answer.
@@ -172,11 +173,13 @@ impl Context {
         }
         let stored = self.word.get() == Some(Word::Store);
         // Why it isn't stored, or why it is stale: what the other parameters don't say.
-        let tells = forward.is_some()
+        let own = reason == Reason::OnlyIfCached;
+        let tells = (forward.is_some() || own)
             && matches!(self.word.get(), Some(Word::Skip | Word::Stale))
             && !matches!(reason, Reason::MethodNotListed | Reason::Bypass);
         let member = Member {
             forward,
+            own,
             forward_status: self.saying.backend_status.get(),
             ttl: self.ttl.get(),
             stored,

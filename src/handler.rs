@@ -3,12 +3,14 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use cache_core::cache_status::Forward;
 use cache_core::executor::Then;
 use cache_core::flow::{self, Answer, Behind, Held, Refill};
 use cache_core::policy::RequestView;
 use cache_core::renewal::Validators;
 use cache_core::request_directives::RequestDirectives;
 use cache_core::status::{CacheStatus, Reason, Word};
+use cache_core::usable::{self, Use};
 use ngx::ffi::*;
 
 use crate::client_cache::{ClientCache, Ground};
@@ -303,6 +305,12 @@ fn deliver(
                 held: held.map(Rc::new),
             };
             let held = start.held.clone();
+            if let Some(held) = &held
+                && usable::judge(&held.record, &wish.settings.rules) == Use::Fresh
+            {
+                // Only this client wants another.
+                context.set_forward(Forward::Request);
+            }
             match start_first(r, context, &wish, start) {
                 Some(subscription) => {
                     context.say(word, status, known.unwrap_or(Reason::Storing));

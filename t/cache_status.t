@@ -5,7 +5,7 @@ use lib 't/util';
 use Test::Nginx::Socket;
 use CacheSuite;
 
-plan tests => 67;
+plan tests => 76;
 run_tests();
 
 __DATA__
@@ -197,3 +197,29 @@ main::record('/stale', ttl => 60)
  "Cache-Status: Example; fwd=stale; fwd-status=304; ttl=1(?:19|20)"]
 --- response_body eval
 ["same\n", "same\n"]
+
+
+
+=== TEST 12: what the client wants of the cache
+--- backend
+    location / { add_header ETag '"1"'; if ($http_if_none_match) { return 304; } return 200 "same\n"; }
+    location /new { return 200 "new\n"; }
+--- config
+    redis_cache_status_header Example;
+    redis_cache_honor_request on;
+    location / { redis_cache on; proxy_pass http://backend; }
+--- init
+main::record('/new')
+--- request eval
+["GET /a", "GET /a", "GET /new", "GET /none"]
+--- more_headers eval
+["", "Cache-Control: no-cache", "Cache-Control: no-cache", "Cache-Control: only-if-cached"]
+--- error_code eval
+[200, 200, 200, 504]
+--- redis eval
+["EXISTS \$KEY/a => 1", undef, undef, undef]
+--- response_headers_like eval
+["Cache-Status: Example; fwd=uri-miss; fwd-status=200; ttl=120; stored",
+ "Cache-Status: Example; fwd=request; fwd-status=304; ttl=1(?:19|20)",
+ "Cache-Status: Example; fwd=request; fwd-status=200; ttl=120; stored",
+ "Cache-Status: Example; detail=\"only-if-cached\""]

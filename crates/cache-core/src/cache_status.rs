@@ -63,6 +63,7 @@ impl Forward {
     pub const fn of(status: CacheStatus, reason: Reason) -> Option<Self> {
         match (status, reason) {
             (_, Reason::Subscribed) => Some(Self::UriMiss),
+            (_, Reason::OnlyIfCached) => None,
             (CacheStatus::Hit | CacheStatus::Stale | CacheStatus::Updating, _) => None,
             (CacheStatus::Bypass, Reason::MethodNotListed) => Some(Self::Method),
             (CacheStatus::Bypass, _) | (_, Reason::NotConfigured) => Some(Self::Bypass),
@@ -88,8 +89,10 @@ pub const fn collapsed(reason: Reason) -> Option<bool> {
 /// What the cache did for one answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Member<'a> {
-    /// Why the request was forwarded; `None` is a hit.
+    /// Why the request was forwarded; `None` is a hit, or an answer of the cache's own.
     pub forward: Option<Forward>,
+    /// The answer is neither a stored one nor the backend's.
+    pub own: bool,
     /// The status of the backend's answer, where that is known.
     pub forward_status: Option<u16>,
     /// What is left of the freshness of the answer, in seconds.
@@ -110,6 +113,7 @@ impl Member<'_> {
     pub fn value(&self, name: &CacheName) -> Vec<u8> {
         let mut text = name.0.to_vec();
         match self.forward {
+            None if self.own => {}
             None => text.extend_from_slice(b"; hit"),
             Some(forward) => {
                 text.extend_from_slice(b"; fwd=");

@@ -14,6 +14,7 @@ pub fn holds(input: &[u8]) {
     };
     let detail = String::from_utf8_lossy(detail);
     let member = Member {
+        own: false,
         forward: (key.len() % 2 == 0).then_some(Forward::Stale),
         forward_status: Some(key.len() as u16),
         ttl: Some(i64::MIN + key.len() as i64),
