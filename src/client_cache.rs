@@ -105,6 +105,16 @@ impl ClientCache {
         Head::OtherVariant
     }
 
+    /// Whether what a fill brings was invalidated with its key, before this request came. The lock of the key was
+    /// freed then, that of a variant wasn't.
+    fn is_worthless(&self, fill: &Joined) -> bool {
+        self.variant.get().is_some()
+            && fill
+                .times
+                .count()
+                .is_some_and(|begun| self.zone.is_invalidated(self.key(), begun))
+    }
+
     fn key(&self) -> &KeyId {
         self.key
             .get_or_init(|| lock_id(&self.lookup.store, &self.lookup.key))
@@ -175,6 +185,7 @@ impl Cache for ClientCache {
                 changed,
             },
             Acquired::Busy { instance } => match registry::join(Queued::new(zone, id, instance)) {
+                Ok(joined) if self.is_worthless(&joined) => Lock::Elsewhere(joined.queued),
                 Ok(joined) => Lock::Here(joined),
                 Err(queued) => Lock::Elsewhere(queued),
             },

@@ -305,11 +305,15 @@ fn deliver(
                 held: held.map(Rc::new),
             };
             let held = start.held.clone();
+            let knows_variants = start.ground.variants.family.is_some();
             if let Some(held) = &held
                 && usable::judge(&held.record, &wish.settings.rules) == Use::Fresh
             {
                 // Only this client wants another.
                 context.set_forward(Forward::Request);
+            }
+            if held.is_none() && known.is_none() && knows_variants {
+                context.set_forward(Forward::VaryMiss);
             }
             match start_first(r, context, &wish, start) {
                 Some(subscription) => {
@@ -458,7 +462,6 @@ fn start_fill(
             queue: settings.queue,
             memory: settings.memory,
         },
-        begun: Cell::default(),
         outcome,
     };
     fill.spawn(start.permit, start.look_again, start.slot);

@@ -5,7 +5,7 @@ use lib 't/util';
 use Test::Nginx::Socket;
 use CacheSuite;
 
-plan tests => 76;
+plan tests => 89;
 run_tests();
 
 __DATA__
@@ -223,3 +223,25 @@ main::record('/new')
  "Cache-Status: Example; fwd=request; fwd-status=304; ttl=1(?:19|20)",
  "Cache-Status: Example; fwd=request; fwd-status=200; ttl=120; stored",
  "Cache-Status: Example; detail=\"only-if-cached\""]
+
+
+
+=== TEST 13: a variant that isn't there yet
+--- backend
+    location / { add_header Vary X-Kind; return 200 "$http_x_kind\n"; }
+--- config
+    redis_cache_status_header Example;
+    location / { redis_cache on; proxy_pass http://backend; }
+--- request eval
+["GET /a", "GET /a", "GET /a", "GET /a"]
+--- more_headers eval
+["X-Kind: one", "X-Kind: two", "X-Kind: one", "X-Kind: two"]
+--- redis eval
+["EXISTS \$KEY/a => 1", undef, undef, undef]
+--- response_body eval
+["one\n", "two\n", "one\n", "two\n"]
+--- response_headers_like eval
+["Cache-Status: Example; fwd=uri-miss; fwd-status=200; ttl=120; stored",
+ "Cache-Status: Example; fwd=vary-miss; fwd-status=200; ttl=120; stored",
+ "Cache-Status: Example; hit; ttl=1(?:19|20)",
+ "Cache-Status: Example; .+"]

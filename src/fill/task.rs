@@ -47,8 +47,6 @@ pub struct Fill {
     pub place: (Zone, KeyId),
     /// Without a lock: where a mark as not storable may be that it must take away itself.
     pub mark: Option<KeyId>,
-    /// The lock domain's count when the backend was asked.
-    pub begun: Cell<u64>,
     /// The locks that it holds: the one that it began with, and that of the variant that the answer is.
     pub locks: Locks,
     /// What is known of the key's variants.
@@ -81,7 +79,8 @@ impl Fill {
     /// Whether the answer tells of what another request has changed meanwhile (RFC 9111 4.4).
     fn is_invalidated(&self) -> bool {
         let (zone, id) = &self.place;
-        zone.is_invalidated(id, self.begun.get())
+        let begun = self.detached.times().count();
+        begun.is_some_and(|begun| zone.is_invalidated(id, begun))
     }
 
     fn write(&self, plan: Plan) -> Option<Write> {
@@ -292,7 +291,7 @@ impl Filling for Fill {
     }
 
     fn start(&self) {
-        self.begun.set(self.place.0.sequence());
+        self.detached.times().set_count(self.place.0.sequence());
         self.detached.start();
     }
 

@@ -1,6 +1,8 @@
 //! Fills that were on their way when their key was invalidated: what they bring is not stored.
 
-use testbed::{Answer, Gate, Proxy, Redis, Request, Rule, Site, Step, Way, ms, wait_for};
+use testbed::{
+    Answer, Gate, Proxy, Redis, Request, Rule, Site, Step, Way, holds_for, ms, wait_for,
+};
 
 use crate::put;
 
@@ -108,6 +110,56 @@ fn nor_is_one_without_a_lock() {
         site.nginx.log().matching(Default::default(), line).len() == 5
     });
     assert_eq!(site.redis.get("/x"), None);
+}
+
+#[test]
+fn variants_go_with_their_key_and_those_on_their_way_are_not_joined() {
+    let site = Site::new().workers(1).start();
+    let gate = Gate::new();
+    let of = |kind: &str| Request::get("/x").header("X-Kind", kind);
+    site.backend.script("/x", {
+        let gate = gate.clone();
+        let puts = std::sync::Mutex::new(0);
+        move |request, _| {
+            if request.method == "PUT" {
+                *puts.lock().unwrap() += 1;
+                return Answer::of(204, "");
+            }
+            let (kind, turn) = (request.header("x-kind").unwrap(), *puts.lock().unwrap());
+            let answer = Answer::ok(format!("{kind} {turn}")).header("Vary", "X-Kind");
+            if (kind.as_str(), turn) == ("slow", 0) {
+                answer.gate_at(1, &gate)
+            } else {
+                answer
+            }
+        }
+    });
+    let get = |kind: &str| site.ask(&of(kind)).text();
+    assert_eq!((get("one"), get("two")), ("one 0".into(), "two 0".into()));
+    wait_for("both variants", ms(3000), || {
+        ["one", "two"]
+            .iter()
+            .all(|kind| site.ask(&of(kind)).word() == "HIT")
+    });
+    let mut slow = site.client();
+    let before = site.backend.hits("/x");
+    slow.send(&of("slow")).unwrap();
+    site.backend.wait_for_hits("/x", before + 1);
+    assert_eq!(site.ask(&put("/x")).status, 204);
+    assert_eq!((get("one"), get("two")), ("one 1".into(), "two 1".into()));
+    wait_for("the new variants", ms(3000), || {
+        ["one", "two"]
+            .iter()
+            .all(|kind| site.ask(&of(kind)).word() == "HIT")
+    });
+    // Its lock is still that of the fill that began before the change.
+    let mut late = site.client();
+    late.send(&of("slow")).unwrap();
+    assert!(holds_for(ms(100), || !gate.is_open()));
+    gate.open();
+    assert_eq!(slow.receive().unwrap().text(), "slow 0");
+    assert_eq!(late.receive().unwrap().text(), "slow 1");
+    assert_eq!((get("one"), get("slow")), ("one 1".into(), "slow 1".into()));
 }
 
 #[test]

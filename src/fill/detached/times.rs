@@ -1,14 +1,15 @@
-//! When an answer was fetched.
+//! When an answer was fetched, by the clock and in the lock domain's own count.
 
 use std::cell::Cell;
 
 use crate::ngx::event::now_msec;
 
-/// Milliseconds of nginx's clock.
+/// Times are milliseconds of nginx's clock.
 #[derive(Default)]
 pub struct Times {
     begun: Cell<Option<u64>>,
     ended: Cell<Option<u64>>,
+    count: Cell<Option<u64>>,
 }
 
 impl Times {
@@ -22,6 +23,16 @@ impl Times {
         if self.ended.get().is_none() {
             self.ended.set(Some(now_msec()));
         }
+    }
+
+    /// The lock domain's count before the backend is asked; see `Cache::sequence`.
+    pub fn set_count(&self, count: u64) {
+        self.count.set(Some(count));
+    }
+
+    /// That count, if the backend has been asked.
+    pub fn count(&self) -> Option<u64> {
+        self.count.get()
     }
 
     /// How long it took, if it has ended.
