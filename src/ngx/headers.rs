@@ -4,6 +4,7 @@ use std::ptr;
 
 use bytes::Bytes;
 use cache_core::headers::Headers;
+use cache_core::http_date;
 use cache_core::policy::OriginDates;
 use cache_core::renewal::Confirmation;
 use cache_core::request_directives::RequestDirectives;
@@ -246,8 +247,7 @@ pub fn push(r: Request, name: &[u8], value: &[u8]) -> Result<*mut ngx_table_elt_
 
 /// Gives the response this Date, in unix seconds, in place of nginx's own.
 pub fn date(r: Request, date: u64) -> Result<(), NoMemory> {
-    let time = time_t::try_from(date).unwrap_or_default();
-    let line = push(r, b"Date", &http_time(time))?;
+    let line = push(r, b"Date", &http_date::print(date))?;
     r.get_mut().headers_out.date = line;
     Ok(())
 }

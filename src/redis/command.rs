@@ -1,7 +1,6 @@
 //! The commands that are sent, packed straight into a connection's output.
 
-use cache_core::record::{BODY_FIELD, HEADERS_FIELD, META_FIELD, STATUS_FIELD, VARIANTS_FIELD};
-use cache_core::resp;
+use cache_core::{record, resp};
 
 use super::client::{Change, Refresh, StoreConfig, Write};
 use super::output::Output;
@@ -46,16 +45,7 @@ pub(super) const FIELDS: usize = 5;
 
 /// PTTL and HMGET.
 pub(super) fn lookup(out: &mut Vec<u8>, key: &[u8]) {
-    resp::command(out, &[b"PTTL", key]);
-    let [status, headers, body, meta, variants] = [
-        STATUS_FIELD,
-        HEADERS_FIELD,
-        BODY_FIELD,
-        META_FIELD,
-        VARIANTS_FIELD,
-    ]
-    .map(str::as_bytes);
-    resp::command(out, &[b"HMGET", key, status, headers, body, meta, variants]);
+    record::pack_lookup(out, key);
 }
 
 /// One command; its reply is 1, or 0 if there was nothing to change, or what is known of a key whose variants

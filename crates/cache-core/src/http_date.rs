@@ -1,7 +1,35 @@
 //! Dates of HTTP in their three forms (RFC 9110 5.6.7), as a cache is to read them (RFC 9111 4.2): names
 //! without regard to case, the zone GMT and no other.
 
+use std::fmt::{self, Write as _};
+use std::time::{Duration, UNIX_EPOCH};
+
+use httpdate::HttpDate;
+
 use crate::headers::trim_ows;
+
+/// The last second that a date can name: 31 Dec 9999 23:59:59 GMT.
+pub const LAST: u64 = 253_402_300_799;
+
+/// The date of these unix seconds, in the form that is to be sent.
+#[must_use]
+pub fn print(seconds: u64) -> [u8; 29] {
+    struct Text([u8; 29], usize);
+    impl fmt::Write for Text {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            let end = self.1 + text.len();
+            let place = self.0.get_mut(self.1..end).ok_or(fmt::Error)?;
+            place.copy_from_slice(text.as_bytes());
+            self.1 = end;
+            Ok(())
+        }
+    }
+    let time = UNIX_EPOCH + Duration::from_secs(seconds.min(LAST));
+    let mut text = Text([b' '; 29], 0);
+    // It has 29 bytes, always.
+    let _ = write!(text, "{}", HttpDate::from(time));
+    text.0
+}
 
 /// Unix seconds of an HTTP date. `now` (unix seconds) tells the century of RFC 850's two digits: a date
 /// that seems to be more than 50 years ahead is of the past.
@@ -136,8 +164,6 @@ impl Rest<'_> {
 }
 
 const DAY: u64 = 86_400;
-/// The last second that has a date: the year 9999.
-const LAST: u64 = 253_402_300_799;
 
 fn unix(year: u64, month: u64, day: u64, time: u64) -> Option<u64> {
     if year < 1970 || day == 0 || day > month_length(year, month) {

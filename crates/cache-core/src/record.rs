@@ -13,6 +13,7 @@ use bytes::Bytes;
 
 use crate::headers::{Header, HeaderFault, Headers, is_token, trim_ows};
 use crate::policy::{Plan, Rules, governing_over, parse_status, shareable, whole};
+use crate::resp;
 use crate::settings::MAX_SECONDS;
 use crate::status::Reason;
 use crate::targeted::By;
@@ -31,6 +32,22 @@ pub const BODY_FIELD: &str = "body";
 
 /// Field of the hash that says where variants of the key are: see [`Family`].
 pub const VARIANTS_FIELD: &str = "variants";
+
+/// Appends the commands that read a record: PTTL, and HMGET of the fields in their order here. Every request does it, so
+/// what is always the same isn't made anew.
+pub fn pack_lookup(out: &mut Vec<u8>, key: &[u8]) {
+    const FIELDS: &[u8] =
+        b"\r\n$6\r\nstatus\r\n$7\r\nheaders\r\n$4\r\nbody\r\n$4\r\nmeta\r\n$8\r\nvariants\r\n";
+    out.reserve(2 * key.len() + FIELDS.len() + 80);
+    out.extend_from_slice(b"*2\r\n$4\r\nPTTL\r\n");
+    let begin = out.len();
+    resp::bulk_header(out, key.len());
+    out.extend_from_slice(key);
+    let end = out.len();
+    out.extend_from_slice(b"\r\n*7\r\n$5\r\nHMGET\r\n");
+    out.extend_from_within(begin..end);
+    out.extend_from_slice(FIELDS);
+}
 
 /// A record as read, fit to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]

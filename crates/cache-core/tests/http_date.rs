@@ -95,3 +95,17 @@ proptest! {
         prop_assert_eq!(parse(rfc850.as_bytes(), time), Some(time), "{}", rfc850);
     }
 }
+
+#[test]
+fn dates_are_written_in_the_form_that_is_to_be_sent() {
+    for (seconds, wanted) in [
+        (0, "Thu, 01 Jan 1970 00:00:00 GMT"),
+        (THEN, "Sun, 06 Nov 1994 08:49:37 GMT"),
+        (253_402_300_799, "Fri, 31 Dec 9999 23:59:59 GMT"),
+        // No year has five digits.
+        (u64::MAX, "Fri, 31 Dec 9999 23:59:59 GMT"),
+    ] {
+        let text = cache_core::http_date::print(seconds);
+        assert_eq!(std::str::from_utf8(&text), Ok(wanted));
+    }
+}

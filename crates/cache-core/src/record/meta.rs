@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use crate::http_date::LAST;
 use crate::settings::MAX_SECONDS;
 use crate::vary::{MAX_VARIANTS, VariantId};
 
@@ -9,8 +10,6 @@ use crate::vary::{MAX_VARIANTS, VariantId};
 pub const META_FIELD: &str = "meta";
 
 const VERSION: &[u8] = b"1";
-/// The last second that a Date can name: 31 Dec 9999 23:59:59 GMT.
-const LAST: u64 = 253_402_300_799;
 const BY_ACCEL_EXPIRES: &[u8] = b"x-accel-expires";
 
 /// What the module wrote beside a record. The Lua script's HMSET leaves it in place when it overwrites

@@ -2,7 +2,10 @@
 
 use bytes::Bytes;
 use cache_core::headers::Headers;
-use cache_core::record::{encode_headers, strip_for_storage};
+use cache_core::record::{
+    BODY_FIELD, HEADERS_FIELD, META_FIELD, STATUS_FIELD, VARIANTS_FIELD, encode_headers,
+    strip_for_storage,
+};
 use proptest::prelude::*;
 
 use crate::{headers, lines, read};
@@ -115,5 +118,26 @@ proptest! {
             prop_assert!(record.headers.get_all(name).eq(all.get_all(name)));
         }
         prop_assert_eq!(encode_headers(&record.headers), encode_headers(&all));
+    }
+}
+
+#[test]
+fn a_lookup_is_two_commands() {
+    for key in [&b"k"[..], b"", &[0xff; 300]] {
+        let (mut packed, mut wanted) = (b"x".to_vec(), b"x".to_vec());
+        cache_core::record::pack_lookup(&mut packed, key);
+        let resp = cache_core::resp::command;
+        resp(&mut wanted, &[b"PTTL", key]);
+        let fields = [
+            STATUS_FIELD,
+            HEADERS_FIELD,
+            BODY_FIELD,
+            META_FIELD,
+            VARIANTS_FIELD,
+        ]
+        .map(str::as_bytes);
+        let [a, b, c, d, e] = fields;
+        resp(&mut wanted, &[b"HMGET", key, a, b, c, d, e]);
+        assert_eq!(packed, wanted);
     }
 }
