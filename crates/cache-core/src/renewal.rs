@@ -105,7 +105,7 @@ pub fn renew(
     }
     let news: Headers = strip_for_storage(confirmation.headers, confirmation.connection)
         .into_iter()
-        .filter(|header| !describes_content(header))
+        .filter(|header| !describes_content(header) && !strengthens(record, header))
         .collect();
     let headers: Headers = record
         .headers
@@ -184,6 +184,17 @@ fn speaks_of(record: &Record, headers: &Headers) -> bool {
         (Some(new), Some(old)) => new == old,
         _ => true,
     }
+}
+
+/// Whether it is a tag that names bytes where the record's own doesn't (RFC 9110 8.8.1): which bytes, nobody
+/// knows. Who compresses weakens the tag of what is compressed, but not that of a 304.
+fn strengthens(record: &Record, header: &Header) -> bool {
+    header.is(b"ETag")
+        && !header.value.starts_with(b"W/")
+        && record
+            .headers
+            .get("ETag")
+            .is_some_and(|tag| tag.starts_with(b"W/"))
 }
 
 /// Fields that say how the stored body is coded, and what its sums are (RFC 9530): it stays as it is (RFC 9111
