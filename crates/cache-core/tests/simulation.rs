@@ -19,6 +19,7 @@ mod stream;
 mod table;
 
 mod simulation {
+    mod back_off;
     mod backend;
     mod bounded;
     mod bounds;
