@@ -23,7 +23,7 @@ use crate::lookup::{self, Lookup, Variants};
 use crate::ngx::busy;
 use crate::ngx::event::Timer;
 use crate::ngx::memory;
-use crate::redis::{Change, Changed, Refresh, StoreError, Variant, Write};
+use crate::redis::{Change, Changed, Refresh, StoreError, Validated, Variant, Write};
 use crate::shm::Zone;
 use crate::shm::locks::{Acquired, Memory};
 use crate::shm::zone::RefillSlot;
@@ -205,10 +205,16 @@ fn new_generation() -> Bytes {
 /// The change that stores what has become of the record under a key, or takes it away if it must not be kept. `None` for
 /// a record whose write has no name.
 pub fn refresh(key: Bytes, renewed: &Renewed) -> Option<Change> {
-    let meta = renewed.record.meta.as_ref()?;
+    let record = &renewed.record;
+    let meta = record.meta.as_ref()?;
     let mut refresh = Refresh {
         key,
-        generation: meta.generation.clone(),
+        validated: Validated {
+            generation: meta.generation.clone(),
+            status: record.status,
+            headers: record.stored_headers.clone(),
+            length: record.body.len(),
+        },
         headers: Bytes::new(),
         meta: Bytes::new(),
         expiry: 0,

@@ -93,13 +93,26 @@ pub struct Variant {
     pub variants: Bytes,
 }
 
+/// A record as it was when it was validated.
+#[derive(Clone, Debug)]
+pub struct Validated {
+    /// Its generation.
+    pub generation: Bytes,
+    /// Its status.
+    pub status: u16,
+    /// Its field `headers`.
+    pub headers: Bytes,
+    /// The length of its body.
+    pub length: usize,
+}
+
 /// What a 304 changes of a record (RFC 9111 4.3.4). Its body stays.
 #[derive(Clone, Debug)]
 pub struct Refresh {
     /// Its key.
     pub key: Bytes,
-    /// The generation that was validated: of any other nothing is changed.
-    pub generation: Bytes,
+    /// The record that was validated: of any other nothing is changed.
+    pub validated: Validated,
     /// Field `headers`.
     pub headers: Bytes,
     /// Field `meta`.

@@ -31,9 +31,11 @@ if done~=1 then redis.call('DEL',key) return done end\n\
 if ARGV[7]~=ARGV[6] or not KEYS[2] then redis.call('HSET',KEYS[1],'variants',ARGV[7]) end\n\
 return 1";
 
-/// Changes headers, meta and expiry of the record of one generation, which its meta names, and of no other.
-const REFRESH: &str = "local meta=redis.call('HGET',KEYS[1],'meta')\n\
-if not meta or not string.find(meta..' ',ARGV[1],1,true) then return 0 end\n\
+/// Changes headers, meta and expiry of the record of one generation, which its meta names, and of no other. The Lua
+/// script leaves meta when it writes over the rest, so that has to be the same, too.
+const REFRESH: &str = "local is=redis.call('HMGET',KEYS[1],'meta','status','headers')\n\
+if not is[1] or not string.find(is[1]..' ',ARGV[1],1,true) then return 0 end\n\
+if is[2]~=ARGV[5] or is[3]~=ARGV[6] or redis.call('HSTRLEN',KEYS[1],'body')~=tonumber(ARGV[7]) then return 0 end\n\
 if ARGV[4]=='0' then return redis.call('DEL',KEYS[1]) end\n\
 redis.call('HSET',KEYS[1],'headers',ARGV[2],'meta',ARGV[3])\n\
 local done=redis.pcall('EXPIRE',KEYS[1],ARGV[4])\n\
@@ -58,8 +60,10 @@ pub(super) fn change(output: &mut Output, change: Change) {
 }
 
 fn refreshed(out: &mut Vec<u8>, refresh: &Refresh) {
-    let generation = [b" gen=", refresh.generation.as_ref(), b" "].concat();
+    let validated = &refresh.validated;
+    let generation = [b" gen=", validated.generation.as_ref(), b" "].concat();
     let expiry = refresh.expiry.to_string();
+    let (status, length) = (validated.status.to_string(), validated.length.to_string());
     resp::command(
         out,
         &[
@@ -71,6 +75,9 @@ fn refreshed(out: &mut Vec<u8>, refresh: &Refresh) {
             &refresh.headers,
             &refresh.meta,
             expiry.as_bytes(),
+            status.as_bytes(),
+            &validated.headers,
+            length.as_bytes(),
         ],
     );
 }

@@ -17,6 +17,8 @@ mod pending;
 mod pool;
 mod relay;
 
-pub use client::{Change, Changed, Client, Found, Refresh, Server, StoreConfig, Variant, Write};
+pub use client::{
+    Change, Changed, Client, Found, Refresh, Server, StoreConfig, Validated, Variant, Write,
+};
 pub use error::StoreError;
 pub use relay::{Dialog, Relay};

@@ -66,6 +66,9 @@ pub struct Record {
     pub terms: Terms,
     /// What this module wrote beside it; `None` for a record of the Lua script.
     pub meta: Option<Meta>,
+    /// Field [`HEADERS_FIELD`] as it was read. By it a change sees that the Lua script, which leaves `meta` as it is,
+    /// hasn't written over the record since.
+    pub stored_headers: Bytes,
 }
 
 /// The replies of Redis that make a record.
@@ -220,6 +223,7 @@ pub fn decode_for(
         age,
         terms: Terms::of(&says),
         meta,
+        stored_headers: headers_text,
     }))
 }
 

@@ -19,6 +19,7 @@ fn record(says: &str, age: u32, fresh_s: i64) -> Record {
         age,
         terms: Terms::of(&cache_control::parse([says.as_bytes()].into_iter())),
         meta: None,
+        stored_headers: Bytes::new(),
     }
 }
 

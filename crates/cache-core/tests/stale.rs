@@ -20,6 +20,7 @@ fn record(says: &str, fresh_s: i64) -> Record {
         age: 50,
         terms: Terms::of(&cache_control::parse([says.as_bytes()].into_iter())),
         meta: None,
+        stored_headers: Bytes::new(),
     }
 }
 

@@ -67,6 +67,7 @@ impl Stored {
                 accel_expires: false,
                 tie: self.tie.clone(),
             }),
+            stored_headers: Bytes::new(),
         })
     }
 }
