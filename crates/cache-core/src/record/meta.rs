@@ -118,11 +118,11 @@ pub fn parse_meta(text: &Bytes) -> Option<Meta> {
     for part in parts {
         let at = part.iter().position(|&b| b == b'=')?;
         match part.split_at(at) {
-            (b"age", [_, value @ ..]) => age = Some(number(value, 10)?),
-            (b"expiry", [_, value @ ..]) => expiry = Some(number(value, 10)?),
+            (b"age", [_, value @ ..]) => age = Some(decimal(value)?),
+            (b"expiry", [_, value @ ..]) => expiry = Some(decimal(value)?),
             (b"gen", [_, value @ ..]) => generation = Some(text.slice_ref(value)),
-            (b"sum", [_, value @ ..]) => sum = Some(number(value, 16)?),
-            (b"date", [_, value @ ..]) => date = Some(number(value, 10).filter(|&s| s <= LAST)?),
+            (b"sum", [_, value @ ..]) => sum = Some(hexadecimal(value)?),
+            (b"date", [_, value @ ..]) => date = Some(decimal(value).filter(|&s| s <= LAST)?),
             (b"location", [_, value @ ..]) => own_location = value == b"own",
             (b"by", [_, value @ ..]) => accel_expires = value == BY_ACCEL_EXPIRES,
             (b"fam", [_, value @ ..]) => family = Some(text.slice_ref(value)),
@@ -145,20 +145,34 @@ pub fn parse_meta(text: &Bytes) -> Option<Meta> {
 }
 
 fn place(text: &[u8]) -> Option<usize> {
-    let slot = usize::try_from(number(text, 10)?).ok()?;
+    let slot = usize::try_from(decimal(text)?).ok()?;
     (slot < MAX_VARIANTS).then_some(slot)
 }
 
-/// A number without a sign. Every hit reads three.
-fn number(text: &[u8], radix: u32) -> Option<u64> {
-    if text.is_empty() {
+/// A decimal number without a sign. Every hit reads three.
+fn decimal(text: &[u8]) -> Option<u64> {
+    // With so few digits nothing overflows.
+    if !(1..=19).contains(&text.len()) {
         return None;
     }
     text.iter().try_fold(0_u64, |number, byte| {
-        let digit = char::from(*byte).to_digit(radix)?;
-        number
-            .checked_mul(u64::from(radix))?
-            .checked_add(u64::from(digit))
+        let digit = byte.wrapping_sub(b'0');
+        (digit < 10).then(|| number * 10 + u64::from(digit))
+    })
+}
+
+/// A number in hex, as [`crate::hex`] writes it.
+fn hexadecimal(text: &[u8]) -> Option<u64> {
+    if !(1..=16).contains(&text.len()) {
+        return None;
+    }
+    text.iter().try_fold(0_u64, |number, byte| {
+        let digit = match byte {
+            b'0'..=b'9' => byte - b'0',
+            b'a'..=b'f' => byte - b'a' + 10,
+            _ => return None,
+        };
+        Some(number << 4 | u64::from(digit))
     })
 }
 
