@@ -34,6 +34,7 @@ all!(
     targeted,
     times,
     uri,
+    vary,
 );
 
 /// The lines of the input.
