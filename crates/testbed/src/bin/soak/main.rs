@@ -144,9 +144,9 @@ fn quiet(site: &mut Running, ledger: &Ledger) {
             let kind = pages::KINDS.iter().find(|kind| path.contains(kind.name));
             let request = pages::request(kind.expect("a kind"), &path);
             let answer = site.ask(&request);
-            // How long the rest takes is a matter of this program's own speed.
+            // How long the rest takes is a matter of this program's own speed. A lock that is left costs the lock timeout.
             slowest = slowest.max(answer.first_byte);
-            if answer.first_byte > ms(1000) {
+            if answer.first_byte > ms(2500) {
                 ledger.say(format!(
                     "{path}: {:?} when all is quiet: a lock is left",
                     answer.first_byte
