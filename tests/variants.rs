@@ -210,3 +210,32 @@ fn a_backend_that_varies_on_something_else_each_time_confuses_nobody() {
     assert!(site.redis.keys_without_expiry().is_empty());
     site.nginx.finish();
 }
+
+/// The commonest variant, as any record without Vary, costs one look into Redis, another one two.
+#[test]
+fn variants_cost_one_look_or_two() {
+    let site = Site::new().start();
+    site.backend.script("/x", |request, _| {
+        let language = request.header("accept-language").unwrap_or_default();
+        Answer::ok(language).header("Vary", "Accept-Language")
+    });
+    site.fill("/plain");
+    for (number, language) in ["en", "de", "fr"].into_iter().enumerate() {
+        let answer = site.ask(&request("/x", language));
+        assert_eq!(answer.word(), "STORE", "{language}");
+        site.wait_for_fills(number + 2);
+    }
+    let looks = |request: &Request| {
+        let before = site.redis.calls("hmget");
+        assert_eq!(site.ask(request).word(), "HIT");
+        site.redis.calls("hmget") - before
+    };
+    assert_eq!(looks(&Request::get("/plain")), 1);
+    for (language, wanted) in [("en", 1), ("de", 2), ("fr", 2), ("en", 1)] {
+        assert_eq!(looks(&request("/x", language)), wanted, "{language}");
+    }
+    // What nobody has asked for yet is known not to be there from the first look.
+    let before = site.redis.calls("hmget");
+    assert_eq!(site.ask(&request("/x", "it")).word(), "STORE");
+    assert_eq!(site.redis.calls("hmget") - before, 1);
+}

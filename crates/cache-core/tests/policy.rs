@@ -257,6 +257,34 @@ fn a_status_may_have_its_own_default_lifetime() {
     }
 }
 
+/// RFC 9111 4.2.2, RFC 9110 15.1: a guess is for statuses that allow one, or for what says that it is public.
+#[test]
+#[rustfmt::skip]
+fn heuristics_are_for_some_statuses() {
+    const GUESS: u32 = 777;
+    let rules = Rules {
+        statuses: StatusList::empty().with_directive(&[b"any", b"1m"]).unwrap().with_directive(&[b"410", b"20s"]).unwrap(),
+        ..Rules::default()
+    };
+    let listed = Rules { statuses: StatusList::parse(b"200 203 204 300 301 302 307 308 404 405 410 414 403 500 501 503").unwrap(), ..rules.clone() };
+    // 777 s are a tenth of the time since the modification.
+    let modified = ("Last-Modified", "Sun, 06 Nov 1994 06:40:07 GMT");
+    let of = |status: u16, lines: Lines<'_>, rules: &Rules| {
+        let heuristic = cache_core::policy::Heuristic { percent: 10, max: 86_400 };
+        let rules = Rules { heuristic: Some(heuristic), ..rules.clone() };
+        decide(RequestView::default(), status, &[lines, &[modified]].concat(), &rules).map(|plan| plan.fresh_for)
+    };
+    for status in [200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501] {
+        assert_eq!(of(status, &[], &listed), Ok(GUESS), "9110 15.1: {status}");
+    }
+    for status in [302, 307, 403, 500, 503] {
+        assert_eq!(of(status, &[], &listed), Ok(120), "4.2.2: {status}");
+        assert_eq!(of(status, &[(CC, "public")], &listed), Ok(GUESS), "4.2.2 public: {status}");
+    }
+    assert_eq!(of(410, &[], &rules), Ok(20), "the operator's time for this status");
+    assert_eq!(of(200, &[(CC, "max-age=5")], &listed), Ok(5), "4.2.1 stated");
+}
+
 #[test]
 fn status_lists() {
     for text in ["200 405 ", "200 405", "200,405", " 200 ,\t405,, "] {
