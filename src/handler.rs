@@ -428,7 +428,8 @@ fn start_fill(
         validators: start
             .held
             .as_ref()
-            .filter(|_| settings.rules.revalidate)
+            // Others are carried out or not by these conditions (RFC 9110 13.1.2).
+            .filter(|_| settings.rules.revalidate && matches!(r.method(), b"GET" | b"HEAD"))
             .and_then(|held| Validators::of(&held.record)),
         held: start.held,
         backend: context.backend.clone(),

@@ -6,7 +6,7 @@ use lib 't/util';
 use Test::Nginx::Socket;
 use CacheSuite;
 
-plan tests => 103;
+plan tests => 119;
 run_tests();
 
 __DATA__
@@ -260,3 +260,64 @@ GET /a ["one"] []
 ["the body\n", ""]
 --- redis eval
 [undef, "TTL \$KEY/a => 1(?:59|60)"]
+
+
+
+=== TEST 11: a listed POST is asked again without conditions: they would say whether it is carried out (9110 13.1.2)
+--- backend_format: $request_method $request_uri [$http_if_none_match]
+--- backend
+    location / {
+        add_header ETag '"one"' always;
+        add_header Cache-Control "max-age=60, must-revalidate" always;
+        if ($http_if_none_match) { return 412; }
+        return 200 "the body\n";
+    }
+--- config
+    location / {
+        redis_cache on;
+        redis_cache_methods GET POST;
+        add_header X-Status $redis_cache_status always;
+        proxy_pass http://backend;
+    }
+--- request eval
+["POST /a\nx=1", "POST /a\nx=1"]
+--- after eval
+[sub { main::age('/a', 50) }, undef]
+--- response_headers eval
+["X-Cache: STORE\nX-Status: MISS", "X-Cache: STORE\nX-Status: EXPIRED"]
+--- response_body eval
+["the body\n", "the body\n"]
+--- backend_log
+POST /a []
+POST /a []
+
+
+
+=== TEST 12: so is what isn't a 200: a 304 would say that it were one (9110 15.4.5)
+--- backend_format: $request_method $request_uri [$http_if_none_match][$http_if_modified_since]
+--- backend
+    location / {
+        add_header ETag '"one"' always;
+        add_header Last-Modified "Thu, 01 Jan 2026 00:00:00 GMT" always;
+        add_header Cache-Control "max-age=60, must-revalidate" always;
+        if ($http_if_none_match) { return 304; }
+        return 404 "nothing\n";
+    }
+--- config
+    location / {
+        redis_cache on;
+        redis_cache_valid 200 404;
+        add_header X-Status $redis_cache_status always;
+        proxy_pass http://backend;
+    }
+--- request eval
+["GET /a", "GET /a"]
+--- error_code eval
+[404, 404]
+--- after eval
+[sub { main::age('/a', 50) }, undef]
+--- response_headers eval
+["X-Cache: STORE\nX-Status: MISS", "X-Cache: STORE\nX-Status: EXPIRED"]
+--- backend_log
+GET /a [][]
+GET /a [][]

@@ -18,7 +18,7 @@ use crate::vary;
 pub use crate::freshness::{Heuristic, OriginDates};
 pub use crate::ignore::Ignore;
 pub use lists::{BadList, FINAL_STATUSES, MethodList, StatusList, parse_status};
-pub use understood::{heuristically_cacheable, understood};
+pub use understood::{confirmable, heuristically_cacheable, understood};
 
 /// What the operator allows at one location. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -288,7 +288,7 @@ fn plan(status: u16, received: &Received<'_>, rules: &Rules) -> Result<Plan, Rea
     };
     let freshness = freshness::freshness(received, defaults);
     let always_validate = says.always_validate();
-    if always_validate && !can_be_validated(received.headers, rules.stale) {
+    if always_validate && !can_be_validated(status, received.headers, rules.stale) {
         return Err(Reason::NoCache);
     }
     let fresh_for = if always_validate {
@@ -312,6 +312,8 @@ fn plan(status: u16, received: &Received<'_>, rules: &Rules) -> Result<Plan, Rea
 
 /// Whether a record that is to be validated each time is worth its place: something to validate it by
 /// (RFC 9110 8.8), and time to do so.
-fn can_be_validated(headers: &Headers, stale: u32) -> bool {
-    stale > 0 && (headers.contains("ETag") || headers.contains("Last-Modified"))
+fn can_be_validated(status: u16, headers: &Headers, stale: u32) -> bool {
+    stale > 0
+        && confirmable(status)
+        && (headers.contains("ETag") || headers.contains("Last-Modified"))
 }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::headers::{Header, Headers};
 use crate::http_date;
 use crate::policy::{
-    OriginDates, Plan, RequestView, ResponseView, Rules, governing_over, storable,
+    OriginDates, Plan, RequestView, ResponseView, Rules, confirmable, governing_over, storable,
 };
 use crate::record::{
     Meta, Record, encode_headers, encode_meta, fingerprint, strip_for_storage, without,
@@ -25,11 +25,14 @@ pub struct Validators {
 }
 
 impl Validators {
-    /// The validators of a record; `None` if it has none. Nor has one of the Lua script, whatever its
+    /// The validators of a record; `None` if it has none, or a status that a 304 can't speak of. Nor has one of the Lua script, whatever its
     /// headers say: a record whose write has no name can't be renewed safely.
     #[must_use]
     pub fn of(record: &Record) -> Option<Self> {
         record.meta.as_ref()?;
+        if !confirmable(record.status) {
+            return None;
+        }
         let single = |name: &str| {
             let mut lines = record.headers.iter().filter(|h| h.is(name.as_bytes()));
             let first = lines.next()?;

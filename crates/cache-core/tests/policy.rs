@@ -257,6 +257,25 @@ fn a_status_may_have_its_own_default_lifetime() {
     }
 }
 
+/// RFC 9111 5.2.2.4, RFC 9110 15.4.5: what no 304 can confirm isn't worth its place if it must be confirmed each time.
+#[test]
+fn no_cache_is_kept_where_a_304_can_confirm_it() {
+    let rules = Rules {
+        statuses: StatusList::parse(b"200 203 301 404").unwrap(),
+        ..Rules::default()
+    };
+    let lines: Lines<'_> = &[(CC, "no-cache"), ("ETag", "\"a\"")];
+    for (status, wanted) in [
+        (200, None),
+        (203, None),
+        (301, Some(Reason::NoCache)),
+        (404, Some(Reason::NoCache)),
+    ] {
+        let decided = decide(RequestView::default(), status, lines, &rules);
+        assert_eq!(decided.err(), wanted, "{status}");
+    }
+}
+
 /// RFC 9111 4.2.2, RFC 9110 15.1: a guess is for statuses that allow one, or for what says that it is public.
 #[test]
 #[rustfmt::skip]

@@ -97,6 +97,26 @@ fn what_the_backend_is_asked_by() {
     }
 }
 
+/// RFC 9110 15.4.5: a 304 says that the answer would have been a 200.
+#[test]
+fn what_a_304_cannot_speak_of_is_asked_for_without_conditions() {
+    let rules = Rules::default();
+    let ok = stored(&[("ETag", "\"one\"")], &rules);
+    for (status, asked) in [
+        (200, true),
+        (203, true),
+        (204, false),
+        (301, false),
+        (404, false),
+    ] {
+        let record = Record {
+            status,
+            ..ok.clone()
+        };
+        assert_eq!(Validators::of(&record).is_some(), asked, "{status}");
+    }
+}
+
 #[test]
 fn a_record_of_the_lua_script_cant_be_renewed_safely() {
     let raw = raw(br#"{"ETag":"\"one\""}"#.to_vec(), None, 100);

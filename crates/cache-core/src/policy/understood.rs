@@ -10,6 +10,13 @@ pub const fn heuristically_cacheable(status: u16) -> bool {
     )
 }
 
+/// Whether a 304 can confirm a response with this status: it says that the answer would have been a 200
+/// (RFC 9110 15.4.5), which somebody on the way may have made a 203 of (15.3.4).
+#[must_use]
+pub const fn confirmable(status: u16) -> bool {
+    matches!(status, 200 | 203)
+}
+
 /// Whether this cache knows what a status means and asks of caches (RFC 9111 5.2.2.3): all final ones of
 /// RFC 9110 15, 304 and 206 aside, which are never stored, and those of which nothing is said but that they
 /// are errors (RFC 6585, RFC 7725).
