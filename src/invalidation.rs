@@ -26,6 +26,7 @@ use crate::lookup::{self, Lookup};
 use crate::ngx::headers::{self, Captured};
 use crate::ngx::request::{Code, Request};
 use crate::ngx::text;
+use crate::redis::{self, Changed};
 use crate::settings::{self, Basics, KeySource, Settings};
 use crate::shm::Zone;
 use crate::store::{Sent, Store};
@@ -249,7 +250,7 @@ fn now() -> u64 {
 struct Deletion {
     key: Bytes,
     store: String,
-    sent: Sent<()>,
+    sent: Sent<Changed>,
 }
 
 impl Deletion {
@@ -258,7 +259,7 @@ impl Deletion {
     fn begin(zone: Zone, store: &Store, key: Bytes) -> Deletion {
         zone.invalidate(&lock_id(store, &key));
         Deletion {
-            sent: store.delete(&key),
+            sent: store.change(redis::Change::Delete(key.clone())),
             store: store.name().to_owned(),
             key,
         }

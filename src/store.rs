@@ -89,19 +89,16 @@ impl Store {
         }
     }
 
-    /// Changes what is stored.
-    ///
-    /// # Errors
-    ///
-    /// Why it isn't known to be done.
-    pub async fn change(&self, change: Change) -> Result<Changed, StoreError> {
+    /// Changes what is stored, for somebody who may be gone when it is done. The command is on its way when this
+    /// returns.
+    pub fn change(&self, change: Change) -> Sent<Changed> {
         match self {
-            Store::Redis(client) => client.change(change).await,
-            Store::Location(location) => location.change(change).await,
+            Store::Redis(client) => Box::pin(client.change(change)),
+            Store::Location(location) => Box::pin(location.change(change)),
         }
     }
 
-    /// Reads a record for somebody who may be gone when it comes.
+    /// Reads a record likewise.
     pub fn lookup_detached(&self, key: &[u8]) -> Sent<Found> {
         match self {
             Store::Redis(client) => {
@@ -109,14 +106,6 @@ impl Store {
                 Box::pin(async move { client.lookup(&key).await })
             }
             Store::Location(location) => Box::pin(location.lookup(key)),
-        }
-    }
-
-    /// Deletes a record, and all its variants with it, likewise.
-    pub fn delete(&self, key: &[u8]) -> Sent<()> {
-        match self {
-            Store::Redis(client) => Box::pin(client.delete(key)),
-            Store::Location(location) => Box::pin(location.delete(key)),
         }
     }
 }

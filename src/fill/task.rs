@@ -325,10 +325,11 @@ impl Filling for Fill {
         if self.is_invalidated() {
             return Err(Trouble::Invalidated);
         }
+        let Lookup { store, key, .. } = &self.lookup;
         let stored = self.write_where_it_belongs(plan).await;
         if self.is_invalidated() {
             // The deletion may have come first. What it leaves behind is logged as any trouble of the store.
-            let _ = self.lookup.store.delete(&self.lookup.key).await;
+            let _ = store.change(Change::Delete(key.clone())).await;
             return Err(Trouble::Invalidated);
         }
         if let (Ok(()), Some(mark), false) = (&stored, &self.mark, plan.always_validate) {

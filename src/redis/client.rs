@@ -8,7 +8,7 @@ use cache_core::record::Base;
 use super::error::StoreError;
 use super::pool::Pool;
 
-/// How often a lookup whose connection was closed is tried again.
+/// How often a command that may be sent twice is tried again whose connection was closed.
 const RETRIES: usize = 2;
 
 /// A `redis_cache_store` block.
@@ -128,6 +128,18 @@ pub enum Change {
     Write(Write),
     /// Gives a record that was validated another header and expiry.
     Refresh(Refresh),
+    /// Deletes the record of a key, and all its variants with it.
+    Delete(Bytes),
+}
+
+impl Change {
+    /// The same once more, if that does no harm where nobody knows whether the first was carried out.
+    fn again(&self) -> Option<Change> {
+        match self {
+            Change::Write(_) | Change::Refresh(_) => None,
+            Change::Delete(key) => Some(Change::Delete(key.clone())),
+        }
+    }
 }
 
 /// What became of a change.
@@ -135,7 +147,7 @@ pub enum Change {
 pub enum Changed {
     /// It is done.
     Done,
-    /// There was nothing to change.
+    /// There was nothing to change, or to delete.
     Nothing,
     /// Nothing was written: the key's field `variants` isn't the one that was seen. This is what the
     /// key says now.
@@ -178,35 +190,33 @@ impl Client {
         }
     }
 
-    /// Changes what is stored.
+    /// Changes what is stored. The command is on its way when this returns.
     ///
     /// # Errors
     ///
     /// Why it isn't known to be done. After `Timeout` and `Closed` it may be, whole.
-    pub async fn change(&self, change: Change) -> Result<Changed, StoreError> {
-        self.0
-            .change(change)?
-            .await
-            .map_err(|failure| failure.error)
-    }
-
-    /// Deletes a record. The command is on its way when this returns.
-    ///
-    /// # Errors
-    ///
-    /// Why the record isn't known to be gone.
-    pub fn delete(&self, key: &[u8]) -> impl Future<Output = Result<(), StoreError>> + use<> {
-        let (pool, key) = (Rc::clone(&self.0), Bytes::copy_from_slice(key));
-        let mut attempt = pool.delete(&key);
+    pub fn change(
+        &self,
+        change: Change,
+    ) -> impl Future<Output = Result<Changed, StoreError>> + use<> {
+        let pool = Rc::clone(&self.0);
+        let mut again = change.again();
+        let mut attempt = pool.change(change);
         async move {
             let mut retries = RETRIES;
             loop {
-                match attempt?.await {
-                    Ok(()) => return Ok(()),
-                    Err(failure) if failure.retry && retries > 0 => retries -= 1,
-                    Err(failure) => return Err(failure.error),
+                let failure = match attempt?.await {
+                    Ok(changed) => return Ok(changed),
+                    Err(failure) => failure,
+                };
+                match again.take() {
+                    Some(change) if failure.retry && retries > 0 => {
+                        retries -= 1;
+                        again = change.again();
+                        attempt = pool.change(change);
+                    }
+                    _ => return Err(failure.error),
                 }
-                attempt = pool.delete(&key);
             }
         }
     }

@@ -51,11 +51,12 @@ pub(super) fn lookup(out: &mut Vec<u8>, key: &[u8]) {
 }
 
 /// One command; its reply is 1, or 0 if there was nothing to change, or what is known of a key whose variants
-/// have changed.
+/// have changed. What ties variants to their key goes with the key.
 pub(super) fn change(output: &mut Output, change: Change) {
     match change {
         Change::Write(record) => store(output, record),
         Change::Refresh(refresh) => refreshed(output.tail(), &refresh),
+        Change::Delete(key) => resp::command(output.tail(), &[b"DEL", &key]),
     }
 }
 
@@ -80,11 +81,6 @@ fn refreshed(out: &mut Vec<u8>, refresh: &Refresh) {
             length.as_bytes(),
         ],
     );
-}
-
-/// DEL: the record and, with it, all its variants.
-pub(super) fn delete(out: &mut Vec<u8>, key: &[u8]) {
-    resp::command(out, &[b"DEL", key]);
 }
 
 /// EVAL of one of the first scripts. The pieces of the body aren't joined.

@@ -12,7 +12,7 @@ use super::command::{self, Step};
 use super::error::{End, StoreError, reason};
 use super::input::Input;
 use super::output::Output;
-use super::pending::{Answer, Pending, Promise};
+use super::pending::{Answer, Kind, Pending, Promise};
 use super::pool::Pool;
 use crate::ngx::busy::{Busy, give_up, hold};
 use crate::ngx::event::{Posted, now_msec};
@@ -131,14 +131,9 @@ impl Connection {
 
     /// Takes a change.
     pub(super) fn change(&self, change: Change, promise: Promise<Changed>) {
+        let kind = Kind::of(&change);
         command::change(&mut self.output.borrow_mut(), change);
-        self.queue(Pending::Write(promise));
-    }
-
-    /// Takes a deletion.
-    pub(super) fn delete(&self, key: &[u8], promise: Promise<()>) {
-        command::delete(self.output.borrow_mut().tail(), key);
-        self.queue(Pending::Delete(promise));
+        self.queue(Pending::Change(kind, promise));
     }
 
     fn queue(&self, pending: Pending) {

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use cache_core::record::Base;
 use cache_core::resp::Reply;
 
-use super::client::{Changed, Found};
+use super::client::{Change, Changed, Found};
 use super::command::{FIELDS, Step};
 use super::error::{Refusal, StoreError};
 
@@ -97,10 +97,8 @@ pub(super) enum Pending {
     Step(Step),
     /// A lookup, with what came for PTTL.
     Lookup(Promise<Found>, Option<Result<i64, StoreError>>),
-    /// A write.
-    Write(Promise<Changed>),
-    /// A deletion.
-    Delete(Promise<()>),
+    /// A change of this kind.
+    Change(Kind, Promise<Changed>),
 }
 
 /// What a reply meant.
@@ -111,10 +109,8 @@ pub(super) enum Answer {
     Step(Step),
     /// A lookup has a result of so many bytes.
     Found(usize),
-    /// A write has been carried out, or there was nothing to write.
-    Written,
-    /// There is no such record any more.
-    Deleted,
+    /// A change has been carried out, or there was nothing to change.
+    Changed(Kind),
     /// The command was refused for a reason other than its key.
     Refused(Kind, String),
     /// The command has failed for a reason of its own.
@@ -136,6 +132,16 @@ pub(super) enum Kind {
     Delete,
 }
 
+impl Kind {
+    /// What a change is for.
+    pub(super) fn of(change: &Change) -> Kind {
+        match change {
+            Change::Write(_) | Change::Refresh(_) => Kind::Store,
+            Change::Delete(_) => Kind::Delete,
+        }
+    }
+}
+
 impl Pending {
     /// Takes a reply.
     pub(super) fn answer(self, reply: Reply) -> Answer {
@@ -143,22 +149,16 @@ impl Pending {
             Pending::Step(step) => answer_step(step, reply),
             Pending::Lookup(promise, None) => answer_pttl(promise, reply),
             Pending::Lookup(promise, Some(pttl)) => answer_hmget(promise, pttl, reply),
-            Pending::Write(promise) => answer_write(promise, reply),
-            Pending::Delete(promise) => answer_delete(promise, reply),
+            Pending::Change(kind, promise) => answer_change(kind, promise, reply),
         }
     }
 
-    /// Ends it without a reply. A lookup may be tried again, if `retry`: it changes nothing; and a deletion:
-    /// another does no harm.
+    /// Ends it without a reply. Another connection may do better, if `retry`.
     pub(super) fn fail(self, error: StoreError, retry: bool) {
         match self {
             Pending::Step(_) => {}
             Pending::Lookup(promise, _) => promise.finish(Err(Failure { error, retry })),
-            Pending::Delete(promise) => promise.finish(Err(Failure { error, retry })),
-            Pending::Write(promise) => promise.finish(Err(Failure {
-                error,
-                retry: false,
-            })),
+            Pending::Change(_, promise) => promise.finish(Err(Failure { error, retry })),
         }
     }
 
@@ -232,42 +232,25 @@ fn answer_hmget(promise: Promise<Found>, pttl: Result<i64, StoreError>, reply: R
     }
 }
 
-fn answer_write(promise: Promise<Changed>, reply: Reply) -> Answer {
-    match reply {
-        Reply::Integer(1) => {
-            promise.finish(Ok(Changed::Done));
-            Answer::Written
-        }
-        Reply::Integer(0) => {
-            promise.finish(Ok(Changed::Nothing));
-            Answer::Written
-        }
-        Reply::Array(Some(elements)) => match base(elements) {
-            Some(base) => {
-                promise.finish(Ok(Changed::Variants(base)));
-                Answer::Written
-            }
-            None => Answer::Nonsense(Pending::Write(promise)),
-        },
-        Reply::Error(text) => match Refusal::parse(&text) {
-            Refusal::Down(words) => Answer::Down(Pending::Write(promise), words),
-            Refusal::Command(error) => refuse(Kind::Store, promise, error),
-        },
-        _ => Answer::Nonsense(Pending::Write(promise)),
-    }
-}
-
-fn answer_delete(promise: Promise<()>, reply: Reply) -> Answer {
-    match reply {
-        Reply::Integer(_) => {
-            promise.finish(Ok(()));
-            Answer::Deleted
+fn answer_change(kind: Kind, promise: Promise<Changed>, reply: Reply) -> Answer {
+    let changed = match reply {
+        Reply::Integer(1) => Some(Changed::Done),
+        Reply::Integer(0) => Some(Changed::Nothing),
+        Reply::Array(Some(elements)) if kind == Kind::Store => {
+            base(elements).map(Changed::Variants)
         }
         Reply::Error(text) => match Refusal::parse(&text) {
-            Refusal::Down(words) => Answer::Down(Pending::Delete(promise), words),
-            Refusal::Command(error) => refuse(Kind::Delete, promise, error),
+            Refusal::Down(words) => return Answer::Down(Pending::Change(kind, promise), words),
+            Refusal::Command(error) => return refuse(kind, promise, error),
         },
-        _ => Answer::Nonsense(Pending::Delete(promise)),
+        _ => None,
+    };
+    match changed {
+        Some(changed) => {
+            promise.finish(Ok(changed));
+            Answer::Changed(kind)
+        }
+        None => Answer::Nonsense(Pending::Change(kind, promise)),
     }
 }
 

@@ -82,14 +82,6 @@ impl Pool {
         Ok(waiting)
     }
 
-    /// Sends a deletion.
-    pub(super) fn delete(self: &Rc<Self>, key: &[u8]) -> Result<Waiting<()>, StoreError> {
-        let connection = self.choose()?;
-        let (promise, waiting) = call();
-        connection.delete(key, promise);
-        Ok(waiting)
-    }
-
     /// The connection for a new command: the first that is quiet, else the one with the least ahead
     /// of the command. If none is quiet another is opened, for later commands: until a connection is
     /// established the others serve.
@@ -182,8 +174,7 @@ impl Pool {
                 self.average.set(average - average / 8 + size / 8);
                 self.health.accepted(Kind::Lookup);
             }
-            Answer::Written => self.health.accepted(Kind::Store),
-            Answer::Deleted => self.health.accepted(Kind::Delete),
+            Answer::Changed(kind) => self.health.accepted(kind),
             Answer::Refused(kind, words) => self.health.refused(kind, words),
             _ => {}
         }

@@ -86,6 +86,7 @@ impl Relay {
     /// As [`Relay::lookup`].
     pub fn change(self: &Rc<Self>, change: Change) -> Result<Dialog<Changed>, StoreError> {
         let turn = self.turn()?;
+        let kind = Kind::of(&change);
         let mut question = Output::default();
         command::change(&mut question, change);
         let (promise, waiting) = call();
@@ -93,27 +94,7 @@ impl Relay {
             question: question.into_pieces(),
             replies: 1,
             input: Input::new(MAX_REPLY),
-            pending: Some(Pending::Write(promise)),
-            waiting,
-            turn,
-        })
-    }
-
-    /// The command that deletes a record.
-    ///
-    /// # Errors
-    ///
-    /// As [`Relay::lookup`].
-    pub fn delete(self: &Rc<Self>, key: &[u8]) -> Result<Dialog<()>, StoreError> {
-        let turn = self.turn()?;
-        let mut question = Vec::new();
-        command::delete(&mut question, key);
-        let (promise, waiting) = call();
-        Ok(Dialog {
-            question: vec![Bytes::from(question)],
-            replies: 1,
-            input: Input::new(MAX_REPLY),
-            pending: Some(Pending::Delete(promise)),
+            pending: Some(Pending::Change(kind, promise)),
             waiting,
             turn,
         })
@@ -267,8 +248,7 @@ impl<T> Dialog<T> {
                 health.up();
                 match told {
                     Answer::Found(_) => health.accepted(Kind::Lookup),
-                    Answer::Written => health.accepted(Kind::Store),
-                    Answer::Deleted => health.accepted(Kind::Delete),
+                    Answer::Changed(kind) => health.accepted(kind),
                     Answer::Refused(kind, words) => health.refused(kind, words),
                     _ => {}
                 }

@@ -77,11 +77,6 @@ impl Location {
         self.exchange(self.relay.change(change))
     }
 
-    /// Deletes a record.
-    pub fn delete(&self, key: &[u8]) -> impl Future<Output = Result<(), StoreError>> + use<> {
-        self.exchange(self.relay.delete(key))
-    }
-
     /// Begins an exchange, which from then on needs the client's request no more. Dropping the future ends it: nobody
     /// reads its answer any more.
     fn exchange<T>(
