@@ -8,7 +8,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use cache_core::flow::Trouble;
 use cache_core::policy::Rules;
-use cache_core::record::{self, Base, Place, RawRecord, Record};
+use cache_core::record::{self, Base, Place, Record};
 use cache_core::shown::shown;
 use cache_core::vary::{self, Family, Names, Select, Variant, VariantId};
 use ngx::ffi::*;
@@ -73,14 +73,7 @@ pub async fn lookup(
         let record = decode(lookup, found, Place::Base, select);
         return Ok((record, Variants::default()));
     };
-    let mut variants = Variants::of(Base {
-        pttl: found.pttl,
-        status: found.status.clone(),
-        headers: found.headers.clone(),
-        meta: found.meta.clone(),
-        variants: Some(text.clone()),
-        length: found.body.as_ref().map_or(0, |body| body.len() as u64),
-    });
+    let mut variants = Variants::of(Base::of(&found.record, text.clone()));
     let Some(family) = &variants.family else {
         return Ok((decode(lookup, found, Place::Base, select), variants));
     };
@@ -141,14 +134,7 @@ fn heard(lookup: &Lookup, found: Result<Found, StoreError>) -> Result<Found, Tro
 }
 
 fn decode(lookup: &Lookup, found: Found, place: Place<'_>, select: Select<'_>) -> Option<Record> {
-    let raw = RawRecord {
-        pttl: found.pttl,
-        status: found.status,
-        headers: found.headers,
-        body: found.body,
-        meta: found.meta,
-    };
-    match record::decode_for(raw, &lookup.rules, place, select) {
+    match record::decode_for(found.record, &lookup.rules, place, select) {
         Ok(record) => record,
         Err(broken) => {
             let level = if broken.is_refused() {

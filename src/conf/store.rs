@@ -14,9 +14,6 @@ use crate::redis::{Server, StoreConfig};
 
 /// The port of a server that names none.
 const PORT: u16 = 6379;
-/// The longest reply that is read; longer records aren't written either.
-const MAX_REPLY: usize = 512 << 20;
-
 /// A block that is being read.
 struct Block {
     name: String,
@@ -58,7 +55,6 @@ impl Block {
             username: self.username,
             password: self.password,
             database: self.database.unwrap_or(0),
-            max_reply: MAX_REPLY,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
-use cache_core::record::Base;
+use cache_core::record::{Base, RawRecord};
 
 use super::error::StoreError;
 use super::pool::Pool;
@@ -32,9 +32,6 @@ pub struct StoreConfig {
     pub password: Option<String>,
     /// The number of the database.
     pub database: u32,
-    /// The largest field that is read, in bytes. A lookup that meets a larger one fails without
-    /// reading it; its connection is closed, since Redis would send it to its end.
-    pub max_reply: usize,
 }
 
 /// Where a server listens.
@@ -46,19 +43,11 @@ pub struct Server {
     pub text: String,
 }
 
-/// A record as Redis has it.
+/// What Redis has under a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// Milliseconds until it expires; -1 never, -2 there is none.
-    pub pttl: i64,
-    /// Field `status`.
-    pub status: Option<Bytes>,
-    /// Field `headers`.
-    pub headers: Option<Bytes>,
-    /// Field `body`.
-    pub body: Option<Bytes>,
-    /// Field `meta`.
-    pub meta: Option<Bytes>,
+    /// The record.
+    pub record: RawRecord,
     /// Field `variants`.
     pub variants: Option<Bytes>,
 }

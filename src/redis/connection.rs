@@ -74,7 +74,7 @@ impl Connection {
                 pool,
                 peer: Peer::new(this.clone()),
                 state: Cell::new(State::Connecting),
-                input: RefCell::new(Input::new(config.max_reply)),
+                input: RefCell::new(Input::new()),
                 greeting: RefCell::default(),
                 output: RefCell::default(),
                 pending: RefCell::default(),

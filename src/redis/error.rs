@@ -21,7 +21,7 @@ pub enum StoreError {
     Protocol,
     /// The key holds a value of another type; it is left as it is.
     WrongType,
-    /// The reply is larger than `max_reply`.
+    /// A field of the reply is longer than is read.
     TooLarge,
     /// The worker has no memory for the reply.
     NoMemory,

@@ -12,6 +12,10 @@ const CHUNK: usize = 16 << 10;
 /// With less room than this a read isn't worth its system call.
 const ROOM: usize = 2 << 10;
 
+/// The longest field that is read, in bytes: Redis's own default for what it takes. A lookup that meets a longer one
+/// fails without reading it, and the connection is closed, since Redis would send it to its end.
+const MAX_BULK: usize = 512 << 20;
+
 /// Bytes on their way to becoming replies.
 pub(super) struct Input {
     buffer: BytesMut,
@@ -19,10 +23,10 @@ pub(super) struct Input {
 }
 
 impl Input {
-    /// An empty one, for replies with bulks of at most `max_reply` bytes.
-    pub(super) fn new(max_reply: usize) -> Input {
+    /// An empty one.
+    pub(super) fn new() -> Input {
         let limits = Limits {
-            bulk: max_reply,
+            bulk: MAX_BULK,
             line: 8 << 10,
             elements: 16,
             depth: 2,

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use cache_core::record::Base;
+use cache_core::record::{Base, RawRecord};
 use cache_core::resp::Reply;
 
 use super::client::{Change, Changed, Found};
@@ -218,14 +218,14 @@ fn answer_hmget(promise: Promise<Found>, pttl: Result<i64, StoreError>, reply: R
         Ok(pttl) => {
             let size = |field: &Option<Bytes>| field.as_ref().map_or(0, Bytes::len);
             let size = size(&headers) + size(&body);
-            promise.finish(Ok(Found {
+            let record = RawRecord {
                 pttl,
                 status,
                 headers,
                 body,
                 meta,
-                variants,
-            }));
+            };
+            promise.finish(Ok(Found { record, variants }));
             Answer::Found(size)
         }
         Err(error) => refuse(Kind::Lookup, promise, error),

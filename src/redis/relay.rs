@@ -17,9 +17,6 @@ use super::pending::{Answer, Kind, Pending, Waiting, call};
 use crate::ngx::busy::has_given_up;
 use crate::ngx::event::now_msec;
 
-/// The longest bulk that is taken, as over a connection of our own.
-const MAX_REPLY: usize = 512 << 20;
-
 /// One store behind somebody else, as one worker sees it.
 pub struct Relay {
     name: String,
@@ -72,7 +69,7 @@ impl Relay {
         Ok(Dialog {
             question: vec![Bytes::from(question)],
             replies: 2,
-            input: Input::new(MAX_REPLY),
+            input: Input::new(),
             pending: Some(Pending::Lookup(promise, None)),
             waiting,
             turn,
@@ -93,7 +90,7 @@ impl Relay {
         Ok(Dialog {
             question: question.into_pieces(),
             replies: 1,
-            input: Input::new(MAX_REPLY),
+            input: Input::new(),
             pending: Some(Pending::Change(kind, promise)),
             waiting,
             turn,

@@ -258,6 +258,19 @@ pub struct Base {
 }
 
 impl Base {
+    /// The same of a record as read, beside which the field [`VARIANTS_FIELD`] says this.
+    #[must_use]
+    pub fn of(record: &RawRecord, variants: Bytes) -> Self {
+        Self {
+            pttl: record.pttl,
+            status: record.status.clone(),
+            headers: record.headers.clone(),
+            meta: record.meta.clone(),
+            variants: Some(variants),
+            length: record.body.as_ref().map_or(0, |body| body.len() as u64),
+        }
+    }
+
     /// The variants of the key. `None` if the record isn't the one that the field was written with: the Lua
     /// script leaves the field when it writes over the rest.
     #[must_use]
