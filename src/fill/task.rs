@@ -103,7 +103,7 @@ impl Fill {
             own_location: head.own_location,
             tie,
         };
-        let fields = record::encode_new(head.status, &headers, length as u64, &plan, new);
+        let fields = record::encode(head.status, &headers, length as u64, &plan, new);
         Some(Write {
             key: self.lookup.key.clone(),
             status: head.status,

@@ -5,23 +5,26 @@
 
 mod json;
 mod meta;
+mod writing;
 
 use std::error::Error;
 use std::fmt;
 
 use bytes::Bytes;
 
-use crate::headers::{Header, HeaderFault, Headers, is_token, trim_ows};
-use crate::policy::{Plan, Rules, governing_over, parse_status, shareable, whole};
+use crate::headers::{HeaderFault, Headers, trim_ows};
+use crate::policy::{Rules, governing_over, parse_status, shareable, whole};
 use crate::resp;
 use crate::settings::MAX_SECONDS;
 use crate::status::Reason;
-use crate::targeted::By;
 use crate::usable::Terms;
 use crate::vary::{self, Family, Select};
 
 pub use json::encode_headers;
 pub use meta::{META_FIELD, Meta, Tie, encode_meta, fingerprint, parse_meta};
+pub use writing::{Fields, New, encode, strip_for_storage, without};
+
+use writing::is_end_to_end;
 
 /// Field of the hash that holds the status, in decimal.
 pub const STATUS_FIELD: &str = "status";
@@ -328,138 +331,6 @@ fn check_length(headers: &Headers, body: usize) -> Result<(), Broken> {
     } else {
         Err(Broken::Length)
     }
-}
-
-/// The fields of a record to be written, but for the body, which goes as it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fields {
-    /// For [`STATUS_FIELD`].
-    pub status: [u8; 3],
-    /// For [`HEADERS_FIELD`].
-    pub headers: Vec<u8>,
-    /// For [`META_FIELD`].
-    pub meta: Vec<u8>,
-}
-
-/// Makes the fields of a record. `headers` are what [`strip_for_storage`] left, `generation` a token that
-/// no other write of this key has, `own_location` as in [`Meta`].
-#[must_use]
-pub fn encode(
-    status: u16,
-    headers: &Headers,
-    body_len: u64,
-    plan: &Plan,
-    generation: Bytes,
-    own_location: bool,
-) -> Fields {
-    let meta = New {
-        generation,
-        date: None,
-        own_location,
-        tie: None,
-    };
-    encode_new(status, headers, body_len, plan, meta)
-}
-
-/// What is to be said of a record that is written.
-#[derive(Clone, Debug)]
-pub struct New {
-    /// As in [`Meta`].
-    pub generation: Bytes,
-    /// As in [`Meta`].
-    pub date: Option<u64>,
-    /// As in [`Meta`].
-    pub own_location: bool,
-    /// As in [`Meta`].
-    pub tie: Option<Tie>,
-}
-
-/// Makes the fields of a record that may be a variant of its key.
-#[must_use]
-pub fn encode_new(status: u16, headers: &Headers, body_len: u64, plan: &Plan, new: New) -> Fields {
-    let status = status_text(status);
-    let headers = encode_headers(headers);
-    let sum = fingerprint(&status, &headers, body_len);
-    let meta = encode_meta(&Meta {
-        age: plan.age,
-        expiry: plan.expiry,
-        generation: new.generation,
-        sum,
-        date: new.date,
-        own_location: new.own_location,
-        accel_expires: plan.by == By::AccelExpires,
-        tie: new.tie,
-    });
-    Fields {
-        status,
-        headers,
-        meta,
-    }
-}
-
-fn status_text(status: u16) -> [u8; 3] {
-    let digit = |place: u16| u8::try_from(status / place % 10).map_or(b'0', |digit| b'0' + digit);
-    [digit(100), digit(10), digit(1)]
-}
-
-/// The headers that belong into a record, unchanged and in order: without hop-by-hop fields, those in
-/// `left_out` (lists of the names that Connection, private="..." and no-cache="..." have; RFC 9111 3.1,
-/// 5.2.2.4, 5.2.2.7), and Date, Server, Age and X-Accel-*, which nginx makes anew or keeps for itself.
-#[must_use]
-pub fn strip_for_storage(headers: &Headers, left_out: &[Bytes]) -> Headers {
-    headers
-        .iter()
-        .filter(|header| is_end_to_end(header, left_out))
-        .cloned()
-        .collect()
-}
-
-/// The headers without lines of these names: what clients get for whom they were withheld.
-#[must_use]
-pub fn without(headers: &Headers, names: &[Bytes]) -> Headers {
-    headers
-        .iter()
-        .filter(|header| !named_in(names, &header.name))
-        .cloned()
-        .collect()
-}
-
-fn is_end_to_end(header: &Header, left_out: &[Bytes]) -> bool {
-    // Without its Vary a record would be for everybody.
-    let stays = || header.is(b"vary") || !named_in(left_out, &header.name);
-    !belongs_to_transfer(&header.name) && stays()
-}
-
-fn belongs_to_transfer(name: &[u8]) -> bool {
-    // RFC 9110 7.6.1 and RFC 9111 3.1. Not every "Proxy-*": Proxy-Status (RFC 9209) is end-to-end.
-    const FIELDS: [&[u8]; 13] = [
-        b"age",
-        b"connection",
-        b"date",
-        b"keep-alive",
-        b"proxy-authenticate",
-        b"proxy-authentication-info",
-        b"proxy-authorization",
-        b"proxy-connection",
-        b"server",
-        b"te",
-        b"trailer",
-        b"transfer-encoding",
-        b"upgrade",
-    ];
-    const PREFIX: &[u8] = b"x-accel-";
-    FIELDS.iter().any(|field| name.eq_ignore_ascii_case(field))
-        || name
-            .get(..PREFIX.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
-}
-
-fn named_in(lists: &[Bytes], name: &[u8]) -> bool {
-    lists
-        .iter()
-        .flat_map(|list| list.split(|&b| b == b','))
-        .map(trim_ows)
-        .any(|option| is_token(option) && option.eq_ignore_ascii_case(name))
 }
 
 fn values(headers: &Headers, name: &'static [u8]) -> impl Iterator<Item = Bytes> {

@@ -7,9 +7,7 @@ use crate::http_date;
 use crate::policy::{
     OriginDates, Plan, RequestView, ResponseView, Rules, confirmable, governing_over, storable,
 };
-use crate::record::{
-    Meta, Record, encode_headers, encode_meta, fingerprint, strip_for_storage, without,
-};
+use crate::record::{self, Fields, Meta, New, Record, strip_for_storage, without};
 use crate::status::Reason;
 use crate::targeted::By;
 use crate::usable::Terms;
@@ -84,15 +82,6 @@ impl Renewed {
     }
 }
 
-/// The fields of a record that a 304 changes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RenewedFields {
-    /// For [`crate::record::HEADERS_FIELD`].
-    pub headers: Vec<u8>,
-    /// For [`crate::record::META_FIELD`].
-    pub meta: Vec<u8>,
-}
-
 /// Applies a 304 to the record whose validators it answers. `None` if it speaks of another
 /// representation (4.3.4): its validators are not the record's.
 #[must_use]
@@ -152,23 +141,19 @@ pub fn renew(
     Some(Renewed { record, plan })
 }
 
-/// Makes the changed fields, from the record's `meta` as it was. `generation` is a token that no other write of
-/// this key has.
+/// Makes the record's fields anew, from its `meta` as it was. `generation` is a token that no other write of this key
+/// has.
 #[must_use]
-pub fn encode(renewed: &Renewed, meta: &Meta, plan: &Plan, generation: Bytes) -> RenewedFields {
+pub fn encode(renewed: &Renewed, meta: &Meta, plan: &Plan, generation: Bytes) -> Fields {
     let record = &renewed.record;
-    let headers = encode_headers(&record.headers);
-    let status = record.status.to_string();
-    let sum = fingerprint(status.as_bytes(), &headers, record.body.len() as u64);
-    let meta = encode_meta(&Meta {
-        age: plan.age,
-        expiry: plan.expiry,
+    let new = New {
         generation,
-        sum,
-        accel_expires: plan.by == By::AccelExpires,
-        ..meta.clone()
-    });
-    RenewedFields { headers, meta }
+        date: meta.date,
+        own_location: meta.own_location,
+        tie: meta.tie.clone(),
+    };
+    let length = record.body.len() as u64;
+    record::encode(record.status, &record.headers, length, plan, new)
 }
 
 /// Whether a 304's validators are the record's (RFC 9111 4.3.4). One without any speaks of what was asked

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use cache_core::freshness::OriginDates;
 use cache_core::headers::Headers;
 use cache_core::policy::{RequestView, ResponseView, Rules, storable};
-use cache_core::record::{RawRecord, Record, decode, encode, strip_for_storage};
+use cache_core::record::{New, RawRecord, Record, decode, encode, strip_for_storage};
 use cache_core::renewal::{self, Confirmation, Renewed, Validators, renew};
 use cache_core::status::Reason;
 
@@ -50,7 +50,13 @@ fn stored(lines: Lines<'_>, rules: &Rules) -> Record {
     };
     let plan = storable(&RequestView::default(), &view, rules, NOW).unwrap();
     let kept = strip_for_storage(&sent, &[]);
-    let fields = encode(200, &kept, BODY.len() as u64, &plan, "g1".into(), false);
+    let fields = encode(
+        200,
+        &kept,
+        BODY.len() as u64,
+        &plan,
+        New::named("g1".into()),
+    );
     let raw = raw(fields.headers, Some(fields.meta), plan.expiry);
     decode(raw, rules).unwrap().unwrap()
 }

@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use cache_core::freshness::{Freshness, Source};
 use cache_core::policy::{Plan, Rules};
-use cache_core::record::{Meta, RawRecord, decode, encode, encode_meta, fingerprint, parse_meta};
+use cache_core::record::{
+    Meta, New, RawRecord, decode, encode, encode_meta, fingerprint, parse_meta,
+};
 use cache_core::targeted::By;
 use proptest::prelude::*;
 
@@ -31,8 +33,7 @@ fn own(pttl: i64, generation: &'static str) -> RawRecord {
         &headers(&[("A", "b")]),
         3,
         &plan(7, 400),
-        Bytes::from(generation),
-        false,
+        New::named(Bytes::from(generation)),
     );
     RawRecord {
         pttl,

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use cache_core::freshness::OriginDates;
 use cache_core::policy::{Ignore, RequestView, ResponseView, Rules, SetCookie, storable, withheld};
-use cache_core::record::{Broken, RawRecord, Record, decode, encode, strip_for_storage};
+use cache_core::record::{Broken, New, RawRecord, Record, decode, encode, strip_for_storage};
 use cache_core::status::Reason;
 
 use crate::{headers, lines};
@@ -25,7 +25,7 @@ fn through(sent: Lines<'_>, store: &Rules, read: &Rules) -> Result<Record, Broke
     let plan = storable(&RequestView::default(), &view, store, 1_000_000).unwrap();
     let left_out = withheld(&headers, &plan, store);
     let stored = strip_for_storage(&headers, &left_out);
-    let fields = encode(200, &stored, 0, &plan, Bytes::from_static(b"g"), false);
+    let fields = encode(200, &stored, 0, &plan, New::named(Bytes::from_static(b"g")));
     let raw = RawRecord {
         pttl: i64::from(plan.expiry) * 1000,
         status: Some(Bytes::copy_from_slice(&fields.status)),

@@ -5,8 +5,8 @@ use cache_core::headers::Headers;
 use cache_core::ignore::Ignore;
 use cache_core::policy::Rules;
 use cache_core::record::{
-    Base, Broken, Meta, New, Place, RawRecord, Record, Tie, decode, decode_for, encode_meta,
-    encode_new, parse_meta,
+    Base, Broken, Meta, New, Place, RawRecord, Record, Tie, decode, decode_for, encode,
+    encode_meta, parse_meta,
 };
 use cache_core::status::Reason;
 use cache_core::vary::{Family, Names, VariantId, parse};
@@ -37,7 +37,7 @@ fn stored(vary: &'static str, value: &'static str, family: &'static str, slot: u
         own_location: false,
         tie: Some(tie),
     };
-    let fields = encode_new(200, &lines, 1, &plan(0, 400), new);
+    let fields = encode(200, &lines, 1, &plan(0, 400), new);
     RawRecord {
         pttl: 400_000,
         status: Some(Bytes::copy_from_slice(&fields.status)),

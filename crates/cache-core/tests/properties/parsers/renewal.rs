@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use cache_core::headers::Headers;
 use cache_core::policy::{OriginDates, RequestView, ResponseView, Rules, storable};
-use cache_core::record::{self, RawRecord, Record, strip_for_storage};
+use cache_core::record::{self, New, RawRecord, Record, strip_for_storage};
 use cache_core::renewal::{self, Confirmation, renew};
 
 use super::headers;
@@ -73,7 +73,7 @@ fn stored(headers: &Headers, rules: &Rules) -> Option<Record> {
     };
     let plan = storable(&RequestView::default(), &response, rules, NOW).ok()?;
     let kept = strip_for_storage(headers, &[]);
-    let fields = record::encode(200, &kept, BODY.len() as u64, &plan, "1-a".into(), false);
+    let fields = record::encode(200, &kept, BODY.len() as u64, &plan, New::named("1-a".into()));
     let raw = raw(&fields.status, fields.headers, fields.meta, plan.expiry);
     record::decode(raw, rules).ok()?
 }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use cache_core::policy::{
     OriginDates, RequestView, ResponseView, Rules, StatusList, storable, withheld,
 };
-use cache_core::record::{self, RawRecord, strip_for_storage};
+use cache_core::record::{self, New, RawRecord, strip_for_storage};
 use cache_core::settings::MAX_SECONDS;
 
 use super::{cut, headers};
@@ -54,7 +54,7 @@ pub fn holds(input: &[u8]) {
     if kept.contains("Content-Length") {
         return; // of which the body says whether it is true
     }
-    let fields = record::encode(response.status, &kept, 4, &plan, "1-a".into(), false);
+    let fields = record::encode(response.status, &kept, 4, &plan, New::named("1-a".into()));
     let raw = RawRecord {
         pttl: i64::from(plan.expiry) * 1000,
         status: Some(Bytes::copy_from_slice(&fields.status)),
