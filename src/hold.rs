@@ -11,11 +11,10 @@ use ngx::ffi::*;
 
 use crate::context::Context;
 use crate::filters;
-use crate::ngx::busy;
 use crate::ngx::event::{Posted, sleep};
 use crate::ngx::guard::guard;
 use crate::ngx::request::{AGAIN, Code, ERROR, OK, Request};
-use crate::ngx::shim;
+use crate::ngx::{busy, chain, shim};
 use crate::worker;
 
 /// An answer waits no longer than this, in milliseconds: a location as the store may have patient timeouts.
@@ -132,7 +131,7 @@ pub fn header(context: &Context) -> Option<Code> {
         return None;
     }
     // SAFETY: links and buffers of the live request.
-    unsafe { consume(context.hold.chain()) };
+    unsafe { chain::consume(context.hold.chain()) };
     context.hold.chain.set(None);
     Some(OK)
 }
@@ -186,25 +185,13 @@ unsafe fn open(r: Request, context: &Context, input: *mut ngx_chain_t) -> Code {
         }
         let code = filters::next_header(r);
         if code == ERROR || code > OK || r.is_header_only() {
-            consume(chain);
+            chain::consume(chain);
             return if code > OK { ERROR } else { code };
         }
         if chain.is_null() {
             return code;
         }
         filters::next_body(r, chain)
-    }
-}
-
-unsafe fn consume(mut link: *mut ngx_chain_t) {
-    // SAFETY: by the caller, a chain of live buffers.
-    unsafe {
-        while let Some(current) = link.as_ref() {
-            let buffer = &mut *current.buf;
-            buffer.pos = buffer.last;
-            buffer.file_pos = buffer.file_last;
-            link = current.next;
-        }
     }
 }
 

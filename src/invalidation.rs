@@ -9,7 +9,7 @@ use cache_core::invalidation::{
 };
 use cache_core::policy::{RequestView, ResponseView, storable};
 use cache_core::record::Record;
-use cache_core::renewal::{Confirmation, renew};
+use cache_core::renewal::renew;
 use cache_core::shown::shown;
 use cache_core::status::Reason;
 use cache_core::uri::{Origin, Target};
@@ -23,6 +23,7 @@ use crate::context::Context;
 use crate::fill::task::refresh;
 use crate::hold;
 use crate::lookup::{self, Lookup};
+use crate::ngx::event::now_sec;
 use crate::ngx::headers::{self, Captured};
 use crate::ngx::request::{Code, Request};
 use crate::ngx::text;
@@ -195,28 +196,19 @@ impl Head {
     /// what others get.
     fn is_for_everybody(&self, captured: &Captured) -> bool {
         let response = ResponseView {
-            status: captured.status,
-            headers: &captured.headers,
-            dates: &captured.dates,
             // However long: another length is what is looked for.
             content_length: None,
-            delay: captured.delay,
-            accel_redirect: captured.accel_redirect,
+            ..captured.view()
         };
-        storable(&self.request(), &response, &self.lookup.rules, now()).is_ok()
+        storable(&self.request(), &response, &self.lookup.rules, now_sec()).is_ok()
     }
 
     /// The answer speaks of the record: what it says of its freshness and other fields holds from now on, as with a
     /// 304 (RFC 9111 3.2).
     async fn refresh(&self, record: &Record, captured: &Captured, own: Option<&Variant>) {
-        let confirmation = Confirmation {
-            headers: &captured.headers,
-            dates: &captured.dates,
-            connection: &captured.connection,
-            delay: captured.delay,
-        };
         let (rules, key) = (&self.lookup.rules, &self.lookup.key);
-        let renewed = renew(record, &confirmation, &self.request(), rules, now());
+        let confirmation = captured.confirmation();
+        let renewed = renew(record, &confirmation, &self.request(), rules, now_sec());
         let change = renewed.and_then(|renewed| {
             let renewed = variants::renewed(renewed, own, rules);
             refresh(key.clone(), &renewed)
@@ -240,10 +232,6 @@ impl Head {
             asks_no_store: false,
         }
     }
-}
-
-fn now() -> u64 {
-    u64::try_from(ngx_time()).unwrap_or(0)
 }
 
 /// A record on its way out.

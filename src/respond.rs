@@ -18,6 +18,7 @@ use ngx::ffi::*;
 
 use crate::context::Context;
 use crate::fill::{Next, ResponseHead, Subscription};
+use crate::ngx::event::now_sec;
 use crate::ngx::guard::guard;
 use crate::ngx::output::{Output, await_writable};
 use crate::ngx::request::{Code, ERROR, OK, Request};
@@ -32,7 +33,7 @@ const RANGE_NOT_SATISFIABLE: Code = NGX_HTTP_RANGE_NOT_SATISFIABLE as Code;
 pub fn record(r: Request, context: &'static Context, record: Record) -> Code {
     let length = u64::try_from(record.body.len()).ok();
     let outcome = if r.is_conditional() {
-        let date = Date::before(now(), record.age);
+        let date = Date::before(now_sec(), record.age);
         let selected = Selected::new(record.status, &record.headers, date, true);
         settle(r, &selected, length)
     } else {
@@ -236,10 +237,6 @@ fn send_header(r: Request) -> Code {
         return ERROR;
     }
     code
-}
-
-fn now() -> u64 {
-    u64::try_from(ngx_time()).unwrap_or(0)
 }
 
 async fn body(r: Request, context: &'static Context, subscription: &Subscription) -> Code {

@@ -5,17 +5,15 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use cache_core::flow::Limits;
-use cache_core::hex;
 use cache_core::invalidation::is_derivable;
 use cache_core::policy::{MethodList, Rules, StatusList};
 use cache_core::settings::{parse_millis, parse_seconds};
 use cache_core::shown::shown;
 use cache_core::uri::Target;
-use md5::{Digest, Md5};
 use ngx::ffi::*;
 use ngx::ngx_log_error;
 
-use crate::conf::{Backend, LocConf, MainConf, StatusHeader, VariableRules};
+use crate::conf::{Backend, LocConf, MainConf, StatusHeader, VariableRules, set_md5};
 use crate::ngx::request::{Elsewhere, Request};
 use crate::ngx::text;
 use crate::shm::Zone;
@@ -286,8 +284,7 @@ impl Reader<'_> {
 }
 
 fn md5(text: &[u8]) -> Bytes {
-    let digest: [u8; 16] = Md5::digest(text).into();
-    Bytes::copy_from_slice(&hex::encode16(&digest))
+    Bytes::copy_from_slice(&set_md5::digest(text))
 }
 
 /// Where a key comes from.

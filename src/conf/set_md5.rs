@@ -31,6 +31,11 @@ struct Code {
     value: *mut ngx_http_complex_value_t,
 }
 
+/// What `set_md5` makes of a text.
+pub fn digest(text: &[u8]) -> [u8; 32] {
+    hex::encode16(&Md5::digest(text).into())
+}
+
 /// Adds a step to the script of the location.
 pub fn directive(directive: &Directive, conf: &mut LocConf) -> Setting {
     let variable = directive.argument(1);
@@ -108,8 +113,7 @@ unsafe extern "C" fn run(engine: *mut ngx_http_script_engine_t) {
                 data: ptr::null_mut(),
             };
             let computed = ngx_http_complex_value(engine.request, step.value, &mut input);
-            let digest: [u8; 16] = Md5::digest(text::bytes(&input)).into();
-            let copied = text::copy(r.pool, &hex::encode16(&digest));
+            let copied = text::copy(r.pool, &digest(text::bytes(&input)));
             let (Some(copied), true) = (copied, computed == NGX_OK as isize) else {
                 engine.ip = stop();
                 engine.status = NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t;

@@ -5,9 +5,9 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use cache_core::flow::Finding;
-use cache_core::freshness::http_date;
 use cache_core::headers::Headers;
-use cache_core::policy::{ResponseView, storable, withheld};
+use cache_core::http_date;
+use cache_core::policy::{storable, withheld};
 use cache_core::renewal;
 use cache_core::status::Reason;
 use cache_core::use_stale::Failure;
@@ -17,10 +17,10 @@ use ngx::ngx_log_error;
 
 use super::detached::{Hook, Purpose, hook};
 use super::stream::ResponseHead;
+use crate::ngx::event::now_sec;
 use crate::ngx::headers::{self, Captured};
-use crate::ngx::memory;
 use crate::ngx::request::{AGAIN, Code, ERROR, OK, Request};
-use crate::ngx::shim;
+use crate::ngx::{chain, memory, shim};
 use crate::variants;
 
 /// The largest piece that is kept as one.
@@ -38,10 +38,11 @@ pub fn header(r: Request) -> Option<Code> {
         return Some(OK);
     }
     let captured = headers::capture(r);
-    let now = u64::try_from(ngx_time()).unwrap_or(0);
+    let now = now_sec();
     let found = finding(&hook.purpose, &captured, now);
     let (finding, variant) = vary(&hook.purpose, r, &captured, found);
-    let date = captured.dates.date.as_deref().and_then(http_date);
+    let date = captured.dates.date.as_deref();
+    let date = date.and_then(|date| http_date::parse(date, now));
     let withheld = match (&finding, &hook.purpose) {
         (Finding::Storable(plan), Purpose::Fill(question)) => {
             withheld(&captured.headers, plan, &question.rules)
@@ -88,15 +89,7 @@ fn finding(purpose: &Purpose, captured: &Captured, now: u64) -> Finding {
             return Finding::Confirmed(Rc::new(renewed));
         }
     }
-    let view = ResponseView {
-        status: captured.status,
-        headers: &captured.headers,
-        dates: &captured.dates,
-        content_length: captured.content_length,
-        accel_redirect: captured.accel_redirect,
-        delay: captured.delay,
-    };
-    match storable(&question.view, &view, &question.rules, now) {
+    match storable(&question.view, &captured.view(), &question.rules, now) {
         Ok(plan) => Finding::Storable(plan),
         Err(reason) => Finding::NotStorable(reason),
     }
@@ -134,29 +127,11 @@ pub unsafe fn body(r: Request, input: *mut ngx_chain_t) -> Option<Code> {
     let hook = hook(r)?;
     if hook.subrequest.get() != r.as_ptr() {
         // SAFETY: by contract.
-        unsafe { swallow(input) };
+        unsafe { chain::consume(input) };
         return Some(OK);
     }
     // SAFETY: by contract; held links are copies in the request's pool.
     Some(unsafe { take(hook, r, input) })
-}
-
-unsafe fn swallow(mut link: *mut ngx_chain_t) {
-    // SAFETY: a chain of live buffers.
-    unsafe {
-        while let Some(current) = link.as_ref() {
-            consume(current.buf);
-            link = current.next;
-        }
-    }
-}
-
-unsafe fn consume(buffer: *mut ngx_buf_t) {
-    // SAFETY: a live buffer.
-    unsafe {
-        (*buffer).pos = (*buffer).last;
-        (*buffer).file_pos = (*buffer).file_last;
-    }
 }
 
 /// Takes what was held and what has come, until the stream says that it is enough for now.

@@ -24,6 +24,11 @@ pub fn now_msec() -> u64 {
     u64::try_from(now).unwrap_or(u64::MAX)
 }
 
+/// The time of nginx's clock, in unix seconds.
+pub fn now_sec() -> u64 {
+    u64::try_from(ngx::ffi::ngx_time()).unwrap_or(0)
+}
+
 /// An event and its callback. nginx knows the address of `event`, so this never moves: it lives in
 /// an `Rc`.
 #[repr(C)]

@@ -5,7 +5,7 @@ use std::ptr;
 use bytes::Bytes;
 use cache_core::headers::Headers;
 use cache_core::http_date;
-use cache_core::policy::OriginDates;
+use cache_core::policy::{OriginDates, ResponseView};
 use cache_core::renewal::Confirmation;
 use cache_core::request_directives::RequestDirectives;
 use ngx::ffi::*;
@@ -126,6 +126,18 @@ pub fn capture(r: Request) -> Captured {
 }
 
 impl Captured {
+    /// The answer as what may be stored.
+    pub fn view(&self) -> ResponseView<'_> {
+        ResponseView {
+            status: self.status,
+            headers: &self.headers,
+            dates: &self.dates,
+            content_length: self.content_length,
+            accel_redirect: self.accel_redirect,
+            delay: self.delay,
+        }
+    }
+
     /// The answer as a confirmation of a record.
     pub fn confirmation(&self) -> Confirmation<'_> {
         Confirmation {

@@ -2,6 +2,7 @@
 
 pub mod bits;
 pub mod busy;
+pub mod chain;
 pub mod conditions;
 pub mod event;
 pub mod guard;

@@ -3,8 +3,8 @@
 
 use std::iter;
 
-use crate::freshness::http_date;
 use crate::headers::{Headers, trim_ows, trim_ows_start};
+use crate::http_date::parse_anytime;
 
 /// Fields of a request that make it conditional, and its Range: the values of their lines, in order.
 #[derive(Clone, Debug, Default)]
@@ -77,7 +77,7 @@ impl<'a> Selected<'a> {
     }
 
     fn modified(&self) -> Option<u64> {
-        self.last_modified.and_then(http_date)
+        self.last_modified.and_then(parse_anytime)
     }
 }
 
@@ -194,7 +194,7 @@ fn same_representation(value: &[u8], selected: &Selected<'_>) -> bool {
     let is_strong = |modified: u64| modified < selected.date.from;
     selected
         .modified()
-        .is_some_and(|modified| is_strong(modified) && http_date(value) == Some(modified))
+        .is_some_and(|modified| is_strong(modified) && parse_anytime(value) == Some(modified))
 }
 
 /// If-Modified-Since (13.1.3): true unless the field says otherwise.
@@ -213,7 +213,7 @@ fn modified_since(conditions: &Conditions<'_>, selected: &Selected<'_>) -> bool 
 /// 13.1.3 and 13.1.4: what is no single valid date is ignored.
 fn date(lines: &[&[u8]]) -> Option<u64> {
     match lines {
-        [value] => http_date(value),
+        [value] => parse_anytime(value),
         _ => None,
     }
 }

@@ -233,15 +233,6 @@ fn age_value(headers: &Headers) -> u32 {
     seconds(value)
 }
 
-/// Unix seconds of an HTTP date in any of its three forms (RFC 9110 5.6.7), where no clock is at hand: the
-/// two digits of RFC 850 are then a year from 1970 on.
-#[must_use]
-pub fn http_date(value: &[u8]) -> Option<u64> {
-    /// Wed, 01 Jan 2020 00:00:00 GMT
-    const CLOCK: u64 = 1_577_836_800;
-    http_date::parse(value, CLOCK)
-}
-
 fn seconds(value: u64) -> u32 {
     u32::try_from(value).unwrap_or(MAX_SECONDS).min(MAX_SECONDS)
 }

@@ -26,6 +26,28 @@ pub fn encode16(digest: &[u8; 16]) -> [u8; 32] {
     text
 }
 
+/// Reads what [`encode16`] gives, and nothing else.
+#[must_use]
+pub fn decode16(text: &[u8]) -> Option<[u8; 16]> {
+    let (pairs, []) = text.as_chunks::<2>() else {
+        return None;
+    };
+    let pairs: &[[u8; 2]; 16] = pairs.try_into().ok()?;
+    let mut digest = [0; 16];
+    for (byte, [high, low]) in digest.iter_mut().zip(pairs) {
+        *byte = nibble(*high)? << 4 | nibble(*low)?;
+    }
+    Some(digest)
+}
+
+fn nibble(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    }
+}
+
 fn digit(nibble: u8) -> u8 {
     DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'0')
 }

@@ -43,6 +43,14 @@ pub fn parse(value: &[u8], now: u64) -> Option<u64> {
         .or_else(|| rfc850(text, now))
 }
 
+/// The same where no clock is at hand: RFC 850's two digits are then a year from 1970 on.
+#[must_use]
+pub fn parse_anytime(value: &[u8]) -> Option<u64> {
+    /// Wed, 01 Jan 2020 00:00:00 GMT
+    const CLOCK: u64 = 1_577_836_800;
+    parse(value, CLOCK)
+}
+
 /// `Sun, 06 Nov 1994 08:49:37 GMT`
 fn imf_fixdate(text: &[u8]) -> Option<u64> {
     let mut rest = Rest(text);

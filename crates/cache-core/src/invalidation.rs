@@ -1,7 +1,7 @@
 //! Which records a request makes worthless (RFC 9111 4.4), and which a HEAD does (4.3.5).
 
-use crate::freshness::http_date;
 use crate::headers::{Headers, trim_ows};
+use crate::http_date::parse_anytime;
 use crate::uri::{Origin, Target, resolve};
 
 /// Of the URIs that a response names so many are looked at.
@@ -117,7 +117,7 @@ pub fn head_disagrees(
     };
     differs("ETag", |a, b| opaque_tag(a) == opaque_tag(b))
         || differs("Last-Modified", |a, b| {
-            a == b || http_date(a).is_some_and(|date| Some(date) == http_date(b))
+            a == b || parse_anytime(a).is_some_and(|date| Some(date) == parse_anytime(b))
         })
         || head_length.is_some_and(|length| length != record_length)
 }

@@ -136,23 +136,7 @@ impl VariantId {
     /// Reads what [`VariantId::to_hex`] gives.
     #[must_use]
     pub fn from_hex(text: &[u8]) -> Option<Self> {
-        let (pairs, []) = text.as_chunks::<2>() else {
-            return None;
-        };
-        let pairs: &[[u8; 2]; 16] = pairs.try_into().ok()?;
-        let mut id = [0; 16];
-        for (byte, [high, low]) in id.iter_mut().zip(pairs) {
-            *byte = digit(*high)? << 4 | digit(*low)?;
-        }
-        Some(Self(id))
-    }
-}
-
-fn digit(byte: u8) -> Option<u8> {
-    match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        _ => None,
+        hex::decode16(text).map(Self)
     }
 }
 

@@ -1,0 +1,20 @@
+//! nginx's chains of buffers.
+
+use ngx::ffi::*;
+
+/// Takes what is in a chain's buffers as sent.
+///
+/// # Safety
+///
+/// `link` is null or begins a chain of live buffers.
+pub unsafe fn consume(mut link: *mut ngx_chain_t) {
+    // SAFETY: by contract.
+    unsafe {
+        while let Some(current) = link.as_ref() {
+            let buffer = &mut *current.buf;
+            buffer.pos = buffer.last;
+            buffer.file_pos = buffer.file_last;
+            link = current.next;
+        }
+    }
+}
