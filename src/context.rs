@@ -1,6 +1,6 @@
 //! What the module knows of a client's request.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::ffi::c_void;
 use std::rc::Rc;
 use std::task::Waker;
@@ -41,14 +41,12 @@ pub struct Context {
     age: Cell<Option<u32>>,
     ttl: Cell<Option<i64>>,
     saying: Saying,
-    /// What became of the fill that this request has started.
-    pub outcome: Rc<Cell<Option<Reason>>>,
+    outcome: OnceCell<Rc<Cell<Option<Reason>>>>,
     /// Waits for the client to take more.
     pub writable: RefCell<Option<Waker>>,
     /// The body on its way.
     pub output: RefCell<Option<Output>>,
-    /// The request, until it ends.
-    pub alive: Rc<Cell<Option<Request>>>,
+    alive: OnceCell<Rc<Cell<Option<Request>>>>,
     /// What the answer means for the cache.
     pub aftermath: RefCell<Option<Aftermath>>,
     /// The answer, while it waits for the store.
@@ -76,10 +74,10 @@ impl Context {
             age: Cell::default(),
             ttl: Cell::default(),
             saying: Saying::new(basics.status_header.clone()),
-            outcome: Rc::default(),
+            outcome: OnceCell::new(),
             writable: RefCell::default(),
             output: RefCell::default(),
-            alive: Rc::new(Cell::new(Some(r))),
+            alive: OnceCell::new(),
             aftermath: RefCell::default(),
             hold: Hold::default(),
             wish: RefCell::default(),
@@ -113,6 +111,16 @@ impl Context {
             r.set_context(found);
             Some(&*found.as_ptr())
         }
+    }
+
+    /// Where to leave what becomes of the fill that this request starts.
+    pub fn outcome(&self) -> Rc<Cell<Option<Reason>>> {
+        Rc::clone(self.outcome.get_or_init(Rc::default))
+    }
+
+    /// This request, until it ends: for work that goes on without it.
+    pub fn alive(&self, r: Request) -> Rc<Cell<Option<Request>>> {
+        Rc::clone(self.alive.get_or_init(|| Rc::new(Cell::new(Some(r)))))
     }
 
     /// Makes `task` the one that serves the request; an earlier one has ended.
@@ -219,7 +227,8 @@ impl Context {
 
     /// `$redis_cache_reason`
     pub fn reason(&self) -> Option<Reason> {
-        match (self.reason.get(), self.outcome.get()) {
+        let outcome = self.outcome.get().and_then(|outcome| outcome.get());
+        match (self.reason.get(), outcome) {
             // Known beforehand; that storing failed then says less.
             (
                 known @ Some(Reason::StoreUnavailable | Reason::WrongType),
@@ -287,7 +296,9 @@ unsafe extern "C" fn end(data: *mut c_void) {
     guard("request cleanup", (), || {
         // SAFETY: the data is the context, which lives until the pool is destroyed.
         let context = unsafe { &*data.cast::<Context>() };
-        context.alive.set(None);
+        if let Some(alive) = context.alive.get() {
+            alive.set(None);
+        }
         context.hold.forget();
         if let Some(task) = context.task.take() {
             worker::cancel(task);

@@ -403,7 +403,7 @@ fn start_refill(
 
 /// Starts a fill for this request to read.
 fn start_first(r: Request, context: &Context, wish: &Wish, start: Start) -> Option<Subscription> {
-    let (stream, times) = start_fill(r, context, wish, start, Rc::clone(&context.outcome))?;
+    let (stream, times) = start_fill(r, context, wish, start, context.outcome())?;
     context.set_fill(&times, false);
     Some(stream.subscribe())
 }

@@ -90,7 +90,7 @@ pub fn until(
         });
         return None;
     }
-    let alive = Rc::clone(&context.alive);
+    let alive = context.alive(r);
     let resume = Rc::new(Posted::new(move || {
         if let Some(r) = alive.get() {
             go_on(r);

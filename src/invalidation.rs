@@ -1,8 +1,6 @@
 //! What a request that passes by the cache means for what is in it: a change makes records worthless (RFC 9111 4.4),
 //! and the answer to a HEAD may show that a record is (4.3.5).
 
-use std::rc::Rc;
-
 use bytes::Bytes;
 use cache_core::invalidation::{
     has_validator, head_disagrees, is_non_error, may_invalidate, other_targets,
@@ -169,7 +167,7 @@ impl Head {
         let available = self.lookup.store.available();
         let own = variants::of_answer(&captured.headers, &self.lookup.rules, r);
         let found = lookup::lookup_detached(self.lookup.clone(), own.clone());
-        let alive = Rc::clone(&context.alive);
+        let alive = context.alive(r);
         let work = async move {
             let Ok(Some(record)) = found.await else {
                 return;
