@@ -85,13 +85,13 @@ pub fn join(queued: Queued) -> Result<Joined, Queued> {
     })
 }
 
-/// A lock of the zone. Dropped without a verdict it says [`Verdict::Failed`].
+/// A lock of the zone. Dropped without a verdict it says [`Verdict::Failed`], which is no word on the backend: nobody
+/// knows what it would have answered.
 pub struct LockPermit {
     zone: Zone,
     key: KeyId,
     instance: u64,
     memory: Memory,
-    released: bool,
 }
 
 impl LockPermit {
@@ -102,7 +102,6 @@ impl LockPermit {
             key,
             instance,
             memory,
-            released: false,
         }
     }
 
@@ -127,11 +126,8 @@ impl LockPermit {
         self.zone.touch(&self.key, self.instance);
     }
 
-    fn end(&mut self, verdict: Verdict) {
-        if self.released {
-            return;
-        }
-        self.released = true;
+    /// Nobody joins its fill any more.
+    fn withdraw(&self) {
         let gone = FILLS.with(|fills| {
             let mut fills = fills.borrow_mut();
             let ours = fills
@@ -140,19 +136,22 @@ impl LockPermit {
             if ours { fills.remove(&self.key) } else { None }
         });
         drop(gone);
-        self.zone
-            .release(&self.key, self.instance, verdict, self.memory);
     }
 }
 
 impl Permit for LockPermit {
-    fn release(mut self, verdict: Verdict) {
-        self.end(verdict);
+    fn release(self, verdict: Verdict) {
+        let permit = ManuallyDrop::new(self);
+        permit.withdraw();
+        permit
+            .zone
+            .release(&permit.key, permit.instance, verdict, permit.memory);
     }
 }
 
 impl Drop for LockPermit {
     fn drop(&mut self) {
-        self.end(Verdict::Failed);
+        self.withdraw();
+        self.zone.abandon(&self.key, self.instance);
     }
 }

@@ -297,6 +297,15 @@ impl Table<'_> {
         if let Some(entry) = self.find(key) {
             entry.learn(verdict, memory, now);
         }
+        self.free(key, instance, verdict, now)
+    }
+
+    /// Frees the lock if it is still this holding of it, whose fill has found nothing; returns whom to wake.
+    pub fn abandon(&mut self, key: &KeyId, instance: u64, now: u64) -> Workers {
+        self.free(key, instance, Verdict::Failed, now)
+    }
+
+    fn free(&mut self, key: &KeyId, instance: u64, verdict: Verdict, now: u64) -> Workers {
         let sequence = self.head.sequence.load(Ordering::Relaxed) + 1;
         let Some(entry) = self.find(key) else {
             return Workers::default();

@@ -125,6 +125,15 @@ impl Zone {
         wake::all(key, woken.unwrap_or_default());
     }
 
+    /// Frees a lock whose holder has found nothing, and wakes who waits for it.
+    pub fn abandon(self, key: &KeyId, instance: u64) {
+        let woken = self.with(|table| {
+            let workers = table.abandon(key, instance, now_msec());
+            pids(table, workers)
+        });
+        wake::all(key, woken.unwrap_or_default());
+    }
+
     /// How the backend has failed for a key, while it is to be left alone for that.
     pub fn failing(self, key: &KeyId) -> Option<Failure> {
         self.with(|table| table.failing(key, now_msec())).flatten()

@@ -40,7 +40,7 @@ pub enum Verdict {
     Failed,
     /// The backend failed, and the record that it was asked about stays in use.
     Failing(Failure),
-    /// The answer was whole, but the store did not take it.
+    /// The answer was whole, but it isn't in the store: that did not take it, or it was invalidated meanwhile.
     Unavailable,
 }
 

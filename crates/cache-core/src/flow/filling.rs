@@ -109,7 +109,7 @@ pub async fn fill<F: Filling, P: Permit>(filling: &F, permit: Option<P>, look_ag
             Ending::NoRoom => (Verdict::NotStorable, Reason::CaptureMemory),
             Ending::Whole => match filling.store(plan).await {
                 Ok(()) => (stored(&plan), Reason::Stored),
-                Err(Trouble::Invalidated) => (Verdict::Failed, Reason::Invalidated),
+                Err(Trouble::Invalidated) => (Verdict::Unavailable, Reason::Invalidated),
                 Err(_) => (Verdict::Unavailable, Reason::StoreFailed),
             },
         },
