@@ -4,7 +4,8 @@ use cache_core::flow::Verdict;
 use cache_core::use_stale::Failure;
 
 use super::zone::Zone;
-use crate::table::{Acquired, BackOff, Memory};
+use crate::table::entry::BackOff;
+use crate::table::{Acquired, Memory};
 
 const MEMORY: Memory = Memory {
     uncacheable: 5000,

@@ -7,7 +7,8 @@ use cache_core::policy::Rules;
 
 use super::faults::Faults;
 use super::variants::On;
-use crate::table::{BackOff, Memory};
+use crate::table::Memory;
+use crate::table::entry::BackOff;
 
 /// Bytes of a body that are captured. More than a stream holds for its slowest reader, so that a
 /// body beyond it has to wait for readers.
