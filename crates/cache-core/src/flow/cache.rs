@@ -1,0 +1,139 @@
+//! The cache as the flow sees it: a store, locks, and other people's fills.
+
+use std::future::Future;
+
+use crate::record::Record;
+use crate::status::Reason;
+use crate::usable::Use;
+use crate::use_stale::Failure;
+
+/// What a lock's release tells those who waited for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The record is in the store.
+    Stored,
+    /// This answer may not be stored: those who wait for it go to the backend themselves.
+    NotStorable,
+    /// Nor may the next one, as the response itself says: for a while nobody waits for this key.
+    Uncacheable,
+    /// The fill ended without a whole answer, or its owner vanished: somebody else shall try.
+    Failed,
+    /// The backend failed, and the record that it was asked about stays in use.
+    Failing(Failure),
+    /// The answer was whole, but it isn't in the store: that did not take it, or it was invalidated meanwhile.
+    Unavailable,
+}
+
+/// The right to fill a key. Dropped without a verdict it says [`Verdict::Failed`].
+pub trait Permit {
+    /// Frees the key and tells those who wait.
+    fn release(self, verdict: Verdict);
+}
+
+/// What asking for the lock of a key gives.
+pub enum Lock<P, F, T> {
+    /// It is ours. `changed`: somebody has released it since the request looked into the store,
+    /// so what it saw there may be outdated.
+    Mine {
+        /// The right to fill.
+        permit: P,
+        /// Look again before filling.
+        changed: bool,
+    },
+    /// A fill of this worker holds it.
+    Here(F),
+    /// Another worker holds it.
+    Elsewhere(T),
+    /// The answers of this key were found not to be storable a moment ago: nobody needs a lock.
+    Unneeded,
+    /// As many requests as may wait for this key already.
+    Crowded,
+    /// The zone has no room for another key.
+    Full,
+}
+
+/// What a waiter learns of a fill of its own worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Head {
+    /// The header is here and the answer is for everybody.
+    Shared,
+    /// It is for everybody who asks for the same variant, but this request asks for another
+    /// (RFC 9111 4.1). Its lock is known now.
+    OtherVariant,
+    /// The answer is not for others.
+    NotStorable,
+    /// The backend has failed in this way.
+    Failing(Failure),
+    /// No answer will come of it.
+    Failed,
+    /// The deadline has passed first.
+    Late,
+}
+
+/// What a waiter learns of a lock of another worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Woken {
+    /// The lock was released with this verdict.
+    Released(Verdict),
+    /// The deadline has passed first.
+    Late,
+}
+
+/// The store's answer where it has none: the request goes on without it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// Down, slow or talking nonsense.
+    Unavailable,
+    /// The key holds something that is no record and belongs to somebody else.
+    WrongType,
+    /// What was to be written has been invalidated meanwhile.
+    Invalidated,
+}
+
+impl Trouble {
+    /// The reason that log and variables give.
+    pub fn reason(self) -> Reason {
+        match self {
+            Trouble::Unavailable => Reason::StoreUnavailable,
+            Trouble::WrongType => Reason::WrongType,
+            Trouble::Invalidated => Reason::Invalidated,
+        }
+    }
+}
+
+/// The cache as one request for one key sees it.
+pub trait Cache {
+    /// The right to fill this key.
+    type Permit: Permit;
+    /// A fill of this worker that can be joined.
+    type Fill;
+    /// A lock of another worker that can be waited for.
+    type Ticket;
+    /// The right to run one more background refill.
+    type Slot;
+
+    /// Milliseconds of a monotonic clock that all workers share.
+    fn now(&self) -> u64;
+    /// The lock domain's count of releases: taken before a lookup, compared by [`Cache::lock`].
+    fn sequence(&self) -> u64;
+    /// Reads the record. A broken record is none.
+    fn lookup(&self) -> impl Future<Output = Result<Option<Record>, Trouble>>;
+    /// What a record may be used for, for this request.
+    fn judge(&self, record: &Record) -> Use;
+    /// How the backend failed, if that is so short a time ago that it is left alone.
+    fn failing(&self) -> Option<Failure>;
+    /// Asks for the lock; never waits. It is that of the key, or once a look or a [`Head`] has shown
+    /// what the key's answers vary on, that of the request's own variant.
+    fn lock(&self, since: u64) -> Lock<Self::Permit, Self::Fill, Self::Ticket>;
+    /// Whether a permit is that of the lock that [`Cache::lock`] would ask for now.
+    fn is_for_us(&self, permit: &Self::Permit) -> bool;
+    /// Asks for the right to one more background refill.
+    fn refill_slot(&self) -> Option<Self::Slot>;
+    /// Waits for the header of a fill, until `deadline` (in [`Cache::now`]'s terms).
+    fn head(&self, fill: &Self::Fill, deadline: u64) -> impl Future<Output = Head>;
+    /// Waits for a lock's release, until `deadline`.
+    fn released(&self, ticket: &Self::Ticket, deadline: u64) -> impl Future<Output = Woken>;
+    /// Of those who have waited too long one goes to the backend: `Ok` for that one, the time at
+    /// which to ask again for the others.
+    fn elect(&self, timeout: u64) -> Result<(), u64>;
+}
