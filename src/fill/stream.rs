@@ -3,7 +3,6 @@
 //! While the answer is captured nothing is forgotten and a slow reader slows nobody. Once it is
 //! not, pieces behind the slowest reader are dropped and the backend waits for that reader.
 
-use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -11,10 +10,15 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 
 use bytes::Bytes;
-use cache_core::flow::{Ending, Finding, Head};
+use cache_core::flow::{Ending, Finding};
 use cache_core::headers::Headers;
-use cache_core::record::without;
 use cache_core::vary::Variant;
+
+// The path is said because tests take this file in from elsewhere.
+#[path = "stream/subscription.rs"]
+mod subscription;
+
+pub use subscription::{Next, Subscription};
 
 /// How many bytes an answer for clients may be ahead of the slowest, once it isn't captured.
 const AHEAD: usize = 256 * 1024;
@@ -44,16 +48,6 @@ pub struct ResponseHead {
     pub finding: Finding,
     /// What it varies on, if it does, and which variant it is.
     pub variant: Option<Variant>,
-}
-
-/// What the reader gets next.
-pub enum Next {
-    /// A piece of the body.
-    Piece(Bytes),
-    /// The end.
-    End(Ending),
-    /// Nothing yet.
-    Wait,
 }
 
 #[derive(Default)]
@@ -397,100 +391,5 @@ impl State {
 impl Drop for Stream {
     fn drop(&mut self) {
         discharge(self.state.get_mut().charged);
-    }
-}
-
-/// One reader of an answer. Dropping it gives its place up.
-pub struct Subscription {
-    stream: Rc<Stream>,
-    id: u64,
-    joined: bool,
-}
-
-impl Subscription {
-    /// Waits for the header; `None` if the fill ended without one.
-    pub async fn wait_head(&self) -> Option<Rc<ResponseHead>> {
-        self.stream.wait_head().await
-    }
-
-    /// The header lines that this reader may have.
-    pub fn headers<'a>(&self, head: &'a ResponseHead) -> Cow<'a, Headers> {
-        if self.joined && !head.withheld.is_empty() {
-            Cow::Owned(without(&head.headers, &head.withheld))
-        } else {
-            Cow::Borrowed(&head.headers)
-        }
-    }
-
-    /// What is known of the answer so far, for a waiter.
-    pub fn verdict(&self) -> Option<Head> {
-        let state = self.stream.state.borrow();
-        match (&state.head, state.ending) {
-            (Some(head), _) => Some(head.finding.head()),
-            (None, Some(_)) => Some(Head::Failed),
-            (None, None) => None,
-        }
-    }
-
-    /// What the answer varies on, if its header has come and it does.
-    pub fn variant(&self) -> Option<Variant> {
-        let state = self.stream.state.borrow();
-        state.head.as_ref()?.variant.clone()
-    }
-
-    /// Has `waker` woken at the next change.
-    pub fn listen(&self, waker: &Waker) {
-        self.stream.state.borrow_mut().listen(waker);
-    }
-
-    /// The next piece of the body.
-    pub fn next(&self) -> Next {
-        let next = {
-            let mut state = self.stream.state.borrow_mut();
-            let dropped = state.dropped;
-            let Some(index) = state.readers.iter().position(|(id, _)| *id == self.id) else {
-                return Next::End(Ending::Cut);
-            };
-            let position = state
-                .readers
-                .get(index)
-                .map_or(0, |(_, position)| *position);
-            match state.pieces.get(position.saturating_sub(dropped)).cloned() {
-                Some(piece) => {
-                    if let Some((_, position)) = state.readers.get_mut(index) {
-                        *position += 1;
-                    }
-                    state.forget();
-                    Next::Piece(piece)
-                }
-                None => state.ending.map_or(Next::Wait, Next::End),
-            }
-        };
-        self.stream.demand();
-        next
-    }
-
-    /// How often it was asked so far that what has come isn't held back.
-    pub fn flushes(&self) -> u64 {
-        self.stream.state.borrow().flushes
-    }
-
-    /// Waits until there may be more.
-    pub async fn changed(&self) {
-        let seen = self.stream.state.borrow().version;
-        self.stream
-            .until(|state| (state.version != seen).then_some(()))
-            .await;
-    }
-}
-
-impl Drop for Subscription {
-    fn drop(&mut self) {
-        {
-            let mut state = self.stream.state.borrow_mut();
-            state.readers.retain(|(id, _)| *id != self.id);
-            state.forget();
-        }
-        self.stream.demand();
     }
 }
