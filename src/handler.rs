@@ -1,13 +1,11 @@
 //! Entry from nginx: a request comes, the flow decides, the answer is carried out.
 
-use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use cache_core::cache_status::Forward;
 use cache_core::executor::Then;
-use cache_core::flow::{self, Answer, Behind, Held, Refill};
+use cache_core::flow::{self, Answer, Behind, Held};
 use cache_core::policy::RequestView;
-use cache_core::renewal::Validators;
 use cache_core::request_directives::RequestDirectives;
 use cache_core::status::{CacheStatus, Reason, Word};
 use cache_core::usable::{self, Use};
@@ -16,12 +14,9 @@ use ngx::ffi::*;
 use crate::client_cache::{ClientCache, Ground};
 use crate::conf::{Backend, LocConf, MainConf};
 use crate::context::Context;
-use crate::fill::detached::{self, Own, Purpose, Question, Times, is_fill};
+use crate::fill::detached::{self, is_fill};
 use crate::fill::registry::{Joined, LockPermit};
-use crate::fill::task::{Fill, Terms};
-use crate::fill::{Stream, Subscription};
 use crate::invalidation::{self, Aftermath};
-use crate::lookup::Lookup;
 use crate::ngx::guard::guard;
 use crate::ngx::headers;
 use crate::ngx::memory;
@@ -30,6 +25,10 @@ use crate::respond::{self, Source};
 use crate::settings::{self, Basics, Settings};
 use crate::shm::zone::RefillSlot;
 use crate::worker;
+
+mod start;
+
+use start::{Start, start_first, start_refill};
 
 /// What a request asks of the cache.
 struct Wish {
@@ -291,11 +290,6 @@ fn deliver(
             let Some(ground) = ground else {
                 return pass(r, context, Reason::NotConfigured);
             };
-            let status = if wish.bypass {
-                CacheStatus::Bypass
-            } else {
-                status
-            };
             let start = Start {
                 permit,
                 look_again: false,
@@ -304,30 +298,12 @@ fn deliver(
                 ground,
                 held: held.map(Rc::new),
             };
-            let held = start.held.clone();
-            let knows_variants = start.ground.variants.family.is_some();
-            if let Some(held) = &held
-                && usable::judge(&held.record, &wish.settings.rules) == Use::Fresh
-            {
-                // Only this client wants another.
-                context.set_forward(Forward::Request);
-            }
-            if held.is_none() && known.is_none() && knows_variants {
-                context.set_forward(Forward::VaryMiss);
-            }
-            match start_first(r, context, &wish, start) {
-                Some(subscription) => {
-                    context.say(word, status, known.unwrap_or(Reason::Storing));
-                    let source = Source {
-                        subscription,
-                        known,
-                        held,
-                        stale: wish.settings.rules.stale,
-                    };
-                    stream(r, context, source);
-                }
-                None => pass(r, context, Reason::NoConnections),
-            }
+            let status = if wish.bypass {
+                CacheStatus::Bypass
+            } else {
+                status
+            };
+            fetch(r, context, &wish, start, (word, status));
         }
         Answer::Join(joined) => {
             let (word, status, reason) = if joined.stored {
@@ -355,6 +331,39 @@ fn deliver(
     }
 }
 
+/// The backend's answer through a fill that this request starts.
+fn fetch(
+    r: Request,
+    context: &'static Context,
+    wish: &Wish,
+    start: Start,
+    (word, status): (Word, CacheStatus),
+) {
+    let (known, held) = (start.known, start.held.clone());
+    let rules = &wish.settings.rules;
+    match &held {
+        // Only this client wants another.
+        Some(held) if usable::judge(&held.record, rules) == Use::Fresh => {
+            context.set_forward(Forward::Request);
+        }
+        None if known.is_none() && start.ground.variants.family.is_some() => {
+            context.set_forward(Forward::VaryMiss);
+        }
+        _ => {}
+    }
+    let Some(subscription) = start_first(r, context, wish, start) else {
+        return pass(r, context, Reason::NoConnections);
+    };
+    context.say(word, status, known.unwrap_or(Reason::Storing));
+    let source = Source {
+        subscription,
+        known,
+        held,
+        stale: rules.stale,
+    };
+    stream(r, context, source);
+}
+
 /// The backend, in the client's own request, after a wait.
 fn pass(r: Request, context: &'static Context, reason: Reason) {
     say_pass(context, reason);
@@ -366,107 +375,6 @@ fn pass(r: Request, context: &'static Context, reason: Reason) {
         // SAFETY: the connection outlives its requests until posted ones have run.
         unsafe { ngx_http_run_posted_requests(c) };
     }
-}
-
-/// How a fill begins.
-struct Start {
-    permit: Option<LockPermit>,
-    look_again: bool,
-    /// Why it is known beforehand that the answer won't be stored.
-    known: Option<Reason>,
-    /// The right to run behind a client's back.
-    slot: Option<RefillSlot>,
-    /// What is known beforehand.
-    ground: Ground,
-    /// The record that the backend is asked about.
-    held: Option<Rc<Held>>,
-}
-
-fn start_refill(
-    r: Request,
-    context: &Context,
-    wish: &Wish,
-    refill: Refill<LockPermit, RefillSlot>,
-    (held, ground): (Held, Ground),
-) {
-    let start = Start {
-        permit: Some(refill.permit),
-        look_again: refill.look_again,
-        known: None,
-        slot: Some(refill.slot),
-        ground,
-        held: Some(Rc::new(held)),
-    };
-    // Without a connection for it the record stays as it is; a later request tries again.
-    let _ = start_fill(r, context, wish, start, Rc::default());
-}
-
-/// Starts a fill for this request to read.
-fn start_first(r: Request, context: &Context, wish: &Wish, start: Start) -> Option<Subscription> {
-    let (stream, times) = start_fill(r, context, wish, start, context.outcome())?;
-    context.set_fill(&times, false);
-    Some(stream.subscribe())
-}
-
-/// Starts a fill. What becomes of it is left in `outcome`.
-fn start_fill(
-    r: Request,
-    context: &Context,
-    wish: &Wish,
-    start: Start,
-    outcome: Rc<Cell<Option<Reason>>>,
-) -> Option<(Rc<Stream>, Rc<Times>)> {
-    let settings = &wish.settings;
-    let stream = Stream::new(settings.rules.max_size, settings.capture_memory);
-    let purpose = Purpose::Fill(Question {
-        rules: Rc::clone(&settings.rules),
-        view: RequestView {
-            // A refill is nobody's answer: what the client wants of its own says nothing of it.
-            asks_no_store: wish.view.asks_no_store && start.slot.is_none(),
-            ..wish.view
-        },
-        validators: start
-            .held
-            .as_ref()
-            // Others are carried out or not by these conditions (RFC 9110 13.1.2).
-            .filter(|_| settings.rules.revalidate && matches!(r.method(), b"GET" | b"HEAD"))
-            .and_then(|held| Validators::of(&held.record)),
-        held: start.held,
-        backend: context.backend.clone(),
-        own: Own {
-            phase: context.after,
-        },
-    });
-    let detached = detached::create(r, &stream, purpose).ok()?;
-    if let Some(permit) = &start.permit {
-        permit.publish(&stream, detached.times(), start.known.is_none());
-    }
-    let times = Rc::clone(detached.times());
-    let ground = start.ground;
-    let lookup = Lookup {
-        store: settings.store.of_fill(&detached),
-        key: settings.key.clone(),
-        rules: Rc::clone(&settings.rules),
-    };
-    let fill = Fill {
-        lookup,
-        stream: Rc::clone(&stream),
-        detached,
-        known: start.known,
-        place: (ground.zone, ground.key),
-        // Without a lock the fill must find its mark itself.
-        mark: start.permit.is_none().then_some(ground.lock),
-        locks: Rc::default(),
-        variants: RefCell::new(ground.variants),
-        terms: Terms {
-            age: settings.lock_age,
-            queue: settings.queue,
-            memory: settings.memory,
-        },
-        outcome,
-    };
-    fill.spawn(start.permit, start.look_again, start.slot);
-    Some((stream, times))
 }
 
 fn stream(r: Request, context: &'static Context, source: Source) {

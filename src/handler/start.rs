@@ -1,0 +1,126 @@
+//! How a fill begins: behind a client's back, or for the client to read.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use cache_core::flow::{Held, Refill};
+use cache_core::policy::RequestView;
+use cache_core::renewal::Validators;
+use cache_core::status::Reason;
+
+use super::Wish;
+use crate::client_cache::Ground;
+use crate::context::Context;
+use crate::fill::detached::{self, Own, Purpose, Question, Times};
+use crate::fill::registry::LockPermit;
+use crate::fill::task::{Fill, Terms};
+use crate::fill::{Stream, Subscription};
+use crate::lookup::Lookup;
+use crate::ngx::request::Request;
+use crate::shm::zone::RefillSlot;
+
+/// How a fill begins.
+pub(super) struct Start {
+    pub(super) permit: Option<LockPermit>,
+    pub(super) look_again: bool,
+    /// Why it is known beforehand that the answer won't be stored.
+    pub(super) known: Option<Reason>,
+    /// The right to run behind a client's back.
+    pub(super) slot: Option<RefillSlot>,
+    /// What is known beforehand.
+    pub(super) ground: Ground,
+    /// The record that the backend is asked about.
+    pub(super) held: Option<Rc<Held>>,
+}
+
+pub(super) fn start_refill(
+    r: Request,
+    context: &Context,
+    wish: &Wish,
+    refill: Refill<LockPermit, RefillSlot>,
+    (held, ground): (Held, Ground),
+) {
+    let start = Start {
+        permit: Some(refill.permit),
+        look_again: refill.look_again,
+        known: None,
+        slot: Some(refill.slot),
+        ground,
+        held: Some(Rc::new(held)),
+    };
+    // Without a connection for it the record stays as it is; a later request tries again.
+    let _ = start_fill(r, context, wish, start, Rc::default());
+}
+
+/// Starts a fill for this request to read.
+pub(super) fn start_first(
+    r: Request,
+    context: &Context,
+    wish: &Wish,
+    start: Start,
+) -> Option<Subscription> {
+    let (stream, times) = start_fill(r, context, wish, start, context.outcome())?;
+    context.set_fill(&times, false);
+    Some(stream.subscribe())
+}
+
+/// Starts a fill. What becomes of it is left in `outcome`.
+fn start_fill(
+    r: Request,
+    context: &Context,
+    wish: &Wish,
+    start: Start,
+    outcome: Rc<Cell<Option<Reason>>>,
+) -> Option<(Rc<Stream>, Rc<Times>)> {
+    let settings = &wish.settings;
+    let stream = Stream::new(settings.rules.max_size, settings.capture_memory);
+    let purpose = Purpose::Fill(Question {
+        rules: Rc::clone(&settings.rules),
+        view: RequestView {
+            // A refill is nobody's answer: what the client wants of its own says nothing of it.
+            asks_no_store: wish.view.asks_no_store && start.slot.is_none(),
+            ..wish.view
+        },
+        validators: start
+            .held
+            .as_ref()
+            // Others are carried out or not by these conditions (RFC 9110 13.1.2).
+            .filter(|_| settings.rules.revalidate && matches!(r.method(), b"GET" | b"HEAD"))
+            .and_then(|held| Validators::of(&held.record)),
+        held: start.held,
+        backend: context.backend.clone(),
+        own: Own {
+            phase: context.after,
+        },
+    });
+    let detached = detached::create(r, &stream, purpose).ok()?;
+    if let Some(permit) = &start.permit {
+        permit.publish(&stream, detached.times(), start.known.is_none());
+    }
+    let times = Rc::clone(detached.times());
+    let ground = start.ground;
+    let lookup = Lookup {
+        store: settings.store.of_fill(&detached),
+        key: settings.key.clone(),
+        rules: Rc::clone(&settings.rules),
+    };
+    let fill = Fill {
+        lookup,
+        stream: Rc::clone(&stream),
+        detached,
+        known: start.known,
+        place: (ground.zone, ground.key),
+        // Without a lock the fill must find its mark itself.
+        mark: start.permit.is_none().then_some(ground.lock),
+        locks: Rc::default(),
+        variants: RefCell::new(ground.variants),
+        terms: Terms {
+            age: settings.lock_age,
+            queue: settings.queue,
+            memory: settings.memory,
+        },
+        outcome,
+    };
+    fill.spawn(start.permit, start.look_again, start.slot);
+    Some((stream, times))
+}
