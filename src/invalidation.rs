@@ -21,8 +21,9 @@ use crate::context::Context;
 use crate::fill::task::refresh;
 use crate::hold;
 use crate::lookup::{self, Lookup};
+use crate::ngx::captured::{self, Captured};
 use crate::ngx::event::now_sec;
-use crate::ngx::headers::{self, Captured};
+use crate::ngx::headers;
 use crate::ngx::request::{Code, Request};
 use crate::ngx::text;
 use crate::redis::{self, Changed};
@@ -160,7 +161,7 @@ impl Change {
 
 impl Head {
     fn carry_out(self, r: Request, context: &'static Context) -> Option<Code> {
-        let captured = headers::capture(r);
+        let captured = captured::capture(r);
         if !self.is_for_everybody(&captured) {
             return None;
         }

@@ -14,8 +14,9 @@ use ngx::ffi::*;
 use ngx::ngx_log_error;
 
 use crate::conf::{Backend, LocConf, MainConf, StatusHeader, VariableRules, set_md5};
-use crate::ngx::request::{Elsewhere, Request};
+use crate::ngx::request::Request;
 use crate::ngx::text;
+use crate::ngx::values::Elsewhere;
 use crate::shm::Zone;
 use crate::shm::locks::{BackOff, Memory};
 use crate::store::{Location, Store};

@@ -17,8 +17,8 @@ use ngx::ngx_log_error;
 
 use super::detached::{Hook, Purpose, hook};
 use super::stream::ResponseHead;
+use crate::ngx::captured::{self, Captured};
 use crate::ngx::event::now_sec;
-use crate::ngx::headers::{self, Captured};
 use crate::ngx::request::{AGAIN, Code, ERROR, OK, Request};
 use crate::ngx::{chain, memory, shim};
 use crate::variants;
@@ -37,7 +37,7 @@ pub fn header(r: Request) -> Option<Code> {
         // a subrequest of the backend's location: swallowed
         return Some(OK);
     }
-    let captured = headers::capture(r);
+    let captured = captured::capture(r);
     let now = now_sec();
     let found = finding(&hook.purpose, &captured, now);
     let (finding, variant) = vary(&hook.purpose, r, &captured, found);

@@ -2,6 +2,7 @@
 
 pub mod bits;
 pub mod busy;
+pub mod captured;
 pub mod chain;
 pub mod conditions;
 pub mod event;
@@ -14,3 +15,4 @@ pub mod pool;
 pub mod request;
 pub mod shim;
 pub mod text;
+pub mod values;
