@@ -2,9 +2,7 @@
 //! and the answer to a HEAD may show that a record is (4.3.5).
 
 use bytes::Bytes;
-use cache_core::invalidation::{
-    has_validator, head_disagrees, is_non_error, may_invalidate, other_targets,
-};
+use cache_core::invalidation::{head_disagrees, is_non_error, may_invalidate, other_targets};
 use cache_core::policy::{RequestView, ResponseView, storable};
 use cache_core::record::Record;
 use cache_core::renewal::renew;
@@ -184,7 +182,7 @@ impl Head {
                 Deletion::begin(self.zone, store, key.clone())
                     .end("HEAD")
                     .await;
-            } else if has_validator(theirs) {
+            } else if theirs.has_validator() {
                 self.refresh(&record, &captured, own.as_ref()).await;
             }
         };

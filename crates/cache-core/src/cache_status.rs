@@ -176,7 +176,7 @@ fn string(text: &mut Vec<u8>, value: &[u8]) {
             b' '..=b'~' => text.push(byte),
             _ => {
                 text.push(b'%');
-                text.extend_from_slice(crate::hex::encode(&[byte]).to_ascii_uppercase().as_bytes());
+                text.extend_from_slice(&crate::hex::upper(byte));
             }
         }
     }

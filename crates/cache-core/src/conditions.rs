@@ -241,7 +241,7 @@ fn strong_match(one: &[u8], other: &[u8]) -> bool {
 }
 
 /// RFC 9110 8.8.3.2: the same, whether weak or not. A backend's ETag without quotes is taken as it is.
-fn weak_match(one: &[u8], other: &[u8]) -> bool {
+pub(crate) fn weak_match(one: &[u8], other: &[u8]) -> bool {
     opaque(one) == opaque(other)
 }
 

@@ -77,6 +77,12 @@ impl Headers {
         self.get(name).is_some()
     }
 
+    /// Whether there is what tells one representation from another (RFC 9110 8.8).
+    #[must_use]
+    pub fn has_validator(&self) -> bool {
+        self.contains("ETag") || self.contains("Last-Modified")
+    }
+
     /// Number of lines.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -26,6 +26,12 @@ pub fn encode16(digest: &[u8; 16]) -> [u8; 32] {
     text
 }
 
+/// A byte as an escape has it: two digits, in upper case.
+#[must_use]
+pub fn upper(byte: u8) -> [u8; 2] {
+    [digit(byte >> 4), digit(byte & 0x0f)].map(|digit: u8| digit.to_ascii_uppercase())
+}
+
 /// Reads what [`encode16`] gives, and nothing else.
 #[must_use]
 pub fn decode16(text: &[u8]) -> Option<[u8; 16]> {

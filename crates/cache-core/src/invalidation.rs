@@ -1,5 +1,6 @@
 //! Which records a request makes worthless (RFC 9111 4.4), and which a HEAD does (4.3.5).
 
+use crate::conditions::weak_match;
 use crate::headers::{Headers, trim_ows};
 use crate::http_date::parse_anytime;
 use crate::uri::{Origin, Target, resolve};
@@ -115,19 +116,9 @@ pub fn head_disagrees(
                 .is_some_and(|ours| same(trim_ows(ours), theirs))
         })
     };
-    differs("ETag", |a, b| opaque_tag(a) == opaque_tag(b))
+    differs("ETag", weak_match)
         || differs("Last-Modified", |a, b| {
             a == b || parse_anytime(a).is_some_and(|date| Some(date) == parse_anytime(b))
         })
         || head_length.is_some_and(|length| length != record_length)
-}
-
-/// Whether an answer carries what tells one representation from another.
-#[must_use]
-pub fn has_validator(headers: &Headers) -> bool {
-    headers.contains("ETag") || headers.contains("Last-Modified")
-}
-
-fn opaque_tag(tag: &[u8]) -> &[u8] {
-    tag.strip_prefix(b"W/").unwrap_or(tag)
 }

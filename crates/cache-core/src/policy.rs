@@ -313,7 +313,5 @@ fn plan(status: u16, received: &Received<'_>, rules: &Rules) -> Result<Plan, Rea
 /// Whether a record that is to be validated each time is worth its place: something to validate it by
 /// (RFC 9110 8.8), and time to do so.
 fn can_be_validated(status: u16, headers: &Headers, stale: u32) -> bool {
-    stale > 0
-        && confirmable(status)
-        && (headers.contains("ETag") || headers.contains("Last-Modified"))
+    stale > 0 && confirmable(status) && headers.has_validator()
 }

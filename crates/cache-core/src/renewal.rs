@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use crate::conditions::weak_match;
 use crate::headers::{Header, Headers};
 use crate::http_date;
 use crate::policy::{
@@ -159,9 +160,8 @@ pub fn encode(renewed: &Renewed, meta: &Meta, plan: &Plan, generation: Bytes) ->
 /// Whether a 304's validators are the record's (RFC 9111 4.3.4). One without any speaks of what was asked
 /// about.
 fn speaks_of(record: &Record, headers: &Headers) -> bool {
-    let opaque = |tag: &[u8]| tag.strip_prefix(b"W/").unwrap_or(tag).to_vec();
     match (headers.get("ETag"), record.headers.get("ETag")) {
-        (Some(new), Some(old)) => return opaque(new) == opaque(old),
+        (Some(new), Some(old)) => return weak_match(new, old),
         (Some(_), None) => return true,
         (None, _) => {}
     }

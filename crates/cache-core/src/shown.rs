@@ -35,7 +35,7 @@ fn escaped(bytes: &[u8]) -> String {
 
 fn push(text: &mut String, byte: u8) {
     text.push_str("\\x");
-    text.push_str(&crate::hex::encode(&[byte]).to_ascii_uppercase());
+    text.extend(crate::hex::upper(byte).map(char::from));
 }
 
 #[cfg(test)]

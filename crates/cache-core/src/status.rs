@@ -104,8 +104,6 @@ pub enum Reason {
     StoreUnavailable,
     /// The key holds something that is no hash; it is left alone.
     WrongType,
-    /// The key holds a hash that is no usable record.
-    RecordBroken,
     /// The store refused or lost the write.
     StoreFailed,
     /// The record that the backend confirmed isn't there any more, or is another.
@@ -220,7 +218,6 @@ impl Reason {
             Self::NotConfigured => "zone, store or key missing",
             Self::StoreUnavailable => "store unavailable",
             Self::WrongType => "key of another type",
-            Self::RecordBroken => "broken record",
             Self::StoreFailed => "store failed",
             Self::RecordChanged => "record changed meanwhile",
             Self::LockTimeout => "lock timeout",

@@ -218,14 +218,13 @@ fn remove_dot_segments(path: &[u8]) -> Vec<u8> {
 }
 
 fn percent_encode(text: &[u8]) -> Vec<u8> {
-    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-    let digit = |value: u8| DIGITS.get(usize::from(value)).copied().unwrap_or(b'0');
     let mut encoded = Vec::with_capacity(text.len());
     for &byte in text {
         if byte.is_ascii() {
             encoded.push(byte);
         } else {
-            encoded.extend_from_slice(&[b'%', digit(byte >> 4), digit(byte & 15)]);
+            encoded.push(b'%');
+            encoded.extend_from_slice(&crate::hex::upper(byte));
         }
     }
     encoded
