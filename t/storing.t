@@ -172,6 +172,8 @@ TTL $KEY/a => 99|100
 ["GET /a", "GET /a"]
 --- more_headers eval
 ["", "X-Down: 1"]
+--- after eval
+[sub { main::log_has('/a": stored') }, undef]
 --- error_code eval
 [200, 504]
 --- response_headers eval
