@@ -171,6 +171,10 @@ pub async fn serve<C: Cache>(cache: &C, limits: Limits) -> Answer<C::Permit, C::
             };
             match (waited, &held) {
                 (Waited::Join(fill), _) => return Answer::Join(fill),
+                // Side by side, too, but by the record that is held: a 304 is less than the whole answer.
+                (Waited::Pass(Reason::WaitersReleased), Some(held)) => {
+                    return Answer::Fill(None, None, Some(held.clone()));
+                }
                 (Waited::Pass(reason), _) => return Answer::Pass(reason),
                 (Waited::Stale, Some(held)) => {
                     return Answer::Stale(held.record.clone(), Behind::Failing);

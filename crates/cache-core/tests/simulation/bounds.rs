@@ -138,7 +138,7 @@ impl Judge {
 
     /// Who is told that the key is marked goes at once and without a lock; who is told that too many wait goes at
     /// once and past the cache; nobody else does.
-    pub(super) fn is_within_bounds(&mut self, number: usize, decision: Decision) {
+    pub(super) fn is_within_bounds(&mut self, world: &World, number: usize, decision: Decision) {
         self.bounds.ceases(number);
         let request = &self.requests[number];
         let (marked, crowded) = (
@@ -149,6 +149,10 @@ impl Judge {
             return;
         }
         let unlocked = matches!(decision, Decision::Fill { locked: false, .. });
+        // Who was released from its wait, too, if it holds a record to ask about.
+        if unlocked && marked.is_none() && request.holds && self.is_released(world, number) {
+            return;
+        }
         self.check(
             unlocked == marked.is_some() && marked.is_none_or(|at| *at == self.now),
             || {

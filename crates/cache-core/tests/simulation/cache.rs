@@ -115,7 +115,9 @@ impl Cache for SimCache {
             self.truth.trouble.set(true);
         }
         let usable = found.is_some_and(|record| !matches!(self.judge(record), Use::Validate(_)));
-        self.world.judge().looked(self.request, usable);
+        self.world
+            .judge()
+            .looked(self.request, usable, found.is_some());
         result
     }
 

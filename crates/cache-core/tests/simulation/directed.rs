@@ -268,7 +268,11 @@ fn what_must_be_validated_is_never_served_stale_for_a_failure() {
     crowd(&world, 10, 2000, (0, 0));
     crowd(&world, 10, 2000, (0, 1));
     rest(&world);
-    let expected = [(2, STORE, 1), (2002, STORE, 1), (2302, RELEASED, 19)];
+    let beside = Decision::Fill {
+        locked: false,
+        reason: None,
+    };
+    let expected = [(2, STORE, 1), (2002, STORE, 1), (2302, beside, 19)];
     assert_eq!(tally(&world), expected);
     world.end();
 }

@@ -48,6 +48,8 @@ pub struct Request {
     looked: u64,
     /// A look has found a record.
     found: bool,
+    /// A look has found a record that must be validated at least.
+    pub(super) holds: bool,
 }
 
 impl Request {
@@ -131,6 +133,7 @@ impl Judge {
             asked: 0,
             looked: 0,
             found: false,
+            holds: false,
         });
         self.requests.len() - 1
     }
@@ -191,9 +194,11 @@ impl Judge {
         });
     }
 
-    pub fn looked(&mut self, number: usize, found: bool) {
+    /// A look has ended; whether it has found a record to answer with, or one at all.
+    pub fn looked(&mut self, number: usize, found: bool, holds: bool) {
         self.requests[number].looked = self.now;
         self.requests[number].found = found;
+        self.requests[number].holds = holds;
     }
 
     /// A lock is taken; `held` are the keys that the lock table holds now.
@@ -284,7 +289,7 @@ impl Judge {
 
     pub fn decided(&mut self, world: &World, number: usize, decision: Decision) {
         self.requests[number].decided = Some((self.now, decision));
-        self.is_within_bounds(number, decision);
+        self.is_within_bounds(world, number, decision);
         let request = &self.requests[number];
         let (machine, key) = request.place;
         match decision {
@@ -312,11 +317,9 @@ impl Judge {
                 });
             }
             Decision::Pass(Reason::WaitersReleased) => {
-                let released = self.unstorable.get(&request.place);
-                self.check(
-                    released.is_some_and(|at| *at >= request.arrived) || self.heads(world, number),
-                    || format!("request {number} was told that an answer isn't for others"),
-                );
+                self.check(self.is_released(world, number), || {
+                    format!("request {number} was told that an answer isn't for others")
+                });
             }
             Decision::Pass(Reason::LockTimeout) => {
                 let timeout = world.config.limits.lock_timeout;
@@ -336,6 +339,13 @@ impl Judge {
 
     /// Whether the header of an answer that isn't for others has come for a request's key, of a
     /// fill that hasn't released its lock yet.
+    /// Whether it may know that what it has waited for isn't for others.
+    pub(super) fn is_released(&self, world: &World, number: usize) -> bool {
+        let request = &self.requests[number];
+        let released = self.unstorable.get(&request.place);
+        released.is_some_and(|at| *at >= request.arrived) || self.heads(world, number)
+    }
+
     fn heads(&self, world: &World, number: usize) -> bool {
         let request = &self.requests[number];
         world.backend.asked().iter().any(|asked| {
