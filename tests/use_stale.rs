@@ -159,6 +159,20 @@ fn what_must_be_validated_and_cannot_be_is_a_504() {
     });
 }
 
+/// Where any status is stored for a time, nginx's own 502 is, as with proxy_cache; but not over such a record.
+#[test]
+fn the_504_is_not_stored_where_any_status_is() {
+    let site = site("redis_cache_valid any 1m;");
+    stale(&site, "/x", "max-age=60, must-revalidate", &resets());
+    for _ in 0..2 {
+        assert_eq!(asks(&site, "/x"), got(504, "SKIP", "EXPIRED"));
+    }
+    assert_eq!(site.redis.get("/x").unwrap().body, b"old");
+    // The backend's own errors are another matter.
+    site.backend.set("/x", Answer::of(503, "down"));
+    assert_eq!(asks(&site, "/x"), got(503, "STORE", "EXPIRED"));
+}
+
 #[test]
 fn windows_of_the_response_end_when_they_say() {
     let operators = [("off", "redis_cache_use_stale off;"), ("default", "")];

@@ -71,10 +71,13 @@ fn finding(purpose: &Purpose, captured: &Captured, now: u64) -> Finding {
         return Finding::NotStorable(Reason::Bypass);
     };
     if let Some(held) = &question.held {
-        if let Some(failure) = Failure::of(captured.status, captured.generated)
-            && held.on_failure.allows(failure)
-        {
-            return Finding::Failed(failure);
+        match Failure::of(captured.status, captured.generated) {
+            Some(failure) if held.on_failure.allows(failure) => return Finding::Failed(failure),
+            // What must be validated isn't replaced by nginx's own page, whatever statuses are stored.
+            Some(_) if captured.generated && held.record.terms.never_stale => {
+                return Finding::NotStorable(Reason::BackendFailed);
+            }
+            _ => {}
         }
         if captured.status == 304
             && question.validators.is_some()
