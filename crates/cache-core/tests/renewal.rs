@@ -281,3 +281,40 @@ fn what_is_written_is_read_as_another_write_of_the_same_body() {
     assert_eq!(again.terms, renewed.record.terms);
     assert_eq!(again.meta.unwrap().generation, "g2");
 }
+
+/// RFC 9111 4.2.3: a 304 that took its time is as old as that, and as its Date says.
+#[test]
+fn the_age_of_a_304_counts() {
+    let record = stored(
+        &[("ETag", "\"one\""), ("Cache-Control", "max-age=50")],
+        &Rules::default(),
+    );
+    // NOW is Fri, 15 Jan 2027 08:00:00 GMT.
+    for (date, age, delay, wanted) in [
+        ("Fri, 15 Jan 2027 08:00:00 GMT", "0", 0, (0, 50)),
+        ("Fri, 15 Jan 2027 08:00:00 GMT", "0", 3, (3, 47)),
+        ("Fri, 15 Jan 2027 07:59:40 GMT", "0", 3, (20, 30)),
+        ("Fri, 15 Jan 2027 07:59:40 GMT", "30", 3, (33, 17)),
+        ("Fri, 15 Jan 2027 08:01:00 GMT", "x", 0, (0, 50)),
+        ("Fri, 15 Jan 2027 07:00:00 GMT", "0", 0, (3600, 0)),
+    ] {
+        let confirmation = Confirmation {
+            headers: &headers(&[("Age", age)]),
+            dates: &OriginDates {
+                date: Some(date.into()),
+                ..OriginDates::default()
+            },
+            connection: &[],
+            delay,
+        };
+        let request = RequestView::default();
+        let renewed = renew(&record, &confirmation, &request, &Rules::default(), NOW).unwrap();
+        let plan = renewed.plan.unwrap();
+        assert_eq!(
+            (plan.age, plan.fresh_for),
+            wanted,
+            "{date}, Age {age}, {delay} s"
+        );
+        assert_eq!(renewed.record.age, wanted.0);
+    }
+}
