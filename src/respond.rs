@@ -48,7 +48,8 @@ pub fn record(r: Request, context: &'static Context, record: Record) -> Code {
     if let Err(code) = apply(r, outcome, &shape) {
         return code;
     }
-    let age = record.age.to_string();
+    let mut decimal = itoa::Buffer::new();
+    let age = decimal.format(record.age);
     if headers::push(r, b"Age", age.as_bytes()).is_err() {
         return INTERNAL_ERROR;
     }

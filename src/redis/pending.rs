@@ -32,7 +32,10 @@ struct Call<T> {
 pub(super) struct Waiting<T>(Rc<Call<T>>);
 
 /// The side that will have the result. If it is dropped without one, the command has failed.
-pub(super) struct Promise<T>(Rc<Call<T>>);
+pub(super) struct Promise<T> {
+    call: Rc<Call<T>>,
+    kept: bool,
+}
 
 /// Both sides of a new call.
 pub(super) fn call<T>() -> (Promise<T>, Waiting<T>) {
@@ -40,26 +43,29 @@ pub(super) fn call<T>() -> (Promise<T>, Waiting<T>) {
         outcome: Cell::new(None),
         waker: Cell::new(None),
     });
-    (Promise(Rc::clone(&call)), Waiting(call))
+    let promise = Promise {
+        call: Rc::clone(&call),
+        kept: false,
+    };
+    (promise, Waiting(call))
 }
 
 impl<T> Promise<T> {
-    fn finish(self, outcome: Result<T, Failure>) {
-        self.0.outcome.set(Some(outcome));
+    fn finish(mut self, outcome: Result<T, Failure>) {
+        self.call.outcome.set(Some(outcome));
+        self.kept = true;
     }
 }
 
 impl<T> Drop for Promise<T> {
     fn drop(&mut self) {
-        let outcome = self.0.outcome.take();
-        let error = || {
-            Err(Failure {
+        if !self.kept {
+            self.call.outcome.set(Some(Err(Failure {
                 error: StoreError::Closed,
                 retry: false,
-            })
-        };
-        self.0.outcome.set(Some(outcome.unwrap_or_else(error)));
-        if let Some(waker) = self.0.waker.take() {
+            })));
+        }
+        if let Some(waker) = self.call.waker.take() {
             waker.wake();
         }
     }
