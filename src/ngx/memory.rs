@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use bytes::Bytes;
 
-/// Enough for what requests under way still need until they end. Large enough for the system to have it back at once
-/// when it is freed.
-const RESERVE: usize = 1 << 20;
+/// Enough for what a thousand requests under way still need until they end. Nobody writes to it, so it costs addresses, no
+/// memory; and it is so large that the system has it back at once when it is freed.
+const RESERVE: usize = 8 << 20;
 
 static HELD: AtomicPtr<u8> = AtomicPtr::new(ptr::null_mut());
 /// The reserve was used, and isn't there again.

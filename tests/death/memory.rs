@@ -72,7 +72,7 @@ fn starved(site: &mut Running, kilobytes: u64, paths: &[String]) {
     site.nginx.starve(worker[0], None);
     // With memory again all is as before.
     site.wait_for_quiet_zone();
-    for path in paths {
+    for path in paths.iter().step_by(paths.len().div_ceil(30)) {
         let answer = site.get(path);
         assert!(answer.status == 200 && answer.complete, "{kilobytes} kB");
         assert!(answer.last_byte < ms(5000), "{:?}", answer.last_byte);
