@@ -157,7 +157,7 @@ impl Cache for ClientCache {
         self.zone.sequence()
     }
 
-    async fn lookup(&self) -> Result<Option<Record>, Trouble> {
+    async fn lookup(&self) -> Result<Option<Rc<Record>>, Trouble> {
         let request = self.request;
         let found = lookup::lookup(&self.lookup, &|on| Some(variant(on, request))).await;
         let (found, variants) = match found {

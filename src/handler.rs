@@ -260,7 +260,7 @@ fn deliver(
         Answer::Hit(record) => {
             context.say(word, status, Reason::Fresh);
             context.set_freshness(record.age, record.fresh_for(wish.settings.rules.stale));
-            let code = respond::record(r, context, record);
+            let code = respond::record(r, context, &record);
             r.finalize(code);
         }
         Answer::Stale(record, behind) => {
@@ -272,10 +272,10 @@ fn deliver(
             context.say(word, status, reason);
             context.set_freshness(record.age, record.fresh_for(wish.settings.rules.stale));
             let held = refill.as_ref().map(|refill| Held {
-                record: record.clone(),
+                record: Rc::clone(&record),
                 on_failure: refill.on_failure,
             });
-            let code = respond::record(r, context, record);
+            let code = respond::record(r, context, &record);
             if let (Some(refill), Some(held), Some(ground)) = (refill, held, ground) {
                 start_refill(r, context, &wish, refill, (held, ground));
             }

@@ -14,7 +14,7 @@ use cache_core::vary::{self, Family, Names, Select, Variant, VariantId};
 use ngx::ffi::*;
 use ngx::ngx_log_error;
 
-use crate::redis::{Found, StoreError};
+use crate::redis::{Found, Reading, StoreError};
 use crate::store::Store;
 use crate::worker;
 
@@ -63,19 +63,19 @@ thread_local! {
 pub async fn lookup(
     lookup: &Lookup,
     select: Select<'_>,
-) -> Result<(Option<Record>, Variants), Trouble> {
+) -> Result<(Option<Rc<Record>>, Variants), Trouble> {
     let found = read(lookup, &lookup.key).await?;
     let Some(text) = found
         .variants
         .as_ref()
         .filter(|_| !lookup.rules.ignore.vary)
     else {
-        let record = decode(lookup, found, Place::Base, select);
+        let record = decode(lookup, &found, Place::Base, select);
         return Ok((record, Variants::default()));
     };
     let mut variants = Variants::of(Base::of(&found.record, text.clone()));
     let Some(family) = &variants.family else {
-        return Ok((decode(lookup, found, Place::Base, select), variants));
+        return Ok((decode(lookup, &found, Place::Base, select), variants));
     };
     let ours = select(&family.on);
     let select = |on: &Names| {
@@ -83,12 +83,11 @@ pub async fn lookup(
     };
     let record = match ours.and_then(|id| family.slot_of(id)) {
         None => None,
-        Some(0) => decode(lookup, found, Place::Base, &select),
+        Some(0) => decode(lookup, &found, Place::Base, &select),
         Some(slot) => match vary::slot_key(&lookup.key, slot) {
             Some(key) => {
-                drop(found);
-                let found = read(lookup, &key).await?;
-                decode(lookup, found, Place::Slot(family, slot), &select)
+                let found = read(lookup, &key.into()).await?;
+                decode(lookup, &found, Place::Slot(family, slot), &select)
             }
             None => None,
         },
@@ -102,21 +101,21 @@ pub async fn lookup(
 pub fn lookup_detached(
     lookup: Lookup,
     own: Option<Variant>,
-) -> impl Future<Output = Result<Option<Record>, Trouble>> {
+) -> impl Future<Output = Result<Option<Rc<Record>>, Trouble>> {
     let found = lookup.store.lookup_detached(&lookup.key);
     async move {
         let found = heard(&lookup, found.await)?;
         let own = own.as_ref();
         let select = |on: &Names| own.filter(|own| own.on == *on).map(|own| own.id);
-        Ok(decode(&lookup, found, Place::Base, &select))
+        Ok(decode(&lookup, &found, Place::Base, &select))
     }
 }
 
-async fn read(lookup: &Lookup, key: &[u8]) -> Result<Found, Trouble> {
+async fn read(lookup: &Lookup, key: &Bytes) -> Result<Rc<Found>, Trouble> {
     heard(lookup, lookup.store.lookup(key).await)
 }
 
-fn heard(lookup: &Lookup, found: Result<Found, StoreError>) -> Result<Found, Trouble> {
+fn heard(lookup: &Lookup, found: Result<Rc<Found>, StoreError>) -> Result<Rc<Found>, Trouble> {
     match found {
         Ok(found) => Ok(found),
         Err(StoreError::WrongType) => {
@@ -133,9 +132,27 @@ fn heard(lookup: &Lookup, found: Result<Found, StoreError>) -> Result<Found, Tro
     }
 }
 
-fn decode(lookup: &Lookup, found: Found, place: Place<'_>, select: Select<'_>) -> Option<Record> {
-    match record::decode_for(found.record, &lookup.rules, place, select) {
-        Ok(record) => record,
+/// What is found becomes a record once for all who share it, if they share their rules.
+fn decode(
+    lookup: &Lookup,
+    found: &Found,
+    place: Place<'_>,
+    select: Select<'_>,
+) -> Option<Rc<Record>> {
+    let read = || Reading {
+        rules: Rc::clone(&lookup.rules),
+        decoded: record::decode(&found.record, &lookup.rules),
+    };
+    let shared = found.reading.get_or_init(read);
+    let own;
+    let reading = if Rc::ptr_eq(&shared.rules, &lookup.rules) {
+        shared
+    } else {
+        own = read();
+        &own
+    };
+    match &reading.decoded {
+        Ok(decoded) => decoded.as_ref()?.for_request(place, select),
         Err(broken) => {
             let level = if broken.is_refused() {
                 NGX_LOG_INFO

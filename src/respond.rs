@@ -30,7 +30,7 @@ const PRECONDITION_FAILED: Code = NGX_HTTP_PRECONDITION_FAILED as Code;
 const RANGE_NOT_SATISFIABLE: Code = NGX_HTTP_RANGE_NOT_SATISFIABLE as Code;
 
 /// Answers with a record; returns what the request is to be finalized with.
-pub fn record(r: Request, context: &'static Context, record: Record) -> Code {
+pub fn record(r: Request, context: &'static Context, record: &Record) -> Code {
     let length = u64::try_from(record.body.len()).ok();
     let outcome = if r.is_conditional() {
         let date = Date::before(now_sec(), record.age);
@@ -64,7 +64,7 @@ pub fn record(r: Request, context: &'static Context, record: Record) -> Code {
         return code;
     }
     let mut output = Output::new(r);
-    let code = output.send(record.body, true);
+    let code = output.send(record.body.clone(), true);
     // The filters may still hold the body.
     *context.output.borrow_mut() = Some(output);
     code
@@ -87,7 +87,7 @@ enum Turn {
     /// The answer itself is streamed.
     Stream(Rc<ResponseHead>),
     /// A record is the answer.
-    Record(Box<Record>),
+    Record(Rc<Record>),
     /// The request is finalized with this.
     Code(Code),
     /// The request must ask the backend itself.
@@ -103,7 +103,7 @@ pub async fn stream(r: Request, context: &'static Context, source: Source) -> Op
         Turn::Stream(head) => Some(answer(r, context, &head, &source.subscription).await),
         Turn::Record(found) => {
             context.set_freshness(found.age, found.fresh_for(source.stale));
-            Some(record(r, context, *found))
+            Some(record(r, context, &found))
         }
         Turn::Code(code) => Some(code),
         Turn::Pass => None,
@@ -115,7 +115,7 @@ fn turn(context: &Context, head: Option<Rc<ResponseHead>>, source: &Source) -> T
     let stale = |held: &Held| {
         context.say(Word::Stale, CacheStatus::Stale, Reason::BackendFailed);
         context.set_forward(Forward::Stale);
-        Turn::Record(Box::new(held.record.clone()))
+        Turn::Record(Rc::clone(&held.record))
     };
     let Some(head) = head else {
         return match held {
@@ -137,7 +137,7 @@ fn turn(context: &Context, head: Option<Rc<ResponseHead>>, source: &Source) -> T
             };
             context.say(Word::Hit, status, reason);
             context.set_forward(Forward::Stale);
-            return Turn::Record(Box::new(renewed.record.clone()));
+            return Turn::Record(Rc::new(renewed.record.clone()));
         }
         (Finding::Failed(_), Some(held)) => return stale(held),
         (Finding::NotStorable(Reason::NotModified), Some(_)) if head.asked => return Turn::Pass,

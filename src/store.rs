@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 
+use bytes::Bytes;
 use cache_core::record::Base;
 
 use crate::fill::detached::Detached;
@@ -63,7 +64,7 @@ impl Store {
     /// # Errors
     ///
     /// Why there is no telling whether there is a record.
-    pub async fn lookup(&self, key: &[u8]) -> Result<Found, StoreError> {
+    pub async fn lookup(&self, key: &Bytes) -> Result<Rc<Found>, StoreError> {
         match self {
             Store::Redis(client) => client.lookup(key).await,
             Store::Location(location) => location.lookup(key).await,
@@ -99,10 +100,10 @@ impl Store {
     }
 
     /// Reads a record likewise.
-    pub fn lookup_detached(&self, key: &[u8]) -> Sent<Found> {
+    pub fn lookup_detached(&self, key: &Bytes) -> Sent<Rc<Found>> {
         match self {
             Store::Redis(client) => {
-                let (client, key) = (client.clone(), key.to_vec());
+                let (client, key) = (client.clone(), key.clone());
                 Box::pin(async move { client.lookup(&key).await })
             }
             Store::Location(location) => Box::pin(location.lookup(key)),

@@ -49,9 +49,7 @@ fn waiters_are_woken_not_polled() {
         let before = site.redis.calls("hmget");
         thread::scope(|scope| {
             let crowd = scope.spawn(|| site.crowd(20, &path));
-            wait_for("everybody's lookup", PATIENCE, || {
-                site.redis.calls("hmget") >= before + 20
-            });
+            site.wait_for_waiters(19);
             // Who finds that a lock was released meanwhile, that of the round before, looks once more.
             assert!(
                 holds_for(ms(200), || site.redis.calls("hmget") <= before + 22),
@@ -136,12 +134,9 @@ fn an_answer_that_cannot_be_stored_releases_its_waiters_side_by_side() {
         site.backend.script(&path, move |_, nth| {
             answer.clone().gate(&gates[usize::from(nth > 1)])
         });
-        let before = site.redis.calls("hmget");
         let crowd = thread::scope(|scope| {
             let crowd = scope.spawn(|| site.crowd(50, &path));
-            wait_for("everybody's lookup", PATIENCE, || {
-                site.redis.calls("hmget") >= before + 50
-            });
+            site.wait_for_waiters(49);
             site.backend.wait_for_hits(&path, 1);
             assert_eq!(site.backend.hits(&path), 1, "{name}");
             first.open();

@@ -139,9 +139,7 @@ fn waiters_of_an_old_worker_are_answered() {
         client.send(&Request::get("/x")).unwrap();
     }
     // All of them have been let in, and wait.
-    wait_for("everybody's lookup", PATIENCE, || {
-        site.redis.calls("hmget") >= 20
-    });
+    site.wait_for_waiters(19);
     site.backend.wait_for_hits("/x", 1);
     let old = site.nginx.reload();
     gate.open();

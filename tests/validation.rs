@@ -38,12 +38,9 @@ fn a_hundred_clients_cost_one_question_and_all_get_the_record() {
         let site = site.spread().start();
         let (gate, body) = (Gate::new(), pattern(20_000, 1));
         to_be_validated(&site, "/x", &body, &gate);
-        let before = site.redis.calls("hmget");
         let crowd = thread::scope(|scope| {
             let crowd = scope.spawn(|| site.crowd(100, "/x"));
-            wait_for("everybody's lookup", PATIENCE, || {
-                site.redis.calls("hmget") >= before + 100
-            });
+            site.wait_for_waiters(99);
             gate.open();
             crowd.join().unwrap()
         });

@@ -1,9 +1,12 @@
 //! What the rest of the module sees of Redis: a store to look records up in and to write them to.
 
+use std::cell::OnceCell;
+use std::future::Future;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use cache_core::record::{Base, RawRecord};
+use cache_core::policy::Rules;
+use cache_core::record::{Base, Broken, Decoded, RawRecord};
 
 use super::error::StoreError;
 use super::pool::Pool;
@@ -43,13 +46,35 @@ pub struct Server {
     pub text: String,
 }
 
-/// What Redis has under a key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What Redis has under a key. Those who ask for it at the same time share it.
+#[derive(Debug)]
 pub struct Found {
     /// The record.
     pub record: RawRecord,
     /// Field `variants`.
     pub variants: Option<Bytes>,
+    /// What the first of them has made of the record.
+    pub reading: OnceCell<Reading>,
+}
+
+impl Found {
+    /// What Redis has sent.
+    pub fn new(record: RawRecord, variants: Option<Bytes>) -> Found {
+        Found {
+            record,
+            variants,
+            reading: OnceCell::new(),
+        }
+    }
+}
+
+/// A record as it was read by these rules.
+#[derive(Debug)]
+pub struct Reading {
+    /// The rules.
+    pub rules: Rc<Rules>,
+    /// The record.
+    pub decoded: Result<Option<Decoded>, Broken>,
 }
 
 /// A record to be written.
@@ -163,12 +188,13 @@ impl Client {
         !self.0.is_down()
     }
 
-    /// Reads a record, in one round trip.
+    /// Reads a record, in one round trip. Those who ask for a key before the first of them has been sent on its way
+    /// share one answer.
     ///
     /// # Errors
     ///
     /// Why there is no telling whether there is a record.
-    pub async fn lookup(&self, key: &[u8]) -> Result<Found, StoreError> {
+    pub async fn lookup(&self, key: &Bytes) -> Result<Rc<Found>, StoreError> {
         let mut retries = RETRIES;
         loop {
             match self.0.lookup(key)?.await {

@@ -2,9 +2,10 @@
 //! back in the same order.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::rc::{Rc, Weak};
 
+use bytes::Bytes;
 use cache_core::resp::{ProtocolError, Reply};
 
 use super::client::{Change, Changed, Found, StoreConfig};
@@ -12,7 +13,7 @@ use super::command::{self, Step};
 use super::error::{End, StoreError, reason};
 use super::input::Input;
 use super::output::Output;
-use super::pending::{Answer, Kind, Pending, Promise};
+use super::pending::{Answer, Kind, Pending, Promise, Waiting};
 use super::pool::Pool;
 use crate::ngx::busy::{Busy, give_up, hold};
 use crate::ngx::event::{Posted, now_msec};
@@ -35,6 +36,9 @@ pub(super) enum State {
     Closed,
 }
 
+/// Somebody who waits for what is found under a key.
+type Lookup = Waiting<Rc<Found>>;
+
 /// A connection, open or on its way.
 pub(super) struct Connection {
     config: Rc<StoreConfig>,
@@ -46,6 +50,8 @@ pub(super) struct Connection {
     greeting: RefCell<Output>,
     output: RefCell<Output>,
     pending: RefCell<VecDeque<Pending>>,
+    /// Lookups of which nothing has been sent.
+    unsent: RefCell<HashMap<Bytes, Lookup>>,
     /// Commands among the pending.
     owed: Cell<usize>,
     /// Keeps the worker while commands are owed a reply.
@@ -78,6 +84,7 @@ impl Connection {
                 greeting: RefCell::default(),
                 output: RefCell::default(),
                 pending: RefCell::default(),
+                unsent: RefCell::default(),
                 owed: Cell::new(0),
                 busy: RefCell::default(),
                 blocked: Cell::new(false),
@@ -123,9 +130,16 @@ impl Connection {
         self.output.borrow().len() + self.input.borrow().missing() + replies
     }
 
-    /// Takes a lookup.
-    pub(super) fn lookup(&self, key: &[u8], promise: Promise<Found>) {
+    /// A lookup of this key that is still to be sent. What Redis answers is as new as the answer to another
+    /// would be.
+    pub(super) fn join(&self, key: &Bytes) -> Option<Lookup> {
+        self.unsent.borrow().get(key).map(Waiting::another)
+    }
+
+    /// Takes a lookup. Until it is sent others may join in.
+    pub(super) fn lookup(&self, key: &Bytes, promise: Promise<Rc<Found>>, unsent: Lookup) {
         command::lookup(self.output.borrow_mut().tail(), key);
+        self.unsent.borrow_mut().insert(key.clone(), unsent);
         self.queue(Pending::Lookup(promise, None));
     }
 
@@ -171,7 +185,10 @@ impl Connection {
         let output = match self.state.get() {
             State::Connecting | State::Closed => return,
             State::Greeting => &self.greeting,
-            State::Established => &self.output,
+            State::Established => {
+                self.unsent.borrow_mut().clear();
+                &self.output
+            }
         };
         loop {
             let sent = {
@@ -377,6 +394,7 @@ impl Connection {
             pool.ended(self, before, &end);
         }
         let mut pending = self.pending.take();
+        self.unsent.take();
         self.owed.set(0);
         let lost = match end {
             End::TooLarge => Some(StoreError::TooLarge),

@@ -18,7 +18,8 @@ mod pool;
 mod relay;
 
 pub use client::{
-    Change, Changed, Client, Found, Refresh, Server, StoreConfig, Validated, Variant, Write,
+    Change, Changed, Client, Found, Reading, Refresh, Server, StoreConfig, Validated, Variant,
+    Write,
 };
 pub use error::StoreError;
 pub use relay::{Dialog, Relay};

@@ -1,6 +1,6 @@
 //! Commands that are owed a reply, and the futures that wait for it.
 
-use std::cell::Cell;
+use std::cell::{OnceCell, RefCell};
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -15,21 +15,25 @@ use super::command::{FIELDS, Step};
 use super::error::{Refusal, StoreError};
 
 /// How a command ended without a result.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Failure {
     pub(super) error: StoreError,
     /// Another connection may do better, at once.
     pub(super) retry: bool,
 }
 
-/// Where a result is left for the future that waits for it.
+/// Where a result is left for the futures that wait for it.
 struct Call<T> {
-    outcome: Cell<Option<Result<T, Failure>>>,
-    waker: Cell<Option<Waker>>,
+    outcome: OnceCell<Result<T, Failure>>,
+    wakers: RefCell<Vec<Option<Waker>>>,
 }
 
-/// The side that waits. If it is dropped the reply is discarded when it comes.
-pub(super) struct Waiting<T>(Rc<Call<T>>);
+/// A side that waits. If all are dropped the reply is discarded when it comes.
+pub(super) struct Waiting<T> {
+    call: Rc<Call<T>>,
+    /// Its place among the wakers.
+    place: Option<usize>,
+}
 
 /// The side that will have the result. If it is dropped without one, the command has failed.
 pub(super) struct Promise<T> {
@@ -40,32 +44,32 @@ pub(super) struct Promise<T> {
 /// Both sides of a new call.
 pub(super) fn call<T>() -> (Promise<T>, Waiting<T>) {
     let call = Rc::new(Call {
-        outcome: Cell::new(None),
-        waker: Cell::new(None),
+        outcome: OnceCell::new(),
+        wakers: RefCell::default(),
     });
     let promise = Promise {
         call: Rc::clone(&call),
         kept: false,
     };
-    (promise, Waiting(call))
+    (promise, Waiting { call, place: None })
 }
 
 impl<T> Promise<T> {
     fn finish(mut self, outcome: Result<T, Failure>) {
-        self.call.outcome.set(Some(outcome));
-        self.kept = true;
+        self.kept = self.call.outcome.set(outcome).is_ok();
     }
 }
 
 impl<T> Drop for Promise<T> {
     fn drop(&mut self) {
         if !self.kept {
-            self.call.outcome.set(Some(Err(Failure {
+            // Fails where there is a result, which then stands.
+            let _ = self.call.outcome.set(Err(Failure {
                 error: StoreError::Closed,
                 retry: false,
-            })));
+            }));
         }
-        if let Some(waker) = self.call.waker.take() {
+        for waker in self.call.wakers.take().into_iter().flatten() {
             waker.wake();
         }
     }
@@ -74,25 +78,40 @@ impl<T> Drop for Promise<T> {
 impl<T> Drop for Waiting<T> {
     fn drop(&mut self) {
         // A task that no longer waits isn't woken.
-        self.0.waker.take();
+        let mut wakers = self.call.wakers.borrow_mut();
+        if let Some(waker) = self.place.and_then(|place| wakers.get_mut(place)) {
+            *waker = None;
+        }
     }
 }
 
-impl<T> Future for Waiting<T> {
+impl<T> Waiting<T> {
+    /// Another side that waits for the same result.
+    pub(super) fn another(&self) -> Waiting<T> {
+        Waiting {
+            call: Rc::clone(&self.call),
+            place: None,
+        }
+    }
+}
+
+impl<T: Clone> Future for Waiting<T> {
     type Output = Result<T, Failure>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Some(outcome) = self.0.outcome.take() {
-            return Poll::Ready(outcome);
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let call = Rc::clone(&self.call);
+        if let Some(outcome) = call.outcome.get() {
+            return Poll::Ready(outcome.clone());
         }
-        let known = self
-            .0
-            .waker
-            .take()
-            .filter(|waker| waker.will_wake(cx.waker()));
-        self.0
-            .waker
-            .set(Some(known.unwrap_or_else(|| cx.waker().clone())));
+        let mut wakers = call.wakers.borrow_mut();
+        match self.place.and_then(|place| wakers.get_mut(place)) {
+            Some(Some(known)) if known.will_wake(cx.waker()) => {}
+            Some(known) => *known = Some(cx.waker().clone()),
+            None => {
+                self.place = Some(wakers.len());
+                wakers.push(Some(cx.waker().clone()));
+            }
+        }
         Poll::Pending
     }
 }
@@ -102,7 +121,7 @@ pub(super) enum Pending {
     /// A step of the handshake.
     Step(Step),
     /// A lookup, with what came for PTTL.
-    Lookup(Promise<Found>, Option<Result<i64, StoreError>>),
+    Lookup(Promise<Rc<Found>>, Option<Result<i64, StoreError>>),
     /// A change of this kind.
     Change(Kind, Promise<Changed>),
 }
@@ -194,7 +213,7 @@ fn answer_step(step: Step, reply: Reply) -> Answer {
     }
 }
 
-fn answer_pttl(promise: Promise<Found>, reply: Reply) -> Answer {
+fn answer_pttl(promise: Promise<Rc<Found>>, reply: Reply) -> Answer {
     let pttl = match reply {
         Reply::Integer(pttl) => Ok(pttl),
         Reply::Error(text) => match Refusal::parse(&text) {
@@ -206,7 +225,11 @@ fn answer_pttl(promise: Promise<Found>, reply: Reply) -> Answer {
     Answer::More(Pending::Lookup(promise, Some(pttl)))
 }
 
-fn answer_hmget(promise: Promise<Found>, pttl: Result<i64, StoreError>, reply: Reply) -> Answer {
+fn answer_hmget(
+    promise: Promise<Rc<Found>>,
+    pttl: Result<i64, StoreError>,
+    reply: Reply,
+) -> Answer {
     let fields = match reply {
         Reply::Array(Some(elements)) => fields::<FIELDS>(elements),
         Reply::Error(text) => match Refusal::parse(&text) {
@@ -231,7 +254,7 @@ fn answer_hmget(promise: Promise<Found>, pttl: Result<i64, StoreError>, reply: R
                 body,
                 meta,
             };
-            promise.finish(Ok(Found { record, variants }));
+            promise.finish(Ok(Rc::new(Found::new(record, variants))));
             Answer::Found(size)
         }
         Err(error) => refuse(Kind::Lookup, promise, error),

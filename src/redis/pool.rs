@@ -4,6 +4,7 @@
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::{Rc, Weak};
 
+use bytes::Bytes;
 use ngx::ffi::NGX_LOG_INFO;
 use ngx::log::ngx_cycle_log;
 use ngx::ngx_log_error;
@@ -66,11 +67,15 @@ impl Pool {
         self.health.is_down()
     }
 
-    /// Sends a lookup.
-    pub(super) fn lookup(self: &Rc<Self>, key: &[u8]) -> Result<Waiting<Found>, StoreError> {
+    /// Sends a lookup, or shares one of the same key that is still to be sent.
+    pub(super) fn lookup(self: &Rc<Self>, key: &Bytes) -> Result<Waiting<Rc<Found>>, StoreError> {
+        let unsent = self.connections.borrow().iter().find_map(|c| c.join(key));
+        if let Some(waiting) = unsent {
+            return Ok(waiting);
+        }
         let connection = self.choose()?;
         let (promise, waiting) = call();
-        connection.lookup(key, promise);
+        connection.lookup(key, promise, waiting.another());
         Ok(waiting)
     }
 

@@ -61,7 +61,7 @@ impl Relay {
     /// # Errors
     ///
     /// [`StoreError::Unavailable`] while the store is known to be down.
-    pub fn lookup(self: &Rc<Self>, key: &[u8]) -> Result<Dialog<Found>, StoreError> {
+    pub fn lookup(self: &Rc<Self>, key: &[u8]) -> Result<Dialog<Rc<Found>>, StoreError> {
         let turn = self.turn()?;
         let mut question = Vec::new();
         command::lookup(&mut question, key);
@@ -159,7 +159,7 @@ pub struct Dialog<T> {
     turn: Turn,
 }
 
-impl<T> Dialog<T> {
+impl<T: Clone> Dialog<T> {
     /// What to send, in pieces.
     pub fn question(&mut self) -> Vec<Bytes> {
         std::mem::take(&mut self.question)

@@ -65,7 +65,10 @@ impl Location {
     }
 
     /// Reads a record.
-    pub fn lookup(&self, key: &[u8]) -> impl Future<Output = Result<Found, StoreError>> + use<> {
+    pub fn lookup(
+        &self,
+        key: &[u8],
+    ) -> impl Future<Output = Result<Rc<Found>, StoreError>> + use<> {
         self.exchange(self.relay.lookup(key))
     }
 
@@ -79,7 +82,7 @@ impl Location {
 
     /// Begins an exchange, which from then on needs the client's request no more. Dropping the future ends it: nobody
     /// reads its answer any more.
-    fn exchange<T>(
+    fn exchange<T: Clone>(
         &self,
         dialog: Result<Dialog<T>, StoreError>,
     ) -> impl Future<Output = Result<T, StoreError>> + use<T> {
@@ -87,7 +90,7 @@ impl Location {
         async { asked?.answer().await }
     }
 
-    fn ask<T>(&self, mut dialog: Dialog<T>) -> Result<Asked<T>, StoreError> {
+    fn ask<T: Clone>(&self, mut dialog: Dialog<T>) -> Result<Asked<T>, StoreError> {
         let message = Message {
             uri: self.uri.clone(),
             args: Bytes::from(format!("n={}", dialog.replies())),
@@ -143,7 +146,7 @@ async fn patiently<T>(
     }
 }
 
-impl<T> Asked<T> {
+impl<T: Clone> Asked<T> {
     async fn answer(self) -> Result<T, StoreError> {
         let Asked {
             mut dialog,

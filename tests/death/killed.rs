@@ -33,13 +33,10 @@ fn waiters_take_over_from_a_worker_that_was_killed() {
             let mut filler = sides.ours.pop().unwrap();
             filler.send(&Request::get(&path)).unwrap();
             site.backend.wait_for_hits(&path, 1);
-            let before = site.redis.calls("hmget");
             for client in &mut sides.theirs {
                 client.send(&Request::get(&path)).unwrap();
             }
-            wait_for("the waiters' lookups", PATIENCE, || {
-                site.redis.calls("hmget") >= before + 12
-            });
+            site.wait_for_waiters(12);
             let start = Instant::now();
             site.nginx.kill_worker(sides.owner);
             for client in &mut sides.theirs {
@@ -82,13 +79,10 @@ fn a_worker_killed_during_its_store_leaves_no_lock() {
     let mut filler = sides.ours.pop().unwrap();
     filler.send(&Request::get("/x")).unwrap();
     let mut answer = filler.receive_header().unwrap();
-    let before = site.redis.calls("hmget");
     for client in &mut sides.theirs {
         client.send(&Request::get("/x")).unwrap();
     }
-    wait_for("the waiters' lookups", PATIENCE, || {
-        site.redis.calls("hmget") >= before + 8
-    });
+    site.wait_for_waiters(8);
     // The store's first bytes reach Redis, the rest doesn't.
     let held = Gate::new();
     let holding = held.clone();

@@ -224,9 +224,7 @@ fn streams_of_one_http_2_connection_share_a_fill() {
             }
             command.output().expect("curl")
         });
-        wait_for("the lookups of all streams", PATIENCE, || {
-            site.redis.calls("hmget") >= 12
-        });
+        site.wait_for_waiters(11);
         site.backend.wait_for_hits("/x", 1);
         gate.open();
         let output = curl.join().unwrap();

@@ -18,13 +18,10 @@ fn the_first_byte_comes_when_the_backend_sends_it() {
             let answer = Answer::ok(bytes.clone()).gate(&header).gate_at(0, &body);
             site.backend.set(&path, answer);
             let (mut first, mut second) = (site.client(), site.client());
-            let before = site.redis.calls("hmget");
             for client in [&mut first, &mut second] {
                 client.send(&Request::get(&path)).unwrap();
             }
-            wait_for("both lookups", PATIENCE, || {
-                site.redis.calls("hmget") >= before + 2
-            });
+            site.wait_for_waiters(1);
             site.backend.wait_for_hits(&path, 1);
             let start = Instant::now();
             header.open();

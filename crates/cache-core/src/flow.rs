@@ -19,6 +19,8 @@
 mod cache;
 mod filling;
 
+use std::rc::Rc;
+
 use crate::record::Record;
 use crate::status::{CacheStatus, Reason, Word};
 use crate::usable::Use;
@@ -60,7 +62,7 @@ pub enum Behind<P, S> {
 #[derive(Clone, Debug)]
 pub struct Held {
     /// The record.
-    pub record: Record,
+    pub record: Rc<Record>,
     /// Failures for which it may be served.
     pub on_failure: UseStale,
 }
@@ -68,9 +70,9 @@ pub struct Held {
 /// What a request gets.
 pub enum Answer<P, F, S> {
     /// The record, fresh.
-    Hit(Record),
+    Hit(Rc<Record>),
     /// The record, stale.
-    Stale(Record, Behind<P, S>),
+    Stale(Rc<Record>, Behind<P, S>),
     /// The backend's answer through a fill that this request starts. The reason says why it is
     /// known already not to be stored.
     Fill(Option<P>, Option<Reason>, Option<Held>),
@@ -177,7 +179,7 @@ pub async fn serve<C: Cache>(cache: &C, limits: Limits) -> Answer<C::Permit, C::
                 }
                 (Waited::Pass(reason), _) => return Answer::Pass(reason),
                 (Waited::Stale, Some(held)) => {
-                    return Answer::Stale(held.record.clone(), Behind::Failing);
+                    return Answer::Stale(Rc::clone(&held.record), Behind::Failing);
                 }
                 (Waited::OtherLock, _) if others == OTHERS => {
                     return Answer::Pass(Reason::VariesOtherwise);
@@ -229,7 +231,7 @@ fn spares_backend<C: Cache>(cache: &C, on_failure: UseStale) -> bool {
 /// A stale record that may be served at once.
 fn at_once<C: Cache>(
     cache: &C,
-    record: Record,
+    record: Rc<Record>,
     on_failure: UseStale,
     since: u64,
 ) -> Answer<C::Permit, C::Fill, C::Slot> {
@@ -246,7 +248,7 @@ fn at_once<C: Cache>(
 /// request.
 fn stale<C: Cache>(
     cache: &C,
-    record: Record,
+    record: Rc<Record>,
     permit: C::Permit,
     look_again: bool,
     on_failure: UseStale,

@@ -9,6 +9,7 @@ mod writing;
 
 use std::error::Error;
 use std::fmt;
+use std::rc::Rc;
 
 use bytes::Bytes;
 
@@ -18,7 +19,7 @@ use crate::resp;
 use crate::settings::MAX_SECONDS;
 use crate::status::Reason;
 use crate::usable::Terms;
-use crate::vary::{self, Family, Select};
+use crate::vary::{self, Family, Names, Select, VariantId};
 
 pub use json::encode_headers;
 pub use meta::{META_FIELD, Meta, Tie, encode_meta, fingerprint, parse_meta};
@@ -145,68 +146,83 @@ pub enum Place<'a> {
     Slot(&'a Family, usize),
 }
 
+/// A record as read, before it is known who asks for it: many may share it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decoded {
+    record: Rc<Record>,
+    /// What it varies on and which variant it is, if it varies and that counts.
+    variant: Option<(Names, VariantId)>,
+}
+
+impl Decoded {
+    /// The record, if one that was found at `place` is for a request of which `select` knows the variant (RFC 9111 4.1).
+    /// It is the record's own Vary that decides, whatever else is said about it.
+    #[must_use]
+    pub fn for_request(&self, place: Place<'_>, select: Select<'_>) -> Option<Rc<Record>> {
+        let is_ours = belongs_to_place(self.record.meta.as_ref(), place)
+            && self
+                .variant
+                .as_ref()
+                .is_none_or(|(on, id)| !on.is_empty() && select(on) == Some(*id));
+        is_ours.then(|| Rc::clone(&self.record))
+    }
+}
+
 /// Reads a record for a request of which nothing is known: none that varies is for it.
 ///
 /// # Errors
 ///
-/// As [`decode_for`].
-pub fn decode(raw: RawRecord, rules: &Rules) -> Result<Option<Record>, Broken> {
-    decode_for(raw, rules, Place::Base, &|_| None)
+/// As [`decode`].
+pub fn decode_base(raw: &RawRecord, rules: &Rules) -> Result<Option<Rc<Record>>, Broken> {
+    let decoded = decode(raw, rules)?;
+    Ok(decoded.and_then(|decoded| decoded.for_request(Place::Base, &|_| None)))
 }
 
-/// Reads the record at `place` for a request. `rules` give the age of a record of the Lua script and what is
-/// ignored.
+/// Reads a record. `rules` give the age of one of the Lua script and what is ignored.
 ///
-/// `Ok(None)` means that there is none: no key, no expiry (the script takes that for none too), none of
-/// the three fields, or another variant than the request's (RFC 9111 4.1). It is the record's own Vary that
-/// decides, whatever else is said about it.
+/// `Ok(None)` means that there is none: no key, no expiry (the script takes that for none too), or none of
+/// the three fields.
 ///
 /// # Errors
 ///
 /// [`Broken`] if there is a hash that is not to be served. A record of the Lua script that varies is one: nobody
 /// knows for which request it was made.
-pub fn decode_for(
-    raw: RawRecord,
-    rules: &Rules,
-    place: Place<'_>,
-    select: Select<'_>,
-) -> Result<Option<Record>, Broken> {
+pub fn decode(raw: &RawRecord, rules: &Rules) -> Result<Option<Decoded>, Broken> {
     if raw.pttl < 0 {
         return Ok(None);
     }
-    let (status_text, headers_text, body) = match (raw.status, raw.headers, raw.body) {
+    let (status_text, headers_text, body) = match (&raw.status, &raw.headers, &raw.body) {
         (Some(status), Some(headers), Some(body)) => (status, headers, body),
         (None, None, None) => return Ok(None),
         _ => return Err(Broken::Field),
     };
-    let status = parse_status(&status_text).ok_or(Broken::Status)?;
+    let status = parse_status(status_text).ok_or(Broken::Status)?;
     if headers_text.len() > json::MAX_TEXT {
         return Err(Broken::Header(HeaderFault::TooLarge));
     }
-    let headers = json::decode_headers(&headers_text).map_err(|_| Broken::Json)?;
+    let headers = json::decode_headers(headers_text).map_err(|_| Broken::Json)?;
     headers.check().map_err(Broken::Header)?;
     whole(status).map_err(Broken::Refused)?;
     check_length(&headers, body.len())?;
 
-    let meta =
-        raw.meta.as_ref().and_then(parse_meta).filter(|meta| {
-            meta.belongs_to(raw.pttl, &status_text, &headers_text, body.len() as u64)
-        });
-    if !belongs_to_place(meta.as_ref(), place) {
-        return Ok(None);
-    }
+    let meta = raw
+        .meta
+        .as_ref()
+        .and_then(parse_meta)
+        .filter(|meta| meta.belongs_to(raw.pttl, status_text, headers_text, body.len() as u64));
     let by_accel_expires = meta.as_ref().is_some_and(|meta| meta.accel_expires);
     let says = governing_over(&headers, by_accel_expires, rules.ignore).says;
     shareable(status, &headers, &says, rules).map_err(Broken::Refused)?;
-    if !rules.ignore.vary {
+    let variant = if rules.ignore.vary {
+        None
+    } else {
         let on = vary::parse(headers.get_all("Vary")).map_err(|_| Broken::Refused(Reason::Vary))?;
         match meta.as_ref().and_then(|meta| meta.tie.as_ref()) {
-            None if on.is_empty() => {}
+            None if on.is_empty() => None,
             None => return Err(Broken::Refused(Reason::Vary)),
-            Some(tie) if !on.is_empty() && select(&on) == Some(tie.id) => {}
-            Some(_) => return Ok(None),
+            Some(tie) => Some((on, tie.id)),
         }
-    }
+    };
     let age = match &meta {
         Some(meta) => age_now(meta.age, i64::from(meta.expiry), raw.pttl),
         None => age_now(0, i64::from(rules.age) + i64::from(rules.stale), raw.pttl),
@@ -215,19 +231,20 @@ pub fn decode_for(
     let left_out: Vec<Bytes> = values(&headers, b"Connection")
         .chain(says.withheld().map(Bytes::copy_from_slice))
         .collect();
-    Ok(Some(Record {
+    let record = Rc::new(Record {
         status,
         headers: headers
             .into_iter()
             .filter(|header| is_end_to_end(header, &left_out))
             .collect(),
-        body,
+        body: body.clone(),
         ttl_ms: raw.pttl,
         age,
         terms: Terms::of(&says),
         meta,
-        stored_headers: headers_text,
-    }))
+        stored_headers: headers_text.clone(),
+    });
+    Ok(Some(Decoded { record, variant }))
 }
 
 /// Whether a record belongs where it was found. One of a slot isn't a base: a client may ask for a key that

@@ -6,11 +6,13 @@
     reason = "a test fails by panicking"
 )]
 
+use std::rc::Rc;
+
 use bytes::Bytes;
 use cache_core::freshness::OriginDates;
 use cache_core::headers::Headers;
 use cache_core::policy::{RequestView, ResponseView, Rules, storable};
-use cache_core::record::{New, RawRecord, Record, decode, encode, strip_for_storage};
+use cache_core::record::{New, RawRecord, Record, decode_base, encode, strip_for_storage};
 use cache_core::renewal::{self, Confirmation, Renewed, Validators, renew};
 use cache_core::status::Reason;
 
@@ -38,7 +40,7 @@ fn raw(headers: Vec<u8>, meta: Option<Vec<u8>>, expiry: u32) -> RawRecord {
 }
 
 /// A record of this module.
-fn stored(lines: Lines<'_>, rules: &Rules) -> Record {
+fn stored(lines: Lines<'_>, rules: &Rules) -> Rc<Record> {
     let sent = headers(lines);
     let view = ResponseView {
         status: 200,
@@ -58,7 +60,7 @@ fn stored(lines: Lines<'_>, rules: &Rules) -> Record {
         New::named("g1".into()),
     );
     let raw = raw(fields.headers, Some(fields.meta), plan.expiry);
-    decode(raw, rules).unwrap().unwrap()
+    decode_base(&raw, rules).unwrap().unwrap()
 }
 
 fn confirm(record: &Record, lines: Lines<'_>, connection: &[Bytes]) -> Option<Renewed> {
@@ -117,7 +119,7 @@ fn what_a_304_cannot_speak_of_is_asked_for_without_conditions() {
     ] {
         let record = Record {
             status,
-            ..ok.clone()
+            ..(*ok).clone()
         };
         assert_eq!(Validators::of(&record).is_some(), asked, "{status}");
     }
@@ -126,7 +128,7 @@ fn what_a_304_cannot_speak_of_is_asked_for_without_conditions() {
 #[test]
 fn a_record_of_the_lua_script_cant_be_renewed_safely() {
     let raw = raw(br#"{"ETag":"\"one\""}"#.to_vec(), None, 100);
-    let record = decode(raw, &Rules::default()).unwrap().unwrap();
+    let record = decode_base(&raw, &Rules::default()).unwrap().unwrap();
     assert_eq!(Validators::of(&record), None);
 }
 
@@ -275,11 +277,11 @@ fn what_is_written_is_read_as_another_write_of_the_same_body() {
     );
     let fields = renewal::encode(&renewed, meta, plan, "g2".into());
     let raw = raw(fields.headers, Some(fields.meta), plan.expiry);
-    let again = decode(raw, &rules).unwrap().unwrap();
+    let again = decode_base(&raw, &rules).unwrap().unwrap();
     assert_eq!((again.age, again.ttl_ms), (9, 161_000));
     assert_eq!(again.headers, renewed.record.headers);
     assert_eq!(again.terms, renewed.record.terms);
-    assert_eq!(again.meta.unwrap().generation, "g2");
+    assert_eq!(again.meta.as_ref().unwrap().generation, "g2");
 }
 
 /// RFC 9111 4.2.3: a 304 that took its time is as old as that, and as its Date says.

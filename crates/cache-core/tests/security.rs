@@ -10,7 +10,7 @@ use bytes::Bytes;
 use cache_core::freshness::OriginDates;
 use cache_core::headers::{HeaderFault, Headers};
 use cache_core::policy::{RequestView, ResponseView, Rules, StatusList, storable};
-use cache_core::record::{Broken, RawRecord, decode};
+use cache_core::record::{Broken, RawRecord, decode_base};
 use cache_core::status::Reason;
 
 type Lines<'a> = &'a [(&'static str, &'static str)];
@@ -61,7 +61,7 @@ fn records_that_are_never_served() {
         ("8259 2 something behind it", "200", r#"{"X-A":"b"}{"X-C":"d"}"#, Json),
     ];
     for (section, status, headers, wanted) in cases {
-        assert_eq!(decode(record(status, headers, "body"), &Rules::default()), Err(*wanted), "{section}");
+        assert_eq!(decode_base(&record(status, headers, "body"), &Rules::default()), Err(*wanted), "{section}");
     }
 }
 
@@ -81,7 +81,7 @@ fn fields_that_a_record_has_no_say_in() {
         ("9111 5.1 it is counted anew", r#"{"Age":"0"}"#),
     ];
     for (section, headers) in cases {
-        let record = decode(record("200", headers, "body"), &Rules::default()).unwrap().unwrap();
+        let record = decode_base(&record("200", headers, "body"), &Rules::default()).unwrap().unwrap();
         assert!(record.headers.is_empty(), "{section}: {:?}", record.headers);
     }
 }

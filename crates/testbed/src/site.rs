@@ -329,6 +329,15 @@ impl Running {
         zone
     }
 
+    /// Waits until so many requests wait for a lock, as the zone has it: they have looked into the store. (Lookups can't
+    /// be counted: those of one key at one time are shared.)
+    #[track_caller]
+    pub fn wait_for_waiters(&self, count: u32) {
+        wait_for("requests that wait for a lock", PATIENCE, || {
+            self.zone().waiting >= count
+        });
+    }
+
     /// A new connection to nginx.
     #[must_use]
     #[track_caller]

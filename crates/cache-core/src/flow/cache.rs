@@ -1,6 +1,7 @@
 //! The cache as the flow sees it: a store, locks, and other people's fills.
 
 use std::future::Future;
+use std::rc::Rc;
 
 use crate::record::Record;
 use crate::status::Reason;
@@ -117,7 +118,7 @@ pub trait Cache {
     /// The lock domain's count of releases: taken before a lookup, compared by [`Cache::lock`].
     fn sequence(&self) -> u64;
     /// Reads the record. A broken record is none.
-    fn lookup(&self) -> impl Future<Output = Result<Option<Record>, Trouble>>;
+    fn lookup(&self) -> impl Future<Output = Result<Option<Rc<Record>>, Trouble>>;
     /// What a record may be used for, for this request.
     fn judge(&self, record: &Record) -> Use;
     /// How the backend failed, if that is so short a time ago that it is left alone.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use cache_core::freshness::{Freshness, Source};
 use cache_core::policy::{Plan, Rules};
 use cache_core::record::{
-    Meta, New, RawRecord, decode, encode, encode_meta, fingerprint, parse_meta,
+    Meta, New, RawRecord, decode_base, encode, encode_meta, fingerprint, parse_meta,
 };
 use cache_core::targeted::By;
 use proptest::prelude::*;
@@ -55,7 +55,7 @@ fn age_of_a_record_of_the_lua_script() {
         (0, 220),
         (900_000, 0),
     ] {
-        let record = decode(raw(pttl, "{}", ""), &Rules::default())
+        let record = decode_base(&raw(pttl, "{}", ""), &Rules::default())
             .unwrap()
             .unwrap();
         assert_eq!(record.age, age, "{pttl}");
@@ -71,9 +71,11 @@ fn age_of_a_record_of_this_module() {
         (100_000, 307),
         (0, 407),
     ] {
-        let record = decode(own(pttl, "g1"), &Rules::default()).unwrap().unwrap();
+        let record = decode_base(&own(pttl, "g1"), &Rules::default())
+            .unwrap()
+            .unwrap();
         assert_eq!(record.age, age, "{pttl}");
-        assert_eq!(record.meta.unwrap().generation, "g1");
+        assert_eq!(record.meta.as_ref().unwrap().generation, "g1");
     }
 }
 
@@ -82,11 +84,11 @@ fn age_of_a_record_of_this_module() {
 fn what_the_lua_script_wrote_over_is_its_record() {
     let lua_age = 120;
     let rules = Rules::default();
-    let age = |raw: RawRecord| decode(raw, &rules).unwrap().unwrap().age;
+    let age = |raw: RawRecord| decode_base(&raw, &rules).unwrap().unwrap().age;
     let own = own(100_000, "g1");
     assert_eq!(age(own.clone()), 307, "untouched");
     let over = |raw: RawRecord| {
-        let record = decode(raw.clone(), &rules).unwrap().unwrap();
+        let record = decode_base(&raw.clone(), &rules).unwrap().unwrap();
         assert_eq!(record.meta, None);
         record.age
     };
@@ -103,7 +105,7 @@ fn what_the_lua_script_wrote_over_is_its_record() {
 #[test]
 fn freshness_is_by_what_is_left() {
     let left = |ttl_ms| {
-        decode(raw(ttl_ms, "{}", ""), &Rules::default())
+        decode_base(&raw(ttl_ms, "{}", ""), &Rules::default())
             .unwrap()
             .unwrap()
     };

@@ -7,10 +7,12 @@ mod reading;
 mod variants;
 mod writing;
 
+use std::rc::Rc;
+
 use bytes::Bytes;
 use cache_core::headers::Headers;
 use cache_core::policy::Rules;
-use cache_core::record::{Broken, RawRecord, Record, decode};
+use cache_core::record::{Broken, RawRecord, Record, decode_base};
 
 /// A record as read from Redis, as the Lua script leaves it.
 fn raw(pttl: i64, headers: impl Into<Bytes>, body: &'static str) -> RawRecord {
@@ -24,8 +26,8 @@ fn raw(pttl: i64, headers: impl Into<Bytes>, body: &'static str) -> RawRecord {
 }
 
 /// What becomes of these headers JSON, with an empty body.
-fn read(headers: impl Into<Bytes>) -> Result<Record, Broken> {
-    decode(raw(1000, headers, ""), &Rules::default()).map(Option::unwrap)
+fn read(headers: impl Into<Bytes>) -> Result<Rc<Record>, Broken> {
+    decode_base(&raw(1000, headers, ""), &Rules::default()).map(Option::unwrap)
 }
 
 fn lines(headers: &Headers) -> Vec<(&[u8], &[u8])> {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use cache_core::headers::{HeaderFault, MAX_HEADER_LINES};
 use cache_core::policy::{Ignore, Rules};
-use cache_core::record::{Broken, RawRecord, decode};
+use cache_core::record::{Broken, RawRecord, decode_base};
 use cache_core::status::Reason;
 use proptest::prelude::*;
 
@@ -16,7 +16,7 @@ const LUA_BODY: &str = "abcdefghijklmnopqrstuvwxyz";
 
 #[test]
 fn a_record_of_the_lua_script() {
-    let record = decode(raw(219_500, LUA_HEADERS, LUA_BODY), &Rules::default())
+    let record = decode_base(&raw(219_500, LUA_HEADERS, LUA_BODY), &Rules::default())
         .unwrap()
         .unwrap();
     assert_eq!(record.status, 200);
@@ -87,14 +87,14 @@ fn what_is_no_record() {
         ("no expiry", RawRecord { pttl: -1, ..whole.clone() }),
         ("expired meanwhile", RawRecord { pttl: 1, ..RawRecord::default() }),
     ] {
-        assert_eq!(decode(raw, &rules), Ok(None), "{what}");
+        assert_eq!(decode_base(&raw, &rules), Ok(None), "{what}");
     }
     for raw in [
         RawRecord { status: None, ..whole.clone() },
         RawRecord { headers: None, ..whole.clone() },
         RawRecord { body: None, ..whole.clone() },
     ] {
-        assert_eq!(decode(raw, &rules), Err(Broken::Field));
+        assert_eq!(decode_base(&raw, &rules), Err(Broken::Field));
     }
 }
 
@@ -108,7 +108,7 @@ fn broken_statuses() {
             ..raw(1000, "{}", "")
         };
         assert_eq!(
-            decode(raw, &Rules::default()),
+            decode_base(&raw, &Rules::default()),
             Err(Broken::Status),
             "{status:?}"
         );
@@ -162,7 +162,7 @@ fn depth_and_number_of_headers_are_bounded() {
 #[test]
 #[rustfmt::skip]
 fn length_of_the_body() {
-    let of = |json: &'static str, body| decode(raw(1000, json, body), &Rules::default()).map(|r| r.is_some());
+    let of = |json: &'static str, body| decode_base(&raw(1000, json, body), &Rules::default()).map(|r| r.is_some());
     let cut = Err(Broken::Length);
     for (json, body, wanted) in [
         ("{}", "abc", Ok(true)),
@@ -191,7 +191,7 @@ fn length_of_the_body() {
 fn what_this_module_would_not_have_stored() {
     let refused = |json: &'static str, ignore: Ignore| {
         let rules = Rules { ignore, ..Rules::default() };
-        decode(raw(1000, json, ""), &rules).err()
+        decode_base(&raw(1000, json, ""), &rules).err()
     };
     for (json, reason, ignored_by) in [
         (r#"{"Set-Cookie":["a=1","b=2"]}"#, Reason::SetCookie, "Set-Cookie"),
@@ -205,7 +205,7 @@ fn what_this_module_would_not_have_stored() {
     }
     for (status, reason) in [("206", Reason::PartialContent), ("304", Reason::NotModified)] {
         let raw = RawRecord { status: Some(status.into()), ..raw(1000, "{}", "") };
-        assert_eq!(decode(raw, &Rules::default()), Err(Broken::Refused(reason)), "{status}");
+        assert_eq!(decode_base(&raw, &Rules::default()), Err(Broken::Refused(reason)), "{status}");
     }
     // Stored at once stale: no reason to refuse it.
     assert_eq!(refused(r#"{"Cache-Control":"max-age=0"}"#, Ignore::NONE), None);
@@ -221,7 +221,7 @@ proptest! {
             body: Some(Bytes::new()),
             meta: meta.map(Bytes::from),
         };
-        let _ = decode(raw, &Rules::default());
+        let _ = decode_base(&raw, &Rules::default());
     }
 
     #[test]

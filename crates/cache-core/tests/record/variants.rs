@@ -1,11 +1,13 @@
 //! Records that vary: which request gets which, and where they are looked for.
 
+use std::rc::Rc;
+
 use bytes::Bytes;
 use cache_core::headers::Headers;
 use cache_core::ignore::Ignore;
 use cache_core::policy::Rules;
 use cache_core::record::{
-    Base, Broken, Meta, New, Place, RawRecord, Record, Tie, decode, decode_for, encode,
+    Base, Broken, Meta, New, Place, RawRecord, Record, Tie, decode, decode_base, encode,
     encode_meta, parse_meta,
 };
 use cache_core::status::Reason;
@@ -57,10 +59,10 @@ fn two() -> Family {
 }
 
 /// What a request with this value of A reads there.
-fn get(raw: RawRecord, place: Place<'_>, request: &Headers) -> Result<Option<Record>, Broken> {
-    decode_for(raw, &Rules::default(), place, &|on| {
-        Some(VariantId::of(on, request))
-    })
+fn get(raw: RawRecord, place: Place<'_>, request: &Headers) -> Result<Option<Rc<Record>>, Broken> {
+    let decoded = decode(&raw, &Rules::default())?;
+    Ok(decoded
+        .and_then(|decoded| decoded.for_request(place, &|on| Some(VariantId::of(on, request)))))
 }
 
 #[test]
@@ -89,7 +91,7 @@ fn a_record_is_for_the_requests_that_select_it() {
         ("a record without Vary in a slot", hit(raw(1000, "{}", ""), at(1), &one), Ok(false)),
         ("a record without Vary", hit(raw(1000, "{}", ""), Place::Base, &one), Ok(true)),
         ("a record of the Lua script", hit(raw(1000, r#"{"Vary":"A"}"#, ""), Place::Base, &one), Err(Broken::Refused(Reason::Vary))),
-        ("one in a slot", hit(raw(1000, r#"{"Vary":"A"}"#, ""), at(1), &two_), Ok(false)),
+        ("one in a slot", hit(raw(1000, r#"{"Vary":"A"}"#, ""), at(1), &two_), Err(Broken::Refused(Reason::Vary))),
     ];
     for (what, found, wanted) in cases {
         assert_eq!(found, wanted, "{what}");
@@ -99,14 +101,14 @@ fn a_record_is_for_the_requests_that_select_it() {
 #[test]
 fn nobody_is_known_no_variant_is_for_them() {
     let base = || stored("A", "1", "f", 0);
-    assert_eq!(decode(base(), &Rules::default()), Ok(None));
+    assert_eq!(decode_base(&base(), &Rules::default()), Ok(None));
     let rules = Rules {
         ignore: Ignore::named(b"Vary").unwrap(),
         ..Rules::default()
     };
-    assert!(decode(base(), &rules).unwrap().is_some(), "ignored");
+    assert!(decode_base(&base(), &rules).unwrap().is_some(), "ignored");
     let slot = stored("A", "1", "f", 1);
-    assert_eq!(decode(slot, &rules), Ok(None), "but no slot's");
+    assert_eq!(decode_base(&slot, &rules), Ok(None), "but no slot's");
 }
 
 #[test]

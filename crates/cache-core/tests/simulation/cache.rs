@@ -97,7 +97,7 @@ impl Cache for SimCache {
         self.world.machines[self.worker.machine].zone.sequence()
     }
 
-    async fn lookup(&self) -> Result<Option<Record>, Trouble> {
+    async fn lookup(&self) -> Result<Option<Rc<Record>>, Trouble> {
         self.world.judge().looks(self.request);
         let found = store::lookup(&self.world, self.key, self.fields).await;
         let (result, variants) = match found {
@@ -108,7 +108,7 @@ impl Cache for SimCache {
         let lock = family.map(|f| lock_of(self.key, VariantId::of(&f.on, &self.fields)));
         self.own_lock.set(lock);
         *self.variants.borrow_mut() = variants;
-        let fresh = |record: &Record| record.is_fresh(self.world.config.rules.stale);
+        let fresh = |record: &Rc<Record>| record.is_fresh(self.world.config.rules.stale);
         let found = result.as_ref().ok().and_then(Option::as_ref);
         self.truth.fresh.set(found.is_some_and(fresh));
         if result.is_err() {

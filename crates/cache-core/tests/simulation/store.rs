@@ -210,11 +210,13 @@ pub async fn lookup(
     world: &Rc<World>,
     key: Key,
     fields: Fields,
-) -> Result<(Option<Record>, Variants), Trouble> {
+) -> Result<(Option<Rc<Record>>, Variants), Trouble> {
     let (found, variants) = read(world, key, 0).await?;
     let Some(family) = &variants.family else {
         return Ok((
-            found.filter(|(_, s)| s.is_for(fields)).map(|f| f.0),
+            found
+                .filter(|(_, s)| s.is_for(fields))
+                .map(|f| Rc::new(f.0)),
             variants,
         ));
     };
@@ -231,7 +233,9 @@ pub async fn lookup(
         }
     };
     Ok((
-        found.filter(|(_, s)| s.is_for(fields)).map(|f| f.0),
+        found
+            .filter(|(_, s)| s.is_for(fields))
+            .map(|f| Rc::new(f.0)),
         variants,
     ))
 }

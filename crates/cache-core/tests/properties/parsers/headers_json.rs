@@ -11,7 +11,7 @@ use super::headers;
 pub fn holds(input: &[u8]) {
     let lines = strip_for_storage(&headers(input), &[]);
     let json = Bytes::from(encode_headers(&lines));
-    let read = record::decode(raw(&json), &all_ignored());
+    let read = record::decode_base(&raw(&json), &all_ignored());
     if lines.check().is_err() {
         assert!(read.is_err(), "{json:?}");
         return;
@@ -19,10 +19,10 @@ pub fn holds(input: &[u8]) {
     if lines.contains("Content-Length") {
         return; // may differ from the body's
     }
-    let read = read.expect("readable").expect("a record").headers;
-    assert_eq!(grouped(&read), grouped(&lines), "{json:?}");
+    let read = &read.expect("readable").expect("a record").headers;
+    assert_eq!(grouped(read), grouped(&lines), "{json:?}");
     // now that lines of one name are together, nothing moves any more
-    let again = Bytes::from(encode_headers(&read));
+    let again = Bytes::from(encode_headers(read));
     assert_eq!(again, json);
 }
 
