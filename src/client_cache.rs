@@ -16,12 +16,12 @@ use cache_core::vary::VariantId;
 use md5::{Digest, Md5};
 
 use crate::fill::registry::{self, Joined, LockPermit, Queued};
-use crate::lookup::{self, Lookup, Variants};
+use crate::lookup::{self, Variants};
 use crate::ngx::event::{now_msec, sleep};
 use crate::ngx::request::Request;
-use crate::settings::Settings;
+use crate::settings::{Settings, Wish};
 use crate::shm::Zone;
-use crate::shm::locks::{Acquired, Memory};
+use crate::shm::locks::Acquired;
 use crate::shm::waiting;
 use crate::shm::zone::RefillSlot;
 use crate::store::Store;
@@ -35,47 +35,33 @@ const LOOK: u64 = 50;
 pub struct ClientCache {
     /// Tasks that hold it are cancelled when it ends.
     request: Request,
-    lookup: Lookup,
-    zone: Zone,
+    settings: &'static Settings,
     /// The key in the lock table. A hit needs none.
     key: OnceCell<KeyId>,
     /// What the last look has shown of the key's variants.
     variants: RefCell<Variants>,
     /// The request's own, as far as it is known what the answers vary on.
     variant: Cell<Option<VariantId>>,
-    lock_age: u64,
-    queue: u32,
-    refills: u32,
-    memory: Memory,
     asks: RequestDirectives,
 }
 
 impl ClientCache {
-    /// The cache for a request with these settings that asks this of it.
-    pub fn new(settings: &Settings, asks: RequestDirectives, request: Request) -> ClientCache {
+    /// The cache for a request that asks this of it.
+    pub fn new(wish: &'static Wish, request: Request) -> ClientCache {
         ClientCache {
             request,
-            lookup: Lookup {
-                store: settings.store.clone(),
-                key: settings.key.clone(),
-                rules: Rc::clone(&settings.rules),
-            },
-            zone: settings.zone,
+            settings: &wish.settings,
             key: OnceCell::new(),
             variants: RefCell::default(),
             variant: Cell::new(None),
-            lock_age: settings.lock_age,
-            queue: settings.queue,
-            refills: settings.refills,
-            memory: settings.memory,
-            asks,
+            asks: wish.asks,
         }
     }
 
     /// What a fill that this request starts knows beforehand.
     pub fn ground(&self) -> Ground {
         Ground {
-            zone: self.zone,
+            zone: self.settings.zone,
             key: *self.key(),
             lock: self.lock_id(),
             variants: self.variants.take(),
@@ -112,12 +98,12 @@ impl ClientCache {
             && fill
                 .times
                 .count()
-                .is_some_and(|begun| self.zone.is_invalidated(self.key(), begun))
+                .is_some_and(|begun| self.settings.zone.is_invalidated(self.key(), begun))
     }
 
     fn key(&self) -> &KeyId {
-        self.key
-            .get_or_init(|| lock_id(&self.lookup.store, &self.lookup.key))
+        let lookup = &self.settings.lookup;
+        self.key.get_or_init(|| lock_id(&lookup.store, &lookup.key))
     }
 }
 
@@ -154,12 +140,12 @@ impl Cache for ClientCache {
     }
 
     fn sequence(&self) -> u64 {
-        self.zone.sequence()
+        self.settings.zone.sequence()
     }
 
     async fn lookup(&self) -> Result<Option<Rc<Record>>, Trouble> {
         let request = self.request;
-        let found = lookup::lookup(&self.lookup, &|on| Some(variant(on, request))).await;
+        let found = lookup::lookup(&self.settings.lookup, &|on| Some(variant(on, request))).await;
         let (found, variants) = match found {
             Ok((record, variants)) => (Ok(record), variants),
             Err(trouble) => (Err(trouble), Variants::default()),
@@ -170,18 +156,18 @@ impl Cache for ClientCache {
     }
 
     fn judge(&self, record: &Record) -> Use {
-        usable::judge_for(record, &self.lookup.rules, &self.asks)
+        usable::judge_for(record, &self.settings.lookup.rules, &self.asks)
     }
 
     fn failing(&self) -> Option<Failure> {
-        self.zone.failing(&self.lock_id())
+        self.settings.zone.failing(&self.lock_id())
     }
 
     fn lock(&self, since: u64) -> Lock<LockPermit, Joined, Queued> {
-        let (zone, id) = (self.zone, self.lock_id());
-        match zone.acquire(&id, since, self.lock_age, self.queue) {
+        let (zone, id) = (self.settings.zone, self.lock_id());
+        match zone.acquire(&id, since, self.settings.lock_age, self.settings.queue) {
             Acquired::Mine { instance, changed } => Lock::Mine {
-                permit: LockPermit::new(zone, id, instance, self.memory),
+                permit: LockPermit::new(zone, id, instance, self.settings.memory),
                 changed,
             },
             Acquired::Busy { instance } => match registry::join(Queued::new(zone, id, instance)) {
@@ -200,7 +186,7 @@ impl Cache for ClientCache {
     }
 
     fn refill_slot(&self) -> Option<RefillSlot> {
-        self.zone.begin_refill(self.refills)
+        self.settings.zone.begin_refill(self.settings.refills)
     }
 
     async fn head(&self, fill: &Joined, deadline: u64) -> Head {
@@ -223,9 +209,11 @@ impl Cache for ClientCache {
             let verdict = poll_fn(|cx| {
                 // Registered before looking: a release in between is not missed.
                 registration = Some(waiting::register(ticket.key, cx.waker().clone()));
-                let verdict = self
-                    .zone
-                    .await_release(&ticket.key, ticket.instance, self.lock_age);
+                let verdict = self.settings.zone.await_release(
+                    &ticket.key,
+                    ticket.instance,
+                    self.settings.lock_age,
+                );
                 match verdict {
                     Some(_) => Poll::Ready(verdict),
                     None => nap.as_mut().poll(cx).map(|()| None),
@@ -242,6 +230,6 @@ impl Cache for ClientCache {
     }
 
     fn elect(&self, timeout: u64) -> Result<(), u64> {
-        self.zone.elect(&self.lock_id(), timeout)
+        self.settings.zone.elect(&self.lock_id(), timeout)
     }
 }

@@ -8,18 +8,19 @@ use std::task::Waker;
 use bytes::Bytes;
 use cache_core::cache_status::{Forward, Member, collapsed};
 use cache_core::executor::TaskId;
+use cache_core::record::Record;
 use cache_core::status::{CacheStatus, Reason, Word};
 use ngx::ffi::*;
 
-use crate::conf::{Backend, StatusHeader};
 use crate::fill::detached::{Times, is_fill};
+use crate::handler::Decision;
 use crate::hold::Hold;
 use crate::invalidation::Aftermath;
 use crate::ngx::guard::guard;
 use crate::ngx::output::Output;
 use crate::ngx::request::Request;
 use crate::ngx::{pool, shim};
-use crate::settings::Basics;
+use crate::settings::{Basics, Wish};
 use crate::worker;
 
 /// One request of a client in a location that caches.
@@ -29,10 +30,10 @@ pub struct Context {
     location: *mut *mut c_void,
     /// Index of the phase handler behind ours.
     pub after: ngx_int_t,
-    /// Where a fill goes.
-    pub backend: Backend,
-    key: Bytes,
-    header: Option<Rc<[u8]>>,
+    /// What holds for any request of the location.
+    pub basics: Basics,
+    /// What the request asks of the cache. `None` if the cache has no part in it.
+    pub wish: Option<Wish>,
     task: Cell<Option<TaskId>>,
     passing: Cell<bool>,
     word: Cell<Option<Word>>,
@@ -46,26 +47,32 @@ pub struct Context {
     pub writable: RefCell<Option<Waker>>,
     /// The body on its way.
     pub output: RefCell<Option<Output>>,
+    /// The record that is the answer: header lines point into it.
+    record: OnceCell<Rc<Record>>,
     alive: OnceCell<Rc<Cell<Option<Request>>>>,
     /// What the answer means for the cache.
-    pub aftermath: RefCell<Option<Aftermath>>,
+    pub aftermath: Cell<Option<Aftermath>>,
+    /// The key whose records that answer may change.
+    aftermath_key: Bytes,
     /// The answer, while it waits for the store.
     pub hold: Hold,
-    /// What to do when the request's body is read.
-    pub wish: RefCell<Option<Box<dyn FnOnce()>>>,
+    /// What was decided, while it waits to be carried out.
+    pub decision: Cell<Option<Decision>>,
 }
 
 impl Context {
     /// Attaches a context to a request, for as long as the request lives. The task that serves it
     /// is cancelled when the request ends. `None` if there is no memory.
-    pub fn attach(r: Request, key: Bytes, basics: &Basics) -> Option<&'static Context> {
+    pub fn attach(r: Request, basics: Basics, part: Part) -> Option<&'static Context> {
+        let (wish, aftermath) = match part {
+            Part::Wish(wish) => (Some(wish), None),
+            Part::None(aftermath) => (None, aftermath),
+        };
         let context = Context {
             request: r.as_ptr(),
             location: r.get().loc_conf,
             after: r.phase() + 1,
-            backend: basics.backend.clone(),
-            key,
-            header: basics.header.clone(),
+            wish,
             task: Cell::default(),
             passing: Cell::default(),
             word: Cell::default(),
@@ -73,14 +80,21 @@ impl Context {
             reason: Cell::default(),
             age: Cell::default(),
             ttl: Cell::default(),
-            saying: Saying::new(basics.status_header.clone()),
+            saying: Saying::default(),
+            basics,
             outcome: OnceCell::new(),
             writable: RefCell::default(),
             output: RefCell::default(),
+            record: OnceCell::new(),
             alive: OnceCell::new(),
-            aftermath: RefCell::default(),
+            aftermath_key: aftermath
+                .as_ref()
+                .map(Aftermath::key)
+                .cloned()
+                .unwrap_or_default(),
+            aftermath: Cell::new(aftermath),
             hold: Hold::default(),
-            wish: RefCell::default(),
+            decision: Cell::default(),
         };
         // SAFETY: the request is live, and so is its pool until its cleanups have run; the end of
         // the request (ngx_http_cleanup_t) comes before that.
@@ -111,6 +125,12 @@ impl Context {
             r.set_context(found);
             Some(&*found.as_ptr())
         }
+    }
+
+    /// Keeps the record that is the answer, as long as the context lives. `None` if another one is.
+    pub fn keep(&'static self, record: Rc<Record>) -> Option<&'static Record> {
+        self.record.set(record).ok()?;
+        self.record.get().map(Rc::as_ref)
     }
 
     /// Where to leave what becomes of the fill that this request starts.
@@ -167,7 +187,7 @@ impl Context {
 
     /// The value of Cache-Status, if it is wanted.
     pub fn cache_status(&self, r: Request) -> Option<Vec<u8>> {
-        let header = self.saying.header.as_ref()?;
+        let header = self.basics.status_header.as_ref()?;
         let (status, reason) = (self.status.get()?, self.reason.get()?);
         if self.is_passing() {
             self.saying.backend_status.set(backend_status(r));
@@ -192,7 +212,7 @@ impl Context {
             ttl: self.ttl.get(),
             stored,
             collapsed: together,
-            key: (header.key && !self.key.is_empty()).then_some(self.key.as_ref()),
+            key: (header.key && !self.key().is_empty()).then(|| self.key().as_ref()),
             detail: tells.then_some(reason.as_str()),
         };
         Some(member.value(&header.name))
@@ -217,7 +237,7 @@ impl Context {
 
     /// The name and value of the header that `$cache_header` names.
     pub fn header(&self) -> Option<(&[u8], Word)> {
-        Some((self.header.as_deref()?, self.word.get()?))
+        Some((self.basics.header.as_deref()?, self.word.get()?))
     }
 
     /// `$redis_cache_status`
@@ -255,29 +275,28 @@ impl Context {
 
     /// `$redis_cache_key`
     pub fn key(&self) -> &Bytes {
-        &self.key
+        match &self.wish {
+            Some(wish) => &wish.settings.lookup.key,
+            None => &self.aftermath_key,
+        }
     }
 }
 
+/// The part that the cache has in a request.
+pub enum Part {
+    /// It is asked for an answer.
+    Wish(Wish),
+    /// None, but what the backend answers may mean this.
+    None(Option<Aftermath>),
+}
+
 /// What Cache-Status and the log say beside the outcome.
+#[derive(Default)]
 struct Saying {
-    header: Option<Rc<StatusHeader>>,
     forward: Cell<Option<Forward>>,
     backend_status: Cell<Option<u16>>,
     joined: Cell<bool>,
     times: RefCell<Option<Rc<Times>>>,
-}
-
-impl Saying {
-    fn new(header: Option<Rc<StatusHeader>>) -> Saying {
-        Saying {
-            header,
-            forward: Cell::default(),
-            backend_status: Cell::default(),
-            joined: Cell::default(),
-            times: RefCell::default(),
-        }
-    }
 }
 
 /// The status of the answer to a request that runs the backend itself. An upstream that gave none has none, whatever

@@ -92,7 +92,7 @@ fn describe(r: Request) -> Option<Code> {
     if let Some(code) = hold::header(context) {
         return Some(code);
     }
-    let aftermath = context.aftermath.borrow_mut().take()?;
+    let aftermath = context.aftermath.take()?;
     aftermath.carry_out(r, context)
 }
 

@@ -3,7 +3,6 @@
 use std::rc::Rc;
 
 use cache_core::cache_status::Forward;
-use cache_core::executor::Then;
 use cache_core::flow::{self, Answer, Behind, Held};
 use cache_core::policy::RequestView;
 use cache_core::request_directives::RequestDirectives;
@@ -13,29 +12,27 @@ use ngx::ffi::*;
 
 use crate::client_cache::{ClientCache, Ground};
 use crate::conf::{Backend, LocConf, MainConf};
-use crate::context::Context;
+use crate::context::{Context, Part};
 use crate::fill::detached::{self, is_fill};
 use crate::fill::registry::{Joined, LockPermit};
-use crate::invalidation::{self, Aftermath};
+use crate::invalidation;
 use crate::ngx::guard::guard;
 use crate::ngx::headers;
 use crate::ngx::memory;
 use crate::ngx::request::{Code, DECLINED, DONE, ERROR, Request};
 use crate::respond::{self, Source};
-use crate::settings::{self, Basics, Settings};
+use crate::settings::{self, Basics, Wish};
 use crate::shm::zone::RefillSlot;
-use crate::worker;
+use crate::worker::{self, Go};
 
 mod start;
 
 use start::{Start, start_first, start_refill};
 
-/// What a request asks of the cache.
-struct Wish {
-    settings: Settings,
-    bypass: bool,
-    view: RequestView,
-    asks: RequestDirectives,
+/// What the flow has decided for a request, and what a fill that it starts knows beforehand.
+pub struct Decision {
+    answer: Answer<LockPermit, Joined, RefillSlot>,
+    ground: Option<Ground>,
 }
 
 /// The phase handler: PRECONTENT, before try_files and the location's content.
@@ -107,28 +104,24 @@ fn enter(r: Request) -> Code {
         return ERROR;
     };
     let basics = settings::basics(r, conf, main);
-    match wish(r, conf, main, &basics) {
+    let (part, reason) = match wish(r, conf, main, &basics) {
+        Ok(wish) => (Part::Wish(wish), None),
         Err(reason) => {
             let aftermath = invalidation::expected(r, conf, main, &basics, reason);
-            let key = aftermath.as_ref().map(Aftermath::key);
-            let Some(context) = Context::attach(r, key.cloned().unwrap_or_default(), &basics)
-            else {
-                return NGX_HTTP_INTERNAL_SERVER_ERROR as Code;
-            };
-            *context.aftermath.borrow_mut() = aftermath;
-            pass_at_once(r, context, reason)
+            (Part::None(aftermath), Some(reason))
         }
-        Ok(wish) => {
-            let key = wish.settings.key.clone();
-            let Some(context) = Context::attach(r, key, &basics) else {
-                return NGX_HTTP_INTERNAL_SERVER_ERROR as Code;
-            };
-            if r.has_body() && !r.is_subrequest() {
-                return read_body(r, context, wish);
-            }
+    };
+    let Some(context) = Context::attach(r, basics, part) else {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR as Code;
+    };
+    match (&context.wish, reason) {
+        (Some(wish), None) if !r.has_body() || r.is_subrequest() => {
             begin(r, context, wish);
             DONE
         }
+        // The body first: a fill needs a copy of all of it.
+        (Some(_), None) => r.read_body(body_ready),
+        (_, reason) => pass_at_once(r, context, reason.unwrap_or(Reason::NotConfigured)),
     }
 }
 
@@ -175,10 +168,10 @@ fn wish(r: Request, conf: &LocConf, main: &MainConf, basics: &Basics) -> Result<
 /// A request that the cache has no part in goes on in this very phase.
 fn pass_at_once(r: Request, context: &'static Context, reason: Reason) -> Code {
     say_pass(context, reason);
-    if context.backend == Backend::Own {
+    if context.basics.backend == Backend::Own {
         return DECLINED;
     }
-    redirect(r, &context.backend);
+    redirect(r, &context.basics.backend);
     DONE
 }
 
@@ -202,34 +195,28 @@ fn redirect(r: Request, backend: &Backend) {
     }
 }
 
-/// The body first: a fill needs a copy of all of it.
-fn read_body(r: Request, context: &'static Context, wish: Wish) -> Code {
-    *context.wish.borrow_mut() = Some(Box::new(move || begin(r, context, wish)));
-    r.read_body(body_ready)
-}
-
 unsafe extern "C" fn body_ready(r: *mut ngx_http_request_t) {
     guard("body", (), || {
         // SAFETY: nginx calls with the live request whose body it has read.
         let Some(r) = (unsafe { Request::new(r) }) else {
             return;
         };
-        let next = Context::of(r).and_then(|context| context.wish.borrow_mut().take());
-        match next {
-            Some(next) => next(),
+        let context = Context::of(r);
+        match context.and_then(|context| Some((context, context.wish.as_ref()?))) {
+            Some((context, wish)) => begin(r, context, wish),
             None => r.finalize(NGX_HTTP_INTERNAL_SERVER_ERROR as Code),
         }
     });
 }
 
-fn begin(r: Request, context: &'static Context, wish: Wish) {
+fn begin(r: Request, context: &'static Context, wish: &'static Wish) {
     r.await_task();
     let task = worker::spawn(async move {
-        let cache = ClientCache::new(&wish.settings, wish.asks, r);
+        let cache = ClientCache::new(wish, r);
         let answer = if wish.asks.only_if_cached {
             flow::only_if_cached(&cache).await
         } else if wish.bypass {
-            flow::bypass(&cache, wish.settings.store.available())
+            flow::bypass(&cache, wish.settings.lookup.store.available())
         } else {
             flow::serve(&cache, wish.settings.limits).await
         };
@@ -238,29 +225,38 @@ fn begin(r: Request, context: &'static Context, wish: Wish) {
             Answer::Fill(..) | Answer::Stale(_, Behind::Refill(_))
         );
         let ground = fills.then(|| cache.ground());
-        let then: Then = Some(Box::new(move || {
-            guard("answer", (), || deliver(r, context, wish, answer, ground));
-        }));
-        then
+        context.decision.set(Some(Decision { answer, ground }));
+        Some(Go {
+            request: r,
+            context,
+            code: None,
+            on: decided,
+        })
     });
     context.set_task(Some(task));
 }
 
+fn decided(r: Request, context: &'static Context, _: Option<Code>) {
+    guard("answer", (), || {
+        if let (Some(decision), Some(wish)) = (context.decision.take(), &context.wish) {
+            deliver(r, context, wish, decision);
+        }
+    });
+}
+
 /// Carries out what the flow has decided. The request may be gone when it returns.
-fn deliver(
-    r: Request,
-    context: &'static Context,
-    wish: Wish,
-    answer: Answer<LockPermit, Joined, RefillSlot>,
-    ground: Option<Ground>,
-) {
+fn deliver(r: Request, context: &'static Context, wish: &Wish, decision: Decision) {
+    let Decision { answer, ground } = decision;
     context.set_task(None);
     let (word, status) = (answer.word(), answer.status());
     match answer {
         Answer::Hit(record) => {
             context.say(word, status, Reason::Fresh);
-            context.set_freshness(record.age, record.fresh_for(wish.settings.rules.stale));
-            let code = respond::record(r, context, &record);
+            context.set_freshness(
+                record.age,
+                record.fresh_for(wish.settings.lookup.rules.stale),
+            );
+            let code = respond::record(r, context, record);
             r.finalize(code);
         }
         Answer::Stale(record, behind) => {
@@ -270,14 +266,17 @@ fn deliver(
                 Behind::Failing => (Reason::BackendFailed, None),
             };
             context.say(word, status, reason);
-            context.set_freshness(record.age, record.fresh_for(wish.settings.rules.stale));
+            context.set_freshness(
+                record.age,
+                record.fresh_for(wish.settings.lookup.rules.stale),
+            );
             let held = refill.as_ref().map(|refill| Held {
                 record: Rc::clone(&record),
                 on_failure: refill.on_failure,
             });
-            let code = respond::record(r, context, &record);
+            let code = respond::record(r, context, record);
             if let (Some(refill), Some(held), Some(ground)) = (refill, held, ground) {
-                start_refill(r, context, &wish, refill, (held, ground));
+                start_refill(r, context, wish, refill, (held, ground));
             }
             r.finalize(code);
         }
@@ -303,7 +302,7 @@ fn deliver(
             } else {
                 status
             };
-            fetch(r, context, &wish, start, (word, status));
+            fetch(r, context, wish, start, (word, status));
         }
         Answer::Join(joined) => {
             let (word, status, reason) = if joined.stored {
@@ -319,7 +318,7 @@ fn deliver(
                 subscription: joined.subscription,
                 known: Some(reason),
                 held: None,
-                stale: wish.settings.rules.stale,
+                stale: wish.settings.lookup.rules.stale,
             };
             stream(r, context, source);
         }
@@ -340,7 +339,7 @@ fn fetch(
     (word, status): (Word, CacheStatus),
 ) {
     let (known, held) = (start.known, start.held.clone());
-    let rules = &wish.settings.rules;
+    let rules = &wish.settings.lookup.rules;
     match &held {
         // Only this client wants another.
         Some(held) if usable::judge(&held.record, rules) == Use::Fresh => {
@@ -367,11 +366,11 @@ fn fetch(
 /// The backend, in the client's own request, after a wait.
 fn pass(r: Request, context: &'static Context, reason: Reason) {
     say_pass(context, reason);
-    if context.backend == Backend::Own {
+    if context.basics.backend == Backend::Own {
         r.run_phases_from(context.after);
     } else {
         let c = r.connection();
-        redirect(r, &context.backend);
+        redirect(r, &context.basics.backend);
         // SAFETY: the connection outlives its requests until posted ones have run.
         unsafe { ngx_http_run_posted_requests(c) };
     }
@@ -380,14 +379,21 @@ fn pass(r: Request, context: &'static Context, reason: Reason) {
 fn stream(r: Request, context: &'static Context, source: Source) {
     let task = worker::spawn(async move {
         let code = respond::stream(r, context, source).await;
-        let then: Then = Some(Box::new(move || {
-            context.set_task(None);
-            guard("answer", (), || match code {
-                Some(code) => r.finalize(code),
-                None => pass(r, context, Reason::NotModified),
-            });
-        }));
-        then
+        Some(Go {
+            request: r,
+            context,
+            code,
+            on: streamed,
+        })
     });
     context.set_task(Some(task));
+}
+
+/// The answer has been sent, or it is none to this request.
+fn streamed(r: Request, context: &'static Context, code: Option<Code>) {
+    context.set_task(None);
+    guard("answer", (), || match code {
+        Some(code) => r.finalize(code),
+        None => pass(r, context, Reason::NotModified),
+    });
 }

@@ -71,15 +71,8 @@ pub fn expected(
     if r.is_subrequest() || !(changes || asks) {
         return None;
     }
-    let Settings {
-        zone,
-        store,
-        key,
-        rules,
-        ..
-    } = settings::settings(r, conf, main, basics)?;
+    let Settings { zone, lookup, .. } = settings::settings(r, conf, main, basics)?;
     if asks {
-        let lookup = Lookup { store, key, rules };
         return Some(Aftermath::Head(Head {
             zone,
             lookup,
@@ -89,7 +82,7 @@ pub fn expected(
     let source = settings::key_source(r, conf, main)?;
     Some(Aftermath::Change(Change {
         zone,
-        store,
+        store: lookup.store,
         own: source.of_get(r)?,
         source,
         main,

@@ -20,6 +20,7 @@ use crate::context::Context;
 use crate::fill::{Next, ResponseHead, Subscription};
 use crate::ngx::event::now_sec;
 use crate::ngx::guard::guard;
+use crate::ngx::headers::Place;
 use crate::ngx::output::{Output, await_writable};
 use crate::ngx::request::{Code, ERROR, OK, Request};
 use crate::ngx::{headers, shim};
@@ -30,7 +31,10 @@ const PRECONDITION_FAILED: Code = NGX_HTTP_PRECONDITION_FAILED as Code;
 const RANGE_NOT_SATISFIABLE: Code = NGX_HTTP_RANGE_NOT_SATISFIABLE as Code;
 
 /// Answers with a record; returns what the request is to be finalized with.
-pub fn record(r: Request, context: &'static Context, record: &Record) -> Code {
+pub fn record(r: Request, context: &'static Context, record: Rc<Record>) -> Code {
+    let Some(record) = context.keep(record) else {
+        return INTERNAL_ERROR;
+    };
     let length = u64::try_from(record.body.len()).ok();
     let outcome = if r.is_conditional() {
         let date = Date::before(now_sec(), record.age);
@@ -42,6 +46,7 @@ pub fn record(r: Request, context: &'static Context, record: &Record) -> Code {
     let shape = Shape {
         status: record.status,
         headers: &record.headers,
+        place: headers::kept,
         length,
         own_location: record.meta.as_ref().is_some_and(|meta| meta.own_location),
     };
@@ -50,7 +55,7 @@ pub fn record(r: Request, context: &'static Context, record: &Record) -> Code {
     }
     let mut decimal = itoa::Buffer::new();
     let age = decimal.format(record.age);
-    if headers::push(r, b"Age", age.as_bytes()).is_err() {
+    if headers::push_known(r, b"Age", age.as_bytes()).is_err() {
         return INTERNAL_ERROR;
     }
     // Age and Expires count from the origin's Date; without it nginx would tell the time of this answer.
@@ -103,7 +108,7 @@ pub async fn stream(r: Request, context: &'static Context, source: Source) -> Op
         Turn::Stream(head) => Some(answer(r, context, &head, &source.subscription).await),
         Turn::Record(found) => {
             context.set_freshness(found.age, found.fresh_for(source.stale));
-            Some(record(r, context, &found))
+            Some(record(r, context, found))
         }
         Turn::Code(code) => Some(code),
         Turn::Pass => None,
@@ -181,6 +186,7 @@ async fn answer(
     let shape = Shape {
         status: head.status,
         headers,
+        place: headers::copied,
         length: head.content_length,
         own_location: head.own_location,
     };
@@ -212,6 +218,7 @@ fn settle(r: Request, selected: &Selected<'_>, length: Option<u64>) -> Outcome {
 struct Shape<'a> {
     status: u16,
     headers: &'a Headers,
+    place: Place<'a>,
     length: Option<u64>,
     /// Its Location is a path for nginx to complete.
     own_location: bool,
@@ -221,9 +228,12 @@ struct Shape<'a> {
 fn apply(r: Request, outcome: Outcome, shape: &Shape<'_>) -> Result<(), Code> {
     let (headers, own) = (shape.headers, shape.own_location);
     match outcome {
-        Outcome::Proceed => headers::apply(r, shape.status, headers, shape.length, own),
+        Outcome::Proceed => {
+            headers::apply(r, shape.status, headers, shape.place, shape.length, own)
+        }
         Outcome::NotModified => {
-            headers::apply(r, NOT_MODIFIED, &of_not_modified(headers), None, own)
+            let headers = of_not_modified(headers);
+            headers::apply(r, NOT_MODIFIED, &headers, headers::copied, None, own)
         }
         Outcome::PreconditionFailed => return Err(PRECONDITION_FAILED),
     }

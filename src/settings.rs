@@ -6,7 +6,8 @@ use std::rc::Rc;
 use bytes::Bytes;
 use cache_core::flow::Limits;
 use cache_core::invalidation::is_derivable;
-use cache_core::policy::{MethodList, Rules, StatusList};
+use cache_core::policy::{MethodList, RequestView, Rules, StatusList};
+use cache_core::request_directives::RequestDirectives;
 use cache_core::settings::{parse_millis, parse_seconds};
 use cache_core::shown::shown;
 use cache_core::uri::Target;
@@ -14,6 +15,7 @@ use ngx::ffi::*;
 use ngx::ngx_log_error;
 
 use crate::conf::{Backend, LocConf, MainConf, StatusHeader, VariableRules, set_md5};
+use crate::lookup::Lookup;
 use crate::ngx::request::Request;
 use crate::ngx::text;
 use crate::ngx::values::Elsewhere;
@@ -49,12 +51,8 @@ const CAPTURE_MEMORY: u64 = 256 << 20;
 pub struct Settings {
     /// The lock domain.
     pub zone: Zone,
-    /// The store.
-    pub store: Store,
-    /// The key, as it is in Redis.
-    pub key: Bytes,
-    /// What is stored, and for how long.
-    pub rules: Rc<Rules>,
+    /// The store, the key, and what is stored, for how long.
+    pub lookup: Lookup,
     /// What waiting and staleness are allowed.
     pub limits: Limits,
     /// `redis_cache_lock_age`, milliseconds
@@ -67,6 +65,18 @@ pub struct Settings {
     pub memory: Memory,
     /// `redis_cache_capture_memory`, bytes
     pub capture_memory: u64,
+}
+
+/// What a request asks of the cache.
+pub struct Wish {
+    /// The settings.
+    pub settings: Settings,
+    /// It isn't looked up.
+    pub bypass: bool,
+    /// What of it counts for storing the answer.
+    pub view: RequestView,
+    /// What its Cache-Control says.
+    pub asks: RequestDirectives,
 }
 
 /// Settings that are known before a key is made.
@@ -90,8 +100,12 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn variable(&self, setting: Setting) -> Option<&'static [u8]> {
-        let index = self.main.variables.get(setting as usize)?;
-        self.r.variable(*index)
+        let place = self.main.variables.get(setting as usize)?;
+        if place.computed {
+            self.r.variable(place.index)
+        } else {
+            self.r.written_variable(place.index)
+        }
     }
 
     /// Says once per worker and location that a variable makes no sense.
@@ -376,9 +390,11 @@ pub fn settings(r: Request, conf: &LocConf, main: &MainConf, basics: &Basics) ->
     let key = reader.key()?;
     Some(Settings {
         zone,
-        store,
-        key,
-        rules: Rc::clone(&basics.rules),
+        lookup: Lookup {
+            store,
+            key,
+            rules: Rc::clone(&basics.rules),
+        },
         limits: Limits {
             lock_timeout: reader.millis(Setting::LockTimeout, conf.lock_timeout, LOCK_TIMEOUT),
         },

@@ -4,6 +4,7 @@
 use cache_core::shown::shown;
 use ngx::ffi::*;
 
+use crate::conf::Variable;
 use crate::conf::locations::{main_conf, name};
 use crate::conf::set_md5::unset;
 use crate::context::Context;
@@ -100,7 +101,10 @@ pub fn add(cf: *mut ngx_conf_t) -> Code {
             let Ok(index) = usize::try_from(ngx_http_get_variable_index(cf, &mut name)) else {
                 return ERROR;
             };
-            conf.variables.push(index);
+            conf.variables.push(Variable {
+                index,
+                computed: true,
+            });
         }
         let Some(mut request_uri) = name(pool, "request_uri") else {
             return ERROR;
@@ -148,13 +152,14 @@ pub fn complete(cf: *mut ngx_conf_t) -> Code {
         let Some(conf) = main_conf(cf) else {
             return ERROR;
         };
-        for (setting, index) in SETTINGS.iter().zip(&conf.variables) {
+        for (setting, place) in SETTINGS.iter().zip(&mut conf.variables) {
             let Some(variable) = variable(cf, setting) else {
                 return ERROR;
             };
             // The rewrite module leaves the index as data, others a pointer.
-            if variable.get_handler.is_none() || variable.data == *index {
+            if variable.get_handler.is_none() || variable.data == place.index {
                 variable.get_handler = Some(unset);
+                place.computed = false;
             }
         }
     }

@@ -6,10 +6,12 @@ use std::future::Future;
 use std::mem::ManuallyDrop;
 use std::rc::Rc;
 
-use cache_core::executor::{Executor, TaskId, Then};
+use cache_core::executor::{Executor, TaskId};
 use ngx::ffi::*;
 
+use crate::context::Context;
 use crate::ngx::event::Posted;
+use crate::ngx::request::{Code, Request};
 use crate::redis::{Client, Relay, StoreConfig};
 
 /// How many stores may be named by addresses at run time: each has connections of its own.
@@ -20,14 +22,15 @@ const MAX_LOCATIONS: usize = 1024;
 
 thread_local! {
     // Never dropped: at the worker's exit nginx has taken its pools away before.
-    static EXECUTOR: ManuallyDrop<Executor> = ManuallyDrop::new(Executor::new(notify));
+    static EXECUTOR: ManuallyDrop<Executor<Ending>> = ManuallyDrop::new(Executor::new(notify, finish));
     static TURN: OnceCell<ManuallyDrop<Posted>> = const { OnceCell::new() };
     static STORES: ManuallyDrop<RefCell<Stores>> = ManuallyDrop::default();
     static ADDRESSES: RefCell<Vec<Rc<StoreConfig>>> = const { RefCell::new(Vec::new()) };
     static RELAYS: RefCell<HashMap<Vec<u8>, Rc<Relay>>> = RefCell::default();
 }
 
-type Stores = HashMap<String, (Rc<StoreConfig>, Client)>;
+/// A few: those of the configuration, and at most MAX_ADDRESSES more.
+type Stores = Vec<(Rc<StoreConfig>, Client)>;
 
 /// A task is ready: run it in this turn of the event loop, but not inside whoever woke it.
 fn notify() {
@@ -37,8 +40,29 @@ fn notify() {
     });
 }
 
+/// What a task ends with.
+pub type Ending = Option<Go>;
+
+/// A request goes on, once the future of its task is gone: that may free the request.
+pub struct Go {
+    /// The request.
+    pub request: Request,
+    /// What the module knows of it.
+    pub context: &'static Context,
+    /// What it is to be finalized with, if that is known.
+    pub code: Option<Code>,
+    /// How it goes on.
+    pub on: fn(Request, &'static Context, Option<Code>),
+}
+
+fn finish(ending: Ending) {
+    if let Some(go) = ending {
+        (go.on)(go.request, go.context, go.code);
+    }
+}
+
 /// Takes a task.
-pub fn spawn(work: impl Future<Output = Then> + 'static) -> TaskId {
+pub fn spawn(work: impl Future<Output = Ending> + 'static) -> TaskId {
     EXECUTOR.with(|executor| executor.spawn(work))
 }
 
@@ -57,13 +81,14 @@ pub fn log() -> *mut ngx_log_t {
 pub fn client(config: &Rc<StoreConfig>) -> Client {
     STORES.with(|stores| {
         let mut stores = stores.borrow_mut();
-        if let Some((known, client)) = stores.get(&config.name)
-            && Rc::ptr_eq(known, config)
-        {
+        let known = stores.iter().find(|(known, _)| Rc::ptr_eq(known, config));
+        if let Some((_, client)) = known {
             return client.clone();
         }
         let client = Client::new(Rc::clone(config));
-        stores.insert(config.name.clone(), (Rc::clone(config), client.clone()));
+        // Without a master process the worker outlives a configuration, whose stores are known by name.
+        stores.retain(|(known, _)| known.name != config.name);
+        stores.push((Rc::clone(config), client.clone()));
         client
     })
 }

@@ -80,8 +80,8 @@ pub struct MainConf {
     pub default_key: Option<*mut ngx_http_complex_value_t>,
     /// The same for subrequests, whose `$request_uri` is that of the client's request.
     pub subrequest_key: Option<*mut ngx_http_complex_value_t>,
-    /// Indices of the `$cache_*` variables, in the order of [`crate::variables::SETTINGS`].
-    pub variables: Vec<usize>,
+    /// The `$cache_*` variables, in the order of [`crate::variables::SETTINGS`].
+    pub variables: Vec<Variable>,
     /// Index of `$request_uri`.
     pub request_uri: usize,
     /// `redis_cache_lock`, `redis_cache_pass`: checked when all is read.
@@ -105,6 +105,15 @@ impl MainConf {
             .iter()
             .find(|store| store.name.as_bytes() == name)
     }
+}
+
+/// A variable that configures.
+#[derive(Clone, Copy, Debug)]
+pub struct Variable {
+    /// Its index.
+    pub index: usize,
+    /// Whether a `map` or the like computes it. Else it has the value that a `set` has written for the request, if one has.
+    pub computed: bool,
 }
 
 /// Rules that variables made. They rarely differ from request to request.

@@ -8,7 +8,6 @@ use cache_core::policy::RequestView;
 use cache_core::renewal::Validators;
 use cache_core::status::Reason;
 
-use super::Wish;
 use crate::client_cache::Ground;
 use crate::context::Context;
 use crate::fill::detached::{self, Own, Purpose, Question, Times};
@@ -17,6 +16,7 @@ use crate::fill::task::{Fill, Terms};
 use crate::fill::{Stream, Subscription};
 use crate::lookup::Lookup;
 use crate::ngx::request::Request;
+use crate::settings::Wish;
 use crate::shm::zone::RefillSlot;
 
 /// How a fill begins.
@@ -73,9 +73,9 @@ fn start_fill(
     outcome: Rc<Cell<Option<Reason>>>,
 ) -> Option<(Rc<Stream>, Rc<Times>)> {
     let settings = &wish.settings;
-    let stream = Stream::new(settings.rules.max_size, settings.capture_memory);
+    let stream = Stream::new(settings.lookup.rules.max_size, settings.capture_memory);
     let purpose = Purpose::Fill(Question {
-        rules: Rc::clone(&settings.rules),
+        rules: Rc::clone(&settings.lookup.rules),
         view: RequestView {
             // A refill is nobody's answer: what the client wants of its own says nothing of it.
             asks_no_store: wish.view.asks_no_store && start.slot.is_none(),
@@ -85,10 +85,10 @@ fn start_fill(
             .held
             .as_ref()
             // Others are carried out or not by these conditions (RFC 9110 13.1.2).
-            .filter(|_| settings.rules.revalidate && matches!(r.method(), b"GET" | b"HEAD"))
+            .filter(|_| settings.lookup.rules.revalidate && matches!(r.method(), b"GET" | b"HEAD"))
             .and_then(|held| Validators::of(&held.record)),
         held: start.held,
-        backend: context.backend.clone(),
+        backend: context.basics.backend.clone(),
         own: Own {
             phase: context.after,
         },
@@ -100,9 +100,9 @@ fn start_fill(
     let times = Rc::clone(detached.times());
     let ground = start.ground;
     let lookup = Lookup {
-        store: settings.store.of_fill(&detached),
-        key: settings.key.clone(),
-        rules: Rc::clone(&settings.rules),
+        store: settings.lookup.store.of_fill(&detached),
+        key: settings.lookup.key.clone(),
+        rules: Rc::clone(&settings.lookup.rules),
     };
     let fill = Fill {
         lookup,

@@ -1,5 +1,6 @@
 //! Header lines: those that nginx holds, and those that we give it.
 
+use std::cell::Cell;
 use std::ptr;
 
 use cache_core::headers::Headers;
@@ -68,32 +69,80 @@ pub fn of_request(r: Request, name: &[u8], take: &mut dyn FnMut(&[u8])) {
 
 /// Adds a line to the response's header.
 pub fn push(r: Request, name: &[u8], value: &[u8]) -> Result<*mut ngx_table_elt_t, NoMemory> {
-    let pool = r.pool();
-    // SAFETY: the list is initialised with the request, whose pool is live.
+    add(r, copied(r, name)?, copied(r, value)?)
+}
+
+/// The same of a name that is always there.
+pub fn push_known(
+    r: Request,
+    name: &'static [u8],
+    value: &[u8],
+) -> Result<*mut ngx_table_elt_t, NoMemory> {
+    add(r, text::borrowed(name), copied(r, value)?)
+}
+
+fn add(r: Request, key: ngx_str_t, value: ngx_str_t) -> Result<*mut ngx_table_elt_t, NoMemory> {
+    // SAFETY: the list is initialised with the request, and gives memory for a line or null.
     unsafe {
         let line = ngx_list_push(&mut r.get_mut().headers_out.headers).cast::<ngx_table_elt_t>();
-        let (Some(key), Some(value)) = (text::copy(pool, name), text::copy(pool, value)) else {
-            if let Some(line) = line.as_mut() {
-                line.hash = 0;
-            }
+        if line.is_null() {
             return Err(NoMemory);
-        };
-        let Some(entry) = line.as_mut() else {
-            return Err(NoMemory);
-        };
+        }
         ptr::write_bytes(line, 0, 1);
-        entry.hash = 1;
-        entry.key = key;
-        entry.value = value;
+        (*line).hash = 1;
+        (*line).key = key;
+        (*line).value = value;
         Ok(line)
     }
 }
 
+/// Where the texts of a header are while the response is sent: with the request.
+pub type Place<'a> = fn(Request, &'a [u8]) -> Result<ngx_str_t, NoMemory>;
+
+/// In a copy.
+pub fn copied(r: Request, text: &[u8]) -> Result<ngx_str_t, NoMemory> {
+    // SAFETY: the request's pool is live.
+    unsafe { text::copy(r.pool(), text) }.ok_or(NoMemory)
+}
+
+/// Where they are: they outlive the request.
+pub fn kept(_: Request, text: &'static [u8]) -> Result<ngx_str_t, NoMemory> {
+    Ok(text::borrowed(text))
+}
+
+thread_local! {
+    /// The last date that was printed, and how. Those who share a record share it.
+    static PRINTED: Cell<(u64, [u8; 29])> = Cell::new((0, http_date::print(0)));
+    /// The last date that was parsed, and what it is.
+    static PARSED: Cell<([u8; 29], libc::time_t)> = const { Cell::new(([0; 29], -1)) };
+}
+
 /// Gives the response this Date, in unix seconds, in place of nginx's own.
 pub fn date(r: Request, date: u64) -> Result<(), NoMemory> {
-    let line = push(r, b"Date", &http_date::print(date))?;
+    let (mut known, mut printed) = PRINTED.get();
+    if known != date {
+        (known, printed) = (date, http_date::print(date));
+        PRINTED.set((known, printed));
+    }
+    let line = push_known(r, b"Date", &printed)?;
     r.get_mut().headers_out.date = line;
     Ok(())
+}
+
+/// nginx's `ngx_parse_http_time`
+fn parse_time(value: &[u8]) -> libc::time_t {
+    // SAFETY: the value is a readable string of that length.
+    let parse = || unsafe { ngx_parse_http_time(value.as_ptr().cast_mut(), value.len()) };
+    let Ok(value) = <[u8; 29]>::try_from(value) else {
+        return parse();
+    };
+    let (known, time) = PARSED.get();
+    if known == value {
+        return time;
+    }
+    let time = parse();
+    PARSED.set((value, time));
+    time
 }
 
 /// Takes all lines of a name away.
@@ -133,10 +182,11 @@ pub fn leave_content_range(r: Request) -> Result<(), NoMemory> {
 /// Makes `headers` the header of the response to `r`, as nginx's upstream module would: special
 /// lines are known to the filters, and gzip, ranges and conditional requests work from there. A
 /// Location is nginx's to complete, for this client, if it is an `own_location`.
-pub fn apply(
+pub fn apply<'a>(
     r: Request,
     status: u16,
-    headers: &Headers,
+    headers: &'a Headers,
+    place: Place<'a>,
     content_length: Option<u64>,
     own_location: bool,
 ) -> Result<(), NoMemory> {
@@ -154,35 +204,92 @@ pub fn apply(
     }
     for header in headers.iter() {
         let (name, value) = (header.name.as_ref(), header.value.as_ref());
-        if name.eq_ignore_ascii_case(b"content-type") {
-            content_type(r, value)?;
-        } else if name.eq_ignore_ascii_case(b"content-length")
-            || (ranges && name.eq_ignore_ascii_case(b"accept-ranges"))
-        {
-            // nginx writes both itself
-        } else {
-            let line = push(r, name, value)?;
-            register(r, name, value, line)?;
-            if name.eq_ignore_ascii_case(b"location") && (own_location || !value.starts_with(b"/"))
-            {
-                r.get_mut().headers_out.location = line;
+        let known = Known::of(name);
+        match known {
+            Some(Known::ContentType) => content_type(r, place(r, value)?, value),
+            // nginx writes both itself.
+            Some(Known::ContentLength) => {}
+            Some(Known::AcceptRanges) if ranges => {}
+            _ => {
+                let line = add(r, place(r, name)?, place(r, value)?)?;
+                if let Some(known) = known
+                    && (known != Known::Location || own_location || !value.starts_with(b"/"))
+                {
+                    register(r, known, value, line)?;
+                }
             }
         }
     }
     Ok(())
 }
 
+/// Fields of a response that nginx's filters look for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Known {
+    AcceptRanges,
+    CacheControl,
+    ContentEncoding,
+    ContentLength,
+    ContentRange,
+    ContentType,
+    Date,
+    Etag,
+    Expires,
+    LastModified,
+    Link,
+    Location,
+    Server,
+    WwwAuthenticate,
+}
+
+impl Known {
+    /// The field of this name, in any case.
+    fn of(name: &[u8]) -> Option<Known> {
+        // As long as the longest name that is known here.
+        let mut buffer = [0; 16];
+        buffer.get_mut(..name.len())?.copy_from_slice(name);
+        buffer.make_ascii_lowercase();
+        let known = KNOWN
+            .iter()
+            .find(|(word, _)| *word == u128::from_ne_bytes(buffer));
+        known.map(|(_, known)| *known)
+    }
+}
+
+/// Names in lower case, each as a number: a header line is looked up at once.
+const KNOWN: [(u128, Known); 14] = [
+    (word(b"accept-ranges"), Known::AcceptRanges),
+    (word(b"cache-control"), Known::CacheControl),
+    (word(b"content-encoding"), Known::ContentEncoding),
+    (word(b"content-length"), Known::ContentLength),
+    (word(b"content-range"), Known::ContentRange),
+    (word(b"content-type"), Known::ContentType),
+    (word(b"date"), Known::Date),
+    (word(b"etag"), Known::Etag),
+    (word(b"expires"), Known::Expires),
+    (word(b"last-modified"), Known::LastModified),
+    (word(b"link"), Known::Link),
+    (word(b"location"), Known::Location),
+    (word(b"server"), Known::Server),
+    (word(b"www-authenticate"), Known::WwwAuthenticate),
+];
+
+const fn word(name: &[u8]) -> u128 {
+    let mut bytes = [0; 16];
+    let (place, _) = bytes.split_at_mut(name.len());
+    place.copy_from_slice(name);
+    u128::from_ne_bytes(bytes)
+}
+
 /// As ngx_http_upstream_copy_content_type does: the charset apart, so that filters can tell the
-/// type.
-fn content_type(r: Request, value: &[u8]) -> Result<(), NoMemory> {
-    // SAFETY: the pool is live.
-    let text = unsafe { text::copy(r.pool(), value) }.ok_or(NoMemory)?;
+/// type. `value` is what `text` has.
+fn content_type(r: Request, text: ngx_str_t, value: &[u8]) {
     let out = &mut r.get_mut().headers_out;
     out.content_type = text;
     out.content_type_len = text.len;
     out.content_type_lowcase = ptr::null_mut();
     let Some(semicolon) = value.iter().position(|byte| *byte == b';') else {
-        return Ok(());
+        return;
     };
     let parameters = value.get(semicolon + 1..).unwrap_or_default();
     let mut at = semicolon + 1;
@@ -191,7 +298,7 @@ fn content_type(r: Request, value: &[u8]) -> Result<(), NoMemory> {
         if let Some(charset) = strip_prefix_no_case(trimmed, b"charset=") {
             let start = at + parameter.len() - parameter.trim_ascii_start().len() + 8;
             let quotes = usize::from(charset.first() == Some(&b'"'));
-            // SAFETY: the charset lies within the text just copied.
+            // SAFETY: the charset lies within the text.
             let data = unsafe { text.data.add(start + quotes) };
             out.charset = ngx_str_t {
                 len: charset.len().saturating_sub(2 * quotes),
@@ -204,7 +311,6 @@ fn content_type(r: Request, value: &[u8]) -> Result<(), NoMemory> {
         }
         at += parameter.len() + 1;
     }
-    Ok(())
 }
 
 fn strip_prefix_no_case<'a>(text: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
@@ -212,39 +318,31 @@ fn strip_prefix_no_case<'a>(text: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
     head.eq_ignore_ascii_case(prefix).then_some(tail)
 }
 
-/// Tells nginx about lines that its filters look for.
+/// Tells nginx about a line that its filters look for.
 fn register(
     r: Request,
-    name: &[u8],
+    known: Known,
     value: &[u8],
     line: *mut ngx_table_elt_t,
 ) -> Result<(), NoMemory> {
     let out = &mut r.get_mut().headers_out;
-    // As long as the longest name that is known here.
-    let mut buffer = [0; 16];
-    let Some(lower) = buffer.get_mut(..name.len()) else {
-        return Ok(());
-    };
-    lower.copy_from_slice(name);
-    lower.make_ascii_lowercase();
-    match &*lower {
-        b"last-modified" => {
+    match known {
+        Known::LastModified => {
             out.last_modified = line;
-            // SAFETY: the value is a readable string of that length.
-            out.last_modified_time =
-                unsafe { ngx_parse_http_time(value.as_ptr().cast_mut(), value.len()) };
+            out.last_modified_time = parse_time(value);
         }
-        b"etag" => out.etag = line,
-        b"content-encoding" => out.content_encoding = line,
-        b"content-range" => out.content_range = line,
-        b"accept-ranges" => out.accept_ranges = line,
-        b"expires" => out.expires = line,
-        b"date" => out.date = line,
-        b"server" => out.server = line,
-        b"www-authenticate" => out.www_authenticate = line,
-        b"cache-control" => several(r, Several::CacheControl, line)?,
-        b"link" => several(r, Several::Link, line)?,
-        _ => {}
+        Known::Etag => out.etag = line,
+        Known::ContentEncoding => out.content_encoding = line,
+        Known::ContentRange => out.content_range = line,
+        Known::AcceptRanges => out.accept_ranges = line,
+        Known::Expires => out.expires = line,
+        Known::Date => out.date = line,
+        Known::Server => out.server = line,
+        Known::WwwAuthenticate => out.www_authenticate = line,
+        Known::Location => out.location = line,
+        Known::CacheControl => several(r, Several::CacheControl, line)?,
+        Known::Link => several(r, Several::Link, line)?,
+        Known::ContentType | Known::ContentLength => {}
     }
     Ok(())
 }

@@ -28,6 +28,17 @@ impl Request {
         }
     }
 
+    /// The same of a variable whose handler never has a value: only what a script has written counts.
+    pub fn written_variable(self, index: usize) -> Option<&'static [u8]> {
+        // SAFETY: variables have a place for each index.
+        let value = unsafe { &*self.get().variables.add(index) };
+        if value.valid() == 0 || value.not_found() != 0 || value.len() == 0 {
+            return None;
+        }
+        // SAFETY: what is valid has so many bytes, which live in the pool.
+        Some(unsafe { std::slice::from_raw_parts(value.data, value.len() as usize) })
+    }
+
     /// nginx's `ngx_http_test_predicates`: whether any of the values is neither empty nor "0".
     ///
     /// # Safety

@@ -16,7 +16,14 @@ use std::task::{Context, Poll, Wake, Waker};
 /// the request that it served, which may free all that the future pointed to.
 pub type Then = Option<Box<dyn FnOnce()>>;
 
-type Work = Pin<Box<dyn Future<Output = Then>>>;
+/// Does it.
+pub fn finish(then: Then) {
+    if let Some(then) = then {
+        then();
+    }
+}
+
+type Work<T> = Pin<Box<dyn Future<Output = T>>>;
 
 /// Names a task of one executor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,18 +32,23 @@ pub struct TaskId {
     generation: u64,
 }
 
-struct Slot {
+struct Slot<T> {
     generation: u64,
     /// Absent while the task is being polled, and in a free slot.
-    work: Option<Work>,
-    handle: Option<Arc<Handle>>,
+    work: Option<Work<T>>,
+    /// In a free slot that of its last task.
+    handle: Arc<Handle>,
+    /// Whether there is a task.
+    taken: bool,
 }
 
-/// The tasks of one thread and the queue of those that are ready.
-pub struct Executor {
-    slots: RefCell<Vec<Slot>>,
+/// The tasks of one thread and the queue of those that are ready. They end with a `T`, by default what
+/// remains to be done.
+pub struct Executor<T = Then> {
+    slots: RefCell<Vec<Slot<T>>>,
     free: RefCell<Vec<usize>>,
     ready: Arc<Ready>,
+    finish: fn(T),
 }
 
 struct Ready {
@@ -79,10 +91,10 @@ impl Wake for Handle {
     }
 }
 
-impl Executor {
+impl<T: 'static> Executor<T> {
     /// `notify` is called when a task has become ready; it arranges for [`Executor::run`] to be
-    /// called soon, not at once.
-    pub fn new(notify: fn()) -> Executor {
+    /// called soon, not at once. `finish` gets what a task ends with, once its future is gone.
+    pub fn new(notify: fn(), finish: fn(T)) -> Self {
         let ready = Ready {
             queue: Mutex::new(VecDeque::new()),
             notify,
@@ -91,37 +103,59 @@ impl Executor {
             slots: RefCell::new(Vec::new()),
             free: RefCell::new(Vec::new()),
             ready: Arc::new(ready),
+            finish,
         }
     }
 
     /// Takes a task and queues its first poll.
-    pub fn spawn(&self, work: impl Future<Output = Then> + 'static) -> TaskId {
-        let work: Work = Box::pin(work);
+    pub fn spawn(&self, work: impl Future<Output = T> + 'static) -> TaskId {
+        let work: Work<T> = Box::pin(work);
         let mut slots = self.slots.borrow_mut();
-        let index = self.free.borrow_mut().pop().unwrap_or_else(|| {
-            slots.push(Slot {
-                generation: 0,
-                work: None,
-                handle: None,
-            });
-            slots.len() - 1
-        });
-        let mut generation = 0;
-        if let Some(slot) = slots.get_mut(index) {
-            generation = slot.generation;
-            let id = TaskId { index, generation };
-            let ready = Arc::clone(&self.ready);
-            let handle = Arc::new(Handle {
-                id,
-                queued: AtomicBool::new(true),
-                ready,
-            });
-            slot.work = Some(work);
-            slot.handle = Some(Arc::clone(&handle));
-            drop(slots);
-            self.ready.push(handle);
-        }
-        TaskId { index, generation }
+        let index = self.free.borrow_mut().pop().unwrap_or(slots.len());
+        let (id, handle) = match slots.get_mut(index) {
+            Some(slot) => {
+                let id = TaskId {
+                    index,
+                    generation: slot.generation,
+                };
+                // Nobody else has it, unless a waker of its last task is still about.
+                match Arc::get_mut(&mut slot.handle) {
+                    Some(handle) => {
+                        handle.id = id;
+                        *handle.queued.get_mut() = true;
+                    }
+                    None => slot.handle = self.handle(id),
+                }
+                slot.work = Some(work);
+                slot.taken = true;
+                (id, Arc::clone(&slot.handle))
+            }
+            None => {
+                let id = TaskId {
+                    index,
+                    generation: 0,
+                };
+                let handle = self.handle(id);
+                slots.push(Slot {
+                    generation: 0,
+                    work: Some(work),
+                    handle: Arc::clone(&handle),
+                    taken: true,
+                });
+                (id, handle)
+            }
+        };
+        drop(slots);
+        self.ready.push(handle);
+        id
+    }
+
+    fn handle(&self, id: TaskId) -> Arc<Handle> {
+        Arc::new(Handle {
+            id,
+            queued: AtomicBool::new(true),
+            ready: Arc::clone(&self.ready),
+        })
     }
 
     /// Drops a task with all it holds. A task that is being polled ends after that poll; one that
@@ -131,18 +165,18 @@ impl Executor {
         drop(work);
     }
 
-    fn release(&self, id: TaskId) -> Option<Work> {
+    fn release(&self, id: TaskId) -> Option<Work<T>> {
         let mut slots = self.slots.borrow_mut();
         let slot = slots
             .get_mut(id.index)
             .filter(|slot| slot.generation == id.generation)?;
         slot.generation += 1;
-        slot.handle = None;
+        slot.taken = false;
         self.free.borrow_mut().push(id.index);
         slot.work.take()
     }
 
-    fn take(&self, id: TaskId) -> Option<Work> {
+    fn take(&self, id: TaskId) -> Option<Work<T>> {
         let mut slots = self.slots.borrow_mut();
         let slot = slots
             .get_mut(id.index)
@@ -150,8 +184,8 @@ impl Executor {
         slot.work.take()
     }
 
-    /// Puts a task back that isn't finished; false if it was cancelled meanwhile.
-    fn put_back(&self, id: TaskId, work: Work) -> Option<Work> {
+    /// Puts a task back that isn't finished; gives it back if it was cancelled meanwhile.
+    fn put_back(&self, id: TaskId, work: Work<T>) -> Option<Work<T>> {
         let mut slots = self.slots.borrow_mut();
         match slots
             .get_mut(id.index)
@@ -169,18 +203,18 @@ impl Executor {
     pub fn run(&self) {
         while let Some(handle) = self.ready.pop() {
             handle.queued.store(false, Ordering::Relaxed);
-            let Some(mut work) = self.take(handle.id) else {
+            let id = handle.id;
+            let Some(mut work) = self.take(id) else {
                 continue;
             };
-            let waker = Waker::from(Arc::clone(&handle));
+            let waker = Waker::from(handle);
             match work.as_mut().poll(&mut Context::from_waker(&waker)) {
-                Poll::Pending => drop(self.put_back(handle.id, work)),
-                Poll::Ready(then) => {
+                Poll::Pending => drop(self.put_back(id, work)),
+                Poll::Ready(ending) => {
                     drop(work);
-                    drop(self.release(handle.id));
-                    if let Some(then) = then {
-                        then();
-                    }
+                    drop(waker);
+                    drop(self.release(id));
+                    (self.finish)(ending);
                 }
             }
         }
@@ -188,11 +222,7 @@ impl Executor {
 
     /// How many tasks there are.
     pub fn len(&self) -> usize {
-        self.slots
-            .borrow()
-            .iter()
-            .filter(|slot| slot.handle.is_some())
-            .count()
+        self.slots.borrow().iter().filter(|slot| slot.taken).count()
     }
 
     /// Whether there is no task.
@@ -208,13 +238,13 @@ mod tests {
     use std::rc::Rc;
     use std::task::{Poll, Waker};
 
-    use super::Executor;
+    use super::{Executor, finish};
 
     fn quiet() {}
 
     #[test]
     fn a_task_runs_when_woken_and_its_last_act_runs_after_it_is_gone() {
-        let executor = Executor::new(quiet);
+        let executor = Executor::new(quiet, finish);
         let waker: Rc<RefCell<Option<Waker>>> = Rc::default();
         let log: Rc<RefCell<Vec<&str>>> = Rc::default();
         let (slot, first) = (Rc::clone(&waker), Rc::clone(&log));
@@ -254,7 +284,7 @@ mod tests {
 
     #[test]
     fn cancelling_gives_back_at_once_what_the_task_holds() {
-        let executor = Executor::new(quiet);
+        let executor = Executor::new(quiet, finish);
         let dropped = Rc::new(Cell::new(false));
         let held = Held(Rc::clone(&dropped));
         let id = executor.spawn(async move {
@@ -273,7 +303,7 @@ mod tests {
 
     #[test]
     fn a_stale_wake_does_not_reach_the_next_task_in_the_same_slot() {
-        let executor = Executor::new(quiet);
+        let executor = Executor::new(quiet, finish);
         let polls = Rc::new(Cell::new(0));
         let old: Rc<RefCell<Option<Waker>>> = Rc::default();
         let slot = Rc::clone(&old);

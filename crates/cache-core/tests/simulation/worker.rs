@@ -6,7 +6,7 @@ use std::future::Future;
 use std::rc::Rc;
 use std::task::Waker;
 
-use cache_core::executor::{Executor, TaskId, Then};
+use cache_core::executor::{Executor, TaskId, Then, finish};
 
 use super::config::Key;
 use super::world::World;
@@ -61,7 +61,7 @@ impl Worker {
         Rc::new(Worker {
             machine,
             pid,
-            executor: RefCell::new(Some(Rc::new(Executor::new(|| {})))),
+            executor: RefCell::new(Some(Rc::new(Executor::new(|| {}, finish)))),
             fills: RefCell::default(),
             waiting: RefCell::default(),
             frozen: Cell::new(0),
