@@ -7,18 +7,20 @@ use ngx::ffi::{ngx_pool_cleanup_add, ngx_pool_t};
 
 use super::guard::guard;
 
-/// Moves a value to the heap and drops it when the pool is destroyed. `None` if there is no
-/// memory.
+/// Moves a value into a pool and drops it when the pool is destroyed. `None` if there is no memory.
 ///
 /// # Safety
 ///
 /// `pool` is a live pool. The pointer is good until the pool's cleanups run.
 pub unsafe fn keep<T: 'static>(pool: *mut ngx_pool_t, value: T) -> Option<NonNull<T>> {
-    // SAFETY: the pool is live; the handler gets the pointer that is stored beside it, once.
+    // ngx_palloc aligns to the size of a word.
+    const { assert!(align_of::<T>() <= align_of::<usize>()) };
+    // SAFETY: the pool is live, and gives memory of that size; the handler gets the pointer to it, once, and a
+    // cleanup without a handler isn't run.
     unsafe {
-        let cleanup = ngx_pool_cleanup_add(pool, 0).as_mut()?;
-        let kept = NonNull::from(Box::leak(Box::new(value)));
-        cleanup.data = kept.as_ptr().cast();
+        let cleanup = ngx_pool_cleanup_add(pool, size_of::<T>()).as_mut()?;
+        let kept = NonNull::new(cleanup.data.cast::<T>())?;
+        kept.write(value);
         cleanup.handler = Some(drop_kept::<T>);
         Some(kept)
     }
@@ -54,7 +56,7 @@ pub unsafe fn find<T: 'static>(
 
 unsafe extern "C" fn drop_kept<T>(data: *mut c_void) {
     guard("pool cleanup", (), || {
-        // SAFETY: `keep` leaked this box and nginx calls a cleanup once.
-        drop(unsafe { Box::from_raw(data.cast::<T>()) });
+        // SAFETY: `keep` has written a value there, and nginx calls a cleanup once.
+        unsafe { data.cast::<T>().drop_in_place() };
     });
 }
