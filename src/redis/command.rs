@@ -5,42 +5,67 @@ use cache_core::{record, resp};
 use super::client::{Change, Refresh, StoreConfig, Write};
 use super::output::Output;
 
+/// What each script that writes begins with: a function that ends it unless the store lets us write a key together with
+/// its expiry. Nothing is changed before that is known, since neither command can take back what the other has done: DEL
+/// needn't be permitted, and would take the record that was there before.
+///
+/// HSET ends a script before it has written: without permission (ACL) or memory, on a replica, on a key of another type.
+/// EXPIRE can then fail for want of permission only. Redis 7 tells of that; before, or to hear the refusal, both are
+/// called with arguments that they are permitted with or not, but can't carry out. HSET comes first there, because a
+/// script that has called any command which writes isn't asked for memory any more, whatever came of that.
+macro_rules! demand {
+    () => {
+        "local function demand(key)\n\
+local may=redis.acl_check_cmd\n\
+if may and may('HSET',key,'a','b') and may('EXPIRE',key,'1') then return end\n\
+local said=redis.pcall('HSET',key,'a','b','c')\n\
+if not string.find(said.err,'number of arguments',1,true) then redis.call('HSET',key,'a','b','c') end\n\
+said=redis.pcall('EXPIRE',key,'never')\n\
+if not string.find(said.err,'not an integer',1,true) then redis.call('EXPIRE',key,'never') end\n\
+end\n"
+    };
+}
+
 /// Writes a record with its expiry, or nothing.
 ///
-/// HSET comes first, since it is what fails: on a key of another type, without memory, on a replica.
-/// A script stops there and nothing has been written. EXPIRE can then fail only for want of
-/// permission (ACL); the record is taken back, because no key without expiry may be left behind.
-///
 /// The key has no variants from now on; without HDEL, which may not be permitted, `meta` says so.
-const STORE: &str = "redis.call('HSET',KEYS[1],'status',ARGV[1],'headers',ARGV[2],'body',ARGV[3],'meta',ARGV[4])\n\
+const STORE: &str = concat!(
+    demand!(),
+    "demand(KEYS[1])\n\
+redis.call('HSET',KEYS[1],'status',ARGV[1],'headers',ARGV[2],'body',ARGV[3],'meta',ARGV[4])\n\
 redis.pcall('HDEL',KEYS[1],'variants')\n\
-local done=redis.pcall('EXPIRE',KEYS[1],ARGV[5])\n\
-if done~=1 then redis.call('DEL',KEYS[1]) end\n\
-return done";
+return redis.call('EXPIRE',KEYS[1],ARGV[5])"
+);
 
 /// The same for a variant of the first key, which goes there or to the second; unless the first key's field
 /// `variants` isn't what the writer has seen: then nothing is written, and the writer sees what there is.
-const STORE_VARIANT: &str = "if (redis.call('HGET',KEYS[1],'variants') or '')~=ARGV[6] then\n\
+const STORE_VARIANT: &str = concat!(
+    demand!(),
+    "if (redis.call('HGET',KEYS[1],'variants') or '')~=ARGV[6] then\n\
 local is=redis.call('HMGET',KEYS[1],'status','headers','meta','variants')\n\
 return {redis.call('PTTL',KEYS[1]),is[1],is[2],is[3],is[4],redis.call('HSTRLEN',KEYS[1],'body')}\n\
 end\n\
+demand(KEYS[1])\n\
+if KEYS[2] then demand(KEYS[2]) end\n\
 local key=KEYS[2] or KEYS[1]\n\
 redis.call('HSET',key,'status',ARGV[1],'headers',ARGV[2],'body',ARGV[3],'meta',ARGV[4])\n\
-local done=redis.pcall('EXPIRE',key,ARGV[5])\n\
-if done~=1 then redis.call('DEL',key) return done end\n\
+redis.call('EXPIRE',key,ARGV[5])\n\
 if ARGV[7]~=ARGV[6] or not KEYS[2] then redis.call('HSET',KEYS[1],'variants',ARGV[7]) end\n\
-return 1";
+return 1"
+);
 
 /// Changes headers, meta and expiry of the record of one generation, which its meta names, and of no other. The Lua
 /// script leaves meta when it writes over the rest, so that has to be the same, too.
-const REFRESH: &str = "local is=redis.call('HMGET',KEYS[1],'meta','status','headers')\n\
+const REFRESH: &str = concat!(
+    demand!(),
+    "local is=redis.call('HMGET',KEYS[1],'meta','status','headers')\n\
 if not is[1] or not string.find(is[1]..' ',ARGV[1],1,true) then return 0 end\n\
 if is[2]~=ARGV[5] or is[3]~=ARGV[6] or redis.call('HSTRLEN',KEYS[1],'body')~=tonumber(ARGV[7]) then return 0 end\n\
 if ARGV[4]=='0' then return redis.call('DEL',KEYS[1]) end\n\
+demand(KEYS[1])\n\
 redis.call('HSET',KEYS[1],'headers',ARGV[2],'meta',ARGV[3])\n\
-local done=redis.pcall('EXPIRE',KEYS[1],ARGV[4])\n\
-if done~=1 then redis.call('DEL',KEYS[1]) end\n\
-return done";
+return redis.call('EXPIRE',KEYS[1],ARGV[4])"
+);
 
 /// How many replies a lookup has.
 pub(super) const FIELDS: usize = 5;
