@@ -21,6 +21,9 @@ package CacheSuite;
 #   redis           lines "COMMAND WORDS => PATTERN": what Redis says; a TTL may be
 #                   shorter by no more than the block has taken so far
 #   after           code to run then (no check)
+#
+# The lines of a block's `error_log` are awaited as well, since some tell what became of
+# a write; that they are there is for the runner to check, which then needn't wait.
 
 use v5.26;
 use warnings;
@@ -160,6 +163,7 @@ sub check {
     if (defined(my $lines = $expected->(scalar $block->backend_log))) {
         check_backend($block->name, $lines);
     }
+    await_log($block->error_log) if $index == $last;
 }
 
 sub check_redis {
@@ -210,11 +214,25 @@ sub backend_has {
 # Waits until the error log has a text.
 sub log_has {
     my $text = shift;
-    eventually(sub {
-        open my $in, '<:raw', "$ENV{TEST_NGINX_SERVER_ROOT}/logs/error.log" or return 0;
-        local $/;
-        return index(<$in> // '', $text) >= 0;
-    }) or Test::Nginx::Socket::bail_out("the error log has no \"$text\"");
+    await_log($text) or Test::Nginx::Socket::bail_out("the error log has no \"$text\"");
+}
+
+# Waits for what a section `error_log` may be: texts line by line, a pattern, or a list of
+# either. Whether all came.
+sub await_log {
+    my @wanted = map { ref ? $_ : map { qr/\Q$_\E/ } grep { /\S/ } split /\n/ }
+      grep { defined } map { ref eq 'ARRAY' ? @$_ : $_ } @_;
+    return eventually(sub {
+        my @lines = split /^/, error_log();
+        @wanted = grep { my $pattern = $_; !grep { /$pattern/ } @lines } @wanted;
+        return !@wanted;
+    });
+}
+
+sub error_log {
+    open my $in, '<:raw', "$ENV{TEST_NGINX_SERVER_ROOT}/logs/error.log" or return '';
+    local $/;
+    return <$in> // '';
 }
 
 sub eventually {
