@@ -62,8 +62,16 @@ impl Block {
 /// Reads the block.
 pub fn block(directive: &Directive, conf: &mut MainConf) -> Setting {
     let name = directive.text(1);
+    // `redis_cache_pass` takes these for what they look like.
+    if name.is_empty() || name.starts_with('/') || is_address(&name) {
+        return Err(Fault::Text(format!(
+            "invalid store name \"{name}\" in \"redis_cache_store\"; use one such as main"
+        )));
+    }
     if conf.store(name.as_bytes()).is_some() {
-        return Err(Fault::Text(format!("store \"{name}\" is declared twice")));
+        return Err(Fault::Text(format!(
+            "store \"{name}\" is declared twice; give each a name of its own"
+        )));
     }
     let mut block = Block::new(name);
     let cf = directive.as_ptr();
@@ -84,7 +92,7 @@ pub fn block(directive: &Directive, conf: &mut MainConf) -> Setting {
     }
     let Some(server) = block.server.take() else {
         return Err(Fault::Text(format!(
-            "store \"{}\" has no \"server\"",
+            "store \"{}\" has no \"server\"; add one such as \"server 127.0.0.1:6379\"",
             block.name
         )));
     };
@@ -160,15 +168,20 @@ fn parameter(line: &Directive, block: &mut Block) -> Setting {
             })?;
             once(&mut block.database, number, &word, &store)
         }
-        "mode" if line.argument(1) == b"standalone" && count == 2 => {
-            once(&mut block.mode, (), &word, &store)
-        }
-        "mode" => {
-            let mode = line.text(1);
-            Err(Fault::Text(format!(
-                "\"mode {mode}\" of store \"{store}\" is not supported yet"
-            )))
-        }
+        "mode" => match line.argument(1) {
+            mode @ (b"sentinel" | b"cluster") => {
+                let mode = String::from_utf8_lossy(mode);
+                Err(Fault::Text(format!(
+                    "\"mode {mode}\" of store \"{store}\" is not supported yet"
+                )))
+            }
+            _ => match single()?.as_str() {
+                "standalone" => once(&mut block.mode, (), &word, &store),
+                mode => Err(Fault::Text(format!(
+                    "unknown mode \"{mode}\" of store \"{store}\"; it is \"standalone\""
+                ))),
+            },
+        },
         "tls" | "tls_name" | "tls_trusted_certificate" | "tls_verify" => Err(Fault::Text(format!(
             "\"{word}\" of store \"{store}\" is not supported yet"
         ))),
@@ -259,6 +272,9 @@ pub fn from_address(address: &str, directive: Option<&Directive>) -> Result<Stor
         && !path.starts_with("//")
     {
         return Ok(block.finish(unix(path)?));
+    }
+    if address.starts_with("rediss://") {
+        return Err(String::from("tls is not supported yet"));
     }
     let info = address.into_connection_info().map_err(|error| {
         let text = error.to_string();

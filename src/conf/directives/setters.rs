@@ -26,6 +26,11 @@ fn once<T>(place: &mut Option<T>, value: T) -> Setting {
 
 pub(super) fn zone(directive: &Directive, conf: &mut MainConf) -> Setting {
     let (name, text) = (directive.text(1), directive.text(2));
+    if name.is_empty() {
+        return Err(Fault::Text(String::from(
+            "invalid zone name \"\" in \"redis_cache_zone\"; use one such as locks",
+        )));
+    }
     let Some(size) = directive.size(2) else {
         return Err(Fault::Text(format!(
             "invalid zone size \"{text}\" in \"redis_cache_zone\"; use a size such as 1m"
@@ -38,10 +43,13 @@ pub(super) fn zone(directive: &Directive, conf: &mut MainConf) -> Setting {
     }
     if let Some(known) = conf.zones.iter().find(|zone| zone.name == name) {
         return Err(Fault::Text(if known.size == size {
-            format!("zone \"{name}\" is declared twice")
+            format!("zone \"{name}\" is declared twice; once is enough")
         } else {
             let before = readable(known.size);
-            format!("zone \"{name}\" is declared twice: here with {text}, before with {before}")
+            format!(
+                "zone \"{name}\" is declared twice: here with {text}, before with {before}; \
+                 declare it once, with one size"
+            )
         }));
     }
     // SAFETY: the directive is being read; its strings live in the configuration's pool.
@@ -90,7 +98,10 @@ pub(super) fn pass(directive: &Directive, conf: &mut LocConf) -> Setting {
     if store::is_address(&name) {
         if main.store(name.as_bytes()).is_none() {
             let config = store::from_address(&name, Some(directive)).map_err(|reason| {
-                format!("invalid address \"{name}\" in \"redis_cache_pass\": {reason}")
+                format!(
+                    "invalid address \"{name}\" in \"redis_cache_pass\": {reason}; \
+                     use one such as redis://127.0.0.1:6379/0 or unix:/run/redis.sock"
+                )
             })?;
             main.stores.push(Rc::new(config));
         }
@@ -153,7 +164,9 @@ pub(super) fn methods(directive: &Directive, conf: &mut LocConf) -> Setting {
             .copied()
             .unwrap_or_default();
         let bad = String::from_utf8_lossy(bad);
-        format!("invalid method \"{bad}\" in \"redis_cache_methods\"")
+        format!(
+            "invalid method \"{bad}\" in \"redis_cache_methods\"; use names such as GET and HEAD"
+        )
     })?;
     once(&mut conf.methods, list)
 }
@@ -179,7 +192,7 @@ pub(super) fn header(directive: &Directive, conf: &mut LocConf) -> Setting {
     if !is_token(name) {
         let name = directive.text(1);
         return Err(Fault::Text(format!(
-            "invalid header name \"{name}\" in \"redis_cache_header\""
+            "invalid header name \"{name}\" in \"redis_cache_header\"; use a name such as X-Cache"
         )));
     }
     once(&mut conf.header, name.into())
