@@ -7,6 +7,7 @@ use utf8;
 use Exporter 'import';
 use JSON::PP;
 use POSIX ();
+use Bench::Contenders qw(LITERAL);
 use Bench::Live qw(WAITERS LOCK_TIMEOUT_MS);
 use Bench::Servers qw(nginx_version);
 use Bench::Throughput ();
@@ -87,7 +88,7 @@ sub _throughput {
             . "| --- | --: | --: | --: | --: | --: | --: |\n";
         for my $c (grep { $of->{ $_->{id} } } @{ $r->{contenders} }) {
             my $run = $of->{ $c->{id} };
-            $text .= sprintf "| %s | %s | %s µs | %.0f %% | %s ms | %s | %s |\n", _label($c, $r),
+            $text .= sprintf "| %s | %s | %s µs | %.0f %% | %s ms | %s | %s |\n", _label($c, $r, $size),
                 thousands($run->{rps}), _significant($run->{us}), 100 * $run->{busy}, _significant($run->{p99}),
                 _ratio($run, $of->{return}), _ratio($run, $of->{proxy_cache});
         }
@@ -96,21 +97,31 @@ sub _throughput {
     $text .= "¹ on Debian's nginx $r->{machine}{system_nginx}, for which these two modules are packaged; all others "
         . "on nginx $r->{machine}{nginx}.\n\n"
         if other_nginx($r);
+    $text .= "² put together for each request: nginx takes no literal above 4 kB.\n\n"
+        if grep { _is_composed($r, $_) } keys %{ $r->{throughput} };
     return $text;
+}
+
+# Whether `return 200` has no literal for bodies of this size.
+sub _is_composed {
+    my ($r, $size) = @_;
+    return $size > LITERAL && $r->{throughput}{$size}{return};
 }
 
 # srcache is packaged for Debian's nginx, which need not be the one that is measured.
 sub other_nginx {
     my ($r) = @_;
     my $other = $r->{machine}{system_nginx};
-    return defined $other && $other ne $r->{machine}{nginx};
+    return defined $other && $other ne $r->{machine}{nginx} && grep { $_->{id} eq 'srcache' } @{ $r->{contenders} };
 }
 
 sub _label {
-    my ($c, $r) = @_;
+    my ($c, $r, $size) = @_;
     my $label = $c->{label} =~ s/return 200/`return 200`/r;
     $label = "**$label**" if $c->{id} =~ /^redis/;
-    return $label . ($c->{id} eq 'srcache' && other_nginx($r) ? ' ¹' : '');
+    return "$label ¹" if $c->{id} eq 'srcache' && other_nginx($r);
+    return "$label ²" if $c->{id} eq 'return' && _is_composed($r, $size);
+    return $label;
 }
 
 sub _ratio {
