@@ -11,7 +11,7 @@ use Bench::Waiting qw(CLIENTS BACKEND_MS STALE_BACKEND_MS);
 our @EXPORT_OK = qw(as_svg);
 
 use constant {
-    WIDTH => 860, MARGIN => 28, LABELS => 224, BAR => 18, STEP => 26,
+    WIDTH => 888, MARGIN => 28, LABELS => 252, BAR => 18, STEP => 26,
     OURS => '#0b7285', OTHERS => '#adb5bd', INK => '#212529', FAINT => '#868e96',
 };
 

@@ -12,6 +12,8 @@ our @EXPORT_OK = qw(contenders start_contender check module_configuration LITERA
 
 # What is surely a literal for nginx, which reads its configuration through a buffer of 4096 bytes.
 use constant LITERAL => 4000;
+# Of the contenders that are asked for "1,000 keys".
+use constant KEYS => 1000;
 use constant SRCACHE_MODULES => map { "/usr/lib/nginx/modules/ngx_http_${_}_module.so" } qw(srcache_filter memc);
 
 # What all configurations with the module have in common; the key keeps contenders on one Redis apart.
@@ -34,11 +36,13 @@ CONF
 }
 
 # id, label, binary, modules, http, server: as start_nginx takes them; sizes: of the bodies it can serve;
-# header: what X-Cache says when it serves as it should; prepare: puts a body of this size in its cache.
+# header: what X-Cache says when it serves as it should; prepare: puts a body of this size in its cache;
+# keys: how many there are of each size, asked for in turn, where it isn't one; redis: whose lookups are counted.
 #   directory, static (of the bodies), backend, slow, redis, memcached: ports; nginx, module, system_nginx
 sub contenders {
     my (%o) = @_;
     my @all = (1024, 32768, 1048576);
+    my @many = (keys => KEYS, sizes => [1024, 32768]);      # 1,000 bodies of 1 MB would measure the memory
     my $upstream = <<"CONF";
     upstream backend {
         server 127.0.0.1:$o{backend};
@@ -48,6 +52,7 @@ sub contenders {
     upstream slow { server 127.0.0.1:$o{slow}; }
 CONF
     my ($hit_http, $hit) = module_configuration(redis => $o{redis}, key => 'hit:', age => '1h');
+    my ($keys_http, $keys) = module_configuration(redis => $o{redis}, key => 'keys:', age => '1h');
     my ($stale_http, $stale) = module_configuration(redis => $o{redis}, key => 'stale:', age => '1h');
 
     return (
@@ -60,18 +65,12 @@ CONF
             http => '', server => "root $o{static};",
         },
         {
-            id => 'proxy_cache', label => 'proxy_cache HIT', sizes => \@all, header => 'HIT',
-            http => $upstream
-                . "    proxy_cache_path $o{directory}/proxy-cache levels=1:2 keys_zone=pc:10m inactive=1h;\n",
-            server => <<'CONF',
-        location / {
-            proxy_cache pc;
-            proxy_cache_key $uri;
-            proxy_cache_valid 200 1h;
-            add_header X-Cache $upstream_cache_status;
-            proxy_pass http://backend;
-        }
-CONF
+            id => 'proxy_cache', label => 'proxy_cache HIT', sizes => \@all,
+            _proxy_cache($upstream, "$o{directory}/proxy-cache"),
+        },
+        {
+            id => 'proxy_cache_keys', label => 'proxy_cache HIT, 1,000 keys', @many,
+            _proxy_cache($upstream, "$o{directory}/proxy-cache-keys"),
         },
         {
             id => 'srcache', label => 'srcache + memcached', sizes => \@all, header => 'HIT',
@@ -99,14 +98,19 @@ CONF
         },
         {
             id => 'redis_hit', label => 'this module, Redis HIT', sizes => \@all, header => 'HIT',
-            modules => [$o{module}], http => $upstream . $hit_http,
+            modules => [$o{module}], http => $upstream . $hit_http, redis => $o{redis},
             server => "        location / {\n$hit            proxy_pass http://backend;\n        }",
+        },
+        {
+            id => 'redis_hit_keys', label => 'this module, Redis HIT, 1,000 keys', @many, header => 'HIT',
+            modules => [$o{module}], http => $upstream . $keys_http, redis => $o{redis},
+            server => "        location / {\n$keys            proxy_pass http://backend;\n        }",
         },
         {
             # The refill that a stale record starts takes 20 s and fails: what is measured is serving, with a
             # refill in progress, and the record stays as it is.
             id => 'redis_stale', label => 'this module, Redis STALE', sizes => \@all, header => 'STALE',
-            modules => [$o{module}], http => $upstream . $stale_http,
+            modules => [$o{module}], http => $upstream . $stale_http, redis => $o{redis},
             server => "        location / {\n$stale            proxy_pass http://slow/delay/20000/500/;\n        }",
             prepare => sub {
                 my ($nginx, $size) = @_;
@@ -116,6 +120,23 @@ CONF
                 redis_command($o{redis}, 'PEXPIRE', "stale:/$size", 1_800_000);
             },
         },
+    );
+}
+
+sub _proxy_cache {
+    my ($upstream, $directory) = @_;
+    return (
+        header => 'HIT',
+        http => "$upstream    proxy_cache_path $directory levels=1:2 keys_zone=pc:10m inactive=1h;\n",
+        server => <<'CONF',
+        location / {
+            proxy_cache pc;
+            proxy_cache_key $uri;
+            proxy_cache_valid 200 1h;
+            add_header X-Cache $upstream_cache_status;
+            proxy_pass http://backend;
+        }
+CONF
     );
 }
 
@@ -158,22 +179,33 @@ sub start_contender {
         }
         else {
             my $client = Bench::Http->new($c->{nginx}{port});
-            $client->get("/$size");
+            $client->get($_) for _paths($c, $size);
             select undef, undef, undef, 0.1;        # stored behind the answer, by srcache if the client stays
         }
         check($c, $size);
     }
 }
 
-# Dies unless the contender answers as it should: the whole body, from where it should come.
+# What is asked for: /SIZE, or /SIZE/1 to /SIZE/KEYS.
+sub _paths {
+    my ($c, $size) = @_;
+    return $c->{keys} ? map { "/$size/$_" } 1 .. $c->{keys} : "/$size";
+}
+
+# Dies unless the contender answers as it should, whatever key it is asked for: the whole body, from where it should
+# come.
 sub check {
     my ($c, $size) = @_;
-    my $answer = Bench::Http->new($c->{nginx}{port})->get("/$size");
-    my $from = $answer->{headers}{'x-cache'} // '';
-    $answer->{status} == 200 or die "$c->{label}: status $answer->{status}, see $c->{nginx}{log}\n";
-    $answer->{body} eq body_of($size)
-        or die "$c->{label}: " . length($answer->{body}) . " bytes that aren't the $size of the body\n";
-    $from eq ($c->{header} // '') or die "$c->{label}, $size B: X-Cache is '$from', not '$c->{header}'\n";
+    my $client = Bench::Http->new($c->{nginx}{port});
+    my $body = body_of($size);
+    for my $path (_paths($c, $size)) {
+        my $answer = $client->get($path);
+        my $from = $answer->{headers}{'x-cache'} // '';
+        $answer->{status} == 200 or die "$c->{label}: status $answer->{status}, see $c->{nginx}{log}\n";
+        $answer->{body} eq $body
+            or die "$c->{label}: " . length($answer->{body}) . " bytes that aren't the $size of the body\n";
+        $from eq ($c->{header} // '') or die "$c->{label}, $path: X-Cache is '$from', not '$c->{header}'\n";
+    }
 }
 
 1;

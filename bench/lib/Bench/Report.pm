@@ -75,8 +75,9 @@ sub _throughput {
     my $text = "One nginx worker on one core; the load (wrk, " . Bench::Throughput::CONNECTIONS
         . " connections), Redis, memcached and the backend on another. Medians of $r->{rounds} runs of $r->{seconds} s, "
         . "taken in turns. *Worker* is the processor time of the nginx worker for one request, *busy* how much of its "
-        . "core it had use for: below 100 % something on the other core was the limit. The last two columns compare "
-        . "requests per second.\n\n";
+        . "core it had use for: below 100 % something on the other core was the limit. *Lookups* are those in "
+        . "Redis for one request: requests for one key that come together share one. The last two columns compare "
+        . "requests per second, those for 1,000 keys in turn with those of proxy_cache for as many.\n\n";
     my ($foreign) = sort { $b <=> $a } map { $_->{foreign} } map { values %$_ } values %{ $r->{throughput} };
     $text .= sprintf "**Other programs took up to %.0f %% of a core meanwhile: these figures are too low.**\n\n",
         100 * $foreign
@@ -84,13 +85,14 @@ sub _throughput {
     for my $size (sort { $a <=> $b } keys %{ $r->{throughput} }) {
         my $of = $r->{throughput}{$size};
         $text .= '**' . size_name($size) . "**\n\n"
-            . "| how the body is served | req/s | worker | busy | p99 | of `return 200` | of proxy_cache |\n"
-            . "| --- | --: | --: | --: | --: | --: | --: |\n";
+            . "| how the body is served | req/s | worker | busy | p99 | lookups | of `return 200` | of proxy_cache |\n"
+            . "| --- | --: | --: | --: | --: | --: | --: | --: |\n";
         for my $c (grep { $of->{ $_->{id} } } @{ $r->{contenders} }) {
             my $run = $of->{ $c->{id} };
-            $text .= sprintf "| %s | %s | %s µs | %.0f %% | %s ms | %s | %s |\n", _label($c, $r, $size),
+            $text .= sprintf "| %s | %s | %s µs | %.0f %% | %s ms | %s | %s | %s |\n", _label($c, $r, $size),
                 thousands($run->{rps}), _significant($run->{us}), 100 * $run->{busy}, _significant($run->{p99}),
-                _ratio($run, $of->{return}), _ratio($run, $of->{proxy_cache});
+                defined $run->{lookups} ? sprintf('%.2f', $run->{lookups}) : '',
+                map { _ratio($run, $of->{ $c->{keys} ? "${_}_keys" : $_ }) } qw(return proxy_cache);
         }
         $text .= "\n";
     }

@@ -9,7 +9,7 @@ use Time::HiRes qw(sleep time);
 use Bench::Backend qw(body_of);
 use Bench::Process qw(free_port spawn_on wait_for_port children);
 
-our @EXPORT_OK = qw(start_nginx start_redis start_memcached redis_command write_bodies nginx_version);
+our @EXPORT_OK = qw(start_nginx start_redis start_memcached redis_command redis_calls write_bodies nginx_version);
 
 # Files 1024, 32768 ... with as many bytes.
 sub write_bodies {
@@ -113,13 +113,32 @@ sub start_memcached {
 
 # Sends one command and returns the reply's first line.
 sub redis_command {
+    my $socket = _ask_redis(@_);
+    return _line($socket);
+}
+
+# How often Redis has run a command since it was started.
+sub redis_calls {
+    my ($port, $command) = @_;
+    my $socket = _ask_redis($port, 'INFO', 'commandstats');
+    my ($length) = _line($socket) =~ /^\$(\d+)$/ or die "redis doesn't tell its commands\n";
+    read($socket, my $statistics, $length);
+    return $statistics =~ /^cmdstat_\Q$command\E:calls=(\d+)/m ? $1 : 0;
+}
+
+sub _ask_redis {
     my ($port, @words) = @_;
     my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port, Timeout => 5)
         or die "redis: $!\n";
     print $socket '*' . @words . "\r\n", map { '$' . length($_) . "\r\n$_\r\n" } @words;
     $socket->flush;
-    my $reply = <$socket> // die "redis closed the connection\n";
-    return $reply =~ s/\r\n//r;
+    return $socket;
+}
+
+sub _line {
+    my ($socket) = @_;
+    my $line = <$socket> // die "redis closed the connection\n";
+    return $line =~ s/\r\n//r;
 }
 
 1;

@@ -7,6 +7,7 @@ use Exporter 'import';
 use Time::HiRes qw(time);
 use Bench::Contenders qw(check);
 use Bench::Process qw(cpu_seconds foreign_seconds);
+use Bench::Servers qw(redis_calls);
 
 our @EXPORT_OK = qw(measure_throughput median);
 
@@ -22,7 +23,8 @@ sub median {
 }
 
 # Round robin over the contenders, so that a drift of the machine meets all alike.
-# Returns { SIZE => { ID => { rps, us, busy, foreign, p99, rps_min, rps_max } } }, medians of the rounds.
+# Returns { SIZE => { ID => { rps, us, busy, foreign, p99, lookups, rps_min, rps_max } } }, medians of the rounds;
+# lookups: in Redis, for each request, of those contenders that ask it.
 sub measure_throughput {
     my (%o) = @_;
     my @sizes = @{ $o{sizes} };
@@ -73,15 +75,18 @@ sub _run {
     check($c, $size);
     my @workers = @{ $c->{nginx}{workers} };
     my @pin = length $o->{load_cores} ? ('taskset', '-c', $o->{load_cores}) : ();
+    my @script = $c->{keys} ? ('-s', $o->{script}) : ();
+    my $lookups = _lookups($c);
     my ($foreign, $cpu, $start) = (foreign_seconds(), cpu_seconds(@workers), time);
     open my $wrk, '-|', @pin, 'wrk', '-t', 1, '-c', CONNECTIONS, '-d', "$o->{seconds}s", '--timeout', '10s', '--latency',
-        "http://127.0.0.1:$c->{nginx}{port}/$size"
+        @script, "http://127.0.0.1:$c->{nginx}{port}/$size", @script ? ('--', $c->{keys}) : ()
         or die "wrk: $!\n";
     my $said = do { local $/; <$wrk> };
     close $wrk or die "wrk failed:\n$said";
     $cpu = cpu_seconds(@workers) - $cpu;
     $foreign = foreign_seconds() - $foreign;
     my $elapsed = time - $start;
+    $lookups = _lookups($c) - $lookups;
 
     die "$c->{label}: not all answers were right:\n$said" if $said =~ /Non-2xx|Socket errors/;
     my ($requests) = $said =~ /(\d+) requests in/ or die "wrk says what isn't understood:\n$said";
@@ -90,8 +95,14 @@ sub _run {
     check($c, $size);
     return {
         rps => $rps, us => 1e6 * $cpu / $requests, busy => $cpu / $elapsed, p99 => _milliseconds($p99),
-        foreign => $foreign / $elapsed,
+        foreign => $foreign / $elapsed, $c->{redis} ? (lookups => $lookups / $requests) : (),
     };
+}
+
+# How often records were looked up so far: each lookup is one HMGET.
+sub _lookups {
+    my ($c) = @_;
+    return $c->{redis} ? redis_calls($c->{redis}, 'hmget') : 0;
 }
 
 sub _milliseconds {
