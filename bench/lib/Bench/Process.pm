@@ -8,7 +8,8 @@ use IO::Socket::INET;
 use POSIX ();
 use Time::HiRes qw(sleep time);
 
-our @EXPORT_OK = qw(free_port spawn_on run_child wait_for_port children cpu_seconds foreign_seconds stop stop_all);
+our @EXPORT_OK = qw(free_port spawn_on run_child wait_for_port children cpu_seconds foreign_seconds
+    priority stop stop_all);
 
 my %started;            # pid => name
 my $owner = $$;
@@ -66,13 +67,28 @@ sub children {
     return split ' ', <$list> // '';
 }
 
+# The scheduling that this process has, and what it starts inherits.
+sub priority {
+    my @field = _stat('self') or return 'unknown';
+    my ($nice, $real_time, $policy) = @field[16, 37, 38];
+    return "real-time priority $real_time (" . ($policy == 1 ? 'SCHED_FIFO' : 'SCHED_RR') . ')' if $real_time;
+    my $name = { 3 => ' (SCHED_BATCH)', 5 => ' (SCHED_IDLE)' }->{$policy} // '';
+    return ($nice ? "nice $nice" : 'normal priority') . $name;
+}
+
+# The fields of /proc/PID/stat from the third on.
+sub _stat {
+    my ($pid) = @_;
+    open my $stat, '<', "/proc/$pid/stat" or return;
+    # the name in brackets may contain anything; what follows it may not
+    return split ' ', (<$stat> =~ s/.*\)//sr);
+}
+
 # User and system time that processes have used so far.
 sub cpu_seconds {
     my $ticks = 0;
     for my $pid (@_) {
-        open my $stat, '<', "/proc/$pid/stat" or die "process $pid is gone\n";
-        # the name in brackets may contain anything; what follows it may not
-        my @field = split ' ', (<$stat> =~ s/.*\)//sr);
+        my @field = _stat($pid) or die "process $pid is gone\n";
         $ticks += $field[11] + $field[12];
     }
     return $ticks / POSIX::sysconf(POSIX::_SC_CLK_TCK());

@@ -59,7 +59,7 @@ sub as_markdown {
     my ($r) = @_;
     my $m = $r->{machine};
     my $text = "Measured on $m->{date}: $m->{processor}, $m->{cores} cores, Linux $m->{kernel}, "
-        . "nginx $m->{nginx}, Redis $m->{redis}.\n\n";
+        . "nginx $m->{nginx}, Redis $m->{redis}. By `$r->{command}`, at $r->{priority}.\n\n";
     $text .= _throughput($r) if $r->{throughput};
     $text .= _crowd($r) if $r->{crowd};
     $text .= _first_byte($r) if $r->{first_byte};
