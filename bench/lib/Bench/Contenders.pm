@@ -14,6 +14,8 @@ our @EXPORT_OK = qw(contenders start_contender check module_configuration LITERA
 use constant LITERAL => 4000;
 # Of the contenders that are asked for "1,000 keys".
 use constant KEYS => 1000;
+# Room for all files of a contender. Without it nginx opens and closes one for each request.
+use constant OPEN_FILES => '    open_file_cache max=4096;';
 use constant SRCACHE_MODULES => map { "/usr/lib/nginx/modules/ngx_http_${_}_module.so" } qw(srcache_filter memc);
 
 # What all configurations with the module have in common; the key keeps contenders on one Redis apart.
@@ -62,7 +64,7 @@ CONF
         },
         {
             id => 'static', label => 'static file', sizes => \@all,
-            http => '', server => "root $o{static};",
+            http => OPEN_FILES, server => "root $o{static};",
         },
         {
             id => 'proxy_cache', label => 'proxy_cache HIT', sizes => \@all,
@@ -127,7 +129,7 @@ sub _proxy_cache {
     my ($upstream, $directory) = @_;
     return (
         header => 'HIT',
-        http => "$upstream    proxy_cache_path $directory levels=1:2 keys_zone=pc:10m inactive=1h;\n",
+        http => "$upstream    proxy_cache_path $directory levels=1:2 keys_zone=pc:10m inactive=1h;\n" . OPEN_FILES,
         server => <<'CONF',
         location / {
             proxy_cache pc;
