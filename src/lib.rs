@@ -5,6 +5,7 @@
 mod client_cache;
 mod conf;
 mod context;
+mod credentials;
 mod fill;
 mod filters;
 mod handler;

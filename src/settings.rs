@@ -316,6 +316,18 @@ pub enum KeySource {
 }
 
 impl KeySource {
+    /// The text that makes the key, with `$variables`, if it is known.
+    pub fn template(&self) -> Option<&'static [u8]> {
+        match self {
+            KeySource::Variable(_) => None,
+            KeySource::Script => Some(b"$request_uri"),
+            // SAFETY: compiled in this configuration, with its text.
+            KeySource::Value(value) | KeySource::Md5(value) => unsafe {
+                Some(text::bytes(&(**value).value))
+            },
+        }
+    }
+
     /// The key of a GET of the request's own URI, whatever its method. What `$cache_key` holds stands as it is.
     pub fn of_get(self, r: Request) -> Option<Bytes> {
         let key = match self {

@@ -28,7 +28,7 @@
 //! | Expires and Cache-Control don't work | `policy::freshness_comes_from_the_answer_or_from_the_directive` |
 //! | two Cache-Control headers abort with the lock held | `two_cache_control_headers_hold_no_lock` |
 //! | no-store, private, Set-Cookie, Vary, Authorization, Content-Encoding ignored | `policy::what_is_somebodys_own_is_not_stored`, `policy::an_answer_to_authorization_is_for_one_unless_it_says_otherwise`, `headers::an_encoded_body_keeps_its_encoding` |
-//! | a refill with the conditions, range and credentials of whoever triggered it | `a_refill_asks_for_the_whole_and_for_everybody` |
+//! | a refill with the cookies, credentials, conditions and range of whoever triggered it | `a_refill_asks_for_the_whole_and_for_everybody`, `credentials` |
 //! | a cut body stored and replayed | `truncated` |
 //! | above 2 MB mostly not stored | `answers::bodies_of_all_sizes_come_back_byte_by_byte` |
 //! | DELETE, PATCH, OPTIONS or GET with a body hang; PURGE becomes GET | `bodies` |
@@ -179,22 +179,20 @@ fn a_refill_asks_for_the_whole_and_for_everybody() {
                 );
             }
         }
-        // A refill with somebody's credentials must not end up in everybody's record.
-        site.backend.script("/secret", |request, _| {
-            match request.header("authorization") {
-                Some(_) => Answer::ok("for you alone"),
-                None => Answer::ok("for all"),
+        // Whose cookie and credentials they are that set the refill off must not matter: the record is everybody's.
+        site.backend.script("/secret", |request, nth| {
+            let known = ["cookie", "authorization"].map(|name| request.header(name).is_some());
+            match known {
+                [false, false] => Answer::ok(format!("for all {nth}")),
+                _ => Answer::ok("for you alone"),
             }
         });
         site.fill_and_age("/secret");
-        let request = Request::get("/secret").header("Authorization", "Basic c2VjcmV0");
-        let _ = site.ask(&request);
-        site.backend.wait_until_idle("/secret");
-        let key = site.key("/secret");
-        assert!(
-            holds_for(ms(300), || site.redis.get(&key).unwrap().body == b"for all"),
-            "{form}"
-        );
+        let request = Request::get("/secret")
+            .header("Cookie", "session=abc")
+            .header("Authorization", "Basic c2VjcmV0");
+        assert_eq!(site.ask(&request).text(), "for all 1", "{form}");
+        assert_eq!(site.wait_for_hit("/secret").text(), "for all 2", "{form}");
     }
 }
 

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use cache_core::credentials::Credential;
 use cache_core::flow::{Held, Refill};
 use cache_core::policy::RequestView;
 use cache_core::renewal::Validators;
@@ -10,6 +11,7 @@ use cache_core::status::Reason;
 
 use crate::client_cache::Ground;
 use crate::context::Context;
+use crate::credentials;
 use crate::fill::detached::{self, Own, Purpose, Question, Times};
 use crate::fill::registry::LockPermit;
 use crate::fill::task::{Fill, Terms};
@@ -74,11 +76,18 @@ fn start_fill(
 ) -> Option<(Rc<Stream>, Rc<Times>)> {
     let settings = &wish.settings;
     let stream = Stream::new(settings.lookup.rules.max_size, settings.capture_memory);
+    let left_out = match &start.held {
+        // A refill is nobody's answer. With a slot it runs behind the client's back.
+        Some(held) if start.slot.is_some() => credentials::left_out(r, settings, &held.record),
+        _ => Vec::new(),
+    };
     let purpose = Purpose::Fill(Question {
         rules: Rc::clone(&settings.lookup.rules),
         view: RequestView {
             // A refill is nobody's answer: what the client wants of its own says nothing of it.
             asks_no_store: wish.view.asks_no_store && start.slot.is_none(),
+            authorization: wish.view.authorization
+                && !left_out.contains(&Credential::Authorization),
             ..wish.view
         },
         validators: start
@@ -89,6 +98,7 @@ fn start_fill(
             .and_then(|held| Validators::of(&held.record)),
         held: start.held,
         backend: context.basics.backend.clone(),
+        left_out,
         own: Own {
             phase: context.after,
         },

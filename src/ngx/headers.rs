@@ -67,6 +67,13 @@ pub fn of_request(r: Request, name: &[u8], take: &mut dyn FnMut(&[u8])) {
     }
 }
 
+/// Whether a request has a line of this name, in lower case.
+pub fn has(r: Request, name: &[u8]) -> bool {
+    let mut found = false;
+    of_request(r, name, &mut |_| found = true);
+    found
+}
+
 /// Adds a line to the response's header.
 pub fn push(r: Request, name: &[u8], value: &[u8]) -> Result<*mut ngx_table_elt_t, NoMemory> {
     add(r, copied(r, name)?, copied(r, value)?)

@@ -16,3 +16,4 @@ pub mod request;
 pub mod shim;
 pub mod text;
 pub mod values;
+pub mod veil;

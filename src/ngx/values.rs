@@ -39,6 +39,16 @@ impl Request {
         Some(unsafe { std::slice::from_raw_parts(value.data, value.len() as usize) })
     }
 
+    /// The variables of the configuration that have an index: `ngx_http_variable_t` in the order of those indices.
+    pub fn indexed_variables(self) -> *mut ngx_array_t {
+        // SAFETY: a live request has nginx's own configuration, which is complete and outlives it.
+        unsafe {
+            let conf = (*self.get().main_conf.add(ngx_http_core_module.ctx_index))
+                .cast::<ngx_http_core_main_conf_t>();
+            &raw mut (*conf).variables
+        }
+    }
+
     /// nginx's `ngx_http_test_predicates`: whether any of the values is neither empty nor "0".
     ///
     /// # Safety

@@ -85,16 +85,21 @@ pub fn is_derivable(template: &[u8]) -> bool {
         b"nginx_version",
     ];
     const PREFIXES: [&[u8]; 3] = [b"arg_", b"http_", b"cookie_"];
-    let mut pieces = template.split(|&b| b == b'$');
-    pieces.next();
-    pieces.all(|piece| {
+    variables_of(template).all(|name| {
+        KNOWN.contains(&name.as_slice()) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    })
+}
+
+/// The names of the `$variables` in a value, in lower case.
+pub(crate) fn variables_of(template: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    let pieces = template.split(|&b| b == b'$').skip(1);
+    pieces.map(|piece| {
         let piece = piece.strip_prefix(b"{").unwrap_or(piece);
         let end = piece
             .iter()
             .position(|b| !(b.is_ascii_alphanumeric() || *b == b'_'))
             .unwrap_or(piece.len());
-        let name = piece.get(..end).unwrap_or_default().to_ascii_lowercase();
-        KNOWN.contains(&name.as_slice()) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+        piece.get(..end).unwrap_or_default().to_ascii_lowercase()
     })
 }
 

@@ -5,6 +5,7 @@ pub mod accel_expires;
 pub mod cache_control;
 pub mod cache_status;
 pub mod conditions;
+pub mod credentials;
 pub mod executor;
 pub mod flow;
 pub mod freshness;

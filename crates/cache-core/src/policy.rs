@@ -9,6 +9,7 @@ use crate::accel_expires::{self, AccelExpires};
 use crate::cache_control::CacheControl;
 use crate::freshness::{self, Defaults, Freshness, Received};
 use crate::headers::Headers;
+use crate::record::Record;
 use crate::settings::MAX_SECONDS;
 use crate::status::Reason;
 use crate::targeted::{By, Governing, governing};
@@ -259,6 +260,13 @@ fn set_cookie_allows(headers: &Headers, says: &CacheControl, rules: &Rules) -> b
 /// is ignored it can't allow it either.
 const fn authorization_allows(says: &CacheControl, ignore: Ignore) -> bool {
     ignore.authorization || says.public || says.s_maxage.is_some() || says.must_revalidate
+}
+
+/// Whether a record says that answers like it may be shared though the request had Authorization.
+pub(crate) fn shares_authorized(record: &Record, rules: &Rules) -> bool {
+    let by_accel_expires = record.meta.as_ref().is_some_and(|meta| meta.accel_expires);
+    let governing = governing_over(&record.headers, by_accel_expires, rules.ignore);
+    authorization_allows(&governing.says, rules.ignore)
 }
 
 /// What a response must say for itself (RFC 9111 3, the last condition) where the operator hasn't named its

@@ -7,6 +7,7 @@ use ngx::ffi::*;
 
 use super::purpose::Purpose;
 use crate::ngx::request::Request;
+use crate::ngx::veil::Veil;
 use crate::ngx::{busy, shim, text};
 
 mod body;
@@ -264,7 +265,11 @@ pub unsafe fn request(
         // It isn't a request of a client: the access log doesn't know it.
         shim::rcs_set_logged(main.as_ptr(), 1);
         shim::rcs_set_internal(main.as_ptr(), 1);
-        let filled = fields(client, main.as_ptr(), purpose.is_own())
+        let filled = fields(client, main.as_ptr(), purpose.is_own());
+        variables::force(client);
+        // What is left out, and what is made of it, isn't seen by what follows.
+        let _veil = Veil::over(client, purpose.left_out());
+        let filled = filled
             .and_then(|()| headers::copy(client, main.as_ptr(), purpose))
             .and_then(|()| match purpose {
                 Purpose::Fill(_) => body::copy(client, main.as_ptr()),

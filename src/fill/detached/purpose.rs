@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
+use cache_core::credentials::Credential;
 use cache_core::flow::Held;
 use cache_core::policy::{RequestView, Rules};
 use cache_core::renewal::Validators;
@@ -30,6 +31,8 @@ pub struct Question {
     pub held: Option<Rc<Held>>,
     /// Conditions on which the backend may answer with 304.
     pub validators: Option<Validators>,
+    /// What of the client's header the backend isn't to see.
+    pub left_out: Vec<Credential>,
     /// Where the client's location goes on, if it is the backend itself.
     pub own: Own,
 }
@@ -63,6 +66,14 @@ impl Purpose {
     /// Whether the backend may answer with 304.
     pub fn asks_for_confirmation(&self) -> bool {
         matches!(self, Purpose::Fill(question) if question.validators.is_some())
+    }
+
+    /// What of the client's header it doesn't have, beside what no copy has.
+    pub(super) fn left_out(&self) -> &[Credential] {
+        match self {
+            Purpose::Fill(question) => &question.left_out,
+            Purpose::Message(_) => &[],
+        }
     }
 
     /// Whether the client's location goes on behind our handler.

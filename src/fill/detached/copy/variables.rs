@@ -46,7 +46,24 @@ fn concerns(name: &[u8]) -> bool {
     OF_THE_CONNECTION.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// Copies the values that the client's request has so far.
+/// Reads what only the client's connection can tell.
+///
+/// # Safety
+///
+/// `client` is live.
+pub unsafe fn force(client: Request) {
+    // SAFETY: by contract; the index is that of a variable of the client's configuration.
+    unsafe {
+        let known = (*client.indexed_variables()).as_slice::<ngx_http_variable_t>();
+        for (index, variable) in known.iter().enumerate() {
+            if concerns(text::bytes(&variable.name)) {
+                ngx_http_get_indexed_variable(client.as_ptr(), index);
+            }
+        }
+    }
+}
+
+/// Copies the values that the client's request has so far, those that [`force`] has read among them.
 ///
 /// # Safety
 ///
@@ -55,18 +72,13 @@ pub unsafe fn copy(client: Request, main: *mut ngx_http_request_t) -> Option<()>
     // SAFETY: both arrays have a place for each indexed variable; data is as long as it says.
     unsafe {
         let from = client.get();
-        let conf = (*from.main_conf.add(ngx_http_core_module.ctx_index))
-            .cast::<ngx_http_core_main_conf_t>();
-        let known = (*conf).variables.as_slice::<ngx_http_variable_t>();
+        let known = (*client.indexed_variables()).as_slice::<ngx_http_variable_t>();
         for (index, variable) in known.iter().enumerate() {
             let name = text::bytes(&variable.name);
             if of_field_left_out(name) {
                 continue;
             }
             let forced = concerns(name);
-            if forced {
-                ngx_http_get_indexed_variable(client.as_ptr(), index);
-            }
             let value = &*from.variables.add(index);
             let place = &mut *(*main).variables.add(index);
             if value.valid() == 0 && value.not_found() == 0 {
