@@ -16,8 +16,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use testbed::{
-    Answer, Gate, PATIENCE, Port, Position, Record, Redis, Request, Running, Site, eventually,
-    holds_for, ms, pattern, wait_for,
+    Answer, Gate, PATIENCE, Port, Position, Proxy, Record, Redis, Request, Rule, Running, Site,
+    Way, eventually, holds_for, ms, pattern, wait_for,
 };
 
 /// Short, but not so short that a busy machine is taken for a Redis in trouble.
@@ -380,4 +380,75 @@ fn a_stale_record_is_kept_when_its_refill_cannot_be_stored() {
         site.backend.wait_until_idle("/x");
     }
     assert!(site.redis.pttl("/x") <= 50_000);
+}
+
+/// What is promised of a store that is back: a second, with timeouts as they are by default.
+const SOON: Duration = ms(1000);
+
+/// How often a time is taken of which the best tells: a busy machine makes it longer, and nothing makes it shorter.
+const ROUNDS: usize = 3;
+
+/// After so many attempts in vain there is as much time between two as there ever is.
+const ATTEMPTS: usize = 5;
+
+/// Waits until the one worker stores again; gives how long that took.
+#[track_caller]
+fn idle_once_back(site: &Running) -> Duration {
+    wait_for("the store to be used again", PATIENCE, || {
+        let answer = site.get(&format!("/back/{}", site.backend.all_hits()));
+        assert_eq!(answer.status, 200);
+        answer.word() == "STORE"
+    })
+}
+
+/// Waits until the one worker has tried in vain to reach the store, and a moment ago: no moment to come back is worse.
+#[track_caller]
+fn has_just_failed(site: &Running, proxy: &Proxy) {
+    wait_for("the store to be known to be down", PATIENCE, || {
+        site.get("/away").word() == "SKIP"
+    });
+    let before = proxy.accepted();
+    wait_for("attempts", PATIENCE, || {
+        proxy.accepted() >= before + ATTEMPTS
+    });
+    wait_for("the failure of the last", PATIENCE, || proxy.open() == 0);
+}
+
+/// Once what `begin` does is undone by `end`, however the moment is chosen, Redis is used again within a second.
+#[track_caller]
+fn is_used_soon(begin: fn(&mut Running, &Proxy), end: fn(&mut Running, &Proxy)) {
+    let redis = Redis::start();
+    let proxy = Proxy::start(&redis.address());
+    let store = format!(
+        "server {}; connect_timeout 200ms; send_timeout 200ms; read_timeout 200ms;",
+        proxy.address()
+    );
+    let mut site = Site::new().workers(1).store(&store).start_with(redis);
+    let times = [(); ROUNDS].map(|()| {
+        idle_once_back(&site);
+        begin(&mut site, &proxy);
+        has_just_failed(&site, &proxy);
+        end(&mut site, &proxy);
+        idle_once_back(&site)
+    });
+    println!("{times:?}");
+    assert!(times.iter().min() < Some(&SOON), "{times:?}");
+}
+
+#[test]
+fn a_redis_that_refused_connections_is_used_within_a_second() {
+    is_used_soon(|_, proxy| proxy.refuse(), |_, proxy| proxy.heal());
+}
+
+#[test]
+fn one_that_accepted_and_never_answered_is_used_within_a_second() {
+    is_used_soon(
+        |_, proxy| proxy.set(Way::Replies, Rule::hold(&Gate::new())),
+        |_, proxy| proxy.heal(),
+    );
+}
+
+#[test]
+fn one_that_was_frozen_is_used_within_a_second() {
+    is_used_soon(|site, _| site.redis.freeze(), |site, _| site.redis.thaw());
 }

@@ -8,7 +8,7 @@ use testbed::{
     eventually, holds_for, ms, wait_for,
 };
 
-use crate::{forms, start};
+use crate::{forms, over, start};
 
 /// Clients notice nothing but SKIP; the backend is asked once for many; the log says it once in each of two workers.
 #[track_caller]
@@ -87,6 +87,30 @@ fn redis_that_is_down_or_hangs() {
         used_again(name, &site);
         site.nginx.finish();
     }
+}
+
+/// A store behind a location is asked again by a request, if it has been left alone for long enough.
+#[test]
+fn a_store_that_is_back_is_used_within_a_second() {
+    let timeout = "redis_cache_pass /redis; redis_cache_pass_timeout 200ms;";
+    let (mut site, bridge) = over(&Site::new().workers(1).location(timeout), Redis::start());
+    let times = [(); 3].map(|()| {
+        site.wait_for_hit("/x");
+        site.redis.freeze();
+        // By then as much time is between two attempts as ever is, and the last was a moment ago.
+        let attempts = bridge.requests().len() + 6;
+        wait_for("attempts", PATIENCE, || {
+            let skipped = site.get("/x").word() == "SKIP";
+            skipped && bridge.requests().len() >= attempts && bridge.under_way() == 0
+        });
+        site.redis.thaw();
+        wait_for("the store to be used again", PATIENCE, || {
+            site.get("/x").word() == "HIT"
+        })
+    });
+    println!("frozen: {times:?}");
+    // Of what the module itself takes the best time tells, on a busy machine too.
+    assert!(times.iter().min() < Some(&ms(1000)), "{times:?}");
 }
 
 #[test]

@@ -117,6 +117,14 @@ impl Proxy {
         self.shared.accepted.load(Ordering::SeqCst)
     }
 
+    /// How many connections are open.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        let links = self.shared.links.lock().unwrap();
+        let open = |link: &&Arc<Link>| !link.over.load(Ordering::SeqCst);
+        links.iter().filter(open).count()
+    }
+
     /// Waits until `bytes` more bytes than `before` have come this way.
     #[track_caller]
     pub fn wait_for_bytes(&self, way: Way, before: usize, bytes: usize) {
@@ -155,20 +163,11 @@ fn accept(listener: &TcpListener, target: &str, shared: &Arc<Shared>) {
             return;
         }
         let Ok(module) = module else { continue };
+        let link = link(module, target, shared);
+        shared.links.lock().unwrap().extend(link.clone());
+        // Whoever has seen that it was made sees whether it is open.
         shared.accepted.fetch_add(1, Ordering::SeqCst);
-        if shared.refusing.load(Ordering::SeqCst) {
-            continue;
-        }
-        let Ok(redis) = TcpStream::connect(target) else {
-            continue;
-        };
-        let _ = (module.set_nodelay(true), redis.set_nodelay(true));
-        let link = Arc::new(Link {
-            module,
-            redis,
-            over: AtomicBool::new(false),
-        });
-        shared.links.lock().unwrap().push(Arc::clone(&link));
+        let Some(link) = link else { continue };
         for way in [Way::Commands, Way::Replies] {
             let (link, shared) = (Arc::clone(&link), Arc::clone(shared));
             thread::spawn(move || {
@@ -177,6 +176,20 @@ fn accept(listener: &TcpListener, target: &str, shared: &Arc<Shared>) {
             });
         }
     }
+}
+
+/// Gives a connection its twin. `None` ends it.
+fn link(module: TcpStream, target: &str, shared: &Shared) -> Option<Arc<Link>> {
+    if shared.refusing.load(Ordering::SeqCst) {
+        return None;
+    }
+    let redis = TcpStream::connect(target).ok()?;
+    let _ = (module.set_nodelay(true), redis.set_nodelay(true));
+    Some(Arc::new(Link {
+        module,
+        redis,
+        over: AtomicBool::new(false),
+    }))
 }
 
 /// Carries bytes one way until the connection's end.
