@@ -5,7 +5,7 @@ use lib 't/util';
 use Test::Nginx::Socket;
 use CacheSuite;
 
-plan tests => 95;
+plan tests => 103;
 run_tests();
 
 __DATA__
@@ -195,3 +195,37 @@ GET /a websocket upgrade
 GET /a websocket upgrade
 --- redis
 EXISTS $KEY/a => 0
+
+
+
+=== TEST 11: CONNECT is refused by nginx itself, listed or not
+--- config
+    location / {
+        redis_cache on;
+        redis_cache_methods GET CONNECT;
+        proxy_pass http://backend;
+    }
+--- raw_request eval
+"CONNECT / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+--- error_code: 405
+--- raw_response_headers_unlike: X-Cache
+--- error_log
+client sent CONNECT method
+--- backend_log
+
+
+
+=== TEST 12: CONNECT to an authority as well
+--- config
+    location / {
+        redis_cache on;
+        redis_cache_methods GET CONNECT;
+        proxy_pass http://backend;
+    }
+--- raw_request eval
+"CONNECT backend:80 HTTP/1.1\r\nHost: backend:80\r\nConnection: close\r\n\r\n"
+--- error_code: 400
+--- raw_response_headers_unlike: X-Cache
+--- error_log
+client sent invalid request
+--- backend_log
