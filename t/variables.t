@@ -6,7 +6,7 @@ use lib 't/util';
 use Test::Nginx::Socket;
 use CacheSuite;
 
-plan tests => 159;
+plan tests => 165;
 run_tests();
 
 __DATA__
@@ -451,3 +451,37 @@ qr{\[error\].*nosuch\.invalid}
 [(map { "GET /a?db=$_" } 0 .. 15), "GET /a?db=00", "GET /a?db=7"]
 --- response_headers eval
 [("X-Cache: STORE\nX-Reason: being stored") x 16, "X-Cache: SKIP\nX-Reason: zone, store or key missing", "X-Cache: HIT\nX-Reason: fresh"]
+
+
+
+=== TEST 26: a $cache_lock_exptime that is no time
+--- config
+    location / {
+        set $cache_lock_exptime never;
+        redis_cache on;
+        redis_cache_lock_age 40s;
+        proxy_pass http://backend;
+    }
+--- request
+GET /a
+--- response_headers
+X-Cache: STORE
+--- error_log eval
+qr/\[error\].*"never" in \$cache_lock_exptime: invalid time.*; 40000ms is used/
+
+
+
+=== TEST 27: a $cache_method that is no list of methods leaves it to the directive
+--- config
+    location / {
+        set $cache_method "GET (POST)";
+        redis_cache on;
+        redis_cache_methods POST;
+        proxy_pass http://backend;
+    }
+--- request
+POST /a
+--- response_headers
+X-Cache: STORE
+--- error_log eval
+qr/\[error\].*"GET \(POST\)" in \$cache_method: invalid method/
