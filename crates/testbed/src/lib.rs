@@ -52,7 +52,7 @@ pub use log::{Log, Position};
 pub use nginx::Nginx;
 pub use places::{module, nginx_binary, nginx_version, workspace};
 pub use ports::Port;
-pub use process::{Process, keep_ctrl_c_from_servers};
+pub use process::{Frozen, Process, keep_ctrl_c_from_servers};
 pub use proxy::{Piece, Proxy, Rule, Step, Way};
 pub use record::{Record, md5_hex};
 pub use redis_server::Redis;

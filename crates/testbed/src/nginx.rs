@@ -15,7 +15,7 @@ use crate::client::Client;
 use crate::conf::Conf;
 use crate::log::{Log, Position};
 use crate::places::{module, nginx_binary};
-use crate::process::Process;
+use crate::process::{Frozen, Process};
 use crate::wait::{PATIENCE, eventually, wait_for};
 
 /// What a graceful end may take before a test that has its result goes on less gracefully.
@@ -197,6 +197,18 @@ impl Nginx {
             self.process.signal_child(worker, Signal::TERM),
             "no worker {worker}"
         );
+    }
+
+    /// Stops one worker (SIGSTOP), which lives on and does nothing, until what this returns is dropped.
+    ///
+    /// # Panics
+    ///
+    /// If `worker` isn't one of its workers.
+    #[must_use]
+    #[track_caller]
+    pub fn freeze_worker(&self, worker: i32) -> Frozen {
+        let frozen = self.process.freeze_child(worker);
+        frozen.unwrap_or_else(|| panic!("no worker {worker}"))
     }
 
     /// Leaves one worker `kilobytes` of memory beside what it has mapped; `None` lifts the limit.

@@ -10,10 +10,10 @@ use std::time::Duration;
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 
 use crate::vitals::Vitals;
-use crate::wait::eventually;
+use crate::wait::{PATIENCE, eventually, wait_for};
 
 /// How long a server may take to stop before it is killed.
-const PATIENCE: Duration = Duration::from_secs(10);
+const STOPPING: Duration = Duration::from_secs(10);
 
 static APART: AtomicBool = AtomicBool::new(false);
 
@@ -107,6 +107,22 @@ impl Process {
         self.children().contains(&pid) && send(pid, signal)
     }
 
+    /// Stops one of its children until what this returns is dropped; `None` if `pid` isn't one.
+    #[must_use]
+    pub fn freeze_child(&self, pid: i32) -> Option<Frozen> {
+        let frozen = self
+            .signal_child(pid, Signal::STOP)
+            .then_some(Frozen(pid))?;
+        wait_for("a process to stop", PATIENCE, || {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            // Behind its name, which is in parentheses.
+            stat.rsplit(')')
+                .next()
+                .is_some_and(|rest| rest.starts_with(" T"))
+        });
+        Some(frozen)
+    }
+
     /// Leaves one of its children `kilobytes` of memory beside what it has mapped; `None` lifts the limit. `false` if
     /// `pid` isn't a child.
     pub fn limit_child(&self, pid: i32, kilobytes: Option<u64>) -> bool {
@@ -123,7 +139,7 @@ impl Process {
     /// Asks it to stop by `signal`, kills it if it doesn't, and says how it ended.
     pub fn stop(&mut self, signal: Signal) -> ExitStatus {
         self.signal(signal);
-        if let Some(status) = self.wait(PATIENCE) {
+        if let Some(status) = self.wait(STOPPING) {
             return status;
         }
         // A killed nginx master leaves its workers behind.
@@ -142,6 +158,16 @@ impl Drop for Process {
             self.signal(Signal::CONT);
             self.stop(Signal::TERM);
         }
+    }
+}
+
+/// A process that is stopped. It goes on when this is dropped.
+#[derive(Debug)]
+pub struct Frozen(i32);
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        let _ = send(self.0, Signal::CONT);
     }
 }
 
