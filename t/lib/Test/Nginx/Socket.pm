@@ -115,6 +115,7 @@ my $cleaned;
 sub clean_up () {
     return if $cleaned++;
     $_->() for @CleanupHandlers;
+    Test::Nginx::Socket::Server::stop_tcp_server();
     Test::Nginx::Socket::Server::stop();
     Test::Nginx::Socket::Server::remove_root();
 }
@@ -153,7 +154,7 @@ sub run_test ($) {
 
     if (defined $block->must_die) {
         Test::Nginx::Socket::Check::must_die($block,
-            Test::Nginx::Socket::Server::start($block));
+            Test::Nginx::Socket::Server::start($block), $_) for 0 .. repeat_each() - 1;
     }
     elsif (defined(my $status = Test::Nginx::Socket::Server::start($block))) {
         fail($block->name . " - nginx starts (it left with status $status)");
@@ -183,7 +184,7 @@ sub run_init ($) {
 sub run_requests ($$) {
     my ($block, $repeated) = @_;
 
-    my $tcp_server = Test::Nginx::Socket::Server::start_tcp_server($block);
+    Test::Nginx::Socket::Server::start_tcp_server($block);
     my $pipelined  = $block->pipelined_requests;
     my @requests   = Test::Nginx::Socket::Client::requests($block);
     my $count      = $pipelined ? scalar @$pipelined : scalar @requests;
@@ -215,7 +216,7 @@ sub run_requests ($$) {
         Test::Nginx::Socket::Check::logs($context);
     }
 
-    Test::Nginx::Socket::Server::stop_tcp_server($tcp_server);
+    Test::Nginx::Socket::Server::stop_tcp_server();
 }
 
 sub refuse_unknown_sections ($) {

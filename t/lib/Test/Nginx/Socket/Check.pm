@@ -10,8 +10,8 @@ use Digest::SHA ();
 use Test::More  ();
 use Time::HiRes qw(sleep time);
 
-my $LOG_DEADLINE = 20;      # s that an expected line may take to be written
-my $LOG_SETTLE   = 0.04;    # s in which an unexpected one would be
+my $LOG_DEADLINE = $ENV{TEST_NGINX_LOG_DEADLINE} || 20;    # s that an expected line may take
+my $LOG_SETTLE   = 0.04;                                   # s in which an unexpected one would come
 
 sub bail { Test::Nginx::Socket::bail_out(@_) }
 
@@ -253,7 +253,7 @@ sub grep_log {
 # --- nginx itself ------------------------------------------------------------
 
 sub must_die {
-    my ($block, $status) = @_;
+    my ($block, $status, $repeated) = @_;
     my $name = $block->name;
     my $want = $block->must_die;
 
@@ -269,7 +269,7 @@ sub must_die {
     else {
         Test::More::isnt($status, 0, "$name - die as expected");
     }
-    logs({ block => $block, index => 0, repeated => 0, many => 0, last => 1 });
+    logs({ block => $block, index => 0, repeated => $repeated, many => 0, last => 1 });
 }
 
 # No block may leave a crashed worker or an alert (a leaked connection, say)

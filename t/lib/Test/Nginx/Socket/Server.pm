@@ -19,7 +19,7 @@ my $POLL          = 0.004; # s
 
 my $binary = $ENV{TEST_NGINX_BINARY} || 'nginx';
 
-my ($pid, $root, $log_position, $previous_config);
+my ($pid, $root, $log_position, $previous_config, $peer);
 my (%random_ports, @port_locks);
 
 # --- port and folder ---------------------------------------------------------
@@ -331,8 +331,10 @@ sub start_tcp_server {
     $listener or Test::Nginx::Socket::bail_out("$name - can't listen on $target: $!");
 
     my $child = fork() // Test::Nginx::Socket::bail_out("$name - fork: $!");
-    return { pid => $child, socket => $listener, path => $target =~ m{/} ? $target : undef }
-      if $child;
+    if ($child) {
+        $peer = { pid => $child, socket => $listener, path => $target =~ m{/} ? $target : undef };
+        return;
+    }
 
     $SIG{$_} = 'DEFAULT' for qw(INT TERM HUP);
     $SIG{PIPE} = 'IGNORE';
@@ -354,7 +356,8 @@ sub serve_one {
 }
 
 sub stop_tcp_server {
-    my $server = shift // return;
+    my $server = $peer // return;
+    undef $peer;
     kill TERM => $server->{pid};
     waitpid $server->{pid}, 0;
     close $server->{socket};
