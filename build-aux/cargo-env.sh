@@ -19,7 +19,7 @@ nginx_environment() {
     cargo_flags+=(--features vendored)
     # crate nginx-src adds --with-compat and --with-threads
     NGX_CONFIGURE_ARGS="--with-http_stub_status_module --with-http_v2_module --with-http_ssl_module"
-    [ "$BUILD" = release ] || NGX_CONFIGURE_ARGS+=" --with-debug"
+    [ "$BUILD" != debug ] || NGX_CONFIGURE_ARGS+=" --with-debug"
     export NGX_CONFIGURE_ARGS
 }
 
