@@ -50,6 +50,9 @@ DEB_MEMCHECK := valgrind redis-server perl libtest-base-perl
 DEB_FUZZ := g++ libc6-dev make
 DEB_BENCH := nginx perl redis-server memcached wrk libnginx-mod-http-srcache-filter libnginx-mod-http-memc
 
+# A program of crates/testbed, with cargo's own word on how far it is.
+compile = . build-aux/common.sh; heading 'building the $(1) program'; cargo build -p testbed --bin $(1)
+
 .PHONY: help build demo test memcheck soak fuzz bench fmt lint install clean distclean
 
 help: ## shows this list
@@ -64,7 +67,7 @@ build: ## builds the module and its nginx: build/ngx_http_redis_cache_module.so,
 	@build-aux/packages $(DEB_BUILD) $(if $(filter system,$(FLAVOR)),$(DEB_SYSTEM))
 	@build-aux/toolchain
 	@build-aux/build $(OUT)
-	@cargo build --quiet -p testbed --bin demo
+	@$(call compile,demo)
 
 demo: build ## shows what the module does, with a Redis, a backend and an nginx of its own
 	@build-aux/packages $(DEB_DEMO)
@@ -82,6 +85,7 @@ memcheck: build ## runs suites and a script of requests with nginx under valgrin
 
 soak: build ## random load and random trouble for SECONDS=600; SEED=... repeats one
 	@build-aux/packages redis-server
+	@$(call compile,soak)
 	@REDIS_CACHE_NGINX=$(CURDIR)/$(OUT)/nginx REDIS_CACHE_MODULE=$(CURDIR)/$(OUT)/$(MODULE) \
 	  cargo run --quiet -p testbed --bin soak -- $(SECONDS) $(SEED)
 
