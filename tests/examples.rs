@@ -124,7 +124,7 @@ fn proxy_conf_runs_as_it_is() {
 
 #[test]
 fn demo_conf_runs_as_it_is() {
-    let scene = start("demo.conf", "listen 127.0.0.1:8080;");
+    let scene = start("demo.conf", "listen 127.0.0.1:8080 reuseport;");
     let mut client = scene.nginx.client();
     scene.backend.set(
         "/news.html",

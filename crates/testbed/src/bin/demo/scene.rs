@@ -1,8 +1,9 @@
 //! The servers of the demonstration, and requests that are checked as they are shown.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use testbed::{Backend, Client, Nginx, Port, Redis, Request, Response, crowd, example};
+use testbed::{Backend, Client, Nginx, PATIENCE, Port, Redis, Request, Response, crowd, example};
 
 use crate::pages::Pages;
 use crate::table::Row;
@@ -56,6 +57,7 @@ impl Scene {
             time: Duration::ZERO,
             backend: expect.backend.map(|_| self.backend.hits(path) - before),
             wrong: Vec::new(),
+            untimely: None,
         };
         match answer {
             Ok(answer) => {
@@ -86,6 +88,7 @@ impl Scene {
             time: Duration::ZERO,
             backend: expect.backend.map(|_| self.backend.hits(path) - before),
             wrong: Vec::new(),
+            untimely: None,
         };
         let answers: Vec<&Response> = crowd.results.iter().flatten().collect();
         if answers.len() != count {
@@ -114,19 +117,28 @@ impl Scene {
         row
     }
 
-    /// Asks for `path` on one connection until its answer is STORE or HIT; how long that took.
-    pub fn until_used(
-        &self,
-        client: &mut Client,
-        path: &str,
-        within: Duration,
-    ) -> Option<Duration> {
+    /// A connection to each worker. `None` if a worker takes none.
+    pub fn client_of_each_worker(&self) -> Option<Vec<Client>> {
+        let mut clients = BTreeMap::new();
+        testbed::eventually(PATIENCE, || {
+            let mut client = self.nginx.client();
+            let answer = client.exchange(&self.request("/")).ok()?;
+            clients.insert(answer.header("x-worker"), client);
+            (clients.len() == self.nginx.workers().len()).then_some(())
+        })?;
+        Some(clients.into_values().collect())
+    }
+
+    /// Asks for `path` on all connections until each has had an answer that is STORE or HIT; how long that took.
+    pub fn until_used(&self, clients: &mut [Client], path: &str) -> Option<Duration> {
         let start = Instant::now();
-        testbed::eventually(within, || {
-            let answer = client.exchange(&self.request(path)).ok()?;
-            ["STORE", "HIT"]
-                .contains(&answer.word().as_str())
-                .then(|| start.elapsed())
+        let mut used = vec![false; clients.len()];
+        testbed::eventually(PATIENCE, || {
+            for (client, used) in clients.iter_mut().zip(&mut used) {
+                let answer = client.exchange(&self.request(path)).ok()?;
+                *used |= ["STORE", "HIT"].contains(&answer.word().as_str());
+            }
+            used.iter().all(|used| *used).then(|| start.elapsed())
         })
     }
 
@@ -168,7 +180,7 @@ impl Expect {
 
     fn check(&self, row: &mut Row) {
         if row.time < self.from || row.time > self.to {
-            row.wrong.push(format!(
+            row.untimely = Some(format!(
                 "should take between {:?} and {:?}",
                 self.from, self.to
             ));
