@@ -114,14 +114,16 @@ fn forget(field: Credential, headers: &mut ngx_http_headers_in_t) {
     }
 }
 
-/// Whether a value is what the variable's handler would make again, as of a `map`. Those of `set` have one only for
-/// want of a value; it complains in the log.
+/// Whether a value is what the variable's handler would make again, as of a `map`. Those of `set` and of modules that do
+/// likewise have one only for want of a value; it complains in the log. They are known by their data.
 unsafe fn is_made(
     r: Request,
     variable: &ngx_http_variable_t,
     value: &ngx_http_variable_value_t,
 ) -> bool {
-    if !is_given(variable, value) || variable.flags & NGX_HTTP_VAR_WEAK as ngx_uint_t != 0 {
+    let is_set =
+        variable.flags & NGX_HTTP_VAR_WEAK as ngx_uint_t != 0 || variable.data == variable.index;
+    if is_set || !is_given(variable, value) {
         return false;
     }
     let Some(handler) = variable.get_handler else {

@@ -15,6 +15,7 @@ mod gateways;
 mod protocols;
 mod redirects;
 mod routing;
+mod set_misc;
 mod variables;
 
 use std::process::Command;
