@@ -16,13 +16,15 @@ use testbed::{Answer, Bridge, PATIENCE, Position, Redis, Request, Running, Site,
 /// Each key with its fields and the moment at which it expires.
 type Contents = BTreeMap<String, (BTreeMap<String, Vec<u8>>, i64)>;
 
+fn contents_of(redis: &Redis, key: &str) -> (BTreeMap<String, Vec<u8>>, i64) {
+    let fields = redis.command(&["HGETALL", key]);
+    (fields, redis.command(&["PEXPIRETIME", key]))
+}
+
 fn contents(redis: &Redis) -> Contents {
-    let whole = |key: String| {
-        let fields = redis.command(&["HGETALL", &key]);
-        let expires = redis.command(&["PEXPIRETIME", &key]);
-        (key, (fields, expires))
-    };
-    redis.keys().into_iter().map(whole).collect()
+    let keys = redis.keys().into_iter();
+    keys.map(|key| (key.clone(), contents_of(redis, &key)))
+        .collect()
 }
 
 fn variant(language: &str) -> Request {
@@ -177,4 +179,44 @@ fn neither_does_one_whose_key_is_not_permitted() {
     assert!(variants(&before) == variants(&after));
     assert!(after.values().all(|(_, expires)| *expires > 0));
     assert_eq!(site.get("/old").word(), "HIT");
+}
+
+#[test]
+fn neither_does_one_that_the_server_refuses() {
+    let states: [(&str, &[&[&str]]); 3] = [
+        (
+            "without memory",
+            &[
+                &["CONFIG", "SET", "maxmemory-policy", "noeviction"],
+                &["CONFIG", "SET", "maxmemory", "1"],
+            ],
+        ),
+        (
+            "without replicas",
+            &[&["CONFIG", "SET", "min-replicas-to-write", "1"]],
+        ),
+        ("a replica", &[&["REPLICAOF", "127.0.0.1", "1"]]),
+    ];
+    for (name, commands) in states {
+        let site = Site::new().spread().start();
+        prepare(&site);
+        for command in commands {
+            let _: () = site.redis.command(command);
+        }
+        leaves_all_as_it_was(name, &site);
+    }
+}
+
+/// What stands where a further variant would go isn't ours.
+#[test]
+fn a_variant_whose_place_is_taken_changes_nothing() {
+    let site = Site::new().spread().start();
+    prepare(&site);
+    let _: () = site.redis.command(&["SET", "{/vary}:v2", "text"]);
+    let base = contents_of(&site.redis, "/vary");
+    assert_eq!(site.ask(&variant("fr")).word(), "STORE");
+    site.wait_for_fills(5);
+    assert!(contents_of(&site.redis, "/vary") == base);
+    let text: String = site.redis.command(&["GET", "{/vary}:v2"]);
+    assert_eq!((text.as_str(), site.redis.pttl("{/vary}:v2")), ("text", -1));
 }
