@@ -68,7 +68,8 @@ pub fn expected(
     // What methods are listed is the operator's word: those change nothing.
     let changes = !basics.methods.contains(r.method()) && may_invalidate(r.method());
     let asks = r.is_head() && matches!(reason, Reason::MethodNotListed | Reason::Bypass);
-    if r.is_subrequest() || !(changes || asks) {
+    let unwanted = conf.invalidate == Some(false);
+    if unwanted || r.is_subrequest() || !(changes || asks) {
         return None;
     }
     let Settings { zone, lookup, .. } = settings::settings(r, conf, main, basics)?;

@@ -1100,3 +1100,13 @@ store "main" has no "server"; add one such as "server 127.0.0.1:6379"
     }
 --- emerg
 invalid time "5x" in "read_timeout" of store "main"; use a time such as 200ms
+
+
+
+=== TEST 127: redis_cache_invalidate is a flag
+--- config
+    location /t {
+        redis_cache_invalidate never;    # <--
+    }
+--- emerg
+invalid value "never" in "redis_cache_invalidate"; it is "on" or "off"

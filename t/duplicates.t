@@ -29,6 +29,7 @@ my %once = (
     redis_cache_refills         => '1',
     redis_cache_lock_queue      => '1',
     redis_cache_uncacheable_ttl => '1s',
+    redis_cache_invalidate      => 'on',
     redis_cache_use_stale       => 'error',
     redis_cache_revalidate      => 'on',
     redis_cache_backoff         => '1s',

@@ -6,7 +6,7 @@ use lib 't/util';
 use Test::Nginx::Socket;
 use CacheSuite;
 
-plan tests => 193;
+plan tests => 211;
 run_tests();
 
 __DATA__
@@ -416,3 +416,43 @@ EXISTS $KEY/a => 1
 PATCH /a
 --- error_log eval
 qr/\[info\].*"t\.[^"]+\/a" in store "main" was invalidated by PATCH/
+
+
+
+=== TEST 23: switched off, inherited, and on again
+--- backend
+    location / { add_header ETag '"other"'; add_header Location /off/c; return 200 "from the backend\n"; }
+--- config
+    redis_cache on;
+    redis_cache_invalidate off;
+    location /off/ { proxy_pass http://backend; }
+    location /on/ { redis_cache_invalidate on; proxy_pass http://backend; }
+--- init
+main::record($_, headers => '{"ETag":"\"one\""}') for qw(/off/a /off/b /off/c /on/a)
+--- request eval
+["PUT /off/a", "DELETE /off/b", "PUT /on/a", "GET /off/a", "GET /off/b"]
+--- response_headers eval
+[("X-Cache: SKIP") x 3, ("X-Cache: HIT") x 2]
+--- redis
+EXISTS $KEY/off/a $KEY/off/b => 2
+EXISTS $KEY/off/c $KEY/on/a => 0
+
+
+
+=== TEST 24: switched off, a HEAD that goes to the backend ends no record either
+--- backend
+    location / { add_header ETag '"other"'; return 200 "from the backend\n"; }
+--- config
+    redis_cache on;
+    redis_cache_methods GET;
+    location /off { redis_cache_invalidate off; proxy_pass http://backend; }
+    location /on { proxy_pass http://backend; }
+--- init
+main::record($_, headers => '{"ETag":"\"one\""}') for qw(/off /on)
+--- request eval
+["HEAD /off", "HEAD /on"]
+--- response_headers eval
+[("X-Cache: SKIP") x 2]
+--- redis
+EXISTS $KEY/off => 1
+EXISTS $KEY/on => 0

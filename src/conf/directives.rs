@@ -45,6 +45,7 @@ entry!(on_ignore_headers, LocConf, setters::ignore_headers);
 entry!(on_set_cookie, LocConf, setters::set_cookie);
 entry!(on_heuristic, LocConf, setters::heuristic);
 entry!(on_honor_request, LocConf, setters::honor_request);
+entry!(on_invalidate, LocConf, setters::invalidate);
 entry!(on_max_size, LocConf, setters::max_size);
 entry!(on_capture_memory, LocConf, setters::capture_memory);
 entry!(on_refills, LocConf, setters::refills);
@@ -87,7 +88,7 @@ const SET_MD5: u32 =
     NGX_HTTP_SRV_CONF | NGX_HTTP_SIF_CONF | NGX_HTTP_LOC_CONF | NGX_HTTP_LIF_CONF | NGX_CONF_TAKE12;
 
 /// All directives of the module.
-pub static mut COMMANDS: [ngx_command_t; 33] = [
+pub static mut COMMANDS: [ngx_command_t; 34] = [
     command(
         ngx_string!("redis_cache_zone"),
         HTTP | NGX_CONF_TAKE2,
@@ -169,6 +170,11 @@ pub static mut COMMANDS: [ngx_command_t; 33] = [
         ngx_string!("redis_cache_honor_request"),
         NGX_CONF_TAKE1,
         on_honor_request,
+    ),
+    location(
+        ngx_string!("redis_cache_invalidate"),
+        NGX_CONF_TAKE1,
+        on_invalidate,
     ),
     location(
         ngx_string!("redis_cache_max_size"),

@@ -172,6 +172,8 @@ pub struct LocConf {
     pub heuristic: Option<Option<Heuristic>>,
     /// `redis_cache_honor_request`
     pub honor_request: Option<bool>,
+    /// `redis_cache_invalidate`
+    pub invalidate: Option<bool>,
     /// `redis_cache_max_size`, bytes
     pub max_size: Option<u64>,
     /// `redis_cache_capture_memory`, bytes
@@ -226,6 +228,7 @@ impl Default for LocConf {
             set_cookie: None,
             heuristic: None,
             honor_request: None,
+            invalidate: None,
             max_size: None,
             capture_memory: None,
             refills: None,
@@ -274,6 +277,7 @@ impl LocConf {
             set_cookie,
             heuristic,
             honor_request,
+            invalidate,
             max_size,
             capture_memory,
             refills,

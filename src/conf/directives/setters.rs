@@ -274,6 +274,10 @@ pub(super) fn honor_request(directive: &Directive, conf: &mut LocConf) -> Settin
     once(&mut conf.honor_request, on_or_off(directive)?)
 }
 
+pub(super) fn invalidate(directive: &Directive, conf: &mut LocConf) -> Setting {
+    once(&mut conf.invalidate, on_or_off(directive)?)
+}
+
 pub(super) fn max_size(directive: &Directive, conf: &mut LocConf) -> Setting {
     once(&mut conf.max_size, size(directive, "8m")?)
 }
