@@ -6,7 +6,7 @@ use lib 't/util';
 use Test::Nginx::Socket;
 use CacheSuite;
 
-plan tests => 79;
+plan tests => 85;
 run_tests();
 
 __DATA__
@@ -300,3 +300,21 @@ X-Cache: STALE
 HGET $KEY/a body => from the record\n
 --- backend_log
 GET /a
+
+
+
+=== TEST 17: without a back-off the next request sets the next refill off
+--- backend
+    location / { return 503; }
+--- config
+    location / { redis_cache on; redis_cache_backoff 0; proxy_pass http://backend; }
+--- init
+main::record('/a', ttl => 50)
+--- request eval
+["GET /a", "GET /a"]
+--- after eval
+[sub { main::log_has("/a\": backend failed") }, undef]
+--- response_headers eval
+["X-Cache: STALE", "X-Cache: STALE"]
+--- backend_log eval
+["GET /a\n", "GET /a\nGET /a\n"]
