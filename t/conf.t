@@ -1110,3 +1110,18 @@ invalid time "5x" in "read_timeout" of store "main"; use a time such as 200ms
     }
 --- emerg
 invalid value "never" in "redis_cache_invalidate"; it is "on" or "off"
+
+
+
+=== TEST 128: a cache without store in "if in location"
+--- http_config
+    redis_cache_zone locks 1m;
+--- config
+    location /t {
+        if ($arg_x) {
+            redis_cache on;    # <--
+            redis_cache_lock locks;
+        }
+    }
+--- emerg
+"redis_cache" is on, but no store is named: add "redis_cache_pass STORE" or "set $cache_pass STORE"
