@@ -121,6 +121,23 @@ fn a_lookup_that_was_sent_is_shared_no_more() {
     assert_eq!(second.receive().unwrap().text(), "new");
 }
 
+#[test]
+fn who_asks_after_a_change_shares_no_lookup_from_before() {
+    let (site, proxy) = behind(Site::new());
+    site.redis.put("/x", &Record::lua_text("old"), 600);
+    site.backend.set("/x", Answer::ok("new"));
+    let (mut clients, gate) = gathered(&site, &proxy, &[Request::get("/x")]);
+    // Nobody waits for ever for a store that doesn't answer.
+    let changed = site.ask(&Request::post("/x", "change"));
+    assert_eq!((changed.status, changed.word().as_str()), (200, "SKIP"));
+    let mut later = site.client();
+    later.send(&Request::get("/x")).unwrap();
+    settled(&site);
+    gate.open();
+    assert_eq!(answers(&mut clients)[0].text(), "old");
+    assert_eq!(later.receive().unwrap().text(), "new");
+}
+
 /// What is one variant's isn't another's, and each variant costs one lookup more.
 #[test]
 fn who_shares_a_lookup_gets_its_own_variant() {

@@ -133,6 +133,10 @@ impl Connection {
     /// A lookup of this key that is still to be sent. What Redis answers is as new as the answer to another
     /// would be.
     pub(super) fn join(&self, key: &Bytes) -> Option<Lookup> {
+        // One that goes slowly is no good company.
+        if self.blocked.get() {
+            return None;
+        }
         self.unsent.borrow().get(key).map(Waiting::another)
     }
 
@@ -146,6 +150,8 @@ impl Connection {
     /// Takes a change.
     pub(super) fn change(&self, change: Change, promise: Promise<Changed>) {
         let kind = Kind::of(&change);
+        // Who asks from now on sees the change, so it isn't to share what was asked before.
+        self.unsent.borrow_mut().clear();
         command::change(&mut self.output.borrow_mut(), change);
         self.queue(Pending::Change(kind, promise));
     }
