@@ -13,13 +13,15 @@ use super::guard::guard;
 ///
 /// `pool` is a live pool. The pointer is good until the pool's cleanups run.
 pub unsafe fn keep<T: 'static>(pool: *mut ngx_pool_t, value: T) -> Option<NonNull<T>> {
-    // ngx_palloc aligns to the size of a word.
-    const { assert!(align_of::<T>() <= align_of::<usize>()) };
     // SAFETY: the pool is live, and gives memory of that size; the handler gets the pointer to it, once, and a
     // cleanup without a handler isn't run.
     unsafe {
-        let cleanup = ngx_pool_cleanup_add(pool, size_of::<T>()).as_mut()?;
-        let kept = NonNull::new(cleanup.data.cast::<T>())?;
+        // nginx aligns to a word, which may be less than `T` asks for.
+        let size = size_of::<T>() + align_of::<T>() - 1;
+        let cleanup = ngx_pool_cleanup_add(pool, size).as_mut()?;
+        let place = cleanup.data.cast::<u8>();
+        let kept = NonNull::new(place.add(place.align_offset(align_of::<T>())).cast::<T>())?;
+        cleanup.data = kept.as_ptr().cast();
         kept.write(value);
         cleanup.handler = Some(drop_kept::<T>);
         Some(kept)

@@ -84,19 +84,29 @@ impl Origin<'_> {
 
     fn owned(self, text: Cow<'_, str>) -> Bytes {
         match self {
-            Self::Shared(_) => Bytes::from(text.into_owned()),
+            Self::Shared(_) => terminated(text.into_owned().into_bytes()),
             Self::Escaped => {
-                let mut bytes = Vec::with_capacity(text.len());
+                let mut bytes = Vec::with_capacity(text.len() + 1);
                 for c in text.chars() {
                     match raw_byte(c) {
                         Some(byte) => bytes.push(byte),
                         None => bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
                     }
                 }
-                Bytes::from(bytes)
+                terminated(bytes)
             }
         }
     }
+}
+
+/// A text with a NUL behind it, as what is a slice of JSON has a quotation mark: parsers of header values in nginx look
+/// a few bytes ahead.
+fn terminated(mut text: Vec<u8>) -> Bytes {
+    let length = text.len();
+    text.push(0);
+    let mut text = Bytes::from(text);
+    text.truncate(length);
+    text
 }
 
 /// The object.
