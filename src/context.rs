@@ -51,7 +51,7 @@ pub struct Context {
     record: OnceCell<Rc<Record>>,
     alive: OnceCell<Rc<Cell<Option<Request>>>>,
     /// What the answer means for the cache.
-    pub aftermath: Cell<Option<Aftermath>>,
+    pub aftermath: Cell<Option<Box<Aftermath>>>,
     /// The key whose records that answer may change.
     aftermath_key: Bytes,
     /// The answer, while it waits for the store.
@@ -89,8 +89,7 @@ impl Context {
             alive: OnceCell::new(),
             aftermath_key: aftermath
                 .as_ref()
-                .map(Aftermath::key)
-                .cloned()
+                .map(|aftermath| aftermath.key().clone())
                 .unwrap_or_default(),
             aftermath: Cell::new(aftermath),
             hold: Hold::default(),
@@ -287,7 +286,7 @@ pub enum Part {
     /// It is asked for an answer.
     Wish(Wish),
     /// None, but what the backend answers may mean this.
-    None(Option<Aftermath>),
+    None(Option<Box<Aftermath>>),
 }
 
 /// What Cache-Status and the log say beside the outcome.

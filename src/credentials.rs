@@ -1,6 +1,10 @@
 //! What of a client's Cookie and Authorization the refill behind its back does without.
 
+use std::cell::RefCell;
+use std::collections::HashSet;
+
 use cache_core::credentials::Credential;
+use cache_core::key::KeyId;
 use cache_core::record::Record;
 
 use crate::conf::{LocConf, MainConf};
@@ -8,16 +12,39 @@ use crate::ngx::headers;
 use crate::ngx::request::Request;
 use crate::settings::{self, Settings};
 
+/// So many keys are remembered whose pages take a cookie.
+const WANTING: usize = 4096;
+
+thread_local! {
+    static WANTING_COOKIE: RefCell<HashSet<KeyId>> = RefCell::default();
+}
+
+/// Remembers that the backend gives nothing storable for this key to those who have no cookie: it wants them to log in, or
+/// begins a session.
+pub fn wants_cookie(key: KeyId) {
+    WANTING_COOKIE.with_borrow_mut(|wanting| {
+        if wanting.len() >= WANTING {
+            wanting.clear();
+        }
+        wanting.insert(key);
+    });
+}
+
 /// What the refill of `record`, which this request sets off, leaves out of its header.
-pub fn left_out(r: Request, settings: &Settings, record: &Record) -> Vec<Credential> {
+pub fn left_out(r: Request, settings: &Settings, record: &Record, key: &KeyId) -> Vec<Credential> {
     Credential::ALL
         .into_iter()
         .filter(|credential| headers::has(r, credential.field()))
+        .filter(|credential| *credential != Credential::Cookie || !is_wanting(key))
         .filter(|credential| {
             let in_key = || may_be_in_key(*credential, r);
             !credential.is_kept(record, &settings.lookup.rules, in_key)
         })
         .collect()
+}
+
+fn is_wanting(key: &KeyId) -> bool {
+    WANTING_COOKIE.with_borrow(|wanting| wanting.contains(key))
 }
 
 /// Whether the request might have another key without it.

@@ -32,7 +32,7 @@ use start::{Start, start_first, start_refill};
 /// What the flow has decided for a request, and what a fill that it starts knows beforehand.
 pub struct Decision {
     answer: Answer<LockPermit, Joined, RefillSlot>,
-    ground: Option<Ground>,
+    ground: Option<Box<Ground>>,
 }
 
 /// The phase handler: PRECONTENT, before try_files and the location's content.
@@ -108,7 +108,7 @@ fn enter(r: Request) -> Code {
         Ok(wish) => (Part::Wish(wish), None),
         Err(reason) => {
             let aftermath = invalidation::expected(r, conf, main, &basics, reason);
-            (Part::None(aftermath), Some(reason))
+            (Part::None(aftermath.map(Box::new)), Some(reason))
         }
     };
     let Some(context) = Context::attach(r, basics, part) else {
@@ -211,28 +211,31 @@ unsafe extern "C" fn body_ready(r: *mut ngx_http_request_t) {
 
 fn begin(r: Request, context: &'static Context, wish: &'static Wish) {
     r.await_task();
-    let task = worker::spawn(async move {
-        let cache = ClientCache::new(wish, r);
-        let answer = if wish.asks.only_if_cached {
-            flow::only_if_cached(&cache).await
-        } else if wish.bypass {
-            flow::bypass(&cache, wish.settings.lookup.store.available())
-        } else {
-            flow::serve(&cache, wish.settings.limits).await
-        };
-        let fills = matches!(
-            answer,
-            Answer::Fill(..) | Answer::Stale(_, Behind::Refill(_))
-        );
-        let ground = fills.then(|| cache.ground());
-        context.decision.set(Some(Decision { answer, ground }));
-        Some(Go {
-            request: r,
-            context,
-            code: None,
-            on: decided,
-        })
-    });
+    let task = worker::serve(
+        async move {
+            let cache = ClientCache::new(wish, r);
+            let answer = if wish.asks.only_if_cached {
+                flow::only_if_cached(&cache).await
+            } else if wish.bypass {
+                flow::bypass(&cache, wish.settings.lookup.store.available())
+            } else {
+                flow::serve(&cache, wish.settings.limits).await
+            };
+            let fills = matches!(
+                answer,
+                Answer::Fill(..) | Answer::Stale(_, Behind::Refill(_))
+            );
+            let ground = fills.then(|| Box::new(cache.ground()));
+            context.decision.set(Some(Decision { answer, ground }));
+            Some(Go {
+                request: r,
+                context,
+                code: None,
+                on: decided,
+            })
+        },
+        Go::failed(r, context),
+    );
     context.set_task(Some(task));
 }
 
@@ -377,15 +380,18 @@ fn pass(r: Request, context: &'static Context, reason: Reason) {
 }
 
 fn stream(r: Request, context: &'static Context, source: Source) {
-    let task = worker::spawn(async move {
-        let code = respond::stream(r, context, source).await;
-        Some(Go {
-            request: r,
-            context,
-            code,
-            on: streamed,
-        })
-    });
+    let task = worker::serve(
+        async move {
+            let code = respond::stream(r, context, source).await;
+            Some(Go {
+                request: r,
+                context,
+                code,
+                on: streamed,
+            })
+        },
+        Go::failed(r, context),
+    );
     context.set_task(Some(task));
 }
 

@@ -73,7 +73,18 @@ pub async fn lookup(
         let record = decode(lookup, &found, Place::Base, select);
         return Ok((record, Variants::default()));
     };
-    let mut variants = Variants::of(Base::of(&found.record, text.clone()));
+    // Rarer and larger: a request's task has no room for it from the start.
+    let text = text.clone();
+    Box::pin(lookup_varied(lookup, found, text, select)).await
+}
+
+async fn lookup_varied(
+    lookup: &Lookup,
+    found: Rc<Found>,
+    text: Bytes,
+    select: Select<'_>,
+) -> Result<(Option<Rc<Record>>, Variants), Trouble> {
+    let mut variants = Variants::of(Base::of(&found.record, text));
     let Some(family) = &variants.family else {
         return Ok((decode(lookup, &found, Place::Base, select), variants));
     };
@@ -86,6 +97,8 @@ pub async fn lookup(
         Some(0) => decode(lookup, &found, Place::Base, &select),
         Some(slot) => match vary::slot_key(&lookup.key, slot) {
             Some(key) => {
+                // The base's body isn't needed while the slot is read.
+                drop(found);
                 let found = read(lookup, &key.into()).await?;
                 decode(lookup, &found, Place::Slot(family, slot), &select)
             }

@@ -67,7 +67,8 @@ impl Store {
     pub async fn lookup(&self, key: &Bytes) -> Result<Rc<Found>, StoreError> {
         match self {
             Store::Redis(client) => client.lookup(key).await,
-            Store::Location(location) => location.lookup(key).await,
+            // Rarer and larger: a request's task has no room for it from the start.
+            Store::Location(location) => Box::pin(location.lookup(key)).await,
         }
     }
 

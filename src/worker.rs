@@ -11,6 +11,7 @@ use ngx::ffi::*;
 
 use crate::context::Context;
 use crate::ngx::event::Posted;
+use crate::ngx::guard::report;
 use crate::ngx::request::{Code, Request};
 use crate::redis::{Client, Relay, StoreConfig};
 
@@ -22,7 +23,7 @@ const MAX_LOCATIONS: usize = 1024;
 
 thread_local! {
     // Never dropped: at the worker's exit nginx has taken its pools away before.
-    static EXECUTOR: ManuallyDrop<Executor<Ending>> = ManuallyDrop::new(Executor::new(notify, finish));
+    static EXECUTOR: ManuallyDrop<Executor<Ending>> = ManuallyDrop::new(Executor::new(notify, finish, |cause| report("task", cause.as_ref())));
     static TURN: OnceCell<ManuallyDrop<Posted>> = const { OnceCell::new() };
     static STORES: ManuallyDrop<RefCell<Stores>> = ManuallyDrop::default();
     static ADDRESSES: RefCell<Vec<Rc<StoreConfig>>> = const { RefCell::new(Vec::new()) };
@@ -55,15 +56,35 @@ pub struct Go {
     pub on: fn(Request, &'static Context, Option<Code>),
 }
 
+impl Go {
+    /// The request ends: its task has panicked.
+    pub fn failed(request: Request, context: &'static Context) -> Go {
+        Go {
+            request,
+            context,
+            code: None,
+            on: |r, context, _| {
+                context.set_task(None);
+                r.give_up();
+            },
+        }
+    }
+}
+
 fn finish(ending: Ending) {
     if let Some(go) = ending {
         (go.on)(go.request, go.context, go.code);
     }
 }
 
-/// Takes a task.
+/// Takes a task that serves nobody.
 pub fn spawn(work: impl Future<Output = Ending> + 'static) -> TaskId {
-    EXECUTOR.with(|executor| executor.spawn(work))
+    EXECUTOR.with(|executor| executor.spawn(work, None))
+}
+
+/// Takes a task that serves a request, which goes on like this should it panic.
+pub fn serve(work: impl Future<Output = Ending> + 'static, otherwise: Go) -> TaskId {
+    EXECUTOR.with(|executor| executor.spawn(work, Some(otherwise)))
 }
 
 /// Drops a task with all it holds.

@@ -171,6 +171,37 @@ fn what_a_backend_says_of_a_refill_is_kept_for_those_without() {
     }
 }
 
+/// A session begins for who has none; a login is asked for. The page itself is for all.
+#[test]
+fn a_refill_that_takes_a_cookie_has_it_from_the_second_time_on() {
+    for (form, site) in Site::forms() {
+        let site = site.workers(1).start();
+        for path in ["/session", "/login"] {
+            site.backend.script(path, move |request, number| {
+                match (request.header("cookie"), path) {
+                    (Some(_), _) => Answer::ok(format!("edition {number}")),
+                    (None, "/session") => Answer::ok("begun").header("Set-Cookie", "session=new"),
+                    (None, _) => Answer::of(302, "").header("Location", "/enter"),
+                }
+            });
+            let mine = request(path, &[COOKIE]);
+            assert_eq!(site.ask(&mine).text(), "edition 1", "{form}");
+            let key = site.key(path);
+            site.redis.wait_for_record(&key);
+            for edition in ["edition 3", "edition 4"] {
+                wait_for("a hit", PATIENCE, || site.ask(&mine).word() == "HIT");
+                site.redis.expire_in(&key, 50_000);
+                assert_eq!(site.ask(&mine).word(), "STALE", "{form} {path}");
+                wait_for("another edition", PATIENCE, || {
+                    site.ask(&mine).text() == edition
+                });
+            }
+        }
+        let log = site.nginx.log().lines().concat();
+        assert!(log.contains("not storable without the cookie"), "{form}");
+    }
+}
+
 #[test]
 fn variables_of_them_are_empty_in_the_refill_alone() {
     let backend = "proxy_set_header X-Seen \

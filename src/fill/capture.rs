@@ -4,6 +4,7 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
+use cache_core::credentials::Credential;
 use cache_core::flow::Finding;
 use cache_core::headers::Headers;
 use cache_core::http_date;
@@ -17,6 +18,7 @@ use ngx::ngx_log_error;
 
 use super::detached::{Hook, Purpose, hook};
 use super::stream::ResponseHead;
+use crate::credentials;
 use crate::ngx::captured::{self, Captured};
 use crate::ngx::event::now_sec;
 use crate::ngx::request::{AGAIN, Code, ERROR, OK, Request};
@@ -94,6 +96,10 @@ fn finding(purpose: &Purpose, captured: &Captured, now: u64) -> Finding {
     }
     match storable(&question.view, &captured.view(), &question.rules, now) {
         Ok(plan) => Finding::Storable(plan),
+        Err(_) if question.left_out.contains(&Credential::Cookie) => {
+            credentials::wants_cookie(question.key);
+            Finding::NotStorable(Reason::WithoutCookie)
+        }
         Err(reason) => Finding::NotStorable(reason),
     }
 }

@@ -30,7 +30,7 @@ pub(super) struct Start {
     /// The right to run behind a client's back.
     pub(super) slot: Option<RefillSlot>,
     /// What is known beforehand.
-    pub(super) ground: Ground,
+    pub(super) ground: Box<Ground>,
     /// The record that the backend is asked about.
     pub(super) held: Option<Rc<Held>>,
 }
@@ -40,7 +40,7 @@ pub(super) fn start_refill(
     context: &Context,
     wish: &Wish,
     refill: Refill<LockPermit, RefillSlot>,
-    (held, ground): (Held, Ground),
+    (held, ground): (Held, Box<Ground>),
 ) {
     let start = Start {
         permit: Some(refill.permit),
@@ -78,7 +78,9 @@ fn start_fill(
     let stream = Stream::new(settings.lookup.rules.max_size, settings.capture_memory);
     let left_out = match &start.held {
         // A refill is nobody's answer. With a slot it runs behind the client's back.
-        Some(held) if start.slot.is_some() => credentials::left_out(r, settings, &held.record),
+        Some(held) if start.slot.is_some() => {
+            credentials::left_out(r, settings, &held.record, &start.ground.key)
+        }
         _ => Vec::new(),
     };
     let purpose = Purpose::Fill(Question {
@@ -99,6 +101,7 @@ fn start_fill(
         held: start.held,
         backend: context.basics.backend.clone(),
         left_out,
+        key: start.ground.key,
         own: Own {
             phase: context.after,
         },

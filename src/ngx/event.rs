@@ -69,12 +69,18 @@ impl Event {
     }
 
     fn run(&self) {
-        let Some(mut callback) = self.callback.take() else {
-            return;
-        };
-        callback();
-        if self.owned.get() {
-            self.callback.set(Some(callback));
+        /// Puts the callback back, after a panic, too: the event serves others.
+        struct Borrowed<'a>(&'a Event, Option<Box<dyn FnMut()>>);
+        impl Drop for Borrowed<'_> {
+            fn drop(&mut self) {
+                if self.0.owned.get() {
+                    self.0.callback.set(self.1.take());
+                }
+            }
+        }
+        let mut callback = Borrowed(self, self.callback.take());
+        if let Some(run) = &mut callback.1 {
+            run();
         }
     }
 

@@ -21,7 +21,8 @@ pub fn guard<T>(place: &'static str, fallback: T, f: impl FnOnce() -> T) -> T {
     }
 }
 
-fn report(place: &str, cause: &(dyn Any + Send)) {
+/// Logs a panic.
+pub fn report(place: &str, cause: &(dyn Any + Send)) {
     let text = cause
         .downcast_ref::<&str>()
         .copied()

@@ -185,6 +185,17 @@ impl Request {
         }
     }
 
+    /// Ends it where nothing else can be done: by an error page, or the end of its connection if the header has gone.
+    pub fn give_up(self) {
+        // SAFETY: a live request.
+        let begun = unsafe { shim::rcs_get_header_sent(self.as_ptr()) } != 0;
+        self.finalize(if begun {
+            ERROR
+        } else {
+            NGX_HTTP_INTERNAL_SERVER_ERROR as Code
+        });
+    }
+
     /// Takes the phases up again at `index` of the phase engine.
     pub fn run_phases_from(self, index: ngx_int_t) {
         let c = self.connection();

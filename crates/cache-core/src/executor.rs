@@ -4,9 +4,11 @@
 //! Cancelling drops the future at once: what it holds (a permit, a subscription) is given back
 //! before the request that it served is freed.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,6 +25,9 @@ pub fn finish(then: Then) {
     }
 }
 
+/// What a panic says.
+pub type Cause = Box<dyn Any + Send>;
+
 type Work<T> = Pin<Box<dyn Future<Output = T>>>;
 
 /// Names a task of one executor.
@@ -38,8 +43,8 @@ struct Slot<T> {
     work: Option<Work<T>>,
     /// In a free slot that of its last task.
     handle: Arc<Handle>,
-    /// Whether there is a task.
-    taken: bool,
+    /// What the task ends with should it panic. Absent in a free slot.
+    otherwise: Option<T>,
 }
 
 /// The tasks of one thread and the queue of those that are ready. They end with a `T`, by default what
@@ -49,6 +54,7 @@ pub struct Executor<T = Then> {
     free: RefCell<Vec<usize>>,
     ready: Arc<Ready>,
     finish: fn(T),
+    panicked: fn(Cause),
 }
 
 struct Ready {
@@ -93,8 +99,9 @@ impl Wake for Handle {
 
 impl<T: 'static> Executor<T> {
     /// `notify` is called when a task has become ready; it arranges for [`Executor::run`] to be
-    /// called soon, not at once. `finish` gets what a task ends with, once its future is gone.
-    pub fn new(notify: fn(), finish: fn(T)) -> Self {
+    /// called soon, not at once. `finish` gets what a task ends with, once its future is gone;
+    /// `panicked` is told before, if that is a panic.
+    pub fn new(notify: fn(), finish: fn(T), panicked: fn(Cause)) -> Self {
         let ready = Ready {
             queue: Mutex::new(VecDeque::new()),
             notify,
@@ -104,11 +111,12 @@ impl<T: 'static> Executor<T> {
             free: RefCell::new(Vec::new()),
             ready: Arc::new(ready),
             finish,
+            panicked,
         }
     }
 
-    /// Takes a task and queues its first poll.
-    pub fn spawn(&self, work: impl Future<Output = T> + 'static) -> TaskId {
+    /// Takes a task and queues its first poll. Should it panic, it alone ends, with `otherwise`.
+    pub fn spawn(&self, work: impl Future<Output = T> + 'static, otherwise: T) -> TaskId {
         let work: Work<T> = Box::pin(work);
         let mut slots = self.slots.borrow_mut();
         let index = self.free.borrow_mut().pop().unwrap_or(slots.len());
@@ -127,7 +135,7 @@ impl<T: 'static> Executor<T> {
                     None => slot.handle = self.handle(id),
                 }
                 slot.work = Some(work);
-                slot.taken = true;
+                slot.otherwise = Some(otherwise);
                 (id, Arc::clone(&slot.handle))
             }
             None => {
@@ -140,7 +148,7 @@ impl<T: 'static> Executor<T> {
                     generation: 0,
                     work: Some(work),
                     handle: Arc::clone(&handle),
-                    taken: true,
+                    otherwise: Some(otherwise),
                 });
                 (id, handle)
             }
@@ -161,19 +169,19 @@ impl<T: 'static> Executor<T> {
     /// Drops a task with all it holds. A task that is being polled ends after that poll; one that
     /// has ended already is left alone.
     pub fn cancel(&self, id: TaskId) {
-        let work = self.release(id);
-        drop(work);
+        let released = self.release(id);
+        drop(released);
     }
 
-    fn release(&self, id: TaskId) -> Option<Work<T>> {
+    /// Frees a slot. Gives what was in it, which may use the executor when it is dropped.
+    fn release(&self, id: TaskId) -> Option<(Option<Work<T>>, Option<T>)> {
         let mut slots = self.slots.borrow_mut();
         let slot = slots
             .get_mut(id.index)
             .filter(|slot| slot.generation == id.generation)?;
         slot.generation += 1;
-        slot.taken = false;
         self.free.borrow_mut().push(id.index);
-        slot.work.take()
+        Some((slot.work.take(), slot.otherwise.take()))
     }
 
     fn take(&self, id: TaskId) -> Option<Work<T>> {
@@ -208,21 +216,34 @@ impl<T: 'static> Executor<T> {
                 continue;
             };
             let waker = Waker::from(handle);
-            match work.as_mut().poll(&mut Context::from_waker(&waker)) {
-                Poll::Pending => drop(self.put_back(id, work)),
-                Poll::Ready(ending) => {
-                    drop(work);
-                    drop(waker);
-                    drop(self.release(id));
-                    (self.finish)(ending);
+            let mut context = Context::from_waker(&waker);
+            // What a panic leaves half-changed belongs to the task, which ends with it.
+            let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(&mut context)));
+            let ending = match polled {
+                Ok(Poll::Pending) => {
+                    drop(self.put_back(id, work));
+                    continue;
                 }
+                Ok(Poll::Ready(ending)) => Some(ending),
+                Err(cause) => {
+                    (self.panicked)(cause);
+                    None
+                }
+            };
+            drop(work);
+            drop(waker);
+            let otherwise = self.release(id).and_then(|(_, otherwise)| otherwise);
+            // One that was cancelled while it ended has no panic to answer for.
+            if let Some(ending) = ending.or(otherwise) {
+                (self.finish)(ending);
             }
         }
     }
 
     /// How many tasks there are.
     pub fn len(&self) -> usize {
-        self.slots.borrow().iter().filter(|slot| slot.taken).count()
+        let slots = self.slots.borrow();
+        slots.iter().filter(|slot| slot.otherwise.is_some()).count()
     }
 
     /// Whether there is no task.
@@ -244,26 +265,29 @@ mod tests {
 
     #[test]
     fn a_task_runs_when_woken_and_its_last_act_runs_after_it_is_gone() {
-        let executor = Executor::new(quiet, finish);
+        let executor = Executor::new(quiet, finish, |_| {});
         let waker: Rc<RefCell<Option<Waker>>> = Rc::default();
         let log: Rc<RefCell<Vec<&str>>> = Rc::default();
         let (slot, first) = (Rc::clone(&waker), Rc::clone(&log));
-        executor.spawn(async move {
-            let mut polled = false;
-            poll_fn(|cx| {
-                if polled {
-                    return Poll::Ready(());
-                }
-                polled = true;
-                *slot.borrow_mut() = Some(cx.waker().clone());
-                Poll::Pending
-            })
-            .await;
-            first.borrow_mut().push("done");
-            let after = Rc::clone(&first);
-            let then: super::Then = Some(Box::new(move || after.borrow_mut().push("after")));
-            then
-        });
+        executor.spawn(
+            async move {
+                let mut polled = false;
+                poll_fn(|cx| {
+                    if polled {
+                        return Poll::Ready(());
+                    }
+                    polled = true;
+                    *slot.borrow_mut() = Some(cx.waker().clone());
+                    Poll::Pending
+                })
+                .await;
+                first.borrow_mut().push("done");
+                let after = Rc::clone(&first);
+                let then: super::Then = Some(Box::new(move || after.borrow_mut().push("after")));
+                then
+            },
+            None,
+        );
         executor.run();
         assert!(log.borrow().is_empty());
         if let Some(waker) = waker.borrow_mut().take() {
@@ -284,14 +308,17 @@ mod tests {
 
     #[test]
     fn cancelling_gives_back_at_once_what_the_task_holds() {
-        let executor = Executor::new(quiet, finish);
+        let executor = Executor::new(quiet, finish, |_| {});
         let dropped = Rc::new(Cell::new(false));
         let held = Held(Rc::clone(&dropped));
-        let id = executor.spawn(async move {
-            let _held = held;
-            std::future::pending::<()>().await;
-            None
-        });
+        let id = executor.spawn(
+            async move {
+                let _held = held;
+                std::future::pending::<()>().await;
+                None
+            },
+            None,
+        );
         executor.run();
         assert!(!dropped.get());
         executor.cancel(id);
@@ -303,34 +330,70 @@ mod tests {
 
     #[test]
     fn a_stale_wake_does_not_reach_the_next_task_in_the_same_slot() {
-        let executor = Executor::new(quiet, finish);
+        let executor = Executor::new(quiet, finish, |_| {});
         let polls = Rc::new(Cell::new(0));
         let old: Rc<RefCell<Option<Waker>>> = Rc::default();
         let slot = Rc::clone(&old);
-        let id = executor.spawn(async move {
-            poll_fn(|cx| {
-                *slot.borrow_mut() = Some(cx.waker().clone());
-                Poll::<()>::Pending
-            })
-            .await;
-            None
-        });
+        let id = executor.spawn(
+            async move {
+                poll_fn(|cx| {
+                    *slot.borrow_mut() = Some(cx.waker().clone());
+                    Poll::<()>::Pending
+                })
+                .await;
+                None
+            },
+            None,
+        );
         executor.run();
         executor.cancel(id);
         let counter = Rc::clone(&polls);
-        executor.spawn(async move {
-            poll_fn(|_| {
-                counter.set(counter.get() + 1);
-                Poll::<()>::Pending
-            })
-            .await;
-            None
-        });
+        executor.spawn(
+            async move {
+                poll_fn(|_| {
+                    counter.set(counter.get() + 1);
+                    Poll::<()>::Pending
+                })
+                .await;
+                None
+            },
+            None,
+        );
         executor.run();
         if let Some(waker) = old.borrow_mut().take() {
             waker.wake();
         }
         executor.run();
         assert_eq!(polls.get(), 1);
+    }
+
+    #[test]
+    fn a_panic_ends_its_own_task_alone() {
+        thread_local! {
+            static TOLD: Cell<u32> = const { Cell::new(0) };
+        }
+        let executor = Executor::new(quiet, finish, |_| TOLD.set(TOLD.get() + 1));
+        let log: Rc<RefCell<Vec<&str>>> = Rc::default();
+        let dropped = Rc::new(Cell::new(false));
+        let (first, second, held) = (Rc::clone(&log), Rc::clone(&log), Held(Rc::clone(&dropped)));
+        let after: super::Then = Some(Box::new(move || first.borrow_mut().push("panicked")));
+        executor.spawn(
+            async move {
+                let _held = held;
+                assert_ne!(TOLD.get(), 0, "this panic is the test");
+                None
+            },
+            after,
+        );
+        executor.spawn(
+            async move {
+                second.borrow_mut().push("the other");
+                None
+            },
+            None,
+        );
+        executor.run();
+        assert_eq!(*log.borrow(), ["panicked", "the other"]);
+        assert!(dropped.get() && TOLD.get() == 1 && executor.is_empty());
     }
 }

@@ -154,14 +154,16 @@ pub async fn serve<C: Cache>(cache: &C, limits: Limits) -> Answer<C::Permit, C::
             } else {
                 match cache.lock(since) {
                     Lock::Mine { permit, changed } => {
-                        match first(cache, permit, changed, trouble, held).await {
+                        match Box::pin(first(cache, permit, changed, trouble, held)).await {
                             Some(answer) => return answer,
                             None => continue 'look,
                         }
                     }
-                    Lock::Here(fill) => join(cache, fill, on_failure, &mut patience).await,
+                    Lock::Here(fill) => {
+                        Box::pin(join(cache, fill, on_failure, &mut patience)).await
+                    }
                     Lock::Elsewhere(ticket) => {
-                        wait(cache, &ticket, on_failure, &mut patience).await
+                        Box::pin(wait(cache, &ticket, on_failure, &mut patience)).await
                     }
                     // Side by side, each ready to store an answer that turns out to be storable.
                     Lock::Unneeded => {

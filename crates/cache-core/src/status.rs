@@ -143,6 +143,9 @@ pub enum Reason {
     NoCache,
     /// The response sets a cookie (RFC 9111 7.3).
     SetCookie,
+    /// The backend was asked without the client's cookie, and gave nothing that could be stored; the next time it is asked
+    /// with it.
+    WithoutCookie,
     /// The response varies on more than request fields, `*`, or on what is no field name
     /// (RFC 9111 4.1).
     Vary,
@@ -236,6 +239,7 @@ impl Reason {
             Self::Private => "private",
             Self::NoCache => "no-cache",
             Self::SetCookie => "set-cookie",
+            Self::WithoutCookie => "not storable without the cookie",
             Self::Vary => "vary *",
             Self::Authorization => "authorization",
             Self::Interim => "interim answer",

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use cache_core::credentials::Credential;
 use cache_core::flow::Held;
+use cache_core::key::KeyId;
 use cache_core::policy::{RequestView, Rules};
 use cache_core::renewal::Validators;
 use ngx::ffi::{ngx_int_t, off_t};
@@ -33,6 +34,8 @@ pub struct Question {
     pub validators: Option<Validators>,
     /// What of the client's header the backend isn't to see.
     pub left_out: Vec<Credential>,
+    /// The key's place in the lock domain.
+    pub key: KeyId,
     /// Where the client's location goes on, if it is the backend itself.
     pub own: Own,
 }

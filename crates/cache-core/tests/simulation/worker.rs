@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
+use std::panic::resume_unwind;
 use std::rc::Rc;
 use std::task::Waker;
 
@@ -61,7 +62,11 @@ impl Worker {
         Rc::new(Worker {
             machine,
             pid,
-            executor: RefCell::new(Some(Rc::new(Executor::new(|| {}, finish)))),
+            executor: RefCell::new(Some(Rc::new(Executor::new(
+                || {},
+                finish,
+                |cause| resume_unwind(cause),
+            )))),
             fills: RefCell::default(),
             waiting: RefCell::default(),
             frozen: Cell::new(0),
@@ -77,7 +82,7 @@ impl Worker {
     }
 
     pub fn spawn(&self, work: impl Future<Output = Then> + 'static) -> Option<TaskId> {
-        self.executor().map(|executor| executor.spawn(work))
+        self.executor().map(|executor| executor.spawn(work, None))
     }
 
     pub fn cancel(&self, task: TaskId) {
