@@ -10,7 +10,7 @@
 
 use testbed::{
     Answer, Client, Gate, PATIENCE, Proxy, Record, Redis, Request, Response, Rule, Running, Site,
-    Way, pattern, wait_for,
+    Way, ms, pattern, wait_for,
 };
 
 const TIMEOUTS: &str = "connect_timeout 20s; send_timeout 20s; read_timeout 20s;";
@@ -98,12 +98,13 @@ fn a_missing_record_is_missing_for_all_and_filled_once() {
     site.nginx.finish();
 }
 
+/// A lookup that is on its way may have an answer that is older than the question: those who ask meanwhile share the next.
 #[test]
 fn a_lookup_that_was_sent_is_shared_no_more() {
     let (site, proxy) = behind(Site::new());
     let put = |body: &str| site.redis.put("/x", &Record::lua_text(body), 600);
     put("old");
-    let (mut first, mut second) = (site.client(), site.client());
+    let mut first = site.client();
     assert_eq!(first.get("/x").text(), "old");
     let gate = Gate::new();
     proxy.set(Way::Replies, Rule::hold(&gate));
@@ -112,13 +113,80 @@ fn a_lookup_that_was_sent_is_shared_no_more() {
         site.redis.calls("hmget") == 2
     });
     put("new");
+    let mut others: Vec<Client> = (0..10).map(|_| site.client()).collect();
+    for client in &mut others {
+        client.send(&Request::get("/x")).unwrap();
+    }
+    settled(&site);
+    assert_eq!(site.redis.calls("hmget"), 2, "they gather behind it");
+    gate.open();
+    assert_eq!(first.receive().unwrap().text(), "old");
+    for answer in answers(&mut others) {
+        assert_eq!(answer.text(), "new");
+    }
+    assert_eq!(site.redis.calls("hmget"), 3);
+    // And so on: nothing is left behind.
+    assert_eq!(first.get("/x").text(), "new");
+    assert_eq!(site.redis.calls("hmget"), 4);
+}
+
+/// Where a round trip takes long, nobody waits for that of others.
+#[test]
+fn nobody_gathers_behind_a_slow_lookup() {
+    let (site, proxy) = behind(Site::new());
+    site.redis.put("/x", &Record::lua_text("x"), 600);
+    proxy.set(Way::Replies, Rule::delay(ms(30)));
+    let (mut first, mut second) = (site.client(), site.client());
+    assert_eq!(first.get("/x").text(), "x");
+    let gate = Gate::new();
+    proxy.set(Way::Replies, Rule::hold(&gate));
+    first.send(&Request::get("/x")).unwrap();
+    wait_for("the first lookup", PATIENCE, || {
+        site.redis.calls("hmget") == 2
+    });
     second.send(&Request::get("/x")).unwrap();
     wait_for("the second lookup", PATIENCE, || {
         site.redis.calls("hmget") == 3
     });
     gate.open();
-    assert_eq!(first.receive().unwrap().text(), "old");
-    assert_eq!(second.receive().unwrap().text(), "new");
+    assert_eq!(first.receive().unwrap().text(), "x");
+    assert_eq!(second.receive().unwrap().text(), "x");
+}
+
+/// Those who have gathered behind a lookup that fails look for themselves.
+#[test]
+fn who_has_gathered_behind_a_lookup_that_is_lost_is_served() {
+    let (site, proxy) = behind(Site::new());
+    site.redis.put("/x", &Record::lua_text("kept"), 600);
+    let mut first = site.client();
+    assert_eq!(first.get("/x").text(), "kept");
+    let gate = Gate::new();
+    proxy.set(Way::Replies, Rule::hold(&gate));
+    first.send(&Request::get("/x")).unwrap();
+    wait_for("the first lookup", PATIENCE, || {
+        site.redis.calls("hmget") == 2
+    });
+    let mut others: Vec<Client> = (0..10).map(|_| site.client()).collect();
+    for client in &mut others {
+        client.send(&Request::get("/x")).unwrap();
+    }
+    // One of them doesn't wait for it.
+    others.remove(0).reset();
+    settled(&site);
+    proxy.heal();
+    proxy.cut();
+    gate.open();
+    assert_eq!(first.receive().unwrap().text(), "kept");
+    for answer in answers(&mut others) {
+        assert_eq!(
+            (answer.word().as_str(), answer.text().as_str()),
+            ("HIT", "kept")
+        );
+    }
+    // The first and those behind it meet again.
+    assert_eq!(site.redis.calls("hmget"), 3);
+    assert_eq!(site.backend.hits("/x"), 0);
+    site.nginx.finish();
 }
 
 #[test]

@@ -188,8 +188,8 @@ impl Client {
         !self.0.is_down()
     }
 
-    /// Reads a record, in one round trip. Those who ask for a key before the first of them has been sent on its way
-    /// share one answer.
+    /// Reads a record, in one round trip. Those who ask for a key at the same time share an answer, which is
+    /// as new as one of their own would be.
     ///
     /// # Errors
     ///

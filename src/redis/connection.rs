@@ -2,18 +2,19 @@
 //! back in the same order.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 
 use bytes::Bytes;
 use cache_core::resp::{ProtocolError, Reply};
 
+use super::asked::{Asked, Lookup};
 use super::client::{Change, Changed, Found, StoreConfig};
 use super::command::{self, Step};
 use super::error::{End, StoreError, reason};
 use super::input::Input;
 use super::output::Output;
-use super::pending::{Answer, Kind, Pending, Promise, Waiting};
+use super::pending::{Answer, Failure, Kind, Pending, Promise};
 use super::pool::Pool;
 use crate::ngx::busy::{Busy, give_up, hold};
 use crate::ngx::event::{Posted, now_msec};
@@ -36,9 +37,6 @@ pub(super) enum State {
     Closed,
 }
 
-/// Somebody who waits for what is found under a key.
-type Lookup = Waiting<Rc<Found>>;
-
 /// A connection, open or on its way.
 pub(super) struct Connection {
     config: Rc<StoreConfig>,
@@ -50,8 +48,7 @@ pub(super) struct Connection {
     greeting: RefCell<Output>,
     output: RefCell<Output>,
     pending: RefCell<VecDeque<Pending>>,
-    /// Lookups of which nothing has been sent.
-    unsent: RefCell<HashMap<Bytes, Lookup>>,
+    asked: RefCell<Asked>,
     /// Commands among the pending.
     owed: Cell<usize>,
     /// Keeps the worker while commands are owed a reply.
@@ -84,7 +81,7 @@ impl Connection {
                 greeting: RefCell::default(),
                 output: RefCell::default(),
                 pending: RefCell::default(),
-                unsent: RefCell::default(),
+                asked: RefCell::default(),
                 owed: Cell::new(0),
                 busy: RefCell::default(),
                 blocked: Cell::new(false),
@@ -130,20 +127,19 @@ impl Connection {
         self.output.borrow().len() + self.input.borrow().missing() + replies
     }
 
-    /// A lookup of this key that is still to be sent. What Redis answers is as new as the answer to another
-    /// would be.
+    /// A lookup of this key to share: what Redis answers is as new as the answer to another would be.
     pub(super) fn join(&self, key: &Bytes) -> Option<Lookup> {
         // One that goes slowly is no good company.
         if self.blocked.get() {
             return None;
         }
-        self.unsent.borrow().get(key).map(Waiting::another)
+        self.asked.borrow_mut().join(key)
     }
 
-    /// Takes a lookup. Until it is sent others may join in.
-    pub(super) fn lookup(&self, key: &Bytes, promise: Promise<Rc<Found>>, unsent: Lookup) {
+    /// Takes a lookup, which others may share for a while.
+    pub(super) fn lookup(&self, key: &Bytes, promise: Promise<Rc<Found>>, lookup: Lookup) {
         command::lookup(self.output.borrow_mut().tail(), key);
-        self.unsent.borrow_mut().insert(key.clone(), unsent);
+        self.asked.borrow_mut().add(key.clone(), lookup);
         self.queue(Pending::Lookup(promise, None));
     }
 
@@ -151,7 +147,7 @@ impl Connection {
     pub(super) fn change(&self, change: Change, promise: Promise<Changed>) {
         let kind = Kind::of(&change);
         // Who asks from now on sees the change, so it isn't to share what was asked before.
-        self.unsent.borrow_mut().clear();
+        self.asked.borrow_mut().close();
         command::change(&mut self.output.borrow_mut(), change);
         self.queue(Pending::Change(kind, promise));
     }
@@ -192,7 +188,7 @@ impl Connection {
             State::Connecting | State::Closed => return,
             State::Greeting => &self.greeting,
             State::Established => {
-                self.unsent.borrow_mut().clear();
+                self.asked.borrow_mut().sent(now_msec());
                 &self.output
             }
         };
@@ -290,7 +286,7 @@ impl Connection {
         let Some(pending) = pending else {
             return self.nonsense("a reply to no command");
         };
-        let command = pending.is_command();
+        let (command, lookup) = (pending.is_command(), pending.is_lookup());
         let answer = pending.answer(reply);
         if command
             && !matches!(
@@ -299,6 +295,9 @@ impl Connection {
             )
         {
             self.settle();
+            if lookup {
+                self.go_on();
+            }
         }
         match answer {
             Answer::Step(Step::Ping) => self.establish(),
@@ -317,6 +316,14 @@ impl Connection {
                     pool.answered(told);
                 }
             }
+        }
+    }
+
+    /// A lookup was answered: the next of its key may go.
+    fn go_on(&self) {
+        let held = self.asked.borrow_mut().answered(now_msec());
+        if let Some((key, promise, lookup)) = held {
+            self.lookup(&key, promise, lookup);
         }
     }
 
@@ -400,7 +407,6 @@ impl Connection {
             pool.ended(self, before, &end);
         }
         let mut pending = self.pending.take();
-        self.unsent.take();
         self.owed.set(0);
         let lost = match end {
             End::TooLarge => Some(StoreError::TooLarge),
@@ -421,6 +427,7 @@ impl Connection {
         for command in pending {
             command.fail(error.clone(), retry);
         }
+        self.asked.borrow_mut().fail(&Failure { error, retry });
         self.busy.replace(None);
     }
 }

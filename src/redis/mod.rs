@@ -6,6 +6,7 @@
 //! order. `Health` knows whether the store is up and logs when that changes. A `Relay` is a store that others
 //! bring the same commands to.
 
+mod asked;
 mod client;
 mod command;
 mod connection;

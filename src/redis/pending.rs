@@ -55,7 +55,7 @@ pub(super) fn call<T>() -> (Promise<T>, Waiting<T>) {
 }
 
 impl<T> Promise<T> {
-    fn finish(mut self, outcome: Result<T, Failure>) {
+    pub(super) fn finish(mut self, outcome: Result<T, Failure>) {
         self.kept = self.call.outcome.set(outcome).is_ok();
     }
 }
@@ -185,6 +185,11 @@ impl Pending {
             Pending::Lookup(promise, _) => promise.finish(Err(Failure { error, retry })),
             Pending::Change(_, promise) => promise.finish(Err(Failure { error, retry })),
         }
+    }
+
+    /// Whether it is a lookup.
+    pub(super) fn is_lookup(&self) -> bool {
+        matches!(self, Pending::Lookup(..))
     }
 
     /// Whether a future may wait for it.

@@ -67,10 +67,10 @@ impl Pool {
         self.health.is_down()
     }
 
-    /// Sends a lookup, or shares one of the same key that is still to be sent.
+    /// Sends a lookup, or shares one of the same key that is to be sent.
     pub(super) fn lookup(self: &Rc<Self>, key: &Bytes) -> Result<Waiting<Rc<Found>>, StoreError> {
-        let unsent = self.connections.borrow().iter().find_map(|c| c.join(key));
-        if let Some(waiting) = unsent {
+        let shared = self.connections.borrow().iter().find_map(|c| c.join(key));
+        if let Some(waiting) = shared {
             return Ok(waiting);
         }
         let connection = self.choose()?;
