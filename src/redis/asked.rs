@@ -57,10 +57,12 @@ impl Asked {
     /// A lookup that others may share from now on.
     pub(super) fn add(&mut self, key: Bytes, lookup: Lookup) {
         self.order.push_back(key.clone());
+        // Those who have gathered behind one that is on its way go on when that is answered.
+        let held = self.keys.remove(&key).and_then(|known| known.held);
         let new = Key {
             lookup,
             turn: self.turn,
-            held: None,
+            held,
         };
         self.keys.insert(key, new);
     }

@@ -149,6 +149,7 @@ pub async fn serve<C: Cache>(cache: &C, limits: Limits) -> Answer<C::Permit, C::
         };
         let on_failure = held.as_ref().map_or(UseStale::NONE, |held| held.on_failure);
         loop {
+            // What is rarer than a hit is boxed: the task of a hit needn't have room for it.
             let waited = if spares_backend(cache, on_failure) {
                 Waited::Stale
             } else {
