@@ -96,7 +96,10 @@ fn finding(purpose: &Purpose, captured: &Captured, now: u64) -> Finding {
     }
     match storable(&question.view, &captured.view(), &question.rules, now) {
         Ok(plan) => Finding::Storable(plan),
-        Err(_) if question.left_out.contains(&Credential::Cookie) => {
+        // What lies with the request alone says nothing of the cookie.
+        Err(reason)
+            if !reason.is_of_request() && question.left_out.contains(&Credential::Cookie) =>
+        {
             credentials::wants_cookie(question.key);
             Finding::NotStorable(Reason::WithoutCookie)
         }
