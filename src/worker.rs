@@ -23,7 +23,8 @@ const MAX_LOCATIONS: usize = 1024;
 
 thread_local! {
     // Never dropped: at the worker's exit nginx has taken its pools away before.
-    static EXECUTOR: ManuallyDrop<Executor<Ending>> = ManuallyDrop::new(Executor::new(notify, finish, |cause| report("task", cause.as_ref())));
+    static EXECUTOR: ManuallyDrop<Executor<Ending>> =
+        ManuallyDrop::new(Executor::new(notify, finish, |cause| report("task", cause.as_ref())));
     static TURN: OnceCell<ManuallyDrop<Posted>> = const { OnceCell::new() };
     static STORES: ManuallyDrop<RefCell<Stores>> = ManuallyDrop::default();
     static ADDRESSES: RefCell<Vec<Rc<StoreConfig>>> = const { RefCell::new(Vec::new()) };

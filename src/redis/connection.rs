@@ -48,6 +48,7 @@ pub(super) struct Connection {
     greeting: RefCell<Output>,
     output: RefCell<Output>,
     pending: RefCell<VecDeque<Pending>>,
+    /// What is asked meanwhile, for who asks for the same.
     asked: RefCell<Asked>,
     /// Commands among the pending.
     owed: Cell<usize>,

@@ -120,12 +120,12 @@ impl<T: 'static> Executor<T> {
         let work: Work<T> = Box::pin(work);
         let mut slots = self.slots.borrow_mut();
         let index = self.free.borrow_mut().pop().unwrap_or(slots.len());
-        let (id, handle) = match slots.get_mut(index) {
+        let id = TaskId {
+            index,
+            generation: slots.get(index).map_or(0, |slot| slot.generation),
+        };
+        let handle = match slots.get_mut(index) {
             Some(slot) => {
-                let id = TaskId {
-                    index,
-                    generation: slot.generation,
-                };
                 // Nobody else has it, unless a waker of its last task is still about.
                 match Arc::get_mut(&mut slot.handle) {
                     Some(handle) => {
@@ -136,21 +136,17 @@ impl<T: 'static> Executor<T> {
                 }
                 slot.work = Some(work);
                 slot.otherwise = Some(otherwise);
-                (id, Arc::clone(&slot.handle))
+                Arc::clone(&slot.handle)
             }
             None => {
-                let id = TaskId {
-                    index,
-                    generation: 0,
-                };
                 let handle = self.handle(id);
                 slots.push(Slot {
-                    generation: 0,
+                    generation: id.generation,
                     work: Some(work),
                     handle: Arc::clone(&handle),
                     otherwise: Some(otherwise),
                 });
-                (id, handle)
+                handle
             }
         };
         drop(slots);
