@@ -17,8 +17,12 @@ nginx_environment() {
         return
     fi
     cargo_flags+=(--features vendored)
-    # crate nginx-src adds --with-compat and --with-threads
-    NGX_CONFIGURE_ARGS="--with-http_stub_status_module --with-http_v2_module --with-http_ssl_module"
+    # crate nginx-src adds --with-compat and --with-threads. The tests compare the module with what these do alone.
+    local module
+    NGX_CONFIGURE_ARGS=""
+    for module in addition auth_request dav gunzip gzip_static realip secure_link slice ssl stub_status sub v2 v3; do
+        NGX_CONFIGURE_ARGS+="--with-http_${module}_module "
+    done
     [ "$BUILD" != debug ] || NGX_CONFIGURE_ARGS+=" --with-debug"
     export NGX_CONFIGURE_ARGS
 }
