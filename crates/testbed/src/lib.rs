@@ -8,7 +8,7 @@
 //! * [`Nginx`], [`Redis`], [`Backend`] are the servers alone.
 //! * [`Proxy`] stands before a Redis and mistreats what passes; [`Faucet`] is a backend of bodies too large to keep.
 //! * [`Vitals`] and [`Zone`] are read from a running nginx: its memory and descriptors, its locks and waiters.
-//! * [`Client`] speaks HTTP/1.1 on a plain socket; [`crowd()`] runs many at once.
+//! * [`Client`] speaks HTTP/1.1 on a plain socket; [`crowd()`] runs many at once. [`Http2`] speaks HTTP/2, over TLS too.
 //! * [`wait_for`] and [`eventually`] await a condition; nothing here sleeps where something can be awaited.
 
 #![forbid(unsafe_code)]
@@ -28,6 +28,7 @@ mod crowd;
 mod faucet;
 mod gzip;
 mod http;
+mod http2;
 mod log;
 mod nginx;
 mod places;
@@ -48,6 +49,7 @@ pub use conf::{Conf, example};
 pub use crowd::{Crowd, crowd};
 pub use faucet::Faucet;
 pub use gzip::unzipped;
+pub use http2::{Certificate, Failure, Http2, Http2Options, Stream};
 pub use log::{Log, Position};
 pub use nginx::Nginx;
 pub use places::{module, nginx_binary, nginx_version, workspace};

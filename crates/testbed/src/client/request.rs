@@ -4,11 +4,11 @@
 #[derive(Debug, Clone)]
 pub struct Request {
     pub(crate) method: String,
-    target: String,
+    pub(crate) target: String,
     version: &'static str,
-    fields: Vec<(String, Vec<u8>)>,
-    body: Option<Vec<u8>>,
-    chunked: bool,
+    pub(crate) fields: Vec<(String, Vec<u8>)>,
+    pub(crate) body: Option<Vec<u8>>,
+    pub(crate) chunked: bool,
     host: bool,
 }
 
