@@ -273,6 +273,11 @@ impl Reader<'_> {
         if let Some(key) = self.variable(Setting::Key) {
             return Some(KeySource::Variable(key));
         }
+        if self.conf.key.is_none() && !self.r.is_subrequest() && self.r.unparsed_uri().is_empty() {
+            // nginx has refused it before its target was read. The default keys are made of that: all such requests
+            // would have one record.
+            return None;
+        }
         let by_variables = self
             .variable(Setting::Lock)
             .or(self.variable(Setting::Pass))

@@ -89,6 +89,117 @@ rcs_copy_port(ngx_http_request_t *to, const ngx_http_request_t *from)
 }
 
 
+#if (nginx_version < 1023000)
+
+/* fields that may come several times: arrays until 1.23, lists of lines since */
+
+static ngx_int_t
+rcs_is_array(ngx_uint_t offset)
+{
+#if (NGX_HTTP_X_FORWARDED_FOR)
+    if (offset == offsetof(ngx_http_headers_in_t, x_forwarded_for)) {
+        return 1;
+    }
+#endif
+
+    return offset == offsetof(ngx_http_headers_in_t, cookies);
+}
+
+
+static ngx_int_t
+rcs_know_header_again(ngx_http_request_t *r, ngx_array_t *lines,
+    ngx_table_elt_t *h)
+{
+    ngx_table_elt_t  **place;
+
+    if (lines->elts == NULL
+        && ngx_array_init(lines, r->pool, 1, sizeof(ngx_table_elt_t *))
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    place = ngx_array_push(lines);
+    if (place == NULL) {
+        return NGX_ERROR;
+    }
+
+    *place = h;
+
+    return NGX_OK;
+}
+
+#endif
+
+
+/*
+ * Makes a line known as that of its field, as nginx's handlers of header lines do. They themselves may finalize a
+ * request, so they aren't called: the line was read before, and what it means for the request was decided then.
+ */
+
+ngx_int_t
+rcs_know_header(ngx_http_request_t *r, ngx_table_elt_t *h)
+{
+    ngx_http_header_t           *hh;
+    ngx_table_elt_t            **ph;
+    ngx_http_core_main_conf_t   *cmcf;
+
+    cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
+
+    hh = ngx_hash_find(&cmcf->headers_in_hash, h->hash, h->lowcase_key,
+                       h->key.len);
+
+    if (hh == NULL || hh->handler == NULL) {
+        return NGX_OK;
+    }
+
+    ph = (ngx_table_elt_t **) ((char *) &r->headers_in + hh->offset);
+
+#if (nginx_version < 1023000)
+
+    if (rcs_is_array(hh->offset)) {
+        return rcs_know_header_again(r, (ngx_array_t *) ph, h);
+    }
+
+    if (*ph == NULL) {
+        *ph = h;
+    }
+
+#else
+
+    if (ph == &r->headers_in.host && *ph) {
+        /* of two hosts the first is known: nginx has refused the other */
+        return NGX_OK;
+    }
+
+    while (*ph) {
+        ph = &(*ph)->next;
+    }
+
+    *ph = h;
+    h->next = NULL;
+
+#endif
+
+    return NGX_OK;
+}
+
+
+/* what nginx has read off User-Agent */
+
+void
+rcs_copy_browser(ngx_http_request_t *to, const ngx_http_request_t *from)
+{
+    to->headers_in.msie = from->headers_in.msie;
+    to->headers_in.msie6 = from->headers_in.msie6;
+    to->headers_in.opera = from->headers_in.opera;
+    to->headers_in.gecko = from->headers_in.gecko;
+    to->headers_in.chrome = from->headers_in.chrome;
+    to->headers_in.safari = from->headers_in.safari;
+    to->headers_in.konqueror = from->headers_in.konqueror;
+}
+
+
 ngx_uint_t
 rcs_bits_agree(const ngx_connection_t *c, const ngx_event_t *e,
     const ngx_buf_t *b, const ngx_file_t *f, const ngx_http_variable_value_t *v)

@@ -25,10 +25,11 @@ pub fn is_safe(method: &[u8]) -> bool {
     SAFE.contains(&method)
 }
 
-/// Whether a request of this method changes its target, should it succeed. CONNECT has none.
+/// Whether a request of this method changes its target, should it succeed. CONNECT has none, and a request without a
+/// method is one that nginx has refused before it was read.
 #[must_use]
 pub fn may_invalidate(method: &[u8]) -> bool {
-    !is_safe(method) && method != b"CONNECT"
+    !is_safe(method) && !matches!(method, b"CONNECT" | b"")
 }
 
 /// Whether the request succeeded as far as RFC 9111 4.4 is concerned: "a non-error response is one with a 2xx

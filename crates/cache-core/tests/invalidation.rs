@@ -36,6 +36,7 @@ fn methods() {
         ("3253 3.6 registered as safe", "REPORT", false),
         ("5323 registered as safe", "SEARCH", false),
         ("9110 9.3.6 no resource", "CONNECT", false),
+        ("none: refused before it was read", "", false),
     ];
     for (section, method, wanted) in cases {
         assert_eq!(may_invalidate(method.as_bytes()), wanted, "{section}: {method}");

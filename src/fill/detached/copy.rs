@@ -289,7 +289,11 @@ unsafe fn fields(client: Request, main: *mut ngx_http_request_t, own: bool) -> O
     unsafe {
         let (from, m) = (client.get(), &mut *main);
         let pool = m.pool;
-        let copy = |text: &ngx_str_t| text::copy(pool, text::bytes(text));
+        let copy = |from: &ngx_str_t| match from.data.is_null() {
+            // nginx tells by this that there is none: a request that it has refused may lack any of these
+            true => Some(*from),
+            false => text::copy(pool, text::bytes(from)),
+        };
         m.main_conf = from.main_conf;
         m.srv_conf = from.srv_conf;
         m.loc_conf = from.loc_conf;

@@ -6,8 +6,8 @@ use ngx::ffi::*;
 
 use super::super::purpose::Purpose;
 use crate::ngx::headers::lines;
-use crate::ngx::request::Request;
-use crate::ngx::text;
+use crate::ngx::request::{OK, Request};
+use crate::ngx::{shim, text};
 
 /// Fields of the client that don't concern a fill: its answer is whole and for everybody
 /// (conditions, ranges), its body is known (lengths, codings), its connection is its own.
@@ -38,7 +38,7 @@ pub fn leaves_out(name: &[u8]) -> bool {
 /// Nor does a message want its answer coded.
 const NOT_IN_MESSAGES: &[&[u8]] = &[b"accept-encoding"];
 
-/// The client's header lines, each through nginx's own handler for it.
+/// The client's header lines, and what nginx knows of them.
 ///
 /// # Safety
 ///
@@ -59,16 +59,12 @@ pub unsafe fn copy(
         if ngx_list_init(&mut m.headers_in.headers, m.pool, 20, size) != NGX_OK as isize {
             return None;
         }
+        shim::rcs_copy_browser(m, client.as_ptr());
         for line in lines(&client.get().headers_in.headers) {
-            let lower = std::slice::from_raw_parts(line.lowcase_key, line.key.len);
-            if !NOT_COPIED.contains(&lower) && !left_out.contains(&lower) {
-                add(
-                    m,
-                    text::bytes(&line.key),
-                    lower,
-                    text::bytes(&line.value),
-                    line.hash,
-                )?;
+            let name = text::bytes(&line.key);
+            let lower = name.to_ascii_lowercase();
+            if !NOT_COPIED.contains(&&*lower) && !left_out.contains(&&*lower) {
+                add(m, name, &lower, text::bytes(&line.value), line.hash)?;
             }
         }
     }
@@ -125,7 +121,7 @@ unsafe fn add(
     value: &[u8],
     hash: ngx_uint_t,
 ) -> Option<()> {
-    // SAFETY: by contract; the hash of header handlers is made with the configuration.
+    // SAFETY: by contract; the request has the configuration of its client, whose hash of fields is complete.
     unsafe {
         let line = ngx_list_push(&mut m.headers_in.headers).cast::<ngx_table_elt_t>();
         if line.is_null() {
@@ -136,21 +132,6 @@ unsafe fn add(
         (*line).key = text::copy(m.pool, name)?;
         (*line).value = text::copy(m.pool, value)?;
         (*line).lowcase_key = text::copy(m.pool, lower)?.data;
-        let conf =
-            (*m.main_conf.add(ngx_http_core_module.ctx_index)).cast::<ngx_http_core_main_conf_t>();
-        let known = ngx_hash_find(
-            &mut (*conf).headers_in_hash,
-            hash,
-            (*line).lowcase_key,
-            lower.len(),
-        )
-        .cast::<ngx_http_header_t>();
-        if let Some(known) = known.as_ref()
-            && let Some(handler) = known.handler
-            && handler(m, line, known.offset) != NGX_OK as isize
-        {
-            return None;
-        }
-        Some(())
+        (shim::rcs_know_header(m, line) == OK).then_some(())
     }
 }
