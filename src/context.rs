@@ -173,6 +173,18 @@ impl Context {
         self.saying.joined.set(joined);
     }
 
+    /// The client has its answer, or has left: nothing goes on for its sake. What remains of the request is its
+    /// `post_action`, if the location has one.
+    pub fn retire(&self) {
+        if let Some(alive) = self.alive.get() {
+            alive.set(None);
+        }
+        self.hold.forget();
+        if let Some(task) = self.task.take() {
+            worker::cancel(task);
+        }
+    }
+
     /// Why the backend was asked, where the outcome doesn't say it. The first word counts.
     pub fn set_forward(&self, forward: Forward) {
         let known = self.saying.forward.get();
@@ -313,13 +325,6 @@ fn backend_status(r: Request) -> Option<u16> {
 unsafe extern "C" fn end(data: *mut c_void) {
     guard("request cleanup", (), || {
         // SAFETY: the data is the context, which lives until the pool is destroyed.
-        let context = unsafe { &*data.cast::<Context>() };
-        if let Some(alive) = context.alive.get() {
-            alive.set(None);
-        }
-        context.hold.forget();
-        if let Some(task) = context.task.take() {
-            worker::cancel(task);
-        }
+        unsafe { &*data.cast::<Context>() }.retire();
     });
 }

@@ -64,6 +64,22 @@ pub unsafe extern "C" fn preaccess(r: *mut ngx_http_request_t) -> ngx_int_t {
     })
 }
 
+/// The first step after an internal redirect. nginx runs `post_action` so, whatever has become of the request: the
+/// cleanups of a client that has left are yet to come.
+pub unsafe extern "C" fn rewrite(r: *mut ngx_http_request_t) -> ngx_int_t {
+    guard("handler", DECLINED, || {
+        // SAFETY: nginx calls with a live request.
+        if let Some(r) = unsafe { Request::new(r) }
+            && r.is_post_action()
+            && let Some(context) = Context::of(r)
+        {
+            context.hold.abandon(r);
+            context.retire();
+        }
+        DECLINED
+    })
+}
+
 /// Puts our handlers into their phases. Those added last run first.
 ///
 /// # Safety
@@ -75,7 +91,9 @@ pub unsafe fn register(cf: *mut ngx_conf_t) -> bool {
         let ctx = (*cf).ctx.cast::<ngx_http_conf_ctx_t>();
         let core = (*(*ctx).main_conf.add(ngx_http_core_module.ctx_index))
             .cast::<ngx_http_core_main_conf_t>();
-        let handlers: [(u32, ngx_http_handler_pt); 2] = [
+        let handlers: [(u32, ngx_http_handler_pt); 4] = [
+            (ngx_http_phases_NGX_HTTP_SERVER_REWRITE_PHASE, Some(rewrite)),
+            (ngx_http_phases_NGX_HTTP_REWRITE_PHASE, Some(rewrite)),
             (ngx_http_phases_NGX_HTTP_PREACCESS_PHASE, Some(preaccess)),
             (ngx_http_phases_NGX_HTTP_PRECONTENT_PHASE, Some(precontent)),
         ];

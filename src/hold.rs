@@ -67,6 +67,21 @@ impl Hold {
         self.set(State::Open);
     }
 
+    /// The client has left, but its request goes on: there is nothing more to send.
+    pub fn abandon(&self, r: Request) {
+        if self.state.get() == State::Open {
+            return;
+        }
+        self.forget();
+        // SAFETY: links and buffers of the live request.
+        unsafe {
+            chain::consume(self.chain());
+            let buffered = shim::rcs_get_buffered(r.as_ptr());
+            shim::rcs_set_buffered(r.as_ptr(), buffered & !BUFFERED);
+        }
+        self.chain.set(None);
+    }
+
     fn chain(&self) -> *mut ngx_chain_t {
         self.chain
             .get()

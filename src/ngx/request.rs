@@ -249,9 +249,15 @@ impl Request {
         self.get().phase_handler
     }
 
-    /// Watches for the client's leaving while it waits for us (as limit_req does).
+    /// Whether it is over but for the `post_action` of its location.
+    pub fn is_post_action(self) -> bool {
+        // SAFETY: live request.
+        unsafe { shim::rcs_get_post_action(self.as_ptr()) != 0 }
+    }
+
+    /// Watches for the client's leaving while it waits for us (as limit_req does). A `post_action` has no client.
     pub fn watch_client(self) {
-        if self.is_subrequest() {
+        if self.is_subrequest() || self.is_post_action() {
             return;
         }
         // SAFETY: live request and connection.

@@ -23,6 +23,8 @@
     bit(header_sent) \
     bit(expect_tested) \
     bit(logged) \
+    bit(post_action) \
+    bit(uri_changes) \
     bit(buffered) \
     bit(allow_ranges) \
     bit(single_range) \

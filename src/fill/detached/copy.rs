@@ -265,6 +265,9 @@ pub unsafe fn request(
         // It isn't a request of a client: the access log doesn't know it.
         shim::rcs_set_logged(main.as_ptr(), 1);
         shim::rcs_set_internal(main.as_ptr(), 1);
+        // As if it had run post_action already, which is for the client's request to run.
+        shim::rcs_set_post_action(main.as_ptr(), 1);
+        shim::rcs_set_uri_changes(main.as_ptr(), 0);
         let filled = fields(client, main.as_ptr(), purpose.is_own());
         variables::force(client);
         // What is left out, and what is made of it, isn't seen by what follows.
