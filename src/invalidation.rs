@@ -22,6 +22,7 @@ use crate::lookup::{self, Lookup};
 use crate::ngx::captured::{self, Captured};
 use crate::ngx::event::now_sec;
 use crate::ngx::headers;
+use crate::ngx::kept::Variables;
 use crate::ngx::request::{Code, Request};
 use crate::ngx::text;
 use crate::redis::{self, Changed};
@@ -47,7 +48,6 @@ pub struct Change {
     own: Bytes,
     /// Where keys of others come from.
     source: KeySource,
-    main: &'static MainConf,
 }
 
 /// A HEAD that the cache doesn't answer.
@@ -61,7 +61,7 @@ pub struct Head {
 pub fn expected(
     r: Request,
     conf: &LocConf,
-    main: &'static MainConf,
+    main: &MainConf,
     basics: &Basics,
     reason: Reason,
 ) -> Option<Aftermath> {
@@ -72,6 +72,8 @@ pub fn expected(
     if unwanted || r.is_subrequest() || !(changes || asks) {
         return None;
     }
+    // nginx itself would ask for no variable of these now.
+    let _kept = Variables::keep(r);
     let Settings { zone, lookup, .. } = settings::settings(r, conf, main, basics)?;
     if asks {
         return Some(Aftermath::Head(Head {
@@ -86,7 +88,6 @@ pub fn expected(
         store: lookup.store,
         own: source.of_get(r)?,
         source,
-        main,
     }))
 }
 
@@ -145,7 +146,7 @@ impl Change {
         };
         other_targets(&own, origin.as_ref(), references)
             .iter()
-            .filter_map(|target| self.source.of_other(r, self.main, target))
+            .filter_map(|target| self.source.of_other(r, target))
             .filter(|key| *key != self.own)
             .collect()
     }

@@ -347,7 +347,7 @@ impl KeySource {
     }
 
     /// The key of a GET of another URI, if it can be known.
-    pub fn of_other(self, r: Request, main: &MainConf, target: &Target) -> Option<Bytes> {
+    pub fn of_other(self, r: Request, target: &Target) -> Option<Bytes> {
         let elsewhere = Elsewhere {
             unparsed: target.in_origin_form(),
             uri: target.decoded_path(r.merges_slashes())?,
@@ -363,7 +363,7 @@ impl KeySource {
             if !is_derivable(text::bytes(&(*value).value)) {
                 return None;
             }
-            r.evaluate_elsewhere(value, &elsewhere, main.request_uri)?
+            r.evaluate_elsewhere(value, &elsewhere)?
         };
         if matches!(self, KeySource::Md5(_)) {
             return Some(md5(key));
@@ -381,7 +381,7 @@ pub fn key_source(r: Request, conf: &LocConf, main: &MainConf) -> Option<KeySour
     };
     let made = conf.md5_keys.iter().find(|value| {
         // SAFETY: compiled in this configuration.
-        unsafe { r.evaluate(**value) }.is_some_and(|text| md5(text) == key)
+        unsafe { r.evaluate_apart(**value) }.is_some_and(|text| md5(text) == key)
     });
     Some(made.map_or(source, |value| KeySource::Md5(*value)))
 }

@@ -106,13 +106,6 @@ pub fn add(cf: *mut ngx_conf_t) -> Code {
                 computed: true,
             });
         }
-        let Some(mut request_uri) = name(pool, "request_uri") else {
-            return ERROR;
-        };
-        let Ok(index) = usize::try_from(ngx_http_get_variable_index(cf, &mut request_uri)) else {
-            return ERROR;
-        };
-        conf.request_uri = index;
         for (index, (export, _)) in EXPORTS.iter().enumerate() {
             let Some(mut name) = name(pool, export) else {
                 return ERROR;

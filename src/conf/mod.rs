@@ -82,8 +82,6 @@ pub struct MainConf {
     pub subrequest_key: Option<*mut ngx_http_complex_value_t>,
     /// The `$cache_*` variables, in the order of [`crate::variables::SETTINGS`].
     pub variables: Vec<Variable>,
-    /// Index of `$request_uri`.
-    pub request_uri: usize,
     /// `redis_cache_lock`, `redis_cache_pass`: checked when all is read.
     pub zone_names: Vec<Named>,
     /// Names of stores that must exist.

@@ -1,7 +1,5 @@
 //! `set_md5 $variable [text]`: as in set-misc, in order with `set` and `if` of the rewrite module.
 
-use std::ptr;
-
 use cache_core::hex;
 use md5::{Digest, Md5};
 use ngx::ffi::*;
@@ -9,6 +7,7 @@ use ngx::ffi::*;
 use super::LocConf;
 use super::reader::{Directive, Fault, Setting};
 use crate::ngx::guard::guard;
+use crate::ngx::request::Request;
 use crate::ngx::text;
 
 unsafe extern "C" {
@@ -107,14 +106,9 @@ unsafe extern "C" fn run(engine: *mut ngx_http_script_engine_t) {
             let engine = &mut *engine;
             let step = &*engine.ip.cast::<Code>();
             engine.ip = engine.ip.add(size_of::<Code>());
+            let made = Request::new(engine.request).and_then(|r| r.evaluate(step.value));
             let r = &*engine.request;
-            let mut input = ngx_str_t {
-                len: 0,
-                data: ptr::null_mut(),
-            };
-            let computed = ngx_http_complex_value(engine.request, step.value, &mut input);
-            let copied = text::copy(r.pool, &digest(text::bytes(&input)));
-            let (Some(copied), true) = (copied, computed == NGX_OK as isize) else {
+            let Some(copied) = made.and_then(|text| text::copy(r.pool, &digest(text))) else {
                 engine.ip = stop();
                 engine.status = NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t;
                 return;

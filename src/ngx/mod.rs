@@ -8,6 +8,7 @@ pub mod conditions;
 pub mod event;
 pub mod guard;
 pub mod headers;
+pub mod kept;
 pub mod memory;
 pub mod output;
 pub mod peer;

@@ -26,6 +26,7 @@
     bit(post_action) \
     bit(uri_changes) \
     bit(buffered) \
+    bit(realloc_captures) \
     bit(allow_ranges) \
     bit(single_range) \
     bit(disable_not_modified) \

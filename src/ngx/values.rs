@@ -2,7 +2,8 @@
 
 use ngx::ffi::*;
 
-use super::request::{DECLINED, OK, Request};
+use super::kept::{Captures, Variables};
+use super::request::{OK, Request};
 use super::text;
 
 /// Another URI of the same server.
@@ -18,6 +19,7 @@ pub struct Elsewhere {
 impl Request {
     /// The value of an indexed variable, `None` if it is not set.
     pub fn variable(self, index: usize) -> Option<&'static [u8]> {
+        let _captures = Captures::keep(self);
         // SAFETY: the index came from ngx_http_get_variable_index; values live in the pool.
         unsafe {
             let value = ngx_http_get_indexed_variable(self.as_ptr(), index).as_ref()?;
@@ -49,20 +51,40 @@ impl Request {
         }
     }
 
-    /// nginx's `ngx_http_test_predicates`: whether any of the values is neither empty nor "0".
+    /// As nginx's `ngx_http_test_predicates`: whether any of the values is neither empty nor "0".
     ///
     /// # Safety
     ///
     /// `predicates` is null or an array filled by `ngx_http_set_predicate_slot`.
     pub unsafe fn holds(self, predicates: *mut ngx_array_t) -> bool {
+        // SAFETY: by contract: the array's elements are compiled values.
+        unsafe {
+            let Some(predicates) = predicates.as_mut() else {
+                return false;
+            };
+            let values = predicates.as_slice_mut::<ngx_http_complex_value_t>();
+            values
+                .iter_mut()
+                .any(|value| !matches!(self.evaluate(value), None | Some(b"" | b"0")))
+        }
+    }
+
+    /// As [`Request::holds`], where nginx would ask later: no variable keeps a value that is made now.
+    ///
+    /// # Safety
+    ///
+    /// As [`Request::holds`].
+    pub unsafe fn holds_so_far(self, predicates: *mut ngx_array_t) -> bool {
         if predicates.is_null() {
             return false;
         }
-        // SAFETY: by contract. NGX_DECLINED means that one holds.
-        unsafe { ngx_http_test_predicates(self.as_ptr(), predicates) == DECLINED }
+        let _kept = Variables::keep(self);
+        // SAFETY: by contract.
+        unsafe { self.holds(predicates) }
     }
 
-    /// The value of a complex value for this request.
+    /// The value of a complex value for this request. Captures are those of the location, whatever a variable in it
+    /// matches.
     ///
     /// # Safety
     ///
@@ -72,13 +94,51 @@ impl Request {
             len: 0,
             data: std::ptr::null_mut(),
         };
+        let captures = Captures::keep(self);
         // SAFETY: by contract; the result lives in the request's pool or the configuration's.
         unsafe {
+            if captures.has_groups() && names_group(text::bytes(&(*value).value)) {
+                self.make_variables_of(value);
+                captures.rewind();
+            }
             if ngx_http_complex_value(self.as_ptr(), value, &mut result) != OK {
                 return None;
             }
             Some(text::bytes(&result))
         }
+    }
+
+    /// Makes the variables of a complex value, so that none is made, and no match done, between the captures in it.
+    ///
+    /// # Safety
+    ///
+    /// As [`Request::evaluate`].
+    unsafe fn make_variables_of(self, value: *mut ngx_http_complex_value_t) {
+        // SAFETY: as `ngx_http_complex_value` runs these codes: each moves `ip` to the next, a null ends them.
+        unsafe {
+            let mut engine: ngx_http_script_engine_t = std::mem::zeroed();
+            engine.ip = (*value).lengths.cast();
+            engine.request = self.as_ptr();
+            while !engine.ip.is_null()
+                && let Some(code) = *engine.ip.cast::<ngx_http_script_len_code_pt>()
+            {
+                code(&mut engine);
+            }
+        }
+    }
+
+    /// As [`Request::evaluate`], where nginx itself wouldn't: no variable keeps a value that is made now.
+    ///
+    /// # Safety
+    ///
+    /// As [`Request::evaluate`].
+    pub unsafe fn evaluate_apart(
+        self,
+        value: *mut ngx_http_complex_value_t,
+    ) -> Option<&'static [u8]> {
+        let _kept = Variables::keep(self);
+        // SAFETY: by contract.
+        unsafe { self.evaluate(value) }
     }
 
     /// As [`Request::evaluate`], with a HEAD taken for the GET that it is answered from.
@@ -99,7 +159,8 @@ impl Request {
         }
     }
 
-    /// As [`Request::evaluate`], as if the method were GET.
+    /// As [`Request::evaluate`], as if the method were GET. What `map` and the like have made of another method is made
+    /// anew, and forgotten afterwards.
     ///
     /// # Safety
     ///
@@ -108,20 +169,31 @@ impl Request {
         self,
         value: *mut ngx_http_complex_value_t,
     ) -> Option<&'static [u8]> {
+        // SAFETY: by contract.
+        unsafe { self.as_get(|| self.evaluate(value)) }
+    }
+
+    /// As [`Request::variable`], as if the method were GET.
+    pub fn variable_for_get(self, index: usize) -> Option<&'static [u8]> {
+        self.as_get(|| self.variable(index))
+    }
+
+    /// What `of` makes of the request as if its method were GET.
+    fn as_get<T>(self, of: impl FnOnce() -> T) -> T {
+        let kept = Variables::keep(self);
+        kept.forget_made(|_| false);
         let (method, name) = (self.get().method, self.get().method_name);
         let r = self.get_mut();
         r.method = NGX_HTTP_GET as ngx_uint_t;
         r.method_name = text::borrowed(b"GET");
-        // SAFETY: by contract. $request_method isn't cacheable: it is read anew.
-        let result = unsafe { self.evaluate(value) };
+        let result = of();
         let r = self.get_mut();
         r.method = method;
         r.method_name = name;
         result
     }
 
-    /// As [`Request::evaluate_for_get`], as if the client had asked for another URI. `request_uri` is the index of
-    /// that variable, the only one of the URI that nginx keeps once it was read.
+    /// As [`Request::evaluate_for_get`], as if the client had asked for another URI.
     ///
     /// # Safety
     ///
@@ -130,8 +202,10 @@ impl Request {
         self,
         value: *mut ngx_http_complex_value_t,
         elsewhere: &Elsewhere,
-        request_uri: usize,
     ) -> Option<&'static [u8]> {
+        let kept = Variables::keep(self);
+        // Of the URI's variables the only one that nginx keeps once it was read.
+        kept.forget_made(|name| name == b"request_uri");
         // SAFETY: by contract; all is put back before anybody else sees the request. What nginx reads of the strings
         // it reads in between; the result may point into them, so they live as long as the request.
         unsafe {
@@ -139,17 +213,20 @@ impl Request {
             let unparsed = text::copy(pool, &elsewhere.unparsed)?;
             let uri = text::copy(pool, &elsewhere.uri)?;
             let args = text::copy(pool, &elsewhere.args)?;
-            let kept = self.get_mut().variables.add(request_uri);
-            let known = std::ptr::read(kept);
-            std::ptr::write_bytes(kept, 0, 1);
             let r = self.get_mut();
             let before = (r.unparsed_uri, r.uri, r.args);
             (r.unparsed_uri, r.uri, r.args) = (unparsed, uri, args);
-            let result = self.evaluate_for_get(value);
+            let result = self.as_get(|| self.evaluate(value));
             let r = self.get_mut();
             (r.unparsed_uri, r.uri, r.args) = before;
-            kept.write(known);
             result
         }
     }
+}
+
+/// Whether a value with `$variables` names a group of a match, such as `$1`.
+fn names_group(template: &[u8]) -> bool {
+    template
+        .windows(2)
+        .any(|pair| matches!(pair, [b'$', b'1'..=b'9']))
 }

@@ -1,11 +1,11 @@
 //! Copies a client's request so that it can outlive it.
 
-use std::mem;
 use std::ptr::{self, NonNull};
 
 use ngx::ffi::*;
 
 use super::purpose::Purpose;
+use crate::ngx::kept::copy_captures;
 use crate::ngx::request::Request;
 use crate::ngx::veil::Veil;
 use crate::ngx::{busy, shim, text};
@@ -354,7 +354,7 @@ unsafe fn fields(client: Request, main: *mut ngx_http_request_t, own: bool) -> O
         shim::rcs_copy_port(main, client.main().as_ptr());
         if own {
             m.content_handler = from.content_handler;
-            captures(from, m)?;
+            copy_captures(client, main)?;
         }
         Some(())
     }
@@ -362,28 +362,3 @@ unsafe fn fields(client: Request, main: *mut ngx_http_request_t, own: bool) -> O
 
 type Get = unsafe extern "C" fn(*const ngx_http_request_t) -> ngx_uint_t;
 type Set = unsafe extern "C" fn(*mut ngx_http_request_t, ngx_uint_t);
-
-/// `$1` and its like of the client's location.
-unsafe fn captures(from: &ngx_http_request_t, m: &mut ngx_http_request_t) -> Option<()> {
-    if from.ncaptures == 0 || from.captures.is_null() || from.captures_data.is_null() {
-        return Some(());
-    }
-    // SAFETY: captures holds ncaptures offsets into captures_data.
-    unsafe {
-        let offsets = std::slice::from_raw_parts(from.captures, from.ncaptures);
-        let end = offsets.iter().copied().max().unwrap_or(0);
-        let data =
-            std::slice::from_raw_parts(from.captures_data, usize::try_from(end).unwrap_or(0));
-        // nginx may use the array for a later match: as long as the longest it allocates
-        let bytes = mem::size_of_val(offsets).max(mem::size_of::<i32>() * from.ncaptures * 3 / 2);
-        let copy = ngx_pcalloc(m.pool, bytes).cast::<i32>();
-        if copy.is_null() {
-            return None;
-        }
-        ptr::copy_nonoverlapping(offsets.as_ptr(), copy, offsets.len());
-        m.captures = copy;
-        m.captures_data = text::copy(m.pool, data)?.data;
-        m.ncaptures = from.ncaptures;
-        Some(())
-    }
-}

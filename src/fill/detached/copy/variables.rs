@@ -5,6 +5,7 @@ use std::ptr;
 use ngx::ffi::*;
 
 use super::headers::NOT_COPIED;
+use crate::ngx::kept::Captures;
 use crate::ngx::request::Request;
 use crate::ngx::text;
 
@@ -55,9 +56,12 @@ pub unsafe fn force(client: Request) {
     // SAFETY: by contract; the index is that of a variable of the client's configuration.
     unsafe {
         let known = (*client.indexed_variables()).as_slice::<ngx_http_variable_t>();
+        // A configuration may have made such a name by "map".
+        let captures = Captures::keep(client);
         for (index, variable) in known.iter().enumerate() {
             if concerns(text::bytes(&variable.name)) {
                 ngx_http_get_indexed_variable(client.as_ptr(), index);
+                captures.rewind();
             }
         }
     }
