@@ -122,6 +122,9 @@ fn enter(r: Request) -> Code {
         return ERROR;
     };
     let basics = settings::basics(r, conf, main);
+    if wants_body_first(r, conf, &basics) {
+        return r.read_body(body_read);
+    }
     let (part, reason) = match wish(r, conf, main, &basics) {
         Ok(wish) => (Part::Wish(wish), None),
         Err(reason) => {
@@ -133,14 +136,24 @@ fn enter(r: Request) -> Code {
         return NGX_HTTP_INTERNAL_SERVER_ERROR as Code;
     };
     match (&context.wish, reason) {
-        (Some(wish), None) if !r.has_body() || r.is_subrequest() => {
+        (Some(wish), None) => {
             begin(r, context, wish);
             DONE
         }
-        // The body first: a fill needs a copy of all of it.
-        (Some(_), None) => r.read_body(body_ready),
         (_, reason) => pass_at_once(r, context, reason.unwrap_or(Reason::NotConfigured)),
     }
+}
+
+/// Whether the body is read before anything else: a fill needs a copy of all of it, and keys and conditions may be made of
+/// it, by whatever variable.
+fn wants_body_first(r: Request, conf: &LocConf, basics: &Basics) -> bool {
+    r.has_body()
+        && !r.is_subrequest()
+        && !r.is_body_read()
+        && !r.is_get_or_head()
+        && !r.wants_upgrade()
+        && basics.methods.contains(r.method())
+        && !settings::passes_whatever_the_body(r, conf)
 }
 
 /// Whether the cache has a part in this request.
@@ -164,7 +177,11 @@ fn wish(r: Request, conf: &LocConf, main: &MainConf, basics: &Basics) -> Result<
     if bypass && no_store {
         return Err(Reason::Bypass);
     }
+    settings::make_key_again(r, conf, main);
     let settings = settings::settings(r, conf, main, basics).ok_or(Reason::NotConfigured)?;
+    if settings::misses_body(r, conf, main) {
+        return Err(Reason::Content);
+    }
     let asks = if conf.honor_request == Some(true) {
         headers::directives(r)
     } else {
@@ -213,16 +230,12 @@ fn redirect(r: Request, backend: &Backend) {
     }
 }
 
-unsafe extern "C" fn body_ready(r: *mut ngx_http_request_t) {
+/// The body is here: our phase handler runs once more.
+unsafe extern "C" fn body_read(r: *mut ngx_http_request_t) {
     guard("body", (), || {
         // SAFETY: nginx calls with the live request whose body it has read.
-        let Some(r) = (unsafe { Request::new(r) }) else {
-            return;
-        };
-        let context = Context::of(r);
-        match context.and_then(|context| Some((context, context.wish.as_ref()?))) {
-            Some((context, wish)) => begin(r, context, wish),
-            None => r.finalize(NGX_HTTP_INTERNAL_SERVER_ERROR as Code),
+        if let Some(r) = unsafe { Request::new(r) } {
+            r.resume_phases();
         }
     });
 }

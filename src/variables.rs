@@ -145,6 +145,8 @@ pub fn complete(cf: *mut ngx_conf_t) -> Code {
         let Some(conf) = main_conf(cf) else {
             return ERROR;
         };
+        conf.request_body = index(cf, b"request_body");
+        conf.request_body_file = index(cf, b"request_body_file");
         for (setting, place) in SETTINGS.iter().zip(&mut conf.variables) {
             let Some(variable) = variable(cf, setting) else {
                 return ERROR;
@@ -157,6 +159,24 @@ pub fn complete(cf: *mut ngx_conf_t) -> Code {
         }
     }
     OK
+}
+
+/// The index of a variable, if the configuration names it.
+///
+/// # Safety
+///
+/// `cf` is the configuration that was read, within http.
+unsafe fn index(cf: *mut ngx_conf_t, name: &[u8]) -> Option<usize> {
+    // SAFETY: by contract.
+    unsafe {
+        let ctx = (*cf).ctx.cast::<ngx_http_conf_ctx_t>();
+        let core = (*(*ctx).main_conf.add(ngx_http_core_module.ctx_index))
+            .cast::<ngx_http_core_main_conf_t>();
+        let known = (*core).variables.as_slice::<ngx_http_variable_t>();
+        known
+            .iter()
+            .position(|variable| text::bytes(&variable.name) == name)
+    }
 }
 
 unsafe extern "C" fn read(

@@ -82,6 +82,10 @@ pub struct MainConf {
     pub subrequest_key: Option<*mut ngx_http_complex_value_t>,
     /// The `$cache_*` variables, in the order of [`crate::variables::SETTINGS`].
     pub variables: Vec<Variable>,
+    /// Index of `$request_body`, if the configuration has it.
+    pub request_body: Option<usize>,
+    /// Index of `$request_body_file`, likewise.
+    pub request_body_file: Option<usize>,
     /// `redis_cache_lock`, `redis_cache_pass`: checked when all is read.
     pub zone_names: Vec<Named>,
     /// Names of stores that must exist.

@@ -165,6 +165,19 @@ impl Request {
         unsafe { shim::rcs_has_body(self.as_ptr()) != 0 }
     }
 
+    /// Whether nothing of its body is to be read any more.
+    pub fn is_body_read(self) -> bool {
+        // SAFETY: live request.
+        unsafe { shim::rcs_is_body_read(self.as_ptr()) != 0 }
+    }
+
+    /// Whether its body, which has been read, lies in a file.
+    pub fn is_body_in_file(self) -> bool {
+        // SAFETY: null, or live as long as the request.
+        let body = unsafe { self.get().request_body.as_ref() };
+        body.is_some_and(|body| !body.temp_file.is_null())
+    }
+
     /// Whether the client asks for another protocol or a tunnel.
     pub fn wants_upgrade(self) -> bool {
         !self.get().headers_in.upgrade.is_null() || self.method() == b"CONNECT"
@@ -208,6 +221,13 @@ impl Request {
             ngx_http_core_run_phases(self.as_ptr());
             ngx_http_run_posted_requests(c);
         }
+    }
+
+    /// Runs the phase handler again that has waited, and those behind it.
+    pub fn resume_phases(self) {
+        self.get_mut().write_event_handler = Some(ngx_http_core_run_phases);
+        // SAFETY: a live request between two phase handlers.
+        unsafe { ngx_http_core_run_phases(self.as_ptr()) };
     }
 
     /// Whether the client's connection is encrypted.

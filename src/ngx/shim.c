@@ -51,6 +51,15 @@ rcs_has_body(const ngx_http_request_t *r)
 }
 
 
+/* the body has been read, or is thrown away */
+
+ngx_uint_t
+rcs_is_body_read(const ngx_http_request_t *r)
+{
+    return r->request_body != NULL || r->discard_body;
+}
+
+
 /* the client's connection is encrypted */
 
 ngx_uint_t

@@ -45,6 +45,7 @@ void rcs_copy_port(ngx_http_request_t *to, const ngx_http_request_t *from);
 ngx_int_t rcs_know_header(ngx_http_request_t *r, ngx_table_elt_t *h);
 void rcs_copy_browser(ngx_http_request_t *to, const ngx_http_request_t *from);
 ngx_uint_t rcs_has_body(const ngx_http_request_t *r);
+ngx_uint_t rcs_is_body_read(const ngx_http_request_t *r);
 ngx_uint_t rcs_is_https(const ngx_http_request_t *r);
 void rcs_set_body_known(ngx_http_request_t *r, off_t length);
 ngx_uint_t rcs_buf_in_memory(const ngx_buf_t *b);

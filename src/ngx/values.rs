@@ -41,6 +41,34 @@ impl Request {
         Some(unsafe { std::slice::from_raw_parts(value.data, value.len() as usize) })
     }
 
+    /// Whether somebody has asked for a variable, and it had no value.
+    pub fn was_missed(self, index: usize) -> bool {
+        // SAFETY: variables have a place for each index.
+        unsafe { (*self.get().variables.add(index)).not_found() != 0 }
+    }
+
+    /// Makes a variable anew when it is asked for next.
+    pub fn forget_variable(self, index: usize) {
+        // SAFETY: variables have a place for each index; zeros are a value that isn't known.
+        unsafe { std::ptr::write_bytes(self.get().variables.add(index), 0, 1) };
+    }
+
+    /// Writes a variable, as `set` does.
+    pub fn write_variable(self, index: usize, text: &[u8]) {
+        // SAFETY: the request's pool; variables have a place for each index.
+        unsafe {
+            let Some(copied) = text::copy(self.pool(), text) else {
+                return;
+            };
+            let value = &mut *self.get().variables.add(index);
+            value.set_len(u32::try_from(copied.len).unwrap_or(0));
+            value.set_valid(1);
+            value.set_no_cacheable(0);
+            value.set_not_found(0);
+            value.data = copied.data;
+        }
+    }
+
     /// The variables of the configuration that have an index: `ngx_http_variable_t` in the order of those indices.
     pub fn indexed_variables(self) -> *mut ngx_array_t {
         // SAFETY: a live request has nginx's own configuration, which is complete and outlives it.
@@ -66,6 +94,21 @@ impl Request {
             values
                 .iter_mut()
                 .any(|value| !matches!(self.evaluate(value), None | Some(b"" | b"0")))
+        }
+    }
+
+    /// The texts of the values, with `$variables`.
+    ///
+    /// # Safety
+    ///
+    /// As [`Request::holds`].
+    pub unsafe fn templates(predicates: *mut ngx_array_t) -> impl Iterator<Item = &'static [u8]> {
+        // SAFETY: by contract; the texts live as long as the configuration.
+        unsafe {
+            let values = predicates.as_ref().map_or(&[][..], |predicates| {
+                predicates.as_slice::<ngx_http_complex_value_t>()
+            });
+            values.iter().map(|value| text::bytes(&value.value))
         }
     }
 
