@@ -179,7 +179,8 @@ impl Context {
         if let Some(alive) = self.alive.get() {
             alive.set(None);
         }
-        self.hold.forget();
+        // SAFETY: the request is live until its cleanups have run.
+        unsafe { self.hold.forget(self.request) };
         if let Some(task) = self.task.take() {
             worker::cancel(task);
         }

@@ -13,8 +13,8 @@ use crate::context::Context;
 use crate::filters;
 use crate::ngx::event::{Posted, sleep};
 use crate::ngx::guard::guard;
-use crate::ngx::request::{AGAIN, Code, ERROR, OK, Request};
-use crate::ngx::{busy, chain, shim};
+use crate::ngx::request::{AGAIN, Code, ERROR, OK, Request, is_refused};
+use crate::ngx::{busy, chain, headers, shim};
 use crate::worker;
 
 /// An answer waits no longer than this, in milliseconds: a location as the store may have patient timeouts.
@@ -44,6 +44,8 @@ enum State {
 pub struct Hold {
     state: Cell<State>,
     chain: Cell<Option<ptr::NonNull<ngx_chain_t>>>,
+    /// Whether the end of the body is held, too: whoever sends the answer is done with it.
+    whole: Cell<bool>,
     /// Lives as long as the request, so that it may be posted as long as that.
     resume: RefCell<Option<Rc<Posted>>>,
 }
@@ -63,7 +65,18 @@ impl Hold {
     }
 
     /// The request ends.
-    pub fn forget(&self) {
+    ///
+    /// # Safety
+    ///
+    /// `r` is null or the live request whose answer it is.
+    pub unsafe fn forget(&self, r: *mut ngx_http_request_t) {
+        // SAFETY: by contract.
+        let request = unsafe { Request::new(r) };
+        if self.state.get() != State::Open
+            && let Some(r) = request
+        {
+            r.set_delayed(false);
+        }
         self.set(State::Open);
     }
 
@@ -72,9 +85,9 @@ impl Hold {
         if self.state.get() == State::Open {
             return;
         }
-        self.forget();
         // SAFETY: links and buffers of the live request.
         unsafe {
+            self.forget(r.as_ptr());
             chain::consume(self.chain());
             let buffered = shim::rcs_get_buffered(r.as_ptr());
             shim::rcs_set_buffered(r.as_ptr(), buffered & !BUFFERED);
@@ -122,6 +135,8 @@ pub fn until(
         let buffered = shim::rcs_get_buffered(r.as_ptr());
         shim::rcs_set_buffered(r.as_ptr(), buffered | BUFFERED);
     }
+    // As where limit_rate makes it wait: send_timeout doesn't count, since it isn't the client that is slow.
+    r.set_delayed(true);
     worker::spawn(async move {
         let _busy = busy::hold();
         let (mut work, mut late) = (pin!(work), pin!(sleep(LONGEST)));
@@ -167,6 +182,10 @@ pub unsafe fn body(r: Request, input: *mut ngx_chain_t) -> Option<Code> {
         State::Open => None,
         State::Waiting if r == main => {
             let mut chain = hold.chain();
+            // SAFETY: by contract.
+            if unsafe { chain::has_last(input) } {
+                hold.whole.set(true);
+            }
             // SAFETY: by contract; the links are copied into the request's pool.
             let added = unsafe { ngx_chain_add_copy(r.pool(), &mut chain, input) };
             hold.chain.set(ptr::NonNull::new(chain));
@@ -180,15 +199,16 @@ pub unsafe fn body(r: Request, input: *mut ngx_chain_t) -> Option<Code> {
         State::Waiting | State::Ready => {
             // SAFETY: nothing is added.
             let code = unsafe { open(main, context, ptr::null_mut()) };
-            (code == ERROR).then_some(ERROR)
+            is_refused(code).then_some(ERROR)
         }
     }
 }
 
-/// Lets what is held go, and `input` behind it.
+/// Lets what is held go, and `input` behind it. What the header filters refuse is dropped.
 unsafe fn open(r: Request, context: &Context, input: *mut ngx_chain_t) -> Code {
     let hold = &context.hold;
     hold.set(State::Open);
+    r.set_delayed(false);
     let mut chain = hold.chain();
     hold.chain.set(None);
     // SAFETY: live request; links and buffers are those that nginx gave us.
@@ -199,9 +219,9 @@ unsafe fn open(r: Request, context: &Context, input: *mut ngx_chain_t) -> Code {
             return ERROR;
         }
         let code = filters::next_header(r);
-        if code == ERROR || code > OK || r.is_header_only() {
+        if is_refused(code) || r.is_header_only() {
             chain::consume(chain);
-            return if code > OK { ERROR } else { code };
+            return code;
         }
         if chain.is_null() {
             return code;
@@ -220,14 +240,31 @@ fn go_on(r: Request) {
             return;
         }
         context.hold.set(State::Ready);
-        // SAFETY: the request is live, as its context says; what follows may end it, and it is not touched again.
+        // SAFETY: the request is live, as its context says; a null chain adds nothing.
+        let code = unsafe { ngx_http_output_filter(r.as_ptr(), ptr::null_mut()) };
+        if is_refused(code) {
+            refuse(r, context, code);
+            return;
+        }
+        // SAFETY: as above; the handler may end the request, and it is not touched again.
         unsafe {
             let c = r.connection();
-            if ngx_http_output_filter(r.as_ptr(), ptr::null_mut()) == ERROR {
-                r.finalize(ERROR);
-            } else if let Some(handler) = (*(*c).write).handler {
+            if let Some(handler) = (*(*c).write).handler {
                 handler((*c).write);
             }
         }
     });
+}
+
+/// nginx refuses what was held: a range that can't be had, or a client that is gone. Its own answer takes the place of
+/// the one that was held, if nobody sends that any more. An upstream is ended first: it would finalize the request once
+/// more, and free it while it is being ended.
+fn refuse(r: Request, context: &Context, code: Code) {
+    let ended = r.end_upstream() || context.hold.whole.get();
+    let answered = code > OK && ended && !r.is_header_sent();
+    if answered && headers::leave_content_range(r).is_ok() {
+        r.finalize(code);
+    } else {
+        r.finalize(ERROR);
+    }
 }

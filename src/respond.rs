@@ -22,7 +22,7 @@ use crate::ngx::event::now_sec;
 use crate::ngx::guard::guard;
 use crate::ngx::headers::Place;
 use crate::ngx::output::{Output, await_writable};
-use crate::ngx::request::{Code, ERROR, OK, Request};
+use crate::ngx::request::{Code, ERROR, OK, Request, is_refused};
 use crate::ngx::{headers, shim};
 
 const INTERNAL_ERROR: Code = NGX_HTTP_INTERNAL_SERVER_ERROR as Code;
@@ -65,7 +65,7 @@ pub fn record(r: Request, context: &'static Context, record: Rc<Record>) -> Code
         return INTERNAL_ERROR;
     }
     let code = send_header(r);
-    if code != OK || r.is_header_only() {
+    if is_refused(code) || r.is_header_only() {
         return code;
     }
     let mut output = Output::new(r);
@@ -196,7 +196,7 @@ async fn answer(
     // SAFETY: live request. The body comes in pieces: one range at a time can be cut from it.
     unsafe { shim::rcs_set_single_range(r.as_ptr(), 1) };
     let code = send_header(r);
-    if code != OK || r.is_header_only() {
+    if is_refused(code) || r.is_header_only() {
         return code;
     }
     body(r, context, subscription).await
@@ -267,15 +267,19 @@ async fn body(r: Request, context: &'static Context, subscription: &Subscription
             Next::Wait => {
                 // The header doesn't wait for the body. Behind it what has come goes out where the
                 // backend's location says so, as without proxy_buffering: else gzip and the like may
-                // collect more.
+                // collect more. A filter that keeps the header back, as that of images does, needs
+                // the body first: to it a flush would be a body of its own.
                 let flushes = Some(subscription.flushes());
                 if flushed != flushes
+                    && r.is_header_sent()
                     && (with(context, Output::push_through) == Some(ERROR)
                         || await_writable(r) == ERROR)
                 {
                     return ERROR;
                 }
-                flushed = flushes;
+                if r.is_header_sent() {
+                    flushed = flushes;
+                }
                 subscription.changed().await;
                 continue;
             }

@@ -16,5 +16,6 @@ pub mod pool;
 pub mod request;
 pub mod shim;
 pub mod text;
+pub mod upstream;
 pub mod values;
 pub mod veil;

@@ -5,7 +5,7 @@ use std::ptr::NonNull;
 
 use ngx::ffi::*;
 
-use super::{shim, text};
+use super::{shim, text, upstream};
 use crate::ngx_http_redis_cache_module as module;
 
 /// What a handler or filter returns to nginx, or `ngx_http_finalize_request` takes.
@@ -21,6 +21,12 @@ pub const AGAIN: Code = NGX_AGAIN as Code;
 pub const DONE: Code = NGX_DONE as Code;
 /// `NGX_DECLINED`
 pub const DECLINED: Code = NGX_DECLINED as Code;
+
+/// Whether what the header filters say ends the response: an error, or a status that the request is to be finalized
+/// with. `NGX_AGAIN` doesn't: the header is buffered, and the body goes behind it.
+pub const fn is_refused(code: Code) -> bool {
+    code == ERROR || code > OK
+}
 
 /// A request that nginx has given us and hasn't freed.
 ///
@@ -200,9 +206,7 @@ impl Request {
 
     /// Ends it where nothing else can be done: by an error page, or the end of its connection if the header has gone.
     pub fn give_up(self) {
-        // SAFETY: a live request.
-        let begun = unsafe { shim::rcs_get_header_sent(self.as_ptr()) } != 0;
-        self.finalize(if begun {
+        self.finalize(if self.is_header_sent() {
             ERROR
         } else {
             NGX_HTTP_INTERNAL_SERVER_ERROR as Code
@@ -275,9 +279,13 @@ impl Request {
         unsafe { shim::rcs_get_post_action(self.as_ptr()) != 0 }
     }
 
-    /// Watches for the client's leaving while it waits for us (as limit_req does). A `post_action` has no client.
+    /// Watches for the client's leaving while it waits for a backend's answer, as nginx's upstream does: a client that
+    /// shuts down its side has left, unless `proxy_ignore_client_abort` says otherwise. A `post_action` has no client.
     pub fn watch_client(self) {
-        if self.is_subrequest() || self.is_post_action() {
+        if self.is_subrequest()
+            || self.is_post_action()
+            || upstream::ignores_client_abort(self)
+        {
             return;
         }
         // SAFETY: live request and connection.
@@ -295,10 +303,12 @@ impl Request {
         }
     }
 
-    /// Leaves the request to a task, watching for the client's leaving.
+    /// Leaves the request to a task that soon ends. As where nginx reads its own cache nobody looks whether the client
+    /// has left: one that has shut down its side gets its answer.
     pub fn await_task(self) {
-        self.get_mut().write_event_handler = Some(ngx_http_request_empty_handler);
-        self.watch_client();
+        let r = self.get_mut();
+        r.write_event_handler = Some(ngx_http_request_empty_handler);
+        r.read_event_handler = Some(ngx_http_block_reading);
     }
 
     /// Sets what nginx calls when the client takes more.
@@ -376,6 +386,12 @@ impl Request {
         unsafe { ngx_http_send_header(self.as_ptr()) }
     }
 
+    /// Whether the header has passed all filters: some keep it back until they have seen the body.
+    pub fn is_header_sent(self) -> bool {
+        // SAFETY: live request.
+        unsafe { shim::rcs_get_header_sent(self.as_ptr()) != 0 }
+    }
+
     /// Whether the response has no body for this request: HEAD, or a 304.
     pub fn is_header_only(self) -> bool {
         // SAFETY: live request.
@@ -386,6 +402,12 @@ impl Request {
     pub fn forbid_keepalive(self) {
         // SAFETY: live request.
         unsafe { shim::rcs_set_keepalive(self.as_ptr(), 0) };
+    }
+
+    /// Has the response wait as limit_rate does, or go on.
+    pub fn set_delayed(self, delayed: bool) {
+        // SAFETY: live connection.
+        unsafe { (*(*self.connection()).write).set_delayed(delayed.into()) };
     }
 
     /// Whether limit_rate holds the response back.

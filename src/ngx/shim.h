@@ -30,6 +30,7 @@
     bit(allow_ranges) \
     bit(single_range) \
     bit(disable_not_modified) \
+    bit(count) \
     bit(http_major) \
     bit(http_minor)
 

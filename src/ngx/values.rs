@@ -85,7 +85,8 @@ impl Request {
     ///
     /// `predicates` is null or an array filled by `ngx_http_set_predicate_slot`.
     pub unsafe fn holds(self, predicates: *mut ngx_array_t) -> bool {
-        // SAFETY: by contract: the array's elements are compiled values.
+        // SAFETY: by contract: the array's elements are compiled values. One that can't be told for want of memory counts
+        // as holding: then nothing is taken from the cache or stored.
         unsafe {
             let Some(predicates) = predicates.as_mut() else {
                 return false;
@@ -93,7 +94,7 @@ impl Request {
             let values = predicates.as_slice_mut::<ngx_http_complex_value_t>();
             values
                 .iter_mut()
-                .any(|value| !matches!(self.evaluate(value), None | Some(b"" | b"0")))
+                .any(|value| !matches!(self.evaluate(value), Some(b"" | b"0")))
         }
     }
 

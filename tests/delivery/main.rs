@@ -1,0 +1,13 @@
+//! What a client gets sent, however slowly it takes it, and what that costs the worker: each compared with plain
+//! `proxy_pass` and `proxy_cache`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test"
+)]
+
+mod held;
+mod slow_header;
