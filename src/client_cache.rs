@@ -190,6 +190,7 @@ impl Cache for ClientCache {
     }
 
     async fn head(&self, fill: &Joined, deadline: u64) -> Head {
+        self.request.watch_client();
         let mut late = pin!(sleep(deadline.saturating_sub(now_msec())));
         poll_fn(|cx| {
             if let Some(head) = fill.subscription.verdict() {
@@ -202,6 +203,7 @@ impl Cache for ClientCache {
     }
 
     async fn released(&self, ticket: &Queued, deadline: u64) -> Woken {
+        self.request.watch_client();
         loop {
             let left = deadline.saturating_sub(now_msec());
             let mut nap = pin!(sleep(left.min(LOOK)));

@@ -411,6 +411,7 @@ fn pass(r: Request, context: &'static Context, reason: Reason) {
 }
 
 fn stream(r: Request, context: &'static Context, source: Source) {
+    r.watch_client();
     let task = worker::serve(
         async move {
             let code = respond::stream(r, context, source).await;

@@ -9,5 +9,6 @@
     reason = "a test"
 )]
 
+mod half_closed;
 mod held;
 mod slow_header;

@@ -1,0 +1,69 @@
+//! A client that shuts down its sending side and reads on, as `nc -N` does.
+
+use testbed::{Answer, Client, Request, Response, Site, ms, pattern};
+
+fn ask_and_shut(mut client: Client, target: &str) -> std::io::Result<Response> {
+    client.send(&Request::get(target))?;
+    client.half_close()?;
+    client.receive()
+}
+
+#[test]
+fn a_record_is_sent_to_a_client_that_has_shut_down_its_side() {
+    for (form, site) in Site::forms() {
+        let site = site.workers(1).start();
+        for (target, size) in [("/small", 600), ("/large", 3_000_000)] {
+            let body = pattern(size, 1);
+            site.backend.set(target, Answer::ok(body.clone()));
+            site.fill(target);
+            for word in ["HIT", "STALE"] {
+                if word == "STALE" {
+                    site.make_stale(target);
+                }
+                let got = ask_and_shut(site.client(), target)
+                    .unwrap_or_else(|error| panic!("{form} {target} {word}: {error}"));
+                assert_eq!((got.status, got.word().as_str()), (200, word), "{form}");
+                assert!(got.complete && got.body == body, "{form} {target} {word}");
+            }
+        }
+    }
+}
+
+/// nginx takes such a client for one that has left, unless `proxy_ignore_client_abort` says otherwise.
+#[test]
+fn a_miss_is_sent_as_the_proxy_would() {
+    for ignores in [false, true] {
+        let directive = if ignores {
+            "proxy_ignore_client_abort on;"
+        } else {
+            ""
+        };
+        let right = is_answered(&Site::plain(), directive);
+        assert_eq!(right, ignores, "the proxy itself");
+        for (form, site) in Site::forms() {
+            assert_eq!(is_answered(&site, directive), right, "{form}: {directive}");
+        }
+    }
+}
+
+fn is_answered(site: &Site, directive: &str) -> bool {
+    let site = site.clone().workers(1).server(directive).start();
+    site.backend.set("/x", Answer::ok("body").delay(ms(300)));
+    ask_and_shut(site.client(), "/x").is_ok_and(|got| got.complete && got.text() == "body")
+}
+
+/// While others' fill is waited for, a client that leaves is still noticed.
+#[test]
+fn a_client_that_leaves_while_it_waits_is_forgotten() {
+    let site = Site::new().workers(1).start();
+    site.backend.set("/x", Answer::ok("body").delay(ms(1500)));
+    let mut first = site.client();
+    first.send(&Request::get("/x")).unwrap();
+    site.backend.wait_for_hits("/x", 1);
+    let mut second = site.client();
+    second.send(&Request::get("/x")).unwrap();
+    site.wait_for_waiters(1);
+    second.reset();
+    testbed::wait_for("no waiter", ms(1000), || site.zone().waiting == 0);
+    assert_eq!(first.receive().unwrap().text(), "body");
+}
