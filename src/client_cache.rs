@@ -27,10 +27,6 @@ use crate::shm::zone::RefillSlot;
 use crate::store::Store;
 use crate::variants::{lock_of, variant};
 
-/// How often a waiter looks for itself, in milliseconds: wake-ups are hints and may be lost, and a
-/// lock's owner that was killed wakes nobody.
-const LOOK: u64 = 50;
-
 /// The view of one request.
 pub struct ClientCache {
     /// Tasks that hold it are cancelled when it ends.
@@ -92,24 +88,23 @@ impl ClientCache {
     }
 
     /// Whether what a fill brings was invalidated with its key, before this request came. The lock of the key was
-    /// freed then, that of a variant wasn't.
+    /// freed then, unless another zone has taken this one's place at a reload; that of a variant wasn't.
     fn is_worthless(&self, fill: &Joined) -> bool {
-        self.variant.get().is_some()
-            && fill
-                .times
-                .count()
-                .is_some_and(|begun| self.settings.zone.is_invalidated(self.key(), begun))
+        let begun = fill.times.invalidations();
+        begun.is_some_and(|begun| self.settings.zone.invalidations(self.key()) != begun)
     }
 
     fn key(&self) -> &KeyId {
-        let lookup = &self.settings.lookup;
-        self.key.get_or_init(|| lock_id(&lookup.store, &lookup.key))
+        let Settings { zone, lookup, .. } = self.settings;
+        self.key
+            .get_or_init(|| lock_id(*zone, &lookup.store, &lookup.key))
     }
 }
 
-/// What a key of a store is called in the lock table.
-pub fn lock_id(store: &Store, key: &[u8]) -> KeyId {
+/// What a key of a store is called in the lock table. Nobody who doesn't know the zone's secret can tell.
+pub fn lock_id(zone: Zone, store: &Store, key: &[u8]) -> KeyId {
     let mut hash = Md5::new();
+    hash.update(zone.secret());
     // Two stores may hold the same key.
     hash.update(store.id());
     hash.update([0]);
@@ -170,13 +165,13 @@ impl Cache for ClientCache {
                 permit: LockPermit::new(zone, id, instance, self.settings.memory),
                 changed,
             },
-            Acquired::Busy { instance } => match registry::join(Queued::new(zone, id, instance)) {
+            Acquired::Busy { instance, .. } => match registry::join(Queued::new(zone, id, instance)) {
                 Ok(joined) if self.is_worthless(&joined) => Lock::Elsewhere(joined.queued),
                 Ok(joined) => Lock::Here(joined),
                 Err(queued) => Lock::Elsewhere(queued),
             },
             Acquired::Unneeded => Lock::Unneeded,
-            Acquired::Crowded => Lock::Crowded,
+            Acquired::Crowded { .. } => Lock::Crowded,
             Acquired::Full => Lock::Full,
         }
     }
@@ -204,31 +199,13 @@ impl Cache for ClientCache {
 
     async fn released(&self, ticket: &Queued, deadline: u64) -> Woken {
         self.request.watch_client();
-        loop {
-            let left = deadline.saturating_sub(now_msec());
-            let mut nap = pin!(sleep(left.min(LOOK)));
-            let mut registration = None;
-            let verdict = poll_fn(|cx| {
-                // Registered before looking: a release in between is not missed.
-                registration = Some(waiting::register(ticket.key, cx.waker().clone()));
-                let verdict = self.settings.zone.await_release(
-                    &ticket.key,
-                    ticket.instance,
-                    self.settings.lock_age,
-                );
-                match verdict {
-                    Some(_) => Poll::Ready(verdict),
-                    None => nap.as_mut().poll(cx).map(|()| None),
-                }
-            })
-            .await;
-            drop(registration);
-            match verdict {
-                Some(verdict) => return Woken::Released(verdict),
-                None if now_msec() >= deadline => return Woken::Late,
-                None => {}
-            }
-        }
+        let waiter = waiting::join(self.settings.zone, ticket.key, ticket.instance);
+        let mut late = pin!(sleep(deadline.saturating_sub(now_msec())));
+        poll_fn(|cx| match waiter.poll(cx) {
+            Poll::Ready(verdict) => Poll::Ready(Woken::Released(verdict)),
+            Poll::Pending => late.as_mut().poll(cx).map(|()| Woken::Late),
+        })
+        .await
     }
 
     fn elect(&self, timeout: u64) -> Result<(), u64> {

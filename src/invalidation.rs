@@ -237,7 +237,7 @@ impl Deletion {
     /// First those who fetch it are told that theirs is worthless, then the store is asked to forget it: an answer that
     /// is stored in between is taken back by its fill.
     fn begin(zone: Zone, store: &Store, key: Bytes) -> Deletion {
-        zone.invalidate(&lock_id(store, &key));
+        zone.invalidate(&lock_id(zone, store, &key));
         Deletion {
             sent: store.change(redis::Change::Delete(key.clone())),
             store: store.name().to_owned(),

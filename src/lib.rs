@@ -99,10 +99,13 @@ unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> Code {
     guard("init process", ERROR, || {
         memory::restore();
         // SAFETY: nginx calls in the worker with its cycle.
-        for zone in unsafe { locations::zones(cycle) } {
+        let zones = unsafe { locations::zones(cycle) };
+        for zone in &zones {
             zone.enrol();
         }
-        shm::wake::open(cycle);
+        if let Some(zone) = zones.first() {
+            shm::wake::open(cycle, zone.instance());
+        }
         OK
     })
 }

@@ -1016,12 +1016,21 @@ invalid address "redis://nosuch.invalid" in "redis_cache_pass": host not found; 
 
 
 
-=== TEST 118: a zone that is somebody else's
+=== TEST 118: a zone has the name of somebody else's
 --- http_config
     proxy_cache_path $TEST_NGINX_SERVER_ROOT/html/cache keys_zone=locks:1m;
-    redis_cache_zone locks 1m;    # <--
---- emerg
-the shared memory zone "locks" is already declared for a different use
+    limit_req_zone $uri zone=more:1m rate=100r/s;
+    redis_cache_zone locks 1m;
+    redis_cache_zone more 2m;
+--- config
+    location = /t {
+        limit_req zone=more;
+        return 200 "it runs\n";
+    }
+--- request
+    GET /t
+--- response_body
+it runs
 
 
 

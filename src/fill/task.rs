@@ -79,8 +79,8 @@ impl Fill {
     /// Whether the answer tells of what another request has changed meanwhile (RFC 9111 4.4).
     fn is_invalidated(&self) -> bool {
         let (zone, id) = &self.place;
-        let begun = self.detached.times().count();
-        begun.is_some_and(|begun| zone.is_invalidated(id, begun))
+        let begun = self.detached.times().invalidations();
+        begun.is_some_and(|begun| zone.invalidations(id) != begun)
     }
 
     fn write(&self, plan: Plan) -> Option<Write> {
@@ -155,8 +155,8 @@ impl Fill {
                 permit.publish(&self.stream, self.detached.times(), self.known.is_none());
                 self.locks.borrow_mut().push(permit);
             }
-            Acquired::Busy { instance } => drop(Queued::new(zone, lock, instance)),
-            Acquired::Unneeded | Acquired::Crowded | Acquired::Full => {}
+            Acquired::Busy { instance, .. } => drop(Queued::new(zone, lock, instance)),
+            Acquired::Unneeded | Acquired::Crowded { .. } | Acquired::Full => {}
         }
     }
 
@@ -297,7 +297,9 @@ impl Filling for Fill {
     }
 
     fn start(&self) {
-        self.detached.times().set_count(self.place.0.sequence());
+        let (zone, id) = &self.place;
+        let times = self.detached.times();
+        times.set_invalidations(zone.invalidations(id));
         self.detached.start();
     }
 

@@ -397,11 +397,8 @@ impl Connection {
         }
         self.peer.close();
         let end = match end {
-            // One that never served tells that the server is in trouble, as does one that fails.
-            End::Closed if before != State::Established => End::Down(
-                StoreError::Unavailable,
-                "the server closed the connection".into(),
-            ),
+            // One that never served tells that the store is in trouble, as does one that fails.
+            end if before != State::Established => end.of_greeting(),
             end => end,
         };
         if let Some(pool) = self.pool.upgrade() {

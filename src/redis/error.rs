@@ -99,6 +99,21 @@ impl End {
             _ => End::Down(StoreError::Unavailable, reason(error)),
         }
     }
+
+    /// What the end of a connection means that has never served: the store can't be used, whatever the cause. Only a
+    /// worker that leaves says nothing of the store.
+    pub(super) fn of_greeting(self) -> End {
+        let (error, reason) = match self {
+            End::Closed => (StoreError::Unavailable, "the server closed the connection"),
+            End::TooLarge => (
+                StoreError::Protocol,
+                "invalid reply: too large for a greeting",
+            ),
+            End::NoMemory => (StoreError::Unavailable, "no memory for a reply"),
+            end @ (End::Leaving | End::Down(..)) => return end,
+        };
+        End::Down(error, reason.to_owned())
+    }
 }
 
 /// What an error reply says.

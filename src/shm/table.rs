@@ -26,7 +26,7 @@ pub const WORKERS: usize = 128;
 /// How often it is said that there is no room, in milliseconds.
 const TELL: u64 = 60_000;
 /// Changes whenever the layout does: a zone of another layout is made anew.
-pub const MAGIC: u64 = 0x7263_6c6f_636b_0004;
+pub const MAGIC: u64 = 0x7263_6c6f_636b_0005;
 
 /// The head of the table.
 #[repr(C)]
@@ -39,8 +39,6 @@ pub struct Head {
     pub sequence: AtomicU64,
     /// The sequence when an idle entry was last given to another key.
     evicted: u64,
-    /// The sequence of the latest invalidation that isn't remembered with its key any more.
-    forgotten: u64,
     /// Number of the last lock taken.
     instance: u64,
     /// When it was last said that there is no room, in milliseconds; 0 is never.
@@ -75,28 +73,40 @@ pub enum Acquired {
     Busy {
         /// Names this holding of it.
         instance: u64,
+        /// The process that holds it.
+        owner: i32,
     },
     /// Its answers were found not to be storable a moment ago.
     Unneeded,
     /// As many as may wait for it already.
-    Crowded,
+    Crowded {
+        /// The process that holds it.
+        owner: i32,
+    },
     /// There is no place for the key.
     Full,
 }
 
-/// Who asks, when, and what counts as abandoned.
+/// Who asks for a lock, when, and with what.
 #[derive(Clone, Copy)]
 pub struct Asker {
     /// The caller's process.
     pub pid: i32,
     /// Milliseconds of the monotonic clock.
     pub now: u64,
-    /// A lock not touched for this long is free, in milliseconds.
+    /// A lock that the caller takes is free once it hasn't touched it for this long, in milliseconds.
     pub age: u64,
     /// How many requests may wait for one key.
     pub queue: u32,
-    /// Whether a process is alive.
-    pub alive: fn(i32) -> bool,
+}
+
+/// What a look at a lock that is waited for shows.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Awaited {
+    /// There is nothing to wait for any more.
+    Released(Verdict),
+    /// This process has it. Whether that lives is to be asked without the zone's mutex.
+    Held(i32),
 }
 
 fn tag(key: &KeyId) -> u64 {
@@ -126,8 +136,8 @@ impl Table<'_> {
     }
 
     /// A free place for the key, else that of the key that has been idle longest, else one whose
-    /// holder is gone.
-    fn place(&self, tag: u64, asker: Asker) -> Option<usize> {
+    /// holder does nothing. A lock that is held is never lost to another key.
+    fn place(&self, tag: u64, now: u64) -> Option<usize> {
         let mut oldest: Option<(u64, usize)> = None;
         let mut abandoned = None;
         for index in self.window(tag) {
@@ -137,7 +147,7 @@ impl Table<'_> {
                 IDLE if oldest.is_none_or(|(touched, _)| entry.touched < touched) => {
                     oldest = Some((entry.touched, index));
                 }
-                HELD if oldest.is_none() && abandoned.is_none() && entry.abandoned(asker) => {
+                HELD if oldest.is_none() && abandoned.is_none() && entry.abandoned(now) => {
                     abandoned = Some(index);
                 }
                 _ => {}
@@ -152,13 +162,15 @@ impl Table<'_> {
         let instance = self.head.instance + 1;
         if let Some(entry) = self.find(key) {
             let changed = match entry.state {
-                HELD if !entry.abandoned(asker) => {
+                HELD if !entry.abandoned(asker.now) => {
+                    let owner = entry.owner;
                     if entry.waiting >= asker.queue {
-                        return Acquired::Crowded;
+                        return Acquired::Crowded { owner };
                     }
                     entry.waiting += 1;
                     return Acquired::Busy {
                         instance: entry.instance,
+                        owner,
                     };
                 }
                 HELD => true,
@@ -170,7 +182,7 @@ impl Table<'_> {
             return Acquired::Mine { instance, changed };
         }
         let tag = tag(key);
-        let Some(index) = self.place(tag, asker) else {
+        let Some(index) = self.place(tag, asker.now) else {
             return Acquired::Full;
         };
         // What was known of a key that had to go is lost: whoever looked before must look again.
@@ -197,7 +209,6 @@ impl Table<'_> {
         let (entry, slot) = (self.entries.get_mut(index)?, self.tags.get_mut(index)?);
         if entry.state != FREE {
             self.head.evicted = self.head.sequence.fetch_add(1, Ordering::Relaxed) + 1;
-            self.head.forgotten = self.head.forgotten.max(entry.invalidated);
         }
         *slot = tag(key);
         *entry = Entry {
@@ -207,36 +218,27 @@ impl Table<'_> {
         Some(entry)
     }
 
-    /// What the key has is worthless from now on, as is what somebody fetches for it already: that isn't to be
-    /// stored, and who comes from now on shall not wait for it, so the lock is free. Returns whom to wake.
-    pub fn invalidate(&mut self, key: &KeyId, asker: Asker) -> Workers {
+    /// What the key has is worthless from now on: a request that comes later must not wait for what is fetched already,
+    /// so the lock is free, and a request that has looked before looks again. Returns whom to wake.
+    pub fn invalidate(&mut self, key: &KeyId, now: u64) -> Workers {
         let sequence = self.head.sequence.fetch_add(1, Ordering::Relaxed) + 1;
         if self.find(key).is_none() {
-            // For fills without a lock.
-            let place = self.place(tag(key), asker);
+            let place = self.place(tag(key), now);
             if let Some(entry) = place.and_then(|index| self.settle(index, key)) {
                 entry.state = IDLE;
-                entry.touched = asker.now;
+                entry.touched = now;
             }
         }
         let Some(entry) = self.find(key) else {
-            self.head.forgotten = sequence;
+            // No place remembers it: whoever has looked before, for whatever key, looks again.
+            self.head.evicted = sequence;
             return Workers::default();
         };
-        entry.invalidated = sequence;
         if entry.state == HELD {
-            return entry.free(Verdict::Failed, sequence, asker.now);
+            return entry.free(Verdict::Failed, sequence, now);
         }
         entry.released = sequence;
         Workers::default()
-    }
-
-    /// Whether what was begun for the key at `since` is worthless. An invalidation that isn't remembered any more may
-    /// have been this key's.
-    pub fn is_invalidated(&mut self, key: &KeyId, since: u64) -> bool {
-        let forgotten = self.head.forgotten;
-        let known = self.find(key).map_or(0, |entry| entry.invalidated);
-        known.max(forgotten) > since
     }
 
     /// Frees the lock if it is still this holding of it, and remembers what its fill has found; returns whom to
@@ -290,6 +292,11 @@ impl Table<'_> {
         }
     }
 
+    /// Whether the key's answers are taken not to be storable.
+    pub fn is_marked(&mut self, key: &KeyId, now: u64) -> bool {
+        self.find(key).is_some_and(|entry| now < entry.uncacheable)
+    }
+
     /// How the backend has failed, while it is to be left alone for that.
     pub fn failing(&mut self, key: &KeyId, now: u64) -> Option<Failure> {
         let entry = self.find(key).filter(|entry| now < entry.retry)?;
@@ -297,15 +304,11 @@ impl Table<'_> {
     }
 
     /// Counts one more background refill of a worker, unless `limit` run in all.
-    pub fn begin_refill(&mut self, pid: i32, limit: u32, alive: fn(i32) -> bool) -> bool {
-        let Some(mine) = self.enrol(pid, alive) else {
+    pub fn begin_refill(&mut self, pid: i32, limit: u32) -> bool {
+        let Some(mine) = self.enrol(pid) else {
             return true;
         };
-        let running = self.head.workers.iter().zip(&self.head.refills);
-        let all: u32 = running
-            .filter(|(pid, count)| **count > 0 && alive(**pid))
-            .map(|(_, count)| *count)
-            .sum();
+        let all: u32 = self.head.refills.iter().sum();
         if all >= limit {
             return false;
         }
@@ -332,33 +335,32 @@ impl Table<'_> {
         }
     }
 
-    /// Registers a worker that wants to be woken at the release of this holding. `Some` if there
-    /// is nothing to wait for any more. A holder that has died is noticed here.
+    /// Registers a worker that wants to be woken at the release of this holding, if that is still held.
     pub fn await_release(
         &mut self,
         key: &KeyId,
         instance: u64,
         worker: Option<usize>,
-        asker: Asker,
-    ) -> Option<Verdict> {
+        now: u64,
+    ) -> Awaited {
         let Some(entry) = self.find(key) else {
-            return Some(Verdict::Failed);
+            return Awaited::Released(Verdict::Failed);
         };
         if entry.instance != instance {
-            return Some(Verdict::Failed);
+            return Awaited::Released(Verdict::Failed);
         }
         if entry.state == IDLE {
-            return Some(verdict_of(entry.verdict));
+            return Awaited::Released(verdict_of(entry.verdict));
         }
-        if entry.abandoned(asker) {
-            return Some(Verdict::Failed);
+        if entry.abandoned(now) {
+            return Awaited::Released(Verdict::Failed);
         }
         if let Some(worker) = worker
             && let Some(word) = entry.waiters.get_mut(worker / 64)
         {
             *word |= 1 << (worker % 64);
         }
-        None
+        Awaited::Held(entry.owner)
     }
 
     /// Of those who have waited longer than `timeout` one may go now: `Ok` for that one, the time
@@ -375,8 +377,8 @@ impl Table<'_> {
         Ok(())
     }
 
-    /// Frees what a process held, for its exit; returns whom to wake for which key.
-    pub fn release_all(&mut self, pid: i32, now: u64) -> Vec<(KeyId, Workers)> {
+    /// A process is gone: frees all that it held, and its place; returns whom to wake for which key.
+    pub fn bury(&mut self, pid: i32, now: u64) -> Vec<(KeyId, Workers)> {
         let mut sequence = self.head.sequence.load(Ordering::Relaxed);
         let mut woken = Vec::new();
         for entry in self
@@ -388,22 +390,27 @@ impl Table<'_> {
             woken.push((KeyId(entry.key), entry.free(Verdict::Failed, sequence, now)));
         }
         self.head.sequence.store(sequence, Ordering::Relaxed);
+        let places = self.head.workers.iter_mut().zip(&mut self.head.refills);
+        for (place, refills) in places.filter(|(place, _)| **place == pid) {
+            (*place, *refills) = (0, 0);
+        }
         woken
     }
 
-    /// Gives a worker a place from which it can be woken. `None` if all are taken by the living.
-    pub fn enrol(&mut self, pid: i32, alive: fn(i32) -> bool) -> Option<usize> {
+    /// The processes that have a place.
+    pub fn members(&self) -> Vec<i32> {
+        let places = self.head.workers.iter();
+        places.copied().filter(|pid| *pid != 0).collect()
+    }
+
+    /// Gives a worker a place from which it can be woken. `None` if all are taken.
+    pub fn enrol(&mut self, pid: i32) -> Option<usize> {
         let workers = &mut self.head.workers;
-        let index = workers.iter().position(|known| *known == pid).or_else(|| {
-            workers
-                .iter()
-                .position(|known| *known == 0 || !alive(*known))
-        })?;
-        let place = workers.get_mut(index)?;
-        if *place != pid {
-            *place = pid;
-            *self.head.refills.get_mut(index)? = 0;
-        }
+        let index = workers
+            .iter()
+            .position(|known| *known == pid)
+            .or_else(|| workers.iter().position(|known| *known == 0))?;
+        *workers.get_mut(index)? = pid;
         Some(index)
     }
 }

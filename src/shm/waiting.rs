@@ -1,54 +1,148 @@
-//! Who in this worker waits for which key's release.
+//! Who in this worker waits for which lock's release. However many wait for one, it is looked at once.
 
-use std::cell::RefCell;
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
-use std::task::Waker;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
 
+use cache_core::flow::Verdict;
 use cache_core::key::KeyId;
 
+use super::Zone;
+use crate::ngx::event::Timer;
+
+/// How often a lock that is waited for is looked at, in milliseconds: wake-ups are hints and may be lost, and a
+/// holder that was killed wakes nobody.
+pub const LOOK: u64 = 50;
+
+/// One holding of a lock that requests of this worker wait for.
+struct Watch {
+    zone: Zone,
+    key: KeyId,
+    instance: u64,
+    verdict: Cell<Option<Verdict>>,
+    wakers: RefCell<HashMap<u64, Option<Waker>>>,
+    timer: OnceCell<Timer>,
+}
+
 #[derive(Default)]
-struct Waiting {
+struct Watches {
     next: u64,
-    keys: HashMap<KeyId, Vec<(u64, Waker)>>,
+    keys: HashMap<KeyId, Vec<Rc<Watch>>>,
 }
 
 thread_local! {
-    static WAITING: RefCell<Waiting> = RefCell::default();
+    static WATCHES: RefCell<Watches> = RefCell::default();
 }
 
-/// A registration; it ends when dropped.
-pub struct Registration {
-    key: KeyId,
+/// A request that waits. It ends when dropped.
+pub struct Waiter {
+    watch: Rc<Watch>,
     id: u64,
 }
 
-/// Registers a waker for a key.
-pub fn register(key: KeyId, waker: Waker) -> Registration {
-    WAITING.with_borrow_mut(|waiting| {
-        waiting.next += 1;
-        let id = waiting.next;
-        waiting.keys.entry(key).or_default().push((id, waker));
-        Registration { key, id }
-    })
+/// Waits for the release of a holding.
+pub fn join(zone: Zone, key: KeyId, instance: u64) -> Waiter {
+    let (watch, new, id) = WATCHES.with_borrow_mut(|watches| {
+        watches.next += 1;
+        let id = watches.next;
+        let of_key = watches.keys.entry(key).or_default();
+        let known = of_key
+            .iter()
+            .find(|watch| watch.instance == instance && watch.zone == zone);
+        if let Some(known) = known {
+            return (Rc::clone(known), false, id);
+        }
+        let watch = Rc::new(Watch {
+            zone,
+            key,
+            instance,
+            verdict: Cell::new(None),
+            wakers: RefCell::default(),
+            timer: OnceCell::new(),
+        });
+        of_key.push(Rc::clone(&watch));
+        (watch, true, id)
+    });
+    watch.wakers.borrow_mut().insert(id, None);
+    if new {
+        // It is among those that are woken already: a release in between isn't missed.
+        watch.look();
+    }
+    Waiter { watch, id }
 }
 
-/// Wakes all who wait for a key.
+/// Looks at the locks of a key: one was released, it seems.
 pub fn wake(key: &KeyId) {
-    let wakers = WAITING.with_borrow_mut(|waiting| waiting.keys.remove(key));
-    for (_, waker) in wakers.into_iter().flatten() {
-        waker.wake();
+    let watches = WATCHES.with_borrow(|watches| watches.keys.get(key).cloned());
+    for watch in watches.into_iter().flatten() {
+        watch.look();
     }
 }
 
-impl Drop for Registration {
-    fn drop(&mut self) {
-        WAITING.with_borrow_mut(|waiting| {
-            if let Some(wakers) = waiting.keys.get_mut(&self.key) {
-                wakers.retain(|(id, _)| *id != self.id);
-                if wakers.is_empty() {
-                    waiting.keys.remove(&self.key);
-                }
+impl Watch {
+    fn look(self: &Rc<Self>) {
+        if self.verdict.get().is_some() {
+            return;
+        }
+        let Some(verdict) = self.zone.await_release(&self.key, self.instance) else {
+            let timer = self.timer.get_or_init(|| {
+                let watch = Rc::downgrade(self);
+                Timer::new(true, move || {
+                    if let Some(watch) = watch.upgrade() {
+                        watch.look();
+                    }
+                })
+            });
+            timer.arm(LOOK);
+            return;
+        };
+        self.verdict.set(Some(verdict));
+        self.end();
+        let wakers = self.wakers.take();
+        for waker in wakers.into_values().flatten() {
+            waker.wake();
+        }
+    }
+
+    /// Nobody looks any more.
+    fn end(&self) {
+        if let Some(timer) = self.timer.get() {
+            timer.disarm();
+        }
+        let gone = WATCHES.with_borrow_mut(|watches| {
+            let of_key = watches.keys.get_mut(&self.key)?;
+            let place = of_key
+                .iter()
+                .position(|watch| std::ptr::eq(Rc::as_ptr(watch), self))?;
+            let gone = of_key.swap_remove(place);
+            if of_key.is_empty() {
+                watches.keys.remove(&self.key);
             }
+            Some(gone)
         });
+        drop(gone);
+    }
+}
+
+impl Waiter {
+    /// What the release has said, once it is there.
+    pub fn poll(&self, cx: &mut Context<'_>) -> Poll<Verdict> {
+        if let Some(verdict) = self.watch.verdict.get() {
+            return Poll::Ready(verdict);
+        }
+        let waker = Some(cx.waker().clone());
+        self.watch.wakers.borrow_mut().insert(self.id, waker);
+        Poll::Pending
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        let waker = self.watch.wakers.borrow_mut().remove(&self.id);
+        drop(waker);
+        if self.watch.wakers.borrow().is_empty() && self.watch.verdict.get().is_none() {
+            self.watch.end();
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! Wake-ups between workers: a datagram to a socket that is named after the worker's process.
+//! Wake-ups between workers: a datagram to a socket that is named after the server and the worker's process. The
+//! process alone wouldn't do: servers in containers may share a network, and have equal process ids.
 //!
 //! A wake-up is a hint: whoever waits looks for itself, and has a slow timer behind it.
 
@@ -15,6 +16,8 @@ use crate::ngx::guard::guard;
 
 thread_local! {
     static SOCKET: Cell<i32> = const { Cell::new(-1) };
+    /// The name that the workers of this server share.
+    static INSTANCE: Cell<u64> = const { Cell::new(0) };
 }
 
 /// Wakes those who wait for `key` in the given workers.
@@ -33,7 +36,7 @@ fn address(pid: i32) -> (libc::sockaddr_un, libc::socklen_t) {
     // SAFETY: all zeroes is a valid sockaddr_un.
     let mut address: libc::sockaddr_un = unsafe { mem::zeroed() };
     address.sun_family = libc::AF_UNIX as libc::sa_family_t;
-    let name = format!("\0ngx_http_redis_cache.{pid}");
+    let name = format!("\0ngx_http_redis_cache.{:016x}.{pid}", INSTANCE.get());
     for (place, byte) in address.sun_path.iter_mut().zip(name.bytes()) {
         *place = byte as libc::c_char;
     }
@@ -62,11 +65,13 @@ fn send(key: &KeyId, worker: i32) {
     }
 }
 
-/// Opens this worker's socket and listens on it. Without it the worker falls back to its timers.
-pub fn open(cycle: *mut ngx_cycle_t) {
+/// Opens this worker's socket and listens on it; `instance` is what the workers of this server share. Without it the
+/// worker falls back to its timers.
+pub fn open(cycle: *mut ngx_cycle_t, instance: u64) {
     if SOCKET.get() >= 0 {
         return;
     }
+    INSTANCE.set(instance);
     // SAFETY: called by nginx in the worker with its cycle; the event system is up.
     unsafe {
         let log = (*cycle).log;

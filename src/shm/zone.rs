@@ -9,19 +9,34 @@ use cache_core::use_stale::Failure;
 use ngx::ffi::*;
 use ngx::ngx_log_error;
 
-use super::table::{Acquired, Asker, Entry, Head, MAGIC, Memory, Table, WORKERS, Workers};
+use super::common::{self, Common};
+use super::liveness::is_alive;
+use super::table::{Acquired, Asker, Awaited, Entry, Head, MAGIC, Memory, Table, WORKERS, Workers};
 use super::wake;
 use crate::ngx::event::now_msec;
 use crate::ngx::guard::guard;
 use crate::ngx::request::{Code, ERROR, OK};
+use crate::ngx::text;
 use crate::ngx_http_redis_cache_module as module;
 
 /// The least size of a zone, in bytes.
 pub const MIN_SIZE: usize = 64 * 1024;
 
+/// What nginx calls our shared memory: other modules' zones have other names, whatever their directives say.
+const NAME: &str = "redis_cache_zone ";
+
+/// What nginx calls the memory that all zones have in common. No zone has this name: theirs are longer than [`NAME`].
+const COMMON: &str = "redis_cache_zone";
+
+/// Enough for [`Common`] and nginx's own pages.
+const COMMON_SIZE: usize = size_of::<Common>() + 64 * 1024;
+
 /// A declared zone, as the configuration holds it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Zone(*mut ngx_shm_zone_t);
+pub struct Zone {
+    table: *mut ngx_shm_zone_t,
+    common: *mut ngx_shm_zone_t,
+}
 
 /// This worker's process.
 pub fn pid() -> i32 {
@@ -29,10 +44,25 @@ pub fn pid() -> i32 {
     unsafe { ngx_pid }
 }
 
-/// Whether a process of ours is alive. One that may not be signalled is.
-pub fn alive(pid: i32) -> bool {
-    // SAFETY: signal 0 only asks.
-    pid > 0 && (unsafe { libc::kill(pid, 0) } == 0 || ngx_errno() != libc::ESRCH)
+/// The mutex of a zone, held. It is free again when this is dropped, after a panic, too.
+struct Locked(*mut ngx_shmtx_t);
+
+impl Locked {
+    /// # Safety
+    ///
+    /// `mutex` is that of a mapped zone, and this process doesn't hold it.
+    unsafe fn new(mutex: *mut ngx_shmtx_t) -> Locked {
+        // SAFETY: by contract.
+        unsafe { ngx_shmtx_lock(mutex) };
+        Locked(mutex)
+    }
+}
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        // SAFETY: `new` has locked it, and a zone stays mapped as long as its process lives.
+        unsafe { ngx_shmtx_unlock(self.0) };
+    }
 }
 
 impl Zone {
@@ -40,31 +70,60 @@ impl Zone {
     ///
     /// # Safety
     ///
-    /// `cf` is the configuration being read; `name` lives in its pool.
-    pub unsafe fn declare(cf: *mut ngx_conf_t, name: &mut ngx_str_t, size: usize) -> Option<Zone> {
-        // SAFETY: by contract; the module's address tags the zone as ours.
-        unsafe {
-            let zone = ngx_shared_memory_add(cf, name, size, (&raw const module).cast_mut().cast());
-            zone.as_mut()?.init = Some(init);
-            Some(Zone(zone))
-        }
+    /// `cf` is the configuration being read.
+    pub unsafe fn declare(cf: *mut ngx_conf_t, name: &str, size: usize) -> Option<Zone> {
+        let add = |name: &str, size, init| {
+            // SAFETY: by contract; nginx keeps the name, which lives in the configuration's pool. The module's address
+            // tags the memory as ours.
+            unsafe {
+                let mut name = text::copy((*cf).pool, name.as_bytes())?;
+                let tag = (&raw const module).cast_mut().cast();
+                let zone = ngx_shared_memory_add(cf, &mut name, size, tag);
+                zone.as_mut()?.init = Some(init);
+                Some(zone)
+            }
+        };
+        Some(Zone {
+            table: add(&format!("{NAME}{name}"), size, init as Init)?,
+            common: add(COMMON, COMMON_SIZE, init_common as Init)?,
+        })
+    }
+
+    /// Its name in the configuration.
+    fn name(self) -> String {
+        // SAFETY: the zone is that of a configuration that lives.
+        let name = unsafe { String::from_utf8_lossy(text::bytes(&(*self.table).shm.name)) };
+        name.strip_prefix(NAME).unwrap_or(&name).to_owned()
+    }
+
+    /// What all zones have in common. `None` before it is initialised.
+    fn common<'a>(self) -> Option<&'a Common> {
+        // SAFETY: laid out by `init_common`, mapped as long as the process lives; what changes in it is atomic.
+        unsafe { (*self.common).data.cast::<Common>().as_ref() }
+    }
+
+    /// What goes into the name of each key in the lock table.
+    pub fn secret(self) -> [u8; 16] {
+        self.common().map_or([0; 16], |common| common.secret)
+    }
+
+    /// What the sockets of this server's workers have in their names.
+    pub fn instance(self) -> u64 {
+        self.common().map_or(0, |common| common.instance)
     }
 
     /// Runs `f` with the table, under the zone's mutex. `None` before the zone is initialised.
     fn with<T>(self, f: impl FnOnce(&mut Table<'_>) -> T) -> Option<T> {
         // SAFETY: the zone's memory was laid out by `init` and is mapped in every worker at the
-        // same address; under the mutex nobody else touches it.
+        // same address; under the mutex nobody else touches it. Nothing in `f` asks for the mutex again.
         unsafe {
-            let pool = (*self.0).shm.addr.cast::<ngx_slab_pool_t>();
-            let head = (*self.0).data.cast::<Head>();
+            let pool = (*self.table).shm.addr.cast::<ngx_slab_pool_t>();
+            let head = (*self.table).data.cast::<Head>();
             if pool.is_null() || head.is_null() {
                 return None;
             }
-            let mutex = &raw mut (*pool).mutex;
-            ngx_shmtx_lock(mutex);
-            let result = f(&mut table(head));
-            ngx_shmtx_unlock(mutex);
-            Some(result)
+            let _locked = Locked::new(&raw mut (*pool).mutex);
+            Some(f(&mut table(head)))
         }
     }
 
@@ -74,7 +133,6 @@ impl Zone {
             now: now_msec(),
             age,
             queue,
-            alive,
         }
     }
 
@@ -82,37 +140,67 @@ impl Zone {
     pub fn sequence(self) -> u64 {
         // SAFETY: the head is laid out by `init`; the counter is atomic.
         unsafe {
-            let head = (*self.0).data.cast::<Head>();
+            let head = (*self.table).data.cast::<Head>();
             head.as_ref()
                 .map_or(0, |head| head.sequence.load(Ordering::Relaxed))
         }
     }
 
-    /// Takes a lock; see [`Table::acquire`]. `age` in milliseconds.
+    /// Takes a lock; see [`Table::acquire`]. `age` in milliseconds. What a dead process holds is freed first.
     pub fn acquire(self, key: &KeyId, since: u64, age: u64, queue: u32) -> Acquired {
-        let acquired = self.with(|table| {
-            let acquired = table.acquire(key, since, Self::asker(age, queue));
-            let tell = acquired == Acquired::Full && table.must_tell(now_msec());
-            (acquired, tell)
-        });
-        let (acquired, tell) = acquired.unwrap_or((Acquired::Full, false));
-        if tell {
+        let acquire = || {
+            let acquired = self.with(|table| table.acquire(key, since, Self::asker(age, queue)));
+            acquired.unwrap_or(Acquired::Full)
+        };
+        let acquired = match acquire() {
+            Acquired::Busy { owner, .. } | Acquired::Crowded { owner } if !is_alive(owner) => {
+                self.bury(owner);
+                acquire()
+            }
+            Acquired::Full if self.bury_dead() => acquire(),
+            acquired => acquired,
+        };
+        if acquired == Acquired::Full
+            && self
+                .with(|table| table.must_tell(now_msec()))
+                .unwrap_or(false)
+        {
             self.tell_full();
         }
         acquired
     }
 
-    fn tell_full(self) {
-        // SAFETY: the zone is that of the running configuration; there is a cycle while a worker runs.
-        unsafe {
-            let name = String::from_utf8_lossy(crate::ngx::text::bytes(&(*self.0).shm.name));
-            ngx_log_error!(
-                NGX_LOG_WARN,
-                (*ngx_cycle).log,
-                "redis_cache: zone \"{name}\" has no room for another lock: requests go to the backend \
-                 without one; give it a larger size in \"redis_cache_zone\""
-            );
+    /// Frees what a process that is gone holds, and wakes who waits for it.
+    fn bury(self, process: i32) {
+        let woken = self.with(|table| {
+            let all = table.bury(process, now_msec());
+            all.into_iter()
+                .map(|(key, set)| (key, pids(table, set)))
+                .collect::<Vec<_>>()
+        });
+        for (key, workers) in woken.unwrap_or_default() {
+            wake::all(&key, workers);
         }
+    }
+
+    /// Frees what the dead hold. Whether there were any. Liveness is asked for without the mutex.
+    fn bury_dead(self) -> bool {
+        let members = self.with(|table| table.members()).unwrap_or_default();
+        let dead: Vec<i32> = members.into_iter().filter(|pid| !is_alive(*pid)).collect();
+        dead.iter().for_each(|pid| self.bury(*pid));
+        !dead.is_empty()
+    }
+
+    fn tell_full(self) {
+        let name = self.name();
+        // SAFETY: there is a cycle with a log while a worker runs.
+        let log = unsafe { (*ngx_cycle).log };
+        ngx_log_error!(
+            NGX_LOG_WARN,
+            log,
+            "redis_cache: zone \"{name}\" has no room for another lock: requests go to the backend \
+             without one; give it a larger size in \"redis_cache_zone\""
+        );
     }
 
     /// Frees a lock and wakes who waits for it.
@@ -144,19 +232,27 @@ impl Zone {
         self.with(|table| table.mark(key, 0));
     }
 
-    /// What a key has is worthless from now on; see [`Table::invalidate`].
+    /// What a key has, and what is on its way for it in any worker, is worthless from now on; see
+    /// [`Table::invalidate`].
     pub fn invalidate(self, key: &KeyId) {
+        if let Some(common) = self.common() {
+            common.invalidate(key);
+        }
         let woken = self.with(|table| {
-            // Only a holder that is dead may lose its place to another key.
-            let workers = table.invalidate(key, Self::asker(u64::MAX, 0));
+            let workers = table.invalidate(key, now_msec());
             pids(table, workers)
         });
         wake::all(key, woken.unwrap_or_default());
     }
 
-    /// Whether what was begun for a key at `since` is worthless; see [`Table::is_invalidated`].
-    pub fn is_invalidated(self, key: &KeyId, since: u64) -> bool {
-        self.with(|table| table.is_invalidated(key, since))
+    /// How often a key was invalidated. What was begun at another count is worthless.
+    pub fn invalidations(self, key: &KeyId) -> u64 {
+        self.common().map_or(0, |common| common.invalidations(key))
+    }
+
+    /// Whether answers of a key are taken not to be storable.
+    pub fn is_marked(self, key: &KeyId) -> bool {
+        self.with(|table| table.is_marked(key, now_msec()))
             .unwrap_or(false)
     }
 
@@ -167,8 +263,12 @@ impl Zone {
 
     /// Asks for the right to one more background refill, of `limit` in all.
     pub fn begin_refill(self, limit: u32) -> Option<RefillSlot> {
-        let granted = self.with(|table| table.begin_refill(pid(), limit, alive));
-        granted.unwrap_or(false).then(|| RefillSlot(self))
+        let begin = || {
+            self.with(|table| table.begin_refill(pid(), limit))
+                .unwrap_or(false)
+        };
+        let granted = begin() || (self.bury_dead() && begin());
+        granted.then(|| RefillSlot(self))
     }
 
     /// Says that a lock's holder is alive.
@@ -176,13 +276,21 @@ impl Zone {
         self.with(|table| table.touch(key, instance, now_msec()));
     }
 
-    /// Asks to be woken; see [`Table::await_release`].
-    pub fn await_release(self, key: &KeyId, instance: u64, age: u64) -> Option<Verdict> {
-        self.with(|table| {
-            let place = table.enrol(pid(), alive);
-            table.await_release(key, instance, place, Self::asker(age, 0))
-        })
-        .unwrap_or(Some(Verdict::Failed))
+    /// Asks to be woken; see [`Table::await_release`]. `Some` if there is nothing to wait for any more.
+    pub fn await_release(self, key: &KeyId, instance: u64) -> Option<Verdict> {
+        let awaited = self.with(|table| {
+            let place = table.enrol(pid());
+            table.await_release(key, instance, place, now_msec())
+        });
+        match awaited {
+            Some(Awaited::Held(owner)) if is_alive(owner) => None,
+            Some(Awaited::Held(owner)) => {
+                self.bury(owner);
+                Some(Verdict::Failed)
+            }
+            Some(Awaited::Released(verdict)) => Some(verdict),
+            None => Some(Verdict::Failed),
+        }
     }
 
     /// See [`Table::elect`]; milliseconds.
@@ -191,25 +299,17 @@ impl Zone {
             .unwrap_or(Ok(()))
     }
 
-    /// Gives a worker its place.
+    /// Gives a new worker its place. What the dead hold is free from now on, as is what an earlier process of its
+    /// number has left behind.
     pub fn enrol(self) {
-        self.with(|table| table.enrol(pid(), alive));
+        self.bury(pid());
+        self.bury_dead();
+        self.with(|table| table.enrol(pid()));
     }
 
     /// Frees all that this worker holds, for its exit.
     pub fn leave(self) {
-        let woken = self.with(|table| {
-            let all = table.release_all(pid(), now_msec());
-            if let Some(place) = table.head.workers.iter_mut().find(|known| **known == pid()) {
-                *place = 0;
-            }
-            all.into_iter()
-                .map(|(key, set)| (key, pids(table, set)))
-                .collect::<Vec<_>>()
-        });
-        for (key, workers) in woken.unwrap_or_default() {
-            wake::all(&key, workers);
-        }
+        self.bury(pid());
     }
 }
 
@@ -250,41 +350,89 @@ unsafe fn table<'a>(head: *mut Head) -> Table<'a> {
     }
 }
 
+type Init = unsafe extern "C" fn(*mut ngx_shm_zone_t, *mut std::ffi::c_void) -> Code;
+
+/// The memory that nginx gives: laid out already, or to be laid out.
+///
+/// # Safety
+///
+/// `zone` is mapped, with a slab pool in it, and `old` the data of the zone before it, if that had the same size.
+unsafe fn adopt(
+    zone: *mut ngx_shm_zone_t,
+    old: *mut std::ffi::c_void,
+    magic: u64,
+    lay_out: impl FnOnce(*mut ngx_slab_pool_t) -> Option<*mut std::ffi::c_void>,
+) -> Code {
+    // SAFETY: by contract; what we lay out begins with its magic number.
+    unsafe {
+        let pool = (*zone).shm.addr.cast::<ngx_slab_pool_t>();
+        let known = if old.is_null() && (*zone).shm.exists != 0 {
+            (*pool).data
+        } else {
+            old
+        };
+        if !known.is_null() && *known.cast::<u64>() == magic {
+            (*zone).data = known;
+            return OK;
+        }
+        let Some(data) = lay_out(pool) else {
+            let name = String::from_utf8_lossy(text::bytes(&(*zone).shm.name)).into_owned();
+            let name = name.strip_prefix(NAME).unwrap_or(&name);
+            ngx_log_error!(
+                NGX_LOG_EMERG,
+                (*zone).shm.log,
+                "zone \"{name}\" is too small"
+            );
+            return ERROR;
+        };
+        (*pool).data = data;
+        (*zone).data = data;
+        OK
+    }
+}
+
 /// nginx calls this when the zone is mapped: at start, and at a reload with the data of the zone
 /// before it, where name and size are the same.
 unsafe extern "C" fn init(zone: *mut ngx_shm_zone_t, old: *mut std::ffi::c_void) -> Code {
     guard("zone init", ERROR, || {
-        // SAFETY: nginx gives a mapped zone, with a slab pool in it.
+        // SAFETY: nginx gives a mapped zone, with a slab pool in it that no other process uses yet if it is new.
+        unsafe { adopt(zone, old, MAGIC, |pool| lay_out(pool).map(|head| head.cast())) }
+    })
+}
+
+/// The same for what all zones have in common, whose name and size are always the same.
+unsafe extern "C" fn init_common(zone: *mut ngx_shm_zone_t, old: *mut std::ffi::c_void) -> Code {
+    guard("zone init", ERROR, || {
+        // SAFETY: as above.
         unsafe {
-            let pool = (*zone).shm.addr.cast::<ngx_slab_pool_t>();
-            let known = if old.is_null() && (*zone).shm.exists != 0 {
-                (*pool).data
-            } else {
-                old
-            };
-            if !known.is_null() && (*known.cast::<Head>()).magic == MAGIC {
-                (*zone).data = known;
-                return OK;
-            }
-            match lay_out(pool) {
-                Some(head) => {
-                    (*pool).data = head.cast();
-                    (*zone).data = head.cast();
-                    OK
-                }
-                None => {
-                    let name = crate::ngx::text::bytes(&(*zone).shm.name);
-                    let name = String::from_utf8_lossy(name);
-                    ngx_log_error!(
-                        NGX_LOG_EMERG,
-                        (*zone).shm.log,
-                        "zone \"{name}\" is too small"
-                    );
-                    ERROR
-                }
-            }
+            adopt(zone, old, common::MAGIC, |pool| {
+                lay_out_common(pool).map(|common| common.cast())
+            })
         }
     })
+}
+
+/// # Safety
+///
+/// `pool` is a slab pool that no other process uses yet.
+unsafe fn lay_out_common(pool: *mut ngx_slab_pool_t) -> Option<*mut Common> {
+    let mut random = [0; 24];
+    // SAFETY: by contract; the allocation is zeroed and has room for what is written, and counters of zero are valid.
+    unsafe {
+        let got = libc::getrandom(random.as_mut_ptr().cast(), random.len(), 0);
+        if usize::try_from(got) != Ok(random.len()) {
+            return None;
+        }
+        let common = ngx_slab_calloc(pool, size_of::<Common>()).cast::<Common>();
+        if common.is_null() {
+            return None;
+        }
+        let (instance, secret) = random.split_at(8);
+        ptr::addr_of_mut!((*common).instance).write(u64::from_ne_bytes(instance.try_into().ok()?));
+        ptr::addr_of_mut!((*common).secret).write(secret.try_into().ok()?);
+        ptr::addr_of_mut!((*common).magic).write(common::MAGIC);
+        Some(common)
+    }
 }
 
 /// Half of the zone becomes the lock table; the rest is for what else workers will share.

@@ -130,6 +130,23 @@ fn garbage_instead_of_replies() {
     site.nginx.finish();
 }
 
+/// Every end of a greeting leaves the store down until the next attempt, which comes.
+#[test]
+fn a_greeting_that_is_too_large_is_no_end_of_the_attempts() {
+    let (site, proxy) = behind(Site::new().workers(1), TIMEOUTS);
+    site.fill("/x");
+    let loading = b"-LOADING Redis is loading the dataset in memory\r\n";
+    proxy.set(Way::Replies, Rule::replace(loading.to_vec()));
+    assert_eq!(site.get("/x").word(), "SKIP");
+    proxy.set(Way::Replies, Rule::replace(b"$999999999\r\n".to_vec()));
+    let before = proxy.accepted();
+    testbed::wait_for("another attempt", testbed::PATIENCE, || {
+        proxy.accepted() >= before + 2
+    });
+    recovers("greeting", &site, &proxy, "/x");
+    site.nginx.finish();
+}
+
 #[test]
 fn a_reply_too_many_is_never_taken_for_the_next_one() {
     let (site, proxy) = behind(

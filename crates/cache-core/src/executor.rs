@@ -162,8 +162,8 @@ impl<T: 'static> Executor<T> {
         })
     }
 
-    /// Drops a task with all it holds. A task that is being polled ends after that poll; one that
-    /// has ended already is left alone.
+    /// Drops a task with all it holds. A task that is being polled ends after that poll, and nothing is done with what
+    /// it ends with; one that has ended already is left alone.
     pub fn cancel(&self, id: TaskId) {
         let released = self.release(id);
         drop(released);
@@ -228,8 +228,11 @@ impl<T: 'static> Executor<T> {
             };
             drop(work);
             drop(waker);
-            let otherwise = self.release(id).and_then(|(_, otherwise)| otherwise);
-            // One that was cancelled while it ended has no panic to answer for.
+            // A task that was cancelled while it was polled serves nobody any more: what it ends with may point to a
+            // request that is gone.
+            let Some((_, otherwise)) = self.release(id) else {
+                continue;
+            };
             if let Some(ending) = ending.or(otherwise) {
                 (self.finish)(ending);
             }
@@ -361,6 +364,30 @@ mod tests {
         }
         executor.run();
         assert_eq!(polls.get(), 1);
+    }
+
+    #[test]
+    fn nothing_is_done_for_a_task_that_is_cancelled_while_it_is_polled() {
+        for panics in [false, true] {
+            let executor = Rc::new(Executor::new(quiet, finish, |_| {}));
+            let done: Rc<Cell<u32>> = Rc::default();
+            let then = |done: &Rc<Cell<u32>>| -> super::Then {
+                let done = Rc::clone(done);
+                Some(Box::new(move || done.set(done.get() + 1)))
+            };
+            let (ending, otherwise) = (then(&done), then(&done));
+            let id: Rc<Cell<Option<super::TaskId>>> = Rc::default();
+            let (own, cancels) = (Rc::clone(&id), Rc::downgrade(&executor));
+            let work = async move {
+                cancels.upgrade().unwrap().cancel(own.get().unwrap());
+                assert!(!panics, "this panic is the test");
+                ending
+            };
+            id.set(Some(executor.spawn(work, otherwise)));
+            executor.run();
+            assert_eq!(done.get(), 0, "panics: {panics}");
+            assert!(executor.is_empty());
+        }
     }
 
     #[test]

@@ -52,8 +52,8 @@ pub(super) fn zone(directive: &Directive, conf: &mut MainConf) -> Setting {
             )
         }));
     }
-    // SAFETY: the directive is being read; its strings live in the configuration's pool.
-    let zone = unsafe { Zone::declare(directive.as_ptr(), directive.word(1)?, size) };
+    // SAFETY: the directive is being read.
+    let zone = unsafe { Zone::declare(directive.as_ptr(), &name, size) };
     let Some(zone) = zone else {
         return Err(Fault::Logged);
     };

@@ -1,4 +1,4 @@
-//! When an answer was fetched, by the clock and in the lock domain's own count.
+//! When an answer was fetched, by the clock and in its key's count of invalidations.
 
 use std::cell::Cell;
 
@@ -9,7 +9,7 @@ use crate::ngx::event::now_msec;
 pub struct Times {
     begun: Cell<Option<u64>>,
     ended: Cell<Option<u64>>,
-    count: Cell<Option<u64>>,
+    invalidations: Cell<Option<u64>>,
 }
 
 impl Times {
@@ -25,14 +25,14 @@ impl Times {
         }
     }
 
-    /// The lock domain's count before the backend is asked; see `Cache::sequence`.
-    pub fn set_count(&self, count: u64) {
-        self.count.set(Some(count));
+    /// How often the key had been invalidated before the backend is asked.
+    pub fn set_invalidations(&self, count: u64) {
+        self.invalidations.set(Some(count));
     }
 
     /// That count, if the backend has been asked.
-    pub fn count(&self) -> Option<u64> {
-        self.count.get()
+    pub fn invalidations(&self) -> Option<u64> {
+        self.invalidations.get()
     }
 
     /// How long it took, if it has ended.

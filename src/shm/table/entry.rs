@@ -27,8 +27,8 @@ pub struct Entry {
     pub(super) failure: u32,
     /// How often in a row it has failed.
     pub(super) failures: u32,
-    /// The sequence when what the key had was last invalidated.
-    pub(super) invalidated: u64,
+    /// The lock is free once its holder hasn't touched it for this long, in milliseconds.
+    pub(super) age: u64,
     pub(super) waiters: [u64; WORKERS / 64],
 }
 
@@ -73,13 +73,13 @@ impl Entry {
         retry: 0,
         failure: 0,
         failures: 0,
-        invalidated: 0,
+        age: 0,
         waiters: [0; WORKERS / 64],
     };
 
-    pub(super) fn abandoned(&self, asker: Asker) -> bool {
-        asker.now.saturating_sub(self.touched) > asker.age
-            || (self.owner != asker.pid && !(asker.alive)(self.owner))
+    /// Whether the holder has done nothing for longer than it has said that it may. (One that has died is buried.)
+    pub(super) fn abandoned(&self, now: u64) -> bool {
+        now.saturating_sub(self.touched) > self.age
     }
 
     pub(super) fn hold(&mut self, instance: u64, asker: Asker) {
@@ -87,6 +87,7 @@ impl Entry {
         self.owner = asker.pid;
         self.instance = instance;
         self.touched = asker.now;
+        self.age = asker.age;
         self.waiting = 0;
     }
 

@@ -92,7 +92,7 @@ impl Judge {
             Acquired::Mine { .. } => self.check(!marked || forgetful || holder.is_some(), || {
                 format!("request {number} has the lock of a key that is marked as not storable")
             }),
-            Acquired::Busy { instance } => {
+            Acquired::Busy { instance, .. } => {
                 self.check(waiting < queue, || {
                     format!("request {number} waits for a key for which {waiting} wait already")
                 });
@@ -100,7 +100,7 @@ impl Judge {
                     self.bounds.waiting.insert(number, (place, *instance));
                 }
             }
-            Acquired::Crowded => {
+            Acquired::Crowded { .. } => {
                 self.check(waiting >= queue, || {
                     format!("request {number} may not wait, but only {waiting} of {queue} do")
                 });

@@ -146,7 +146,7 @@ impl Cache for SimCache {
                 let permit = taken(world, worker, key, instance, &self.truth);
                 Lock::Mine { permit, changed }
             }
-            Acquired::Busy { instance } => {
+            Acquired::Busy { instance, .. } => {
                 let queued = Queued {
                     world: Rc::clone(world),
                     worker: Rc::clone(worker),
@@ -162,7 +162,7 @@ impl Cache for SimCache {
                 }
             }
             Acquired::Unneeded => Lock::Unneeded,
-            Acquired::Crowded => Lock::Crowded,
+            Acquired::Crowded { .. } => Lock::Crowded,
             Acquired::Full => Lock::Full,
         }
     }
@@ -198,10 +198,10 @@ impl Cache for SimCache {
         poll_fn(|cx| {
             // Registered before looking: a release in between is not missed.
             registration = Some(worker.register(ticket.key, cx.waker().clone()));
-            let (now, age) = (world.now(), world.config.lock_age);
+            let now = world.now();
             let zone = &world.machines[worker.machine].zone;
             if let Some(verdict) =
-                zone.await_release(ticket.key, ticket.instance, worker.pid, now, age)
+                zone.await_release(ticket.key, ticket.instance, worker.pid, now)
             {
                 return Poll::Ready(Woken::Released(verdict));
             }

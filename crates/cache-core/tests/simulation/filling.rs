@@ -116,7 +116,7 @@ impl SimFill {
                 permit.keep();
                 self.locks.borrow_mut().push(permit);
             }
-            Acquired::Busy { instance } => zone.leave(lock, instance),
+            Acquired::Busy { instance, .. } => zone.leave(lock, instance),
             _ => {}
         }
     }

@@ -469,7 +469,12 @@ impl Judge {
             return;
         }
         for (index, machine) in world.machines.iter().enumerate() {
-            let (table, books) = (machine.zone.held().len(), self.holdings.count(index));
+            // What the dead held is freed at once, whoever notices.
+            let (held, age) = (machine.zone.held(), world.config.lock_age);
+            if let Err(what) = self.holdings.reclaimed(index, &held, self.now, age) {
+                self.fails(&what);
+            }
+            let (table, books) = (held.len(), self.holdings.count(index));
             self.check(table == books, || {
                 format!("machine {index} has {table} locks, but {books} are held")
             });

@@ -122,6 +122,8 @@ pub fn key_of(lock: Key) -> Key {
 pub fn id_of(lock: Key) -> KeyId {
     let mut bytes = [0; 16];
     bytes[0] = u8::try_from(lock).unwrap() + 1;
+    // Each has a counter of invalidations of its own.
+    bytes[8] = bytes[0];
     KeyId(bytes)
 }
 

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
 use cache_core::flow::Verdict;
@@ -10,11 +11,13 @@ use cache_core::use_stale::Failure;
 use super::config::Key;
 use super::variants::id_of as id;
 use super::worker;
-use crate::table::{self, Acquired, Asker, Entry, Head, MAGIC, Table};
+use crate::common::Common;
+use crate::table::{self, Acquired, Asker, Awaited, Entry, Head, MAGIC, Table, Workers};
 
 struct Memory {
     /// Who has ever held a lock here.
     owners: BTreeSet<i32>,
+    common: Rc<Common>,
     head: Head,
     tags: Vec<u64>,
     entries: Vec<Entry>,
@@ -31,10 +34,27 @@ fn empty_head(entries: usize) -> Head {
     head
 }
 
+/// What the zones of a machine have in common.
+fn new_common() -> Rc<Common> {
+    // SAFETY: it is made of integers only; fresh shared memory is zero too.
+    Rc::new(unsafe { std::mem::zeroed() })
+}
+
 impl Zone {
     pub fn new(entries: usize) -> Zone {
+        Zone::of_common(entries, new_common())
+    }
+
+    /// The zone that takes this one's place at a reload, with another size. Old workers keep this one.
+    pub fn resized(&self, entries: usize) -> Zone {
+        let common = Rc::clone(&self.0.borrow().common);
+        Zone::of_common(entries, common)
+    }
+
+    fn of_common(entries: usize, common: Rc<Common>) -> Zone {
         Zone(RefCell::new(Memory {
             owners: BTreeSet::new(),
+            common,
             head: empty_head(entries),
             tags: vec![0; entries],
             entries: vec![Entry::EMPTY; entries],
@@ -56,7 +76,6 @@ impl Zone {
             now,
             age,
             queue,
-            alive: worker::is_alive,
         }
     }
 
@@ -73,7 +92,30 @@ impl Zone {
         (age, queue): (u64, u32),
     ) -> Acquired {
         self.0.borrow_mut().owners.insert(pid);
-        self.with(|table| table.acquire(&id(key), since, Self::asker(pid, now, age, queue)))
+        let asker = Self::asker(pid, now, age, queue);
+        let acquire = || self.with(|table| table.acquire(&id(key), since, asker));
+        match acquire() {
+            Acquired::Busy { owner, .. } | Acquired::Crowded { owner }
+                if !worker::is_alive(owner) =>
+            {
+                self.bury(owner, now);
+                acquire()
+            }
+            Acquired::Full if self.bury_dead(now) => acquire(),
+            acquired => acquired,
+        }
+    }
+
+    /// Frees what a dead process holds.
+    fn bury(&self, pid: i32, now: u64) {
+        self.with(|table| table.bury(pid, now));
+    }
+
+    fn bury_dead(&self, now: u64) -> bool {
+        let owners = self.0.borrow().owners.clone();
+        let dead = owners.into_iter().filter(|pid| !worker::is_alive(*pid));
+        let freed = dead.map(|pid| self.with(|table| table.bury(pid, now)).len());
+        freed.sum::<usize>() > 0
     }
 
     pub fn failing(&self, key: Key, now: u64) -> Option<Failure> {
@@ -104,28 +146,30 @@ impl Zone {
         self.with(|table| table.touch(&id(key), instance, now));
     }
 
-    pub fn await_release(
-        &self,
-        key: Key,
-        instance: u64,
-        pid: i32,
-        now: u64,
-        age: u64,
-    ) -> Option<Verdict> {
-        self.with(|table| {
-            let place = table.enrol(pid, worker::is_alive);
-            table.await_release(&id(key), instance, place, Self::asker(pid, now, age, 0))
-        })
+    pub fn await_release(&self, key: Key, instance: u64, pid: i32, now: u64) -> Option<Verdict> {
+        let awaited = self.with(|table| {
+            let place = table.enrol(pid);
+            table.await_release(&id(key), instance, place, now)
+        });
+        match awaited {
+            Awaited::Held(owner) if worker::is_alive(owner) => None,
+            Awaited::Held(owner) => {
+                self.bury(owner, now);
+                Some(Verdict::Failed)
+            }
+            Awaited::Released(verdict) => Some(verdict),
+        }
     }
 
-    /// What a key has is worthless from now on.
-    pub fn invalidate(&self, key: Key, pid: i32, now: u64) {
-        self.with(|table| table.invalidate(&id(key), Self::asker(pid, now, u64::MAX, 0)));
+    /// What a key has, and what is on its way for it, is worthless from now on.
+    pub fn invalidate(&self, key: Key, now: u64) -> Workers {
+        self.0.borrow().common.invalidate(&id(key));
+        self.with(|table| table.invalidate(&id(key), now))
     }
 
-    /// Whether what was begun for a key at `since` is worthless.
-    pub fn is_invalidated(&self, key: Key, since: u64) -> bool {
-        self.with(|table| table.is_invalidated(&id(key), since))
+    /// How often a key was invalidated.
+    pub fn invalidations(&self, key: Key) -> u64 {
+        self.0.borrow().common.invalidations(&id(key))
     }
 
     /// One request less waits for a lock.
@@ -156,7 +200,7 @@ impl Zone {
             entries: &mut memory.entries.clone(),
         };
         let owners = memory.owners.iter();
-        let freed = owners.flat_map(|pid| table.release_all(*pid, 0));
+        let freed = owners.flat_map(|pid| table.bury(*pid, 0));
         freed.map(|(id, _)| Key::from(id.0[0] - 1)).collect()
     }
 }

@@ -1,0 +1,54 @@
+//! What all zones of a server have in common: the secret of their keys, a name for wake-ups, and which keys were
+//! invalidated.
+//!
+//! It is laid out once and has one size, so that it survives every reload. A worker of an old configuration thus sees
+//! what one of the new configuration invalidates, even where the zone between them has got another size.
+//!
+//! Pure over memory, so that it is the same code whoever maps it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use cache_core::key::KeyId;
+
+/// Changes whenever the layout does.
+pub const MAGIC: u64 = 0x7263_636f_6d6d_0001;
+
+/// How many counters there are. Two keys with one counter cost an answer that isn't stored, where one of them is
+/// invalidated while the other is fetched.
+pub const COUNTERS: usize = 16 * 1024;
+
+/// The shared memory.
+#[repr(C)]
+pub struct Common {
+    /// [`MAGIC`].
+    pub magic: u64,
+    /// Tells the sockets of this server's workers from those of others.
+    pub instance: u64,
+    /// Goes into the name of each key in the lock tables: nobody outside can choose keys that meet in one window.
+    pub secret: [u8; 16],
+    /// How often keys were invalidated, by the last bytes of their names.
+    pub invalidations: [AtomicU64; COUNTERS],
+}
+
+impl Common {
+    fn counter(&self, key: &KeyId) -> Option<&AtomicU64> {
+        let (_, last) = key.as_bytes().split_at(8);
+        let mut bytes = [0; 8];
+        bytes.copy_from_slice(last);
+        let number = u64::from_ne_bytes(bytes) % COUNTERS as u64;
+        self.invalidations.get(usize::try_from(number).ok()?)
+    }
+
+    /// How often the key was invalidated. What was begun at another count is worthless.
+    pub fn invalidations(&self, key: &KeyId) -> u64 {
+        let counter = self.counter(key);
+        counter.map_or(0, |counter| counter.load(Ordering::SeqCst))
+    }
+
+    /// All that is on its way for the key is worthless.
+    pub fn invalidate(&self, key: &KeyId) {
+        if let Some(counter) = self.counter(key) {
+            counter.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Whether processes live, asked without any lock and at most once per process and while.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use ngx::ffi::ngx_errno;
+
+use super::waiting::LOOK;
+use super::zone::pid;
+use crate::ngx::event::now_msec;
+
+/// More processes than this have no place in a zone.
+const MOST: usize = 512;
+
+thread_local! {
+    /// When a process was last asked for, in milliseconds, and whether it lived.
+    static KNOWN: RefCell<HashMap<i32, (u64, bool)>> = RefCell::default();
+}
+
+/// Whether a process lives, as of [`LOOK`] milliseconds ago at most. One that may not be signalled lives.
+pub fn is_alive(process: i32) -> bool {
+    if process == pid() {
+        return true;
+    }
+    let now = now_msec();
+    KNOWN.with_borrow_mut(|known| {
+        if let Some((when, alive)) = known.get(&process)
+            && now.saturating_sub(*when) < LOOK
+        {
+            return *alive;
+        }
+        if known.len() >= MOST {
+            known.clear();
+        }
+        // SAFETY: signal 0 only asks.
+        let found = unsafe { libc::kill(process, 0) } == 0 || ngx_errno() != libc::ESRCH;
+        let alive = process > 0 && found;
+        known.insert(process, (now, alive));
+        alive
+    })
+}
