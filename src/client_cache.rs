@@ -165,11 +165,13 @@ impl Cache for ClientCache {
                 permit: LockPermit::new(zone, id, instance, self.settings.memory),
                 changed,
             },
-            Acquired::Busy { instance, .. } => match registry::join(Queued::new(zone, id, instance)) {
-                Ok(joined) if self.is_worthless(&joined) => Lock::Elsewhere(joined.queued),
-                Ok(joined) => Lock::Here(joined),
-                Err(queued) => Lock::Elsewhere(queued),
-            },
+            Acquired::Busy { instance, .. } => {
+                match registry::join(Queued::new(zone, id, instance)) {
+                    Ok(joined) if self.is_worthless(&joined) => Lock::Elsewhere(joined.queued),
+                    Ok(joined) => Lock::Here(joined),
+                    Err(queued) => Lock::Elsewhere(queued),
+                }
+            }
             Acquired::Unneeded => Lock::Unneeded,
             Acquired::Crowded { .. } => Lock::Crowded,
             Acquired::Full => Lock::Full,

@@ -396,7 +396,11 @@ unsafe fn adopt(
 unsafe extern "C" fn init(zone: *mut ngx_shm_zone_t, old: *mut std::ffi::c_void) -> Code {
     guard("zone init", ERROR, || {
         // SAFETY: nginx gives a mapped zone, with a slab pool in it that no other process uses yet if it is new.
-        unsafe { adopt(zone, old, MAGIC, |pool| lay_out(pool).map(|head| head.cast())) }
+        unsafe {
+            adopt(zone, old, MAGIC, |pool| {
+                lay_out(pool).map(|head| head.cast())
+            })
+        }
     })
 }
 

@@ -11,12 +11,12 @@
     reason = "a test fails by panicking"
 )]
 
-#[path = "../../../src/fill/stream.rs"]
-#[allow(dead_code, reason = "the simulation uses a part of it")]
-mod stream;
 #[path = "../../../src/shm/common.rs"]
 #[allow(dead_code, reason = "the simulation uses a part of it")]
 mod common;
+#[path = "../../../src/fill/stream.rs"]
+#[allow(dead_code, reason = "the simulation uses a part of it")]
+mod stream;
 #[path = "../../../src/shm/table.rs"]
 #[allow(dead_code, reason = "the simulation uses a part of it")]
 mod table;

@@ -200,8 +200,7 @@ impl Cache for SimCache {
             registration = Some(worker.register(ticket.key, cx.waker().clone()));
             let now = world.now();
             let zone = &world.machines[worker.machine].zone;
-            if let Some(verdict) =
-                zone.await_release(ticket.key, ticket.instance, worker.pid, now)
+            if let Some(verdict) = zone.await_release(ticket.key, ticket.instance, worker.pid, now)
             {
                 return Poll::Ready(Woken::Released(verdict));
             }
