@@ -46,6 +46,8 @@ const BACK_OFF: BackOff = BackOff {
 const PASS_TIMEOUT: u64 = 200;
 /// Bytes of captured bodies in a worker, by default.
 const CAPTURE_MEMORY: u64 = 256 << 20;
+/// Milliseconds for which an answer is captured, by default.
+const CAPTURE_TIMEOUT: u64 = 300_000;
 
 /// The fault of a key without the body, beside those of [`Setting`].
 const NO_BODY: usize = 31;
@@ -68,6 +70,8 @@ pub struct Settings {
     pub memory: Memory,
     /// `redis_cache_capture_memory`, bytes
     pub capture_memory: u64,
+    /// `redis_cache_capture_timeout`, milliseconds
+    pub capture_timeout: u64,
 }
 
 /// What a request asks of the cache.
@@ -426,6 +430,7 @@ pub fn settings(r: Request, conf: &LocConf, main: &MainConf, basics: &Basics) ->
             back_off: conf.back_off.unwrap_or(BACK_OFF),
         },
         capture_memory: conf.capture_memory.unwrap_or(CAPTURE_MEMORY),
+        capture_timeout: conf.capture_timeout.unwrap_or(CAPTURE_TIMEOUT),
     })
 }
 

@@ -1134,3 +1134,19 @@ invalid value "never" in "redis_cache_invalidate"; it is "on" or "off"
     }
 --- emerg
 "redis_cache" is on, but no store is named: add "redis_cache_pass STORE" or "set $cache_pass STORE"
+
+
+
+=== TEST 129: redis_cache_capture_timeout that is no time
+--- config
+    location /t { redis_cache_capture_timeout long; }    # <--
+--- emerg
+invalid time "long" in "redis_cache_capture_timeout"; use a time such as 2m
+
+
+
+=== TEST 130: redis_cache_capture_timeout of nothing
+--- config
+    location /t { redis_cache_capture_timeout 0; }    # <--
+--- emerg
+invalid time "0" in "redis_cache_capture_timeout"; use a time such as 5m

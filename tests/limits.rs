@@ -10,7 +10,9 @@
 
 use std::thread;
 
-use testbed::{Answer, Gate, PATIENCE, Request, Running, Site, holds_for, ms, pattern, wait_for};
+use testbed::{
+    Answer, Client, Gate, PATIENCE, Request, Running, Site, holds_for, ms, pattern, wait_for,
+};
 
 #[test]
 fn captures_beyond_the_memory_of_a_worker_stream_without_being_stored() {
@@ -40,6 +42,31 @@ fn captures_beyond_the_memory_of_a_worker_stream_without_being_stored() {
     site.wait_for_hit("/first");
     site.fill("/second");
     assert_eq!(site.get("/second").word(), "HIT");
+}
+
+#[test]
+fn what_slow_readers_have_to_get_of_stored_answers_is_not_counted() {
+    let site = Site::new()
+        .workers(1)
+        .server("proxy_buffering off;")
+        .location("redis_cache_capture_memory 8m;")
+        .start();
+    let mut readers = Vec::new();
+    for number in 0..3 {
+        let (path, body) = (format!("/{number}"), pattern(7_500_000, number));
+        site.backend.set(&path, Answer::ok(body.clone()));
+        let mut slow = Client::connect_narrow(site.address(), 8 * 1024).unwrap();
+        slow.send(&Request::get(&path)).unwrap();
+        let answer = slow.receive_header().unwrap();
+        assert_eq!(answer.word(), "STORE", "{path}");
+        assert!(site.redis.wait_for_record(&path).body == body, "{path}");
+        site.wait_for_quiet_zone();
+        readers.push((slow, answer, body));
+    }
+    for (mut slow, mut answer, body) in readers {
+        slow.receive_rest(&mut answer).unwrap();
+        assert!(answer.complete && answer.body == body);
+    }
 }
 
 #[test]

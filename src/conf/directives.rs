@@ -48,6 +48,7 @@ entry!(on_honor_request, LocConf, setters::honor_request);
 entry!(on_invalidate, LocConf, setters::invalidate);
 entry!(on_max_size, LocConf, setters::max_size);
 entry!(on_capture_memory, LocConf, setters::capture_memory);
+entry!(on_capture_timeout, LocConf, setters::capture_timeout);
 entry!(on_refills, LocConf, setters::refills);
 entry!(on_lock_queue, LocConf, setters::lock_queue);
 entry!(on_uncacheable_ttl, LocConf, setters::uncacheable_ttl);
@@ -88,7 +89,7 @@ const SET_MD5: u32 =
     NGX_HTTP_SRV_CONF | NGX_HTTP_SIF_CONF | NGX_HTTP_LOC_CONF | NGX_HTTP_LIF_CONF | NGX_CONF_TAKE12;
 
 /// All directives of the module.
-pub static mut COMMANDS: [ngx_command_t; 34] = [
+pub static mut COMMANDS: [ngx_command_t; 35] = [
     command(
         ngx_string!("redis_cache_zone"),
         HTTP | NGX_CONF_TAKE2,
@@ -185,6 +186,11 @@ pub static mut COMMANDS: [ngx_command_t; 34] = [
         ngx_string!("redis_cache_capture_memory"),
         NGX_CONF_TAKE1,
         on_capture_memory,
+    ),
+    location(
+        ngx_string!("redis_cache_capture_timeout"),
+        NGX_CONF_TAKE1,
+        on_capture_timeout,
     ),
     location(
         ngx_string!("redis_cache_refills"),

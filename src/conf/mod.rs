@@ -180,6 +180,8 @@ pub struct LocConf {
     pub max_size: Option<u64>,
     /// `redis_cache_capture_memory`, bytes
     pub capture_memory: Option<u64>,
+    /// `redis_cache_capture_timeout`, milliseconds
+    pub capture_timeout: Option<u64>,
     /// `redis_cache_refills`
     pub refills: Option<u32>,
     /// `redis_cache_lock_queue`
@@ -233,6 +235,7 @@ impl Default for LocConf {
             invalidate: None,
             max_size: None,
             capture_memory: None,
+            capture_timeout: None,
             refills: None,
             lock_queue: None,
             uncacheable_ttl: None,
@@ -282,6 +285,7 @@ impl LocConf {
             invalidate,
             max_size,
             capture_memory,
+            capture_timeout,
             refills,
             lock_queue,
             uncacheable_ttl,

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use cache_core::credentials::Credential;
-use cache_core::flow::Finding;
+use cache_core::flow::{Ending, Finding};
 use cache_core::headers::Headers;
 use cache_core::http_date;
 use cache_core::policy::{storable, withheld};
@@ -161,12 +161,12 @@ unsafe fn take(hook: &Hook, r: Request, input: *mut ngx_chain_t) -> Code {
             }
             if memory::is_short() {
                 // What is captured is what there is to give back.
-                hook.stream.cease_capture();
+                hook.stream.cease_capture(Ending::NoRoom);
             }
             match piece(link.buf, r) {
                 Ok(Some(piece)) => hook.stream.push(piece),
                 Ok(None) => {}
-                Err(Unread::NoMemory) if hook.stream.cease_capture() => {}
+                Err(Unread::NoMemory) if hook.stream.cease_capture(Ending::NoRoom) => {}
                 Err(_) => return ERROR,
             }
             if is_empty(link.buf) {

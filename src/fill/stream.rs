@@ -3,8 +3,8 @@
 //! While the answer is captured nothing is forgotten and a slow reader slows nobody. Once it is
 //! not, pieces behind the slowest reader are dropped and the backend waits for that reader.
 
-use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::cell::{Cell, RefCell, RefMut};
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
@@ -14,9 +14,13 @@ use cache_core::flow::{Ending, Finding};
 use cache_core::headers::Headers;
 use cache_core::vary::Variant;
 
-// The path is said because tests take this file in from elsewhere.
+// The paths are said because tests take this file in from elsewhere.
+#[path = "stream/pieces.rs"]
+mod pieces;
 #[path = "stream/subscription.rs"]
 mod subscription;
+
+use pieces::Pieces;
 
 pub use subscription::{Next, Subscription};
 
@@ -50,28 +54,44 @@ pub struct ResponseHead {
     pub variant: Option<Variant>,
 }
 
-#[derive(Default)]
+/// What becomes of the answer beside its readers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// All of it is kept, for the store and for those who join.
+    Capturing,
+    /// It is for its readers alone; why it isn't captured any more, if it was.
+    Passing(Option<Ending>),
+    /// No more comes.
+    Ended {
+        /// How it ended.
+        ending: Ending,
+        /// Why it wasn't captured to its end, if so.
+        given_up: Option<Ending>,
+        /// Whether all of it is still kept.
+        kept: bool,
+    },
+}
+
+/// The fill's own task, among those who are woken. Readers have higher numbers.
+const TASK: u64 = 0;
+
 struct State {
+    phase: Phase,
     head: Option<Rc<ResponseHead>>,
-    pieces: VecDeque<Bytes>,
-    /// How many pieces were dropped from the front.
-    dropped: usize,
+    pieces: Pieces,
     /// How often the backend's location has asked that nothing be held back.
     flushes: u64,
-    retained: usize,
     total: u64,
-    capturing: bool,
-    /// Why it isn't captured to its end, once that is so.
-    given_up: Option<Ending>,
     /// How much of the worker's memory for captures it takes.
     charged: usize,
     /// How much a capture took that was given up, until somebody asks.
     surplus: usize,
-    ending: Option<Ending>,
-    readers: Vec<(u64, usize)>,
-    next_reader: u64,
+    /// How many of the readers have joined.
+    joined: usize,
+    last_reader: u64,
     version: u64,
-    wakers: Vec<Waker>,
+    /// Who is woken at the next change, in the order in which they came.
+    wakers: BTreeMap<u64, Waker>,
     blocked: bool,
 }
 
@@ -117,12 +137,8 @@ impl Stream {
     /// An answer of which up to `max_size` bytes are captured, as long as all captures of the worker
     /// take no more than `memory`.
     pub fn new(max_size: u64, memory: u64) -> Rc<Stream> {
-        let state = State {
-            capturing: true,
-            ..State::default()
-        };
         Rc::new(Stream {
-            state: RefCell::new(state),
+            state: RefCell::new(State::new(Phase::Capturing)),
             control: RefCell::new(None),
             max_size,
             memory,
@@ -133,7 +149,7 @@ impl Stream {
     /// An answer that is for those who read it, at once and all of it, and is given up when nobody does.
     pub fn passing() -> Rc<Stream> {
         Rc::new(Stream {
-            state: RefCell::default(),
+            state: RefCell::new(State::new(Phase::Passing(None))),
             control: RefCell::new(None),
             max_size: 0,
             memory: 0,
@@ -150,18 +166,19 @@ impl Stream {
     pub fn set_head(&self, head: ResponseHead) {
         let mut state = self.state.borrow_mut();
         // What isn't stored is only passed on.
-        state.capturing &= head.finding.is_kept();
+        if state.phase == Phase::Capturing && !head.finding.is_kept() {
+            state.phase = Phase::Passing(None);
+        }
         state.head = Some(Rc::new(head));
-        wake(state);
-        self.demand();
+        self.changed(state);
     }
 
     /// A piece of the body has come.
     pub fn push(&self, piece: Bytes) {
         let mut state = self.state.borrow_mut();
-        state.total += piece.len() as u64;
-        if state.capturing {
-            let length = piece.len();
+        let length = piece.len();
+        state.total += length as u64;
+        if state.phase == Phase::Capturing {
             if state.total > self.max_size {
                 state.give_up(Ending::TooLarge);
             } else if CAPTURED.get() + length as u64 > self.memory {
@@ -171,38 +188,49 @@ impl Stream {
                 state.charged += length;
             }
         }
-        if !piece.is_empty() {
-            state.retained += piece.len();
-            state.pieces.push_back(piece);
-        }
+        state.pieces.push(piece);
         state.forget();
-        state.blocked = !state.capturing && state.retained >= self.ahead;
-        wake(state);
+        state.blocked = state.phase != Phase::Capturing && state.pieces.bytes() >= self.ahead;
+        self.changed(state);
     }
 
     /// What has come so far is to reach the readers' clients before more comes.
     pub fn flush(&self) {
         let mut state = self.state.borrow_mut();
         state.flushes += 1;
-        wake(state);
+        self.changed(state);
     }
 
-    /// Gives up the capture for want of memory, and what only it needs. False if there is none.
-    pub fn cease_capture(&self) -> bool {
+    /// Gives up the capture, and what only it needs. False if there is none.
+    pub fn cease_capture(&self, why: Ending) -> bool {
         let mut state = self.state.borrow_mut();
-        if !state.capturing || state.ending.is_some() {
+        if state.phase != Phase::Capturing {
             return false;
         }
-        state.give_up(Ending::NoRoom);
+        state.give_up(why);
         state.forget();
-        wake(state);
+        self.changed(state);
         true
+    }
+
+    /// The fill has done with the answer what was to be done: what remains of it is for its readers alone.
+    pub fn release(&self) {
+        let mut state = self.state.borrow_mut();
+        match &mut state.phase {
+            Phase::Capturing => state.phase = Phase::Passing(None),
+            Phase::Passing(_) => {}
+            Phase::Ended { kept, .. } => *kept = false,
+        }
+        state.discharge();
+        state.forget();
+        drop(state);
+        self.demand();
     }
 
     /// How many bytes a capture took that was given up, once its readers have caught up; then 0.
     pub fn take_surplus(&self) -> usize {
         let mut state = self.state.borrow_mut();
-        if state.retained >= AHEAD {
+        if state.pieces.bytes() >= AHEAD {
             return 0;
         }
         std::mem::take(&mut state.surplus)
@@ -216,10 +244,22 @@ impl Stream {
     /// The body has ended. Later calls change nothing.
     pub fn end(&self, ending: Ending) {
         let mut state = self.state.borrow_mut();
-        if state.ending.is_none() {
-            state.ending = Some(ending);
+        let (given_up, captured) = match state.phase {
+            Phase::Capturing => (None, true),
+            Phase::Passing(why) => (why, false),
+            Phase::Ended { .. } => return,
+        };
+        let kept = captured && ending == Ending::Whole && state.is_kept();
+        state.phase = Phase::Ended {
+            ending,
+            given_up,
+            kept,
+        };
+        if !kept {
+            state.discharge();
+            state.forget();
         }
-        wake(state);
+        self.changed(state);
     }
 
     /// Bytes of the body so far.
@@ -229,13 +269,17 @@ impl Stream {
 
     /// Whether the body has ended, whole or not.
     pub fn ended(&self) -> bool {
-        self.state.borrow().ending.is_some()
+        self.state.borrow().ending().is_some()
     }
 
-    /// Whether nobody reads it and it isn't captured.
+    /// Whether nobody reads it and it isn't captured, so that the rest of it is for nobody.
     pub fn is_unwanted(&self) -> bool {
-        let state = self.state.borrow();
-        state.readers.is_empty() && !state.capturing
+        self.state.borrow().is_unwanted()
+    }
+
+    /// How many have joined it, and still read it or wait for its header.
+    pub fn joined(&self) -> usize {
+        self.state.borrow().joined
     }
 
     /// Whether the header has come.
@@ -250,31 +294,34 @@ impl Stream {
 
     /// The body, once it has ended whole and captured.
     pub fn body(&self) -> Vec<Bytes> {
-        self.state.borrow().pieces.iter().cloned().collect()
+        self.state.borrow().pieces.all()
     }
 
-    /// Waits for the header; `None` if the fill ended without one.
+    /// The fill's task waits for the header; `None` if the fill ended without one.
     pub async fn wait_head(&self) -> Option<Rc<ResponseHead>> {
-        self.until(|state| match (&state.head, state.ending) {
-            (Some(head), _) => Some(Some(Rc::clone(head))),
-            (None, Some(_)) => Some(None),
-            (None, None) => None,
+        self.until(TASK, State::verdict).await
+    }
+
+    /// The fill's task waits for the end, or for the capture to be given up.
+    pub async fn wait_ending(&self) -> Ending {
+        self.until(TASK, |state| match state.phase {
+            Phase::Capturing => None,
+            Phase::Passing(why) => why,
+            Phase::Ended {
+                ending, given_up, ..
+            } => given_up.or(Some(ending)),
         })
         .await
     }
 
-    /// Waits for the end, or for the body to outgrow what may be captured.
-    pub async fn wait_ending(&self) -> Ending {
-        self.until(|state| state.given_up.or(state.ending)).await
-    }
-
-    async fn until<T>(&self, ready: impl Fn(&State) -> Option<T>) -> T {
+    /// Waits, as the one of this number: the last one of a number is woken.
+    async fn until<T>(&self, number: u64, ready: impl Fn(&State) -> Option<T>) -> T {
         poll_fn(|cx| {
             let mut state = self.state.borrow_mut();
             match ready(&state) {
                 Some(value) => Poll::Ready(value),
                 None => {
-                    state.listen(cx.waker());
+                    state.listen(number, cx.waker());
                     Poll::Pending
                 }
             }
@@ -284,10 +331,10 @@ impl Stream {
 
     /// Whether the beginning is still there, and the rest will be kept for everybody or is here.
     pub fn is_joinable(&self) -> bool {
-        let state = self.state.borrow();
-        state.dropped == 0
-            && state.capturing
-            && (state.ending.is_none() || (state.ending == Some(Ending::Whole) && state.is_kept()))
+        matches!(
+            self.state.borrow().phase,
+            Phase::Capturing | Phase::Ended { kept: true, .. }
+        )
     }
 
     /// Joins the answer to somebody else's request, from its beginning.
@@ -302,15 +349,26 @@ impl Stream {
 
     fn reader(self: &Rc<Self>, joined: bool) -> Subscription {
         let mut state = self.state.borrow_mut();
-        state.next_reader += 1;
-        let id = state.next_reader;
-        let position = state.dropped;
-        state.readers.push((id, position));
+        state.last_reader += 1;
+        state.joined += usize::from(joined);
+        let position = Cell::new(state.pieces.enter());
         Subscription {
             stream: Rc::clone(self),
-            id,
+            number: state.last_reader,
             joined,
+            position,
         }
+    }
+
+    /// Wakes everybody, with the state given back first, and tells the capture what is wanted of it now.
+    fn changed(&self, mut state: RefMut<'_, State>) {
+        state.version += 1;
+        let wakers = std::mem::take(&mut state.wakers);
+        drop(state);
+        for waker in wakers.into_values() {
+            waker.wake();
+        }
+        self.demand();
     }
 
     /// Tells the capture what the readers want of it now.
@@ -324,47 +382,66 @@ impl Stream {
     }
 }
 
-/// Wakes everybody, with the state given back first.
-fn wake(mut state: std::cell::RefMut<'_, State>) {
-    state.version += 1;
-    let wakers = std::mem::take(&mut state.wakers);
-    drop(state);
-    for waker in wakers {
-        waker.wake();
-    }
-}
-
 impl State {
-    fn listen(&mut self, waker: &Waker) {
-        if !self.wakers.iter().any(|known| known.will_wake(waker)) {
-            self.wakers.push(waker.clone());
+    fn new(phase: Phase) -> State {
+        State {
+            phase,
+            head: None,
+            pieces: Pieces::default(),
+            flushes: 0,
+            total: 0,
+            charged: 0,
+            surplus: 0,
+            joined: 0,
+            last_reader: TASK,
+            version: 0,
+            wakers: BTreeMap::new(),
+            blocked: false,
+        }
+    }
+
+    fn listen(&mut self, number: u64, waker: &Waker) {
+        self.wakers
+            .entry(number)
+            .and_modify(|known| known.clone_from(waker))
+            .or_insert_with(|| waker.clone());
+    }
+
+    fn ending(&self) -> Option<Ending> {
+        match self.phase {
+            Phase::Ended { ending, .. } => Some(ending),
+            Phase::Capturing | Phase::Passing(_) => None,
+        }
+    }
+
+    /// The header, or that there will be none.
+    fn verdict(&self) -> Option<Option<Rc<ResponseHead>>> {
+        match (&self.head, self.ending()) {
+            (Some(head), _) => Some(Some(Rc::clone(head))),
+            (None, Some(_)) => Some(None),
+            (None, None) => None,
         }
     }
 
     /// Drops what every reader has read, once nobody else may need it.
     fn forget(&mut self) {
-        if self.capturing
-            || (self.ending == Some(Ending::Whole) && self.given_up.is_none() && self.is_kept())
-        {
-            return;
-        }
-        let slowest = self.readers.iter().map(|(_, position)| *position).min();
-        let keep_from = slowest.unwrap_or(self.dropped + self.pieces.len());
-        while self.dropped < keep_from {
-            let Some(piece) = self.pieces.pop_front() else {
-                break;
-            };
-            self.retained -= piece.len();
-            self.dropped += 1;
+        match self.phase {
+            Phase::Capturing | Phase::Ended { kept: true, .. } => {}
+            Phase::Passing(_) | Phase::Ended { .. } => self.pieces.forget(),
         }
     }
 
     /// From now on the answer is only passed on.
     fn give_up(&mut self, why: Ending) {
-        self.capturing = false;
-        self.given_up = Some(why);
-        self.surplus = std::mem::take(&mut self.charged);
-        discharge(self.surplus);
+        self.phase = Phase::Passing(Some(why));
+        self.surplus = self.discharge();
+    }
+
+    /// No capture needs the memory any more.
+    fn discharge(&mut self) -> usize {
+        let charged = std::mem::take(&mut self.charged);
+        discharge(charged);
+        charged
     }
 
     fn is_kept(&self) -> bool {
@@ -373,14 +450,18 @@ impl State {
             .is_some_and(|head| head.finding.is_kept())
     }
 
+    fn is_unwanted(&self) -> bool {
+        matches!(self.phase, Phase::Passing(_)) && self.pieces.readers() == 0
+    }
+
     fn take_demand(&mut self) -> Demand {
-        if self.ending.is_some() {
+        if self.ending().is_some() {
             return Demand::Nothing;
         }
-        if self.readers.is_empty() && !self.capturing {
+        if self.is_unwanted() {
             return Demand::Abort;
         }
-        if self.blocked && self.retained < AHEAD / 2 {
+        if self.blocked && self.pieces.bytes() < AHEAD / 2 {
             self.blocked = false;
             return Demand::Resume;
         }
@@ -390,6 +471,6 @@ impl State {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        discharge(self.state.get_mut().charged);
+        self.state.get_mut().discharge();
     }
 }

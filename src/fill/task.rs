@@ -1,6 +1,7 @@
 //! The fill as the flow sees it: the backend's answer on one side, the store on the other.
 
 use std::cell::{Cell, RefCell};
+use std::pin::pin;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -21,7 +22,7 @@ use super::registry::{LockPermit, Queued};
 use super::stream::Stream;
 use crate::lookup::{self, Lookup, Variants};
 use crate::ngx::busy;
-use crate::ngx::event::Timer;
+use crate::ngx::event::{Timer, within};
 use crate::ngx::memory;
 use crate::redis::{Change, Changed, Refresh, StoreError, Validated, Variant, Write};
 use crate::shm::Zone;
@@ -53,6 +54,8 @@ pub struct Fill {
     pub variants: RefCell<Variants>,
     /// What a lock is asked for with.
     pub terms: Terms,
+    /// How long the answer may be captured from its header on, in milliseconds.
+    pub capture_timeout: u64,
     /// What has become of it is left here.
     pub outcome: Rc<Cell<Option<Reason>>>,
 }
@@ -285,6 +288,13 @@ impl Permit for Alive {
     }
 }
 
+impl Drop for Fill {
+    /// Nobody joins it any more, and its record is in the store or won't be.
+    fn drop(&mut self) {
+        self.stream.release();
+    }
+}
+
 impl Filling for Fill {
     async fn is_fresh(&self) -> bool {
         let detached = &self.detached;
@@ -316,7 +326,13 @@ impl Filling for Fill {
     }
 
     async fn ending(&self) -> Ending {
-        self.stream.wait_ending().await
+        match within(self.capture_timeout, pin!(self.stream.wait_ending())).await {
+            Some(ending) => ending,
+            None => {
+                self.stream.cease_capture(Ending::TooLong);
+                self.stream.wait_ending().await
+            }
+        }
     }
 
     async fn store(&self, plan: Plan) -> Result<(), Trouble> {

@@ -132,6 +132,7 @@ fn start_fill(
             queue: settings.queue,
             memory: settings.memory,
         },
+        capture_timeout: settings.capture_timeout,
         outcome,
     };
     fill.spawn(start.permit, start.look_again, start.slot);

@@ -26,6 +26,8 @@ pub struct Captured {
     pub connection: Vec<Bytes>,
     /// It came by X-Accel-Redirect.
     pub accel_redirect: bool,
+    /// It is to reach its client as it comes (X-Accel-Buffering), unless the configuration ignores that.
+    pub unbuffered: bool,
     /// Its Location is a path that nginx, not the backend, has made: by `proxy_redirect`, `return` or for a folder.
     pub own_location: bool,
     /// Whole seconds since it was asked for.
@@ -53,6 +55,7 @@ pub fn capture(r: Request) -> Captured {
         headers.push("Last-Modified", http_time(out.last_modified_time));
     }
     let (dates, connection) = hidden(r);
+    let unbuffered = unbuffered(r, &headers);
     Captured {
         status: u16::try_from(out.status).unwrap_or(0),
         headers,
@@ -61,6 +64,7 @@ pub fn capture(r: Request) -> Captured {
         dates,
         connection,
         accel_redirect: redirected(r),
+        unbuffered,
         own_location: own_location(r),
         delay: delay(r),
     }
@@ -75,6 +79,7 @@ impl Captured {
             dates: &self.dates,
             content_length: self.content_length,
             accel_redirect: self.accel_redirect,
+            unbuffered: self.unbuffered,
             delay: self.delay,
         }
     }
@@ -135,6 +140,32 @@ fn hidden(r: Request) -> (OriginDates, Vec<Bytes>) {
     }
     (dates, connection)
 }
+
+/// Whether X-Accel-Buffering says no. nginx takes the field away from an upstream's answer; a location of another kind
+/// leaves it among the headers.
+fn unbuffered(r: Request, headers: &Headers) -> bool {
+    let says = |value: &[u8]| value.eq_ignore_ascii_case(b"no");
+    // SAFETY: upstream is null or lives as long as the request, and its configuration with it.
+    let Some(upstream) = (unsafe { r.get().upstream.as_ref() }) else {
+        return headers.get("X-Accel-Buffering").is_some_and(says);
+    };
+    // SAFETY: as above; nalloc is set when the list is initialised, whose strings live as long as the request.
+    unsafe {
+        let ignored = upstream
+            .conf
+            .as_ref()
+            .is_some_and(|conf| conf.ignore_headers & IGNORES_BUFFERING != 0);
+        !ignored
+            && upstream.headers_in.headers.nalloc != 0
+            && lines(&upstream.headers_in.headers).any(|line| {
+                text::bytes(&line.key).eq_ignore_ascii_case(b"x-accel-buffering")
+                    && says(text::bytes(&line.value))
+            })
+    }
+}
+
+/// NGX_HTTP_UPSTREAM_IGN_XA_BUFFERING
+const IGNORES_BUFFERING: ngx_uint_t = 0x80;
 
 /// Whether an X-Accel-Redirect decided the answer. It may have led to another upstream, which has
 /// replaced the first: nginx then leaves a state without a peer between the two

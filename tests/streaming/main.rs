@@ -10,6 +10,7 @@
 )]
 
 mod beside_plain;
+mod endless;
 mod flushing;
 mod memory;
 mod memory_unbuffered;

@@ -99,6 +99,8 @@ pub struct ResponseView<'a> {
     pub content_length: Option<u64>,
     /// It came, or is to come, by X-Accel-Redirect.
     pub accel_redirect: bool,
+    /// It says by X-Accel-Buffering that it is to reach its client as it comes.
+    pub unbuffered: bool,
     /// Seconds between asking for it and its header (response_delay, RFC 9111 4.2.3).
     pub delay: u32,
 }
@@ -141,6 +143,9 @@ pub fn storable(
         return Err(Reason::AccelRedirect);
     }
     whole(resp.status)?;
+    if is_event_stream(resp) {
+        return Err(Reason::EventStream);
+    }
     if !rules.statuses.contains(resp.status) {
         return Err(Reason::StatusNotListed);
     }
@@ -173,6 +178,26 @@ pub fn storable(
     }
     plan(resp.status, &received, rules)
 }
+
+/// Whether a response tells of what happens while its client reads it: it is for that client from its beginning on, and may
+/// never end.
+fn is_event_stream(resp: &ResponseView<'_>) -> bool {
+    let media_type = |value: &[u8]| {
+        let value = value.split(|b| *b == b';').next().unwrap_or_default();
+        let value = value.trim_ascii();
+        EVENT_STREAMS
+            .iter()
+            .any(|known| value.eq_ignore_ascii_case(known))
+    };
+    (resp.unbuffered && resp.content_length.is_none())
+        || resp
+            .headers
+            .get("Content-Type")
+            .is_some_and(|value| media_type(value))
+}
+
+/// Media types of answers that go on as long as somebody reads them.
+const EVENT_STREAMS: [&[u8]; 2] = [b"text/event-stream", b"multipart/x-mixed-replace"];
 
 fn accel(resp: &ResponseView<'_>, ignore: Ignore, now: u64) -> Option<AccelExpires> {
     if ignore.accel_expires {

@@ -118,6 +118,7 @@ pub fn renew(
         dates: confirmation.dates,
         content_length: u64::try_from(record.body.len()).ok(),
         accel_redirect: false,
+        unbuffered: false,
         delay: confirmation.delay,
     };
     let plan = storable(request, &view, rules, now);

@@ -161,6 +161,10 @@ pub enum Reason {
     Truncated,
     /// The body is larger than `redis_cache_max_size`.
     TooLarge,
+    /// The body took longer than `redis_cache_capture_timeout`.
+    CaptureTimeout,
+    /// An answer that is read while it happens, and may never end.
+    EventStream,
     /// While it was fetched, another request has changed what it tells of (RFC 9111 4.4).
     Invalidated,
     /// The response had no lifetime left when it came, and staleness isn't allowed.
@@ -187,6 +191,8 @@ impl Reason {
                 | Self::SetCookie
                 | Self::Vary
                 | Self::TooLarge
+                | Self::CaptureTimeout
+                | Self::EventStream
         )
     }
 
@@ -247,6 +253,8 @@ impl Reason {
             Self::NotModified => "not modified",
             Self::Truncated => "truncated",
             Self::TooLarge => "too large",
+            Self::CaptureTimeout => "capture timeout",
+            Self::EventStream => "event stream",
             Self::Invalidated => "invalidated meanwhile",
             Self::Expired => "expired already",
             Self::AccelRedirect => "x-accel-redirect",

@@ -24,6 +24,7 @@ fn decide(req: RequestView, status: u16, lines: Lines<'_>, rules: &Rules) -> Res
         dates: &OriginDates::default(),
         content_length: None,
         accel_redirect: false,
+        unbuffered: false,
         delay: 0,
     };
     storable(&req, &resp, rules, NOW)
@@ -167,6 +168,7 @@ fn what_the_operator_forbids() {
         dates: &dates,
         content_length: Some(100),
         accel_redirect: false,
+        unbuffered: false,
         delay: 0,
     };
     let err = |req: RequestView, resp: ResponseView<'_>| storable(&req, &resp, &rules, NOW).err();
@@ -379,4 +381,32 @@ fn method_lists() {
         BadList::Method("P/T".to_owned()).to_string(),
         "invalid method \"P/T\""
     );
+}
+
+#[test]
+#[rustfmt::skip]
+fn what_is_read_while_it_happens() {
+    let stream = Some(Reason::EventStream);
+    // (Content-Type, X-Accel-Buffering: no, length, what keeps it out)
+    let cases = [
+        ("text/event-stream", false, None, stream),
+        ("text/event-stream", false, Some(10), stream),
+        ("Text/Event-Stream ; charset=utf-8", false, None, stream),
+        ("multipart/x-mixed-replace; boundary=x", false, None, stream),
+        ("text/event-streams", false, None, None),
+        ("text/plain", true, None, stream),
+        ("text/plain", true, Some(10), None),
+        ("text/plain", false, None, None),
+        ("", true, None, stream),
+    ];
+    for (media_type, unbuffered, content_length, wanted) in cases {
+        let mut headers = Headers::new();
+        headers.push("Content-Type", media_type);
+        let resp = ResponseView {
+            status: 200, headers: &headers, dates: &OriginDates::default(),
+            content_length, accel_redirect: false, unbuffered, delay: 0,
+        };
+        let err = storable(&RequestView::default(), &resp, &Rules::default(), NOW).err();
+        assert_eq!(err, wanted, "{media_type} {unbuffered} {content_length:?}");
+    }
 }

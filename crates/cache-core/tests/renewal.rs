@@ -48,6 +48,7 @@ fn stored(lines: Lines<'_>, rules: &Rules) -> Rc<Record> {
         dates: &OriginDates::default(),
         content_length: None,
         accel_redirect: false,
+        unbuffered: false,
         delay: 0,
     };
     let plan = storable(&RequestView::default(), &view, rules, NOW).unwrap();

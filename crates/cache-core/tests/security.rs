@@ -115,6 +115,7 @@ fn responses_that_are_never_stored() {
             dates: &OriginDates::default(),
             content_length: None,
             accel_redirect: false,
+            unbuffered: false,
             delay: 0,
         };
         let decided = storable(&RequestView::default(), &view, &rules, 1_000_000);

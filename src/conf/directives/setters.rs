@@ -286,6 +286,17 @@ pub(super) fn capture_memory(directive: &Directive, conf: &mut LocConf) -> Setti
     once(&mut conf.capture_memory, size(directive, "256m")?)
 }
 
+pub(super) fn capture_timeout(directive: &Directive, conf: &mut LocConf) -> Setting {
+    let time = directive.millis(1)?;
+    if time == 0 {
+        let value = directive.text(1);
+        return Err(Fault::Text(format!(
+            "invalid time \"{value}\" in \"redis_cache_capture_timeout\"; use a time such as 5m"
+        )));
+    }
+    once(&mut conf.capture_timeout, time)
+}
+
 pub(super) fn refills(directive: &Directive, conf: &mut LocConf) -> Setting {
     once(&mut conf.refills, number(directive)?)
 }

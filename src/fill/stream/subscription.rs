@@ -1,6 +1,7 @@
 //! One reader of an answer.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::rc::Rc;
 use std::task::Waker;
 
@@ -10,7 +11,7 @@ use cache_core::headers::Headers;
 use cache_core::record::without;
 use cache_core::vary::Variant;
 
-use super::{ResponseHead, Stream};
+use super::{ResponseHead, State, Stream};
 
 /// What the reader gets next.
 pub enum Next {
@@ -25,14 +26,17 @@ pub enum Next {
 /// One reader of an answer. Dropping it gives its place up.
 pub struct Subscription {
     pub(super) stream: Rc<Stream>,
-    pub(super) id: u64,
+    /// Among those who are woken.
+    pub(super) number: u64,
     pub(super) joined: bool,
+    /// The piece that it reads next.
+    pub(super) position: Cell<usize>,
 }
 
 impl Subscription {
     /// Waits for the header; `None` if the fill ended without one.
     pub async fn wait_head(&self) -> Option<Rc<ResponseHead>> {
-        self.stream.wait_head().await
+        self.stream.until(self.number, State::verdict).await
     }
 
     /// The header lines that this reader may have.
@@ -46,12 +50,8 @@ impl Subscription {
 
     /// What is known of the answer so far, for a waiter.
     pub fn verdict(&self) -> Option<Head> {
-        let state = self.stream.state.borrow();
-        match (&state.head, state.ending) {
-            (Some(head), _) => Some(head.finding.head()),
-            (None, Some(_)) => Some(Head::Failed),
-            (None, None) => None,
-        }
+        let head = self.stream.state.borrow().verdict()?;
+        Some(head.map_or(Head::Failed, |head| head.finding.head()))
     }
 
     /// What the answer varies on, if its header has come and it does.
@@ -62,30 +62,21 @@ impl Subscription {
 
     /// Has `waker` woken at the next change.
     pub fn listen(&self, waker: &Waker) {
-        self.stream.state.borrow_mut().listen(waker);
+        let mut state = self.stream.state.borrow_mut();
+        state.listen(self.number, waker);
     }
 
     /// The next piece of the body.
     pub fn next(&self) -> Next {
         let next = {
             let mut state = self.stream.state.borrow_mut();
-            let dropped = state.dropped;
-            let Some(index) = state.readers.iter().position(|(id, _)| *id == self.id) else {
-                return Next::End(Ending::Cut);
-            };
-            let position = state
-                .readers
-                .get(index)
-                .map_or(0, |(_, position)| *position);
-            match state.pieces.get(position.saturating_sub(dropped)).cloned() {
+            match state.pieces.read(self.position.get()) {
                 Some(piece) => {
-                    if let Some((_, position)) = state.readers.get_mut(index) {
-                        *position += 1;
-                    }
+                    self.position.set(self.position.get() + 1);
                     state.forget();
                     Next::Piece(piece)
                 }
-                None => state.ending.map_or(Next::Wait, Next::End),
+                None => state.ending().map_or(Next::Wait, Next::End),
             }
         };
         self.stream.demand();
@@ -101,7 +92,7 @@ impl Subscription {
     pub async fn changed(&self) {
         let seen = self.stream.state.borrow().version;
         self.stream
-            .until(|state| (state.version != seen).then_some(()))
+            .until(self.number, |state| (state.version != seen).then_some(()))
             .await;
     }
 }
@@ -110,8 +101,12 @@ impl Drop for Subscription {
     fn drop(&mut self) {
         {
             let mut state = self.stream.state.borrow_mut();
-            state.readers.retain(|(id, _)| *id != self.id);
+            let waker = state.wakers.remove(&self.number);
+            state.joined -= usize::from(self.joined);
+            state.pieces.leave(self.position.get());
             state.forget();
+            drop(state);
+            drop(waker);
         }
         self.stream.demand();
     }

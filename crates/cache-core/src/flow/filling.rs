@@ -20,6 +20,8 @@ pub enum Ending {
     TooLarge,
     /// The worker has no memory left for captures.
     NoRoom,
+    /// It took longer than anything may be captured.
+    TooLong,
 }
 
 /// What the header of a fill's answer makes of it.
@@ -79,7 +81,7 @@ pub trait Filling {
     fn abandon(&self);
     /// Waits for the header and for what it makes of the answer. `None` if there is no answer.
     fn head(&self) -> impl Future<Output = Option<Finding>>;
-    /// Waits for the end of the body.
+    /// Waits for the end of the body, or of the time for which it may be captured.
     fn ending(&self) -> impl Future<Output = Ending>;
     /// Stores the whole answer.
     fn store(&self, plan: Plan) -> impl Future<Output = Result<(), Trouble>>;
@@ -107,6 +109,7 @@ pub async fn fill<F: Filling, P: Permit>(filling: &F, permit: Option<P>, look_ag
             Ending::Cut => (Verdict::Failed, Reason::Truncated),
             Ending::TooLarge => (not_storable(Reason::TooLarge), Reason::TooLarge),
             Ending::NoRoom => (Verdict::NotStorable, Reason::CaptureMemory),
+            Ending::TooLong => (not_storable(Reason::CaptureTimeout), Reason::CaptureTimeout),
             Ending::Whole => match filling.store(plan).await {
                 Ok(()) => (stored(&plan), Reason::Stored),
                 Err(Trouble::Invalidated) => (Verdict::Unavailable, Reason::Invalidated),

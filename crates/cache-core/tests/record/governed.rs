@@ -22,6 +22,7 @@ fn through(sent: Lines<'_>, store: &Rules, read: &Rules) -> Result<Rc<Record>, B
         dates: &dates,
         content_length: None,
         accel_redirect: false,
+        unbuffered: false,
         delay: 0,
     };
     let plan = storable(&RequestView::default(), &view, store, 1_000_000).unwrap();

@@ -49,6 +49,8 @@ pub struct Asked {
     pub on: On,
     /// The lengths of the pieces of its body.
     pub sizes: Rc<[usize]>,
+    /// How long its body takes if nothing holds it back, in milliseconds.
+    pub takes: u64,
 }
 
 /// Bytes at the beginning of each piece that say what it is.
@@ -88,6 +90,11 @@ impl Asked {
         self.length() as u64 > MAX_SIZE
     }
 
+    /// Whether it takes longer than anything may be captured.
+    pub fn is_too_long(&self, world: &World) -> bool {
+        self.takes >= world.config.capture_timeout
+    }
+
     /// Whether this is the piece of that number.
     pub fn is_piece(&self, answer: usize, index: usize, piece: &[u8]) -> bool {
         self.sizes.get(index) == Some(&piece.len()) && piece.starts_with(&mark(answer, index))
@@ -114,6 +121,8 @@ pub struct Backend {
     asked: RefCell<Vec<Asked>>,
     /// Answers that wait for their readers.
     paused: RefCell<Vec<Rc<Sending>>>,
+    /// Answers on their way.
+    sending: RefCell<Vec<Weak<Sending>>>,
 }
 
 /// An answer on its way into the stream of a fill.
@@ -128,6 +137,8 @@ struct Sending {
     /// The request's.
     fields: Fields,
     next: Cell<usize>,
+    /// Since when nobody reads it and nothing is captured.
+    unwanted: Cell<Option<u64>>,
 }
 
 impl Backend {
@@ -136,12 +147,30 @@ impl Backend {
             script: RefCell::new(script),
             asked: RefCell::default(),
             paused: RefCell::default(),
+            sending: RefCell::default(),
         }
     }
 
     /// All that it was asked.
     pub fn asked(&self) -> Vec<Asked> {
         self.asked.borrow().clone()
+    }
+
+    /// An answer of a living worker that nobody reads and nothing captures, and that goes on nevertheless.
+    pub fn sends_to_nobody(&self, now: u64) -> Option<usize> {
+        let mut all = self.sending.borrow_mut();
+        all.retain(|sending| {
+            let sending = sending.upgrade();
+            sending.is_some_and(|sending| sending.worker.is_alive() && !sending.stream.ended())
+        });
+        let mut found = all.iter().filter_map(Weak::upgrade);
+        found.find_map(|sending| sending.is_late(now).then_some(sending.answer))
+    }
+
+    /// Answers that haven't ended.
+    pub fn under_way(&self) -> usize {
+        self.sends_to_nobody(0);
+        self.sending.borrow().len()
     }
 
     /// Forgets answers under way.
@@ -190,6 +219,7 @@ impl Backend {
             lock,
             on: behaviour.on,
             sizes,
+            takes: behaviour.pieces.iter().map(|(delay, _)| delay).sum(),
         });
         (answer, behaviour)
     }
@@ -217,8 +247,10 @@ impl Backend {
             held,
             fields: world.judge().requests[request].fields,
             next: Cell::new(0),
+            unwanted: Cell::new(None),
             behaviour,
         });
+        self.sending.borrow_mut().push(Rc::downgrade(&sending));
         let (weak, all) = (Rc::downgrade(&sending), Rc::downgrade(world));
         stream.set_control(move |_| post(&weak, &all));
         let delay = sending.behaviour.header;
@@ -249,6 +281,17 @@ fn post(sending: &Weak<Sending>, world: &Weak<World>) {
 }
 
 impl Sending {
+    /// Whether it should have been given up at an earlier time than now.
+    fn is_late(&self, now: u64) -> bool {
+        if !self.stream.is_unwanted() {
+            self.unwanted.set(None);
+            return false;
+        }
+        let since = self.unwanted.get().unwrap_or(now);
+        self.unwanted.set(Some(since));
+        since < now
+    }
+
     fn header(self: Rc<Self>, world: &Rc<World>) {
         if !self.worker.is_alive() {
             return;
@@ -282,6 +325,7 @@ impl Sending {
             dates: &OriginDates::default(),
             content_length,
             accel_redirect: false,
+            unbuffered: false,
             delay: 0,
         };
         let request = RequestView::default();

@@ -123,7 +123,10 @@ impl Judge {
                 let answer = fill.and_then(|fill| world.backend.answer(fill));
                 let says_so = answer.is_some_and(|answer| {
                     let own = [Kind::Private, Kind::Cookie, Kind::NoStore];
-                    own.contains(&answer.kind) || answer.on == On::Any || answer.is_too_large()
+                    own.contains(&answer.kind)
+                        || answer.on == On::Any
+                        || answer.is_too_large()
+                        || answer.is_too_long(world)
                 });
                 self.check(says_so, || {
                     format!("key {} is marked, but its answer doesn't say so", place.1)

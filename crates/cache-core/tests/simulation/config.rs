@@ -111,6 +111,8 @@ pub struct Config {
     pub uncacheable_ttl: u64,
     /// Whether chance decides the order of what happens at the same time.
     pub shuffled: bool,
+    /// How long an answer may be captured, in milliseconds.
+    pub capture_timeout: u64,
     /// Whether a worker learns of all that happens in one millisecond at once.
     pub together: bool,
     /// Milliseconds to the store and back, each way at least and at most.
@@ -160,6 +162,7 @@ impl Config {
             lock_age: 30_000,
             queue: 1024,
             uncacheable_ttl: 5000,
+            capture_timeout: 300_000,
             shuffled: false,
             together: false,
             store_delay: (1, 1),

@@ -7,6 +7,7 @@ use super::invariants::Decision;
 use super::stage::{
     LATE, RELEASED, STORE, asked, comes, crowd, machines, record, rest, tally, world,
 };
+use super::world::START;
 
 #[test]
 fn two_hundred_clients_on_a_missing_key_are_one_fill() {
@@ -275,4 +276,39 @@ fn what_must_be_validated_is_never_served_stale_for_a_failure() {
     let expected = [(2, STORE, 1), (2002, STORE, 1), (2302, beside, 19)];
     assert_eq!(tally(&world), expected);
     world.end();
+}
+
+/// The end of what nobody reads and nothing captures any more: the time of its last piece.
+#[track_caller]
+fn ends_for_nobody(behaviour: Behaviour, timeout: u64, leaves: u64, expected: u64) {
+    let config = Config {
+        capture_timeout: timeout,
+        ..Config::plain()
+    };
+    let world = world(config, [behaviour]);
+    let manner = Manner {
+        leaves: Some(leaves),
+        ..Manner::default()
+    };
+    comes(&world, 0, (0, 0), manner);
+    world.run_until(START + expected - 1);
+    assert_eq!(world.backend.under_way(), 1, "before {expected}");
+    world.run_until(START + expected);
+    assert_eq!(world.backend.under_way(), 0, "at {expected}");
+    rest(&world);
+    world.end();
+}
+
+#[test]
+fn what_is_neither_read_nor_captured_is_given_up() {
+    let slowly = |length| Behaviour {
+        pieces: vec![(100, length); 1000],
+        ..Behaviour::good(300, 0)
+    };
+    // It has begun at 2, its header came at 302. Too large with its fourth piece, long after its reader has left.
+    ends_for_nobody(slowly(80_000), 300_000, 500, 702);
+    // Captured for 2 s.
+    ends_for_nobody(slowly(10), 2000, 500, 2302);
+    // The reader stays longer than that.
+    ends_for_nobody(slowly(10), 2000, 5000, 5000);
 }

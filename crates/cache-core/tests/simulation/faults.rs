@@ -209,7 +209,11 @@ pub fn behaviour(world: &World, key: Key) -> Behaviour {
             Kind::Storable,
         ];
         behaviour.kind = rng.pick(&kinds);
-        if behaviour.kind == Kind::Storable {
+        if behaviour.kind == Kind::Storable && rng.chance(30) {
+            // It hardly ends.
+            behaviour.pieces = vec![(timeout / 4, 10); 200];
+            behaviour.length = false;
+        } else if behaviour.kind == Kind::Storable {
             // too large
             let pace = rng.pick(&[0, 1, 5]);
             behaviour.pieces = (0..8).map(|_| (rng.range(0, pace), 70_000)).collect();

@@ -18,6 +18,7 @@ use super::config::{Key, Kind, MAX_SIZE};
 use super::permits::{SimPermit, Truth};
 use super::store::{self, Stored};
 use super::variants::{Fields, Variants, lock_of};
+use super::wait::{first, sleep};
 use super::worker::Worker;
 use super::world::World;
 use crate::stream::{Stream, Subscription};
@@ -174,6 +175,12 @@ impl SimFill {
     }
 }
 
+impl Drop for SimFill {
+    fn drop(&mut self) {
+        self.stream.release();
+    }
+}
+
 impl Filling for SimFill {
     async fn is_fresh(&self) -> bool {
         let found = store::lookup(&self.world, self.key, self.fields).await;
@@ -251,12 +258,21 @@ impl Filling for SimFill {
     }
 
     async fn ending(&self) -> Ending {
-        let ending = self.stream.wait_ending().await;
+        let (begun, timeout) = (self.world.now(), self.world.config.capture_timeout);
+        let late = sleep(&self.world, timeout);
+        let ending = match first(self.stream.wait_ending(), late).await {
+            Some(ending) => ending,
+            None => {
+                self.stream.cease_capture(Ending::TooLong);
+                self.stream.wait_ending().await
+            }
+        };
         let answer = self.answer().unwrap();
         let right = match ending {
             Ending::Whole => answer.kind.stores() && !answer.is_too_large(),
             Ending::Cut => answer.kind == Kind::Cut,
             Ending::TooLarge => answer.is_too_large(),
+            Ending::TooLong => self.world.now() >= begun + timeout,
             Ending::NoRoom => false,
         };
         if !right {
@@ -265,7 +281,7 @@ impl Filling for SimFill {
         match ending {
             Ending::Whole => {}
             Ending::Cut => self.decided(Verdict::Failed),
-            Ending::TooLarge => self.decided(Verdict::Uncacheable),
+            Ending::TooLarge | Ending::TooLong => self.decided(Verdict::Uncacheable),
             Ending::NoRoom => self.decided(Verdict::NotStorable),
         }
         ending

@@ -354,6 +354,7 @@ impl Judge {
                 && asked.purpose == Purpose::Fill
                 && (!asked.shareable()
                     || asked.is_too_large()
+                    || asked.is_too_long(world)
                     // a 304 may say that the record varies on something else
                     || (world.config.varies && asked.kind == Kind::Confirms))
         })
@@ -463,8 +464,12 @@ impl Judge {
         });
     }
 
-    /// After each event: the lock tables hold what is held.
+    /// After each event: no answer goes on for nobody, and the lock tables hold what is held.
     pub fn after_event(&mut self, world: &World) {
+        let lost = world.backend.sends_to_nobody(self.now);
+        self.check(lost.is_none(), || {
+            format!("nobody reads answer {lost:?} and nothing is captured, but it goes on")
+        });
         if !std::mem::take(&mut self.changed) {
             return;
         }

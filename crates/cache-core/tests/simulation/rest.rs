@@ -31,6 +31,10 @@ impl Judge {
                 format!("worker {pid} still has {tasks} tasks and {left} fills and waiters")
             });
         }
+        let under_way = world.backend.under_way();
+        self.check(under_way == 0, || {
+            format!("{under_way} answers never ended")
+        });
         self.waits(world);
     }
 

@@ -1,7 +1,8 @@
 //! What tasks wait with: a value to come, an alarm.
 
 use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
@@ -73,4 +74,14 @@ pub async fn sleep(world: &World, delay: u64) {
         Poll::Pending
     })
     .await;
+}
+
+/// What comes of `work`, if `end` doesn't come first.
+pub async fn first<T>(work: impl Future<Output = T>, end: impl Future<Output = ()>) -> Option<T> {
+    let (mut work, mut end) = (pin!(work), pin!(end));
+    poll_fn(|cx| match work.as_mut().poll(cx) {
+        Poll::Ready(value) => Poll::Ready(Some(value)),
+        Poll::Pending => end.as_mut().poll(cx).map(|()| None),
+    })
+    .await
 }

@@ -38,6 +38,8 @@ pub(super) enum End {
     Hang(usize),
     /// Resets the connection after so many bytes of the body; `None`: before the header.
     Reset(Option<usize>),
+    /// Sends the body again and again, each after so long, until the other side has gone.
+    Endless(Duration),
 }
 
 impl Answer {
@@ -136,6 +138,13 @@ impl Answer {
     #[must_use]
     pub fn reset_at(mut self, bytes: usize) -> Answer {
         self.end = End::Reset(Some(bytes));
+        self
+    }
+
+    /// Sends the body again and again, each after `pause`, as long as the other side is there. For answers without a length.
+    #[must_use]
+    pub fn endless(mut self, pause: Duration) -> Answer {
+        self.end = End::Endless(pause);
         self
     }
 

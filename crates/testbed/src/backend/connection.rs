@@ -76,7 +76,7 @@ fn send(
         return Ok(answer.framing != Framing::Close);
     }
     let stop = match answer.end {
-        End::Whole | End::Reset(None) => answer.body.len(),
+        End::Whole | End::Reset(None) | End::Endless(_) => answer.body.len(),
         End::Cut(at) | End::Hang(at) | End::Reset(Some(at)) => at.min(answer.body.len()),
     };
     let mut sent = 0;
@@ -108,6 +108,12 @@ fn send(
             return Ok(false);
         }
         End::Cut(_) => return Ok(false),
+        End::Endless(pause) => {
+            while !closing.wait(pause) {
+                write_piece(stream, &answer.body, answer.framing)?;
+            }
+            return Ok(false);
+        }
         End::Whole => {}
     }
     if answer.framing == Framing::Chunked {

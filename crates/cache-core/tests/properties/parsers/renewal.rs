@@ -71,6 +71,7 @@ fn stored(headers: &Headers, rules: &Rules) -> Option<Rc<Record>> {
         dates: &dates,
         content_length: None,
         accel_redirect: false,
+        unbuffered: false,
         delay: 0,
     };
     let plan = storable(&RequestView::default(), &response, rules, NOW).ok()?;

@@ -33,6 +33,7 @@ pub fn holds(input: &[u8]) {
         content_length: None,
         delay: 0,
         accel_redirect: false,
+        unbuffered: false,
     };
     let rules = Rules {
         statuses: StatusList::parse(b"any").expect("a list"),
