@@ -183,6 +183,10 @@ async fn answer(
     } else {
         Outcome::Proceed
     };
+    if head.status == 0 {
+        // The backend's answer is a body alone, and nginx passes it on so.
+        r.forbid_header();
+    }
     let shape = Shape {
         status: head.status,
         headers,

@@ -398,6 +398,11 @@ impl Request {
         unsafe { shim::rcs_get_header_only(self.as_ptr()) != 0 }
     }
 
+    /// Has the response sent without a header, as nginx does with what came to it without one.
+    pub fn forbid_header(self) {
+        self.get_mut().http_version = NGX_HTTP_VERSION_9 as ngx_uint_t;
+    }
+
     /// Has the connection closed behind the response.
     pub fn forbid_keepalive(self) {
         // SAFETY: live request.

@@ -21,7 +21,8 @@ impl Failure {
     pub const fn of(status: u16, generated: bool) -> Option<Self> {
         match (status, generated) {
             (504, true) => Some(Self::Timeout),
-            (502, true) => Some(Self::Error),
+            // An answer without a header has no status.
+            (502, true) | (0, _) => Some(Self::Error),
             (403 | 404 | 429 | 500..=599, _) => Some(Self::Status(status)),
             _ => None,
         }
