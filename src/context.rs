@@ -186,6 +186,23 @@ impl Context {
         }
     }
 
+    /// Runs `work`, which hands the request on: to nginx, to a task, or to its end. Should it panic before, the request
+    /// ends here.
+    pub fn hand_on(&'static self, place: &'static str, r: Request, work: impl FnOnce()) {
+        let alive = self.alive(r);
+        let handed_on = guard(place, false, || {
+            work();
+            true
+        });
+        if !handed_on && alive.get().is_some() {
+            guard(place, (), || {
+                self.hold.abandon(r);
+                self.retire();
+                r.give_up();
+            });
+        }
+    }
+
     /// Why the backend was asked, where the outcome doesn't say it. The first word counts.
     pub fn set_forward(&self, forward: Forward) {
         let known = self.saying.forward.get();

@@ -16,7 +16,7 @@ use crate::context::{Context, Part};
 use crate::fill::detached::{self, is_fill};
 use crate::fill::registry::{Joined, LockPermit};
 use crate::invalidation;
-use crate::ngx::guard::guard;
+use crate::ngx::guard::{guard, trip};
 use crate::ngx::headers;
 use crate::ngx::memory;
 use crate::ngx::request::{Code, DECLINED, DONE, ERROR, Request};
@@ -124,6 +124,9 @@ fn enter(r: Request) -> Code {
     let basics = settings::basics(r, conf, main);
     if wants_body_first(r, conf, &basics) {
         return r.read_body(body_read);
+    }
+    if r.is_body_read() {
+        trip("body");
     }
     let (part, reason) = match wish(r, conf, main, &basics) {
         Ok(wish) => (Part::Wish(wish), None),
@@ -271,8 +274,9 @@ fn begin(r: Request, context: &'static Context, wish: &'static Wish) {
 }
 
 fn decided(r: Request, context: &'static Context, _: Option<Code>) {
-    guard("answer", (), || {
+    context.hand_on("answer", r, || {
         if let (Some(decision), Some(wish)) = (context.decision.take(), &context.wish) {
+            trip("deliver");
             deliver(r, context, wish, decision);
         }
     });
@@ -309,6 +313,7 @@ fn deliver(r: Request, context: &'static Context, wish: &Wish, decision: Decisio
                 on_failure: refill.on_failure,
             });
             let code = respond::record(r, context, record);
+            trip("refill");
             if let (Some(refill), Some(held), Some(ground)) = (refill, held, ground) {
                 start_refill(r, context, wish, refill, (held, ground));
             }
@@ -430,8 +435,11 @@ fn stream(r: Request, context: &'static Context, source: Source) {
 /// The answer has been sent, or it is none to this request.
 fn streamed(r: Request, context: &'static Context, code: Option<Code>) {
     context.set_task(None);
-    guard("answer", (), || match code {
-        Some(code) => r.finalize(code),
-        None => pass(r, context, Reason::NotModified),
+    context.hand_on("answer", r, || {
+        trip("streamed");
+        match code {
+            Some(code) => r.finalize(code),
+            None => pass(r, context, Reason::NotModified),
+        }
     });
 }

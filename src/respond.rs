@@ -19,7 +19,7 @@ use ngx::ffi::*;
 use crate::context::Context;
 use crate::fill::{Next, ResponseHead, Subscription};
 use crate::ngx::event::now_sec;
-use crate::ngx::guard::guard;
+use crate::ngx::guard::{guard, trip};
 use crate::ngx::headers::Place;
 use crate::ngx::output::{Output, await_writable};
 use crate::ngx::request::{Code, ERROR, OK, Request, is_refused};
@@ -355,20 +355,24 @@ unsafe extern "C" fn writable(r: *mut ngx_http_request_t) {
         if r.client_timed_out() {
             return;
         }
-        if r.is_delayed() {
-            await_writable(r);
-            return;
-        }
-        let Some(context) = Context::of(r) else {
-            return;
-        };
-        let waker = context.writable.borrow_mut().take();
-        if let Some(waker) = waker {
-            waker.wake();
-        } else {
-            // The task waits for the backend: what the filters hold goes on by itself.
-            with(context, Output::flush);
-            await_writable(r);
+        if let Some(context) = Context::of(r) {
+            context.hand_on("write", r, || go_on(r, context));
         }
     });
+}
+
+fn go_on(r: Request, context: &'static Context) {
+    if r.is_delayed() {
+        await_writable(r);
+        return;
+    }
+    trip("write");
+    let waker = context.writable.borrow_mut().take();
+    if let Some(waker) = waker {
+        waker.wake();
+    } else {
+        // The task waits for the backend: what the filters hold goes on by itself.
+        with(context, Output::flush);
+        await_writable(r);
+    }
 }

@@ -15,7 +15,7 @@ use ngx::ffi::*;
 use super::stream::{Demand, Stream};
 use crate::conf::Backend;
 use crate::ngx::event::Posted;
-use crate::ngx::guard::guard;
+use crate::ngx::guard::{guard, trip};
 use crate::ngx::request::{Code, ERROR, OK, Request};
 use crate::ngx::{memory, pool, shim, text};
 
@@ -372,22 +372,24 @@ unsafe fn begin(main: *mut ngx_http_request_t) -> bool {
 
 /// The subrequest's first step, where the backend is a named location.
 unsafe extern "C" fn enter_named(sr: *mut ngx_http_request_t) {
-    guard("fill", (), || {
+    let name = guard("fill", None, || {
+        trip("fill begin");
         // SAFETY: nginx calls with the live subrequest of a fill.
         unsafe {
-            let Some(hook) = hook_of_main((*sr).main) else {
-                return;
-            };
-            let Some((Backend::Named(name), _)) = hook.backend() else {
-                return;
-            };
-            let Some(mut name) = text::copy((*sr).pool, name) else {
-                ngx_http_finalize_request(sr, ERROR);
-                return;
-            };
-            ngx_http_finalize_request(sr, ngx_http_named_location(sr, &mut name));
+            match hook_of_main((*sr).main)?.backend()? {
+                (Backend::Named(name), _) => text::copy((*sr).pool, name),
+                _ => None,
+            }
         }
     });
+    // SAFETY: as above.
+    unsafe {
+        let code = match name {
+            Some(mut name) => ngx_http_named_location(sr, &mut name),
+            None => ERROR,
+        };
+        ngx_http_finalize_request(sr, code);
+    }
 }
 
 /// The subrequest has ended; what it has sent is judged in [`woken`].
@@ -408,22 +410,30 @@ unsafe extern "C" fn ended(
 
 /// The main request goes on: its subrequest has ended.
 unsafe extern "C" fn woken(main: *mut ngx_http_request_t) {
-    guard("fill", (), || {
+    let judged = guard("fill", false, || {
         // SAFETY: nginx calls with the live main request of a fill.
         unsafe {
             let Some(hook) = hook_of_main(main) else {
-                return;
+                return false;
             };
             if !(*main).postponed.is_null() {
-                return;
+                return true;
             }
+            trip("fill end");
             hook.times.end();
             hook.stream.end(ending::verdict(hook));
             if !hook.detached.get().is_some_and(|detached| detached.stays()) {
                 ngx_http_finalize_request(main, OK);
             }
+            true
         }
     });
+    if !judged {
+        // SAFETY: it hasn't come to its end above. With it goes its hook, which ends the stream.
+        guard("fill", (), || unsafe {
+            ngx_http_finalize_request(main, ERROR);
+        });
+    }
 }
 
 /// Ends a main request whose subrequest never ran or can't.

@@ -21,6 +21,23 @@ pub fn guard<T>(place: &'static str, fallback: T, f: impl FnOnce() -> T) -> T {
     }
 }
 
+/// The variable of the environment that names a place for [`trip`].
+#[cfg(debug_assertions)]
+const TRIPPED: &str = "REDIS_CACHE_PANIC";
+
+/// Panics where the environment says so, in builds with assertions alone: what a panic costs is tested by this.
+#[cfg(debug_assertions)]
+#[expect(clippy::panic, reason = "that is what it is for")]
+pub fn trip(place: &str) {
+    if std::env::var_os(TRIPPED).is_some_and(|wanted| wanted == place) {
+        panic!("the environment says so");
+    }
+}
+
+/// Nothing: a release can't be told to panic.
+#[cfg(not(debug_assertions))]
+pub fn trip(_: &str) {}
+
 /// Logs a panic.
 pub fn report(place: &str, cause: &(dyn Any + Send)) {
     let text = cause
