@@ -12,6 +12,7 @@
 mod access;
 mod filters;
 mod gateways;
+mod install;
 mod protocols;
 mod redirects;
 mod routing;
