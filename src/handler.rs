@@ -183,7 +183,7 @@ fn wish(r: Request, conf: &LocConf, main: &MainConf, basics: &Basics) -> Result<
     settings::make_key_again(r, conf, main);
     let settings = settings::settings(r, conf, main, basics).ok_or(Reason::NotConfigured)?;
     if settings::misses_body(r, conf, main) {
-        return Err(Reason::Content);
+        return Err(Reason::ContentUnknown);
     }
     let asks = if conf.honor_request == Some(true) {
         headers::directives(r)
@@ -215,9 +215,11 @@ fn pass_at_once(r: Request, context: &'static Context, reason: Reason) -> Code {
 
 fn say_pass(context: &Context, reason: Reason) {
     let status = match reason {
-        Reason::MethodNotListed | Reason::Content | Reason::Bypass | Reason::Upgrade => {
-            CacheStatus::Bypass
-        }
+        Reason::MethodNotListed
+        | Reason::Content
+        | Reason::ContentUnknown
+        | Reason::Bypass
+        | Reason::Upgrade => CacheStatus::Bypass,
         _ => CacheStatus::Miss,
     };
     context.say(Word::Skip, status, reason);

@@ -10,7 +10,7 @@ use cache_core::policy::{MethodList, RequestView, Rules, StatusList};
 use cache_core::request_directives::RequestDirectives;
 use cache_core::settings::{parse_millis, parse_seconds};
 use cache_core::shown::shown;
-use cache_core::uri::Target;
+use cache_core::uri::{Target, key_authority, port_of};
 use ngx::ffi::*;
 use ngx::ngx_log_error;
 
@@ -432,6 +432,21 @@ pub fn settings(r: Request, conf: &LocConf, main: &MainConf, basics: &Basics) ->
         capture_memory: conf.capture_memory.unwrap_or(CAPTURE_MEMORY),
         capture_timeout: conf.capture_timeout.unwrap_or(CAPTURE_TIMEOUT),
     })
+}
+
+/// `$redis_cache_authority`: the host that is asked, and the port if it isn't the scheme's own. The port is the one that the
+/// client names; that of the connection if it names no host, or where sites on several ports have to be told apart.
+pub fn authority(r: Request) -> Vec<u8> {
+    let (https, host) = (r.is_https(), r.host());
+    let local = r.local_port();
+    let named = r.authority();
+    let by_connection = named.is_empty()
+        || r.main_conf::<MainConf>()
+            .is_some_and(|main| main.has_site_elsewhere(r.server(), local));
+    if by_connection && local != 0 {
+        return key_authority(https, host, local.to_string().as_bytes());
+    }
+    key_authority(https, host, port_of(named))
 }
 
 /// Whether a request passes by the cache whatever its content is: then nobody needs to wait for that.

@@ -11,6 +11,7 @@ use crate::context::Context;
 use crate::ngx::guard::guard;
 use crate::ngx::request::{Code, ERROR, OK, Request};
 use crate::ngx::text;
+use crate::settings;
 
 /// The settings of the Lua script, behind `$cache_`.
 pub const SETTINGS: &[&str] = &[
@@ -118,6 +119,16 @@ pub fn add(cf: *mut ngx_conf_t) -> Code {
             variable.data = index;
         }
     }
+    // SAFETY: nginx calls with the configuration being read.
+    unsafe {
+        let Some(mut name) = name((*cf).pool, "redis_cache_authority") else {
+            return ERROR;
+        };
+        match ngx_http_add_variable(cf, &mut name, 0).as_mut() {
+            Some(variable) => variable.get_handler = Some(authority),
+            None => return ERROR,
+        }
+    }
     OK
 }
 
@@ -179,6 +190,37 @@ unsafe fn index(cf: *mut ngx_conf_t, name: &[u8]) -> Option<usize> {
     }
 }
 
+/// `$redis_cache_authority`
+unsafe extern "C" fn authority(
+    r: *mut ngx_http_request_t,
+    value: *mut ngx_http_variable_value_t,
+    _: usize,
+) -> ngx_int_t {
+    guard("variable", ERROR, || {
+        // SAFETY: nginx calls with a live request and a place to write to.
+        unsafe {
+            let found = Request::new(r).map(settings::authority);
+            put((*r).pool, &mut *value, found.as_deref());
+        }
+        OK
+    })
+}
+
+/// Gives a variable this value, or none.
+unsafe fn put(pool: *mut ngx_pool_t, value: &mut ngx_http_variable_value_t, text: Option<&[u8]>) {
+    // SAFETY: by the caller, a live pool.
+    match text.and_then(|text| unsafe { text::copy(pool, text) }) {
+        Some(text) => {
+            value.data = text.data;
+            value.set_len(u32::try_from(text.len).unwrap_or(0));
+            value.set_valid(1);
+            value.set_not_found(0);
+        }
+        None => value.set_not_found(1),
+    }
+    value.set_no_cacheable(0);
+}
+
 unsafe extern "C" fn read(
     r: *mut ngx_http_request_t,
     value: *mut ngx_http_variable_value_t,
@@ -189,19 +231,8 @@ unsafe extern "C" fn read(
         unsafe {
             let found = Request::new(r)
                 .and_then(Context::of)
-                .and_then(|context| EXPORTS.get(index).and_then(|(_, read)| read(context)))
-                .and_then(|found| text::copy((*r).pool, found.as_bytes()));
-            let value = &mut *value;
-            match found {
-                Some(found) => {
-                    value.data = found.data;
-                    value.set_len(u32::try_from(found.len).unwrap_or(0));
-                    value.set_valid(1);
-                    value.set_not_found(0);
-                }
-                None => value.set_not_found(1),
-            }
-            value.set_no_cacheable(0);
+                .and_then(|context| EXPORTS.get(index).and_then(|(_, read)| read(context)));
+            put((*r).pool, &mut *value, found.as_deref().map(str::as_bytes));
         }
         OK
     })

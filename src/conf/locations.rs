@@ -82,7 +82,22 @@ fn check(cf: *mut ngx_conf_t, conf: &LocConf) -> bool {
             return false;
         }
     }
+    if conf.key.is_none() {
+        note_site(cf);
+    }
     true
+}
+
+/// The server being merged has a location with the default key.
+fn note_site(cf: *mut ngx_conf_t) {
+    // SAFETY: while nginx merges, the context is that of the level being merged.
+    unsafe {
+        let ctx = (*cf).ctx.cast::<ngx_http_conf_ctx_t>();
+        let server = *(*ctx).srv_conf.add(ngx_http_core_module.ctx_index);
+        if let Some(main) = main_conf(cf) {
+            main.add_site(server.cast());
+        }
+    }
 }
 
 fn is_location(cf: *mut ngx_conf_t) -> bool {
@@ -172,8 +187,9 @@ pub unsafe fn compile_default_keys(cf: *mut ngx_conf_t) -> bool {
         let Some(conf) = main_conf(cf) else {
             return false;
         };
-        conf.default_key = compile(cf, "$scheme://$host$request_uri");
-        conf.subrequest_key = compile(cf, "$scheme://$host$uri$is_args$args");
+        conf.find_ports(cf);
+        conf.default_key = compile(cf, "$scheme://$redis_cache_authority$request_uri");
+        conf.subrequest_key = compile(cf, "$scheme://$redis_cache_authority$uri$is_args$args");
         conf.default_key.is_some() && conf.subrequest_key.is_some()
     }
 }

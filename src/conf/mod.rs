@@ -4,6 +4,7 @@ pub mod directives;
 pub mod locations;
 pub mod reader;
 pub mod set_md5;
+pub mod sites;
 pub mod store;
 
 use std::cell::{Cell, RefCell};
@@ -76,7 +77,9 @@ pub struct MainConf {
     pub zones: Vec<ZoneDeclaration>,
     /// The stores: blocks, and addresses named by `redis_cache_pass`.
     pub stores: Vec<Rc<StoreConfig>>,
-    /// The key where none is configured: `$scheme://$host$request_uri`.
+    /// The servers with locations that have the default key.
+    pub sites: Vec<sites::Site>,
+    /// The key where none is configured: `$scheme://$redis_cache_authority$request_uri`.
     pub default_key: Option<*mut ngx_http_complex_value_t>,
     /// The same for subrequests, whose `$request_uri` is that of the client's request.
     pub subrequest_key: Option<*mut ngx_http_complex_value_t>,

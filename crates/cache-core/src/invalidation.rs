@@ -64,7 +64,7 @@ pub fn other_targets<'a>(
 /// another URI isn't known.
 #[must_use]
 pub fn is_derivable(template: &[u8]) -> bool {
-    const KNOWN: [&[u8]; 19] = [
+    const KNOWN: [&[u8]; 20] = [
         b"request_uri",
         b"uri",
         b"document_uri",
@@ -84,6 +84,7 @@ pub fn is_derivable(template: &[u8]) -> bool {
         b"remote_user",
         b"binary_remote_addr",
         b"nginx_version",
+        b"redis_cache_authority",
     ];
     const PREFIXES: [&[u8]; 3] = [b"arg_", b"http_", b"cookie_"];
     variables_of(template).all(|name| {

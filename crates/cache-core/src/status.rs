@@ -85,6 +85,8 @@ pub enum Reason {
     MethodNotListed,
     /// A GET or HEAD with content, which the key says nothing of.
     Content,
+    /// The key or a condition is made of the request's content, which can't be told to it.
+    ContentUnknown,
     /// `redis_cache_bypass` held: no lookup.
     Bypass,
     /// `redis_cache_no_store` held: the operator wants the answer not stored.
@@ -218,6 +220,7 @@ impl Reason {
             Self::Revalidated => "revalidated",
             Self::MethodNotListed => "method not listed",
             Self::Content => "content in a GET",
+            Self::ContentUnknown => "content unknown to the key",
             Self::Bypass => "bypass",
             Self::NoStoreDirective => "redis_cache_no_store",
             Self::NoStoreAsked => "no-store of the request",

@@ -14,16 +14,7 @@ impl Origin {
     /// names no host.
     #[must_use]
     pub fn new(https: bool, authority: &[u8]) -> Option<Self> {
-        // An IPv6 address has colons of its own, within brackets (RFC 3986 3.2.2).
-        let end_of_address = authority.iter().rposition(|&b| b == b']').unwrap_or(0);
-        let colon = authority
-            .iter()
-            .rposition(|&b| b == b':')
-            .filter(|&at| at >= end_of_address);
-        let (host, port) = match colon {
-            Some(at) => (authority.get(..at)?, authority.get(at + 1..)?),
-            None => (authority, &[][..]),
-        };
+        let (host, port) = split_port(authority);
         let known = |b: &u8| b.is_ascii_graphic() && !b"/?#@\\".contains(b);
         if host.is_empty() || !host.iter().all(known) {
             return None;
@@ -42,6 +33,63 @@ impl Origin {
             host: host.to_ascii_lowercase(),
             port,
         })
+    }
+}
+
+/// What a request's key says of host and port: the authority of the target URI (RFC 9110 4.2), without a port that is the
+/// scheme's own, however that is written.
+#[must_use]
+pub fn key_authority(https: bool, host: &[u8], port: &[u8]) -> Vec<u8> {
+    let own = if https { 443 } else { 80 };
+    let number = std::str::from_utf8(port).ok().and_then(|port| {
+        let digits = port.bytes().all(|b| b.is_ascii_digit());
+        digits.then(|| port.parse::<u16>().ok()).flatten()
+    });
+    let mut authority = host.to_vec();
+    match number {
+        Some(number) if number == own => {}
+        Some(number) => authority.extend_from_slice(format!(":{number}").as_bytes()),
+        None if port.is_empty() => {}
+        // nginx lets it pass.
+        None => {
+            authority.push(b':');
+            authority.extend_from_slice(port);
+        }
+    }
+    authority
+}
+
+/// The port that an authority names, if any.
+#[must_use]
+pub fn port_of(authority: &[u8]) -> &[u8] {
+    split_port(authority).1
+}
+
+/// The authority in a request line whose target is in absolute form (RFC 9112 3.2.2).
+#[must_use]
+pub fn authority_of_request_line(line: &[u8]) -> Option<&[u8]> {
+    let (_, target) = cut(line, b' ');
+    let target = target?;
+    if target.first() == Some(&b'/') {
+        return None;
+    }
+    let at = target.windows(3).position(|bytes| bytes == b"://")?;
+    let rest = target.get(at + 3..)?;
+    let end = rest.iter().position(|b| b"/?# ".contains(b));
+    rest.get(..end.unwrap_or(rest.len()))
+}
+
+/// Host and port of an authority without user information; the port is empty where there is none.
+fn split_port(authority: &[u8]) -> (&[u8], &[u8]) {
+    // An IPv6 address has colons of its own, within brackets (RFC 3986 3.2.2).
+    let end_of_address = authority.iter().rposition(|&b| b == b']').unwrap_or(0);
+    let colon = authority
+        .iter()
+        .rposition(|&b| b == b':')
+        .filter(|&at| at >= end_of_address);
+    match colon.and_then(|at| authority.split_at_checked(at)) {
+        Some((host, port)) => (host, port.get(1..).unwrap_or_default()),
+        None => (authority, &[]),
     }
 }
 

@@ -1,0 +1,62 @@
+//! Host and port in keys.
+
+use cache_core::uri::{authority_of_request_line, key_authority, port_of};
+
+#[test]
+fn a_key_names_a_port_that_is_not_the_schemes_own() {
+    let cases: [(bool, &str, &str, &str); 12] = [
+        (false, "localhost", "", "localhost"),
+        (false, "localhost", "80", "localhost"),
+        (false, "localhost", "0080", "localhost"),
+        (false, "localhost", "8080", "localhost:8080"),
+        (false, "localhost", "08080", "localhost:8080"),
+        (false, "localhost", "443", "localhost:443"),
+        (true, "localhost", "443", "localhost"),
+        (true, "localhost", "80", "localhost:80"),
+        (true, "[::1]", "8443", "[::1]:8443"),
+        (false, "localhost", "99999", "localhost:99999"),
+        (false, "localhost", "x", "localhost:x"),
+        (false, "localhost", "+80", "localhost:+80"),
+    ];
+    for (https, host, port, expected) in cases {
+        let authority = key_authority(https, host.as_bytes(), port.as_bytes());
+        assert_eq!(authority, expected.as_bytes(), "{https} {host} {port}");
+    }
+}
+
+#[test]
+fn the_port_of_an_authority() {
+    let cases = [
+        ("localhost", ""),
+        ("localhost:", ""),
+        ("localhost:8080", "8080"),
+        ("[::1]", ""),
+        ("[::1]:8080", "8080"),
+        ("", ""),
+    ];
+    for (authority, port) in cases {
+        assert_eq!(
+            port_of(authority.as_bytes()),
+            port.as_bytes(),
+            "{authority}"
+        );
+    }
+}
+
+#[test]
+fn the_authority_of_a_request_line() {
+    let cases = [
+        ("GET / HTTP/1.1", None),
+        ("GET /http://x/ HTTP/1.1", None),
+        ("GET http://a:81/x HTTP/1.1", Some("a:81")),
+        ("GET http://a HTTP/1.1", Some("a")),
+        ("GET HTTPS://a?x HTTP/1.1", Some("a")),
+        ("OPTIONS * HTTP/1.1", None),
+        ("GET", None),
+        ("", None),
+    ];
+    for (line, expected) in cases {
+        let found = authority_of_request_line(line.as_bytes());
+        assert_eq!(found, expected.map(str::as_bytes), "{line}");
+    }
+}
