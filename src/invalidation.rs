@@ -2,13 +2,16 @@
 //! and the answer to a HEAD may show that a record is (4.3.5).
 
 use bytes::Bytes;
-use cache_core::invalidation::{head_disagrees, is_non_error, may_invalidate, other_targets};
+use cache_core::headers::trim_ows;
+use cache_core::invalidation::{
+    has_destination, head_disagrees, is_non_error, may_invalidate, other_targets,
+};
 use cache_core::policy::{RequestView, ResponseView, storable};
 use cache_core::record::Record;
 use cache_core::renewal::renew;
 use cache_core::shown::shown;
 use cache_core::status::Reason;
-use cache_core::uri::{Origin, Target};
+use cache_core::uri::{Origin, Target, destination};
 use cache_core::vary::Variant;
 use ngx::ffi::*;
 use ngx::ngx_log_error;
@@ -128,7 +131,7 @@ impl Change {
         hold::until(r, context, work, available)
     }
 
-    /// The keys of what Location and Content-Location name.
+    /// The keys of what Location and Content-Location of the answer name, and Destination of the request.
     fn others(&self, r: Request) -> Vec<Bytes> {
         let Some(own) = Target::of_request(r.unparsed_uri()) else {
             return Vec::new();
@@ -144,7 +147,17 @@ impl Change {
                 })
                 .map(|line| text::bytes(&line.value))
         };
-        other_targets(&own, origin.as_ref(), references)
+        let mut targets = other_targets(&own, origin.as_ref(), references);
+        if has_destination(r.method()) {
+            let mut named = None;
+            headers::of_request(r, b"destination", &mut |value| {
+                named = named
+                    .take()
+                    .or_else(|| destination(trim_ows(value), &own, r.host()));
+            });
+            targets.extend(named);
+        }
+        targets
             .iter()
             .filter_map(|target| self.source.of_other(r, target))
             .filter(|key| *key != self.own)

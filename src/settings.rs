@@ -278,7 +278,12 @@ impl Reader<'_> {
     /// configure the location) or the URI.
     fn key_source(&self) -> Option<KeySource> {
         if let Some(key) = self.variable(Setting::Key) {
-            return Some(KeySource::Variable(key));
+            let place = self.main.variables.get(Setting::Key as usize)?;
+            return Some(if place.computed {
+                KeySource::Computed(place.index, key)
+            } else {
+                KeySource::Variable(key)
+            });
         }
         if self.conf.key.is_none() && !self.r.is_subrequest() && self.r.unparsed_uri().is_empty() {
             // nginx has refused it before its target was read. The default keys are made of that: all such requests
@@ -299,7 +304,7 @@ impl Reader<'_> {
 
     fn key(&self) -> Option<Bytes> {
         let key = match self.key_source()? {
-            KeySource::Variable(key) => key,
+            KeySource::Variable(key) | KeySource::Computed(_, key) => key,
             KeySource::Script => return Some(md5(self.r.unparsed_uri())),
             KeySource::Value(value) | KeySource::Md5(value) => {
                 // SAFETY: compiled in this configuration.
@@ -319,6 +324,8 @@ fn md5(text: &[u8]) -> Bytes {
 pub enum KeySource {
     /// `$cache_key`, computed before.
     Variable(&'static [u8]),
+    /// `$cache_key` of this index, which a `map` or the like computes when it is asked for.
+    Computed(usize, &'static [u8]),
     /// The MD5 of `$request_uri`.
     Script,
     /// The directive, or its default.
@@ -331,7 +338,7 @@ impl KeySource {
     /// The text that makes the key, with `$variables`, if it is known.
     pub fn template(&self) -> Option<&'static [u8]> {
         match self {
-            KeySource::Variable(_) => None,
+            KeySource::Variable(_) | KeySource::Computed(..) => None,
             KeySource::Script => Some(b"$request_uri"),
             // SAFETY: compiled in this configuration, with its text.
             KeySource::Value(value) | KeySource::Md5(value) => unsafe {
@@ -340,10 +347,12 @@ impl KeySource {
         }
     }
 
-    /// The key of a GET of the request's own URI, whatever its method. What `$cache_key` holds stands as it is.
+    /// The key of a GET of the request's own URI, whatever its method. What `set` has put into `$cache_key` stands
+    /// as it is.
     pub fn of_get(self, r: Request) -> Option<Bytes> {
         let key = match self {
             KeySource::Variable(key) => key,
+            KeySource::Computed(index, _) => r.variable_for_get(index)?,
             KeySource::Script => return Some(md5(r.unparsed_uri())),
             // SAFETY: compiled in this configuration.
             KeySource::Value(value) => unsafe { r.evaluate_for_get(value) }?,
@@ -361,7 +370,7 @@ impl KeySource {
             args: target.query.clone().unwrap_or_default(),
         };
         let value = match self {
-            KeySource::Variable(_) => return None,
+            KeySource::Variable(_) | KeySource::Computed(..) => return None,
             KeySource::Script => return Some(md5(&elsewhere.unparsed)),
             KeySource::Value(value) | KeySource::Md5(value) => value,
         };

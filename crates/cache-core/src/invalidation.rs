@@ -32,6 +32,12 @@ pub fn may_invalidate(method: &[u8]) -> bool {
     !is_safe(method) && !matches!(method, b"CONNECT" | b"")
 }
 
+/// Whether a request of this method changes what its Destination field names, too (RFC 4918 9.8, 9.9).
+#[must_use]
+pub fn has_destination(method: &[u8]) -> bool {
+    matches!(method, b"MOVE" | b"COPY")
+}
+
 /// Whether the request succeeded as far as RFC 9111 4.4 is concerned: "a non-error response is one with a 2xx
 /// (Successful) or 3xx (Redirection) status code".
 #[must_use]

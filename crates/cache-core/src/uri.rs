@@ -207,6 +207,28 @@ pub fn resolve(reference: &[u8], base: &Target, origin: Option<&Origin>) -> Opti
     })
 }
 
+/// What the Destination field of a request means (RFC 4918 10.3), if it is on the `host` that was asked. As nginx and others
+/// that carry such requests out do, scheme and port are passed over: a proxy in front may have changed both.
+#[must_use]
+pub fn destination(reference: &[u8], base: &Target, host: &[u8]) -> Option<Target> {
+    let (_, rest) = split_scheme(reference);
+    let Some(rest) = rest.strip_prefix(b"//") else {
+        return resolve(reference, base, None);
+    };
+    let end = rest.iter().position(|b| b"/?#".contains(b));
+    let (authority, path) = rest.split_at_checked(end.unwrap_or(rest.len()))?;
+    if !split_port(authority).0.eq_ignore_ascii_case(host) {
+        return None;
+    }
+    let path = if path.first() == Some(&b'/') {
+        path.to_vec()
+    } else {
+        [b"/", path].concat()
+    };
+    let is_uri = path.iter().all(|b| *b > b' ' && *b != 0x7f);
+    is_uri.then(|| Target::of_request(&percent_encode(&path)))?
+}
+
 /// What stands before the first `mark` and what behind it.
 fn cut(text: &[u8], mark: u8) -> (&[u8], Option<&[u8]>) {
     match text.iter().position(|&b| b == mark) {

@@ -1,6 +1,7 @@
-//! Host and port in keys.
+//! Host and port in keys, and hosts that requests name.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use cache_core::uri::{authority_of_request_line, key_authority, port_of};
+use cache_core::uri::{Target, authority_of_request_line, destination, key_authority, port_of};
 
 #[test]
 fn a_key_names_a_port_that_is_not_the_schemes_own() {
@@ -58,5 +59,30 @@ fn the_authority_of_a_request_line() {
     for (line, expected) in cases {
         let found = authority_of_request_line(line.as_bytes());
         assert_eq!(found, expected.map(str::as_bytes), "{line}");
+    }
+}
+
+#[test]
+fn the_destination_of_a_move() {
+    let cases = [
+        ("http://dav.test/b", Some("/b")),
+        ("https://DAV.test/b", Some("/b")),
+        ("http://dav.test:8080/b?c=1#d", Some("/b?c=1")),
+        ("//dav.test/b", Some("/b")),
+        ("/b", Some("/b")),
+        ("/a/../b", Some("/b")),
+        ("http://dav.test//b", Some("//b")),
+        ("http://dav.test", Some("/")),
+        ("http://dav.test/\u{e9}", Some("/%C3%A9")),
+        ("http://dav.test.evil/b", None),
+        ("http://evil@dav.test/b", None),
+        ("http://other/b", None),
+        ("http://dav.test/b c", None),
+    ];
+    let own = Target::of_request(b"/a").unwrap();
+    for (text, expected) in cases {
+        let found = destination(text.as_bytes(), &own, b"dav.test");
+        let found = found.map(|target| String::from_utf8(target.in_origin_form()).unwrap());
+        assert_eq!(found.as_deref(), expected, "{text}");
     }
 }
