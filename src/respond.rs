@@ -23,7 +23,7 @@ use crate::ngx::guard::{guard, trip};
 use crate::ngx::headers::Place;
 use crate::ngx::output::{Output, await_writable};
 use crate::ngx::request::{Code, ERROR, OK, Request, is_refused};
-use crate::ngx::{headers, shim};
+use crate::ngx::{headers, shim, unread};
 
 const INTERNAL_ERROR: Code = NGX_HTTP_INTERNAL_SERVER_ERROR as Code;
 const NOT_MODIFIED: u16 = NGX_HTTP_NOT_MODIFIED as u16;
@@ -32,10 +32,11 @@ const RANGE_NOT_SATISFIABLE: Code = NGX_HTTP_RANGE_NOT_SATISFIABLE as Code;
 
 /// Answers with a record; returns what the request is to be finalized with.
 pub fn record(r: Request, context: &'static Context, record: Rc<Record>) -> Code {
-    let Some(record) = context.keep(record) else {
+    let body = record.body.clone();
+    let Some(record) = context.keep(without_large_body(record)) else {
         return INTERNAL_ERROR;
     };
-    let length = u64::try_from(record.body.len()).ok();
+    let length = u64::try_from(body.len()).ok();
     let outcome = if r.is_conditional() {
         let date = Date::before(now_sec(), record.age);
         let selected = Selected::new(record.status, &record.headers, date, true);
@@ -69,10 +70,20 @@ pub fn record(r: Request, context: &'static Context, record: Rc<Record>) -> Code
         return code;
     }
     let mut output = Output::new(r);
-    let code = output.send(record.body.clone(), true);
+    let code = output.send_whole(body);
     // The filters may still hold the body.
     *context.output.borrow_mut() = Some(output);
     code
+}
+
+/// What the header of a response needs of a record: the body has its own way, on which its memory may be given back.
+fn without_large_body(record: Rc<Record>) -> Rc<Record> {
+    if !unread::counts(&record.body) {
+        return record;
+    }
+    let mut header = Rc::unwrap_or_clone(record);
+    header.body = Bytes::new();
+    Rc::new(header)
 }
 
 /// A fill's answer, for one request.

@@ -16,6 +16,7 @@ pub mod pool;
 pub mod request;
 pub mod shim;
 pub mod text;
+pub mod unread;
 pub mod upstream;
 pub mod values;
 pub mod veil;

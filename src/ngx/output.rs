@@ -7,6 +7,7 @@ use bytes::Bytes;
 use ngx::ffi::*;
 
 use super::request::{AGAIN, Code, ERROR, OK, Request};
+use super::unread::{self, Share};
 
 /// How many pieces may be on their way to one client at once.
 const IN_FLIGHT: usize = 4;
@@ -24,6 +25,8 @@ pub struct Output {
     /// Most responses need one.
     first: Option<Slot>,
     others: Vec<Slot>,
+    /// The whole body, while it is in memory.
+    share: Option<Share>,
 }
 
 impl Output {
@@ -33,6 +36,49 @@ impl Output {
             request,
             first: None,
             others: Vec::new(),
+            share: None,
+        }
+    }
+
+    /// Gives a whole body to the filters: from memory, or from a file if too much waits there. Without a file it comes
+    /// from memory nevertheless.
+    pub fn send_whole(&mut self, body: Bytes) -> Code {
+        match Share::of(body) {
+            Ok(share) => {
+                let body = share.bytes();
+                self.share = Some(share);
+                self.send(body, true)
+            }
+            Err(body) => match unread::into_file(self.request, &body) {
+                Some(file) => self.send_file(file, body.len()),
+                None => self.send(body, true),
+            },
+        }
+    }
+
+    fn send_file(&mut self, file: *mut ngx_file_t, length: usize) -> Code {
+        let Ok(length) = off_t::try_from(length) else {
+            return ERROR;
+        };
+        // SAFETY: the pool is live; the file lives in it, too.
+        unsafe {
+            let Some(buffer) = ngx_pcalloc(self.request.pool(), size_of::<ngx_buf_t>())
+                .cast::<ngx_buf_t>()
+                .as_mut()
+            else {
+                return ERROR;
+            };
+            buffer.file = file;
+            buffer.file_last = length;
+            buffer.set_in_file(1);
+            buffer.set_last_in_chain(1);
+            buffer.set_last_buf(u32::from(!self.request.is_subrequest()));
+            let mut link = ngx_chain_t {
+                buf: buffer,
+                next: ptr::null_mut(),
+            };
+            // The filters copy the links of what they keep.
+            ngx_http_output_filter(self.request.as_ptr(), &mut link)
         }
     }
 

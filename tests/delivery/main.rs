@@ -11,4 +11,5 @@
 
 mod half_closed;
 mod held;
+mod memory;
 mod slow_header;
