@@ -11,5 +11,6 @@
 
 mod half_closed;
 mod held;
+mod http2;
 mod memory;
 mod slow_header;
