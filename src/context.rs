@@ -19,6 +19,7 @@ use crate::invalidation::Aftermath;
 use crate::ngx::guard::guard;
 use crate::ngx::output::Output;
 use crate::ngx::request::Request;
+use crate::ngx::upstream::Left;
 use crate::ngx::{pool, shim};
 use crate::settings::{Basics, Wish};
 use crate::worker;
@@ -56,6 +57,8 @@ pub struct Context {
     aftermath_key: Bytes,
     /// The answer, while it waits for the store.
     pub hold: Hold,
+    /// Upstreams that the request, which runs the backend itself, has left for another location.
+    pub left: RefCell<Vec<Left>>,
     /// What was decided, while it waits to be carried out.
     pub decision: Cell<Option<Decision>>,
 }
@@ -93,6 +96,7 @@ impl Context {
                 .unwrap_or_default(),
             aftermath: Cell::new(aftermath),
             hold: Hold::default(),
+            left: RefCell::default(),
             decision: Cell::default(),
         };
         // SAFETY: the request is live, and so is its pool until its cleanups have run; the end of

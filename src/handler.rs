@@ -20,6 +20,7 @@ use crate::ngx::guard::{guard, trip};
 use crate::ngx::headers;
 use crate::ngx::memory;
 use crate::ngx::request::{Code, DECLINED, DONE, ERROR, Request};
+use crate::ngx::upstream;
 use crate::respond::{self, Source};
 use crate::settings::{self, Basics, Wish};
 use crate::shm::zone::RefillSlot;
@@ -58,6 +59,7 @@ pub unsafe extern "C" fn preaccess(r: *mut ngx_http_request_t) -> ngx_int_t {
         if let Some(context) = r.redirected_context::<Context>(Context::of)
             && context.is_passing()
         {
+            upstream::note_left(r, &mut context.left.borrow_mut());
             r.skip_to(context.after);
         }
         DECLINED

@@ -6,7 +6,7 @@ use cache_core::headers::trim_ows;
 use cache_core::invalidation::{
     has_destination, head_disagrees, is_non_error, may_invalidate, other_targets,
 };
-use cache_core::policy::{RequestView, ResponseView, storable};
+use cache_core::policy::{RequestView, ResponseView, storable_behind};
 use cache_core::record::Record;
 use cache_core::renewal::renew;
 use cache_core::shown::shown;
@@ -167,12 +167,13 @@ impl Change {
 
 impl Head {
     fn carry_out(self, r: Request, context: &'static Context) -> Option<Code> {
-        let captured = captured::capture(r);
+        let captured = captured::capture(r, context.left.take());
         if !self.is_for_everybody(&captured) {
             return None;
         }
         let available = self.lookup.store.available();
-        let own = variants::of_answer(&captured.headers, &self.lookup.rules, r);
+        let rules = self.lookup.rules.ignoring(captured.unsent.ignored);
+        let own = variants::of_answer(&captured.said, &rules, r);
         let found = lookup::lookup_detached(self.lookup.clone(), own.clone());
         let alive = context.alive(r);
         let work = async move {
@@ -184,8 +185,8 @@ impl Head {
                 return;
             }
             let length = record.body.len() as u64;
-            let (ours, theirs) = (&record.headers, &captured.headers);
-            if head_disagrees(ours, length, theirs, captured.content_length) {
+            let (ours, theirs) = (record.said(), &captured.said);
+            if head_disagrees(&ours, length, theirs, captured.content_length) {
                 let Lookup { store, key, .. } = &self.lookup;
                 Deletion::begin(self.zone, store, key.clone())
                     .end("HEAD")
@@ -205,13 +206,15 @@ impl Head {
             content_length: None,
             ..captured.view()
         };
-        storable(&self.request(), &response, &self.lookup.rules, now_sec()).is_ok()
+        let (request, before) = (self.request(), captured.before());
+        storable_behind(&request, before, &response, &self.lookup.rules, now_sec()).is_ok()
     }
 
     /// The answer speaks of the record: what it says of its freshness and other fields holds from now on, as with a
     /// 304 (RFC 9111 3.2).
     async fn refresh(&self, record: &Record, captured: &Captured, own: Option<&Variant>) {
         let (rules, key) = (&self.lookup.rules, &self.lookup.key);
+        let rules = &*rules.ignoring(captured.unsent.ignored);
         let confirmation = captured.confirmation();
         let renewed = renew(record, &confirmation, &self.request(), rules, now_sec());
         let change = renewed.and_then(|renewed| {

@@ -142,8 +142,8 @@ fn turn(context: &Context, head: Option<Rc<ResponseHead>>, source: &Source) -> T
             _ => Turn::Code(NGX_HTTP_BAD_GATEWAY as Code),
         };
     };
-    if !head.generated {
-        context.set_backend_status(head.status);
+    if let Some(status) = head.backend_status {
+        context.set_backend_status(status);
     }
     match (&head.finding, held) {
         (Finding::Confirmed(renewed), _) => {
@@ -156,7 +156,9 @@ fn turn(context: &Context, head: Option<Rc<ResponseHead>>, source: &Source) -> T
             return Turn::Record(Rc::new(renewed.record.clone()));
         }
         (Finding::Failed(_), Some(held)) => return stale(held),
-        (Finding::NotStorable(Reason::NotModified), Some(_)) if head.asked => return Turn::Pass,
+        (Finding::NotStorable(_), Some(_)) if head.asked && head.status == 304 => {
+            return Turn::Pass;
+        }
         (Finding::NotStorable(reason), Some(held))
             if head.generated && held.record.terms.never_stale =>
         {

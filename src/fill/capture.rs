@@ -8,10 +8,9 @@ use cache_core::credentials::Credential;
 use cache_core::flow::{Ending, Finding};
 use cache_core::headers::Headers;
 use cache_core::http_date;
-use cache_core::policy::{storable, withheld};
+use cache_core::policy::{storable_behind, withheld};
 use cache_core::renewal;
 use cache_core::status::Reason;
-use cache_core::use_stale::Failure;
 use cache_core::vary::Variant;
 use ngx::ffi::*;
 use ngx::ngx_log_error;
@@ -39,7 +38,7 @@ pub fn header(r: Request) -> Option<Code> {
         // a subrequest of the backend's location: swallowed
         return Some(OK);
     }
-    let captured = captured::capture(r);
+    let captured = captured::capture(r, hook.left.take());
     let now = now_sec();
     let found = finding(&hook.purpose, &captured, now);
     let (finding, variant) = vary(&hook.purpose, r, &captured, found);
@@ -47,7 +46,8 @@ pub fn header(r: Request) -> Option<Code> {
     let date = date.and_then(|date| http_date::parse(date, now));
     let withheld = match (&finding, &hook.purpose) {
         (Finding::Storable(plan), Purpose::Fill(question)) => {
-            withheld(&captured.headers, plan, &question.rules)
+            let rules = question.rules.ignoring(captured.unsent.ignored);
+            withheld(&captured.said, plan, &rules)
         }
         _ => Vec::new(),
     };
@@ -59,7 +59,10 @@ pub fn header(r: Request) -> Option<Code> {
         connection: captured.connection,
         own_location: captured.own_location,
         withheld,
+        unsent: captured.unsent,
+        upstream: captured.upstream,
         generated: captured.generated,
+        backend_status: captured.backend_status,
         asked: hook.purpose.asks_for_confirmation(),
         finding,
         variant,
@@ -73,7 +76,7 @@ fn finding(purpose: &Purpose, captured: &Captured, now: u64) -> Finding {
         return Finding::NotStorable(Reason::Bypass);
     };
     if let Some(held) = &question.held {
-        match Failure::of(captured.status, captured.generated) {
+        match captured.failure() {
             Some(failure) if held.on_failure.allows(failure) => return Finding::Failed(failure),
             // What must be validated isn't replaced by nginx's own page, whatever statuses are stored.
             Some(_) if captured.generated && held.record.terms.never_stale => {
@@ -82,6 +85,7 @@ fn finding(purpose: &Purpose, captured: &Captured, now: u64) -> Finding {
             _ => {}
         }
         if captured.status == 304
+            && captured.left.is_empty()
             && question.validators.is_some()
             && let Some(renewed) = renewal::renew(
                 &held.record,
@@ -94,7 +98,8 @@ fn finding(purpose: &Purpose, captured: &Captured, now: u64) -> Finding {
             return Finding::Confirmed(Rc::new(renewed));
         }
     }
-    match storable(&question.view, &captured.view(), &question.rules, now) {
+    let (before, answer) = (captured.before(), captured.view());
+    match storable_behind(&question.view, before, &answer, &question.rules, now) {
         Ok(plan) => Finding::Storable(plan),
         // What lies with the request alone says nothing of the cookie.
         Err(reason)
@@ -117,16 +122,16 @@ fn vary(
     let Purpose::Fill(question) = purpose else {
         return (finding, None);
     };
-    let rules = &question.rules;
+    let rules = &*question.rules.ignoring(captured.unsent.ignored);
     let variant = |headers: &Headers| variants::of_answer(headers, rules, r.main());
     match finding {
         Finding::Confirmed(renewed) => {
-            let variant = variant(&renewed.record.headers);
+            let variant = variant(&renewed.record.said());
             let renewed = Rc::unwrap_or_clone(renewed);
             let renewed = variants::renewed(renewed, variant.as_ref(), rules);
             (Finding::Confirmed(Rc::new(renewed)), variant)
         }
-        other => (other, variant(&captured.headers)),
+        other => (other, variant(&captured.said)),
     }
 }
 

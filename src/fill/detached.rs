@@ -4,7 +4,7 @@
 //! location runs as a subrequest of the copy, as it would for the client: with `internal`, named
 //! locations and error_page, but without the access phase, which the client's request has passed.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::ffi::c_void;
 use std::ptr::{self, NonNull};
 use std::rc::Rc;
@@ -17,6 +17,7 @@ use crate::conf::Backend;
 use crate::ngx::event::Posted;
 use crate::ngx::guard::{guard, trip};
 use crate::ngx::request::{Code, ERROR, OK, Request};
+use crate::ngx::upstream::{self, Left};
 use crate::ngx::{memory, pool, shim, text};
 
 mod copy;
@@ -42,6 +43,8 @@ pub struct Hook {
     ended: Cell<Option<Code>>,
     /// Buffers that wait until a reader catches up.
     pub held: Cell<*mut ngx_chain_t>,
+    /// Upstreams that the subrequest has left for another location.
+    pub left: RefCell<Vec<Left>>,
     times: Rc<Times>,
     /// Lives as long as the request: the fill's task may have ended before the answer has.
     detached: OnceCell<Rc<Detached>>,
@@ -97,6 +100,7 @@ pub fn create(
         last_seen: Cell::new(false),
         ended: Cell::new(None),
         held: Cell::new(ptr::null_mut()),
+        left: RefCell::default(),
         times: Rc::default(),
         detached: OnceCell::new(),
     };
@@ -303,12 +307,14 @@ pub fn hook(r: Request) -> Option<&'static Hook> {
     unsafe { hook_of_main(r.main().as_ptr()) }
 }
 
-/// A request has found its location: if it carries a message, nginx learns how long that is.
+/// A request has found its location. An upstream that it has asked before is left; if it carries a message, nginx
+/// learns how long that is.
 pub fn located(r: Request) {
-    if let Some(hook) = hook(r)
-        && let Purpose::Message(message) = &hook.purpose
-        && hook.subrequest.get() == r.as_ptr()
-    {
+    let Some(hook) = hook(r).filter(|hook| hook.subrequest.get() == r.as_ptr()) else {
+        return;
+    };
+    upstream::note_left(r, &mut hook.left.borrow_mut());
+    if let Purpose::Message(message) = &hook.purpose {
         // SAFETY: live request.
         unsafe { shim::rcs_set_body_known(r.as_ptr(), message.length()) };
     }

@@ -12,6 +12,7 @@ use std::task::{Poll, Waker};
 use bytes::Bytes;
 use cache_core::flow::{Ending, Finding};
 use cache_core::headers::Headers;
+use cache_core::record::Unsent;
 use cache_core::vary::Variant;
 
 // The paths are said because tests take this file in from elsewhere.
@@ -44,8 +45,14 @@ pub struct ResponseHead {
     pub own_location: bool,
     /// Fields that are for nobody but the client that asked: neither stored nor given to those who join.
     pub withheld: Vec<Bytes>,
+    /// What the backend said that clients aren't sent.
+    pub unsent: Unsent,
+    /// The backend's own header, as it came.
+    pub upstream: Headers,
     /// Whether nginx made it in want of an answer of the backend.
     pub generated: bool,
+    /// The status of the backend's own answer, if it gave one.
+    pub backend_status: Option<u16>,
     /// Whether the backend was asked to confirm a record.
     pub asked: bool,
     /// What becomes of it.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use cache_core::flow::{Ending, Filling, Finding, Permit, Trouble, Verdict, fill};
 use cache_core::key::KeyId;
 use cache_core::policy::Plan;
-use cache_core::record::{self, New, Tie};
+use cache_core::record::{self, New, Tie, Unsent};
 use cache_core::renewal::{self, Renewed};
 use cache_core::shown::shown;
 use cache_core::status::Reason;
@@ -105,6 +105,10 @@ impl Fill {
             date: Some(head.date),
             own_location: head.own_location,
             tie,
+            unsent: Unsent {
+                hidden: record::without(&head.unsent.hidden, &head.withheld),
+                ..head.unsent.clone()
+            },
         };
         let fields = record::encode(head.status, &headers, length as u64, &plan, new);
         Some(Write {

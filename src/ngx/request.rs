@@ -328,10 +328,7 @@ impl Request {
     /// Watches for the client's leaving while it waits for a backend's answer, as nginx's upstream does: a client that
     /// shuts down its side has left, unless `proxy_ignore_client_abort` says otherwise. A `post_action` has no client.
     pub fn watch_client(self) {
-        if self.is_subrequest()
-            || self.is_post_action()
-            || upstream::ignores_client_abort(self)
-        {
+        if self.is_subrequest() || self.is_post_action() || upstream::ignores_client_abort(self) {
             return;
         }
         // SAFETY: live request and connection.

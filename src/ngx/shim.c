@@ -60,6 +60,20 @@ rcs_is_body_read(const ngx_http_request_t *r)
 }
 
 
+/* the response comes from nginx's own cache */
+
+ngx_uint_t
+rcs_is_cached(const ngx_http_request_t *r)
+{
+#if (NGX_HTTP_CACHE)
+    return r->cache != NULL && r->cached;
+#else
+    (void) r;
+    return 0;
+#endif
+}
+
+
 /* the client's connection is encrypted */
 
 ngx_uint_t

@@ -19,6 +19,7 @@
     bit(limit_req_status) \
     bit(header_only) \
     bit(keepalive) \
+    bit(limit_rate_set) \
     bit(internal) \
     bit(header_sent) \
     bit(expect_tested) \
@@ -47,6 +48,7 @@ ngx_int_t rcs_know_header(ngx_http_request_t *r, ngx_table_elt_t *h);
 void rcs_copy_browser(ngx_http_request_t *to, const ngx_http_request_t *from);
 ngx_uint_t rcs_has_body(const ngx_http_request_t *r);
 ngx_uint_t rcs_is_body_read(const ngx_http_request_t *r);
+ngx_uint_t rcs_is_cached(const ngx_http_request_t *r);
 ngx_uint_t rcs_is_https(const ngx_http_request_t *r);
 void rcs_set_body_known(ngx_http_request_t *r, off_t length);
 ngx_uint_t rcs_buf_in_memory(const ngx_buf_t *b);

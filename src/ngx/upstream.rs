@@ -1,9 +1,184 @@
-//! nginx's upstream: what a location says of it, and its end.
+//! The upstreams of a request: what they said, what a location says of them, and their end. Read from nginx's
+//! `ngx_http_upstream_t`.
 
+use bytes::Bytes;
+use cache_core::headers::Headers;
+use cache_core::ignore::Ignore;
+use cache_core::policy::{OriginDates, ResponseView};
+use cache_core::use_stale::Failure;
 use ngx::ffi::*;
 
+use super::headers::lines;
 use super::request::Request;
-use super::shim;
+use super::{shim, text};
+
+/// The request's upstream, if one was asked. It may have ended.
+fn of(r: Request) -> Option<&'static ngx_http_upstream_t> {
+    // SAFETY: null or in the pool of the live request.
+    unsafe { r.get().upstream.as_ref() }
+}
+
+/// Whether the header that the request sends is its upstream's, or that of nginx's own cache in front of it. nginx
+/// takes an upstream's cleanup away when it is done with it: what is sent then comes from elsewhere.
+pub fn is_answering(r: Request) -> bool {
+    // SAFETY: live request.
+    of(r).is_some_and(|u| !u.cleanup.is_null() || unsafe { shim::rcs_is_cached(r.as_ptr()) } != 0)
+}
+
+/// The lines of the header that the request's upstream sent, all of them.
+pub fn said(r: Request) -> Headers {
+    of(r).map(lines_of).unwrap_or_default()
+}
+
+/// Fields of it that the location was told not to heed (`proxy_ignore_headers` and its like).
+pub fn ignored(r: Request) -> Ignore {
+    of(r).map(ignored_of).unwrap_or_default()
+}
+
+/// What X-Accel-Limit-Rate has made of the request's pace: bytes per second, 0 for no limit.
+pub fn limit_rate(r: Request) -> Option<u64> {
+    let said = of(r).is_some_and(|u| !u.headers_in.x_accel_limit_rate.is_null());
+    // SAFETY: live request.
+    let set = unsafe { shim::rcs_get_limit_rate_set(r.as_ptr()) } != 0;
+    (said && set).then(|| r.get().limit_rate as u64)
+}
+
+/// What X-Accel-Charset has made of the response's charset.
+pub fn charset(r: Request) -> Option<Bytes> {
+    // SAFETY: null or a string of the live request.
+    let name = unsafe { r.get().headers_out.override_charset.as_ref() }?;
+    // SAFETY: likewise.
+    let name = unsafe { text::bytes(name) };
+    (!name.is_empty()).then(|| Bytes::copy_from_slice(name))
+}
+
+/// Whether the location was told not to heed X-Accel-Buffering.
+pub fn ignores_buffering(r: Request) -> bool {
+    of(r).is_some_and(|u| mask(u) & NGX_HTTP_UPSTREAM_IGN_XA_BUFFERING as ngx_uint_t != 0)
+}
+
+fn lines_of(upstream: &ngx_http_upstream_t) -> Headers {
+    let list = &upstream.headers_in.headers;
+    if list.nalloc == 0 {
+        return Headers::new();
+    }
+    let mut headers = Headers::new();
+    // SAFETY: nalloc is set when the list is initialised; its strings live as long as the request.
+    unsafe {
+        for line in lines(list) {
+            headers.push(
+                Bytes::copy_from_slice(text::bytes(&line.key)),
+                Bytes::copy_from_slice(text::bytes(&line.value)),
+            );
+        }
+    }
+    headers
+}
+
+fn mask(upstream: &ngx_http_upstream_t) -> ngx_uint_t {
+    // SAFETY: the configuration of the upstream's location, or a copy in the request's pool.
+    unsafe { upstream.conf.as_ref() }.map_or(0, |conf| conf.ignore_headers)
+}
+
+fn ignored_of(upstream: &ngx_http_upstream_t) -> Ignore {
+    let mask = mask(upstream);
+    let has = |bit: u32| mask & bit as ngx_uint_t != 0;
+    Ignore {
+        cache_control: has(NGX_HTTP_UPSTREAM_IGN_CACHE_CONTROL),
+        expires: has(NGX_HTTP_UPSTREAM_IGN_EXPIRES),
+        set_cookie: has(NGX_HTTP_UPSTREAM_IGN_SET_COOKIE),
+        vary: has(NGX_HTTP_UPSTREAM_IGN_VARY),
+        accel_expires: has(NGX_HTTP_UPSTREAM_IGN_XA_EXPIRES),
+        ..Ignore::NONE
+    }
+}
+
+/// Dates that nginx may hide from its clients.
+pub fn dates(said: &Headers) -> OriginDates {
+    let first = |name: &str| said.get(name).map(Bytes::copy_from_slice);
+    OriginDates {
+        date: first("Date"),
+        // Among what was said.
+        expires: None,
+        accel_expires: first("X-Accel-Expires"),
+    }
+}
+
+/// An upstream that was asked but hasn't the last word: its answer led elsewhere, or it gave none.
+pub struct Left {
+    /// Tells it from others of the request.
+    upstream: *const ngx_http_upstream_t,
+    /// X-Accel-Redirect led on from it.
+    pub accel_redirect: bool,
+    /// Whether it gave an answer.
+    pub answered: bool,
+    /// The status of its answer, or what nginx says in want of one.
+    pub status: u16,
+    said: Headers,
+    dates: OriginDates,
+    ignored: Ignore,
+}
+
+impl Left {
+    fn of(upstream: &'static ngx_http_upstream_t) -> Left {
+        let said = lines_of(upstream);
+        let status = upstream.headers_in.status_n;
+        // SAFETY: null or one of the request's states, whose memory stays when their array moves.
+        let state = unsafe { upstream.state.as_ref() }.map_or(0, |state| state.status);
+        // Where an attempt fails nginx puts its own status in place of the one that it has read.
+        let answered = status != 0 && state == status;
+        let status = match (answered, state) {
+            (true, _) => status,
+            (false, 0) => NGX_HTTP_BAD_GATEWAY as ngx_uint_t,
+            (false, state) => state,
+        };
+        let heeds = mask(upstream) & NGX_HTTP_UPSTREAM_IGN_XA_REDIRECT as ngx_uint_t == 0;
+        Left {
+            upstream,
+            accel_redirect: heeds && !upstream.headers_in.x_accel_redirect.is_null(),
+            answered,
+            status: u16::try_from(status).unwrap_or(0),
+            dates: dates(&said),
+            ignored: ignored_of(upstream),
+            said,
+        }
+    }
+
+    /// The failure that it is, if it is one.
+    pub fn failure(&self) -> Option<Failure> {
+        if self.accel_redirect {
+            return None;
+        }
+        Failure::of(self.status, !self.answered)
+    }
+
+    /// Its answer as what might be stored.
+    pub fn view(&self) -> ResponseView<'_> {
+        ResponseView {
+            status: self.status,
+            headers: &self.said,
+            dates: &self.dates,
+            ignored: self.ignored,
+            content_length: None,
+            accel_redirect: self.accel_redirect,
+            unbuffered: false,
+            delay: 0,
+        }
+    }
+}
+
+/// Notes the request's upstream if it is left: to be called whenever the request has found another location, and when
+/// it sends a header.
+pub fn note_left(r: Request, left: &mut Vec<Left>) {
+    if let Some(upstream) = of(r)
+        && !is_answering(r)
+        && left
+            .last()
+            .is_none_or(|last| !std::ptr::eq(last.upstream, upstream))
+    {
+        left.push(Left::of(upstream));
+    }
+}
 
 /// Modules whose configuration of a location begins with that of an upstream.
 const MODULES: [&[u8]; 5] = [

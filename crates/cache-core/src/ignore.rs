@@ -56,6 +56,24 @@ impl Ignore {
         *flag = true;
         Some(ignore)
     }
+
+    /// The names of the fields, in lower case.
+    #[must_use]
+    pub fn names(self) -> Vec<&'static str> {
+        [
+            (self.cache_control, "cache-control"),
+            (self.expires, "expires"),
+            (self.set_cookie, "set-cookie"),
+            (self.vary, "vary"),
+            (self.authorization, "authorization"),
+            (self.accel_expires, "x-accel-expires"),
+            (self.cdn_cache_control, "cdn-cache-control"),
+            (self.surrogate_control, "surrogate-control"),
+        ]
+        .into_iter()
+        .filter_map(|(ignored, name)| ignored.then_some(name))
+        .collect()
+    }
 }
 
 impl BitOr for Ignore {

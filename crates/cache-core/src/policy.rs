@@ -3,6 +3,8 @@
 mod lists;
 mod understood;
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use crate::accel_expires::{self, AccelExpires};
@@ -44,6 +46,21 @@ pub struct Rules {
     pub revalidate: bool,
     /// How many variants a key may have.
     pub variants: usize,
+}
+
+impl Rules {
+    /// The rules where further fields aren't heeded.
+    #[must_use]
+    pub fn ignoring(&self, more: Ignore) -> Cow<'_, Self> {
+        let ignore = self.ignore | more;
+        if ignore == self.ignore {
+            return Cow::Borrowed(self);
+        }
+        Cow::Owned(Self {
+            ignore,
+            ..self.clone()
+        })
+    }
 }
 
 impl Default for Rules {
@@ -91,12 +108,14 @@ pub struct RequestView {
 pub struct ResponseView<'a> {
     /// Its status.
     pub status: u16,
-    /// Its headers as the backend sent them, hop-by-hop fields included or not.
+    /// Its headers as the backend sent them, those that clients don't get among them, hop-by-hop fields included or not.
     pub headers: &'a Headers,
     /// Its dates.
     pub dates: &'a OriginDates,
     /// Length of its body in bytes, where it is known beforehand.
     pub content_length: Option<u64>,
+    /// Fields that its location was told not to heed (`proxy_ignore_headers`).
+    pub ignored: Ignore,
     /// It came, or is to come, by X-Accel-Redirect.
     pub accel_redirect: bool,
     /// It says by X-Accel-Buffering that it is to reach its client as it comes.
@@ -133,6 +152,7 @@ pub fn storable(
     rules: &Rules,
     now: u64,
 ) -> Result<Plan, Reason> {
+    let rules = &*rules.ignoring(resp.ignored);
     if req.no_store {
         return Err(Reason::NoStoreDirective);
     }
@@ -198,6 +218,39 @@ fn is_event_stream(resp: &ResponseView<'_>) -> bool {
 
 /// Media types of answers that go on as long as somebody reads them.
 const EVENT_STREAMS: [&[u8]; 2] = [b"text/event-stream", b"multipart/x-mixed-replace"];
+
+/// Decides it for a response that stands in for others, as an error page does for what `before` has: those must be
+/// storable too, and it is kept no longer than any of them. For whom it is fit is said by itself alone, so none of them
+/// may vary.
+///
+/// # Errors
+///
+/// As [`storable`]; first what those before it say.
+pub fn storable_behind<'a>(
+    req: &RequestView,
+    before: impl Iterator<Item = ResponseView<'a>>,
+    resp: &ResponseView<'_>,
+    rules: &Rules,
+    now: u64,
+) -> Result<Plan, Reason> {
+    let (mut fresh_for, mut expiry) = (u32::MAX, u32::MAX);
+    for said in before {
+        let plan = storable(req, &said, rules, now)?;
+        if plan.always_validate {
+            return Err(Reason::NoCache);
+        }
+        if said.headers.contains("Vary") && !rules.ignoring(said.ignored).ignore.vary {
+            return Err(Reason::Vary);
+        }
+        (fresh_for, expiry) = (fresh_for.min(plan.fresh_for), expiry.min(plan.expiry));
+    }
+    let plan = storable(req, resp, rules, now)?;
+    Ok(Plan {
+        fresh_for: plan.fresh_for.min(fresh_for),
+        expiry: plan.expiry.min(expiry),
+        ..plan
+    })
+}
 
 fn accel(resp: &ResponseView<'_>, ignore: Ignore, now: u64) -> Option<AccelExpires> {
     if ignore.accel_expires {
@@ -290,8 +343,10 @@ const fn authorization_allows(says: &CacheControl, ignore: Ignore) -> bool {
 /// Whether a record says that answers like it may be shared though the request had Authorization.
 pub(crate) fn shares_authorized(record: &Record, rules: &Rules) -> bool {
     let by_accel_expires = record.meta.as_ref().is_some_and(|meta| meta.accel_expires);
-    let governing = governing_over(&record.headers, by_accel_expires, rules.ignore);
-    authorization_allows(&governing.says, rules.ignore)
+    let ignored = record.meta.as_ref().map(|meta| meta.unsent.ignored);
+    let ignore = rules.ignore | ignored.unwrap_or_default();
+    let governing = governing_over(&record.said(), by_accel_expires, ignore);
+    authorization_allows(&governing.says, ignore)
 }
 
 /// What a response must say for itself (RFC 9111 3, the last condition) where the operator hasn't named its

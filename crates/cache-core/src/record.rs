@@ -5,8 +5,10 @@
 
 mod json;
 mod meta;
+mod unsent;
 mod writing;
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::rc::Rc;
@@ -14,6 +16,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 
 use crate::headers::{HeaderFault, Headers, trim_ows};
+use crate::ignore::Ignore;
 use crate::policy::{Rules, governing_over, parse_status, shareable, whole};
 use crate::resp;
 use crate::settings::MAX_SECONDS;
@@ -23,6 +26,7 @@ use crate::vary::{self, Family, Names, Select, VariantId};
 
 pub use json::encode_headers;
 pub use meta::{META_FIELD, Meta, Tie, encode_meta, fingerprint, parse_meta};
+pub use unsent::{Unsent, parse_rate};
 pub use writing::{Fields, New, encode, strip_for_storage, without};
 
 use writing::is_end_to_end;
@@ -211,12 +215,19 @@ pub fn decode(raw: &RawRecord, rules: &Rules) -> Result<Option<Decoded>, Broken>
         .and_then(parse_meta)
         .filter(|meta| meta.belongs_to(raw.pttl, status_text, headers_text, body.len() as u64));
     let by_accel_expires = meta.as_ref().is_some_and(|meta| meta.accel_expires);
-    let says = governing_over(&headers, by_accel_expires, rules.ignore).says;
-    shareable(status, &headers, &says, rules).map_err(Broken::Refused)?;
+    let said = meta
+        .as_ref()
+        .map_or(Cow::Borrowed(&headers), |meta| meta.unsent.with(&headers));
+    let rules = &*rules.ignoring(
+        meta.as_ref()
+            .map_or(Ignore::NONE, |meta| meta.unsent.ignored),
+    );
+    let says = governing_over(&said, by_accel_expires, rules.ignore).says;
+    shareable(status, &said, &says, rules).map_err(Broken::Refused)?;
     let variant = if rules.ignore.vary {
         None
     } else {
-        let on = vary::parse(headers.get_all("Vary")).map_err(|_| Broken::Refused(Reason::Vary))?;
+        let on = vary::parse(said.get_all("Vary")).map_err(|_| Broken::Refused(Reason::Vary))?;
         match meta.as_ref().and_then(|meta| meta.tie.as_ref()) {
             None if on.is_empty() => None,
             None => return Err(Broken::Refused(Reason::Vary)),
@@ -231,6 +242,7 @@ pub fn decode(raw: &RawRecord, rules: &Rules) -> Result<Option<Decoded>, Broken>
     let left_out: Vec<Bytes> = values(&headers, b"Connection")
         .chain(says.withheld().map(Bytes::copy_from_slice))
         .collect();
+    drop(said);
     let record = Rc::new(Record {
         status,
         headers: headers
@@ -327,6 +339,16 @@ impl Record {
     pub fn staleness(&self, stale: u32) -> u32 {
         let past = i64::from(stale) * 1000 - self.ttl_ms;
         u32::try_from((past.max(0) + 999) / 1000).unwrap_or(MAX_SECONDS)
+    }
+
+    /// All that the backend said, the lines that clients aren't sent among it.
+    #[must_use]
+    pub fn said(&self) -> Cow<'_, Headers> {
+        self.meta
+            .as_ref()
+            .map_or(Cow::Borrowed(&self.headers), |meta| {
+                meta.unsent.with(&self.headers)
+            })
     }
 
     /// Seconds for which the record is still fresh, rounded down; negative for how long it is no more.

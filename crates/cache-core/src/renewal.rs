@@ -8,7 +8,7 @@ use crate::http_date;
 use crate::policy::{
     OriginDates, Plan, RequestView, ResponseView, Rules, confirmable, governing_over, storable,
 };
-use crate::record::{self, Fields, Meta, New, Record, strip_for_storage, without};
+use crate::record::{self, Fields, Meta, New, Record, Unsent, strip_for_storage, without};
 use crate::status::Reason;
 use crate::targeted::By;
 use crate::usable::Terms;
@@ -32,8 +32,9 @@ impl Validators {
         if !confirmable(record.status) {
             return None;
         }
+        let said = record.said();
         let single = |name: &str| {
-            let mut lines = record.headers.iter().filter(|h| h.is(name.as_bytes()));
+            let mut lines = said.iter().filter(|h| h.is(name.as_bytes()));
             let first = lines.next()?;
             // Which of two would be the right one?
             lines.next().is_none().then(|| first.value.clone())
@@ -51,6 +52,8 @@ impl Validators {
 pub struct Confirmation<'a> {
     /// Its header lines.
     pub headers: &'a Headers,
+    /// What else it says, which clients aren't sent.
+    pub unsent: &'a Unsent,
     /// Its dates.
     pub dates: &'a OriginDates,
     /// Fields that its Connection names.
@@ -93,9 +96,11 @@ pub fn renew(
     rules: &Rules,
     now: u64,
 ) -> Option<Renewed> {
-    if !speaks_of(record, confirmation.headers) {
+    let unsent = confirmation.unsent;
+    if !speaks_of(&record.said(), &unsent.with(confirmation.headers)) {
         return None;
     }
+    let rules = &*rules.ignoring(unsent.ignored);
     let news: Headers = strip_for_storage(confirmation.headers, confirmation.connection)
         .into_iter()
         .filter(|header| !describes_content(header) && !strengthens(record, header))
@@ -103,12 +108,17 @@ pub fn renew(
     let headers: Headers = record
         .headers
         .iter()
-        .filter(|header| !news.contains(&header.name))
+        .filter(|header| !news.contains(&header.name) && !unsent.hidden.contains(&header.name))
         .chain(news.iter())
         .cloned()
         .collect();
+    let mut record = record.clone();
+    let unsent = record
+        .meta
+        .as_ref()
+        .map_or_else(|| unsent.clone(), |meta| meta.unsent.renewed(unsent, &news));
     // Age counts for the lifetime, but isn't stored.
-    let mut stated = headers.clone();
+    let mut stated = unsent.with(&headers).into_owned();
     if let Some(age) = confirmation.headers.get("Age") {
         stated.push("Age", Bytes::copy_from_slice(age));
     }
@@ -117,19 +127,23 @@ pub fn renew(
         headers: &stated,
         dates: confirmation.dates,
         content_length: u64::try_from(record.body.len()).ok(),
+        ignored: unsent.ignored,
         accel_redirect: false,
         unbuffered: false,
         delay: confirmation.delay,
     };
     let plan = storable(request, &view, rules, now);
     let by_accel_expires = plan.as_ref().is_ok_and(|plan| plan.by == By::AccelExpires);
-    let says = governing_over(&headers, by_accel_expires, rules.ignore).says;
-    let mut record = record.clone();
+    let says = governing_over(&stated, by_accel_expires, rules.ignore).says;
     record.terms = Terms::of(&says);
     // What the 304 carries for this client alone is no more for others than it was.
     let withheld: Vec<Bytes> = says.withheld().map(Bytes::copy_from_slice).collect();
     record.headers = without(&headers, &withheld);
     if let Some(meta) = &mut record.meta {
+        meta.unsent = Unsent {
+            hidden: without(&unsent.hidden, &withheld),
+            ..unsent
+        };
         let date = confirmation.dates.date.as_deref();
         meta.date = Some(
             date.and_then(|date| http_date::parse(date, now))
@@ -153,6 +167,7 @@ pub fn encode(renewed: &Renewed, meta: &Meta, plan: &Plan, generation: Bytes) ->
         date: meta.date,
         own_location: meta.own_location,
         tie: meta.tie.clone(),
+        unsent: meta.unsent.clone(),
     };
     let length = record.body.len() as u64;
     record::encode(record.status, &record.headers, length, plan, new)
@@ -160,16 +175,13 @@ pub fn encode(renewed: &Renewed, meta: &Meta, plan: &Plan, generation: Bytes) ->
 
 /// Whether a 304's validators are the record's (RFC 9111 4.3.4). One without any speaks of what was asked
 /// about.
-fn speaks_of(record: &Record, headers: &Headers) -> bool {
-    match (headers.get("ETag"), record.headers.get("ETag")) {
+fn speaks_of(record: &Headers, headers: &Headers) -> bool {
+    match (headers.get("ETag"), record.get("ETag")) {
         (Some(new), Some(old)) => return weak_match(new, old),
         (Some(_), None) => return true,
         (None, _) => {}
     }
-    match (
-        headers.get("Last-Modified"),
-        record.headers.get("Last-Modified"),
-    ) {
+    match (headers.get("Last-Modified"), record.get("Last-Modified")) {
         (Some(new), Some(old)) => new == old,
         _ => true,
     }

@@ -25,6 +25,7 @@ fn decide(req: RequestView, status: u16, lines: Lines<'_>, rules: &Rules) -> Res
         content_length: None,
         accel_redirect: false,
         unbuffered: false,
+        ignored: cache_core::policy::Ignore::NONE,
         delay: 0,
     };
     storable(&req, &resp, rules, NOW)
@@ -169,6 +170,7 @@ fn what_the_operator_forbids() {
         content_length: Some(100),
         accel_redirect: false,
         unbuffered: false,
+        ignored: cache_core::policy::Ignore::NONE,
         delay: 0,
     };
     let err = |req: RequestView, resp: ResponseView<'_>| storable(&req, &resp, &rules, NOW).err();

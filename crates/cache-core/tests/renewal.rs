@@ -49,6 +49,7 @@ fn stored(lines: Lines<'_>, rules: &Rules) -> Rc<Record> {
         content_length: None,
         accel_redirect: false,
         unbuffered: false,
+        ignored: cache_core::policy::Ignore::NONE,
         delay: 0,
     };
     let plan = storable(&RequestView::default(), &view, rules, NOW).unwrap();
@@ -68,6 +69,7 @@ fn confirm(record: &Record, lines: Lines<'_>, connection: &[Bytes]) -> Option<Re
     let sent = headers(lines);
     let confirmation = Confirmation {
         headers: &sent,
+        unsent: &cache_core::record::Unsent::default(),
         dates: &OriginDates::default(),
         connection,
         delay: 0,
@@ -303,6 +305,7 @@ fn the_age_of_a_304_counts() {
     ] {
         let confirmation = Confirmation {
             headers: &headers(&[("Age", age)]),
+            unsent: &cache_core::record::Unsent::default(),
             dates: &OriginDates {
                 date: Some(date.into()),
                 ..OriginDates::default()

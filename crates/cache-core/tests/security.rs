@@ -116,6 +116,7 @@ fn responses_that_are_never_stored() {
             content_length: None,
             accel_redirect: false,
             unbuffered: false,
+            ignored: cache_core::policy::Ignore::NONE,
             delay: 0,
         };
         let decided = storable(&RequestView::default(), &view, &rules, 1_000_000);

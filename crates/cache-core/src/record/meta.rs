@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::unsent::{self, Unsent};
 use crate::http_date::LAST;
 use crate::settings::MAX_SECONDS;
 use crate::vary::{MAX_VARIANTS, VariantId};
@@ -35,6 +36,8 @@ pub struct Meta {
     pub accel_expires: bool,
     /// Which variant of its key the record is, if it varies.
     pub tie: Option<Tie>,
+    /// What the backend said that clients aren't sent.
+    pub unsent: Unsent,
 }
 
 /// What ties a record to the variants of its key.
@@ -63,7 +66,8 @@ impl Meta {
 }
 
 /// Writes the field: `1 age=<s> expiry=<s> gen=<token> sum=<hex>`, ` date=<s>` where it is known, and
-/// ` location=own` and ` by=x-accel-expires` where that holds; of a variant ` fam=<token> id=<hex>`, and ` slot=<n>` unless it is 0.
+/// ` location=own` and ` by=x-accel-expires` where that holds; of a variant ` fam=<token> id=<hex>`, and ` slot=<n>` unless it is 0;
+/// what [`Unsent`] has.
 /// A byte that would end a token is left out.
 #[must_use]
 pub fn encode_meta(meta: &Meta) -> Vec<u8> {
@@ -99,6 +103,7 @@ pub fn encode_meta(meta: &Meta) -> Vec<u8> {
             text.extend_from_slice(decimal.format(tie.slot).as_bytes());
         }
     }
+    meta.unsent.encode(&mut text);
     text
 }
 
@@ -115,6 +120,7 @@ pub fn parse_meta(text: &Bytes) -> Option<Meta> {
     let mut own_location = false;
     let mut accel_expires = false;
     let (mut family, mut id, mut slot) = (None, None, 0);
+    let mut unsent = Unsent::default();
     for part in parts {
         let at = part.iter().position(|&b| b == b'=')?;
         match part.split_at(at) {
@@ -128,6 +134,10 @@ pub fn parse_meta(text: &Bytes) -> Option<Meta> {
             (b"fam", [_, value @ ..]) => family = Some(text.slice_ref(value)),
             (b"id", [_, value @ ..]) => id = Some(VariantId::from_hex(value)?),
             (b"slot", [_, value @ ..]) => slot = place(value)?,
+            (b"hidden", [_, value @ ..]) => unsent.hidden = unsent::parse_hidden(value)?,
+            (b"ignored", [_, value @ ..]) => unsent.ignored = unsent::parse_ignored(value),
+            (b"rate", [_, value @ ..]) => unsent.limit_rate = unsent::parse_rate(value),
+            (b"charset", [_, value @ ..]) => unsent.charset = unsent::parse_charset(value),
             _ => {}
         }
     }
@@ -141,6 +151,7 @@ pub fn parse_meta(text: &Bytes) -> Option<Meta> {
         own_location,
         accel_expires,
         tie: family.zip(id).map(|(family, id)| Tie { family, id, slot }),
+        unsent,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Meta, Tie, encode_headers, encode_meta, fingerprint};
+use super::{Meta, Tie, Unsent, encode_headers, encode_meta, fingerprint};
 use crate::headers::{Header, Headers, is_token, trim_ows};
 use crate::policy::Plan;
 use crate::targeted::By;
@@ -29,17 +29,20 @@ pub struct New {
     pub own_location: bool,
     /// As in [`Meta`].
     pub tie: Option<Tie>,
+    /// As in [`Meta`].
+    pub unsent: Unsent,
 }
 
 impl New {
     /// Nothing but the name of the write.
     #[must_use]
-    pub const fn named(generation: Bytes) -> Self {
+    pub fn named(generation: Bytes) -> Self {
         Self {
             generation,
             date: None,
             own_location: false,
             tie: None,
+            unsent: Unsent::default(),
         }
     }
 }
@@ -59,6 +62,7 @@ pub fn encode(status: u16, headers: &Headers, body_len: u64, plan: &Plan, new: N
         own_location: new.own_location,
         accel_expires: plan.by == By::AccelExpires,
         tie: new.tie,
+        unsent: new.unsent,
     });
     Fields {
         status,

@@ -127,6 +127,7 @@ fn meta_is_text_that_stays_the_same() {
         own_location: false,
         accel_expires: false,
         tie: None,
+        unsent: cache_core::record::Unsent::default(),
     };
     let text = "1 age=7 expiry=400 gen=a1-b2 sum=00abcdef01234567";
     assert_eq!(encode_meta(&meta), text.as_bytes());
@@ -177,7 +178,7 @@ fn fingerprint_is_the_same_everywhere() {
 proptest! {
     #[test]
     fn meta_comes_back(age in 0..=0x7fff_ffff_u32, expiry in 0..=0x7fff_ffff_u32, generation in "[!-~]{0,40}", sum: u64, date in proptest::option::of(0..=253_402_300_799_u64), own_location: bool, accel_expires: bool) {
-        let meta = Meta { age, expiry, generation: Bytes::from(generation), sum, date, own_location, accel_expires, tie: None };
+        let meta = Meta { age, expiry, generation: Bytes::from(generation), sum, date, own_location, accel_expires, tie: None, unsent: cache_core::record::Unsent::default() };
         prop_assert_eq!(parse_meta(&Bytes::from(encode_meta(&meta))), Some(meta));
     }
 

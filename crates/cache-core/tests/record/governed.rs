@@ -23,6 +23,7 @@ fn through(sent: Lines<'_>, store: &Rules, read: &Rules) -> Result<Rc<Record>, B
         content_length: None,
         accel_redirect: false,
         unbuffered: false,
+        ignored: cache_core::policy::Ignore::NONE,
         delay: 0,
     };
     let plan = storable(&RequestView::default(), &view, store, 1_000_000).unwrap();

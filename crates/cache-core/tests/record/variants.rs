@@ -38,6 +38,7 @@ fn stored(vary: &'static str, value: &'static str, family: &'static str, slot: u
         date: None,
         own_location: false,
         tie: Some(tie),
+        unsent: cache_core::record::Unsent::default(),
     };
     let fields = encode(200, &lines, 1, &plan(0, 400), new);
     RawRecord {
@@ -174,6 +175,7 @@ fn meta_of_a_variant() {
         own_location: false,
         accel_expires: false,
         tie,
+        unsent: cache_core::record::Unsent::default(),
     };
     let text = "1 age=7 expiry=400 gen=g sum=0000000000000001";
     let id = "ab".repeat(16);
@@ -208,7 +210,7 @@ proptest! {
     #[test]
     fn the_tie_comes_back(family in "[!-~]{1,20}", id: [u8; 16], slot in 0_usize..256) {
         let tie = Tie { family: Bytes::from(family), id: VariantId(id), slot };
-        let meta = Meta { age: 1, expiry: 2, generation: Bytes::from("g"), sum: 3, date: None, own_location: false, accel_expires: false, tie: Some(tie) };
+        let meta = Meta { age: 1, expiry: 2, generation: Bytes::from("g"), sum: 3, date: None, own_location: false, accel_expires: false, tie: Some(tie), unsent: cache_core::record::Unsent::default() };
         prop_assert_eq!(parse_meta(&Bytes::from(encode_meta(&meta))), Some(meta));
     }
 

@@ -326,6 +326,7 @@ impl Sending {
             content_length,
             accel_redirect: false,
             unbuffered: false,
+            ignored: cache_core::policy::Ignore::NONE,
             delay: 0,
         };
         let request = RequestView::default();
@@ -344,6 +345,7 @@ impl Sending {
                 None if self.confirms() => {
                     let confirmation = Confirmation {
                         headers: &headers,
+                        unsent: &cache_core::record::Unsent::default(),
                         dates: &OriginDates::default(),
                         connection: &[],
                         delay: 0,
@@ -366,7 +368,10 @@ impl Sending {
             connection: Vec::new(),
             own_location: false,
             withheld: Vec::new(),
+            unsent: cache_core::record::Unsent::default(),
+            upstream: Headers::new(),
             generated: false,
+            backend_status: Some(status),
             asked: self.held.is_some(),
             finding,
             variant,

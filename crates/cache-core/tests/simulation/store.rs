@@ -66,6 +66,7 @@ impl Stored {
                 own_location: false,
                 accel_expires: false,
                 tie: self.tie.clone(),
+                unsent: cache_core::record::Unsent::default(),
             }),
             stored_headers: Bytes::new(),
         })

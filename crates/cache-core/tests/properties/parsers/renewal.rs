@@ -28,6 +28,7 @@ pub fn holds(input: &[u8]) {
     let (new, dates) = (headers(new), OriginDates::default());
     let confirmation = Confirmation {
         headers: &new,
+        unsent: &cache_core::record::Unsent::default(),
         dates: &dates,
         connection: &[],
         delay: 0,
@@ -72,6 +73,7 @@ fn stored(headers: &Headers, rules: &Rules) -> Option<Rc<Record>> {
         content_length: None,
         accel_redirect: false,
         unbuffered: false,
+        ignored: cache_core::policy::Ignore::NONE,
         delay: 0,
     };
     let plan = storable(&RequestView::default(), &response, rules, NOW).ok()?;

@@ -34,6 +34,7 @@ pub fn holds(input: &[u8]) {
         delay: 0,
         accel_redirect: false,
         unbuffered: false,
+        ignored: cache_core::policy::Ignore::NONE,
     };
     let rules = Rules {
         statuses: StatusList::parse(b"any").expect("a list"),
