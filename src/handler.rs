@@ -178,7 +178,10 @@ fn wish(r: Request, conf: &LocConf, main: &MainConf, basics: &Basics) -> Result<
         return Err(Reason::Content);
     }
     // SAFETY: filled by nginx's own setter.
-    let (bypass, no_store) = unsafe { (r.holds(conf.bypass()), r.holds_so_far(conf.no_store())) };
+    let (bypass, no_store) = unsafe {
+        // Values of the answer are asked once more when it is there.
+        (r.holds(conf.bypass()), r.holds_so_far(conf.no_store()))
+    };
     if bypass && no_store {
         return Err(Reason::Bypass);
     }

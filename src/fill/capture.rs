@@ -8,7 +8,7 @@ use cache_core::credentials::Credential;
 use cache_core::flow::{Ending, Finding};
 use cache_core::headers::Headers;
 use cache_core::http_date;
-use cache_core::policy::{storable_behind, withheld};
+use cache_core::policy::{RequestView, storable_behind, withheld};
 use cache_core::renewal;
 use cache_core::status::Reason;
 use cache_core::vary::Variant;
@@ -40,7 +40,7 @@ pub fn header(r: Request) -> Option<Code> {
     }
     let captured = captured::capture(r, hook.left.take());
     let now = now_sec();
-    let found = finding(&hook.purpose, &captured, now);
+    let found = finding(&hook.purpose, r, &captured, now);
     let (finding, variant) = vary(&hook.purpose, r, &captured, found);
     let date = captured.dates.date.as_deref();
     let date = date.and_then(|date| http_date::parse(date, now));
@@ -71,9 +71,13 @@ pub fn header(r: Request) -> Option<Code> {
 }
 
 /// What becomes of an answer. One to a message isn't for the cache.
-fn finding(purpose: &Purpose, captured: &Captured, now: u64) -> Finding {
+fn finding(purpose: &Purpose, r: Request, captured: &Captured, now: u64) -> Finding {
     let Purpose::Fill(question) = purpose else {
         return Finding::NotStorable(Reason::Bypass);
+    };
+    let view = RequestView {
+        no_store: question.view.no_store || question.no_store.holds(r),
+        ..question.view
     };
     if let Some(held) = &question.held {
         match captured.failure() {
@@ -90,7 +94,7 @@ fn finding(purpose: &Purpose, captured: &Captured, now: u64) -> Finding {
             && let Some(renewed) = renewal::renew(
                 &held.record,
                 &captured.confirmation(),
-                &question.view,
+                &view,
                 &question.rules,
                 now,
             )
@@ -99,7 +103,7 @@ fn finding(purpose: &Purpose, captured: &Captured, now: u64) -> Finding {
         }
     }
     let (before, answer) = (captured.before(), captured.view());
-    match storable_behind(&question.view, before, &answer, &question.rules, now) {
+    match storable_behind(&view, before, &answer, &question.rules, now) {
         Ok(plan) => Finding::Storable(plan),
         // What lies with the request alone says nothing of the cookie.
         Err(reason)

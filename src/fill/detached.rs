@@ -26,7 +26,7 @@ mod purpose;
 mod times;
 
 pub use copy::leaves_out;
-pub use purpose::{Message, Own, Purpose, Question};
+pub use purpose::{Message, NoStore, Own, Purpose, Question};
 pub use times::Times;
 
 /// What a fill hangs on its request: found by the filters, dropped with the request.

@@ -10,9 +10,10 @@ use cache_core::renewal::Validators;
 use cache_core::status::Reason;
 
 use crate::client_cache::Ground;
+use crate::conf::LocConf;
 use crate::context::Context;
 use crate::credentials;
-use crate::fill::detached::{self, Own, Purpose, Question, Times};
+use crate::fill::detached::{self, NoStore, Own, Purpose, Question, Times};
 use crate::fill::registry::LockPermit;
 use crate::fill::task::{Fill, Terms};
 use crate::fill::{Stream, Subscription};
@@ -99,6 +100,7 @@ fn start_fill(
             .filter(|_| settings.lookup.rules.revalidate && matches!(r.method(), b"GET" | b"HEAD"))
             .and_then(|held| Validators::of(&held.record)),
         held: start.held,
+        no_store: NoStore::of(r.loc_conf::<LocConf>()?),
         backend: context.basics.backend.clone(),
         left_out,
         key: start.ground.key,

@@ -197,7 +197,15 @@ impl Variables {
     fn restore(&self) {
         let to = self.request.get().variables;
         // SAFETY: the request is live, and its variables are as many as before.
-        unsafe { ptr::copy_nonoverlapping(self.values.as_ptr(), to, self.values.len()) };
+        unsafe {
+            let variables = (*self.request.indexed_variables()).as_slice::<ngx_http_variable_t>();
+            for (index, (variable, value)) in variables.iter().zip(&self.values).enumerate() {
+                // One made anew would be another.
+                if text::bytes(&variable.name) != b"request_id" {
+                    ptr::copy_nonoverlapping(value, to.add(index), 1);
+                }
+            }
+        }
     }
 }
 

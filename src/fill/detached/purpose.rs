@@ -8,9 +8,10 @@ use cache_core::flow::Held;
 use cache_core::key::KeyId;
 use cache_core::policy::{RequestView, Rules};
 use cache_core::renewal::Validators;
-use ngx::ffi::{ngx_int_t, off_t};
+use ngx::ffi::{ngx_array_t, ngx_int_t, off_t};
 
-use crate::conf::Backend;
+use crate::conf::{Backend, LocConf};
+use crate::ngx::request::Request;
 
 /// What a detached request is for.
 pub enum Purpose {
@@ -26,6 +27,8 @@ pub struct Question {
     pub rules: Rc<Rules>,
     /// The request, as far as storing the answer depends on it.
     pub view: RequestView,
+    /// What must not hold once the answer is there.
+    pub no_store: NoStore,
     /// Who is asked.
     pub backend: Backend,
     /// The record that is asked about, if there is one.
@@ -38,6 +41,24 @@ pub struct Question {
     pub key: KeyId,
     /// Where the client's location goes on, if it is the backend itself.
     pub own: Own,
+}
+
+/// `redis_cache_no_store` of the location that caches.
+#[derive(Clone, Copy)]
+pub struct NoStore(*mut ngx_array_t);
+
+impl NoStore {
+    /// That of a location.
+    pub fn of(conf: &LocConf) -> NoStore {
+        NoStore(conf.no_store())
+    }
+
+    /// Whether any of its values holds for a request and what has come of its response. Asked of the fill's own request, as
+    /// `proxy_no_cache` is.
+    pub fn holds(self, r: Request) -> bool {
+        // SAFETY: filled by nginx's own setter, in the configuration that the request runs under.
+        unsafe { r.holds(self.0) }
+    }
 }
 
 /// Where the location's own handler goes on, behind ours.
