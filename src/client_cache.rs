@@ -15,7 +15,7 @@ use cache_core::use_stale::Failure;
 use cache_core::vary::VariantId;
 use md5::{Digest, Md5};
 
-use crate::fill::registry::{self, Joined, LockPermit, Queued};
+use crate::fill::registry::{self, Joined, LockPermit, NotJoined, Queued};
 use crate::lookup::{self, Variants};
 use crate::ngx::event::{now_msec, sleep};
 use crate::ngx::request::Request;
@@ -166,10 +166,12 @@ impl Cache for ClientCache {
                 changed,
             },
             Acquired::Busy { instance, .. } => {
-                match registry::join(Queued::new(zone, id, instance)) {
+                let queued = Queued::new(zone, id, instance);
+                match registry::join(queued, self.settings.queue) {
                     Ok(joined) if self.is_worthless(&joined) => Lock::Elsewhere(joined.queued),
                     Ok(joined) => Lock::Here(joined),
-                    Err(queued) => Lock::Elsewhere(queued),
+                    Err(NotJoined::Elsewhere(queued)) => Lock::Elsewhere(queued),
+                    Err(NotJoined::Crowded) => Lock::Crowded,
                 }
             }
             Acquired::Unneeded => Lock::Unneeded,

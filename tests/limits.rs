@@ -208,6 +208,42 @@ fn more_than_the_queue_of_a_key_goes_to_the_backend() {
 }
 
 #[test]
+fn those_who_join_an_answer_on_its_way_are_bounded_like_those_who_wait() {
+    let site = Site::new()
+        .workers(1)
+        .server("proxy_buffering off;")
+        .location("redis_cache_lock_queue 5;")
+        .start();
+    let (gate, body) = (Gate::new(), pattern(1000, 1));
+    let answer = Answer::ok(body.clone()).gate_at(500, &gate);
+    site.backend.set("/x", answer);
+    let mut clients = Vec::new();
+    for number in 0..10 {
+        let mut client = site.client();
+        client.send(&Request::get("/x")).unwrap();
+        let mut answer = client.receive_header().unwrap();
+        client.receive_until(&mut answer, 500).unwrap();
+        let word = ["STORE", "HIT", "SKIP"][usize::from(number > 0) + usize::from(number > 5)];
+        assert_eq!(answer.word(), word, "{number}");
+        clients.push((client, answer));
+    }
+    assert_eq!(site.backend.hits("/x"), 5);
+    // One leaves: there is room for one.
+    drop(clients.remove(1));
+    wait_for("a place", PATIENCE, || {
+        let mut client = site.client();
+        client.send(&Request::get("/x")).unwrap();
+        let answer = client.receive_header().unwrap();
+        answer.word() == "HIT"
+    });
+    gate.open();
+    for (mut client, mut answer) in clients {
+        client.receive_rest(&mut answer).unwrap();
+        assert!(answer.complete && answer.body == body);
+    }
+}
+
+#[test]
 fn refills_behind_the_clients_backs_are_bounded() {
     let site = Site::new()
         .spread()

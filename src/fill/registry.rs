@@ -65,8 +65,16 @@ impl Drop for Queued {
     }
 }
 
-/// Joins the fill of a key, if this worker runs the lock's holder; else gives the place back.
-pub fn join(queued: Queued) -> Result<Joined, Queued> {
+/// Why a fill wasn't joined.
+pub enum NotJoined {
+    /// It isn't here, or can't be joined any more: its release is to be waited for.
+    Elsewhere(Queued),
+    /// So many read it already as may.
+    Crowded,
+}
+
+/// Joins the fill of a key, if this worker runs the lock's holder and no more than `most` have joined it.
+pub fn join(queued: Queued, most: u32) -> Result<Joined, NotJoined> {
     FILLS.with(|fills| {
         let fills = fills.borrow();
         // An answer that isn't captured any more is about to be given up: its release will say so.
@@ -74,13 +82,14 @@ pub fn join(queued: Queued) -> Result<Joined, Queued> {
             .get(&queued.key)
             .filter(|fill| fill.instance == queued.instance && fill.stream.is_joinable());
         match joinable {
+            Some(fill) if fill.stream.joined() >= most as usize => Err(NotJoined::Crowded),
             Some(fill) => Ok(Joined {
                 subscription: fill.stream.join(),
                 times: Rc::clone(&fill.times),
                 stored: fill.stored,
                 queued,
             }),
-            None => Err(queued),
+            None => Err(NotJoined::Elsewhere(queued)),
         }
     })
 }

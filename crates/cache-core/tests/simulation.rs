@@ -35,6 +35,7 @@ mod simulation {
     mod invalidated;
     mod invariants;
     mod permits;
+    mod readers;
     mod rest;
     mod rng;
     mod seeds;

@@ -110,6 +110,16 @@ impl Judge {
         }
     }
 
+    /// As many read the fill of the lock's holder as may.
+    pub fn is_too_much(&mut self, world: &World, number: usize, readers: usize) {
+        self.bounds.ceases(number);
+        let queue = world.config.queue as usize;
+        self.check(readers >= queue, || {
+            format!("request {number} may not join, but only {readers} of {queue} have")
+        });
+        self.bounds.crowded.insert(number, self.now);
+    }
+
     /// A lock's release says whether the next answers of its key may be stored.
     pub(super) fn marks(
         &mut self,

@@ -16,7 +16,7 @@ use super::permits::{SimPermit, Truth};
 use super::store;
 use super::variants::{Fields, Variants, lock_of};
 use super::wait::Alarm;
-use super::worker::Worker;
+use super::worker::{Joining, Worker};
 use super::world::World;
 use crate::stream::Subscription;
 use crate::table::Acquired;
@@ -153,12 +153,16 @@ impl Cache for SimCache {
                     key,
                     instance,
                 };
-                match worker.join(key, instance) {
-                    Some(subscription) => Lock::Here(Joined {
+                match worker.join(key, instance, queue) {
+                    Joining::Joined(subscription) => Lock::Here(Joined {
                         subscription,
                         queued,
                     }),
-                    None => Lock::Elsewhere(queued),
+                    Joining::Crowded(readers) => {
+                        world.judge().is_too_much(world, self.request, readers);
+                        Lock::Crowded
+                    }
+                    Joining::Elsewhere => Lock::Elsewhere(queued),
                 }
             }
             Acquired::Unneeded => Lock::Unneeded,

@@ -211,7 +211,7 @@ pub fn behaviour(world: &World, key: Key) -> Behaviour {
         behaviour.kind = rng.pick(&kinds);
         if behaviour.kind == Kind::Storable && rng.chance(30) {
             // It hardly ends.
-            behaviour.pieces = vec![(timeout / 4, 10); 200];
+            behaviour.pieces = vec![(timeout / 4, 10); 60];
             behaviour.length = false;
         } else if behaviour.kind == Kind::Storable {
             // too large

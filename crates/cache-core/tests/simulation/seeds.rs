@@ -91,7 +91,7 @@ fn config(seed: u64, rng: &mut Rng, varies: bool, trace: bool) -> Config {
         lock_age: rng.pick(&[2000, 5000, 30_000]),
         queue: rng.pick(&[2, 20, 1000]),
         uncacheable_ttl: rng.pick(&[100, 1000, 5000]),
-        capture_timeout: rng.pick(&[1000, 5000, 300_000]),
+        capture_timeout: rng.pick(&[1000, 5000, 20_000]),
         shuffled: true,
         store_delay: (0, 3),
         wake_delay: (0, 2),

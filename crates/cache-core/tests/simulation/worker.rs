@@ -33,6 +33,14 @@ struct Joinable {
     stream: Rc<Stream>,
 }
 
+/// What comes of the wish to join a fill.
+pub enum Joining {
+    Joined(Subscription),
+    /// So many read it already.
+    Crowded(usize),
+    Elsewhere,
+}
+
 #[derive(Default)]
 struct Waiting {
     next: u64,
@@ -153,12 +161,18 @@ impl Worker {
     /// Joins the fill of a key, if this worker runs the lock's holder and what comes of it will be
     /// whole. Else its release is waited for: a task that joined a failed fill again and again would
     /// keep that fill's own task from releasing the lock.
-    pub fn join(&self, key: Key, instance: u64) -> Option<Subscription> {
+    pub fn join(&self, key: Key, instance: u64, most: u32) -> Joining {
         let fills = self.fills.borrow();
         let fill = fills
             .get(&key)
-            .filter(|fill| fill.instance == instance && fill.stream.is_joinable())?;
-        Some(fill.stream.join())
+            .filter(|fill| fill.instance == instance && fill.stream.is_joinable());
+        match fill {
+            Some(fill) if fill.stream.joined() >= most as usize => {
+                Joining::Crowded(fill.stream.joined())
+            }
+            Some(fill) => Joining::Joined(fill.stream.join()),
+            None => Joining::Elsewhere,
+        }
     }
 
     /// A fill can't be joined any more.
