@@ -150,6 +150,10 @@ impl Cache for ClientCache {
         found
     }
 
+    fn wants_part(&self) -> bool {
+        self.request.range().is_some()
+    }
+
     fn judge(&self, record: &Record) -> Use {
         usable::judge_for(record, &self.settings.lookup.rules, &self.asks)
     }

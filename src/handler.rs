@@ -446,7 +446,8 @@ fn streamed(r: Request, context: &'static Context, code: Option<Code>) {
         trip("streamed");
         match code {
             Some(code) => r.finalize(code),
-            None => pass(r, context, Reason::NotModified),
+            // It has said why.
+            None => pass(r, context, context.reason().unwrap_or(Reason::Part)),
         }
     });
 }

@@ -10,7 +10,7 @@ use cache_core::cache_status::Forward;
 use cache_core::conditions::{Date, Outcome, Selected, evaluate, of_not_modified, range_applies};
 use cache_core::flow::{Ending, Finding, Held};
 use cache_core::headers::Headers;
-use cache_core::ranges::is_worth_it;
+use cache_core::ranges::{is_worth_it, skipped};
 use cache_core::record::Record;
 use cache_core::status::{CacheStatus, Reason, Word};
 use cache_core::use_stale::Failure;
@@ -29,6 +29,9 @@ const INTERNAL_ERROR: Code = NGX_HTTP_INTERNAL_SERVER_ERROR as Code;
 const NOT_MODIFIED: u16 = NGX_HTTP_NOT_MODIFIED as u16;
 const PRECONDITION_FAILED: Code = NGX_HTTP_PRECONDITION_FAILED as Code;
 const RANGE_NOT_SATISFIABLE: Code = NGX_HTTP_RANGE_NOT_SATISFIABLE as Code;
+
+/// So many bytes are thrown away rather than asking the backend once more.
+const FAR: u64 = 256 * 1024;
 
 /// Answers with a record; returns what the request is to be finalized with.
 pub fn record(r: Request, context: &'static Context, record: Rc<Record>) -> Code {
@@ -107,7 +110,7 @@ enum Turn {
     /// The request is finalized with this.
     Code(Code),
     /// The request must ask the backend itself.
-    Pass,
+    Pass(Reason),
 }
 
 /// Answers with a fill's answer as it comes, or with the record that it confirms or leaves in use. `None` if
@@ -115,18 +118,21 @@ enum Turn {
 pub async fn stream(r: Request, context: &'static Context, source: Source) -> Option<Code> {
     r.set_write_handler(writable);
     let head = source.subscription.wait_head().await;
-    match turn(context, head, &source) {
+    match turn(r, context, head, &source) {
         Turn::Stream(head) => Some(answer(r, context, &head, &source.subscription).await),
         Turn::Record(found) => {
             context.set_freshness(found.age, found.fresh_for(source.stale));
             Some(record(r, context, found))
         }
         Turn::Code(code) => Some(code),
-        Turn::Pass => None,
+        Turn::Pass(reason) => {
+            context.say(Word::Skip, CacheStatus::Miss, reason);
+            None
+        }
     }
 }
 
-fn turn(context: &Context, head: Option<Rc<ResponseHead>>, source: &Source) -> Turn {
+fn turn(r: Request, context: &Context, head: Option<Rc<ResponseHead>>, source: &Source) -> Turn {
     let held = source.held.as_ref();
     let stale = |held: &Held| {
         context.say(Word::Stale, CacheStatus::Stale, Reason::BackendFailed);
@@ -157,8 +163,9 @@ fn turn(context: &Context, head: Option<Rc<ResponseHead>>, source: &Source) -> T
         }
         (Finding::Failed(_), Some(held)) => return stale(held),
         (Finding::NotStorable(_), Some(_)) if head.asked && head.status == 304 => {
-            return Turn::Pass;
+            return Turn::Pass(Reason::NotModified);
         }
+        (Finding::NotStorable(reason), _) if is_far(r, &head) => return Turn::Pass(*reason),
         (Finding::NotStorable(reason), Some(held))
             if head.generated && held.record.terms.never_stale =>
         {
@@ -174,6 +181,19 @@ fn turn(context: &Context, head: Option<Rc<ResponseHead>>, source: &Source) -> T
         (Finding::Failed(_), None) | (Finding::Storable(_), _) => {}
     }
     Turn::Stream(head)
+}
+
+/// Whether the client wants a part that is so far behind the beginning that the backend is better asked for it: as nobody
+/// needs what is before.
+fn is_far(r: Request, head: &ResponseHead) -> bool {
+    if head.generated || head.status != NGX_HTTP_OK as u16 {
+        return false;
+    }
+    let skipped = r
+        .range()
+        .zip(head.content_length)
+        .and_then(|(range, length)| skipped(range, length));
+    skipped.is_some_and(|bytes| bytes > FAR)
 }
 
 async fn answer(

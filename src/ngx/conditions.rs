@@ -29,6 +29,16 @@ impl Request {
         conditional && !fetches
     }
 
+    /// The Range of a client's GET: other methods have none (RFC 9110 14.2), and a subrequest wants the whole.
+    pub fn range(self) -> Option<&'static [u8]> {
+        let fetches = self.get().method == NGX_HTTP_GET as ngx_uint_t && !self.is_subrequest();
+        // SAFETY: null or a line of the live request, whose strings live as long as it.
+        let line = unsafe { self.get().headers_in.range.as_ref() };
+        line.filter(|_| fetches)
+            // SAFETY: as above.
+            .map(|line| unsafe { text::bytes(&line.value) })
+    }
+
     /// Its conditions and its Range.
     pub fn conditions(self) -> Conditions<'static> {
         // SAFETY: the list is initialised with the request; nginx's strings live as long as it.

@@ -15,6 +15,7 @@ mod flushing;
 mod memory;
 mod memory_unbuffered;
 mod oversize;
+mod parts;
 mod prompt;
 mod readers;
 

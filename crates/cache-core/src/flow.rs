@@ -166,6 +166,10 @@ pub async fn serve<C: Cache>(cache: &C, limits: Limits) -> Answer<C::Permit, C::
                     Lock::Elsewhere(ticket) => {
                         Box::pin(wait(cache, &ticket, on_failure, &mut patience)).await
                     }
+                    // The whole would be fetched for nothing.
+                    Lock::Unneeded if held.is_none() && cache.wants_part() => {
+                        return Answer::Pass(Reason::Part);
+                    }
                     // Side by side, each ready to store an answer that turns out to be storable.
                     Lock::Unneeded => {
                         return Answer::Fill(None, trouble.map(Trouble::reason), held);

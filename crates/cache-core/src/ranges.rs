@@ -25,6 +25,20 @@ pub fn is_worth_it(range: &[u8], length: u64) -> bool {
     parts <= FEW || size.saturating_add(parts * PART) <= length.saturating_add(FEW * PART)
 }
 
+/// How many bytes of a body this long come before the first that `range` asks for. `None` if it asks for none of them, or
+/// for what can't be read.
+#[must_use]
+pub fn skipped(range: &[u8], length: u64) -> Option<u64> {
+    let list = range.splitn(2, |&b| b == b'=').nth(1)?;
+    let firsts = list.split(|&b| b == b',').filter_map(|spec| {
+        let spec = trim_ows(spec);
+        let bytes = part(spec, length)?;
+        let first = spec.split(|&b| b == b'-').next().and_then(number);
+        Some(first.unwrap_or_else(|| length.saturating_sub(bytes)))
+    });
+    firsts.min()
+}
+
 /// How long the part is that one range asks for (RFC 9110 14.1.2); `None` if there is none.
 fn part(spec: &[u8], length: u64) -> Option<u64> {
     let dash = spec.iter().position(|&b| b == b'-')?;
@@ -49,4 +63,28 @@ fn number(digits: &[u8]) -> Option<u64> {
                 .saturating_add(u64::from(digit - b'0'))
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::skipped;
+
+    #[test]
+    fn what_comes_before_a_part() {
+        let cases: [(&str, Option<u64>); 10] = [
+            ("bytes=0-9", Some(0)),
+            ("bytes=40-", Some(40)),
+            ("bytes=40-49", Some(40)),
+            ("bytes=-10", Some(90)),
+            ("bytes=-1000", Some(0)),
+            ("bytes=50-59, 20-29, -5", Some(20)),
+            ("bytes=100-", None),
+            ("bytes=30-20", None),
+            ("bytes=", None),
+            ("nonsense", None),
+        ];
+        for (range, wanted) in cases {
+            assert_eq!(skipped(range.as_bytes(), 100), wanted, "{range}");
+        }
+    }
 }

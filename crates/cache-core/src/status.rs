@@ -119,6 +119,8 @@ pub enum Reason {
     TooManyWaiters,
     /// The fill waited for turned out not to be storable.
     WaitersReleased,
+    /// The request wants a part (Range) of what isn't stored anyway.
+    Part,
     /// The answers vary, and each on something else (RFC 9111 4.1).
     VariesOtherwise,
     /// No free `worker_connections` for a fill.
@@ -236,6 +238,7 @@ impl Reason {
             Self::ZoneFull => "zone full",
             Self::TooManyWaiters => "too many waiters",
             Self::WaitersReleased => "fill not storable",
+            Self::Part => "range of what isn't stored",
             Self::VariesOtherwise => "varies otherwise",
             Self::NoConnections => "no free worker connections",
             Self::CaptureMemory => "capture memory full",

@@ -11,7 +11,7 @@ use crate::record::md5_hex;
 
 const BLOCK: usize = 64 * 1024;
 
-/// Answers every request by the same long body.
+/// Answers every request by the same long body, or by the part of it that a Range of the form `bytes=FIRST-LAST` names.
 #[derive(Debug)]
 pub struct Faucet {
     port: Port,
@@ -136,6 +136,16 @@ fn block(number: usize) -> Vec<u8> {
     md5_hex(&number.to_string()).into_bytes().repeat(BLOCK / 32)
 }
 
+/// First and last byte of a Range field in a header.
+fn range(header: &str) -> Option<(usize, usize)> {
+    let line = header.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("range").then_some(value.trim())
+    })?;
+    let (first, last) = line.strip_prefix("bytes=")?.split_once('-')?;
+    Some((first.parse().ok()?, last.parse().ok()?))
+}
+
 impl Shared {
     fn serve(&self, mut stream: &TcpStream) -> io::Result<()> {
         let mut seen = Vec::new();
@@ -147,18 +157,26 @@ impl Shared {
             }
         }
         self.requests.fetch_add(1, Ordering::SeqCst);
+        let (header, size) = (&self.header, self.size);
+        let (status, from, to) = match range(&String::from_utf8_lossy(&seen)) {
+            Some((first, last)) if first <= last && last < size => {
+                let line =
+                    format!("206 Partial Content\r\nContent-Range: bytes {first}-{last}/{size}");
+                (line, first, last + 1)
+            }
+            _ => ("200 OK".to_owned(), 0, size),
+        };
         let framing = if self.chunked {
             "Transfer-Encoding: chunked".to_owned()
         } else {
-            format!("Content-Length: {}", self.size)
+            format!("Content-Length: {}", to - from)
         };
-        let header = &self.header;
-        let head = format!("HTTP/1.1 200 OK\r\n{framing}\r\nConnection: close\r\n{header}\r\n");
+        let head = format!("HTTP/1.1 {status}\r\n{framing}\r\nConnection: close\r\n{header}\r\n");
         stream.write_all(head.as_bytes())?;
-        let mut sent = 0;
-        while sent < self.size && !self.closing.load(Ordering::SeqCst) {
-            let mut piece = block(sent / BLOCK);
-            piece.truncate(self.size - sent);
+        let mut sent = from;
+        while sent < to && !self.closing.load(Ordering::SeqCst) {
+            let mut piece = block(sent / BLOCK).split_off(sent % BLOCK);
+            piece.truncate(to - sent);
             if self.chunked {
                 stream.write_all(format!("{:x}\r\n", piece.len()).as_bytes())?;
             }

@@ -119,6 +119,8 @@ pub trait Cache {
     fn sequence(&self) -> u64;
     /// Reads the record. A broken record is none.
     fn lookup(&self) -> impl Future<Output = Result<Option<Rc<Record>>, Trouble>>;
+    /// Whether the request wants a part of the answer only (Range).
+    fn wants_part(&self) -> bool;
     /// What a record may be used for, for this request.
     fn judge(&self, record: &Record) -> Use;
     /// How the backend failed, if that is so short a time ago that it is left alone.

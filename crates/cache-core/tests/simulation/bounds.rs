@@ -161,7 +161,8 @@ impl Judge {
         if request.has_record() || request.bypass {
             return;
         }
-        let unlocked = matches!(decision, Decision::Fill { locked: false, .. });
+        let unlocked = matches!(decision, Decision::Fill { locked: false, .. })
+            || decision == Decision::Pass(Reason::Part);
         // Who was released from its wait, too, if it holds a record to ask about.
         if unlocked && marked.is_none() && request.holds && self.is_released(world, number) {
             return;

@@ -57,6 +57,8 @@ pub struct SimCache {
     pub request: usize,
     pub truth: Rc<Truth>,
     pub fields: Fields,
+    /// It wants a part of the answer.
+    pub part: bool,
     /// What the last look has shown of the key's variants.
     pub variants: RefCell<Variants>,
     /// The lock of the request's own, as far as it is known what the answers vary on.
@@ -119,6 +121,10 @@ impl Cache for SimCache {
             .judge()
             .looked(self.request, usable, found.is_some());
         result
+    }
+
+    fn wants_part(&self) -> bool {
+        self.part
     }
 
     fn judge(&self, record: &Record) -> Use {

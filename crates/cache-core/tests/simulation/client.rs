@@ -23,6 +23,8 @@ use crate::stream::{Next, Subscription};
 pub struct Manner {
     /// The request bypasses the lookup.
     pub bypass: bool,
+    /// The request is for a part of the answer.
+    pub part: bool,
     /// It leaves so many milliseconds after it came.
     pub leaves: Option<u64>,
     /// Milliseconds that it takes for each piece.
@@ -48,6 +50,7 @@ pub fn arrive(world: &Rc<World>, machine: usize, index: usize, key: Key, manner:
         request,
         truth: Rc::new(Truth::default()),
         fields: manner.fields,
+        part: manner.part,
         variants: RefCell::default(),
         own_lock: Cell::new(None),
     };

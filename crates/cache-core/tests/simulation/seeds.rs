@@ -138,6 +138,7 @@ fn somebody(world: &Rc<World>, rng: &mut Rng, when: u64, key: Option<usize>) {
         } else {
             Fields::default()
         },
+        part: faulty && rng.chance(10),
         bypass: faulty && rng.chance(faults.bypass),
         leaves: (faulty && rng.chance(faults.leave)).then(|| rng.range(0, timeout * 2)),
         slowness: if faulty && rng.chance(20) {
