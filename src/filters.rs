@@ -1,14 +1,16 @@
-//! Our place in nginx's chains of filters: the first, before anything is changed.
+//! Our place in nginx's chains of filters: the first, before anything is changed. Others are further down.
 
 use cache_core::cache_status;
 use ngx::ffi::*;
 
 use crate::context::Context;
-use crate::fill::capture;
+use crate::fill::capture::{self, Place};
 use crate::hold;
 use crate::ngx::guard::guard;
 use crate::ngx::headers;
 use crate::ngx::request::{Code, ERROR, Request};
+
+pub mod lower;
 
 type HeaderFilter = unsafe extern "C" fn(*mut ngx_http_request_t) -> ngx_int_t;
 type BodyFilter = unsafe extern "C" fn(*mut ngx_http_request_t, *mut ngx_chain_t) -> ngx_int_t;
@@ -67,7 +69,7 @@ unsafe extern "C" fn header_filter(r: *mut ngx_http_request_t) -> ngx_int_t {
     let own = guard("header filter", Some(ERROR), || {
         // SAFETY: nginx calls with a live request.
         let request = unsafe { Request::new(r) }?;
-        capture::header(request).or_else(|| describe(request))
+        capture::header(request, Place::First).or_else(|| describe(request))
     });
     match (own, next()) {
         (Some(code), _) => code,
@@ -112,7 +114,7 @@ unsafe extern "C" fn body_filter(r: *mut ngx_http_request_t, input: *mut ngx_cha
         // SAFETY: nginx calls with a live request and a chain for it.
         unsafe {
             let request = Request::new(r)?;
-            capture::body(request, input).or_else(|| hold::body(request, input))
+            capture::body(request, input, Place::First).or_else(|| hold::body(request, input))
         }
     });
     match (own, next()) {

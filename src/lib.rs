@@ -30,14 +30,53 @@ use crate::ngx::guard::guard;
 use crate::ngx::memory;
 use crate::ngx::request::{Code, ERROR, OK};
 
+/// The tables that nginx reads when it loads the module.
 mod table {
-    #![allow(
-        missing_docs,
-        reason = "the names that nginx looks for, made by ngx's macro"
-    )]
-    use super::ngx_http_redis_cache_module;
+    #![allow(non_upper_case_globals, reason = "nginx looks for them by these names")]
+    use std::ffi::c_char;
+    use std::ptr;
 
-    ::ngx::ngx_modules!(ngx_http_redis_cache_module);
+    use ::ngx::ffi::{NGX_HTTP_MODULE, ngx_http_module_t, ngx_module_t, ngx_uint_t};
+
+    use super::ngx_http_redis_cache_module;
+    use crate::filters::lower;
+
+    /// How many modules there are, and the null behind them.
+    const COUNT: usize = 5;
+
+    #[unsafe(no_mangle)]
+    pub static mut ngx_modules: [*const ngx_module_t; COUNT] = [
+        &raw const ngx_http_redis_cache_module,
+        &raw const OUTPUT,
+        &raw const POSTPONE,
+        &raw const CAPTURE,
+        ptr::null(),
+    ];
+
+    #[unsafe(no_mangle)]
+    pub static mut ngx_module_names: [*const c_char; COUNT] = [
+        c"ngx_http_redis_cache_module".as_ptr(),
+        c"ngx_http_redis_cache_output_module".as_ptr(),
+        c"ngx_http_redis_cache_postpone_module".as_ptr(),
+        c"ngx_http_redis_cache_capture_module".as_ptr(),
+        ptr::null(),
+    ];
+
+    #[unsafe(no_mangle)]
+    pub static mut ngx_module_order: [*const c_char; lower::ORDER.len()] = lower::ORDER;
+
+    static mut OUTPUT: ngx_module_t = filter(&raw const lower::OUTPUT);
+    static mut POSTPONE: ngx_module_t = filter(&raw const lower::POSTPONE);
+    static mut CAPTURE: ngx_module_t = filter(&raw const lower::CAPTURE);
+
+    /// A module that has a place among the filters, and no directives.
+    const fn filter(context: *const ngx_http_module_t) -> ngx_module_t {
+        ngx_module_t {
+            ctx: context.cast_mut().cast(),
+            type_: NGX_HTTP_MODULE as ngx_uint_t,
+            ..ngx_module_t::default()
+        }
+    }
 }
 
 static MODULE_CONTEXT: ngx_http_module_t = ngx_http_module_t {

@@ -1,6 +1,8 @@
-//! The first header and body filter: what a fill's backend sends goes to the fill's stream and no
-//! further; what a client gets is given the headers that say what happened.
+//! What a fill's backend sends goes to the fill's stream instead of a client. Its header is captured at one of two
+//! places among nginx's filters, its body behind the postpone filter, in the page's order. A subrequest of the backend's
+//! location goes through nginx's filters as everywhere, to whoever it is for.
 
+use std::ptr;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -18,27 +20,62 @@ use ngx::ngx_log_error;
 use super::detached::{Hook, Purpose, hook};
 use super::stream::ResponseHead;
 use crate::credentials;
+use crate::filters::lower;
 use crate::ngx::captured::{self, Captured};
 use crate::ngx::event::now_sec;
 use crate::ngx::request::{AGAIN, Code, ERROR, OK, Request};
-use crate::ngx::{chain, memory, shim};
+use crate::ngx::{memory, shim};
 use crate::variants;
 
 /// The largest piece that is kept as one.
 const PIECE: usize = 64 * 1024;
-/// `NGX_HTTP_COPY_BUFFERED`: tells nginx that the subrequest isn't done.
-const BUFFERED: ngx_uint_t = 0x04;
+/// `NGX_HTTP_WRITE_BUFFERED`: tells nginx that there is more to send, as its own write filter does.
+const BUFFERED: u32 = 0x10;
 
-/// The header of a response in a fill. `None` if it is a client's.
-pub fn header(r: Request) -> Option<Code> {
+/// Where a filter of ours is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// In front of all others.
+    First,
+    /// Behind those of other makers.
+    Lower,
+}
+
+/// The header of a response in a fill. `None` if it goes on to the next filter.
+pub fn header(r: Request, place: Place) -> Option<Code> {
     let hook = hook(r)?;
-    // SAFETY: live request. nginx asks this bit whether it may still send an error instead.
-    unsafe { shim::rcs_set_header_sent(r.as_ptr(), 1) };
-    if hook.subrequest.get() != r.as_ptr() || hook.stream.has_head() {
-        // a subrequest of the backend's location: swallowed
-        return Some(OK);
+    if hook.subrequest.get() != r.as_ptr() {
+        return None;
     }
-    let captured = captured::capture(r, hook.left.take());
+    if place == Place::First {
+        let length = u64::try_from(r.get().headers_out.content_length_n).ok();
+        hook.promised.set(length);
+    }
+    (hook.purpose.place() == place).then(|| take_header(hook, r))
+}
+
+/// The header of a response in a fill that has gone through all filters: nobody gets it.
+pub fn output_header(r: Request) -> Option<Code> {
+    hook(r)?;
+    set_header_sent(r);
+    Some(OK)
+}
+
+/// nginx asks this bit whether it may still send an error instead.
+fn set_header_sent(r: Request) {
+    // SAFETY: live request.
+    unsafe { shim::rcs_set_header_sent(r.as_ptr(), 1) };
+}
+
+fn take_header(hook: &Hook, r: Request) -> Code {
+    set_header_sent(r);
+    if hook.stream.has_head() {
+        return OK;
+    }
+    let mut captured = captured::capture(r, hook.left.take());
+    if r.body_may_change() {
+        captured.content_length = None;
+    }
     let now = now_sec();
     let found = finding(&hook.purpose, r, &captured, now);
     let (finding, variant) = vary(&hook.purpose, r, &captured, found);
@@ -67,7 +104,7 @@ pub fn header(r: Request) -> Option<Code> {
         finding,
         variant,
     });
-    Some(OK)
+    OK
 }
 
 /// What becomes of an answer. One to a message isn't for the cache.
@@ -139,20 +176,64 @@ fn vary(
     }
 }
 
-/// Buffers of a response in a fill. `None` if they are a client's.
+/// Buffers of a response in a fill. `None` if they go on to the next filter.
 ///
 /// # Safety
 ///
 /// `input` is a chain as nginx gives body filters.
-pub unsafe fn body(r: Request, input: *mut ngx_chain_t) -> Option<Code> {
+pub unsafe fn body(r: Request, input: *mut ngx_chain_t, place: Place) -> Option<Code> {
     let hook = hook(r)?;
     if hook.subrequest.get() != r.as_ptr() {
-        // SAFETY: by contract.
-        unsafe { chain::consume(input) };
-        return Some(OK);
+        return None;
     }
+    if place == Place::First {
+        // SAFETY: by contract.
+        unsafe { note(hook, input) };
+    }
+    // SAFETY: by contract.
+    (hook.purpose.place() == place).then(|| unsafe { lower::postpone(r, input) })
+}
+
+/// What the backend's location gives, before anybody changes it: by this it is known whether it is whole.
+unsafe fn note(hook: &Hook, mut link: *mut ngx_chain_t) {
+    // SAFETY: by the caller, a chain of live buffers.
+    unsafe {
+        while let Some(current) = link.as_ref() {
+            hook.given
+                .set(hook.given.get() + shim::rcs_buf_size(current.buf));
+            if shim::rcs_buf_is_last(current.buf) != 0 {
+                hook.last_seen.set(true);
+            }
+            link = current.next;
+        }
+    }
+}
+
+/// Buffers that have gone through all filters, in the order of the page. `None` if they are a client's.
+///
+/// # Safety
+///
+/// `input` is a chain as nginx gives body filters.
+pub unsafe fn output_body(r: Request, input: *mut ngx_chain_t) -> Option<Code> {
+    let hook = hook(r)?;
     // SAFETY: by contract; held links are copies in the request's pool.
     Some(unsafe { take(hook, r, input) })
+}
+
+/// Takes what was held, now that more may be. True if nothing is left.
+///
+/// # Safety
+///
+/// `main` is the main request of the fill that `hook` belongs to.
+pub unsafe fn drain(hook: &Hook, main: Request) -> Result<bool, ()> {
+    if hook.held.get().is_null() {
+        return Ok(true);
+    }
+    // SAFETY: by contract.
+    match unsafe { take(hook, main, ptr::null_mut()) } {
+        ERROR => Err(()),
+        code => Ok(code == OK),
+    }
 }
 
 /// Takes what was held and what has come, until the stream says that it is enough for now.
@@ -179,9 +260,7 @@ unsafe fn take(hook: &Hook, r: Request, input: *mut ngx_chain_t) -> Code {
                 Err(_) => return ERROR,
             }
             if is_empty(link.buf) {
-                if shim::rcs_buf_is_last(link.buf) != 0 {
-                    hook.last_seen.set(true);
-                } else if (*link.buf).flush() != 0 {
+                if (*link.buf).flush() != 0 && shim::rcs_buf_is_last(link.buf) == 0 {
                     hook.stream.flush();
                 }
                 let done = held;
@@ -193,14 +272,14 @@ unsafe fn take(hook: &Hook, r: Request, input: *mut ngx_chain_t) -> Code {
         }
         hook.held.set(held);
         let c = r.connection();
-        let buffered = shim::rcs_get_buffered(r.as_ptr());
+        let buffered = (*c).buffered();
         if held.is_null() {
-            shim::rcs_set_buffered(r.as_ptr(), buffered & !BUFFERED);
+            (*c).set_buffered(buffered & !BUFFERED);
             (*(*c).write).set_delayed(0);
             OK
         } else {
             // Not `ready = 0`: nginx would arm send_timeout for a client that doesn't exist.
-            shim::rcs_set_buffered(r.as_ptr(), buffered | BUFFERED);
+            (*c).set_buffered(buffered | BUFFERED);
             (*(*c).write).set_delayed(1);
             AGAIN
         }

@@ -12,6 +12,7 @@ use std::rc::Rc;
 use cache_core::flow::Ending;
 use ngx::ffi::*;
 
+use super::capture;
 use super::stream::{Demand, Stream};
 use crate::conf::Backend;
 use crate::ngx::event::Posted;
@@ -37,7 +38,11 @@ pub struct Hook {
     pub purpose: Purpose,
     /// The subrequest whose answer is captured.
     pub subrequest: Cell<*mut ngx_http_request_t>,
-    /// The final buffer was seen.
+    /// How long the backend's location says that its answer is.
+    pub promised: Cell<Option<u64>>,
+    /// How much of it the location has given.
+    pub given: Cell<u64>,
+    /// It has given the final buffer.
     pub last_seen: Cell<bool>,
     /// The return code of the subrequest, once it has ended.
     ended: Cell<Option<Code>>,
@@ -97,6 +102,8 @@ pub fn create(
         stream: Rc::clone(stream),
         purpose,
         subrequest: Cell::new(ptr::null_mut()),
+        promised: Cell::new(None),
+        given: Cell::new(0),
         last_seen: Cell::new(false),
         ended: Cell::new(None),
         held: Cell::new(ptr::null_mut()),
@@ -259,6 +266,17 @@ impl Detached {
                 return;
             }
             (*(*c).write).set_delayed(0);
+            match Request::new(main.as_ptr()).map(|main| capture::drain(hook, main)) {
+                Some(Ok(true)) => {}
+                Some(Ok(false)) => return,
+                Some(Err(())) | None => {
+                    (*c).set_error(1);
+                    let active = (*c).data.cast::<ngx_http_request_t>();
+                    ngx_http_finalize_request(active, ERROR);
+                    ngx_http_run_posted_requests(c);
+                    return;
+                }
+            }
             if let Some(handler) = (*(*c).write).handler {
                 handler((*c).write);
             }
@@ -426,6 +444,12 @@ unsafe extern "C" fn woken(main: *mut ngx_http_request_t) {
                 return true;
             }
             trip("fill end");
+            match Request::new(main).map(|main| capture::drain(hook, main)) {
+                Some(Ok(true)) => {}
+                // A reader that catches up wakes it again.
+                Some(Ok(false)) => return true,
+                Some(Err(())) | None => return false,
+            }
             hook.times.end();
             hook.stream.end(ending::verdict(hook));
             if !hook.detached.get().is_some_and(|detached| detached.stays()) {

@@ -446,6 +446,12 @@ impl Request {
         self.get_mut().http_version = NGX_HTTP_VERSION_9 as ngx_uint_t;
     }
 
+    /// Whether a filter that changes bodies is at work on the response.
+    pub fn body_may_change(self) -> bool {
+        // SAFETY: live request. nginx's filters and those of other makers set it with the header, to see the body.
+        unsafe { shim::rcs_get_filter_need_in_memory(self.as_ptr()) != 0 }
+    }
+
     /// Has the connection closed behind the response.
     pub fn forbid_keepalive(self) {
         // SAFETY: live request.

@@ -23,6 +23,15 @@ rcs_buf_in_memory(const ngx_buf_t *b)
 }
 
 
+/* bytes in memory or file */
+
+uint64_t
+rcs_buf_size(const ngx_buf_t *b)
+{
+    return ngx_buf_size(b) > 0 ? (uint64_t) ngx_buf_size(b) : 0;
+}
+
+
 ngx_uint_t
 rcs_buf_is_last(const ngx_buf_t *b)
 {

@@ -28,6 +28,7 @@
     bit(uri_changes) \
     bit(buffered) \
     bit(realloc_captures) \
+    bit(filter_need_in_memory) \
     bit(allow_ranges) \
     bit(single_range) \
     bit(disable_not_modified) \
@@ -52,6 +53,7 @@ ngx_uint_t rcs_is_cached(const ngx_http_request_t *r);
 ngx_uint_t rcs_is_https(const ngx_http_request_t *r);
 void rcs_set_body_known(ngx_http_request_t *r, off_t length);
 ngx_uint_t rcs_buf_in_memory(const ngx_buf_t *b);
+uint64_t rcs_buf_size(const ngx_buf_t *b);
 ngx_uint_t rcs_buf_is_last(const ngx_buf_t *b);
 
 /*

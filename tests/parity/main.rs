@@ -12,6 +12,7 @@
 mod access;
 mod filters;
 mod gateways;
+mod inside;
 mod install;
 mod protocols;
 mod redirects;

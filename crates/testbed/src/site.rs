@@ -26,6 +26,7 @@ pub struct Site {
     reuseport: bool,
     workers: usize,
     connections: usize,
+    modules: String,
     main: String,
     http: String,
     store: String,
@@ -106,6 +107,13 @@ impl Site {
         self
     }
 
+    /// `load_module` of other modules. `OURS` stands for this module's, which comes last unless it is said.
+    #[must_use]
+    pub fn modules(mut self, directives: &str) -> Site {
+        self.modules.push_str(directives);
+        self
+    }
+
     /// Directives of the main context.
     #[must_use]
     pub fn main(mut self, directives: &str) -> Site {
@@ -174,10 +182,16 @@ impl Site {
     #[must_use]
     pub fn conf(&self, listen: SocketAddr, redis: &Redis, backend: &Backend) -> Conf {
         let reuseport = if self.reuseport { " reuseport" } else { "" };
-        let mut text = String::new();
-        if !self.plain {
-            text.push_str("load_module modules/ngx_http_redis_cache_module.so;\n");
-        }
+        let ours = if self.plain {
+            ""
+        } else {
+            "load_module modules/ngx_http_redis_cache_module.so;\n"
+        };
+        let mut text = if self.modules.contains("OURS") {
+            self.modules.replace("OURS", ours)
+        } else {
+            format!("{}{ours}", self.modules)
+        };
         let _ = write!(
             text,
             "worker_processes {workers};\nworker_shutdown_timeout 20s;\nerror_log logs/error.log info;\n\

@@ -7,20 +7,26 @@ use crate::ngx::request::{DONE, OK};
 
 /// Complete means: the last buffer came, or all was well and the length is what the header said
 /// (an empty file and `return 204` send no last buffer; an answer that the backend cut off ends
-/// well, but short).
+/// well, but short). It is the backend's location that is judged, before Lua or njs have changed what it gives.
 pub(super) fn verdict(hook: &Hook) -> Ending {
     let Some(head) = hook.stream.head() else {
         return Ending::Cut;
     };
-    let total = hook.stream.total();
-    let length_holds = head.content_length.is_none_or(|length| length == total);
+    let given = hook
+        .promised
+        .get()
+        .is_none_or(|length| length == hook.given.get());
+    let length_holds = head
+        .content_length
+        .is_none_or(|length| length == hook.stream.total());
     let fine = hook
         .ended
         .get()
         .is_some_and(|code| code == OK || code == DONE);
-    if length_holds
+    if given
+        && length_holds
         && (hook.last_seen.get()
-            || (fine && head.content_length.is_some())
+            || (fine && hook.promised.get().is_some())
             || bodiless(head.status))
     {
         Ending::Whole

@@ -11,6 +11,7 @@ use cache_core::renewal::Validators;
 use ngx::ffi::{ngx_array_t, ngx_int_t, off_t};
 
 use crate::conf::{Backend, LocConf};
+use crate::fill::capture::Place;
 use crate::ngx::request::Request;
 
 /// What a detached request is for.
@@ -97,6 +98,15 @@ impl Purpose {
         match self {
             Purpose::Fill(question) => &question.left_out,
             Purpose::Message(_) => &[],
+        }
+    }
+
+    /// Where among nginx's filters the answer is captured. Those of the client's own location work on its response, so
+    /// they don't work here; a message's answer is for nobody but us.
+    pub fn place(&self) -> Place {
+        match self {
+            Purpose::Fill(question) if question.backend != Backend::Own => Place::Lower,
+            Purpose::Fill(_) | Purpose::Message(_) => Place::First,
         }
     }
 

@@ -1,0 +1,154 @@
+//! Our places further down nginx's chains of filters. Each is that of a small module of its own, because nginx
+//! orders filters by module: see [`ORDER`].
+//!
+//! From the top: our first filters, those of other makers (Lua, njs), nginx's headers filter, **the capture**, nginx's
+//! filters that change a body (sub, ssi, charset ...), **the door**, the postpone filter, **the floor**, gzip, ranges,
+//! the socket.
+//!
+//! Where the backend is a location of its own, its answer is captured where the Lua script's own capture is: behind what
+//! Lua or njs do to it there. nginx's own filters are those of the location that the client asked for, and work on each
+//! client's response. A subrequest of the backend's location takes its whole way. What is for the page comes to the
+//! floor in the page's order, which the postpone filter keeps.
+
+use std::ffi::c_char;
+use std::ptr;
+
+use ngx::ffi::*;
+
+use super::{BodyFilter, HeaderFilter, Next};
+use crate::fill::capture::{self, Place};
+use crate::ngx::guard::guard;
+use crate::ngx::request::{Code, ERROR, OK, Request};
+
+/// How many names there are in [`ORDER`].
+const NAMES: usize = 18;
+
+/// Names of modules in the order in which nginx has them; it calls filters from the last to the first. A module of ours
+/// is put before the first of those behind it that nginx has.
+pub const ORDER: [*const c_char; NAMES] = [
+    c"ngx_http_redis_cache_floor_module".as_ptr(),
+    c"ngx_http_postpone_filter_module".as_ptr(),
+    c"ngx_http_redis_cache_door_module".as_ptr(),
+    c"ngx_http_ssi_filter_module".as_ptr(),
+    c"ngx_http_charset_filter_module".as_ptr(),
+    c"ngx_http_xslt_filter_module".as_ptr(),
+    c"ngx_http_image_filter_module".as_ptr(),
+    c"ngx_http_sub_filter_module".as_ptr(),
+    c"ngx_http_addition_filter_module".as_ptr(),
+    c"ngx_http_gunzip_filter_module".as_ptr(),
+    c"ngx_http_userid_filter_module".as_ptr(),
+    c"ngx_http_redis_cache_capture_module".as_ptr(),
+    c"ngx_http_headers_filter_module".as_ptr(),
+    c"ngx_http_copy_filter_module".as_ptr(),
+    c"ngx_http_range_body_filter_module".as_ptr(),
+    c"ngx_http_not_modified_filter_module".as_ptr(),
+    c"ngx_http_slice_filter_module".as_ptr(),
+    ptr::null(),
+];
+
+const fn context(postconfiguration: unsafe extern "C" fn(*mut ngx_conf_t) -> Code) -> ngx_http_module_t {
+    ngx_http_module_t {
+        preconfiguration: None,
+        postconfiguration: Some(postconfiguration),
+        create_main_conf: None,
+        init_main_conf: None,
+        create_srv_conf: None,
+        merge_srv_conf: None,
+        create_loc_conf: None,
+        merge_loc_conf: None,
+    }
+}
+
+/// The module whose filters are called behind the postpone filter.
+pub static FLOOR: ngx_http_module_t = context(register_floor);
+/// The module that is put in front of the postpone filter to learn where it is.
+pub static DOOR: ngx_http_module_t = context(register_door);
+/// The module whose filters are called behind those of other makers.
+pub static CAPTURE: ngx_http_module_t = context(register_capture);
+
+/// What comes behind the floor: in a fill nothing.
+static mut BEHIND_FLOOR: Option<Next> = None;
+/// What comes behind the capture.
+static mut BEHIND_CAPTURE: Option<Next> = None;
+/// The postpone filter.
+static mut POSTPONE: Option<BodyFilter> = None;
+
+/// Puts two filters in front of the others and keeps what was first.
+///
+/// # Safety
+///
+/// Only while nginx runs postconfigurations; `next` is one of the statics above.
+unsafe fn push(next: *mut Option<Next>, header: HeaderFilter, body: BodyFilter) -> Code {
+    // SAFETY: by contract nobody else is running.
+    unsafe {
+        let Some(first) = Next::first() else {
+            return ERROR;
+        };
+        *next = Some(first);
+        ngx_http_top_header_filter = Some(header);
+        ngx_http_top_body_filter = Some(body);
+    }
+    OK
+}
+
+unsafe extern "C" fn register_floor(_: *mut ngx_conf_t) -> Code {
+    // SAFETY: nginx calls this among the postconfigurations.
+    unsafe { push(&raw mut BEHIND_FLOOR, floor_header, floor_body) }
+}
+
+unsafe extern "C" fn register_door(_: *mut ngx_conf_t) -> Code {
+    // SAFETY: as above.
+    unsafe { POSTPONE = ngx_http_top_body_filter };
+    OK
+}
+
+unsafe extern "C" fn register_capture(_: *mut ngx_conf_t) -> Code {
+    // SAFETY: as above.
+    unsafe { push(&raw mut BEHIND_CAPTURE, capture_header, capture_body) }
+}
+
+/// Gives a part of a fill's answer its place in the page, past all filters on the way.
+///
+/// # Safety
+///
+/// `input` is a chain as nginx gives body filters.
+pub unsafe fn postpone(r: Request, input: *mut ngx_chain_t) -> Code {
+    // SAFETY: written only among the postconfigurations; the filter takes what we were given.
+    unsafe { POSTPONE.map_or(ERROR, |filter| filter(r.as_ptr(), input)) }
+}
+
+unsafe extern "C" fn capture_header(r: *mut ngx_http_request_t) -> ngx_int_t {
+    let own = guard("capture", Some(ERROR), || {
+        // SAFETY: nginx calls with a live request.
+        capture::header(unsafe { Request::new(r) }?, Place::Behind)
+    });
+    // SAFETY: written only among the postconfigurations; the next filter takes what we were given.
+    own.unwrap_or_else(|| unsafe { Next::header(&raw const BEHIND_CAPTURE, r) })
+}
+
+unsafe extern "C" fn capture_body(r: *mut ngx_http_request_t, input: *mut ngx_chain_t) -> ngx_int_t {
+    let own = guard("capture", Some(ERROR), || {
+        // SAFETY: nginx calls with a live request and a chain for it.
+        unsafe { capture::body(Request::new(r)?, input, Place::Behind) }
+    });
+    // SAFETY: as above.
+    own.unwrap_or_else(|| unsafe { Next::body(&raw const BEHIND_CAPTURE, r, input) })
+}
+
+unsafe extern "C" fn floor_header(r: *mut ngx_http_request_t) -> ngx_int_t {
+    let own = guard("capture", Some(ERROR), || {
+        // SAFETY: nginx calls with a live request.
+        capture::floor_header(unsafe { Request::new(r) }?)
+    });
+    // SAFETY: as above.
+    own.unwrap_or_else(|| unsafe { Next::header(&raw const BEHIND_FLOOR, r) })
+}
+
+unsafe extern "C" fn floor_body(r: *mut ngx_http_request_t, input: *mut ngx_chain_t) -> ngx_int_t {
+    let own = guard("capture", Some(ERROR), || {
+        // SAFETY: nginx calls with a live request and a chain for it.
+        unsafe { capture::floor_body(Request::new(r)?, input) }
+    });
+    // SAFETY: as above.
+    own.unwrap_or_else(|| unsafe { Next::body(&raw const BEHIND_FLOOR, r, input) })
+}
