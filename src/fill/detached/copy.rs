@@ -69,7 +69,15 @@ unsafe extern "C" fn event(event: *mut ngx_event_t) {
 /// none, while the client's own request, which needs no other, could still be served.
 unsafe fn two_are_free() -> bool {
     // SAFETY: there is a cycle while a worker runs; reusable connections are given up on demand.
-    unsafe { (*ngx_cycle).free_connection_n + (*ngx_cycle).reusable_connections_n >= 2 }
+    let (free, reusable) = unsafe {
+        (
+            (*ngx_cycle).free_connection_n,
+            (*ngx_cycle).reusable_connections_n,
+        )
+    };
+    // Without a master process a reload leaves connections that the earlier cycle has counted: taken off the new
+    // one's count, they bring it below zero.
+    free.saturating_add(reusable.cast_signed().max(0).cast_unsigned()) >= 2
 }
 
 /// A connection without a socket for a copy of `client`. `None` if there is none free, or no time
