@@ -20,6 +20,7 @@ use crate::ngx::guard::{guard, trip};
 use crate::ngx::headers;
 use crate::ngx::memory;
 use crate::ngx::request::{Code, DECLINED, DONE, ERROR, Request};
+use crate::ngx::slice;
 use crate::ngx::upstream;
 use crate::respond::{self, Source};
 use crate::settings::{self, Basics, Wish};
@@ -190,6 +191,10 @@ fn wish(r: Request, conf: &LocConf, main: &MainConf, basics: &Basics) -> Result<
     if settings::misses_body(r, conf, main) {
         return Err(Reason::ContentUnknown);
     }
+    // A fill has no Range: each slice would be the whole.
+    if slice::is_sliced(r) {
+        return Err(Reason::Slice);
+    }
     let asks = if conf.honor_request == Some(true) {
         headers::directives(r)
     } else {
@@ -223,6 +228,7 @@ fn say_pass(context: &Context, reason: Reason) {
         Reason::MethodNotListed
         | Reason::Content
         | Reason::ContentUnknown
+        | Reason::Slice
         | Reason::Bypass
         | Reason::Upgrade => CacheStatus::Bypass,
         _ => CacheStatus::Miss,

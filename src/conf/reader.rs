@@ -3,6 +3,7 @@
 use std::ffi::{c_char, c_void};
 use std::ptr;
 
+use cache_core::invalidation::names_variable;
 use ngx::ffi::*;
 use ngx::{ngx_conf_log_error, ngx_log_error};
 
@@ -172,6 +173,18 @@ impl Directive {
             Ok(value)
         }
     }
+}
+
+/// A key for each slice would have the whole answer stored under each: a fill has no Range.
+pub fn refuse_slices(directive: &Directive, index: usize) -> Setting {
+    if !names_variable(directive.argument(index), b"slice_range") {
+        return Ok(());
+    }
+    let name = directive.text(0);
+    Err(Fault::Text(format!(
+        "\"$slice_range\" in \"{name}\": whole answers are stored, and ranges are served from them; \
+         take it out of the key, and \"slice\" out of the location"
+    )))
 }
 
 /// Runs a setter for nginx.

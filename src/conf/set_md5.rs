@@ -5,7 +5,7 @@ use md5::{Digest, Md5};
 use ngx::ffi::*;
 
 use super::LocConf;
-use super::reader::{Directive, Fault, Setting};
+use super::reader::{Directive, Fault, Setting, refuse_slices};
 use crate::ngx::guard::guard;
 use crate::ngx::request::Request;
 use crate::ngx::text;
@@ -47,6 +47,7 @@ pub fn directive(directive: &Directive, conf: &mut LocConf) -> Setting {
     // `set_md5 $a;` hashes $a itself.
     let value = directive.complex_value(if directive.words().len() == 2 { 1 } else { 2 })?;
     if name.eq_ignore_ascii_case(b"cache_key") && directive.words().len() == 3 {
+        refuse_slices(directive, 2)?;
         conf.md5_keys.push(value);
     }
     let cf = directive.as_ptr();

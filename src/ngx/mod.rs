@@ -15,6 +15,7 @@ pub mod peer;
 pub mod pool;
 pub mod request;
 pub mod shim;
+pub mod slice;
 pub mod text;
 pub mod unread;
 pub mod upstream;

@@ -98,6 +98,12 @@ pub fn is_derivable(template: &[u8]) -> bool {
     })
 }
 
+/// Whether a value with `$variables` has this one, which is given in lower case.
+#[must_use]
+pub fn names_variable(template: &[u8], variable: &[u8]) -> bool {
+    variables_of(template).any(|name| name == variable)
+}
+
 /// The names of the `$variables` in a value, in lower case.
 pub(crate) fn variables_of(template: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     let pieces = template.split(|&b| b == b'$').skip(1);

@@ -87,6 +87,8 @@ pub enum Reason {
     Content,
     /// The key or a condition is made of the request's content, which can't be told to it.
     ContentUnknown,
+    /// nginx fetches the answer in slices, by `$slice_range`.
+    Slice,
     /// `redis_cache_bypass` held: no lookup.
     Bypass,
     /// `redis_cache_no_store` held: the operator wants the answer not stored.
@@ -223,6 +225,7 @@ impl Reason {
             Self::MethodNotListed => "method not listed",
             Self::Content => "content in a GET",
             Self::ContentUnknown => "content unknown to the key",
+            Self::Slice => "slice",
             Self::Bypass => "bypass",
             Self::NoStoreDirective => "redis_cache_no_store",
             Self::NoStoreAsked => "no-store of the request",

@@ -9,7 +9,7 @@ use cache_core::settings::parse_millis;
 use cache_core::use_stale::UseStale;
 use cache_core::vary::MAX_VARIANTS;
 
-use crate::conf::reader::{Directive, Fault, Setting};
+use crate::conf::reader::{Directive, Fault, Setting, refuse_slices};
 use crate::conf::{Backend, LocConf, MainConf, Named, StatusHeader, ZoneDeclaration, store};
 use crate::shm::Zone;
 use crate::shm::locks::BackOff;
@@ -134,6 +134,7 @@ pub(super) fn backend(directive: &Directive, conf: &mut LocConf) -> Setting {
 }
 
 pub(super) fn key(directive: &Directive, conf: &mut LocConf) -> Setting {
+    refuse_slices(directive, 1)?;
     once(&mut conf.key, directive.complex_value(1)?)
 }
 

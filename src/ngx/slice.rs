@@ -1,0 +1,37 @@
+//! nginx's slice module, which isn't in every nginx: it is known by its name.
+
+use std::cell::OnceCell;
+use std::ffi::CStr;
+
+use ngx::ffi::*;
+
+use super::request::Request;
+
+thread_local! {
+    /// Where the module keeps what it knows of a request. The modules are the same as long as the worker runs.
+    static PLACE: OnceCell<Option<usize>> = const { OnceCell::new() };
+}
+
+/// Whether nginx is to fetch the answer in slices: `$slice_range` has been asked for.
+pub fn is_sliced(r: Request) -> bool {
+    // SAFETY: a request's table has a place for each http module.
+    PLACE.with(|place| {
+        place
+            .get_or_init(find)
+            .is_some_and(|index| unsafe { !(*r.get().ctx.add(index)).is_null() })
+    })
+}
+
+fn find() -> Option<usize> {
+    // SAFETY: a worker has a cycle; a null ends the list of its modules, which have names that end with NUL.
+    unsafe {
+        let mut next = (*ngx_cycle).modules;
+        while let Some(module) = (*next).as_ref() {
+            if CStr::from_ptr(module.name) == c"ngx_http_slice_filter_module" {
+                return Some(module.ctx_index);
+            }
+            next = next.add(1);
+        }
+    }
+    None
+}
