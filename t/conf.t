@@ -419,7 +419,7 @@ invalid value "maybe" in "redis_cache"; it is "on" or "off"
 --- config
     location /t { redis_cache_ignore_headers Vary Foo; }    # <--
 --- emerg
-unknown header "Foo" in "redis_cache_ignore_headers"; known are Cache-Control, Expires, Set-Cookie, Vary, Authorization, X-Accel-Expires, CDN-Cache-Control and Surrogate-Control
+unknown header "Foo" in "redis_cache_ignore_headers"; known are Cache-Control, Expires, Set-Cookie, Vary, Authorization, X-Accel-Expires, CDN-Cache-Control, Surrogate-Control, Date and Age
 
 
 

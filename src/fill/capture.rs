@@ -17,6 +17,7 @@ use cache_core::vary::Variant;
 use ngx::ffi::*;
 use ngx::ngx_log_error;
 
+use super::clock;
 use super::detached::{Hook, Purpose, hook};
 use super::stream::ResponseHead;
 use crate::credentials;
@@ -77,6 +78,7 @@ fn take_header(hook: &Hook, r: Request) -> Code {
         captured.content_length = None;
     }
     let now = now_sec();
+    clock::check(r, &hook.purpose, &captured, now);
     let found = finding(&hook.purpose, r, &captured, now);
     let (finding, variant) = vary(&hook.purpose, r, &captured, found);
     let date = captured.dates.date.as_deref();

@@ -1,6 +1,7 @@
 //! The fill: one request to the backend for one key, detached from every client.
 
 pub mod capture;
+mod clock;
 pub mod detached;
 pub mod registry;
 pub mod stream;

@@ -179,6 +179,15 @@ fn named_by_connection(said: &Headers) -> Vec<Bytes> {
         .collect()
 }
 
+/// The address of the backend's server that gave the answer, as the log has it.
+pub fn peer(r: Request) -> Option<&'static [u8]> {
+    // SAFETY: null, or living as long as the request.
+    unsafe {
+        let upstream = r.get().upstream.as_ref()?;
+        upstream.peer.name.as_ref().map(|name| text::bytes(name))
+    }
+}
+
 /// Whole seconds since nginx began to ask for the answer: a subrequest is as old as its question.
 fn delay(r: Request) -> u32 {
     let asked = r.get();

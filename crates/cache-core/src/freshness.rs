@@ -102,6 +102,10 @@ pub struct Received<'a> {
     pub accel_expires: Option<u32>,
     /// Expires states nothing.
     pub ignore_expires: bool,
+    /// Date makes no age.
+    pub ignore_date: bool,
+    /// Nor does Age.
+    pub ignore_age: bool,
     /// Seconds between asking for it and its receipt (response_delay, 4.2.3).
     pub delay: u32,
     /// When its header came, in unix seconds (response_time).
@@ -131,7 +135,7 @@ impl Freshness {
 /// Date (RFC 9111 4.2.1), else what the operator says.
 #[must_use]
 pub fn freshness(response: &Received<'_>, defaults: Defaults) -> Freshness {
-    let age_value = age_value(response.headers);
+    let age_value = response.age_value();
     let initial_age = response.initial_age(age_value);
     let (lifetime, source) = stated(response, initial_age)
         .or_else(|| Some((defaults.heuristic?.lifetime(response)?, Source::Heuristic)))
@@ -177,14 +181,21 @@ impl Received<'_> {
     /// corrected_initial_age (4.2.3).
     fn initial_age(&self, age_value: u32) -> u32 {
         // A Date ahead of our clock, or none, makes no age.
-        let apparent_age = seconds(self.date().map_or(0, |date| self.now.saturating_sub(date)));
+        let date = self.date().filter(|_| !self.ignore_date);
+        let apparent_age = seconds(date.map_or(0, |date| self.now.saturating_sub(date)));
         let corrected_age_value = age_value.saturating_add(self.delay).min(MAX_SECONDS);
         apparent_age.max(corrected_age_value)
     }
 
+    fn age_value(&self) -> u32 {
+        if self.ignore_age {
+            return 0;
+        }
+        age_value(self.headers)
+    }
+
     fn date(&self) -> Option<u64> {
-        let value = self.origin.date.as_deref();
-        http_date::parse(value.or_else(|| self.headers.get("Date"))?, self.now)
+        date(self.headers, self.origin, self.now)
     }
 
     /// Expires minus Date (4.2.1). An Expires that is no date, "0" above all, means expired already (5.3);
@@ -213,6 +224,29 @@ impl Heuristic {
         Some(seconds(share).min(self.max))
     }
 }
+
+fn date(headers: &Headers, origin: &OriginDates, now: u64) -> Option<u64> {
+    let value = origin.date.as_deref().or_else(|| headers.get("Date"));
+    http_date::parse(value?, now)
+}
+
+/// By how many seconds a backend's clock is behind ours, as its response's Date tells; negative if it is ahead. What Age and the
+/// time that the response took explain doesn't count. `None` within [`CLOCK_TOLERANCE`], or without a Date.
+#[must_use]
+pub fn clock_behind(headers: &Headers, origin: &OriginDates, delay: u32, now: u64) -> Option<i64> {
+    let date = i64::try_from(date(headers, origin, now)?).ok()?;
+    let behind = i64::try_from(now).ok()?.checked_sub(date)?;
+    let explained = i64::from(age_value(headers)) + i64::from(delay);
+    let behind = if behind > 0 {
+        (behind - explained).max(0)
+    } else {
+        behind
+    };
+    (behind.unsigned_abs() > CLOCK_TOLERANCE).then_some(behind)
+}
+
+/// Seconds by which clocks may differ without making much of a difference.
+pub const CLOCK_TOLERANCE: u64 = 60;
 
 /// The Age that the response came with: its first value (5.1); one that is no number is as if there were
 /// none, too large a number is the largest (1.2.2).

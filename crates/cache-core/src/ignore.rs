@@ -22,6 +22,10 @@ pub struct Ignore {
     pub cdn_cache_control: bool,
     /// Nor does Surrogate-Control.
     pub surrogate_control: bool,
+    /// Date makes no age: the backend's clock is wrong. Expires still counts from it.
+    pub date: bool,
+    /// Age of the response counts for nothing.
+    pub age: bool,
 }
 
 impl Ignore {
@@ -35,6 +39,8 @@ impl Ignore {
         accel_expires: false,
         cdn_cache_control: false,
         surrogate_control: false,
+        date: false,
+        age: false,
     };
 
     /// The set of one field, by its name without regard to case; `None` if that field can't be
@@ -51,6 +57,8 @@ impl Ignore {
             b"x-accel-expires" => &mut ignore.accel_expires,
             b"cdn-cache-control" => &mut ignore.cdn_cache_control,
             b"surrogate-control" => &mut ignore.surrogate_control,
+            b"date" => &mut ignore.date,
+            b"age" => &mut ignore.age,
             _ => return None,
         };
         *flag = true;
@@ -89,6 +97,8 @@ impl BitOr for Ignore {
             accel_expires: self.accel_expires || other.accel_expires,
             cdn_cache_control: self.cdn_cache_control || other.cdn_cache_control,
             surrogate_control: self.surrogate_control || other.surrogate_control,
+            date: self.date || other.date,
+            age: self.age || other.age,
         }
     }
 }
@@ -109,7 +119,13 @@ mod tests {
             ..Ignore::NONE
         };
         assert_eq!(both, wanted);
-        for name in ["x-accel-expires", "CDN-Cache-Control", "surrogate-control"] {
+        for name in [
+            "x-accel-expires",
+            "CDN-Cache-Control",
+            "surrogate-control",
+            "DATE",
+            "age",
+        ] {
             let ignore = Ignore::named(name.as_bytes());
             assert!(
                 ignore.is_some_and(|ignore| ignore != Ignore::NONE),

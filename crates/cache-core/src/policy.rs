@@ -188,6 +188,8 @@ pub fn storable(
             _ => None,
         },
         ignore_expires: rules.ignore.expires,
+        ignore_date: rules.ignore.date,
+        ignore_age: rules.ignore.age,
         delay: resp.delay,
         now,
     };

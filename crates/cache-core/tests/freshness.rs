@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use cache_core::freshness::{
-    Defaults, Freshness, Heuristic, OriginDates, Received, Source, freshness,
+    Defaults, Freshness, Heuristic, OriginDates, Received, Source, clock_behind, freshness,
 };
 use cache_core::headers::Headers;
 use cache_core::http_date;
@@ -69,6 +69,8 @@ impl Case {
             governing: &governing,
             accel_expires: self.accel_expires,
             ignore_expires: self.ignore.expires,
+            ignore_date: self.ignore.date,
+            ignore_age: self.ignore.age,
             delay: self.delay,
             now: NOW,
         };
@@ -394,9 +396,70 @@ proptest::proptest! {
         let governing = governing(&headers, Ignore::NONE);
         let received = Received {
             headers: &headers, origin: &origin, governing: &governing, accel_expires: None,
-            ignore_expires: false, delay, now: NOW,
+            ignore_expires: false, ignore_date: false, ignore_age: false, delay, now: NOW,
         };
         let found = freshness(&received, Defaults { age: DEFAULT, heuristic: None });
         proptest::prop_assert!(found.lifetime <= MAX && found.initial_age <= MAX);
+    }
+}
+
+/// A backend whose clock is an hour slow: NOW is an hour later than its Date.
+#[test]
+fn what_is_ignored_makes_no_age() {
+    const SLOW: Option<&str> = Some("Sun, 06 Nov 1994 07:49:37 GMT");
+    const AFTER_SLOW: &str = "Sun, 06 Nov 1994 07:50:37 GMT";
+    let ignore = |name: &[u8]| Ignore::named(name).unwrap_or_default();
+    let both = ignore(b"Date") | ignore(b"Age");
+    let cases: [(Lines<'_>, Ignore, u32, u32); 6] = [
+        (&[(CC, "max-age=60")], Ignore::NONE, 60, 3600),
+        (&[(CC, "max-age=60")], ignore(b"Date"), 60, 0),
+        (&[(CC, "max-age=60"), ("Age", "7")], ignore(b"Date"), 60, 7),
+        (
+            &[(CC, "max-age=60"), ("Age", "7")],
+            ignore(b"Age"),
+            60,
+            3600,
+        ),
+        (&[(CC, "max-age=60"), ("Age", "7")], both, 60, 0),
+        // By the backend's own clock.
+        (&[(EXP, AFTER_SLOW)], ignore(b"Date"), 60, 0),
+    ];
+    for (lines, ignore, lifetime, age) in cases {
+        let found = compute(lines, SLOW, ignore);
+        assert_eq!(
+            (found.lifetime, found.initial_age),
+            (lifetime, age),
+            "{lines:?}"
+        );
+    }
+}
+
+#[test]
+fn how_far_a_clock_is_off() {
+    let cases: [(Option<&'static str>, Lines<'_>, u32, Option<i64>); 9] = [
+        (DATE, &[], 0, None),
+        (None, &[], 0, None),
+        (Some("never"), &[], 0, None),
+        (Some("Sun, 06 Nov 1994 08:48:37 GMT"), &[], 0, None),
+        (Some("Sun, 06 Nov 1994 08:48:36 GMT"), &[], 0, Some(61)),
+        (Some("Sun, 06 Nov 1994 07:49:37 GMT"), &[], 0, Some(3600)),
+        (
+            Some("Sun, 06 Nov 1994 07:49:37 GMT"),
+            &[("Age", "3590")],
+            0,
+            None,
+        ),
+        (Some("Sun, 06 Nov 1994 08:48:07 GMT"), &[], 60, None),
+        (
+            Some("Sun, 06 Nov 1994 09:49:37 GMT"),
+            &[("Age", "60")],
+            0,
+            Some(-3600),
+        ),
+    ];
+    for (date, lines, delay, expected) in cases {
+        let case = Case::dated(date);
+        let found = clock_behind(&headers(lines), &case.origin, delay, NOW);
+        assert_eq!(found, expected, "{date:?} {lines:?} {delay}");
     }
 }

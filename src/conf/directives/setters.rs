@@ -234,7 +234,7 @@ pub(super) fn ignore_headers(directive: &Directive, conf: &mut LocConf) -> Setti
             return Err(Fault::Text(format!(
                 "unknown header \"{name}\" in \"redis_cache_ignore_headers\"; \
                  known are Cache-Control, Expires, Set-Cookie, Vary, Authorization, X-Accel-Expires, \
-                 CDN-Cache-Control and Surrogate-Control"
+                 CDN-Cache-Control, Surrogate-Control, Date and Age"
             )));
         };
         ignore = ignore | known;

@@ -1,0 +1,49 @@
+//! Says once per worker and backend that the backend's clock is wrong: its answers are taken for older than they are.
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+
+use cache_core::freshness::clock_behind;
+use cache_core::shown::shown;
+use ngx::ffi::NGX_LOG_WARN;
+use ngx::ngx_log_error;
+
+use super::detached::Purpose;
+use crate::ngx::captured::{self, Captured};
+use crate::ngx::request::Request;
+
+/// So many backends are remembered. Beyond it nothing is said any more.
+const BACKENDS: usize = 1024;
+
+thread_local! {
+    static SAID: RefCell<HashSet<Box<[u8]>>> = RefCell::default();
+}
+
+/// Looks at the Date of an answer to a fill.
+pub fn check(r: Request, purpose: &Purpose, captured: &Captured, now: u64) {
+    let Purpose::Fill(question) = purpose else {
+        return;
+    };
+    if question.rules.ignore.date {
+        return;
+    }
+    let behind = clock_behind(&captured.headers, &captured.dates, captured.delay, now);
+    let (Some(behind), Some(peer)) = (behind, captured::peer(r)) else {
+        return;
+    };
+    let is_new = SAID.with_borrow_mut(|said| said.len() < BACKENDS && said.insert(peer.into()));
+    if is_new {
+        let (peer, seconds) = (shown(peer), behind.unsigned_abs());
+        let what = if behind > 0 {
+            "is behind: its answers are taken for that much older"
+        } else {
+            "is ahead"
+        };
+        ngx_log_error!(
+            NGX_LOG_WARN,
+            r.log(),
+            "redis_cache: by its Date the clock of backend \"{peer}\" {what} ({seconds} s); set it, \
+             or use \"redis_cache_ignore_headers Date\""
+        );
+    }
+}
