@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 
-use cache_core::flow::{Cache, Head, Lock, Trouble, Woken};
+use cache_core::flow::{Cache, Domain, Head, Lock, Trouble, Woken};
 use cache_core::key::KeyId;
 use cache_core::record::Record;
 use cache_core::request_directives::RequestDirectives;
@@ -23,7 +23,7 @@ use crate::settings::{Settings, Wish};
 use crate::shm::Zone;
 use crate::shm::locks::Acquired;
 use crate::shm::waiting;
-use crate::shm::zone::RefillSlot;
+use crate::shm::zone::{RefillSlot, pid};
 use crate::store::Store;
 use crate::variants::{lock_of, variant};
 
@@ -38,6 +38,8 @@ pub struct ClientCache {
     variants: RefCell<Variants>,
     /// The request's own, as far as it is known what the answers vary on.
     variant: Cell<Option<VariantId>>,
+    /// Among whom the lock that it asks for is held.
+    domain: Cell<Domain>,
     asks: RequestDirectives,
 }
 
@@ -50,6 +52,7 @@ impl ClientCache {
             key: OnceCell::new(),
             variants: RefCell::default(),
             variant: Cell::new(None),
+            domain: Cell::new(Domain::Zone),
             asks: wish.asks,
         }
     }
@@ -59,13 +62,22 @@ impl ClientCache {
         Ground {
             zone: self.settings.zone,
             key: *self.key(),
-            lock: self.lock_id(),
+            mark: self.shared_lock(),
             variants: self.variants.take(),
         }
     }
 
     /// The place in the lock domain of what this request asks for.
     fn lock_id(&self) -> KeyId {
+        let shared = self.shared_lock();
+        match self.domain.get() {
+            Domain::Zone => shared,
+            Domain::Worker => lock_in_worker(shared),
+        }
+    }
+
+    /// The same among all workers.
+    fn shared_lock(&self) -> KeyId {
         let key = *self.key();
         self.variant
             .get()
@@ -112,14 +124,22 @@ pub fn lock_id(zone: Zone, store: &Store, key: &[u8]) -> KeyId {
     KeyId(hash.finalize().into())
 }
 
+/// The place of a lock that is held in this worker alone.
+fn lock_in_worker(lock: KeyId) -> KeyId {
+    let mut hash = Md5::new();
+    hash.update(lock.as_bytes());
+    hash.update(pid().to_ne_bytes());
+    KeyId(hash.finalize().into())
+}
+
 /// What a fill knows beforehand.
 pub struct Ground {
     /// The lock domain.
     pub zone: Zone,
     /// The key's place there.
     pub key: KeyId,
-    /// The place of what the request asks for: the key's or that of a variant.
-    pub lock: KeyId,
+    /// The place of what the request asks for, where a mark as not storable may be: the key's or that of a variant.
+    pub mark: KeyId,
     /// What a look has shown of the key's variants.
     pub variants: Variants,
 }
@@ -159,11 +179,15 @@ impl Cache for ClientCache {
     }
 
     fn failing(&self) -> Option<Failure> {
-        self.settings.zone.failing(&self.lock_id())
+        self.settings.zone.failing(&self.shared_lock())
     }
 
-    fn lock(&self, since: u64) -> Lock<LockPermit, Joined, Queued> {
+    fn lock(&self, since: u64, domain: Domain) -> Lock<LockPermit, Joined, Queued> {
+        self.domain.set(domain);
         let (zone, id) = (self.settings.zone, self.lock_id());
+        if domain == Domain::Worker && zone.is_marked(&self.shared_lock()) {
+            return Lock::Unneeded;
+        }
         match zone.acquire(&id, since, self.settings.lock_age, self.settings.queue) {
             Acquired::Mine { instance, changed } => Lock::Mine {
                 permit: LockPermit::new(zone, id, instance, self.settings.memory),

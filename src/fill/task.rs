@@ -147,6 +147,10 @@ impl Fill {
     /// The answer is this variant of the key: the lock of that is held too from now on, and those who know it join
     /// here. If somebody else fills it, both go on.
     fn hold_variant(&self, id: VariantId) {
+        if self.known.is_some() {
+            // It isn't stored: nobody of another worker has anything of it.
+            return;
+        }
         let (zone, key) = self.place;
         let lock = lock_of(key, id);
         {

@@ -126,7 +126,7 @@ fn start_fill(
         known: start.known,
         place: (ground.zone, ground.key),
         // Without a lock the fill must find its mark itself.
-        mark: start.permit.is_none().then_some(ground.lock),
+        mark: start.permit.is_none().then_some(ground.mark),
         locks: Rc::default(),
         variants: RefCell::new(ground.variants),
         terms: Terms {

@@ -9,6 +9,8 @@
 //!                           └─ elsewhere ► wait (woken, with a deadline) ─► lookup again
 //! ```
 //!
+//! While the store is in trouble the lock is one of the worker: what another worker fetches can't come here.
+//!
 //! A record that must be validated is held meanwhile: a 304 makes it the answer, and so does a
 //! failure of the backend for which it may be served stale.
 //!
@@ -26,7 +28,7 @@ use crate::status::{CacheStatus, Reason, Word};
 use crate::usable::Use;
 use crate::use_stale::UseStale;
 
-pub use cache::{Cache, Head, Lock, Permit, Trouble, Verdict, Woken};
+pub use cache::{Cache, Domain, Head, Lock, Permit, Trouble, Verdict, Woken};
 pub use filling::{Ending, Filling, Finding, fill};
 
 /// The operator's word on waiting.
@@ -153,7 +155,7 @@ pub async fn serve<C: Cache>(cache: &C, limits: Limits) -> Answer<C::Permit, C::
             let waited = if spares_backend(cache, on_failure) {
                 Waited::Stale
             } else {
-                match cache.lock(since) {
+                match cache.lock(since, Domain::after(trouble)) {
                     Lock::Mine { permit, changed } => {
                         match Box::pin(first(cache, permit, changed, trouble, held)).await {
                             Some(answer) => return answer,
@@ -216,14 +218,11 @@ pub async fn only_if_cached<C: Cache>(cache: &C) -> Answer<C::Permit, C::Fill, C
 /// `available`. It waits for nobody: what a fill that runs already brings may be older than what
 /// the client asked for.
 pub fn bypass<C: Cache>(cache: &C, available: bool) -> Answer<C::Permit, C::Fill, C::Slot> {
-    let trouble = if available {
-        None
-    } else {
-        Some(Reason::StoreUnavailable)
-    };
-    match cache.lock(cache.sequence()) {
-        Lock::Mine { permit, .. } => Answer::Fill(Some(permit), trouble, None),
-        _ => Answer::Fill(None, trouble, None),
+    let trouble = (!available).then_some(Trouble::Unavailable);
+    let reason = trouble.map(Trouble::reason);
+    match cache.lock(cache.sequence(), Domain::after(trouble)) {
+        Lock::Mine { permit, .. } => Answer::Fill(Some(permit), reason, None),
+        _ => Answer::Fill(None, reason, None),
     }
 }
 
@@ -245,7 +244,7 @@ fn at_once<C: Cache>(
     if cache.failing().is_some() {
         return Answer::Stale(record, Behind::Failing);
     }
-    match cache.lock(since) {
+    match cache.lock(since, Domain::Zone) {
         Lock::Mine { permit, changed } => stale(cache, record, permit, changed, on_failure),
         _ => Answer::Stale(record, Behind::Updating),
     }

@@ -31,6 +31,27 @@ pub trait Permit {
     fn release(self, verdict: Verdict);
 }
 
+/// Among whom a lock is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Domain {
+    /// All workers of the zone: who waits finds the record in the store.
+    Zone,
+    /// This worker alone: the store doesn't carry the answer from one worker to another, so that nobody of another
+    /// worker waits for it.
+    Worker,
+}
+
+impl Domain {
+    /// The domain of a request whose look into the store has come to this.
+    #[must_use]
+    pub fn after(trouble: Option<Trouble>) -> Domain {
+        match trouble {
+            None => Domain::Zone,
+            Some(_) => Domain::Worker,
+        }
+    }
+}
+
 /// What asking for the lock of a key gives.
 pub enum Lock<P, F, T> {
     /// It is ours. `changed`: somebody has released it since the request looked into the store,
@@ -127,7 +148,7 @@ pub trait Cache {
     fn failing(&self) -> Option<Failure>;
     /// Asks for the lock; never waits. It is that of the key, or once a look or a [`Head`] has shown
     /// what the key's answers vary on, that of the request's own variant.
-    fn lock(&self, since: u64) -> Lock<Self::Permit, Self::Fill, Self::Ticket>;
+    fn lock(&self, since: u64, domain: Domain) -> Lock<Self::Permit, Self::Fill, Self::Ticket>;
     /// Whether a permit is that of the lock that [`Cache::lock`] would ask for now.
     fn is_for_us(&self, permit: &Self::Permit) -> bool;
     /// Asks for the right to one more background refill.

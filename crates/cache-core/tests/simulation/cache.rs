@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
 
-use cache_core::flow::{Cache, Head, Lock, Trouble, Woken};
+use cache_core::flow::{Cache, Domain, Head, Lock, Trouble, Woken};
 use cache_core::record::Record;
 use cache_core::usable::{self, Use};
 use cache_core::use_stale::Failure;
@@ -14,7 +14,7 @@ use cache_core::vary::VariantId;
 use super::config::Key;
 use super::permits::{SimPermit, Truth};
 use super::store;
-use super::variants::{Fields, Variants, lock_of};
+use super::variants::{Fields, Variants, lock_in_worker, lock_of};
 use super::wait::Alarm;
 use super::worker::{Joining, Worker};
 use super::world::World;
@@ -63,11 +63,21 @@ pub struct SimCache {
     pub variants: RefCell<Variants>,
     /// The lock of the request's own, as far as it is known what the answers vary on.
     pub own_lock: Cell<Option<Key>>,
+    /// Among whom the lock that it asks for is held.
+    pub domain: Cell<Domain>,
 }
 
 impl SimCache {
     /// The lock of what the request asks for.
     pub fn lock_number(&self) -> Key {
+        match self.domain.get() {
+            Domain::Zone => self.shared_lock(),
+            Domain::Worker => lock_in_worker(self.shared_lock(), self.worker.pid),
+        }
+    }
+
+    /// The same among all workers.
+    pub fn shared_lock(&self) -> Key {
         self.own_lock.get().unwrap_or(self.key)
     }
 
@@ -133,10 +143,11 @@ impl Cache for SimCache {
 
     fn failing(&self) -> Option<Failure> {
         let zone = &self.world.machines[self.worker.machine].zone;
-        zone.failing(self.lock_number(), self.world.now())
+        zone.failing(self.shared_lock(), self.world.now())
     }
 
-    fn lock(&self, since: u64) -> Lock<SimPermit, Joined, Queued> {
+    fn lock(&self, since: u64, domain: Domain) -> Lock<SimPermit, Joined, Queued> {
+        self.domain.set(domain);
         let (world, worker, key) = (&self.world, &self.worker, self.lock_number());
         world.judge().requests[self.request].lock = key;
         let full = world.config.faults.is_zone_full(world.now());
@@ -144,6 +155,12 @@ impl Cache for SimCache {
             return Lock::Full;
         }
         let zone = &world.machines[worker.machine].zone;
+        if domain == Domain::Worker && zone.is_marked(self.shared_lock(), world.now()) {
+            world.judge().requests[self.request].lock = self.shared_lock();
+            let told = Acquired::Unneeded;
+            world.judge().is_told(world, self.request, &told);
+            return Lock::Unneeded;
+        }
         let (age, queue) = (world.config.lock_age, world.config.queue);
         let acquired = zone.acquire(key, since, worker.pid, world.now(), (age, queue));
         world.judge().is_told(world, self.request, &acquired);

@@ -53,6 +53,7 @@ pub fn arrive(world: &Rc<World>, machine: usize, index: usize, key: Key, manner:
         part: manner.part,
         variants: RefCell::default(),
         own_lock: Cell::new(None),
+        domain: Cell::new(flow::Domain::Zone),
     };
     let task = worker.spawn(async move {
         serve(cache, manner).await;

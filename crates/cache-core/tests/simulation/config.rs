@@ -138,7 +138,10 @@ impl Config {
 
     /// Whether there may be more locks at once than places for them.
     pub fn is_crowded(&self) -> bool {
-        self.entries < self.keys * if self.varies { 16 } else { 1 }
+        let shared = self.keys * if self.varies { 16 } else { 1 };
+        // While the store is in trouble each worker has locks of its own.
+        let workers = self.machines.iter().max().unwrap_or(&0) + self.faults.kills.len();
+        self.entries < shared + self.keys * workers
     }
 
     /// A world without faults or chance: one machine, two workers, 1 ms to the store and 1 ms back.

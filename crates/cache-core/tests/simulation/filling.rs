@@ -35,6 +35,8 @@ struct SimFill {
     mark: Key,
     stream: Rc<Stream>,
     held: Option<Rc<flow::Held>>,
+    /// Its lock is one of its worker.
+    alone: bool,
     truth: Rc<Truth>,
     outcome: Cell<Option<Reason>>,
     fields: Fields,
@@ -75,10 +77,11 @@ pub fn start(
         worker: Rc::clone(&cache.worker),
         key: cache.key,
         request: cache.request,
-        mark: cache.lock_number(),
+        mark: cache.shared_lock(),
         lock: permit.as_ref().map(|permit| (permit.key, permit.instance)),
         stream,
         held,
+        alone: cache.domain.get() == flow::Domain::Worker,
         truth: Rc::clone(&cache.truth),
         outcome: Cell::new(None),
         fields: cache.fields,
@@ -100,6 +103,9 @@ pub fn start(
 impl SimFill {
     /// Holds the lock of the variant that the answer is, too.
     fn hold_variant(&self, id: VariantId) {
+        if self.alone {
+            return;
+        }
         let lock = lock_of(self.key, id);
         {
             let held = self.locks.borrow();

@@ -80,7 +80,8 @@ fn config(seed: u64, rng: &mut Rng, varies: bool, trace: bool) -> Config {
         // Rarely too few places for all keys.
         entries: match (rng.chance(15), varies) {
             (true, _) => 2,
-            (false, false) => 8,
+            // Each worker has locks of its own while the store is in trouble.
+            (false, false) => 64,
             (false, true) => 128,
         },
         varies,

@@ -113,6 +113,50 @@ fn a_store_that_is_down_costs_no_more_fills() {
     world.end();
 }
 
+/// What one worker fetches can't come to another without the store: each asks the backend itself, once and at once.
+#[test]
+fn while_the_store_is_down_nobody_waits_for_another_worker() {
+    let world = world(
+        faulty(Faults {
+            store: vec![(START, START + 60_000, StoreFault::Refusing)],
+            ..Faults::default()
+        }),
+        [Behaviour::good(300, 400), Behaviour::good(300, 400)],
+    );
+    world.faulty.set(true);
+    for index in [0, 1] {
+        crowd(&world, 100, 0, (0, index));
+        crowd(&world, 50, 100, (0, index));
+    }
+    rest(&world);
+    let skip = Decision::Fill {
+        locked: true,
+        reason: Some(Reason::StoreUnavailable),
+    };
+    assert_eq!(asked(&world), [(0, Purpose::Fill), (0, Purpose::Fill)]);
+    assert_eq!(tally(&world), [(0, skip, 2), (300, Decision::Join, 298)]);
+    world.end();
+}
+
+/// One whose look has failed doesn't hold up those of another worker who can use the store.
+#[test]
+fn who_cannot_use_the_store_holds_no_lock_of_those_who_can() {
+    let world = world(
+        faulty(Faults {
+            store: vec![(START, START + 10, StoreFault::Refusing)],
+            ..Faults::default()
+        }),
+        [Behaviour::good(3000, 10), Behaviour::good(100, 10)],
+    );
+    world.faulty.set(true);
+    crowd(&world, 10, 0, (0, 0));
+    crowd(&world, 10, 20, (0, 1));
+    rest(&world);
+    let filled = (0, Purpose::Fill);
+    assert_eq!(asked(&world), [filled, (22, Purpose::Fill)]);
+    world.end();
+}
+
 /// A fill begins at 100 and its client leaves. Somebody's look ends at 110, at the very moment when
 /// the answer comes; their worker learns of both at once.
 fn meet(answer: Behaviour) -> Rc<World> {

@@ -113,15 +113,32 @@ pub fn lock_of(key: Key, id: VariantId) -> Key {
     key + KEYS * (place + 1)
 }
 
+/// Locks of keys and variants have numbers below this; those of one worker alone follow, in steps of it.
+const LOCKS: usize = 256;
+
+/// The number of a lock in one worker alone.
+pub fn lock_in_worker(lock: Key, pid: i32) -> Key {
+    lock % LOCKS + LOCKS * usize::try_from(pid).unwrap()
+}
+
+/// The number of a lock by what the table calls it.
+pub fn lock_of_id(id: KeyId) -> Key {
+    let mut worker = [0; 4];
+    worker.copy_from_slice(&id.0[1..5]);
+    usize::from(id.0[0]) - 1 + LOCKS * u32::from_le_bytes(worker) as usize
+}
+
 /// The key whose lock, or that of a variant, has this number.
 pub fn key_of(lock: Key) -> Key {
     lock % KEYS
 }
 
-/// What the lock table calls a lock. All of them begin their search at the same place.
+/// What the lock table calls a lock. All that workers share begin their search at the same place.
 pub fn id_of(lock: Key) -> KeyId {
     let mut bytes = [0; 16];
-    bytes[0] = u8::try_from(lock).unwrap() + 1;
+    bytes[0] = u8::try_from(lock % LOCKS).unwrap() + 1;
+    let worker = u32::try_from(lock / LOCKS).unwrap();
+    bytes[1..5].copy_from_slice(&worker.to_le_bytes());
     // Each has a counter of invalidations of its own.
     bytes[8] = bytes[0];
     KeyId(bytes)

@@ -9,7 +9,7 @@ use cache_core::flow::Verdict;
 use cache_core::use_stale::Failure;
 
 use super::config::Key;
-use super::variants::id_of as id;
+use super::variants::{id_of as id, lock_of_id};
 use super::worker;
 use crate::common::Common;
 use crate::table::{self, Acquired, Asker, Awaited, Entry, Head, MAGIC, Table, Workers};
@@ -172,6 +172,11 @@ impl Zone {
         self.0.borrow().common.invalidations(&id(key))
     }
 
+    /// Whether answers of a key are taken not to be storable.
+    pub fn is_marked(&self, key: Key, now: u64) -> bool {
+        self.with(|table| table.is_marked(&id(key), now))
+    }
+
     /// One request less waits for a lock.
     pub fn leave(&self, key: Key, instance: u64) {
         self.with(|table| table.leave(&id(key), instance));
@@ -201,6 +206,6 @@ impl Zone {
         };
         let owners = memory.owners.iter();
         let freed = owners.flat_map(|pid| table.bury(*pid, 0));
-        freed.map(|(id, _)| Key::from(id.0[0] - 1)).collect()
+        freed.map(|(id, _)| lock_of_id(id)).collect()
     }
 }
