@@ -7,7 +7,9 @@ use std::rc::Rc;
 use bytes::Bytes;
 
 use super::client::Found;
-use super::pending::{Failure, Promise, Waiting, call};
+use super::error::StoreError;
+use super::pending::{Failure, Promise, Retry, Waiting, call};
+use crate::ngx::event::now_msec;
 
 /// Somebody who waits for what is found under a key.
 pub(super) type Lookup = Waiting<Rc<Found>>;
@@ -36,7 +38,15 @@ pub(super) struct Asked {
 struct Key {
     lookup: Lookup,
     turn: u64,
-    held: Option<(Held, Lookup)>,
+    held: Option<Waits>,
+}
+
+/// Those who have gathered behind a lookup.
+struct Waits {
+    promise: Held,
+    lookup: Lookup,
+    /// Since when, in milliseconds.
+    since: u64,
 }
 
 impl Asked {
@@ -49,9 +59,13 @@ impl Asked {
         }
         if known.held.is_none() && is_quick {
             let (promise, waiting) = call();
-            known.held = Some((promise, waiting));
+            known.held = Some(Waits {
+                promise,
+                lookup: waiting,
+                since: now_msec(),
+            });
         }
-        known.held.as_ref().map(|(_, lookup)| lookup.another())
+        known.held.as_ref().map(|held| held.lookup.another())
     }
 
     /// A lookup that others may share from now on.
@@ -80,6 +94,11 @@ impl Asked {
         }
     }
 
+    /// The key of the oldest lookup.
+    pub(super) fn oldest(&self) -> Option<&Bytes> {
+        self.order.front()
+    }
+
     /// The oldest lookup was answered. Gives the one that was held back meanwhile.
     pub(super) fn answered(&mut self, now: u64) -> Option<(Bytes, Held, Lookup)> {
         if let Some(since) = self.since.take() {
@@ -87,15 +106,27 @@ impl Asked {
             self.round_trip = (self.round_trip - self.round_trip / 8).saturating_add(taken);
         }
         let key = self.order.pop_front()?;
-        let (promise, lookup) = self.keys.remove(&key)?.held?;
-        Some((key, promise, lookup))
+        let held = self.keys.remove(&key)?.held?;
+        Some((key, held.promise, held.lookup))
+    }
+
+    /// Those who have gathered before this time wait no more.
+    pub(super) fn expire(&mut self, time: u64) {
+        for known in self.keys.values_mut() {
+            if let Some(held) = known.held.take_if(|held| held.since < time) {
+                held.promise.finish(Err(Failure {
+                    error: StoreError::Timeout,
+                    retry: Retry::No,
+                }));
+            }
+        }
     }
 
     /// The connection has ended: those that were held back fail like this.
     pub(super) fn fail(&mut self, failure: &Failure) {
         self.order.clear();
-        for (promise, _) in self.keys.drain().filter_map(|(_, key)| key.held) {
-            promise.finish(Err(failure.clone()));
+        for held in self.keys.drain().filter_map(|(_, key)| key.held) {
+            held.promise.finish(Err(failure.clone()));
         }
     }
 }

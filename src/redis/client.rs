@@ -9,7 +9,10 @@ use cache_core::policy::Rules;
 use cache_core::record::{Base, Broken, Decoded, RawRecord};
 
 use super::error::StoreError;
+use super::pace::patience;
+use super::pending::Retry;
 use super::pool::Pool;
+use crate::ngx::event::now_msec;
 
 /// How often a command that may be sent twice is tried again whose connection was closed.
 const RETRIES: usize = 2;
@@ -196,11 +199,16 @@ impl Client {
     /// Why there is no telling whether there is a record.
     pub async fn lookup(&self, key: &Bytes) -> Result<Rc<Found>, StoreError> {
         let mut retries = RETRIES;
+        let end = now_msec().saturating_add(patience(self.config().read_timeout));
         loop {
-            match self.0.lookup(key)?.await {
+            let failure = match self.0.lookup(key)?.await {
                 Ok(found) => return Ok(found),
-                Err(failure) if failure.retry && retries > 0 => retries -= 1,
-                Err(failure) => return Err(failure.error),
+                Err(failure) => failure,
+            };
+            match failure.retry {
+                Retry::Counted if retries > 0 => retries -= 1,
+                Retry::Free if now_msec() < end => {}
+                Retry::No | Retry::Counted | Retry::Free => return Err(failure.error),
             }
         }
     }
@@ -225,7 +233,7 @@ impl Client {
                     Err(failure) => failure,
                 };
                 match again.take() {
-                    Some(change) if failure.retry && retries > 0 => {
+                    Some(change) if failure.retry != Retry::No && retries > 0 => {
                         retries -= 1;
                         again = change.again();
                         attempt = pool.change(change);

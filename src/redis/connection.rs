@@ -13,8 +13,10 @@ use super::client::{Change, Changed, Found, StoreConfig};
 use super::command::{self, Step};
 use super::error::{End, StoreError, reason};
 use super::input::Input;
+use super::large::{LARGE, Turn};
 use super::output::Output;
-use super::pending::{Answer, Failure, Kind, Pending, Promise};
+use super::pace::{Pace, patience};
+use super::pending::{Answer, Failure, Kind, Pending, Promise, Retry};
 use super::pool::Pool;
 use crate::ngx::busy::{Busy, give_up, hold};
 use crate::ngx::event::{Posted, now_msec};
@@ -22,6 +24,10 @@ use crate::ngx::peer::{Event, Owner, Peer, Received};
 
 /// After so many bytes others have their turn.
 const TURN: usize = 256 << 10;
+
+/// A reply that nobody wants any more is read to its end if less than this is missing. Beyond it a new connection costs
+/// less.
+const UNWANTED: usize = 256 << 10;
 
 /// Where a connection is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,12 +58,20 @@ pub(super) struct Connection {
     asked: RefCell<Asked>,
     /// Commands among the pending.
     owed: Cell<usize>,
+    /// Those of them whose replies were large before.
+    large: Cell<usize>,
+    /// Whether it is kept for such.
+    for_large: Cell<bool>,
     /// Keeps the worker while commands are owed a reply.
     busy: RefCell<Option<Busy>>,
     /// The last write didn't take all; the rest goes when there is room again.
     blocked: Cell<bool>,
     /// When waiting for the next read has lasted too long.
     deadline: Cell<u64>,
+    /// The reply under way, or the greeting.
+    reading: Pace,
+    /// What is being sent since the server took no more at once.
+    writing: Pace,
     flush: Posted,
 }
 
@@ -84,9 +98,13 @@ impl Connection {
                 pending: RefCell::default(),
                 asked: RefCell::default(),
                 owed: Cell::new(0),
+                large: Cell::new(0),
+                for_large: Cell::new(false),
                 busy: RefCell::default(),
                 blocked: Cell::new(false),
                 deadline: Cell::new(0),
+                reading: Pace::default(),
+                writing: Pace::default(),
                 flush: Posted::new(move || {
                     if let Some(connection) = flush.upgrade() {
                         connection.flush();
@@ -122,9 +140,20 @@ impl Connection {
         self.owed.get() > 0
     }
 
+    /// Keeps it for large replies.
+    pub(super) fn set_for_large(&self, large: bool) {
+        self.for_large.set(large);
+    }
+
+    /// Whether it is kept for large replies.
+    pub(super) fn is_for_large(&self) -> bool {
+        self.for_large.get()
+    }
+
     /// How many bytes are ahead of a new command, if replies to lookups have `average` bytes.
     pub(super) fn load(&self, average: usize) -> usize {
-        let replies = self.owed.get().saturating_mul(average);
+        let large = self.large.get().saturating_mul(LARGE);
+        let replies = self.owed.get().saturating_mul(average) + large;
         self.output.borrow().len() + self.input.borrow().missing() + replies
     }
 
@@ -138,10 +167,18 @@ impl Connection {
     }
 
     /// Takes a lookup, which others may share for a while.
-    pub(super) fn lookup(&self, key: &Bytes, promise: Promise<Rc<Found>>, lookup: Lookup) {
+    pub(super) fn lookup(
+        &self,
+        key: &Bytes,
+        promise: Promise<Rc<Found>>,
+        lookup: Lookup,
+        turn: Option<Turn>,
+    ) {
+        self.large
+            .set(self.large.get() + usize::from(turn.is_some()));
         command::lookup(self.output.borrow_mut().tail(), key);
         self.asked.borrow_mut().add(key.clone(), lookup);
-        self.queue(Pending::Lookup(promise, None));
+        self.queue(Pending::lookup(promise, turn));
     }
 
     /// Takes a change.
@@ -158,6 +195,7 @@ impl Connection {
         if self.owed.replace(self.owed.get() + 1) == 0 {
             self.busy.replace(Some(hold()));
             self.peer.set_idle(false);
+            self.reading.restart();
             self.await_reply();
         }
         if self.state.get() == State::Established && !self.blocked.get() {
@@ -165,11 +203,12 @@ impl Connection {
         }
     }
 
-    /// A reply is owed from now on, or a part of it has come: the next is due within read_timeout.
-    /// The timer that is armed may stay: when it expires the deadline decides.
+    /// A reply is owed from now on, or a part of it has come: the next is due within read_timeout, and the whole in
+    /// its own time. The timer that is armed may stay: when it expires the deadline decides.
     fn await_reply(&self) {
-        self.deadline
-            .set(now_msec().saturating_add(self.config.read_timeout));
+        let timeout = self.config.read_timeout;
+        let next = now_msec().saturating_add(timeout);
+        self.deadline.set(next.min(self.reading.end(timeout)));
         if self.state.get() != State::Connecting && !self.peer.is_read_armed() {
             self.peer.arm_read(self.config.read_timeout);
         }
@@ -179,6 +218,7 @@ impl Connection {
     fn greet(&self) {
         self.state.set(State::Greeting);
         self.peer.disarm_write();
+        self.reading.restart();
         self.await_reply();
         self.flush.post();
     }
@@ -214,11 +254,20 @@ impl Connection {
 
     /// The server takes no more for now.
     fn block(&self, sent: usize) {
-        if !self.blocked.replace(true) || sent > 0 {
-            self.peer.arm_write(self.config.send_timeout);
+        let timeout = self.config.send_timeout;
+        if !self.blocked.replace(true) {
+            self.writing.restart();
+            self.peer.arm_write(timeout);
+        } else if sent > 0 {
+            self.writing.moved(sent);
+            if self.writing.is_over(timeout) {
+                return self.too_slow("sending a command took too long");
+            }
+            self.peer.arm_write(timeout);
         }
         if sent > 0 {
             // It reads, so it is alive; its reply can't come before it has the whole command.
+            self.reading.restart();
             self.await_reply();
         }
     }
@@ -226,8 +275,13 @@ impl Connection {
     fn unblock(&self) {
         if self.blocked.replace(false) {
             self.peer.disarm_write();
+            self.reading.restart();
             self.await_reply();
         }
+    }
+
+    fn too_slow(&self, what: &str) {
+        self.end(End::Down(StoreError::Timeout, what.to_owned()));
     }
 
     fn on_writable(&self) {
@@ -254,6 +308,7 @@ impl Connection {
             match received {
                 Ok(Received::Bytes(n)) => {
                     turn += n;
+                    self.reading.moved(n);
                     self.await_reply();
                 }
                 Ok(Received::Nothing) => return,
@@ -261,12 +316,58 @@ impl Connection {
                 Err(error) => return self.end(End::of(&error)),
             }
             self.decode();
+            self.check_progress();
             if self.state.get() == State::Closed || !self.peer.is_readable() {
                 return;
             }
             if turn >= TURN {
                 return self.peer.read_later();
             }
+        }
+    }
+
+    /// Ends the connection if the reply under way takes too long, or is large and nobody wants it any more.
+    fn check_progress(&self) {
+        if self.state.get() == State::Closed {
+            return;
+        }
+        let missing = self.input.borrow().missing();
+        if missing > UNWANTED {
+            let (lookup, unwanted) = {
+                let pending = self.pending.borrow();
+                let first = pending.front();
+                (
+                    first.is_some_and(Pending::is_lookup),
+                    first.is_some_and(Pending::is_unwanted),
+                )
+            };
+            if lookup {
+                self.learn(missing);
+            }
+            if unwanted {
+                return self.end(End::Unwanted);
+            }
+        }
+        if self.is_waiting() && self.reading.is_over(self.config.read_timeout) {
+            self.too_slow("reading a reply took too long");
+        }
+    }
+
+    /// Whether something is to come.
+    fn is_waiting(&self) -> bool {
+        self.owed.get() > 0 || self.state.get() == State::Greeting
+    }
+
+    /// Lookups whose replies haven't begun in time are given up. Their replies may still come: the connection delivers,
+    /// and the store isn't down.
+    fn expire(&self) {
+        let time = now_msec().saturating_sub(patience(self.config.read_timeout));
+        for pending in self.pending.borrow_mut().iter_mut() {
+            pending.expire(time);
+        }
+        self.asked.borrow_mut().expire(time);
+        if let Some(pool) = self.pool.upgrade() {
+            pool.expire(time);
         }
     }
 
@@ -288,6 +389,7 @@ impl Connection {
             return self.nonsense("a reply to no command");
         };
         let (command, lookup) = (pending.is_command(), pending.is_lookup());
+        let large = pending.is_large();
         let answer = pending.answer(reply);
         if command
             && !matches!(
@@ -296,7 +398,14 @@ impl Connection {
             )
         {
             self.settle();
+            self.large
+                .set(self.large.get().saturating_sub(usize::from(large)));
             if lookup {
+                let size = match answer {
+                    Answer::Found(size) => size,
+                    _ => 0,
+                };
+                self.learn(size);
                 self.go_on();
             }
         }
@@ -320,11 +429,18 @@ impl Connection {
         }
     }
 
+    /// The oldest lookup has a reply of so many bytes.
+    fn learn(&self, size: usize) {
+        if let (Some(pool), Some(key)) = (self.pool.upgrade(), self.asked.borrow().oldest()) {
+            pool.learn(key, size);
+        }
+    }
+
     /// A lookup was answered: the next of its key may go.
     fn go_on(&self) {
         let held = self.asked.borrow_mut().answered(now_msec());
         if let Some((key, promise, lookup)) = held {
-            self.lookup(&key, promise, lookup);
+            self.lookup(&key, promise, lookup, None);
         }
     }
 
@@ -332,6 +448,7 @@ impl Connection {
     fn settle(&self) {
         let owed = self.owed.get().saturating_sub(1);
         self.owed.set(owed);
+        self.reading.restart();
         if owed == 0 {
             self.peer.set_idle(true);
             self.busy.replace(None);
@@ -357,10 +474,10 @@ impl Connection {
     fn on_read_timer(&self) {
         // What is there to be read counts, even if this worker was too slow to read it in time.
         self.on_readable();
-        let greeting = self.state.get() == State::Greeting;
-        if self.state.get() == State::Closed || (self.owed.get() == 0 && !greeting) {
+        if self.state.get() == State::Closed || !self.is_waiting() {
             return;
         }
+        self.expire();
         let left = self.deadline.get().saturating_sub(now_msec());
         if left > 0 {
             self.peer.arm_read(left);
@@ -368,10 +485,11 @@ impl Connection {
             // The reply can't come before the command has gone: that is send_timeout's business.
             self.peer.arm_read(self.config.read_timeout);
         } else {
-            self.end(End::Down(
-                StoreError::Timeout,
-                "reading a reply timed out".into(),
-            ));
+            self.too_slow(if self.reading.is_over(self.config.read_timeout) {
+                "reading a reply took too long"
+            } else {
+                "reading a reply timed out"
+            });
         }
     }
 
@@ -382,10 +500,7 @@ impl Connection {
                 "connecting timed out".into(),
             ));
         } else if self.blocked.get() {
-            self.end(End::Down(
-                StoreError::Timeout,
-                "sending a command timed out".into(),
-            ));
+            self.too_slow("sending a command timed out");
         }
     }
 
@@ -401,11 +516,11 @@ impl Connection {
             end if before != State::Established => end.of_greeting(),
             end => end,
         };
-        if let Some(pool) = self.pool.upgrade() {
-            pool.ended(self, before, &end);
-        }
+        let pool = self.pool.upgrade();
+        let others = pool.is_some_and(|pool| pool.ended(self, before, &end));
         let mut pending = self.pending.take();
         self.owed.set(0);
+        self.large.set(0);
         let lost = match end {
             End::TooLarge => Some(StoreError::TooLarge),
             End::NoMemory => Some(StoreError::NoMemory),
@@ -415,12 +530,14 @@ impl Connection {
         if let Some(error) = lost
             && let Some(first) = pending.pop_front()
         {
-            first.fail(error, false);
+            first.fail(error, Retry::No);
         }
         let (error, retry) = match end {
-            End::Closed | End::TooLarge | End::NoMemory => (StoreError::Closed, true),
-            End::Leaving => (StoreError::Leaving, false),
-            End::Down(error, _) => (error, false),
+            End::Closed | End::TooLarge | End::NoMemory => (StoreError::Closed, Retry::Counted),
+            End::Unwanted => (StoreError::Closed, Retry::Free),
+            End::Leaving => (StoreError::Leaving, Retry::No),
+            End::Down(..) if others => (StoreError::Closed, Retry::Counted),
+            End::Down(error, _) => (error, Retry::No),
         };
         for command in pending {
             command.fail(error.clone(), retry);

@@ -84,6 +84,9 @@ pub(super) enum End {
     Leaving,
     /// There was no memory for a reply.
     NoMemory,
+    /// A large reply that nobody wants any more is under way: closing is cheaper than reading it, and others don't
+    /// wait for it.
+    Unwanted,
     /// The store is down: the error for those who wait, the reason for the log.
     Down(StoreError, String),
 }
@@ -109,7 +112,7 @@ impl End {
                 StoreError::Protocol,
                 "invalid reply: too large for a greeting",
             ),
-            End::NoMemory => (StoreError::Unavailable, "no memory for a reply"),
+            End::NoMemory | End::Unwanted => (StoreError::Unavailable, "no memory for a reply"),
             end @ (End::Leaving | End::Down(..)) => return end,
         };
         End::Down(error, reason.to_owned())

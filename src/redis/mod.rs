@@ -13,7 +13,9 @@ mod connection;
 mod error;
 mod health;
 mod input;
+mod large;
 mod output;
+mod pace;
 mod pending;
 mod pool;
 mod relay;
@@ -23,4 +25,5 @@ pub use client::{
     Write,
 };
 pub use error::StoreError;
+pub use pace::Pace;
 pub use relay::{Dialog, Relay};

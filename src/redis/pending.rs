@@ -13,13 +13,26 @@ use cache_core::resp::Reply;
 use super::client::{Change, Changed, Found};
 use super::command::{FIELDS, Step};
 use super::error::{Refusal, StoreError};
+use super::large::Turn;
+use crate::ngx::event::now_msec;
 
 /// How a command ended without a result.
 #[derive(Clone, Debug)]
 pub(super) struct Failure {
     pub(super) error: StoreError,
-    /// Another connection may do better, at once.
-    pub(super) retry: bool,
+    /// Whether another connection may do better, at once.
+    pub(super) retry: Retry,
+}
+
+/// Whether a command that has failed may be sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Retry {
+    /// No.
+    No,
+    /// A few times: the connection has failed.
+    Counted,
+    /// Yes: it was closed for a reason that has nothing to do with the command.
+    Free,
 }
 
 /// Where a result is left for the futures that wait for it.
@@ -55,6 +68,12 @@ pub(super) fn call<T>() -> (Promise<T>, Waiting<T>) {
 }
 
 impl<T> Promise<T> {
+    /// Whether somebody waits, or is about to. All who have waited may be gone.
+    pub(super) fn is_wanted(&self) -> bool {
+        let wakers = self.call.wakers.borrow();
+        wakers.is_empty() || wakers.iter().any(Option::is_some)
+    }
+
     pub(super) fn finish(mut self, outcome: Result<T, Failure>) {
         self.kept = self.call.outcome.set(outcome).is_ok();
     }
@@ -66,7 +85,7 @@ impl<T> Drop for Promise<T> {
             // Fails where there is a result, which then stands.
             let _ = self.call.outcome.set(Err(Failure {
                 error: StoreError::Closed,
-                retry: false,
+                retry: Retry::No,
             }));
         }
         for waker in self.call.wakers.take().into_iter().flatten() {
@@ -120,10 +139,30 @@ impl<T: Clone> Future for Waiting<T> {
 pub(super) enum Pending {
     /// A step of the handshake.
     Step(Step),
-    /// A lookup, with what came for PTTL.
-    Lookup(Promise<Rc<Found>>, Option<Result<i64, StoreError>>),
+    /// A lookup.
+    Lookup(Looking),
     /// A change of this kind.
     Change(Kind, Promise<Changed>),
+}
+
+/// A lookup that is owed its replies.
+pub(super) struct Looking {
+    /// Absent once it was given up: its replies are discarded.
+    promise: Option<Promise<Rc<Found>>>,
+    /// When it was asked, in milliseconds.
+    since: u64,
+    /// What came for PTTL.
+    pttl: Option<Result<i64, StoreError>>,
+    /// If the record was large before.
+    turn: Option<Turn>,
+}
+
+impl Looking {
+    fn finish(self, outcome: Result<Rc<Found>, Failure>) {
+        if let Some(promise) = self.promise {
+            promise.finish(outcome);
+        }
+    }
 }
 
 /// What a reply meant.
@@ -172,19 +211,61 @@ impl Pending {
     pub(super) fn answer(self, reply: Reply) -> Answer {
         match self {
             Pending::Step(step) => answer_step(step, reply),
-            Pending::Lookup(promise, None) => answer_pttl(promise, reply),
-            Pending::Lookup(promise, Some(pttl)) => answer_hmget(promise, pttl, reply),
+            Pending::Lookup(mut looking) => match looking.pttl.take() {
+                None => answer_pttl(looking, reply),
+                Some(pttl) => answer_hmget(looking, pttl, reply),
+            },
             Pending::Change(kind, promise) => answer_change(kind, promise, reply),
         }
     }
 
-    /// Ends it without a reply. Another connection may do better, if `retry`.
-    pub(super) fn fail(self, error: StoreError, retry: bool) {
+    /// A lookup that is asked now.
+    pub(super) fn lookup(promise: Promise<Rc<Found>>, turn: Option<Turn>) -> Pending {
+        Pending::Lookup(Looking {
+            promise: Some(promise),
+            since: now_msec(),
+            pttl: None,
+            turn,
+        })
+    }
+
+    /// Ends the wait for a lookup that was asked before `time` and whose reply hasn't begun.
+    pub(super) fn expire(&mut self, time: u64) {
+        if let Pending::Lookup(looking) = self
+            && looking.pttl.is_none()
+            && looking.since < time
+            && let Some(promise) = looking.promise.take()
+        {
+            promise.finish(Err(Failure {
+                error: StoreError::Timeout,
+                retry: Retry::No,
+            }));
+        }
+    }
+
+    /// Whether nobody waits for what is looked up any more.
+    pub(super) fn is_unwanted(&self) -> bool {
+        match self {
+            Pending::Lookup(looking) => {
+                let promise = looking.promise.as_ref();
+                !promise.is_some_and(Promise::is_wanted)
+            }
+            Pending::Step(_) | Pending::Change(..) => false,
+        }
+    }
+
+    /// Ends it without a reply. `retry`: whether another connection may do better.
+    pub(super) fn fail(self, error: StoreError, retry: Retry) {
         match self {
             Pending::Step(_) => {}
-            Pending::Lookup(promise, _) => promise.finish(Err(Failure { error, retry })),
+            Pending::Lookup(looking) => looking.finish(Err(Failure { error, retry })),
             Pending::Change(_, promise) => promise.finish(Err(Failure { error, retry })),
         }
+    }
+
+    /// Whether a large reply is expected.
+    pub(super) fn is_large(&self) -> bool {
+        matches!(self, Pending::Lookup(Looking { turn: Some(_), .. }))
     }
 
     /// Whether it is a lookup.
@@ -218,35 +299,34 @@ fn answer_step(step: Step, reply: Reply) -> Answer {
     }
 }
 
-fn answer_pttl(promise: Promise<Rc<Found>>, reply: Reply) -> Answer {
+fn answer_pttl(mut looking: Looking, reply: Reply) -> Answer {
     let pttl = match reply {
         Reply::Integer(pttl) => Ok(pttl),
         Reply::Error(text) => match Refusal::parse(&text) {
-            Refusal::Down(words) => return Answer::Down(Pending::Lookup(promise, None), words),
+            Refusal::Down(words) => return Answer::Down(Pending::Lookup(looking), words),
             Refusal::Command(error) => Err(error),
         },
-        _ => return Answer::Nonsense(Pending::Lookup(promise, None)),
+        _ => return Answer::Nonsense(Pending::Lookup(looking)),
     };
-    Answer::More(Pending::Lookup(promise, Some(pttl)))
+    looking.pttl = Some(pttl);
+    Answer::More(Pending::Lookup(looking))
 }
 
-fn answer_hmget(
-    promise: Promise<Rc<Found>>,
-    pttl: Result<i64, StoreError>,
-    reply: Reply,
-) -> Answer {
+fn answer_hmget(mut looking: Looking, pttl: Result<i64, StoreError>, reply: Reply) -> Answer {
     let fields = match reply {
         Reply::Array(Some(elements)) => fields::<FIELDS>(elements),
         Reply::Error(text) => match Refusal::parse(&text) {
             Refusal::Down(words) => {
-                return Answer::Down(Pending::Lookup(promise, Some(pttl)), words);
+                looking.pttl = Some(pttl);
+                return Answer::Down(Pending::Lookup(looking), words);
             }
-            Refusal::Command(error) => return refuse(Kind::Lookup, promise, error),
+            Refusal::Command(error) => return refuse_lookup(looking, error),
         },
         _ => None,
     };
     let Some([status, headers, body, meta, variants]) = fields else {
-        return Answer::Nonsense(Pending::Lookup(promise, Some(pttl)));
+        looking.pttl = Some(pttl);
+        return Answer::Nonsense(Pending::Lookup(looking));
     };
     match pttl {
         Ok(pttl) => {
@@ -259,11 +339,18 @@ fn answer_hmget(
                 body,
                 meta,
             };
-            promise.finish(Ok(Rc::new(Found::new(record, variants))));
+            looking.finish(Ok(Rc::new(Found::new(record, variants))));
             Answer::Found(size)
         }
-        Err(error) => refuse(Kind::Lookup, promise, error),
+        Err(error) => refuse_lookup(looking, error),
     }
+}
+
+fn refuse_lookup(looking: Looking, error: StoreError) -> Answer {
+    let answer = refusal(Kind::Lookup, &error);
+    let retry = Retry::No;
+    looking.finish(Err(Failure { error, retry }));
+    answer
 }
 
 fn answer_change(kind: Kind, promise: Promise<Changed>, reply: Reply) -> Answer {
@@ -289,15 +376,17 @@ fn answer_change(kind: Kind, promise: Promise<Changed>, reply: Reply) -> Answer 
 }
 
 fn refuse<T>(kind: Kind, promise: Promise<T>, error: StoreError) -> Answer {
-    let answer = match &error {
+    let answer = refusal(kind, &error);
+    let retry = Retry::No;
+    promise.finish(Err(Failure { error, retry }));
+    answer
+}
+
+fn refusal(kind: Kind, error: &StoreError) -> Answer {
+    match error {
         StoreError::Refused(words) => Answer::Refused(kind, words.clone()),
         _ => Answer::Failed,
-    };
-    promise.finish(Err(Failure {
-        error,
-        retry: false,
-    }));
-    answer
+    }
 }
 
 /// What the script says of a key whose variants have changed.

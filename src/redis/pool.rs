@@ -13,9 +13,10 @@ use super::client::{Change, Changed, Found, StoreConfig};
 use super::connection::{Connection, State};
 use super::error::{End, StoreError};
 use super::health::Health;
+use super::large::{self, LARGE, Large, Turn};
 use super::pending::{Answer, Kind, Waiting, call};
 use crate::ngx::busy::has_given_up;
-use crate::ngx::event::{Timer, now_msec};
+use crate::ngx::event::{Posted, Timer, now_msec};
 
 /// A connection with less than this ahead of a new command is as good as an idle one: about 0.1 ms
 /// of a fast network. While there is such a connection the first of them takes the command, because
@@ -41,6 +42,9 @@ pub(super) struct Pool {
     /// No further connection before this time.
     patience: Cell<u64>,
     reconnect: OnceCell<Timer>,
+    large: RefCell<Large>,
+    /// Gives turns to those who wait for large records.
+    next_turn: OnceCell<Posted>,
 }
 
 impl Pool {
@@ -54,6 +58,8 @@ impl Pool {
             losses: Cell::new(0),
             patience: Cell::new(0),
             reconnect: OnceCell::new(),
+            large: RefCell::default(),
+            next_turn: OnceCell::new(),
         })
     }
 
@@ -73,15 +79,82 @@ impl Pool {
         if let Some(waiting) = shared {
             return Ok(waiting);
         }
-        let connection = self.choose()?;
+        if self.large.borrow().is_known(key) {
+            return self.lookup_large(key);
+        }
+        let connection = self.choose(false)?;
         let (promise, waiting) = call();
-        connection.lookup(key, promise, waiting.another());
+        connection.lookup(key, promise, waiting.another(), None);
         Ok(waiting)
+    }
+
+    /// The same for a record that was large: it waits for its turn, and shares it.
+    fn lookup_large(self: &Rc<Self>, key: &Bytes) -> Result<Waiting<Rc<Found>>, StoreError> {
+        let shared = self.large.borrow().join(key);
+        if let Some(waiting) = shared {
+            return Ok(waiting);
+        }
+        if self.health.is_down() {
+            return Err(StoreError::Unavailable);
+        }
+        let (promise, waiting) = call();
+        let lookup = waiting.another();
+        self.large.borrow_mut().wait(key.clone(), promise, lookup);
+        self.give_turns();
+        Ok(waiting)
+    }
+
+    /// How many large records are read at once: one connection is for others.
+    fn turns(&self) -> usize {
+        self.config.connections.saturating_sub(1).max(1)
+    }
+
+    /// A large record was read, or nobody wants it any more. The next is asked for later in this turn of the loop: a
+    /// connection may be in the middle of its end.
+    pub(super) fn end_turn(self: &Rc<Self>) {
+        self.large.borrow_mut().end();
+        let pool = Rc::downgrade(self);
+        let next = self.next_turn.get_or_init(|| {
+            Posted::new(move || {
+                if let Some(pool) = pool.upgrade() {
+                    pool.give_turns();
+                }
+            })
+        });
+        next.post();
+    }
+
+    fn give_turns(self: &Rc<Self>) {
+        loop {
+            let next = self.large.borrow_mut().next(self.turns());
+            let Some((key, promise, lookup)) = next else {
+                return;
+            };
+            let turn = Turn(Rc::downgrade(self));
+            match self.choose(true) {
+                Ok(connection) => connection.lookup(&key, promise, lookup, Some(turn)),
+                Err(error) => large::fail(vec![promise], &error),
+            }
+        }
+    }
+
+    /// What a reply has told of a key's record.
+    pub(super) fn learn(&self, key: &Bytes, size: usize) {
+        let mut large = self.large.borrow_mut();
+        if size > LARGE || !large.is_empty() {
+            large.learn(key, size > LARGE);
+        }
+    }
+
+    /// Ends the wait of those who wait for a turn since before this time.
+    pub(super) fn expire(&self, time: u64) {
+        let expired = self.large.borrow_mut().expired(time);
+        large::fail(expired, &StoreError::Timeout);
     }
 
     /// Sends a change.
     pub(super) fn change(self: &Rc<Self>, change: Change) -> Result<Waiting<Changed>, StoreError> {
-        let connection = self.choose()?;
+        let connection = self.choose(false)?;
         let (promise, waiting) = call();
         connection.change(change, promise);
         Ok(waiting)
@@ -90,14 +163,17 @@ impl Pool {
     /// The connection for a new command: the first that is quiet, else the one with the least ahead
     /// of the command. If none is quiet another is opened, for later commands: until a connection is
     /// established the others serve.
-    fn choose(self: &Rc<Self>) -> Result<Rc<Connection>, StoreError> {
+    ///
+    /// What is known to be large goes to connections of its own, if there may be two: nobody else waits behind it, nor
+    /// loses its connection with it.
+    fn choose(self: &Rc<Self>, large: bool) -> Result<Rc<Connection>, StoreError> {
         if self.health.is_down() {
             return Err(StoreError::Unavailable);
         }
         if has_given_up() {
             return Err(StoreError::Leaving);
         }
-        let (best, grow) = self.survey();
+        let (best, grow) = self.survey(large);
         if let Some(connection) = best {
             if grow {
                 self.grow();
@@ -105,7 +181,14 @@ impl Pool {
             return Ok(connection);
         }
         match self.open() {
-            Ok(connection) => Ok(connection),
+            Ok(connection) => {
+                connection.set_for_large(large && self.config.connections > 1);
+                Ok(connection)
+            }
+            Err(reason) if self.serves() => {
+                self.cannot_grow(&reason);
+                self.choose(large)
+            }
             Err(reason) => {
                 self.fell(&StoreError::Unavailable, &reason);
                 Err(StoreError::Unavailable)
@@ -113,15 +196,27 @@ impl Pool {
         }
     }
 
-    /// The best connection there is, and whether another would help.
-    fn survey(&self) -> (Option<Rc<Connection>>, bool) {
+    /// Whether a connection is established.
+    fn serves(&self) -> bool {
         let connections = self.connections.borrow();
+        connections.iter().any(|c| c.state() == State::Established)
+    }
+
+    /// The best connection there is, and whether another would help. `None` if a new one is to be had.
+    fn survey(&self, large: bool) -> (Option<Rc<Connection>>, bool) {
+        let connections = self.connections.borrow();
+        let room = connections.len() < self.config.connections
+            && (connections.is_empty() || now_msec() >= self.patience.get());
         let average = self.average.get();
+        // Beside its own kind a command finds connections that do nothing, and if no more may be opened, any.
+        let fits = |c: &Rc<Connection>| {
+            c.is_for_large() == large
+                || (!large && !c.is_owing() && c.state() == State::Established)
+        };
+        let any = !room && !connections.iter().any(fits);
         let mut best: Option<(&Rc<Connection>, usize)> = None;
-        for connection in connections
-            .iter()
-            .filter(|c| c.state() == State::Established)
-        {
+        let own = connections.iter().filter(|c| any || fits(c));
+        for connection in own.clone().filter(|c| c.state() == State::Established) {
             let load = connection.load(average);
             if load < QUIET {
                 return (Some(Rc::clone(connection)), false);
@@ -130,11 +225,8 @@ impl Pool {
                 best = Some((connection, load));
             }
         }
-        let opening = connections.iter().find(|c| c.state() != State::Established);
-        let grow = opening.is_none()
-            && best.is_some()
-            && connections.len() < self.config.connections
-            && now_msec() >= self.patience.get();
+        let opening = own.clone().find(|c| c.state() != State::Established);
+        let grow = opening.is_none() && best.is_some() && !large && room;
         (
             best.map(|(connection, _)| connection)
                 .or(opening)
@@ -185,8 +277,9 @@ impl Pool {
         }
     }
 
-    /// A connection has ended, which was in state `before`.
-    pub(super) fn ended(self: &Rc<Self>, ended: &Connection, before: State, end: &End) {
+    /// A connection has ended, which was in state `before`. Whether its commands may try the others: it never served,
+    /// and they do.
+    pub(super) fn ended(self: &Rc<Self>, ended: &Connection, before: State, end: &End) -> bool {
         self.connections
             .borrow_mut()
             .retain(|c| !std::ptr::eq(Rc::as_ptr(c), ended));
@@ -195,25 +288,23 @@ impl Pool {
             End::Closed if ended.is_owing() => {
                 self.losses.set(self.losses.get() + 1);
                 if self.losses.get() < LOSSES {
-                    return;
+                    return false;
                 }
                 (
                     &StoreError::Unavailable,
                     "the server keeps closing connections",
                 )
             }
-            End::Closed | End::TooLarge | End::NoMemory | End::Leaving => return,
+            End::Closed | End::TooLarge | End::NoMemory | End::Unwanted | End::Leaving => {
+                return false;
+            }
         };
-        let others = self
-            .connections
-            .borrow()
-            .iter()
-            .any(|c| c.state() == State::Established);
-        if before != State::Established && others {
+        if before != State::Established && self.serves() {
             self.cannot_grow(reason);
-        } else {
-            self.fell(error, reason);
+            return true;
         }
+        self.fell(error, reason);
+        false
     }
 
     /// The store is down: what is in flight fails at once, and it is looked for until it is back.
@@ -224,6 +315,8 @@ impl Pool {
         for connection in connections {
             connection.end(End::Down(error.clone(), reason.to_owned()));
         }
+        let waiting = self.large.borrow_mut().expired(u64::MAX);
+        large::fail(waiting, error);
         let pool = Rc::downgrade(self);
         // Cancelable: a worker that shuts down doesn't wait for a store that is away.
         let timer = self

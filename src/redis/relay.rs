@@ -13,7 +13,7 @@ use super::error::StoreError;
 use super::health::Health;
 use super::input::Input;
 use super::output::Output;
-use super::pending::{Answer, Kind, Pending, Waiting, call};
+use super::pending::{Answer, Kind, Pending, Retry, Waiting, call};
 use crate::ngx::busy::has_given_up;
 use crate::ngx::event::now_msec;
 
@@ -70,7 +70,7 @@ impl Relay {
             question: vec![Bytes::from(question)],
             replies: 2,
             input: Input::new(),
-            pending: Some(Pending::Lookup(promise, None)),
+            pending: Some(Pending::lookup(promise, None)),
             waiting,
             turn,
         })
@@ -174,7 +174,7 @@ impl<T: Clone> Dialog<T> {
     pub fn take(&mut self, piece: &[u8]) -> bool {
         if !self.input.push(piece) {
             if let Some(pending) = self.pending.take() {
-                pending.fail(StoreError::NoMemory, false);
+                pending.fail(StoreError::NoMemory, Retry::No);
             }
             return false;
         }
@@ -186,7 +186,7 @@ impl<T: Clone> Dialog<T> {
                     return true;
                 }
                 Err(ProtocolError::BulkTooLong) => {
-                    pending.fail(StoreError::TooLarge, false);
+                    pending.fail(StoreError::TooLarge, Retry::No);
                     return false;
                 }
                 Err(error) => {
@@ -212,7 +212,7 @@ impl<T: Clone> Dialog<T> {
             } else {
                 StoreError::Unavailable
             };
-            pending.fail(error, false);
+            pending.fail(error, Retry::No);
         }
         self.waiting.await.map_err(|failure| failure.error)
     }
@@ -225,7 +225,7 @@ impl<T: Clone> Dialog<T> {
     pub async fn too_late(mut self) -> Result<T, StoreError> {
         if let Some(pending) = self.pending.take() {
             self.turn.down("reading a reply timed out");
-            pending.fail(StoreError::Timeout, false);
+            pending.fail(StoreError::Timeout, Retry::No);
         }
         self.waiting.await.map_err(|failure| failure.error)
     }
@@ -236,7 +236,7 @@ impl<T: Clone> Dialog<T> {
             Answer::More(pending) => self.pending = Some(pending),
             Answer::Down(pending, words) => {
                 self.turn.down(&words);
-                pending.fail(StoreError::Unavailable, false);
+                pending.fail(StoreError::Unavailable, Retry::No);
             }
             Answer::Nonsense(pending) => {
                 self.nonsense(pending, "a reply that doesn't fit its command");
@@ -255,6 +255,6 @@ impl<T: Clone> Dialog<T> {
 
     fn nonsense(&self, pending: Pending, what: &str) {
         self.turn.down(&format!("invalid reply: {what}"));
-        pending.fail(StoreError::Protocol, false);
+        pending.fail(StoreError::Protocol, Retry::No);
     }
 }

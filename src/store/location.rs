@@ -14,9 +14,9 @@ use bytes::Bytes;
 use crate::fill::detached::{self, Detached, Kept, Message, Purpose};
 use crate::fill::{Next, Stream, Subscription};
 use crate::ngx::busy::{self, Busy};
-use crate::ngx::event::within;
+use crate::ngx::event::{now_msec, within};
 use crate::ngx::request::Request;
-use crate::redis::{Change, Changed, Dialog, Found, Relay, StoreError};
+use crate::redis::{Change, Changed, Dialog, Found, Pace, Relay, StoreError};
 
 /// A location, for one request.
 #[derive(Clone)]
@@ -129,20 +129,25 @@ struct Asked<T> {
     _busy: Busy,
 }
 
-/// Waits for a part of an answer, as long as it comes in time or the question is still on its way.
+/// Waits for a part of an answer, as long as it comes in time or the question is still on its way, and the whole keeps
+/// its pace.
 async fn patiently<T>(
     exchange: &Detached,
     timeout: u64,
+    pace: &Pace,
     part: impl Future<Output = T>,
 ) -> Option<T> {
     let mut part = pin!(part);
     let mut sent = exchange.sent();
     loop {
-        let come = within(timeout, part.as_mut()).await;
-        if come.is_some() || exchange.sent() == sent {
+        let left = pace.end(timeout).saturating_sub(now_msec());
+        let come = within(timeout.min(left), part.as_mut()).await;
+        let more = exchange.sent() - sent;
+        pace.moved(usize::try_from(more).unwrap_or(0));
+        if come.is_some() || more <= 0 || pace.is_over(timeout) {
             return come;
         }
-        sent = exchange.sent();
+        sent += more;
     }
 }
 
@@ -155,7 +160,8 @@ impl<T: Clone> Asked<T> {
             timeout,
             ..
         } = self;
-        let head = match patiently(&exchange, timeout, answer.wait_head()).await {
+        let pace = Pace::new();
+        let head = match patiently(&exchange, timeout, &pace, answer.wait_head()).await {
             Some(Some(head)) => head,
             Some(None) => return dialog.outcome("the location gave no answer").await,
             None => return dialog.too_late().await,
@@ -172,13 +178,14 @@ impl<T: Clone> Asked<T> {
             match answer.next() {
                 Next::Piece(piece) => {
                     empty = false;
+                    pace.moved(piece.len());
                     if !dialog.take(&piece) {
                         break;
                     }
                 }
                 Next::End(_) => break,
                 Next::Wait => {
-                    let changed = patiently(&exchange, timeout, answer.changed()).await;
+                    let changed = patiently(&exchange, timeout, &pace, answer.changed()).await;
                     if changed.is_none() {
                         return dialog.too_late().await;
                     }
