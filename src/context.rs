@@ -8,10 +8,13 @@ use std::task::Waker;
 use bytes::Bytes;
 use cache_core::cache_status::{Forward, Member, collapsed};
 use cache_core::executor::TaskId;
-use cache_core::record::Record;
+use cache_core::headers::Headers;
+use cache_core::http_date;
+use cache_core::record::{Record, without};
 use cache_core::status::{CacheStatus, Reason, Word};
 use ngx::ffi::*;
 
+use crate::fill::ResponseHead;
 use crate::fill::detached::{Times, is_fill};
 use crate::handler::Decision;
 use crate::hold::Hold;
@@ -20,7 +23,7 @@ use crate::ngx::guard::guard;
 use crate::ngx::output::Output;
 use crate::ngx::request::Request;
 use crate::ngx::upstream::Left;
-use crate::ngx::{pool, shim};
+use crate::ngx::{pool, shim, stand_in};
 use crate::settings::{Basics, Wish};
 use crate::worker;
 
@@ -50,6 +53,12 @@ pub struct Context {
     pub output: RefCell<Option<Output>>,
     /// The record that is the answer: header lines point into it.
     record: OnceCell<Rc<Record>>,
+    /// The header of the fill's answer, and whether another request has started that.
+    head: OnceCell<(Rc<ResponseHead>, bool)>,
+    /// What the upstream said whose answer this is.
+    said: OnceCell<Headers>,
+    /// The upstream that the request itself had asked before it came here, or null.
+    own_upstream: *mut ngx_http_upstream_t,
     alive: OnceCell<Rc<Cell<Option<Request>>>>,
     /// What the answer means for the cache.
     pub aftermath: Cell<Option<Box<Aftermath>>>,
@@ -89,6 +98,9 @@ impl Context {
             writable: RefCell::default(),
             output: RefCell::default(),
             record: OnceCell::new(),
+            head: OnceCell::new(),
+            said: OnceCell::new(),
+            own_upstream: r.get().upstream,
             alive: OnceCell::new(),
             aftermath_key: aftermath
                 .as_ref()
@@ -134,6 +146,50 @@ impl Context {
     pub fn keep(&'static self, record: Rc<Record>) -> Option<&'static Record> {
         self.record.set(record).ok()?;
         self.record.get().map(Rc::as_ref)
+    }
+
+    /// Keeps the header of the fill's answer, for its variables.
+    pub fn keep_head(&self, head: &Rc<ResponseHead>) {
+        let _ = self.head.set((Rc::clone(head), self.saying.joined.get()));
+    }
+
+    /// Reads one of nginx's `$upstream_*` variables: of the fill whose answer the request got, or of the record. One that
+    /// runs the backend itself, or has asked an upstream since, has its own.
+    pub fn read_upstream<T>(&'static self, r: Request, handler: impl FnOnce() -> T) -> T {
+        let own = self.is_passing() || r.get().upstream != self.own_upstream;
+        let said = if own { None } else { self.said() };
+        let times = self.saying.times.borrow().clone();
+        // Who joins asks nobody, like who hits.
+        let times = times.filter(|_| !self.saying.joined.get());
+        if own || (said.is_none() && times.is_none()) {
+            return handler();
+        }
+        let nothing = Headers::new();
+        let watched = times.as_ref().map(|times| &times.asked);
+        // SAFETY: the context keeps both, and lives as long as the request's memory.
+        unsafe { stand_in::read(r, said.unwrap_or(&nothing), watched, handler) }
+    }
+
+    /// The header of the upstream whose answer this is, as far as it is known.
+    fn said(&self) -> Option<&Headers> {
+        if self.said.get().is_none() {
+            let said = match (self.record.get(), self.head.get()) {
+                (Some(record), _) => said_of_record(record),
+                (None, Some((head, true))) => without(&head.upstream, &head.withheld),
+                (None, Some((head, false))) => head.upstream.clone(),
+                (None, None) => return None,
+            };
+            let _ = self.said.set(said);
+        }
+        self.said.get()
+    }
+
+    /// `$upstream_cache_status`: `proxy_cache` says nothing of a method that it doesn't know.
+    pub fn upstream_cache_status(&self) -> Option<&'static str> {
+        if self.reason.get() == Some(Reason::MethodNotListed) {
+            return None;
+        }
+        self.status.get().map(|status| status.as_str())
     }
 
     /// Where to leave what becomes of the fill that this request starts.
@@ -330,6 +386,26 @@ struct Saying {
     backend_status: Cell<Option<u16>>,
     joined: Cell<bool>,
     times: RefCell<Option<Rc<Times>>>,
+}
+
+/// What is left of the header that a record came with.
+fn said_of_record(record: &Record) -> Headers {
+    let mut said = record.said().into_owned();
+    if !said.contains("Content-Length") {
+        said.push("Content-Length", record.body.len().to_string());
+    }
+    if let Some(meta) = &record.meta {
+        if let Some(date) = meta.date {
+            said.push("Date", Bytes::copy_from_slice(&http_date::print(date)));
+        }
+        if let Some(rate) = meta.unsent.limit_rate {
+            said.push("X-Accel-Limit-Rate", rate.to_string());
+        }
+        if let Some(charset) = &meta.unsent.charset {
+            said.push("X-Accel-Charset", charset.clone());
+        }
+    }
+    said
 }
 
 /// The status of the answer to a request that runs the backend itself. An upstream that gave none has none, whatever

@@ -23,7 +23,7 @@ use crate::ngx::guard::{guard, trip};
 use crate::ngx::headers::Place;
 use crate::ngx::output::{Output, await_writable};
 use crate::ngx::request::{Code, ERROR, OK, Request, is_refused};
-use crate::ngx::{headers, shim, unread};
+use crate::ngx::{accel, headers, shim, unread};
 
 const INTERNAL_ERROR: Code = NGX_HTTP_INTERNAL_SERVER_ERROR as Code;
 const NOT_MODIFIED: u16 = NGX_HTTP_NOT_MODIFIED as u16;
@@ -56,6 +56,11 @@ pub fn record(r: Request, context: &'static Context, record: Rc<Record>) -> Code
     };
     if let Err(code) = apply(r, outcome, &shape) {
         return code;
+    }
+    if let Some(meta) = &record.meta
+        && accel::apply(r, &meta.unsent).is_err()
+    {
+        return INTERNAL_ERROR;
     }
     let mut decimal = itoa::Buffer::new();
     let age = decimal.format(record.age);
@@ -199,9 +204,10 @@ fn is_far(r: Request, head: &ResponseHead) -> bool {
 async fn answer(
     r: Request,
     context: &'static Context,
-    head: &ResponseHead,
+    head: &Rc<ResponseHead>,
     subscription: &Subscription,
 ) -> Code {
+    context.keep_head(head);
     // What the store doesn't get has no time to live.
     if let Finding::Storable(plan) = &head.finding
         && context.reason() != Some(Reason::StoreUnavailable)
@@ -229,6 +235,9 @@ async fn answer(
     };
     if let Err(code) = apply(r, outcome, &shape) {
         return code;
+    }
+    if accel::apply(r, &head.unsent).is_err() {
+        return INTERNAL_ERROR;
     }
     // SAFETY: live request. The body comes in pieces: one range at a time can be cut from it.
     unsafe { shim::rcs_set_single_range(r.as_ptr(), 1) };

@@ -4,6 +4,8 @@
 use cache_core::shown::shown;
 use ngx::ffi::*;
 
+mod upstream;
+
 use crate::conf::Variable;
 use crate::conf::locations::{main_conf, name};
 use crate::conf::set_md5::unset;
@@ -168,6 +170,7 @@ pub fn complete(cf: *mut ngx_conf_t) -> Code {
                 place.computed = false;
             }
         }
+        upstream::wrap(cf);
     }
     OK
 }

@@ -386,6 +386,9 @@ unsafe fn begin(main: *mut ngx_http_request_t) -> bool {
         (*sr).method = m.method;
         (*sr).method_name = m.method_name;
         hook.subrequest.set(sr);
+        if let Some(request) = Request::new(sr) {
+            hook.times.asked.begin(request);
+        }
         if let Some((Backend::Named(_), _)) = hook.backend() {
             shim::rcs_set_valid_unparsed_uri(sr, shim::rcs_get_valid_unparsed_uri(main));
             (*sr).write_event_handler = Some(enter_named);

@@ -1,5 +1,6 @@
 //! Every touch of nginx's memory, one idea a file. Above this layer nobody follows a raw pointer.
 
+pub mod accel;
 pub mod bits;
 pub mod busy;
 pub mod captured;
@@ -16,6 +17,7 @@ pub mod pool;
 pub mod request;
 pub mod shim;
 pub mod slice;
+pub mod stand_in;
 pub mod text;
 pub mod unread;
 pub mod upstream;

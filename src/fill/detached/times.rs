@@ -1,8 +1,9 @@
-//! When an answer was fetched, by the clock and in its key's count of invalidations.
+//! When an answer was fetched, by the clock and in its key's count of invalidations, and of whom.
 
 use std::cell::Cell;
 
 use crate::ngx::event::now_msec;
+use crate::ngx::stand_in::Watched;
 
 /// Times are milliseconds of nginx's clock.
 #[derive(Default)]
@@ -10,6 +11,8 @@ pub struct Times {
     begun: Cell<Option<u64>>,
     ended: Cell<Option<u64>>,
     invalidations: Cell<Option<u64>>,
+    /// The upstreams that were asked for it.
+    pub asked: Watched,
 }
 
 impl Times {
@@ -20,6 +23,7 @@ impl Times {
 
     /// Nothing more comes. Later calls change nothing.
     pub fn end(&self) {
+        self.asked.settle();
         if self.ended.get().is_none() {
             self.ended.set(Some(now_msec()));
         }

@@ -1,0 +1,29 @@
+//! What a backend tells nginx of a response by X-Accel-Limit-Rate and X-Accel-Charset.
+
+use cache_core::record::Unsent;
+use ngx::ffi::*;
+
+use super::headers::{NoMemory, copied};
+use super::request::Request;
+use super::shim;
+
+/// Has a response sent at the pace, and in the charset, that its backend wants.
+pub fn apply(r: Request, unsent: &Unsent) -> Result<(), NoMemory> {
+    if let Some(rate) = unsent.limit_rate {
+        r.get_mut().limit_rate = usize::try_from(rate).unwrap_or(usize::MAX);
+        // SAFETY: live request.
+        unsafe { shim::rcs_set_limit_rate_set(r.as_ptr(), 1) };
+    }
+    if let Some(charset) = &unsent.charset {
+        // SAFETY: the request's pool is live, and gives memory for a string or null.
+        unsafe {
+            let place = ngx_palloc(r.pool(), size_of::<ngx_str_t>()).cast::<ngx_str_t>();
+            if place.is_null() {
+                return Err(NoMemory);
+            }
+            place.write(copied(r, charset)?);
+            r.get_mut().headers_out.override_charset = place;
+        }
+    }
+    Ok(())
+}
