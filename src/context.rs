@@ -23,6 +23,7 @@ use crate::ngx::guard::guard;
 use crate::ngx::output::Output;
 use crate::ngx::request::Request;
 use crate::ngx::upstream::Left;
+use crate::ngx::validators::Validators;
 use crate::ngx::{pool, shim, stand_in};
 use crate::settings::{Basics, Wish};
 use crate::worker;
@@ -68,6 +69,8 @@ pub struct Context {
     pub hold: Hold,
     /// Upstreams that the request, which runs the backend itself, has left for another location.
     pub left: RefCell<Vec<Left>>,
+    /// The validators by which the answer isn't modified for the client, until the filters have had their say.
+    pub not_modified: Cell<Option<Validators>>,
     /// What was decided, while it waits to be carried out.
     pub decision: Cell<Option<Decision>>,
 }
@@ -109,6 +112,7 @@ impl Context {
             aftermath: Cell::new(aftermath),
             hold: Hold::default(),
             left: RefCell::default(),
+            not_modified: Cell::default(),
             decision: Cell::default(),
         };
         // SAFETY: the request is live, and so is its pool until its cleanups have run; the end of

@@ -12,6 +12,7 @@ mod handler;
 mod hold;
 mod invalidation;
 mod lookup;
+mod modified;
 mod ngx;
 mod redis;
 mod respond;
@@ -42,7 +43,7 @@ mod table {
     use crate::filters::lower;
 
     /// How many modules there are, and the null behind them.
-    const COUNT: usize = 5;
+    const COUNT: usize = 6;
 
     #[unsafe(no_mangle)]
     pub static mut ngx_modules: [*const ngx_module_t; COUNT] = [
@@ -50,6 +51,7 @@ mod table {
         &raw const OUTPUT,
         &raw const POSTPONE,
         &raw const CAPTURE,
+        &raw const MODIFIED,
         ptr::null(),
     ];
 
@@ -59,6 +61,7 @@ mod table {
         c"ngx_http_redis_cache_output_module".as_ptr(),
         c"ngx_http_redis_cache_postpone_module".as_ptr(),
         c"ngx_http_redis_cache_capture_module".as_ptr(),
+        c"ngx_http_redis_cache_modified_module".as_ptr(),
         ptr::null(),
     ];
 
@@ -68,6 +71,7 @@ mod table {
     static mut OUTPUT: ngx_module_t = filter(&raw const lower::OUTPUT);
     static mut POSTPONE: ngx_module_t = filter(&raw const lower::POSTPONE);
     static mut CAPTURE: ngx_module_t = filter(&raw const lower::CAPTURE);
+    static mut MODIFIED: ngx_module_t = filter(&raw const lower::MODIFIED);
 
     /// A module that has a place among the filters, and no directives.
     const fn filter(context: *const ngx_http_module_t) -> ngx_module_t {

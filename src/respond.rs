@@ -11,7 +11,7 @@ use cache_core::conditions::{Date, Outcome, Selected, evaluate, of_not_modified,
 use cache_core::flow::{Ending, Finding, Held};
 use cache_core::headers::Headers;
 use cache_core::ranges::{is_worth_it, skipped};
-use cache_core::record::Record;
+use cache_core::record::{Record, Unsent};
 use cache_core::status::{CacheStatus, Reason, Word};
 use cache_core::use_stale::Failure;
 use ngx::ffi::*;
@@ -20,10 +20,11 @@ use crate::context::Context;
 use crate::fill::{Next, ResponseHead, Subscription};
 use crate::ngx::event::now_sec;
 use crate::ngx::guard::{guard, trip};
-use crate::ngx::headers::Place;
+use crate::ngx::headers::{NoMemory, Place};
 use crate::ngx::output::{Output, await_writable};
 use crate::ngx::request::{Code, ERROR, OK, Request, is_refused};
-use crate::ngx::{accel, headers, shim, unread};
+use crate::ngx::validators::Validators;
+use crate::ngx::{accel, headers, modules, shim, unread};
 
 const INTERNAL_ERROR: Code = NGX_HTTP_INTERNAL_SERVER_ERROR as Code;
 const NOT_MODIFIED: u16 = NGX_HTTP_NOT_MODIFIED as u16;
@@ -53,27 +54,12 @@ pub fn record(r: Request, context: &'static Context, record: Rc<Record>) -> Code
         place: headers::kept,
         length,
         own_location: record.meta.as_ref().is_some_and(|meta| meta.own_location),
+        age: Some(record.age),
+        // Age and Expires count from the origin's Date; without it nginx would tell the time of this answer.
+        date: record.meta.as_ref().and_then(|meta| meta.date),
+        unsent: record.meta.as_ref().map(|meta| &meta.unsent),
     };
-    if let Err(code) = apply(r, outcome, &shape) {
-        return code;
-    }
-    if let Some(meta) = &record.meta
-        && accel::apply(r, &meta.unsent).is_err()
-    {
-        return INTERNAL_ERROR;
-    }
-    let mut decimal = itoa::Buffer::new();
-    let age = decimal.format(record.age);
-    if headers::push_known(r, b"Age", age.as_bytes()).is_err() {
-        return INTERNAL_ERROR;
-    }
-    // Age and Expires count from the origin's Date; without it nginx would tell the time of this answer.
-    if let Some(date) = record.meta.as_ref().and_then(|meta| meta.date)
-        && headers::date(r, date).is_err()
-    {
-        return INTERNAL_ERROR;
-    }
-    let code = send_header(r);
+    let code = send_header(r, context, outcome, &shape);
     if is_refused(code) || r.is_header_only() {
         return code;
     }
@@ -232,16 +218,13 @@ async fn answer(
         place: headers::copied,
         length: head.content_length,
         own_location: head.own_location,
+        age: None,
+        date: None,
+        unsent: Some(&head.unsent),
     };
-    if let Err(code) = apply(r, outcome, &shape) {
-        return code;
-    }
-    if accel::apply(r, &head.unsent).is_err() {
-        return INTERNAL_ERROR;
-    }
     // SAFETY: live request. The body comes in pieces: one range at a time can be cut from it.
     unsafe { shim::rcs_set_single_range(r.as_ptr(), 1) };
-    let code = send_header(r);
+    let code = send_header(r, context, outcome, &shape);
     if is_refused(code) || r.is_header_only() {
         return code;
     }
@@ -268,27 +251,71 @@ struct Shape<'a> {
     length: Option<u64>,
     /// Its Location is a path for nginx to complete.
     own_location: bool,
+    age: Option<u32>,
+    date: Option<u64>,
+    /// What nginx has made of X-Accel-* fields that clients don't get.
+    unsent: Option<&'a Unsent>,
 }
 
-/// Gives the client's response its header; the error is what to finalize with instead.
-fn apply(r: Request, outcome: Outcome, shape: &Shape<'_>) -> Result<(), Code> {
-    let (headers, own) = (shape.headers, shape.own_location);
-    match outcome {
-        Outcome::Proceed => {
-            headers::apply(r, shape.status, headers, shape.place, shape.length, own)
-        }
-        Outcome::NotModified => {
-            let headers = of_not_modified(headers);
-            headers::apply(r, NOT_MODIFIED, &headers, headers::copied, None, own)
-        }
-        Outcome::PreconditionFailed => return Err(PRECONDITION_FAILED),
+/// Gives the client's response its header and sends it; returns what the filters say, or what to finalize with instead.
+///
+/// A response that isn't modified goes to the filters as it would otherwise be: [`crate::modified`] makes it a 304 if they
+/// leave its validators alone.
+fn send_header(r: Request, context: &Context, outcome: Outcome, shape: &Shape<'_>) -> Code {
+    if outcome == Outcome::PreconditionFailed {
+        return PRECONDITION_FAILED;
     }
-    .map_err(|_| INTERNAL_ERROR)
+    if apply(r, shape).is_err() {
+        return INTERNAL_ERROR;
+    }
+    if outcome == Outcome::NotModified {
+        context.not_modified.set(Some(Validators::of(r)));
+    }
+    let code = pass_header(r);
+    let undecided = context.not_modified.take().is_some();
+    if !undecided || is_refused(code) || !modules::is_kept_for_image(r) {
+        return code;
+    }
+    headers::clean(r);
+    let shape = Shape {
+        status: NOT_MODIFIED,
+        headers: &of_not_modified(shape.headers),
+        place: headers::copied,
+        length: None,
+        ..*shape
+    };
+    match apply(r, &shape) {
+        Ok(()) => pass_header(r),
+        Err(_) => INTERNAL_ERROR,
+    }
 }
 
-/// Sends the header. Where nginx finds that there is no such range, the error page that it sends
+fn apply(r: Request, shape: &Shape<'_>) -> Result<(), NoMemory> {
+    let (headers, length) = (shape.headers, shape.length);
+    headers::apply(
+        r,
+        shape.status,
+        headers,
+        shape.place,
+        length,
+        shape.own_location,
+    )?;
+    if let Some(age) = shape.age {
+        let mut decimal = itoa::Buffer::new();
+        headers::push_known(r, b"Age", decimal.format(age).as_bytes())?;
+    }
+    if let Some(date) = shape.date {
+        headers::date(r, date)?;
+    }
+    if let Some(unsent) = shape.unsent {
+        accel::apply(r, unsent)?;
+    }
+    Ok(())
+}
+
+/// Gives the header to the filters. Where nginx finds that there is no such range, the error page that it sends
 /// instead isn't described by the record's header.
-fn send_header(r: Request) -> Code {
+fn pass_header(r: Request) -> Code {
     let code = r.send_header();
     if code == RANGE_NOT_SATISFIABLE && headers::leave_content_range(r).is_err() {
         return ERROR;

@@ -3,7 +3,7 @@
 //!
 //! nginx calls in this order: our first filters, those of other makers (Lua, njs), nginx's headers filter, **the
 //! capture**, nginx's filters that change a body (sub, ssi, charset ...), the postpone filter, **the output of a fill**,
-//! gzip, ranges, the socket.
+//! gzip, **the conditions**, ranges, the socket.
 //!
 //! Where the backend is a location of its own, its answer is captured where the Lua script's own capture is: behind what
 //! Lua or njs do to it there. nginx's own filters are those of the location that the client asked for, and work on each
@@ -17,15 +17,18 @@ use ngx::ffi::*;
 
 use super::{BodyFilter, HeaderFilter, Next};
 use crate::fill::capture::{self, Place};
+use crate::modified;
 use crate::ngx::guard::guard;
 use crate::ngx::request::{Code, ERROR, OK, Request};
 
 /// How many names there are in [`ORDER`].
-const NAMES: usize = 18;
+const NAMES: usize = 20;
 
 /// Names of modules in the order in which nginx has them; it calls filters from the last to the first. A module of ours
 /// is put before the first of those behind it that nginx has.
 pub const ORDER: [*const c_char; NAMES] = [
+    c"ngx_http_redis_cache_modified_module".as_ptr(),
+    c"ngx_http_gzip_filter_module".as_ptr(),
     c"ngx_http_redis_cache_output_module".as_ptr(),
     c"ngx_http_postpone_filter_module".as_ptr(),
     c"ngx_http_redis_cache_postpone_module".as_ptr(),
@@ -67,6 +70,9 @@ pub static OUTPUT: ngx_http_module_t = context(register_output);
 pub static POSTPONE: ngx_http_module_t = context(learn_postpone);
 /// The module whose filters are called behind those of other makers.
 pub static CAPTURE: ngx_http_module_t = context(register_capture);
+
+/// The module whose filter is called behind all that change a body.
+pub static MODIFIED: ngx_http_module_t = context(modified::register);
 
 /// What comes behind the output of a fill: for a fill nothing.
 static mut BEHIND_OUTPUT: Option<Next> = None;

@@ -9,9 +9,13 @@ use super::request::Request;
 use super::{headers, shim, text};
 
 impl Request {
-    /// Whether it has a field that may make it conditional, or a Range.
+    /// Whether it has a field that may make it conditional, or a Range. A subrequest has those of its client, which
+    /// speak of the whole that it is a part of.
     pub fn is_conditional(self) -> bool {
         let fields = &self.get().headers_in;
+        if self.is_subrequest() {
+            return false;
+        }
         !fields.if_none_match.is_null()
             || !fields.if_modified_since.is_null()
             || !fields.range.is_null()

@@ -154,6 +154,11 @@ fn parse_time(value: &[u8]) -> libc::time_t {
 
 /// Takes all lines of a name away.
 pub fn remove(r: Request, name: &[u8]) {
+    retain(r, |known| !known.eq_ignore_ascii_case(name));
+}
+
+/// Takes all lines away whose names aren't wanted.
+pub fn retain(r: Request, wanted: impl Fn(&[u8]) -> bool) {
     let mut part: *mut ngx_list_part_t = &mut r.get_mut().headers_out.headers.part;
     // SAFETY: parts form a list that ends with null, each with `nelts` lines; a line with hash 0
     // isn't sent.
@@ -162,13 +167,19 @@ pub fn remove(r: Request, name: &[u8]) {
             let lines = current.elts.cast::<ngx_table_elt_t>();
             for index in 0..current.nelts {
                 let line = &mut *lines.add(index);
-                if line.hash != 0 && text::bytes(&line.key).eq_ignore_ascii_case(name) {
+                if line.hash != 0 && !wanted(text::bytes(&line.key)) {
                     line.hash = 0;
                 }
             }
             part = current.next;
         }
     }
+}
+
+/// Takes the response's header away.
+pub fn clean(r: Request) {
+    // SAFETY: live request.
+    unsafe { ngx_http_clean_header(r.as_ptr()) };
 }
 
 /// Takes the response's header away, all but the Content-Range of a 416 (RFC 9110 15.5.17): the rest

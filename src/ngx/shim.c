@@ -83,6 +83,19 @@ rcs_is_cached(const ngx_http_request_t *r)
 }
 
 
+/* no Vary is added for gzip's sake */
+
+void
+rcs_clear_gzip_vary(ngx_http_request_t *r)
+{
+#if (NGX_HTTP_GZIP)
+    r->gzip_vary = 0;
+#else
+    (void) r;
+#endif
+}
+
+
 /* the client's connection is encrypted */
 
 ngx_uint_t

@@ -10,7 +10,7 @@ use ngx::ffi::*;
 
 use super::headers::lines;
 use super::request::Request;
-use super::{shim, text};
+use super::{modules, shim, text};
 
 /// The request's upstream, if one was asked. It may have ended.
 fn of(r: Request) -> Option<&'static ngx_http_upstream_t> {
@@ -192,24 +192,18 @@ const MODULES: [&[u8]; 5] = [
 /// Whether `proxy_ignore_client_abort`, or that of another module, is on in the request's location. Which of the
 /// modules is the location's backend isn't known outside of it: one that says so counts.
 pub fn ignores_client_abort(r: Request) -> bool {
-    // SAFETY: the cycle's modules end with null and outlive requests. A location has a configuration of each module of
-    // HTTP, and those of these modules begin with that of their upstream.
-    unsafe {
-        let mut module = (*ngx_cycle).modules;
-        while let Some(known) = (*module).as_ref() {
-            let name = std::ffi::CStr::from_ptr(known.name);
-            if MODULES.contains(&name.to_bytes())
-                && let Some(conf) = (*r.get().loc_conf.add(known.ctx_index))
+    modules::loaded()
+        .filter(|(name, _)| MODULES.contains(name))
+        .any(|(_, module)| {
+            // SAFETY: a location has a configuration of each module of HTTP, and those of these modules begin with that
+            // of their upstream.
+            let conf = unsafe {
+                (*r.get().loc_conf.add(module.ctx_index))
                     .cast::<ngx_http_upstream_conf_t>()
                     .as_ref()
-                && conf.ignore_client_abort == 1
-            {
-                return true;
-            }
-            module = module.add(1);
-        }
-    }
-    false
+            };
+            conf.is_some_and(|conf| conf.ignore_client_abort == 1)
+        })
 }
 
 impl Request {

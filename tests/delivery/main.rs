@@ -13,4 +13,5 @@ mod half_closed;
 mod held;
 mod http2;
 mod memory;
+mod not_modified;
 mod slow_header;
