@@ -9,6 +9,7 @@
     reason = "a test"
 )]
 
+mod dynamic_filters;
 mod half_closed;
 mod held;
 mod http2;
