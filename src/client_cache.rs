@@ -15,6 +15,7 @@ use cache_core::use_stale::Failure;
 use cache_core::vary::VariantId;
 use md5::{Digest, Md5};
 
+use crate::asked_with;
 use crate::fill::registry::{self, Joined, LockPermit, NotJoined, Queued};
 use crate::lookup::{self, Variants};
 use crate::ngx::event::{now_msec, sleep};
@@ -179,7 +180,8 @@ impl Cache for ClientCache {
     }
 
     fn failing(&self) -> Option<Failure> {
-        self.settings.zone.failing(&self.shared_lock())
+        let asked = || asked_with::all_of(self.request);
+        self.settings.zone.failing(&self.shared_lock(), asked)
     }
 
     fn lock(&self, since: u64, domain: Domain) -> Lock<LockPermit, Joined, Queued> {

@@ -7,10 +7,9 @@ use cache_core::credentials::Credential;
 use cache_core::key::KeyId;
 use cache_core::record::Record;
 
-use crate::conf::{LocConf, MainConf};
 use crate::ngx::headers;
 use crate::ngx::request::Request;
-use crate::settings::{self, Settings};
+use crate::settings::Settings;
 
 /// So many keys are remembered whose pages take a cookie.
 const WANTING: usize = 4096;
@@ -31,13 +30,21 @@ pub fn wants_cookie(key: KeyId) {
 }
 
 /// What the refill of `record`, which this request sets off, leaves out of its header.
-pub fn left_out(r: Request, settings: &Settings, record: &Record, key: &KeyId) -> Vec<Credential> {
+/// `template`: the text that makes its key, with `$variables`, if it is known.
+pub fn left_out(
+    r: Request,
+    settings: &Settings,
+    record: &Record,
+    key: &KeyId,
+    template: Option<&[u8]>,
+) -> Vec<Credential> {
     Credential::ALL
         .into_iter()
         .filter(|credential| headers::has(r, credential.field()))
         .filter(|credential| *credential != Credential::Cookie || !is_wanting(key))
         .filter(|credential| {
-            let in_key = || may_be_in_key(*credential, r);
+            // Whether the request might have another key without it.
+            let in_key = || template.is_none_or(|template| credential.may_make(template));
             !credential.is_kept(record, &settings.lookup.rules, in_key)
         })
         .collect()
@@ -45,14 +52,4 @@ pub fn left_out(r: Request, settings: &Settings, record: &Record, key: &KeyId) -
 
 fn is_wanting(key: &KeyId) -> bool {
     WANTING_COOKIE.with_borrow(|wanting| wanting.contains(key))
-}
-
-/// Whether the request might have another key without it.
-fn may_be_in_key(credential: Credential, r: Request) -> bool {
-    let (Some(conf), Some(main)) = (r.loc_conf::<LocConf>(), r.main_conf::<MainConf>()) else {
-        return true;
-    };
-    settings::key_source(r, conf, main)
-        .and_then(|source| source.template())
-        .is_none_or(|template| credential.may_make(template))
 }

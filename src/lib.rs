@@ -2,6 +2,7 @@
 //!
 //! This file holds the module tables and the wiring, nothing else.
 
+mod asked_with;
 mod client_cache;
 mod conf;
 mod context;

@@ -219,7 +219,7 @@ TTL $KEY/slow.txt => (?:49|50)
 
 === TEST 11: the refill has none of its client's conditions and ranges
 --- backend_format
-$request_method $request_uri [$http_if_none_match$http_if_modified_since$http_if_match$http_range$http_if_range] $http_x_other
+$request_method $request_uri [$http_if_none_match$http_if_modified_since$http_if_match$http_range$http_if_range] $http_x_forwarded_proto
 --- backend
     location / { root $TEST_NGINX_SERVER_ROOT/html; }
 --- config
@@ -237,7 +237,7 @@ If-Modified-Since: Sat, 02 Jan 2010 03:04:05 GMT
 If-Match: *
 Range: bytes=0-3
 If-Range: "some"
-X-Other: kept
+X-Forwarded-Proto: kept
 --- error_code_like: ^(?:200|206|412)$
 --- response_headers
 X-Cache: STALE

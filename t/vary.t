@@ -178,15 +178,15 @@ GET /a
 
 === TEST 8: stale variants are served at once, and refilled each for itself
 --- backend
-    location / { add_header Vary X-A; return 200 "$http_x_a: $http_x_turn\n"; }
+    location / { add_header Vary X-A; return 200 "$http_x_a: $http_x_forwarded_turn\n"; }
 --- config
     location / { redis_cache on; proxy_pass http://backend; }
 --- request eval
 [("GET /a") x 8]
 --- more_headers eval
-["X-A: 1\nX-Turn: 1", "X-A: 2\nX-Turn: 1",
- "X-A: 2\nX-Turn: 2", "X-A: 2\nX-Turn: 3", "X-A: 1\nX-Turn: 3",
- "X-A: 1\nX-Turn: 4", "X-A: 1\nX-Turn: 5", "X-A: 2\nX-Turn: 5"]
+["X-A: 1\nX-Forwarded-Turn: 1", "X-A: 2\nX-Forwarded-Turn: 1",
+ "X-A: 2\nX-Forwarded-Turn: 2", "X-A: 2\nX-Forwarded-Turn: 3", "X-A: 1\nX-Forwarded-Turn: 3",
+ "X-A: 1\nX-Forwarded-Turn: 4", "X-A: 1\nX-Forwarded-Turn: 5", "X-A: 2\nX-Forwarded-Turn: 5"]
 --- redis eval
 ["HGET \$KEY/a body => 1: 1\\n", "HGET {\$KEY/a}:v1 body => 2: 1\\n",
  "HGET {\$KEY/a}:v1 body => 2: 2\\n\nTTL {\$KEY/a}:v1 => 2(?:19|20)", undef, undef,

@@ -238,7 +238,7 @@ fn variables_of_them_are_empty_in_the_refill_alone() {
         let seen = refill(&site, "/x", &first, &then);
         assert_eq!(
             seen.header("x-seen").as_deref(),
-            Some("[][][][][en][nobody][light][phone]"),
+            Some("[][][][][en][nobody][light][desktop]"),
             "{directive}"
         );
         assert_eq!(

@@ -141,12 +141,27 @@ fn finding(purpose: &Purpose, r: Request, captured: &Captured, now: u64) -> Find
             return Finding::Confirmed(Rc::new(renewed));
         }
     }
+    let asked = &question.asked;
+    let less = !asked.left_out.is_empty();
     let (before, answer) = (captured.before(), captured.view());
     match storable_behind(&view, before, &answer, &question.rules, now) {
+        // It may be what is told to those who don't say enough.
+        Ok(_)
+            if less
+                && question
+                    .held
+                    .as_ref()
+                    .is_some_and(|held| held.record.status != captured.status) =>
+        {
+            Finding::NotStorable(Reason::WithoutHeader)
+        }
         Ok(plan) => Finding::Storable(plan),
+        Err(reason) if !reason.is_of_request() && less => {
+            Finding::NotStorable(Reason::WithoutHeader)
+        }
         // What lies with the request alone says nothing of the cookie.
         Err(reason)
-            if !reason.is_of_request() && question.left_out.contains(&Credential::Cookie) =>
+            if !reason.is_of_request() && asked.credentials.contains(&Credential::Cookie) =>
         {
             credentials::wants_cookie(question.key);
             Finding::NotStorable(Reason::WithoutCookie)

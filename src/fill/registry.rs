@@ -114,6 +114,11 @@ impl LockPermit {
         }
     }
 
+    /// What the backend is asked with; see [`Memory::asked`].
+    pub fn set_asked(&mut self, asked: u64) {
+        self.memory.asked = asked;
+    }
+
     /// Lets others of this worker join the fill that runs under this permit.
     pub fn publish(&self, stream: &Rc<Stream>, times: &Rc<Times>, stored: bool) {
         let fill = Joinable {

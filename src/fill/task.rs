@@ -56,6 +56,8 @@ pub struct Fill {
     pub terms: Terms,
     /// How long the answer may be captured from its header on, in milliseconds.
     pub capture_timeout: u64,
+    /// What has become of it is told here, for the next refill of its record.
+    pub learn: Box<dyn Fn(Reason)>,
     /// What has become of it is left here.
     pub outcome: Rc<Cell<Option<Reason>>>,
 }
@@ -388,6 +390,7 @@ impl Filling for Fill {
 
     fn outcome(&self, reason: Reason) {
         self.outcome.set(Some(reason));
+        (self.learn)(reason);
         memory::give_back(self.stream.take_surplus());
         let key = shown(&self.lookup.key);
         let level = if reason == Reason::Truncated {

@@ -9,10 +9,10 @@ use cache_core::policy::RequestView;
 use cache_core::renewal::Validators;
 use cache_core::status::Reason;
 
+use crate::asked_with::AskedWith;
 use crate::client_cache::Ground;
 use crate::conf::LocConf;
 use crate::context::Context;
-use crate::credentials;
 use crate::fill::detached::{self, NoStore, Own, Purpose, Question, Times};
 use crate::fill::registry::LockPermit;
 use crate::fill::task::{Fill, Terms};
@@ -20,6 +20,7 @@ use crate::fill::{Stream, Subscription};
 use crate::lookup::Lookup;
 use crate::ngx::request::Request;
 use crate::settings::Wish;
+use crate::shm::locks::Memory;
 use crate::shm::zone::RefillSlot;
 
 /// How a fill begins.
@@ -72,17 +73,25 @@ fn start_fill(
     r: Request,
     context: &Context,
     wish: &Wish,
-    start: Start,
+    mut start: Start,
     outcome: Rc<Cell<Option<Reason>>>,
 ) -> Option<(Rc<Stream>, Rc<Times>)> {
     let settings = &wish.settings;
     let stream = Stream::new(settings.lookup.rules.max_size, settings.capture_memory);
-    let left_out = match &start.held {
+    let asked = match &start.held {
         // A refill is nobody's answer. With a slot it runs behind the client's back.
         Some(held) if start.slot.is_some() => {
-            credentials::left_out(r, settings, &held.record, &start.ground.key)
+            AskedWith::refill(r, settings, &held.record, &start.ground.key)
         }
-        _ => Vec::new(),
+        _ => AskedWith::all(r),
+    };
+    if let Some(permit) = &mut start.permit {
+        permit.set_asked(asked.hash);
+    }
+    let learn = asked.learn();
+    let memory = Memory {
+        asked: asked.hash,
+        ..settings.memory
     };
     let purpose = Purpose::Fill(Question {
         rules: Rc::clone(&settings.lookup.rules),
@@ -90,7 +99,7 @@ fn start_fill(
             // A refill is nobody's answer: what the client wants of its own says nothing of it.
             asks_no_store: wish.view.asks_no_store && start.slot.is_none(),
             authorization: wish.view.authorization
-                && !left_out.contains(&Credential::Authorization),
+                && !asked.credentials.contains(&Credential::Authorization),
             ..wish.view
         },
         validators: start
@@ -102,7 +111,7 @@ fn start_fill(
         held: start.held,
         no_store: NoStore::of(r.loc_conf::<LocConf>()?),
         backend: context.basics.backend.clone(),
-        left_out,
+        asked,
         key: start.ground.key,
         own: Own {
             phase: context.after,
@@ -132,8 +141,9 @@ fn start_fill(
         terms: Terms {
             age: settings.lock_age,
             queue: settings.queue,
-            memory: settings.memory,
+            memory,
         },
+        learn: Box::new(learn),
         capture_timeout: settings.capture_timeout,
         outcome,
     };

@@ -67,6 +67,17 @@ pub fn of_request(r: Request, name: &[u8], take: &mut dyn FnMut(&[u8])) {
     }
 }
 
+/// Calls `take` with the name, in lower case, and the value of each line that a request has.
+pub fn each_of_request(r: Request, take: &mut dyn FnMut(&[u8], &[u8])) {
+    // SAFETY: the list is initialised with the request; its strings live as long as it does.
+    unsafe {
+        for line in lines(&r.get().headers_in.headers) {
+            let name = text::bytes(&line.key).to_ascii_lowercase();
+            take(&name, text::bytes(&line.value));
+        }
+    }
+}
+
 /// Whether a request has a line of this name, in lower case.
 pub fn has(r: Request, name: &[u8]) -> bool {
     let mut found = false;

@@ -2,6 +2,7 @@
 
 use std::ptr;
 
+use bytes::Bytes;
 use cache_core::credentials::Credential;
 use ngx::ffi::*;
 
@@ -30,10 +31,10 @@ struct Kept {
 
 impl Veil {
     /// Hides these fields. Without any nothing changes.
-    pub fn over(request: Request, fields: &[Credential]) -> Veil {
-        let kept = (!fields.is_empty()).then(|| {
+    pub fn over(request: Request, (credentials, others): (&[Credential], &[Bytes])) -> Veil {
+        let kept = (!credentials.is_empty() || !others.is_empty()).then(|| {
             // SAFETY: a live request, which is put back by `drop`.
-            unsafe { hide(request, fields) }
+            unsafe { hide(request, credentials, others) }
         });
         Veil { request, kept }
     }
@@ -51,7 +52,7 @@ impl Drop for Veil {
     }
 }
 
-unsafe fn hide(request: Request, fields: &[Credential]) -> Kept {
+unsafe fn hide(request: Request, fields: &[Credential], others: &[Bytes]) -> Kept {
     // SAFETY: by the caller live; each line stays where it is.
     unsafe {
         let r = request.get_mut();
@@ -62,20 +63,60 @@ unsafe fn hide(request: Request, fields: &[Credential]) -> Kept {
                     let name = text::bytes(&line.key);
                     let hides = |field: &Credential| name.eq_ignore_ascii_case(field.field());
                     fields.iter().any(hides)
+                        || others.iter().any(|field| name.eq_ignore_ascii_case(field))
                 })
                 .map(|line| (ptr::from_ref(line).cast_mut(), line.hash))
                 .collect(),
             headers: ptr::read(&r.headers_in),
         };
-        kept.variables
-            .forget_made(|name| fields.iter().any(|field| field.makes(name)));
+        kept.variables.forget_made(|name| {
+            fields.iter().any(|field| field.makes(name))
+                || others.iter().any(|field| is_of(name, field))
+        });
         for (line, _) in &kept.lines {
             (**line).hash = 0;
+            forget_line(*line, &mut r.headers_in);
         }
         for field in fields {
             forget(*field, &mut r.headers_in);
         }
         kept
+    }
+}
+
+/// Whether a variable is `$http_name` of a field, which is in lower case.
+fn is_of(variable: &[u8], field: &[u8]) -> bool {
+    let spelt = |byte: &u8| if *byte == b'-' { b'_' } else { *byte };
+    variable
+        .strip_prefix(b"http_")
+        .is_some_and(|name| field.iter().map(spelt).eq(name.iter().copied()))
+}
+
+/// nginx finds the lines of fields that it knows by pointers, one for each field, which it has in a structure.
+///
+/// # Safety
+///
+/// `line` is one of this header.
+unsafe fn forget_line(line: *mut ngx_table_elt_t, headers: &mut ngx_http_headers_in_t) {
+    #[cfg(not(ngx_linked_headers))]
+    {
+        // SAFETY: by contract.
+        let name = unsafe { text::bytes(&(*line).key) };
+        if name.eq_ignore_ascii_case(b"x-forwarded-for") {
+            headers.x_forwarded_for.nelts = 0;
+        }
+    }
+    let words = size_of::<ngx_http_headers_in_t>() / size_of::<*mut ngx_table_elt_t>();
+    let start = ptr::from_mut(headers).cast::<*mut ngx_table_elt_t>();
+    for index in 0..words {
+        // SAFETY: the structure is as long as that, aligned for pointers and filled by nginx from zeroed memory; only what
+        // is this pointer is written.
+        unsafe {
+            let place = start.add(index);
+            if *place == line {
+                *place = ptr::null_mut();
+            }
+        }
     }
 }
 

@@ -297,9 +297,17 @@ impl Table<'_> {
         self.find(key).is_some_and(|entry| now < entry.uncacheable)
     }
 
-    /// How the backend has failed, while it is to be left alone for that.
-    pub fn failing(&mut self, key: &KeyId, now: u64) -> Option<Failure> {
+    /// How the backend has failed, while it is to be left alone for that by who would ask with `asked`.
+    pub fn failing(
+        &mut self,
+        key: &KeyId,
+        asked: impl FnOnce() -> u64,
+        now: u64,
+    ) -> Option<Failure> {
         let entry = self.find(key).filter(|entry| now < entry.retry)?;
+        if entry.asked != 0 && entry.asked != asked() {
+            return None;
+        }
         Failure::from_code(entry.failure)
     }
 

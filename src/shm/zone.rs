@@ -222,9 +222,10 @@ impl Zone {
         wake::all(key, woken.unwrap_or_default());
     }
 
-    /// How the backend has failed for a key, while it is to be left alone for that.
-    pub fn failing(self, key: &KeyId) -> Option<Failure> {
-        self.with(|table| table.failing(key, now_msec())).flatten()
+    /// How the backend has failed for a key, while it is to be left alone for that; see [`Table::failing`].
+    pub fn failing(self, key: &KeyId, asked: impl FnOnce() -> u64) -> Option<Failure> {
+        self.with(|table| table.failing(key, asked, now_msec()))
+            .flatten()
     }
 
     /// Forgets that answers of a key weren't storable: one was.

@@ -18,6 +18,7 @@ pub mod key;
 pub mod policy;
 pub mod ranges;
 pub mod record;
+pub mod refill_header;
 pub mod renewal;
 pub mod request_directives;
 pub mod resp;

@@ -152,6 +152,9 @@ pub enum Reason {
     /// The backend was asked without the client's cookie, and gave nothing that could be stored; the next time it is asked
     /// with it.
     WithoutCookie,
+    /// The backend was asked without fields that the client has sent, and gave nothing that could take the record's place; the
+    /// next time it is asked with them.
+    WithoutHeader,
     /// The response varies on more than request fields, `*`, or on what is no field name
     /// (RFC 9111 4.1).
     Vary,
@@ -255,6 +258,7 @@ impl Reason {
             Self::NoCache => "no-cache",
             Self::SetCookie => "set-cookie",
             Self::WithoutCookie => "not storable without the cookie",
+            Self::WithoutHeader => "not storable without the client's header",
             Self::Vary => "vary *",
             Self::Authorization => "authorization",
             Self::Interim => "interim answer",

@@ -10,6 +10,7 @@ use cache_core::policy::{RequestView, Rules};
 use cache_core::renewal::Validators;
 use ngx::ffi::{ngx_array_t, ngx_int_t, off_t};
 
+use crate::asked_with::AskedWith;
 use crate::conf::{Backend, LocConf};
 use crate::fill::capture::Place;
 use crate::ngx::request::Request;
@@ -36,8 +37,8 @@ pub struct Question {
     pub held: Option<Rc<Held>>,
     /// Conditions on which the backend may answer with 304.
     pub validators: Option<Validators>,
-    /// What of the client's header the backend isn't to see.
-    pub left_out: Vec<Credential>,
+    /// What of the client's header the backend sees.
+    pub asked: AskedWith,
     /// The key's place in the lock domain.
     pub key: KeyId,
     /// Where the client's location goes on, if it is the backend itself.
@@ -94,10 +95,10 @@ impl Purpose {
     }
 
     /// What of the client's header it doesn't have, beside what no copy has.
-    pub(super) fn left_out(&self) -> &[Credential] {
+    pub(super) fn left_out(&self) -> (&[Credential], &[Bytes]) {
         match self {
-            Purpose::Fill(question) => &question.left_out,
-            Purpose::Message(_) => &[],
+            Purpose::Fill(question) => (&question.asked.credentials, &question.asked.left_out),
+            Purpose::Message(_) => (&[], &[]),
         }
     }
 

@@ -29,6 +29,8 @@ pub struct Entry {
     pub(super) failures: u32,
     /// The lock is free once its holder hasn't touched it for this long, in milliseconds.
     pub(super) age: u64,
+    /// What it was asked with then ([`Memory::asked`]).
+    pub(super) asked: u64,
     pub(super) waiters: [u64; WORKERS / 64],
 }
 
@@ -52,6 +54,9 @@ pub struct Memory {
     pub uncacheable: u64,
     /// That the backend has failed.
     pub back_off: BackOff,
+    /// What the backend was asked with beside what any client asks with, as a hash; 0 for nothing. A failure is held against
+    /// those who ask with the same, or against all if it was nothing.
+    pub asked: u64,
 }
 
 /// A set of workers, by their place in the table.
@@ -74,6 +79,7 @@ impl Entry {
         failure: 0,
         failures: 0,
         age: 0,
+        asked: 0,
         waiters: [0; WORKERS / 64],
     };
 
@@ -107,6 +113,13 @@ impl Entry {
                 return;
             }
         };
+        if self.asked != memory.asked {
+            if self.asked == 0 && self.failures > 0 {
+                // What holds for all isn't forgotten for what one has asked.
+                return;
+            }
+            (self.asked, self.failures) = (memory.asked, 0);
+        }
         let BackOff { first, most } = memory.back_off;
         let delay = first.saturating_mul(1 << self.failures.min(31));
         self.retry = now.saturating_add(delay.min(most));

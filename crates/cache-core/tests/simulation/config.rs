@@ -133,6 +133,7 @@ impl Config {
         Memory {
             uncacheable: self.uncacheable_ttl,
             back_off: self.back_off,
+            asked: 0,
         }
     }
 

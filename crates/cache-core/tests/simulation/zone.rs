@@ -119,7 +119,7 @@ impl Zone {
     }
 
     pub fn failing(&self, key: Key, now: u64) -> Option<Failure> {
-        self.with(|table| table.failing(&id(key), now))
+        self.with(|table| table.failing(&id(key), || 0, now))
     }
 
     /// Frees a lock; says which workers to wake.
