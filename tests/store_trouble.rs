@@ -173,6 +173,25 @@ fn a_hung_redis_costs_one_read_timeout_not_one_for_each_request() {
     site.wait_for_hit("/x");
 }
 
+/// Without a store the workers can't share an answer: each asks the backend once, and nobody waits for two answers.
+#[test]
+fn while_redis_is_down_no_worker_waits_for_the_other() {
+    for (form, site) in Site::forms() {
+        let mut site = site.store(TIMEOUTS).spread().start();
+        site.redis.stop();
+        // Both know it.
+        for number in 0..20 {
+            assert_eq!(site.get(&format!("/{number}")).status, 200, "{form}");
+        }
+        site.backend.set("/x", Answer::ok("x").delay(ms(1500)));
+        let crowd = site.crowd(60, "/x");
+        assert_eq!(crowd.bodies(), [(b"x".to_vec(), 60)].into(), "{form}");
+        assert_eq!(crowd.workers().len(), 2, "{form}");
+        assert_eq!(site.backend.hits("/x"), 2, "{form}");
+        assert!(crowd.slowest() < ms(2700), "{form}: {:?}", crowd.slowest());
+    }
+}
+
 #[test]
 fn redis_hangs_while_a_crowd_waits() {
     let mut site = site().spread().start();
