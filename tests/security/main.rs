@@ -10,5 +10,6 @@
 
 mod answers;
 mod framing;
+mod hidden;
 mod poison;
 mod trust;
