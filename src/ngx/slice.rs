@@ -14,12 +14,11 @@ thread_local! {
 
 /// Whether nginx is to fetch the answer in slices: `$slice_range` has been asked for.
 pub fn is_sliced(r: Request) -> bool {
+    let Some(index) = PLACE.with(|place| *place.get_or_init(find)) else {
+        return false;
+    };
     // SAFETY: a request's table has a place for each http module.
-    PLACE.with(|place| {
-        place
-            .get_or_init(find)
-            .is_some_and(|index| unsafe { !(*r.get().ctx.add(index)).is_null() })
-    })
+    unsafe { !(*r.get().ctx.add(index)).is_null() }
 }
 
 fn find() -> Option<usize> {
