@@ -56,7 +56,9 @@ fn a_log_is_written_whatever_becomes_of_the_fill() {
     let body = pattern(2_000_000, 1);
     site.backend.set(
         "/x",
-        Answer::ok(body.clone()).header("X-Said", "it").delay(ms(50)),
+        Answer::ok(body.clone())
+            .header("X-Said", "it")
+            .delay(ms(50)),
     );
     for round in 0..20 {
         let target = format!("/x?{round}");

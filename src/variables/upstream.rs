@@ -37,19 +37,17 @@ const PREFIXES: [&[u8]; 3] = [b"upstream_http_", b"upstream_trailer_", b"upstrea
 
 /// nginx's own handlers and what they are given. It adds the variables anew at each reload in the same process, so the
 /// latest counts.
+#[derive(Default)]
 struct Own {
     named: [Option<(Handler, usize)>; NAMED.len()],
     prefixed: [Option<Handler>; PREFIXES.len()],
 }
 
-static mut OWN: Own = Own {
-    named: [None; NAMED.len()],
-    prefixed: [None; PREFIXES.len()],
-};
+static mut OWN: Option<Own> = None;
 
-fn own() -> &'static Own {
+fn own() -> Option<&'static Own> {
     // SAFETY: written only by `wrap`, before any request.
-    unsafe { &*(&raw const OWN) }
+    unsafe { (&raw const OWN).as_ref()?.as_ref() }
 }
 
 /// Puts our handlers in front of nginx's.
@@ -63,7 +61,7 @@ pub unsafe fn wrap(cf: *mut ngx_conf_t) {
         let ctx = (*cf).ctx.cast::<ngx_http_conf_ctx_t>();
         let core = (*(*ctx).main_conf.add(ngx_http_core_module.ctx_index))
             .cast::<ngx_http_core_main_conf_t>();
-        let own = &mut *(&raw mut OWN);
+        let mut own = Own::default();
         let keys = &mut (*(*core).variables_keys).keys;
         let known = std::slice::from_raw_parts_mut(keys.elts.cast::<ngx_hash_key_t>(), keys.nelts);
         for key in known {
@@ -96,6 +94,7 @@ pub unsafe fn wrap(cf: *mut ngx_conf_t) {
                 variable.get_handler = Some(*ours);
             }
         }
+        OWN = Some(own);
     }
 }
 
@@ -105,7 +104,8 @@ unsafe extern "C" fn named(
     place: usize,
 ) -> ngx_int_t {
     guard("variable", ERROR, || {
-        let Some((handler, data)) = own().named.get(place).copied().flatten() else {
+        let Some((handler, data)) = own().and_then(|own| own.named.get(place).copied().flatten())
+        else {
             return ERROR;
         };
         // SAFETY: nginx calls with a live request and a place to write to.
@@ -126,7 +126,7 @@ unsafe extern "C" fn prefixed<const PLACE: usize>(
     name: usize,
 ) -> ngx_int_t {
     guard("variable", ERROR, || {
-        let Some(handler) = own().prefixed.get(PLACE).copied().flatten() else {
+        let Some(handler) = own().and_then(|own| own.prefixed.get(PLACE).copied().flatten()) else {
             return ERROR;
         };
         // SAFETY: nginx calls with a live request, a place to write to and the variable's name.

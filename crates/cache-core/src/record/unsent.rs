@@ -148,27 +148,29 @@ mod tests {
         hidden.push("Cache-Control", "private, max-age=60");
         hidden.push("X-Odd", &b"100% \xff:\t=x"[..]);
         hidden.push("X-Empty", "");
+        let ignored = Ignore {
+            set_cookie: true,
+            vary: true,
+            ..Ignore::NONE
+        };
         let mut text = Vec::new();
         Unsent {
             hidden: hidden.clone(),
-            ignored: Ignore {
-                set_cookie: true,
-                vary: true,
-                ..Ignore::NONE
-            },
+            ignored,
             limit_rate: Some(0),
             charset: Some(Bytes::from("koi8-r")),
         }
         .encode(&mut text);
-        let parts: Vec<&[u8]> = text.split(|byte| *byte == b' ').skip(1).collect();
-        let [lines, names, b"rate=0", b"charset=koi8-r"] = parts.as_slice() else {
-            panic!("{}", String::from_utf8_lossy(&text));
-        };
         assert_eq!(
-            lines.strip_prefix(b"hidden=").and_then(parse_hidden),
-            Some(hidden)
+            String::from_utf8(text).as_deref(),
+            Ok(
+                " hidden=Cache-Control:private,%20max-age=60%0AX-Odd:100%25%20%FF:%09=x%0AX-Empty: \
+                ignored=set-cookie,vary rate=0 charset=koi8-r"
+            )
         );
-        assert_eq!(names, b"ignored=set-cookie,vary");
+        let lines = b"Cache-Control:private,%20max-age=60%0AX-Odd:100%25%20%FF:%09=x%0AX-Empty:";
+        assert_eq!(parse_hidden(lines), Some(hidden));
+        assert_eq!(parse_ignored(b"set-cookie,vary,later"), ignored);
     }
 
     #[test]
