@@ -244,6 +244,36 @@ fn those_who_join_an_answer_on_its_way_are_bounded_like_those_who_wait() {
 }
 
 #[test]
+fn a_refill_that_limit_req_delays_takes_no_place_of_others() {
+    let ours = "redis_cache on; redis_cache_lock locks; redis_cache_pass main; redis_cache_age 60s;
+        redis_cache_stale 100s; redis_cache_header X-Cache; redis_cache_key $request_uri; redis_cache_refills 1;";
+    let locations = format!(
+        "location /slow/ {{ {ours} redis_cache_backend @slow; }}
+         location @slow {{ limit_req zone=slow burst=5; proxy_pass http://BACKEND; }}"
+    );
+    let site = Site::new()
+        .http("limit_req_zone $host zone=slow:1m rate=1r/m;")
+        .location("redis_cache_refills 1;")
+        .locations(&locations)
+        .start();
+    site.fill_and_age("/slow/x");
+    site.fill_and_age("/x");
+    // It may ask the backend in a minute.
+    assert_eq!(site.get("/slow/x").word(), "STALE");
+    let delayed = || {
+        let lines = site.nginx.log().lines().concat();
+        lines.contains("delaying request")
+    };
+    wait_for("a delayed refill", PATIENCE, delayed);
+    assert_eq!(site.get("/x").word(), "STALE");
+    site.wait_for_hit("/x");
+    assert_eq!(
+        (site.backend.hits("/slow/x"), site.backend.hits("/x")),
+        (1, 2)
+    );
+}
+
+#[test]
 fn refills_behind_the_clients_backs_are_bounded() {
     let site = Site::new()
         .spread()

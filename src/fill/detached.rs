@@ -88,6 +88,8 @@ pub struct Detached {
     /// It stays only for them.
     over: Cell<bool>,
     times: Rc<Times>,
+    /// What is called if limit_req holds it back before the backend is asked.
+    when_delayed: Cell<Option<Box<dyn FnOnce()>>>,
     resume: Posted,
     run: Posted,
 }
@@ -146,6 +148,7 @@ impl Detached {
                 kept: Cell::new(0),
                 over: Cell::new(false),
                 times,
+                when_delayed: Cell::new(None),
                 run: Posted::new(move || {
                     if let Some(detached) = run.upgrade() {
                         detached.run_now();
@@ -173,6 +176,12 @@ impl Detached {
     /// Runs it, soon: from a posted event, where nobody else's request is half-handled.
     pub fn start(&self) {
         self.run.post();
+    }
+
+    /// Has `call` called once if limit_req of the backend's location holds it back: the backend isn't asked before its time
+    /// has come.
+    pub fn when_delayed(&self, call: impl FnOnce() + 'static) {
+        self.when_delayed.set(Some(Box::new(call)));
     }
 
     /// When its answer was fetched.
@@ -236,6 +245,21 @@ impl Detached {
             }
             ngx_http_run_posted_requests((*main.as_ptr()).connection);
         }
+        let when_delayed = self.when_delayed.take();
+        if self.is_delayed()
+            && let Some(call) = when_delayed
+        {
+            call();
+        }
+    }
+
+    /// Whether it waits for a time to come, as limit_req has it wait.
+    fn is_delayed(&self) -> bool {
+        self.main.get().is_some_and(|main| {
+            // SAFETY: the hook forgets a request that is freed; its connection lives as long as it.
+            let write = unsafe { &*(*(*main.as_ptr()).connection).write };
+            write.delayed() != 0 && write.timer_set() != 0
+        })
     }
 
     /// A reader has caught up, or none is left: go on with what is held, or give it up.

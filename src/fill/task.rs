@@ -65,6 +65,12 @@ pub struct Fill {
 impl Fill {
     /// Runs it in a task of its own, which no client can end.
     pub fn spawn(self, permit: Option<LockPermit>, look_again: bool, slot: Option<RefillSlot>) {
+        // limit_req has bounds of its own for what it holds back: other refills needn't wait for that.
+        let slot = Rc::new(Cell::new(slot));
+        let given_back = Rc::downgrade(&slot);
+        self.detached.when_delayed(move || {
+            drop(given_back.upgrade().and_then(|slot| slot.take()));
+        });
         worker::spawn(async move {
             // A worker that shuts down waits for its fills and their stores.
             let _busy = busy::hold();
