@@ -8,7 +8,8 @@
 //! * [`Nginx`], [`Redis`], [`Backend`] are the servers alone.
 //! * [`Proxy`] stands before a Redis and mistreats what passes; [`Faucet`] is a backend of bodies too large to keep.
 //! * [`Vitals`] and [`Zone`] are read from a running nginx: its memory and descriptors, its locks and waiters.
-//! * [`Client`] speaks HTTP/1.1 on a plain socket; [`crowd()`] runs many at once. [`Http2`] speaks HTTP/2, over TLS too.
+//! * [`Client`] speaks HTTP/1.1 on a plain socket; [`crowd()`] runs many at once. [`Http2`] speaks HTTP/2, over TLS too;
+//!   [`TlsTunnel`] gives any other client TLS.
 //! * [`wait_for`] and [`eventually`] await a condition; nothing here sleeps where something can be awaited.
 
 #![forbid(unsafe_code)]
@@ -38,6 +39,7 @@ mod proxy;
 mod record;
 mod redis_server;
 mod site;
+mod tunnel;
 mod vitals;
 mod wait;
 mod zone;
@@ -59,6 +61,7 @@ pub use proxy::{Piece, Proxy, Rule, Step, Way};
 pub use record::{Record, md5_hex};
 pub use redis_server::Redis;
 pub use site::{Running, Site};
+pub use tunnel::TlsTunnel;
 pub use vitals::Vitals;
 pub use wait::{PATIENCE, eventually, holds_for, wait_for};
 pub use zone::Zone;

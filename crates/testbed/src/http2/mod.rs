@@ -24,6 +24,7 @@ use reading::{Pace, Paced};
 
 pub use stream::{Failure, Stream};
 pub use tls::Certificate;
+pub(crate) use tls::client_config;
 
 /// Longer than anything that is right takes; shorter than nginx's own timeouts of 60 s.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);

@@ -74,10 +74,11 @@ impl Certificate {
     }
 }
 
-pub(super) async fn handshake(
-    socket: Paced,
+/// What a client of this protocol needs to trust a server that has `certificate`.
+pub(crate) fn client_config(
     certificate: &Certificate,
-) -> io::Result<TlsStream<Paced>> {
+    protocol: &[u8],
+) -> io::Result<ClientConfig> {
     let pem = fs::read(certificate.path())?;
     let certificate = CertificateDer::from_pem_slice(&pem).map_err(io::Error::other)?;
     let mut roots = RootCertStore::empty();
@@ -86,7 +87,15 @@ pub(super) async fn handshake(
         .with_safe_default_protocol_versions()
         .map_err(io::Error::other)?;
     let mut config = config.with_root_certificates(roots).with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec()];
+    config.alpn_protocols = vec![protocol.to_vec()];
+    Ok(config)
+}
+
+pub(super) async fn handshake(
+    socket: Paced,
+    certificate: &Certificate,
+) -> io::Result<TlsStream<Paced>> {
+    let config = client_config(certificate, b"h2")?;
     let name = ServerName::try_from("localhost").map_err(io::Error::other)?;
     TlsConnector::from(Arc::new(config))
         .connect(name, socket)

@@ -1,0 +1,216 @@
+//! Where the module is meant to differ from plain nginx. README's table repeats these rows; a test checks that it does.
+
+use crate::ask::Question;
+use crate::compare::Outcome;
+use crate::state::State;
+
+pub struct Difference {
+    /// README's first column.
+    pub what: &'static str,
+    /// README's second column.
+    pub why: &'static str,
+    /// Makes the two equal in this respect, if they differ in this way; gives whether it has.
+    pub excuse: fn(&Question, &mut Outcome, &mut Outcome) -> bool,
+}
+
+pub const DIFFERENCES: &[Difference] = &[
+    Difference {
+        what: "`Age` on an answer from a record",
+        why: "RFC 9111 5.1 asks for it; `proxy_cache` doesn't send it",
+        excuse: |_, reference, module| {
+            let more = module.has("age") && !reference.has("age");
+            if more {
+                module.drop_field("age");
+            }
+            more
+        },
+    },
+    Difference {
+        what: "`Accept-Ranges` says whether the cache serves ranges of this answer, whatever the backend says",
+        why: "it serves them from the whole answer, and no filter may change it",
+        excuse: |_, reference, module| {
+            let times = |outcome: &Outcome| {
+                let names = outcome.fields.iter().map(|(name, _)| name.as_str());
+                names.filter(|name| *name == "accept-ranges").count()
+            };
+            // A file behind X-Accel-Redirect has it beside the backend's.
+            let other = times(module) != times(reference);
+            if other {
+                module.drop_field("accept-ranges");
+                reference.drop_field("accept-ranges");
+            }
+            other
+        },
+    },
+    Difference {
+        what: "`Content-Length` from a record whose answer came in chunks",
+        why: "the length is known then",
+        excuse: |_, reference, module| {
+            let more = module.has("content-length")
+                && !reference.has("content-length")
+                && module.status.contains(" 200");
+            if more {
+                module.drop_field("content-length");
+                reference.drop_field("transfer-encoding");
+                // Without chunks the end of the connection is the end of the body.
+                if reference.has("connection") {
+                    module.drop_field("connection");
+                    reference.drop_field("connection");
+                }
+                reference.sizes.clear();
+            }
+            more
+        },
+    },
+    Difference {
+        what: "`$redis_cache_status` is BYPASS for a method that isn't cached",
+        why: "`$upstream_cache_status` is empty there; the request passes by the cache",
+        excuse: |_, reference, module| {
+            let other = module.cache == "BYPASS" && reference.cache == "MISS";
+            if other {
+                module.cache.clone_from(&reference.cache);
+            }
+            other
+        },
+    },
+    Difference {
+        what: "Conditions and ranges of a client hold also for an answer that isn't stored",
+        why: "the client is told what the backend itself would tell it; `proxy_cache` sends the whole",
+        excuse: |question, reference, module| {
+            let held = matches!(question.state, State::Skip | State::Stale)
+                && has_status(module, &["206", "304", "412", "416"])
+                && has_status(reference, &["200"]);
+            if held {
+                *reference = module.clone();
+            }
+            held
+        },
+    },
+    Difference {
+        what: "An answer that fails a client's condition (412) or has not the range (416) is stored all the same",
+        why: "the backend has answered; the next client needn't ask it again",
+        excuse: |_, reference, module| {
+            let other = has_status(module, &["412", "416"]) && reference.cache != module.cache;
+            if other {
+                reference.cache.clone_from(&module.cache);
+                reference.backend.clone_from(&module.backend);
+            }
+            other
+        },
+    },
+    Difference {
+        what: "A 416 has none of the answer's own fields",
+        why: "they describe what isn't sent (RFC 9110 15.5.17)",
+        excuse: |_, reference, module| {
+            let fewer = has_status(module, &["416"])
+                && has_status(reference, &["416"])
+                && reference.fields.len() > module.fields.len();
+            if fewer {
+                reference
+                    .fields
+                    .retain(|field| module.fields.contains(field));
+            }
+            fewer
+        },
+    },
+    Difference {
+        what: "An answer of a status that `redis_cache_valid` doesn't list isn't stored, whatever its Cache-Control says",
+        why: "the directive says what may be stored at all; `proxy_cache_valid` says only for how long",
+        excuse: |question, reference, module| {
+            let other = question.case.path == "/status.php"
+                && module.cache == "MISS"
+                && reference.cache != "MISS";
+            if other {
+                reference.cache.clone_from(&module.cache);
+            }
+            other
+        },
+    },
+    Difference {
+        what: "A miss with Range asks the backend for the whole",
+        why: "the whole is stored; `proxy_pass` alone hands the range on",
+        excuse: |question, reference, module| {
+            let other = question.case.name == "an answer larger than may be stored, in part"
+                && question.state != State::Hit
+                && reference.backend != module.backend;
+            if other {
+                reference.backend.clone_from(&module.backend);
+            }
+            other
+        },
+    },
+    Difference {
+        what: "An answer with `X-Accel-Buffering: no` whose length is known is stored",
+        why: "a client has it as soon as it comes all the same; `proxy_cache` stores what it buffers only",
+        excuse: |question, reference, module| {
+            let other = question.case.path == "/accel/buffering" && reference.cache != module.cache;
+            if other {
+                reference.cache.clone_from(&module.cache);
+                reference.backend.clone_from(&module.backend);
+            }
+            other
+        },
+    },
+    Difference {
+        what: "A date in `If-Modified-Since` later than that of the answer gives 304 under `if_modified_since exact` too",
+        why: "RFC 9110 13.1.3",
+        excuse: |question, reference, module| {
+            let other = question.case.name == "a file under a condition"
+                && has_status(module, &["304"])
+                && has_status(reference, &["200"]);
+            if other {
+                *reference = module.clone();
+            }
+            other
+        },
+    },
+    Difference {
+        what: "Requests behind a stale answer on one connection don't wait for its refill: they get the stale one, too",
+        why: "the refill doesn't run in the client's request",
+        excuse: |question, reference, module| {
+            let other = question.state == State::Stale
+                && ["STALE", "UPDATING", "HIT"].contains(&module.cache.as_str())
+                && ["STALE", "UPDATING", "HIT"].contains(&reference.cache.as_str())
+                && reference.cache != module.cache;
+            if other {
+                reference.cache.clone_from(&module.cache);
+            }
+            other
+        },
+    },
+    Difference {
+        what: "`$uri` in the access log stays what it was before an internal redirect of the backend's location",
+        why: "that happens in the fill, not in the client's request",
+        excuse: |_, reference, module| {
+            let parts = |log: &str| log.split('"').map(str::to_owned).collect::<Vec<_>>();
+            let (theirs, ours) = (parts(&reference.log), parts(&module.log));
+            let other = theirs.len() == 3
+                && ours.len() == 3
+                && theirs[1] != ours[1]
+                && (&theirs[0], &theirs[2]) == (&ours[0], &ours[2]);
+            if other {
+                reference.log.clone_from(&module.log);
+            }
+            other
+        },
+    },
+    Difference {
+        what: "An answer that is known not to be storable is asked for as the client asks: HEAD, conditions and Range go along",
+        why: "nothing is to be stored, so that the backend needn't send the whole; `proxy_cache` always asks for it",
+        excuse: |question, reference, module| {
+            let other = question.state == State::Skip
+                && (question.case.method == "HEAD" || !question.case.fields.is_empty())
+                && reference.backend != module.backend
+                && reference.backend.len() == module.backend.len();
+            if other {
+                reference.backend.clone_from(&module.backend);
+            }
+            other
+        },
+    },
+];
+
+fn has_status(outcome: &Outcome, statuses: &[&str]) -> bool {
+    let status = outcome.status.split([' ', ',']).nth(1).unwrap_or_default();
+    statuses.contains(&status)
+}
