@@ -41,6 +41,7 @@ const REQUEST_FIELDS: &[&str] = &[
     "postponed",
     "posted_requests",
     "phase_handler",
+    "access_code",
     "content_handler",
     "variables",
     "ncaptures",
@@ -78,6 +79,9 @@ const OTHER_FIELDS: &[(&str, &str)] = &[
     ("ngx_http_upstream_state_t", "peer"),
     ("ngx_http_headers_out_t", "override_charset"),
     ("ngx_http_core_loc_conf_t", "send_timeout"),
+    ("ngx_http_core_loc_conf_t", "satisfy"),
+    ("ngx_http_core_loc_conf_t", "auth_delay"),
+    ("ngx_http_core_main_conf_t", "phase_engine"),
     ("ngx_http_core_main_conf_t", "variables"),
     ("ngx_http_core_main_conf_t", "phases"),
 ];

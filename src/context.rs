@@ -14,6 +14,8 @@ use cache_core::record::{Record, without};
 use cache_core::status::{CacheStatus, Reason, Word};
 use ngx::ffi::*;
 
+use crate::access::Entered;
+use crate::conf::Backend;
 use crate::fill::ResponseHead;
 use crate::fill::detached::{Times, is_fill};
 use crate::handler::Decision;
@@ -41,6 +43,8 @@ pub struct Context {
     pub wish: Option<Wish>,
     task: Cell<Option<TaskId>>,
     passing: Cell<bool>,
+    /// The backend's own location, for a request that runs the backend itself.
+    pub entered: Cell<Entered>,
     word: Cell<Option<Word>>,
     status: Cell<Option<CacheStatus>>,
     reason: Cell<Option<Reason>>,
@@ -90,6 +94,7 @@ impl Context {
             wish,
             task: Cell::default(),
             passing: Cell::default(),
+            entered: Cell::default(),
             word: Cell::default(),
             status: Cell::default(),
             reason: Cell::default(),
@@ -319,8 +324,12 @@ impl Context {
     }
 
     /// From now on the request runs the backend itself.
-    pub fn set_passing(&self) {
+    pub fn set_passing(&self, r: Request) {
         self.passing.set(true);
+        self.entered.set(match self.basics.backend {
+            Backend::Own => Entered::at(r),
+            Backend::Uri(_) | Backend::Named(_) => Entered::after_redirect(r),
+        });
     }
 
     /// Whether the request runs the backend itself.

@@ -10,6 +10,7 @@ use cache_core::status::{CacheStatus, Reason, Word};
 use cache_core::usable::{self, Use};
 use ngx::ffi::*;
 
+use crate::access;
 use crate::client_cache::{ClientCache, Ground};
 use crate::conf::{Backend, LocConf, MainConf};
 use crate::context::{Context, Part};
@@ -27,6 +28,7 @@ use crate::settings::{self, Basics, Wish};
 use crate::shm::zone::RefillSlot;
 use crate::worker::{self, Go};
 
+mod mirror;
 mod start;
 
 use start::{Start, start_first, start_refill};
@@ -48,8 +50,7 @@ pub unsafe extern "C" fn precontent(r: *mut ngx_http_request_t) -> ngx_int_t {
     })
 }
 
-/// A message gets its length. A client's request that goes on in the backend's location jumps over
-/// access checks there: it has passed those of its own, and a fill doesn't run the others either.
+/// A message gets its length.
 pub unsafe extern "C" fn preaccess(r: *mut ngx_http_request_t) -> ngx_int_t {
     guard("handler", DECLINED, || {
         // SAFETY: nginx calls with a live request.
@@ -61,7 +62,6 @@ pub unsafe extern "C" fn preaccess(r: *mut ngx_http_request_t) -> ngx_int_t {
             && context.is_passing()
         {
             upstream::note_left(r, &mut context.left.borrow_mut());
-            r.skip_to(context.after);
         }
         DECLINED
     })
@@ -83,7 +83,7 @@ pub unsafe extern "C" fn rewrite(r: *mut ngx_http_request_t) -> ngx_int_t {
     })
 }
 
-/// Puts our handlers into their phases. Those added last run first.
+/// Puts our handlers into their phases, where those added last run first.
 ///
 /// # Safety
 ///
@@ -94,13 +94,30 @@ pub unsafe fn register(cf: *mut ngx_conf_t) -> bool {
         let ctx = (*cf).ctx.cast::<ngx_http_conf_ctx_t>();
         let core = (*(*ctx).main_conf.add(ngx_http_core_module.ctx_index))
             .cast::<ngx_http_core_main_conf_t>();
-        let handlers: [(u32, ngx_http_handler_pt); 4] = [
-            (ngx_http_phases_NGX_HTTP_SERVER_REWRITE_PHASE, Some(rewrite)),
-            (ngx_http_phases_NGX_HTTP_REWRITE_PHASE, Some(rewrite)),
-            (ngx_http_phases_NGX_HTTP_PREACCESS_PHASE, Some(preaccess)),
-            (ngx_http_phases_NGX_HTTP_PRECONTENT_PHASE, Some(precontent)),
+        let handlers: [(u32, ngx_http_handler_pt, bool); 5] = [
+            (
+                ngx_http_phases_NGX_HTTP_SERVER_REWRITE_PHASE,
+                Some(rewrite),
+                false,
+            ),
+            (ngx_http_phases_NGX_HTTP_REWRITE_PHASE, Some(rewrite), false),
+            (
+                ngx_http_phases_NGX_HTTP_REWRITE_PHASE,
+                Some(access::rewrite),
+                false,
+            ),
+            (
+                ngx_http_phases_NGX_HTTP_PREACCESS_PHASE,
+                Some(preaccess),
+                false,
+            ),
+            (
+                ngx_http_phases_NGX_HTTP_PRECONTENT_PHASE,
+                Some(precontent),
+                true,
+            ),
         ];
-        for (phase, handler) in handlers {
+        for (phase, handler, late) in handlers {
             let Some(phase) = (*core).phases.get_mut(phase as usize) else {
                 return false;
             };
@@ -109,6 +126,9 @@ pub unsafe fn register(cf: *mut ngx_conf_t) -> bool {
                 return false;
             }
             place.write(handler);
+            if late {
+                mirror::arrange(cf, &mut phase.handlers);
+            }
         }
     }
     true
@@ -121,6 +141,10 @@ fn enter(r: Request) -> Code {
     if conf.enable != Some(true) || is_fill(r.connection()) || Context::of(r).is_some() {
         return DECLINED;
     }
+    // Of these (auth_request, mirror) only the status counts, if at all. A key that is inherited was made for pages.
+    if r.is_subrequest() && r.is_header_only() && !conf.own {
+        return DECLINED;
+    }
     let Some(main) = r.main_conf::<MainConf>() else {
         return ERROR;
     };
@@ -130,6 +154,12 @@ fn enter(r: Request) -> Code {
     }
     if r.is_body_read() {
         trip("body");
+    }
+    // Behind the reading of the body, which runs this phase again.
+    // SAFETY: in a handler of its phase.
+    match unsafe { mirror::run(r) } {
+        DECLINED => {}
+        code => return code,
     }
     let (part, reason) = match wish(r, conf, main, &basics) {
         Ok(wish) => (Part::Wish(wish), None),
@@ -215,7 +245,7 @@ fn wish(r: Request, conf: &LocConf, main: &MainConf, basics: &Basics) -> Result<
 
 /// A request that the cache has no part in goes on in this very phase.
 fn pass_at_once(r: Request, context: &'static Context, reason: Reason) -> Code {
-    say_pass(context, reason);
+    say_pass(r, context, reason);
     if context.basics.backend == Backend::Own {
         return DECLINED;
     }
@@ -223,7 +253,7 @@ fn pass_at_once(r: Request, context: &'static Context, reason: Reason) -> Code {
     DONE
 }
 
-fn say_pass(context: &Context, reason: Reason) {
+fn say_pass(r: Request, context: &Context, reason: Reason) {
     let status = match reason {
         Reason::MethodNotListed
         | Reason::Content
@@ -234,7 +264,7 @@ fn say_pass(context: &Context, reason: Reason) {
         _ => CacheStatus::Miss,
     };
     context.say(Word::Skip, status, reason);
-    context.set_passing();
+    context.set_passing(r);
 }
 
 /// The backend's location, in the client's own request.
@@ -417,7 +447,7 @@ fn fetch(
 
 /// The backend, in the client's own request, after a wait.
 fn pass(r: Request, context: &'static Context, reason: Reason) {
-    say_pass(context, reason);
+    say_pass(r, context, reason);
     if context.basics.backend == Backend::Own {
         r.run_phases_from(context.after);
     } else {

@@ -2,6 +2,7 @@
 //!
 //! This file holds the module tables and the wiring, nothing else.
 
+mod access;
 mod asked_with;
 mod client_cache;
 mod conf;
@@ -102,6 +103,7 @@ pub static mut ngx_http_redis_cache_module: ngx_module_t = ngx_module_t {
     ctx: (&raw const MODULE_CONTEXT).cast_mut().cast(),
     commands: (&raw mut conf::directives::COMMANDS).cast(),
     type_: NGX_HTTP_MODULE as ngx_uint_t,
+    init_module: Some(init_module),
     init_process: Some(init_process),
     exit_process: Some(exit_process),
     ..ngx_module_t::default()
@@ -135,6 +137,14 @@ unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> Code {
             }
             filters::register();
         }
+        OK
+    })
+}
+
+unsafe extern "C" fn init_module(cycle: *mut ngx_cycle_t) -> Code {
+    guard("init module", ERROR, || {
+        // SAFETY: nginx calls with the cycle whose configuration it has read.
+        unsafe { access::install(cycle) };
         OK
     })
 }

@@ -8,7 +8,7 @@ use ngx::ffi::*;
 use super::reader::{CONF_ERROR, emerg};
 use super::{LocConf, MainConf};
 use crate::ngx::guard::guard;
-use crate::ngx::{pool, text};
+use crate::ngx::{pool, shim, text};
 use crate::ngx_http_redis_cache_module as module;
 use crate::variables;
 
@@ -46,6 +46,8 @@ pub unsafe extern "C" fn merge_location(
         }) else {
             return CONF_ERROR;
         };
+        // What is nested without a name (`if`) is a part of its location.
+        conf.own = conf.enable.is_some() || (above.own && is_nameless(cf));
         conf.inherit(above);
         if check(cf, conf) {
             ptr::null_mut()
@@ -97,6 +99,16 @@ fn note_site(cf: *mut ngx_conf_t) {
         if let Some(main) = main_conf(cf) {
             main.add_site(server.cast());
         }
+    }
+}
+
+fn is_nameless(cf: *mut ngx_conf_t) -> bool {
+    // SAFETY: as below.
+    unsafe {
+        let ctx = (*cf).ctx.cast::<ngx_http_conf_ctx_t>();
+        let core = (*(*ctx).loc_conf.add(ngx_http_core_module.ctx_index))
+            .cast::<ngx_http_core_loc_conf_t>();
+        !core.is_null() && shim::rcs_is_nameless(core) != 0
     }
 }
 

@@ -135,6 +135,8 @@ pub struct VariableRules {
 pub struct LocConf {
     /// `redis_cache`
     pub enable: Option<bool>,
+    /// Whether the location itself says so.
+    pub own: bool,
     /// Where `redis_cache on` stands.
     pub place: Option<Place>,
     /// `redis_cache_lock`
@@ -214,6 +216,7 @@ impl Default for LocConf {
     fn default() -> Self {
         LocConf {
             enable: None,
+            own: false,
             place: None,
             lock: None,
             pass: None,

@@ -79,7 +79,7 @@ fn take_header(hook: &Hook, r: Request) -> Code {
     }
     let now = now_sec();
     clock::check(r, &hook.purpose, &captured, now);
-    let found = finding(&hook.purpose, r, &captured, now);
+    let found = finding(hook, r, &captured, now);
     let (finding, variant) = vary(&hook.purpose, r, &captured, found);
     let date = captured.dates.date.as_deref();
     let date = date.and_then(|date| http_date::parse(date, now));
@@ -110,10 +110,14 @@ fn take_header(hook: &Hook, r: Request) -> Code {
 }
 
 /// What becomes of an answer. One to a message isn't for the cache.
-fn finding(purpose: &Purpose, r: Request, captured: &Captured, now: u64) -> Finding {
-    let Purpose::Fill(question) = purpose else {
+fn finding(hook: &Hook, r: Request, captured: &Captured, now: u64) -> Finding {
+    let Purpose::Fill(question) = &hook.purpose else {
         return Finding::NotStorable(Reason::Bypass);
     };
+    // A record would be given to those whom the rules keep out.
+    if hook.checked.get() {
+        return Finding::NotStorable(Reason::AccessRules);
+    }
     let view = RequestView {
         no_store: question.view.no_store || question.no_store.holds(r),
         ..question.view
@@ -291,8 +295,11 @@ unsafe fn take(hook: &Hook, r: Request, input: *mut ngx_chain_t) -> Code {
         let c = r.connection();
         let buffered = (*c).buffered();
         if held.is_null() {
-            (*c).set_buffered(buffered & !BUFFERED);
-            (*(*c).write).set_delayed(0);
+            if buffered & BUFFERED != 0 {
+                (*c).set_buffered(buffered & !BUFFERED);
+                // Only what was set here: limit_req delays a request by the same bit.
+                (*(*c).write).set_delayed(0);
+            }
             OK
         } else {
             // Not `ready = 0`: nginx would arm send_timeout for a client that doesn't exist.

@@ -14,6 +14,7 @@ use ngx::ffi::*;
 
 use super::capture;
 use super::stream::{Demand, Stream};
+use crate::access::Entered;
 use crate::conf::Backend;
 use crate::ngx::event::Posted;
 use crate::ngx::guard::{guard, trip};
@@ -44,6 +45,12 @@ pub struct Hook {
     pub given: Cell<u64>,
     /// It has given the final buffer.
     pub last_seen: Cell<bool>,
+    /// The backend's own location, whose access rules aren't checked.
+    pub entered: Cell<Entered>,
+    /// Whether those of others are.
+    pub is_checked: bool,
+    /// Some had a rule for this request.
+    pub checked: Cell<bool>,
     /// The return code of the subrequest, once it has ended.
     ended: Cell<Option<Code>>,
     /// Buffers that wait until a reader catches up.
@@ -100,6 +107,7 @@ pub fn create(
     stream: &Rc<Stream>,
     purpose: Purpose,
 ) -> Result<Rc<Detached>, Refused> {
+    let is_own = purpose.is_own();
     let hook = Hook {
         stream: Rc::clone(stream),
         purpose,
@@ -107,6 +115,13 @@ pub fn create(
         promised: Cell::new(None),
         given: Cell::new(0),
         last_seen: Cell::new(false),
+        entered: Cell::new(if is_own {
+            Entered::at(client)
+        } else {
+            Entered::No
+        }),
+        is_checked: !client.is_subrequest(),
+        checked: Cell::new(false),
         ended: Cell::new(None),
         held: Cell::new(ptr::null_mut()),
         left: RefCell::default(),
@@ -289,7 +304,6 @@ impl Detached {
                 ngx_http_run_posted_requests(c);
                 return;
             }
-            (*(*c).write).set_delayed(0);
             match Request::new(main.as_ptr()).map(|main| capture::drain(hook, main)) {
                 Some(Ok(true)) => {}
                 Some(Ok(false)) => return,
@@ -412,6 +426,12 @@ unsafe fn begin(main: *mut ngx_http_request_t) -> bool {
         hook.subrequest.set(sr);
         if let Some(request) = Request::new(sr) {
             hook.times.asked.begin(request);
+        }
+        if let (Some(sr), false) = (Request::new(sr), hook.purpose.is_own()) {
+            hook.entered.set(match hook.backend() {
+                Some((Backend::Named(_), _)) => Entered::after_redirect(sr),
+                _ => Entered::Soon(sr.uri_changes()),
+            });
         }
         if let Some((Backend::Named(_), _)) = hook.backend() {
             shim::rcs_set_valid_unparsed_uri(sr, shim::rcs_get_valid_unparsed_uri(main));

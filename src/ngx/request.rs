@@ -29,6 +29,10 @@ pub const fn is_refused(code: Code) -> bool {
     code == ERROR || code > OK
 }
 
+/// A location, or a block of a server, with what is nested in it without a name: by `if`, by `limit_except`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LocationId(*const u_char, usize);
+
 /// A request that nginx has given us and hasn't freed.
 ///
 /// Whoever keeps one beyond the call that brought it must give it up in a cleanup of the request:
@@ -113,6 +117,19 @@ impl Request {
                 .cast::<ngx_http_core_loc_conf_t>()
                 .as_ref()
         }
+    }
+
+    /// The location that it is in.
+    pub fn location(self) -> Option<LocationId> {
+        // nginx gives the name, the very bytes, to what is nested without one.
+        let name = self.core_loc_conf()?.name;
+        Some(LocationId(name.data, name.len))
+    }
+
+    /// How often its URI may still be changed.
+    pub fn uri_changes(self) -> ngx_uint_t {
+        // SAFETY: live request.
+        unsafe { shim::rcs_get_uri_changes(self.as_ptr()) }
     }
 
     /// Where the configuration of its server begins: `/etc/nginx/nginx.conf:12`.
@@ -415,12 +432,6 @@ impl Request {
             return None;
         }
         of(self)
-    }
-
-    /// In a phase handler that declines: goes on at `index` of the phase engine.
-    pub fn skip_to(self, index: ngx_int_t) {
-        // Declining adds one.
-        self.get_mut().phase_handler = index - 1;
     }
 
     /// Sends the header; returns what the filters say.

@@ -39,6 +39,15 @@ rcs_buf_is_last(const ngx_buf_t *b)
 }
 
 
+/* a block within a location: if, limit_except */
+
+ngx_uint_t
+rcs_is_nameless(const ngx_http_core_loc_conf_t *conf)
+{
+    return conf->noname;
+}
+
+
 /* a body has come or is to come with the request */
 
 ngx_uint_t

@@ -1,6 +1,6 @@
 //! Who may in, and how often: checked once for each request of a client, never for a fill.
 
-use testbed::{Answer, Gate, PATIENCE, Request, Site};
+use testbed::{Answer, Gate, PATIENCE, Request, Site, wait_for};
 
 use crate::nginx_has;
 
@@ -199,5 +199,75 @@ fn a_refill_does_not_count_as_a_connection() {
         assert_eq!(site.backend.under_way("/x"), 1, "{form}");
         gate.open();
         assert_eq!(site.wait_for_hit("/x").text(), "new", "{form}");
+    }
+}
+
+/// `redis_cache on` of the server, with the default key, must not make one client's permission everybody's.
+#[test]
+fn an_auth_request_is_cached_only_where_its_own_location_says_so() {
+    if !nginx_has("http_auth_request_module") {
+        return;
+    }
+    let server =
+        "redis_cache on; redis_cache_lock locks; redis_cache_pass main; redis_cache_valid 200 204;
+        redis_cache_methods GET HEAD;";
+    let auth = "internal; proxy_pass_request_body off; proxy_set_header Content-Length ''; proxy_pass http://BACKEND;";
+    for (what, inside, asked) in [
+        ("inherited", String::from(auth), 3),
+        (
+            "inherited, with an if",
+            format!("if ($arg_none) {{ set $x 1; }} {auth}"),
+            3,
+        ),
+        (
+            "inherited, within an if",
+            format!("if ($request_method = GET) {{ set $x 1; }} {auth}"),
+            3,
+        ),
+        (
+            "its own",
+            format!("redis_cache on; redis_cache_key auth:$http_x_key; {auth}"),
+            2,
+        ),
+        (
+            "its own, within an if",
+            format!(
+                "redis_cache on; redis_cache_key auth:$http_x_key; if ($request_method = GET) {{ set $x 1; }} {auth}"
+            ),
+            2,
+        ),
+    ] {
+        let locations = format!(
+            "location = /auth {{ {inside} }}
+             location /app {{ auth_request /auth; mirror /copy; proxy_pass http://BACKEND; }}
+             location = /copy {{ internal; proxy_pass http://BACKEND/copy; }}"
+        );
+        let site = Site::new()
+            .workers(1)
+            .server(server)
+            .locations(&locations)
+            .start();
+        site.backend.script("/auth", |request, _| {
+            Answer::of(
+                if request.header("x-key") == Some("1".into()) {
+                    204
+                } else {
+                    403
+                },
+                "",
+            )
+        });
+        let mut statuses = Vec::new();
+        for (path, key) in [("/app/1", "1"), ("/app/2", "1"), ("/app/3", "2")] {
+            statuses.push(site.ask(&Request::get(path).header("X-Key", key)).status);
+            if statuses.len() == 1 {
+                wait_for(what, PATIENCE, || !site.redis.keys().is_empty());
+                site.wait_for_quiet_zone();
+            }
+        }
+        assert_eq!(statuses, [200, 200, 403], "{what}");
+        assert_eq!(site.backend.hits("/auth"), asked, "{what}");
+        wait_for(what, PATIENCE, || site.backend.hits("/copy") >= 2);
+        assert_eq!(site.backend.hits("/copy"), 2, "{what}: each is mirrored");
     }
 }

@@ -10,6 +10,7 @@
 )]
 
 mod access;
+mod elsewhere;
 mod filters;
 mod gateways;
 mod inside;

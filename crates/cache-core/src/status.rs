@@ -180,6 +180,8 @@ pub enum Reason {
     Expired,
     /// X-Accel-Redirect: the answer is decided by nginx, request by request.
     AccelRedirect,
+    /// An internal redirect led to a location with access rules: who gets in is decided request by request.
+    AccessRules,
     /// A header that can't be sent again as it stands.
     HeaderInvalid,
     /// The backend gave no answer, or an error while a stale record was there.
@@ -187,7 +189,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// Whether the response itself says that it isn't for a shared cache: the next one will say so
+    /// Whether the response itself, or its location, says that it isn't for a shared cache: the next one will say so
     /// too, whoever asks. Not so what lies with the request, the operator or a backend in trouble.
     #[must_use]
     pub const fn is_of_response(self) -> bool {
@@ -202,6 +204,7 @@ impl Reason {
                 | Self::TooLarge
                 | Self::CaptureTimeout
                 | Self::EventStream
+                | Self::AccessRules
         )
     }
 
@@ -271,6 +274,7 @@ impl Reason {
             Self::Invalidated => "invalidated meanwhile",
             Self::Expired => "expired already",
             Self::AccelRedirect => "x-accel-redirect",
+            Self::AccessRules => "access rules",
             Self::HeaderInvalid => "invalid header",
             Self::BackendFailed => "backend failed",
         }

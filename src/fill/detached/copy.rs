@@ -51,6 +51,10 @@ unsafe extern "C" fn event(event: *mut ngx_event_t) {
         unsafe {
             let c = (*event).data.cast::<ngx_connection_t>();
             let r = (*c).data.cast::<ngx_http_request_t>();
+            if (*event).delayed() != 0 && (*event).timedout() != 0 {
+                (*event).set_delayed(0);
+                (*event).set_timedout(0);
+            }
             // nginx closes what is left when worker_shutdown_timeout has passed.
             if (*c).close() != 0 {
                 busy::give_up();
