@@ -1,6 +1,10 @@
 //! Many streams on one connection whose window, or whose socket, a stream that isn't read has used up.
 
-use testbed::{Answer, Gate, Http2, Record, Request, Response, Running, Site, Vitals, ms, pattern};
+use std::ops::Deref;
+
+use testbed::{
+    Answer, Gate, Http2, Port, Record, Request, Response, Running, Site, Vitals, ms, pattern,
+};
 
 const MODIFIED: &str = "Sat, 02 Jan 2010 03:04:05 GMT";
 /// More than the kernel's buffers take.
@@ -25,15 +29,30 @@ fn small() -> Answer {
         .header("Last-Modified", MODIFIED)
 }
 
-fn site() -> Running {
+/// A site that speaks HTTP/2 at a port of its own.
+struct Scene {
+    site: Running,
+    port: Port,
+}
+
+impl Deref for Scene {
+    type Target = Running;
+
+    fn deref(&self) -> &Running {
+        &self.site
+    }
+}
+
+fn site() -> Scene {
+    let port = Port::take();
     let site = Site::new()
         .workers(1)
-        .http("http2 on;")
+        .server(&format!("listen {} http2;", port.address()))
         .location("redis_cache_max_size 16m; redis_cache_age 1h;")
         .start();
     site.backend.set("/big", Answer::ok(pattern(BIG, 2)));
     site.fill("/big");
-    site
+    Scene { site, port }
 }
 
 fn check(what: &str, got: &Response, status: u16, length: Option<usize>) {
@@ -54,7 +73,7 @@ enum UsedUp {
 }
 
 /// Asks for all of these behind such a stream; then that one is read, and all must be whole.
-fn ask_behind_big(site: &Running, word: &str, target: impl Fn(usize) -> String, then: impl Fn()) {
+fn ask_behind_big(site: &Scene, word: &str, target: impl Fn(usize) -> String, then: impl Fn()) {
     for used_up in [UsedUp::Window, UsedUp::Socket] {
         let target = |n: usize| format!("{}?{used_up:?}", target(n));
         ask_behind(site, used_up, word, &target, &then);
@@ -62,7 +81,7 @@ fn ask_behind_big(site: &Running, word: &str, target: impl Fn(usize) -> String, 
 }
 
 fn ask_behind(
-    site: &Running,
+    site: &Scene,
     used_up: UsedUp,
     word: &str,
     target: &dyn Fn(usize) -> String,
@@ -73,7 +92,7 @@ fn ask_behind(
         UsedUp::Window => options,
         UsedUp::Socket => options.connection_window(16_000_000),
     }
-    .connect(site.address());
+    .connect(site.port.address());
     let mut big = client.send(&Request::get("/big")).unwrap();
     let mut unread = big.receive_header().unwrap();
     if matches!(used_up, UsedUp::Socket) {
@@ -151,22 +170,22 @@ fn a_page_of_many_images_comes_whole() {
         .connection_window(16_000_000)
         .stream_window(1_000_000)
         .receive_buffer(16_384)
-        .connect(site.address());
+        .connect(site.port.address());
     client.slow_down(4_000_000);
     for turn in 0..2 {
-        let mut streams: Vec<_> = (0..60)
+        let mut streams: Vec<_> = (0..60_u8)
             .map(|n| {
                 let target = format!("/image{n}");
-                site.backend.set(&target, Answer::ok(pattern(100_000, n)));
+                site.backend.set(&target, Answer::ok(vec![n; 100_000]));
                 client.send(&Request::get(&target)).unwrap()
             })
             .collect();
-        for (n, stream) in (0..).zip(&mut streams) {
+        for (n, stream) in (0..60_u8).zip(&mut streams) {
             let got = stream
                 .receive()
                 .unwrap_or_else(|failure| panic!("{turn} {n}: {failure:?}"));
             check(&format!("{turn} {n}"), &got, 200, Some(100_000));
-            assert!(got.body == pattern(100_000, n), "{turn} {n}");
+            assert!(got.body == vec![n; 100_000], "{turn} {n}");
         }
     }
 }
@@ -179,7 +198,7 @@ fn streams_without_a_window_take_no_memory() {
     site.redis.put("/8m", &record, 3700);
     let worker = site.nginx.workers()[0];
     let before = Vitals::of(worker).unwrap().rss;
-    let mut client = Http2::new().stream_window(0).connect(site.address());
+    let mut client = Http2::new().stream_window(0).connect(site.port.address());
     let mut streams = Vec::new();
     for _ in 0..100 {
         let mut stream = client.send(&Request::get("/8m")).unwrap();
