@@ -1,5 +1,5 @@
 # nginx's own $upstream_* variables say of an answer what they say with proxy_cache: a miss has what its fill has cost, a
-# hit what the record's backend said.
+# hit what the record's backend said. Of several lines of one field nginx before 1.23 reads the first alone.
 
 use lib 't/util';
 use Test::Nginx::Socket;
@@ -35,8 +35,8 @@ __DATA__
 --- request eval
 ["GET /a", "GET /a"]
 --- response_headers_like eval
-["X-Addr: unix:.*\nX-Stat: 200\nX-Cached: MISS\nV-Field: field\nV-Many: a, b\nX-Sid: 1\nX-Len: 5",
- "X-Addr: \nX-Cached: HIT\nV-Field: field\nV-Many: a, b\nX-Sid: 1\nX-Len: 5"]
+["X-Addr: unix:.*\nX-Stat: 200\nX-Cached: MISS\nV-Field: field\nV-Many: a(, b)?\nX-Sid: 1\nX-Len: 5",
+ "X-Addr: \nX-Cached: HIT\nV-Field: field\nV-Many: a(, b)?\nX-Sid: 1\nX-Len: 5"]
 
 
 

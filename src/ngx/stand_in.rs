@@ -103,7 +103,7 @@ pub unsafe fn read<T>(
         let mut cookies = cookies(&mut lines);
         upstream.headers_in.headers.part = part(&mut lines);
         upstream.headers_in.trailers.part = part(&mut trailers);
-        set_cookies(&mut upstream.headers_in, &mut cookies);
+        set_cookies(&mut upstream.headers_in, &mut cookies, r.pool());
 
         let own = r.get().upstream_states.as_ref();
         let mut states = own.map_or_else(Vec::new, |own| {
@@ -130,6 +130,7 @@ pub unsafe fn read<T>(
         array.nelts = states.len();
         array.nalloc = states.len();
         array.size = size_of::<ngx_http_upstream_state_t>();
+        array.pool = r.pool();
 
         let request = r.get_mut();
         let before = (request.upstream, request.upstream_states);
@@ -193,6 +194,7 @@ fn cookies(lines: &mut [ngx_table_elt_t]) -> Vec<*mut ngx_table_elt_t> {
 unsafe fn set_cookies(
     headers: &mut ngx_http_upstream_headers_in_t,
     cookies: &mut [*mut ngx_table_elt_t],
+    _: *mut ngx_pool_t,
 ) {
     let mut last: *mut *mut ngx_table_elt_t = &mut headers.set_cookie;
     for cookie in cookies {
@@ -208,9 +210,12 @@ unsafe fn set_cookies(
 unsafe fn set_cookies(
     headers: &mut ngx_http_upstream_headers_in_t,
     cookies: &mut [*mut ngx_table_elt_t],
+    pool: *mut ngx_pool_t,
 ) {
     headers.cookies.elts = cookies.as_mut_ptr().cast();
     headers.cookies.nelts = cookies.len();
     headers.cookies.nalloc = cookies.len();
     headers.cookies.size = size_of::<*mut ngx_table_elt_t>();
+    // nginx writes to its log.
+    headers.cookies.pool = pool;
 }
