@@ -11,14 +11,17 @@ use crate::nginx_has;
 type Case = (&'static str, &'static str, &'static str, bool);
 
 const TRY: &str = "try_files /none /there/page;";
+const LAST: &str = "rewrite ^ /there/page last;";
 const ACCEL: &str = "rewrite ^ /accel break; proxy_pass http://BACKEND;";
 const ERROR: &str = "proxy_intercept_errors on; error_page 404 = /there/page; rewrite ^ /404 break; proxy_pass http://BACKEND;";
 const PASSWORD: &str = "auth_basic closed; auth_basic_user_file users;";
 
-const CASES: [Case; 13] = [
+const CASES: [Case; 15] = [
     ("try_files, deny", TRY, "deny all;", false),
     ("X-Accel-Redirect, deny", ACCEL, "deny all;", false),
     ("error_page, deny", ERROR, "deny all;", false),
+    ("rewrite, deny", LAST, "deny all;", false),
+    ("rewrite, a password", LAST, PASSWORD, true),
     ("try_files, a password", TRY, PASSWORD, true),
     ("X-Accel-Redirect, a password", ACCEL, PASSWORD, true),
     ("error_page, a password", ERROR, PASSWORD, true),
