@@ -1,6 +1,9 @@
 //! One connection to Redis: commands go out together at the end of a loop iteration, replies come
 //! back in the same order.
 
+mod progress;
+mod sending;
+
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
@@ -15,7 +18,7 @@ use super::error::{End, StoreError, reason};
 use super::input::Input;
 use super::large::{LARGE, Turn};
 use super::output::Output;
-use super::pace::{Pace, patience};
+use super::pace::Pace;
 use super::pending::{Answer, Failure, Kind, Pending, Promise, Retry};
 use super::pool::Pool;
 use crate::ngx::busy::{Busy, give_up, hold};
@@ -203,17 +206,6 @@ impl Connection {
         }
     }
 
-    /// A reply is owed from now on, or a part of it has come: the next is due within read_timeout, and the whole in
-    /// its own time. The timer that is armed may stay: when it expires the deadline decides.
-    fn await_reply(&self) {
-        let timeout = self.config.read_timeout;
-        let next = now_msec().saturating_add(timeout);
-        self.deadline.set(next.min(self.reading.end(timeout)));
-        if self.state.get() != State::Connecting && !self.peer.is_read_armed() {
-            self.peer.arm_read(self.config.read_timeout);
-        }
-    }
-
     /// The socket is connected.
     fn greet(&self) {
         self.state.set(State::Greeting);
@@ -221,67 +213,6 @@ impl Connection {
         self.reading.restart();
         self.await_reply();
         self.flush.post();
-    }
-
-    /// Sends what there is, as far as it goes.
-    fn flush(&self) {
-        let output = match self.state.get() {
-            State::Connecting | State::Closed => return,
-            State::Greeting => &self.greeting,
-            State::Established => {
-                self.asked.borrow_mut().sent(now_msec());
-                &self.output
-            }
-        };
-        loop {
-            let sent = {
-                let mut output = output.borrow_mut();
-                let limit = output.sendable();
-                let sent = self.peer.send(output.pieces());
-                sent.map(|n| {
-                    output.advance(n);
-                    (n, n == limit, output.len() == 0)
-                })
-            };
-            match sent {
-                Ok((_, _, true)) => return self.unblock(),
-                Ok((n, false, false)) => return self.block(n),
-                Ok((_, true, false)) => {}
-                Err(error) => return self.end(End::of(&error)),
-            }
-        }
-    }
-
-    /// The server takes no more for now.
-    fn block(&self, sent: usize) {
-        let timeout = self.config.send_timeout;
-        if !self.blocked.replace(true) {
-            self.writing.restart();
-            self.peer.arm_write(timeout);
-        } else if sent > 0 {
-            self.writing.moved(sent);
-            if self.writing.is_over(timeout) {
-                return self.too_slow("sending a command took too long");
-            }
-            self.peer.arm_write(timeout);
-        }
-        if sent > 0 {
-            // It reads, so it is alive; its reply can't come before it has the whole command.
-            self.reading.restart();
-            self.await_reply();
-        }
-    }
-
-    fn unblock(&self) {
-        if self.blocked.replace(false) {
-            self.peer.disarm_write();
-            self.reading.restart();
-            self.await_reply();
-        }
-    }
-
-    fn too_slow(&self, what: &str) {
-        self.end(End::Down(StoreError::Timeout, what.to_owned()));
     }
 
     fn on_writable(&self) {
@@ -323,51 +254,6 @@ impl Connection {
             if turn >= TURN {
                 return self.peer.read_later();
             }
-        }
-    }
-
-    /// Ends the connection if the reply under way takes too long, or is large and nobody wants it any more.
-    fn check_progress(&self) {
-        if self.state.get() == State::Closed {
-            return;
-        }
-        let missing = self.input.borrow().missing();
-        if missing > UNWANTED {
-            let (lookup, unwanted) = {
-                let pending = self.pending.borrow();
-                let first = pending.front();
-                (
-                    first.is_some_and(Pending::is_lookup),
-                    first.is_some_and(Pending::is_unwanted),
-                )
-            };
-            if lookup {
-                self.learn(missing);
-            }
-            if unwanted {
-                return self.end(End::Unwanted);
-            }
-        }
-        if self.is_waiting() && self.reading.is_over(self.config.read_timeout) {
-            self.too_slow("reading a reply took too long");
-        }
-    }
-
-    /// Whether something is to come.
-    fn is_waiting(&self) -> bool {
-        self.owed.get() > 0 || self.state.get() == State::Greeting
-    }
-
-    /// Lookups whose replies haven't begun in time are given up. Their replies may still come: the connection delivers,
-    /// and the store isn't down.
-    fn expire(&self) {
-        let time = now_msec().saturating_sub(patience(self.config.read_timeout));
-        for pending in self.pending.borrow_mut().iter_mut() {
-            pending.expire(time);
-        }
-        self.asked.borrow_mut().expire(time);
-        if let Some(pool) = self.pool.upgrade() {
-            pool.expire(time);
         }
     }
 
@@ -469,39 +355,6 @@ impl Connection {
             StoreError::Protocol,
             format!("invalid reply: {what}"),
         ));
-    }
-
-    fn on_read_timer(&self) {
-        // What is there to be read counts, even if this worker was too slow to read it in time.
-        self.on_readable();
-        if self.state.get() == State::Closed || !self.is_waiting() {
-            return;
-        }
-        self.expire();
-        let left = self.deadline.get().saturating_sub(now_msec());
-        if left > 0 {
-            self.peer.arm_read(left);
-        } else if self.blocked.get() {
-            // The reply can't come before the command has gone: that is send_timeout's business.
-            self.peer.arm_read(self.config.read_timeout);
-        } else {
-            self.too_slow(if self.reading.is_over(self.config.read_timeout) {
-                "reading a reply took too long"
-            } else {
-                "reading a reply timed out"
-            });
-        }
-    }
-
-    fn on_write_timer(&self) {
-        if self.state.get() == State::Connecting {
-            self.end(End::Down(
-                StoreError::Unavailable,
-                "connecting timed out".into(),
-            ));
-        } else if self.blocked.get() {
-            self.too_slow("sending a command timed out");
-        }
     }
 
     /// Closes the connection; all that waits for a reply fails at once.

@@ -1,6 +1,7 @@
 //! What the workers share: the zone with its lock table, and wake-ups between them.
 
 mod common;
+mod layout;
 mod liveness;
 pub mod locks;
 mod table;
