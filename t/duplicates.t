@@ -26,6 +26,7 @@ my %once = (
     redis_cache_honor_request   => 'off',
     redis_cache_max_size        => '1m',
     redis_cache_capture_memory  => '1m',
+    redis_cache_capture_timeout => '1m',
     redis_cache_refills         => '1',
     redis_cache_lock_queue      => '1',
     redis_cache_uncacheable_ttl => '1s',
