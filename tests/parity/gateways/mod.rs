@@ -17,13 +17,17 @@ fn pass(protocol: Protocol, gateway: &Gateway) -> String {
     let cgi = |name: &str| {
         format!(
             "{name}_param REQUEST_METHOD $request_method; {name}_param REQUEST_URI $request_uri;
-             {name}_param CONTENT_LENGTH $content_length; {name}_buffering off; {name}_pass {address};"
+             {name}_param CONTENT_LENGTH $content_length; {name}_buffering off; {name}_pass {address};
+             {name}_hide_header X-Hidden; {name}_hide_header CDN-Cache-Control;"
         )
     };
     match protocol {
         Protocol::FastCgi => cgi("fastcgi"),
         Protocol::Uwsgi => cgi("uwsgi"),
-        Protocol::Grpc => format!("grpc_pass grpc://{address};"),
+        Protocol::Grpc => format!(
+            "grpc_pass grpc://{address}; grpc_hide_header X-Hidden;
+             grpc_hide_header CDN-Cache-Control;"
+        ),
     }
 }
 
@@ -44,7 +48,9 @@ fn scenes() -> impl Iterator<Item = (String, Gateway, Running)> {
             (
                 format!("{protocol:?}, {form}"),
                 gateway,
-                site.workers(1).start(),
+                site.locations("location = /inside { internal; return 200 page; }")
+                    .workers(1)
+                    .start(),
             )
         })
     })
@@ -83,6 +89,41 @@ fn a_miss_is_stored_and_hits_are_the_same() {
         assert_eq!(gateway.backend.all_hits(), 1, "{what}");
         assert_eq!(gateway.backend.last("/x").target, "/x?y=%20z", "{what}");
         site.nginx.finish();
+    }
+}
+
+#[test]
+fn what_the_backend_says_hidden_decides() {
+    for (what, gateway, site) in scenes() {
+        let hidden = Answer::ok("page").header("X-Hidden", "1");
+        let backend = &gateway.backend;
+        let field = "CDN-Cache-Control";
+        backend.set("/mine", hidden.clone().header(field, "private"));
+        backend.set("/kept", hidden.header(field, "max-age=500"));
+        let led = Answer::of(404, "unseen").header("X-Accel-Redirect", "/inside");
+        backend.set("/led", led);
+        for _ in 0..2 {
+            for path in ["/mine", "/led"] {
+                let answer = site.get(path);
+                assert_eq!(
+                    (answer.status, answer.text()),
+                    (200, "page".into()),
+                    "{what}"
+                );
+                assert_eq!(answer.word(), "SKIP", "{what} {path}");
+                assert_eq!(answer.header(field), None, "{what} {path}");
+            }
+        }
+        site.fill("/kept");
+        let ttl: i64 = site.redis.command(&["TTL", &site.key("/kept")]);
+        assert!((590..=600).contains(&ttl), "{what}: {ttl}");
+        let hit = site.get("/kept");
+        assert_eq!(hit.word(), "HIT", "{what}");
+        assert_eq!(
+            (hit.header("x-hidden"), hit.header(field)),
+            (None, None),
+            "{what}"
+        );
     }
 }
 
