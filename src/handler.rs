@@ -13,6 +13,7 @@ use ngx::ffi::*;
 use crate::access;
 use crate::client_cache::{ClientCache, Ground};
 use crate::conf::{Backend, LocConf, MainConf};
+use crate::content;
 use crate::context::{Context, Part};
 use crate::fill::detached::{self, is_fill};
 use crate::fill::registry::{Joined, LockPermit};
@@ -189,7 +190,7 @@ fn wants_body_first(r: Request, conf: &LocConf, basics: &Basics) -> bool {
         && !r.is_get_or_head()
         && !r.wants_upgrade()
         && basics.methods.contains(r.method())
-        && !settings::passes_whatever_the_body(r, conf)
+        && !content::passes_whatever_the_body(r, conf)
 }
 
 /// Whether the cache has a part in this request.
@@ -216,9 +217,9 @@ fn wish(r: Request, conf: &LocConf, main: &MainConf, basics: &Basics) -> Result<
     if bypass && no_store {
         return Err(Reason::Bypass);
     }
-    settings::make_key_again(r, conf, main);
+    content::make_key_again(r, conf, main);
     let settings = settings::settings(r, conf, main, basics).ok_or(Reason::NotConfigured)?;
-    if settings::misses_body(r, conf, main) {
+    if content::misses_body(r, conf, main) {
         return Err(Reason::ContentUnknown);
     }
     // A fill has no Range: each slice would be the whole.

@@ -6,6 +6,7 @@ mod access;
 mod asked_with;
 mod client_cache;
 mod conf;
+mod content;
 mod context;
 mod credentials;
 mod fill;

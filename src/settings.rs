@@ -10,7 +10,7 @@ use cache_core::policy::{MethodList, RequestView, Rules, StatusList};
 use cache_core::request_directives::RequestDirectives;
 use cache_core::settings::{parse_millis, parse_seconds};
 use cache_core::shown::shown;
-use cache_core::uri::{Target, key_authority, port_of};
+use cache_core::uri::Target;
 use ngx::ffi::*;
 use ngx::ngx_log_error;
 
@@ -48,9 +48,6 @@ const PASS_TIMEOUT: u64 = 200;
 const CAPTURE_MEMORY: u64 = 256 << 20;
 /// Milliseconds for which an answer is captured, by default.
 const CAPTURE_TIMEOUT: u64 = 300_000;
-
-/// The fault of a key without the body, beside those of [`Setting`].
-const NO_BODY: usize = 31;
 
 /// The settings of a request that may be cached.
 pub struct Settings {
@@ -442,75 +439,4 @@ pub fn settings(r: Request, conf: &LocConf, main: &MainConf, basics: &Basics) ->
         capture_memory: conf.capture_memory.unwrap_or(CAPTURE_MEMORY),
         capture_timeout: conf.capture_timeout.unwrap_or(CAPTURE_TIMEOUT),
     })
-}
-
-/// `$redis_cache_authority`: the host that is asked, and the port if it isn't the scheme's own. The port is the one that the
-/// client names; that of the connection if it names no host, or where sites on several ports have to be told apart.
-pub fn authority(r: Request) -> Vec<u8> {
-    let (https, host) = (r.is_https(), r.host());
-    let local = r.local_port();
-    let named = r.authority();
-    let by_connection = named.is_empty()
-        || r.main_conf::<MainConf>()
-            .is_some_and(|main| main.has_site_elsewhere(r.server(), local));
-    if by_connection && local != 0 {
-        return key_authority(https, host, local.to_string().as_bytes());
-    }
-    key_authority(https, host, port_of(named))
-}
-
-/// Whether a request passes by the cache whatever its content is: then nobody needs to wait for that.
-pub fn passes_whatever_the_body(r: Request, conf: &LocConf) -> bool {
-    [conf.bypass(), conf.no_store()].iter().all(|predicates| {
-        // SAFETY: filled by nginx's own setter.
-        unsafe { Request::templates(*predicates).all(is_derivable) && r.holds(*predicates) }
-    })
-}
-
-/// Makes a key again that `set_md5 $cache_key` has made of `$request_body` before the body was read.
-pub fn make_key_again(r: Request, conf: &LocConf, main: &MainConf) {
-    let (Some(body), Some(place)) = (main.request_body, main.variables.get(Setting::Key as usize))
-    else {
-        return;
-    };
-    if !r.has_body() || r.is_subrequest() || !r.was_missed(body) {
-        return;
-    }
-    if let Some(KeySource::Md5(value)) = key_source(r, conf, main) {
-        r.forget_variable(body);
-        // SAFETY: compiled in this configuration.
-        if let Some(text) = unsafe { r.evaluate(value) } {
-            r.write_variable(place.index, &set_md5::digest(text));
-        }
-    }
-}
-
-/// Whether something was made of the request's content without it: a variable of the body was asked for before the body was
-/// read, or doesn't have one that lies in a file. Two requests may have one key then.
-pub fn misses_body(r: Request, conf: &LocConf, main: &MainConf) -> bool {
-    if !r.has_body() || r.is_subrequest() {
-        return false;
-    }
-    let asked = |index: &usize| r.was_missed(*index) || r.written_variable(*index).is_some();
-    let mut asked = [main.request_body, main.request_body_file]
-        .into_iter()
-        .flatten()
-        .filter(asked)
-        .peekable();
-    if asked.peek().is_none() || asked.any(|index| !r.was_missed(index)) {
-        return false;
-    }
-    if conf.first_fault(NO_BODY) {
-        let remedy = if r.is_body_in_file() {
-            "it lies in a file; raise \"client_body_buffer_size\""
-        } else {
-            "it is asked for before it is read; have it in \"redis_cache_key\""
-        };
-        ngx_log_error!(
-            NGX_LOG_ERR,
-            r.log(),
-            "redis_cache: $request_body has no value: {remedy}; requests go to the backend"
-        );
-    }
-    true
 }

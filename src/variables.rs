@@ -9,11 +9,11 @@ mod upstream;
 use crate::conf::Variable;
 use crate::conf::locations::{main_conf, name};
 use crate::conf::set_md5::unset;
+use crate::conf::sites;
 use crate::context::Context;
 use crate::ngx::guard::guard;
 use crate::ngx::request::{Code, ERROR, OK, Request};
 use crate::ngx::text;
-use crate::settings;
 
 /// The settings of the Lua script, behind `$cache_`.
 pub const SETTINGS: &[&str] = &[
@@ -202,7 +202,7 @@ unsafe extern "C" fn authority(
     guard("variable", ERROR, || {
         // SAFETY: nginx calls with a live request and a place to write to.
         unsafe {
-            let found = Request::new(r).map(settings::authority);
+            let found = Request::new(r).map(sites::authority);
             put((*r).pool, &mut *value, found.as_deref());
         }
         OK

@@ -3,9 +3,11 @@
 //! A key names the port that the client asks, which is the same on every machine. But a client may ask any: where several
 //! such servers listen on several ports, it is the connection's port that tells them apart.
 
+use cache_core::uri::{key_authority, port_of};
 use ngx::ffi::*;
 
 use super::MainConf;
+use crate::ngx::request::Request;
 
 /// A server with locations that have the default key.
 pub struct Site {
@@ -57,4 +59,19 @@ impl MainConf {
         let others = || self.sites.iter().filter(|site| site.server != server);
         others().any(|site| site.ports.iter().any(|other| *other != port))
     }
+}
+
+/// `$redis_cache_authority`: the host that is asked, and the port if it isn't the scheme's own. The port is the one that the
+/// client names; that of the connection if it names no host, or where sites on several ports have to be told apart.
+pub fn authority(r: Request) -> Vec<u8> {
+    let (https, host) = (r.is_https(), r.host());
+    let local = r.local_port();
+    let named = r.authority();
+    let by_connection = named.is_empty()
+        || r.main_conf::<MainConf>()
+            .is_some_and(|main| main.has_site_elsewhere(r.server(), local));
+    if by_connection && local != 0 {
+        return key_authority(https, host, local.to_string().as_bytes());
+    }
+    key_authority(https, host, port_of(named))
 }

@@ -1,6 +1,7 @@
 //! Every touch of nginx's memory, one idea a file. Above this layer nobody follows a raw pointer.
 
 pub mod accel;
+pub mod authority;
 pub mod bits;
 pub mod busy;
 pub mod captured;
