@@ -101,6 +101,9 @@ sub method_of {
 sub send_request {
     my ($context, $packets, $timeout) = @_;
     my $block = $context->{block};
+    return Test::Nginx::Socket::Protocol::exchange($packets, $timeout,
+        Test::Nginx::Socket::server_addr() . ":$Test::Nginx::Socket::ServerPortForClient")
+      if Test::Nginx::Socket::Protocol::name();
     local $SIG{PIPE} = 'IGNORE';
 
     my $socket = IO::Socket::INET->new(

@@ -151,6 +151,7 @@ sub configuration {
         }
 END
 
+    my $listen = Test::Nginx::Socket::Protocol::listen_directives($port, version());
     return <<"END";
 worker_processes  $setting{workers};
 daemon            off;
@@ -170,7 +171,7 @@ http {
 $http_config
 
     server {
-        listen $port;
+        $listen
         server_name '$server_name';
         client_max_body_size 30M;
 

@@ -1,0 +1,97 @@
+package Test::Nginx::Socket::Protocol;
+
+# The suites over another protocol than HTTP/1.1 in clear text: TEST_NGINX_PROTOCOL
+# is h2 (HTTP/2 by prior knowledge) or tls (HTTP/1.1 over TLS). The client is curl.
+# A block that can't be expressed so is skipped, by its name and with the reason.
+
+use v5.26;
+use warnings;
+
+use File::Temp ();
+
+sub name { return $ENV{TEST_NGINX_PROTOCOL} // '' }
+
+# Why a block can't run over the protocol; nothing if it can.
+sub unfit {
+    my $block = shift;
+    my $name  = name() or return;
+    for my $section (qw(raw_request pipelined_requests shutdown abort tcp_listen)) {
+        return "section $section is for HTTP/1.1" if defined $block->$section;
+    }
+    return 'field lines as they stand are for HTTP/1.1'
+      if defined $block->raw_response_headers_like || defined $block->raw_response_headers_unlike;
+    my @requests = ref $block->request ? @{ $block->request } : ($block->request // '');
+    return 'a request in packets is for HTTP/1.1' if grep { ref } @requests;
+    return 'the version is part of the request' if grep { m{^[^\n]* HTTP/}m } @requests;
+    my $fields = join "\n", ref $block->more_headers ? @{ $block->more_headers } : ($block->more_headers // '');
+    return 'HTTP/2 and curl have no such field'
+      if $fields =~ /^(?:Connection|Upgrade|Transfer-Encoding|TE|Expect|Host|Content-Length|Keep-Alive)\s*:/mi;
+    return 'curl sends no such field' if $fields =~ /^[^:\n]*:\s*$/m || $fields =~ /^\s/m;
+    my $text = join "\n", map { $block->$_ // '' } qw(config http_config backend);
+    return 'the version is part of the block' if $text =~ /\$server_protocol|\$request\b/;
+    return 'the scheme is part of the block'
+      if $name eq 'tls' && ($text . $fields) =~ m{\$scheme|http://localhost|\$https\b};
+    return;
+}
+
+# The directives of a server at $port.
+sub listen_directives {
+    my ($port, $version) = @_;
+    my $name = name();
+    return "listen $port;" if $name eq '';
+    if ($name eq 'h2') {
+        my ($minor, $patch) = $version =~ /^1\.(\d+)\.(\d+)/;
+        return $minor > 25 || $minor == 25 && $patch >= 1
+          ? "listen $port; http2 on;"
+          : "listen $port http2;";
+    }
+    my $folder = certificate();
+    return "listen $port ssl; ssl_certificate $folder/cert.pem; ssl_certificate_key $folder/key.pem;";
+}
+
+# The answer's bytes, as they would stand on the wire of HTTP/1.1.
+sub exchange {
+    my ($packets, $timeout, $authority) = @_;
+    my ($head, $body) = split /\r\n\r\n/, $packets->[0]{value}, 2;
+    my ($line, @fields) = split /\r\n/, $head;
+    my ($method, $target) = split / /, $line;
+
+    my $scheme  = name() eq 'tls' ? 'https' : 'http';
+    my $out     = File::Temp->new;
+    my @command = ('curl', '-sS', '-i', '--raw', '--insecure', '--path-as-is', '--globoff', '--max-time', $timeout * 4,
+        name() eq 'tls' ? '--http1.1' : '--http2-prior-knowledge', '--noproxy', '*',
+        '-H', 'User-Agent:', '-H', 'Accept:', '-o', $out->filename);
+    push @command, $method eq 'HEAD' ? '--head' : ('-X', $method);
+    push @command, map { ('-H', $_) } grep { !/^(?:Connection|Content-Length):/i } @fields;
+
+    my $sent = File::Temp->new;
+    if (length($body // '')) {
+        print $sent $body;
+        $sent->flush;
+        push @command, '--data-binary', '@' . $sent->filename,
+          grep({ /^Content-Type:/i } @fields) ? () : ('-H', 'Content-Type:');
+    }
+    push @command, "$scheme://$authority$target";
+    # What curl says of an answer that is cut shows in the answer.
+    open my $said, '-|', @command or die "curl: $!\n";
+    my @ignored = <$said>;
+    close $said;
+
+    open my $in, '<:raw', $out->filename or return '';
+    local $/;
+    return <$in> // '';
+}
+
+my $folder;
+
+sub certificate {
+    return $folder->dirname if $folder;
+    $folder = File::Temp->newdir('suite-tls-XXXXXX', TMPDIR => 1);
+    my $place = $folder->dirname;
+    system("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost "
+        . "-keyout $place/key.pem -out $place/cert.pem 2>$place/openssl.log") == 0
+      or die "openssl fails: $place/openssl.log\n";
+    return $place;
+}
+
+1;
