@@ -139,7 +139,7 @@ main::record('/a')
 --- request eval
 ["GET /a", "GET /a"]
 --- more_headers eval
-["If-Modified-Since: " . main::http_date(5), "If-Modified-Since: " . main::http_date(-60)]
+["If-Modified-Since: " . main::http_date(3600), "If-Modified-Since: " . main::http_date(-60)]
 --- error_code eval
 [304, 200]
 

@@ -113,7 +113,7 @@ http://a.test/
 === TEST 6: X-Forwarded-Host isn't part of the default key: poisoned
 --- backend eval: $main::Links
 --- config eval
-"location / { $main::Cached proxy_set_header Host ''; proxy_pass http://backend; }"
+"location / { $main::Cached proxy_http_version 1.0; proxy_set_header Host ''; proxy_pass http://backend; }"
 --- request eval
 [("GET /forwarded?$$") x 2]
 --- more_headers eval
@@ -130,7 +130,7 @@ http://a.test/
 === TEST 7: X-Forwarded-Host kept from the backend, or set by the operator
 --- backend eval: $main::Links
 --- config eval
-"location / { $main::Cached proxy_set_header Host '';
+"location / { $main::Cached proxy_http_version 1.0; proxy_set_header Host '';
     proxy_set_header X-Forwarded-Host \$host; proxy_pass http://backend; }"
 --- request eval
 [("GET /forwarded?$$") x 2]
@@ -149,7 +149,7 @@ http://a.test/
 --- backend eval: $main::Links
 --- config eval
 "location / { $main::Cached redis_cache_key \$TEST_NGINX_KEY\$http_x_forwarded_host\$request_uri;
-    proxy_set_header Host ''; proxy_pass http://backend; }"
+    proxy_http_version 1.0; proxy_set_header Host ''; proxy_pass http://backend; }"
 --- request eval
 [("GET /a") x 3]
 --- more_headers eval
@@ -341,7 +341,8 @@ qr{^\[alert\]}m
 === TEST 20: fields that the client calls its connection's stay with it
 --- backend_format: $request_uri [$http_connection] [$http_te] [$http_keep_alive] [$http_expect] [$http_upgrade] [$http_range] [$http_if_none_match]
 --- config eval
-"location / { $main::Cached redis_cache_key \$TEST_NGINX_KEY\$request_uri; proxy_pass http://backend; }"
+"location / { $main::Cached redis_cache_key \$TEST_NGINX_KEY\$request_uri;
+    proxy_http_version 1.0; proxy_set_header Connection close; proxy_pass http://backend; }"
 --- request
 GET /a
 --- more_headers
