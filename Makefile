@@ -45,7 +45,8 @@ MODULE := ngx_http_redis_cache_module.so
 DEB_BUILD := gcc libc6-dev make perl libclang-dev libssl-dev libpcre2-dev zlib1g-dev
 DEB_SYSTEM := nginx nginx-dev
 DEB_DEMO := redis-server
-DEB_TEST := $(DEB_SYSTEM) libnginx-mod-http-set-misc redis-server libtest-base-perl curl openssl gzip
+DEB_TEST := $(DEB_SYSTEM) libnginx-mod-http-set-misc libnginx-mod-http-lua libnginx-mod-http-js libnginx-mod-http-perl libnginx-mod-http-echo \
+	libnginx-mod-http-image-filter libnginx-mod-http-xslt-filter php-fpm redis-server libtest-base-perl curl openssl gzip
 DEB_MEMCHECK := valgrind redis-server perl libtest-base-perl
 DEB_FUZZ := g++ libc6-dev make
 DEB_BENCH := nginx perl redis-server memcached wrk libnginx-mod-http-srcache-filter libnginx-mod-http-memc

@@ -79,7 +79,7 @@ impl Protocol {
         match self {
             Protocol::Http10 => !case.not_http10 && case.body.is_none(),
             Protocol::Pipeline => !case.single,
-            _ => true,
+            _ => !(case.not_http2 && self.is_http2()),
         }
     }
 

@@ -87,10 +87,11 @@ pub const DIFFERENCES: &[Difference] = &[
         },
     },
     Difference {
-        what: "An answer that fails a client's condition (412) or has not the range (416) is stored all the same",
+        what: "An answer of which a filter makes an error for the client (412, 415, 416) is stored all the same",
         why: "the backend has answered; the next client needn't ask it again",
         excuse: |_, reference, module| {
-            let other = has_status(module, &["412", "416"]) && reference.cache != module.cache;
+            let other = has_status(module, &["412", "415", "416"])
+                && (&reference.cache, &reference.backend) != (&module.cache, &module.backend);
             if other {
                 reference.cache.clone_from(&module.cache);
                 reference.backend.clone_from(&module.backend);

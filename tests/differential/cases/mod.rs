@@ -33,6 +33,8 @@ pub struct Case {
     pub plain: bool,
     /// Over HTTP/1.0 it is another thing, or nothing.
     pub not_http10: bool,
+    /// The reference can't do it over HTTP/2.
+    pub not_http2: bool,
     /// Asked for once a state, not in a pipeline or by several at once: what happens depends on how many ask.
     pub single: bool,
     /// Compare what the access log says of `$upstream_*`, too.
@@ -52,6 +54,7 @@ pub const CASE: Case = Case {
     body: None,
     plain: false,
     not_http10: false,
+    not_http2: false,
     single: false,
     upstream_log: false,
 };
