@@ -95,6 +95,8 @@ pub const MARKS: &[Mark] = &[
     Mark {
         fails_until_mended: "a fill never goes on behind a limit_req that delays it",
         cases: &["limit_req with a delay in the backend's location"],
+        // On a busy machine requests may come too slowly for a delay.
+        now_and_then: true,
         ..MARK
     },
     Mark {
@@ -196,12 +198,13 @@ impl Report {
                     wrong += &format!("\n{name}: no longer differs, take its mark away ({fault})");
                 }
             }
-            if mark.cases.is_empty() && needed.is_empty() {
+            if mark.cases.is_empty() && needed.is_empty() && self.compared.len() > 1 {
                 wrong += &format!("\nno case needs this mark any more, take it away: {fault}");
             }
         }
         for (index, difference) in DIFFERENCES.iter().enumerate() {
-            if !self.excuses.contains(&index) {
+            // Where only some cases run, many aren't needed.
+            if std::env::var_os("DIFFERENTIAL_CASE").is_none() && !self.excuses.contains(&index) {
                 wrong += &format!("\nno case differs any more in: {}", difference.what);
             }
         }

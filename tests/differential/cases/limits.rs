@@ -9,7 +9,7 @@ pub const CASES: &[Case] = &[
     Case { name: "limit_rate by a variable", location: "set $limit_rate 500k;", path: "/large", single: true, ..CASE },
     Case { name: "limit_req", http: "limit_req_zone $host$arg_p$http_x_side zone=once:1m rate=1r/m;", location: "limit_req zone=once burst=2 nodelay; limit_req_status 429;",
         single: true, not_http10: true, ..CASE },
-    Case { name: "limit_req with a delay in the backend's location", http: "limit_req_zone $host$arg_p$http_x_side zone=delayed:1m rate=5r/s;",
+    Case { name: "limit_req with a delay in the backend's location", http: "limit_req_zone $host$arg_p$http_x_side zone=delayed:1m rate=1r/s;",
         locations: "location / { CACHE try_files /none @app; } location @app { limit_req zone=delayed burst=50; proxy_pass http://backend; }", single: true, plain: true, ..CASE },
     Case { name: "limit_req of passed requests", http: "limit_req_zone $host$arg_p$arg_s$http_x_side zone=posts:1m rate=1r/m;",
         locations: "location / { CACHE try_files /none @app; } location @app { limit_req zone=posts burst=1 nodelay; limit_req_status 429; proxy_pass http://backend; }",

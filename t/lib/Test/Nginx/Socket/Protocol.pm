@@ -29,8 +29,10 @@ sub unfit {
     return 'curl sends no such field' if $fields =~ /^[^:\n]*:\s*$/m || $fields =~ /^\s/m;
     my $text = join "\n", map { $block->$_ // '' } qw(config http_config backend);
     return 'the version is part of the block' if $text =~ /\$server_protocol|\$request\b/;
+    my @more = grep { defined } map { ref eq 'ARRAY' ? @$_ : $_ }
+      map { scalar $block->$_ } qw(redis init response_headers response_body backend_log);
     return 'the scheme is part of the block'
-      if $name eq 'tls' && ($text . $fields) =~ m{\$scheme|http://localhost|\$https\b};
+      if $name eq 'tls' && join("\n", $text, $fields, @more) =~ m{\$scheme|http://localhost|\$https\b};
     return;
 }
 
