@@ -5,6 +5,7 @@ use cache_core::freshness::OriginDates;
 use cache_core::headers::Headers;
 use cache_core::policy::{
     BadList, Ignore, MethodList, Plan, RequestView, ResponseView, Rules, StatusList, storable,
+    storable_behind,
 };
 use cache_core::status::Reason;
 
@@ -406,9 +407,63 @@ fn what_is_read_while_it_happens() {
         headers.push("Content-Type", media_type);
         let resp = ResponseView {
             status: 200, headers: &headers, dates: &OriginDates::default(),
-            content_length, accel_redirect: false, unbuffered, delay: 0,
+            content_length, accel_redirect: false, ignored: Ignore::NONE, unbuffered, delay: 0,
         };
         let err = storable(&RequestView::default(), &resp, &Rules::default(), NOW).err();
         assert_eq!(err, wanted, "{media_type} {unbuffered} {content_length:?}");
     }
+}
+
+#[test]
+fn a_page_in_place_of_an_error_is_kept_as_the_error_may_be() {
+    let rules = Rules {
+        statuses: StatusList::parse(b"200 404").unwrap(),
+        age: 60,
+        stale: 0,
+        ..Rules::default()
+    };
+    let cases: [(u16, Lines<'_>, Lines<'_>, Result<u32, Reason>); 7] = [
+        (404, &[], &[], Ok(60)),
+        (404, &[("Cache-Control", "max-age=5")], &[], Ok(5)),
+        (404, &[], &[("Cache-Control", "max-age=5")], Ok(5)),
+        (
+            404,
+            &[("Cache-Control", "private")],
+            &[],
+            Err(Reason::Private),
+        ),
+        (404, &[("Vary", "X-A")], &[], Err(Reason::Vary)),
+        (503, &[], &[], Err(Reason::StatusNotListed)),
+        (404, &[], &[("Set-Cookie", "a=1")], Err(Reason::SetCookie)),
+    ];
+    for (status, error, page, wanted) in cases {
+        let dates = OriginDates::default();
+        let (error, page) = (lines(error), lines(page));
+        let view = |status, headers| ResponseView {
+            status,
+            headers,
+            dates: &dates,
+            content_length: None,
+            accel_redirect: false,
+            ignored: Ignore::NONE,
+            unbuffered: false,
+            delay: 0,
+        };
+        let before = std::iter::once(view(status, &error));
+        let request = RequestView::default();
+        let plan = storable_behind(&request, before, &view(200, &page), &rules, NOW);
+        assert_eq!(
+            plan.map(|plan| plan.expiry),
+            wanted,
+            "{status} {error:?} {page:?}"
+        );
+    }
+}
+
+fn lines(lines: Lines<'_>) -> Headers {
+    let mut headers = Headers::new();
+    for (name, value) in lines {
+        headers.push(*name, *value);
+    }
+    headers
 }
