@@ -385,6 +385,10 @@ impl Context {
 }
 
 /// The part that the cache has in a request.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it is moved once, into the context"
+)]
 pub enum Part {
     /// It is asked for an answer.
     Wish(Wish),
