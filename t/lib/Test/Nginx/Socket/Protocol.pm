@@ -29,6 +29,10 @@ sub unfit {
     return 'curl sends no such field' if $fields =~ /^[^:\n]*:\s*$/m || $fields =~ /^\s/m;
     my $text = join "\n", map { $block->$_ // '' } qw(config http_config backend);
     return 'the version is part of the block' if $text =~ /\$server_protocol|\$request\b/;
+    my $ages = join "\n", grep { defined } map { ref eq 'ARRAY' ? @$_ : $_ }
+      map { scalar $block->$_ } qw(response_headers after);
+    return 'so many requests, each by a client of its own, take longer than the ages in the block allow'
+      if @requests > 4 && $ages =~ /\bAge: 0\b|fresh/;
     my @more = grep { defined } map { ref eq 'ARRAY' ? @$_ : $_ }
       map { scalar $block->$_ } qw(redis init response_headers response_body backend_log);
     return 'the scheme is part of the block'
