@@ -13,6 +13,7 @@ const MEMORY: Memory = Memory {
         first: 1000,
         most: 10_000,
     },
+    asked: 0,
 };
 
 /// A fill of the key from `now` on that ends at once.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use cache_core::flow::{Ending, Finding};
 use cache_core::headers::Headers;
+use cache_core::record::Unsent;
 use cache_core::status::Reason;
 
 use crate::stream::{Demand, Next, ResponseHead, Stream, Subscription};
@@ -20,7 +21,10 @@ fn head(finding: Finding) -> ResponseHead {
         connection: Vec::new(),
         own_location: false,
         withheld: Vec::new(),
+        unsent: Unsent::default(),
+        upstream: Headers::new(),
         generated: false,
+        backend_status: None,
         asked: false,
         finding,
         variant: None,
