@@ -182,3 +182,23 @@ fn a_backend_that_fails_is_left_alone_by_all() {
         site.backend.hits("/x") == hits
     }));
 }
+
+#[test]
+fn a_refill_leaves_out_a_field_wherever_it_stands() {
+    for (form, site) in Site::forms() {
+        let site = stale(site, &[]);
+        fails_by(&site, "X-Bad");
+        let mut client = site.client();
+        // The first line of all: nginx's list of lines begins with it.
+        client
+            .send_raw(b"GET /x HTTP/1.1\r\nX-Bad: 1\r\nHost: localhost\r\nX-Bad: 2\r\n\r\n")
+            .unwrap();
+        let stale = client.receive().unwrap();
+        assert_eq!(stale.word(), "STALE", "{form}");
+        assert_eq!(stale.text(), "edition 1", "{form}");
+        site.backend.wait_for_hits("/x", 2);
+        assert_eq!(site.wait_for_hit("/x").text(), "edition 2", "{form}");
+        // The client's own request has kept its lines.
+        assert_eq!(client.get("/x").word(), "HIT", "{form}");
+    }
+}

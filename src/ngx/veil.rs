@@ -1,5 +1,6 @@
 //! A request as it would be, had its client left fields of its header away.
 
+use std::mem::offset_of;
 use std::ptr;
 
 use bytes::Bytes;
@@ -106,9 +107,13 @@ unsafe fn forget_line(line: *mut ngx_table_elt_t, headers: &mut ngx_http_headers
             headers.x_forwarded_for.nelts = 0;
         }
     }
-    let words = size_of::<ngx_http_headers_in_t>() / size_of::<*mut ngx_table_elt_t>();
+    const POINTER: usize = size_of::<*mut ngx_table_elt_t>();
+    // The list of all lines stays: it begins with a pointer to the first of them.
+    let list = offset_of!(ngx_http_headers_in_t, headers) / POINTER;
+    let behind = list + size_of::<ngx_list_t>() / POINTER;
+    let words = size_of::<ngx_http_headers_in_t>() / POINTER;
     let start = ptr::from_mut(headers).cast::<*mut ngx_table_elt_t>();
-    for index in 0..words {
+    for index in (0..list).chain(behind..words) {
         // SAFETY: the structure is as long as that, aligned for pointers and filled by nginx from zeroed memory; only what
         // is this pointer is written.
         unsafe {
