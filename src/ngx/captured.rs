@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use cache_core::headers::Headers;
 use cache_core::policy::{OriginDates, ResponseView};
-use cache_core::record::{Unsent, strip_for_storage};
+use cache_core::record::{Unsent, is_for_nginx, strip_for_storage};
 use cache_core::renewal::Confirmation;
 use cache_core::use_stale::Failure;
 use ngx::ffi::*;
@@ -154,19 +154,22 @@ fn sent(out: &ngx_http_headers_out_t) -> Headers {
             headers.push(Bytes::copy_from_slice(name), Bytes::copy_from_slice(value));
         }
     }
-    if out.last_modified_time != -1 && !headers.contains("Last-Modified") {
+    // nginx makes the line of the time for these statuses alone (ngx_http_header_filter_module.c).
+    let tells_time = [NGX_HTTP_OK, NGX_HTTP_PARTIAL_CONTENT, NGX_HTTP_NOT_MODIFIED]
+        .contains(&u32::try_from(out.status).unwrap_or_default());
+    if tells_time && out.last_modified_time != -1 && !headers.contains("Last-Modified") {
         headers.push("Last-Modified", http_time(out.last_modified_time));
     }
     headers
 }
 
 /// Of the lines that nginx has kept back those that a record needs. A cookie that no client gets is nobody's, and
-/// Content-Length and FastCGI's Status are said otherwise.
+/// Content-Length and FastCGI's Status are said otherwise. Server and X-Accel-* are nginx's own to read.
 fn storable_lines(hidden: &Headers, connection: &[Bytes]) -> Headers {
     const OTHERWISE: [&[u8]; 3] = [b"content-length", b"set-cookie", b"status"];
     strip_for_storage(hidden, connection)
         .into_iter()
-        .filter(|line| !OTHERWISE.iter().any(|name| line.is(name)))
+        .filter(|line| !OTHERWISE.iter().any(|name| line.is(name)) && !is_for_nginx(&line.name))
         .collect()
 }
 

@@ -27,7 +27,7 @@ use crate::vary::{self, Family, Names, Select, VariantId};
 pub use json::encode_headers;
 pub use meta::{META_FIELD, Meta, Tie, encode_meta, fingerprint, parse_meta};
 pub use unsent::{Unsent, parse_rate};
-pub use writing::{Fields, New, encode, strip_for_storage, without};
+pub use writing::{Fields, New, encode, is_for_nginx, strip_for_storage, without};
 
 use writing::is_end_to_end;
 
@@ -62,7 +62,7 @@ pub fn pack_lookup(out: &mut Vec<u8>, key: &[u8]) {
 pub struct Record {
     /// Status of the response.
     pub status: u16,
-    /// Headers that the response has whoever asks: no hop-by-hop fields, no Date, Server, Age.
+    /// Headers that the response has whoever asks: no hop-by-hop fields, no Date, no Age.
     pub headers: Headers,
     /// The whole body.
     pub body: Bytes,
@@ -248,6 +248,8 @@ pub fn decode(raw: &RawRecord, rules: &Rules) -> Result<Option<Decoded>, Broken>
         headers: headers
             .into_iter()
             .filter(|header| is_end_to_end(header, &left_out))
+            // This module stores them only where the configuration has let them through to clients.
+            .filter(|header| meta.is_some() || !is_for_nginx(&header.name))
             .collect(),
         body: body.clone(),
         ttl_ms: raw.pttl,
