@@ -64,10 +64,10 @@ fn answer(request: &Received) -> Answer {
     if !["/no-ranges", "/large/chunked"].contains(&path) {
         answer = answer.header("Accept-Ranges", "bytes");
     }
-    answer = if argument("s=stale") && !path.starts_with("/status") {
-        answer.header("Cache-Control", "max-age=1")
-    } else if argument("s=skip") || path.starts_with("/private") {
+    answer = if argument("s=skip") || path.starts_with("/private") {
         answer.header("Cache-Control", "private")
+    } else if argument("s=stale") && !path.starts_with("/status") {
+        answer.header("Cache-Control", "max-age=1")
     } else {
         answer
     };
