@@ -212,10 +212,7 @@ fn is_event_stream(resp: &ResponseView<'_>) -> bool {
             .any(|known| value.eq_ignore_ascii_case(known))
     };
     (resp.unbuffered && resp.content_length.is_none())
-        || resp
-            .headers
-            .get("Content-Type")
-            .is_some_and(|value| media_type(value))
+        || resp.headers.get("Content-Type").is_some_and(media_type)
 }
 
 /// Media types of answers that go on as long as somebody reads them.

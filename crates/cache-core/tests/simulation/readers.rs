@@ -95,7 +95,8 @@ fn the_slowest_reader_holds_the_backend_back() {
 
 #[test]
 fn a_capture_goes_on_without_readers_until_it_is_given_up() {
-    let cases: [(Ending, fn(&Stream)); 3] = [
+    type Step = fn(&Stream);
+    let cases: [(Ending, Step); 3] = [
         (Ending::TooLarge, |stream| {
             stream.push(Bytes::from_static(b"0123456789x"))
         }),
