@@ -1,10 +1,11 @@
 //! An nginx request.
 
-use std::ffi::{CStr, c_void};
+use std::ffi::{CStr, c_int, c_void};
 use std::ptr::NonNull;
 
 use ngx::ffi::*;
 
+use super::guard::guard;
 use super::{shim, text, upstream};
 use crate::ngx_http_redis_cache_module as module;
 
@@ -294,12 +295,12 @@ impl Request {
         }
     }
 
-    /// Leaves the request to a task that soon ends. As where nginx reads its own cache nobody looks whether the client
-    /// has left: one that has shut down its side gets its answer.
+    /// Leaves the request to a task that soon ends. A client whose connection is reset ends it; one that has shut down
+    /// its side gets its answer, as where nginx reads its own cache.
     pub fn await_task(self) {
         let r = self.get_mut();
         r.write_event_handler = Some(ngx_http_request_empty_handler);
-        r.read_event_handler = Some(ngx_http_block_reading);
+        r.read_event_handler = Some(unless_reset);
     }
 
     /// Sets what nginx calls when the client takes more.
@@ -424,5 +425,51 @@ impl Request {
             ngx_http_finalize_request(self.as_ptr(), NGX_HTTP_REQUEST_TIME_OUT as Code);
         }
         true
+    }
+}
+
+/// Something has come from a client whose request waits for a lookup.
+unsafe extern "C" fn unless_reset(r: *mut ngx_http_request_t) {
+    guard("read", (), || {
+        // SAFETY: nginx calls with a live request; the descriptor is that of its connection, if it has one of its own.
+        unsafe {
+            if shim::rcs_is_stream(r) == 0 && !is_reset((*(*r).connection).fd) {
+                ngx_http_block_reading(r);
+            } else {
+                // A stream of HTTP/2 or HTTP/3 has no half that could be shut down: nginx knows whether it was reset.
+                ngx_http_test_reading(r);
+            }
+        }
+    });
+}
+
+/// Whether a connection is gone, rather than one whose client sends nothing more.
+///
+/// # Safety
+///
+/// `fd` is an open socket.
+unsafe fn is_reset(fd: c_int) -> bool {
+    let mut error: c_int = 0;
+    let mut length = size_of::<c_int>() as libc::socklen_t;
+    let mut byte = 0_u8;
+    // SAFETY: by contract; both calls write no more than they are given.
+    unsafe {
+        let known = libc::getsockopt(
+            fd,
+            libc::SOL_SOCKET,
+            libc::SO_ERROR,
+            (&raw mut error).cast(),
+            &mut length,
+        );
+        if known != 0 || error != 0 {
+            return true;
+        }
+        let peeked = libc::recv(
+            fd,
+            (&raw mut byte).cast(),
+            1,
+            libc::MSG_PEEK | libc::MSG_DONTWAIT,
+        );
+        peeked < 0 && ngx_errno() != libc::EAGAIN
     }
 }

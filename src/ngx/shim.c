@@ -69,6 +69,23 @@ rcs_has_body(const ngx_http_request_t *r)
 }
 
 
+/* the request is a stream of HTTP/2 or HTTP/3 */
+
+ngx_uint_t
+rcs_is_stream(const ngx_http_request_t *r)
+{
+    if (r->stream != NULL) {
+        return 1;
+    }
+
+#if (nginx_version >= 1025000 && (NGX_QUIC || NGX_COMPAT))
+    return r->connection->quic != NULL;
+#else
+    return 0;
+#endif
+}
+
+
 /* the body has been read, or is thrown away */
 
 ngx_uint_t

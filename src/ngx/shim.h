@@ -51,6 +51,7 @@ void rcs_clear_gzip_vary(ngx_http_request_t *r);
 ngx_uint_t rcs_has_body(const ngx_http_request_t *r);
 ngx_uint_t rcs_is_body_read(const ngx_http_request_t *r);
 ngx_uint_t rcs_is_cached(const ngx_http_request_t *r);
+ngx_uint_t rcs_is_stream(const ngx_http_request_t *r);
 ngx_uint_t rcs_is_https(const ngx_http_request_t *r);
 void rcs_set_body_known(ngx_http_request_t *r, off_t length);
 ngx_uint_t rcs_is_nameless(const ngx_http_core_loc_conf_t *conf);

@@ -12,19 +12,19 @@ fn ask_and_shut(mut client: Client, target: &str) -> std::io::Result<Response> {
 fn a_record_is_sent_to_a_client_that_has_shut_down_its_side() {
     for (form, site) in Site::forms() {
         let site = site.workers(1).start();
-        for (target, size) in [("/small", 600), ("/large", 3_000_000)] {
-            let body = pattern(size, 1);
-            site.backend.set(target, Answer::ok(body.clone()));
-            site.fill(target);
-            for word in ["HIT", "STALE"] {
-                if word == "STALE" {
-                    site.make_stale(target);
-                }
-                let got = ask_and_shut(site.client(), target)
-                    .unwrap_or_else(|error| panic!("{form} {target} {word}: {error}"));
-                assert_eq!((got.status, got.word().as_str()), (200, word), "{form}");
-                assert!(got.complete && got.body == body, "{form} {target} {word}");
+        // What doesn't go out at once is another matter: nginx takes a client whose end comes meanwhile for one that has
+        // left (ngx_http_set_write_handler).
+        let body = pattern(60_000, 1);
+        site.backend.set("/x", Answer::ok(body.clone()));
+        site.fill("/x");
+        for word in ["HIT", "STALE"] {
+            if word == "STALE" {
+                site.make_stale("/x");
             }
+            let got = ask_and_shut(site.client(), "/x")
+                .unwrap_or_else(|error| panic!("{form} {word}: {error}"));
+            assert_eq!((got.status, got.word().as_str()), (200, word), "{form}");
+            assert!(got.complete && got.body == body, "{form} {word}");
         }
     }
 }
