@@ -29,6 +29,7 @@ pub fn agree() -> bool {
         event.set_active(1);
         event.set_ready(1);
         event.set_eof(1);
+        event.set_pending_eof(1);
         event.set_timedout(1);
         event.set_timer_set(1);
         event.set_delayed(1);

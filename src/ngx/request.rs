@@ -301,6 +301,14 @@ impl Request {
         let r = self.get_mut();
         r.write_event_handler = Some(ngx_http_request_empty_handler);
         r.read_event_handler = Some(unless_reset);
+        // SAFETY: live request and connection.
+        unsafe {
+            let read = (*r.connection).read;
+            // It came with the request: nothing more will.
+            if (*read).pending_eof() != 0 && (*read).posted() == 0 {
+                ngx_post_event(read, &raw mut ngx_posted_events);
+            }
+        }
     }
 
     /// Sets what nginx calls when the client takes more.

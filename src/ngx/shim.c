@@ -296,6 +296,7 @@ rcs_bits_agree(const ngx_connection_t *c, const ngx_event_t *e,
     event.active = 1;
     event.ready = 1;
     event.eof = 1;
+    event.pending_eof = 1;
     event.timedout = 1;
     event.timer_set = 1;
     event.delayed = 1;

@@ -123,7 +123,8 @@ fn a_refill_has_them_too_but_no_conditions() {
             let _ = site.wait_for_hit("/x?a=b");
         }
         let refill = site.backend.last("/x");
-        assert_eq!(refill.header("x-own").as_deref(), Some("z"), "{form}");
+        // The field itself selects nothing; what was made of it for this request goes along.
+        assert_eq!(refill.header("x-own"), None, "{form}");
         assert_eq!(refill.target, "/x?a=b", "{form}");
         if form == "own handler" {
             assert_eq!(refill.header("x-set").as_deref(), Some("b-z"), "{form}");

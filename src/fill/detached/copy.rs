@@ -284,6 +284,8 @@ pub unsafe fn request(
         variables::force(client);
         // What is left out, and what is made of it, isn't seen by what follows.
         let _veil = Veil::over(client, purpose.left_out());
+        // What the connection tells is no matter of the header.
+        variables::force(client);
         let filled = filled
             .and_then(|()| headers::copy(client, main.as_ptr(), purpose))
             .and_then(|()| match purpose {
