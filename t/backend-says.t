@@ -5,7 +5,7 @@ use lib 't/util';
 use Test::Nginx::Socket;
 use CacheSuite;
 
-plan tests => 399;
+plan tests => 415;
 run_tests();
 
 __DATA__
@@ -386,3 +386,26 @@ main::record($_, ttl => 90) for qw(/at-once /validated /validated/dead /never)
 [("X-Cache: SKIP\nX-Reason: x-accel-redirect") x 24]
 --- redis
 EXISTS $KEY/a => 0
+
+
+
+=== TEST 14: a refill asks with what a hidden Vary names, a cookie too
+--- backend
+    location / { add_header Vary "X-A, Cookie"; return 200 "$http_x_a $http_cookie: $http_x_forwarded_turn\n"; }
+--- config
+    location / { redis_cache on; proxy_hide_header Vary; proxy_pass http://backend; }
+--- request eval
+[("GET /a") x 3]
+--- more_headers eval
+[map { "X-A: 1\nCookie: c=1\nX-Forwarded-Turn: $_" } 1, 2, 3]
+--- redis eval
+["HGET \$KEY/a body => 1 c=1: 1\\n", "HGET \$KEY/a body => 1 c=1: 2\\n\nTTL \$KEY/a => 2(?:19|20)", undef]
+--- after eval
+[sub { main::age('/a', 50) }, undef, undef]
+--- response_headers eval
+[map { "X-Cache: $_\n!Vary" } qw(STORE STALE HIT)]
+--- response_body eval
+["1 c=1: 1\n", "1 c=1: 1\n", "1 c=1: 2\n"]
+--- backend_log
+GET /a
+GET /a

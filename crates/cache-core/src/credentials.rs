@@ -60,7 +60,7 @@ impl Credential {
     }
 
     fn selects(self, record: &Record) -> bool {
-        vary::parse(record.headers.get_all("Vary"))
+        vary::parse(record.said().get_all("Vary"))
             .is_ok_and(|on| on.iter().any(|name| name == self.field()))
     }
 }

@@ -64,7 +64,7 @@ impl Selecting {
                 .collect()
         });
         Self {
-            vary: vary::parse(record.headers.get_all("Vary"))
+            vary: vary::parse(record.said().get_all("Vary"))
                 .ok()
                 .filter(|_| !rules.ignore.vary),
             any: names.is_none(),
