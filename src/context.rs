@@ -325,11 +325,16 @@ impl Context {
 
     /// From now on the request runs the backend itself.
     pub fn set_passing(&self, r: Request) {
-        self.passing.set(true);
+        self.set_running();
         self.entered.set(match self.basics.backend {
             Backend::Own => Entered::at(r),
             Backend::Uri(_) | Backend::Named(_) => Entered::after_redirect(r),
         });
+    }
+
+    /// The request runs the backend itself, in whatever location.
+    pub fn set_running(&self) {
+        self.passing.set(true);
     }
 
     /// Whether the request runs the backend itself.

@@ -29,6 +29,7 @@ use crate::settings::{self, Basics, Wish};
 use crate::shm::zone::RefillSlot;
 use crate::worker::{self, Go};
 
+mod again;
 mod mirror;
 mod start;
 
@@ -139,7 +140,10 @@ fn enter(r: Request) -> Code {
     let Some(conf) = r.loc_conf::<LocConf>() else {
         return ERROR;
     };
-    if conf.enable != Some(true) || is_fill(r.connection()) || Context::of(r).is_some() {
+    if is_fill(r.connection()) || Context::of(r).is_some() {
+        return again::enter(r, conf);
+    }
+    if conf.enable != Some(true) {
         return DECLINED;
     }
     // Of these (auth_request, mirror) only the status counts, if at all. A key that is inherited was made for pages.

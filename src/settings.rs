@@ -412,6 +412,11 @@ pub fn basics(r: Request, conf: &LocConf, main: &MainConf) -> Basics {
     }
 }
 
+/// Where a fill goes.
+pub fn backend(r: Request, conf: &LocConf, main: &MainConf) -> Backend {
+    Reader { r, conf, main }.backend()
+}
+
 /// Reads the rest, for a request that may be cached. `None` if zone, store or key is missing.
 pub fn settings(r: Request, conf: &LocConf, main: &MainConf, basics: &Basics) -> Option<Settings> {
     let reader = Reader { r, conf, main };

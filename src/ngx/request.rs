@@ -361,6 +361,11 @@ impl Request {
         }
     }
 
+    /// Whether the location gives the content by a handler of its own (`proxy_pass` ...).
+    pub fn has_content_handler(self) -> bool {
+        self.get().content_handler.is_some()
+    }
+
     /// What a context getter finds, for requests that nginx has redirected internally; others
     /// aren't asked.
     pub fn redirected_context<T: 'static>(
