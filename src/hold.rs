@@ -46,6 +46,8 @@ pub struct Hold {
     chain: Cell<Option<ptr::NonNull<ngx_chain_t>>>,
     /// Whether the end of the body is held, too: whoever sends the answer is done with it.
     whole: Cell<bool>,
+    /// Whether an upstream sends it: that is done with it when it has ended, be it with less than the whole.
+    by_upstream: Cell<bool>,
     /// Lives as long as the request, so that it may be posted as long as that.
     resume: RefCell<Option<Rc<Posted>>>,
 }
@@ -126,6 +128,7 @@ pub fn until(
     }));
     *context.hold.resume.borrow_mut() = Some(Rc::clone(&resume));
     context.hold.set(State::Waiting);
+    context.hold.by_upstream.set(r.asks_upstream());
     let status = r.get().headers_out.status;
     // SAFETY: live request. nginx sets the first as late as in its last filter, where it would now be seen too late.
     unsafe {
@@ -260,7 +263,8 @@ fn go_on(r: Request) {
 /// the one that was held, if nobody sends that any more. An upstream is ended first: it would finalize the request once
 /// more, and free it while it is being ended.
 fn refuse(r: Request, context: &Context, code: Code) {
-    let ended = r.end_upstream() || context.hold.whole.get();
+    let hold = &context.hold;
+    let ended = r.end_upstream() || hold.whole.get() || hold.by_upstream.get();
     let answered = code > OK && ended && !r.is_header_sent();
     if answered && headers::leave_content_range(r).is_ok() {
         r.finalize(code);

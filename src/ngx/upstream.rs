@@ -207,6 +207,13 @@ pub fn ignores_client_abort(r: Request) -> bool {
 }
 
 impl Request {
+    /// Whether it has an upstream that is still at work. nginx takes the cleanup away when that ends.
+    pub fn asks_upstream(self) -> bool {
+        // SAFETY: live request; upstream is null or lives as long as it.
+        let upstream = unsafe { self.get().upstream.as_ref() };
+        upstream.is_some_and(|upstream| !upstream.cleanup.is_null())
+    }
+
     /// Ends its upstream, if it has one that is still at work; true if so. The request itself goes on.
     pub fn end_upstream(self) -> bool {
         // SAFETY: live request; upstream is null or lives as long as it. nginx empties the place of the cleanup when

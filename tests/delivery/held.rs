@@ -9,10 +9,22 @@ fn sites() -> [(&'static str, Site); 2] {
 /// A range that can't be had is found out when the wait is over: the answer is nginx's own, as without the module.
 #[test]
 fn an_answer_that_is_refused_after_the_wait_is_nginx_s_own() {
-    for (size, chunked) in [(4, false), (4, true), (300_000, false)] {
+    let whole = usize::MAX;
+    for (size, chunked, sent) in [
+        (4, false, whole),
+        (4, true, whole),
+        (300_000, false, whole),
+        (300, false, 100),
+        (300_000, false, 100_000),
+    ] {
         let answer = || {
             let answer = Answer::ok("x".repeat(size));
-            if chunked { answer.chunked() } else { answer }
+            let answer = if chunked { answer.chunked() } else { answer };
+            if sent == whole {
+                answer
+            } else {
+                answer.cut_at(sent)
+            }
         };
         let range = format!("bytes={}-", size + 10);
         let delete = Request::new("DELETE", "/x").header("Range", &range);
@@ -22,7 +34,7 @@ fn an_answer_that_is_refused_after_the_wait_is_nginx_s_own() {
         for (form, site) in sites() {
             let site = site.server("proxy_force_ranges on;").start();
             site.backend.set("/x", answer());
-            let what = format!("{form}: {size} bytes, chunked {chunked}");
+            let what = format!("{form}: {size} bytes, chunked {chunked}, cut at {sent}");
             for _ in 0..3 {
                 let mut client = site.client();
                 let got = client.ask(&delete);
@@ -33,6 +45,7 @@ fn an_answer_that_is_refused_after_the_wait_is_nginx_s_own() {
                 );
                 assert_eq!(got.body, right.body, "{what}");
             }
+            site.backend.set("/x", Answer::ok("whole"));
             // A client's connection that goes on is as good as new.
             let mut client = site.client();
             assert_eq!(
