@@ -186,3 +186,25 @@ fn not_for_messages_to_a_location_that_is_the_store() {
     wait_for_actions(&site, "/x", 2, "");
     assert!(holds_for(ms(300), || site.backend.hits("/done") == 2));
 }
+
+/// A fill that nobody reads and nothing captures is given up: nothing runs behind it.
+#[test]
+fn not_for_a_fill_that_is_given_up() {
+    for (form, site) in Site::forms() {
+        for action in ["/done", "@done"] {
+            let site = start(&site, action);
+            let (gate, what) = (Gate::new(), format!("{form}, {action}"));
+            let answer = Answer::ok(pattern(300_000, 1)).gate_at(200_000, &gate);
+            site.backend
+                .set("/x", answer.header("Cache-Control", "no-store"));
+            let mut client = site.client();
+            client.send(&Request::get("/x")).unwrap();
+            let mut answer = client.receive_header().unwrap();
+            client.receive_until(&mut answer, 100).unwrap();
+            client.reset();
+            wait_for_actions(&site, "/x", 1, &what);
+            assert!(holds_for(ms(300), || actions(&site, "/x") == 1), "{what}");
+            gate.open();
+        }
+    }
+}

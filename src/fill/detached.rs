@@ -31,6 +31,9 @@ pub use copy::leaves_out;
 pub use purpose::{Message, NoStore, Own, Purpose, Question};
 pub use times::Times;
 
+const TIMED_OUT: Code = NGX_HTTP_REQUEST_TIME_OUT as Code;
+const CLIENT_CLOSED: Code = NGX_HTTP_CLIENT_CLOSED_REQUEST as Code;
+
 /// What a fill hangs on its request: found by the filters, dropped with the request.
 pub struct Hook {
     /// Where the answer goes.
@@ -463,6 +466,11 @@ unsafe extern "C" fn enter_named(sr: *mut ngx_http_request_t) {
     }
 }
 
+/// Whether nginx breaks a request off with this, rather than end it with an answer.
+fn is_broken_off(code: Code) -> bool {
+    [ERROR, TIMED_OUT, CLIENT_CLOSED].contains(&code)
+}
+
 /// The subrequest has ended; what it has sent is judged in [`woken`].
 unsafe extern "C" fn ended(
     sr: *mut ngx_http_request_t,
@@ -472,8 +480,18 @@ unsafe extern "C" fn ended(
     guard("fill", ERROR, || {
         // SAFETY: data is the hook, which lives as long as the main request.
         let hook = unsafe { &*data.cast::<Hook>() };
-        if hook.subrequest.get() == sr && (code < NGX_HTTP_SPECIAL_RESPONSE as Code) {
-            hook.ended.set(Some(code));
+        if hook.subrequest.get() == sr {
+            if code < NGX_HTTP_SPECIAL_RESPONSE as Code {
+                hook.ended.set(Some(code));
+            }
+            // If nginx breaks it off now, it runs the location's post_action first: unless that has run.
+            // SAFETY: nginx calls with the live subrequest, of a live connection.
+            unsafe {
+                if (*(*sr).connection).error() != 0 || is_broken_off(code) {
+                    shim::rcs_set_post_action(sr, 1);
+                    shim::rcs_set_uri_changes(sr, 0);
+                }
+            }
         }
         code
     })
