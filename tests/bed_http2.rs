@@ -120,3 +120,22 @@ fn a_reset_has_its_code() {
     assert!(!answer.complete && answer.body.len() >= 90_000);
     assert_eq!(client.get("/small").status, 200);
 }
+
+#[test]
+fn an_answer_that_comes_before_the_request_is_sent_is_taken() {
+    let port = Port::take();
+    let server = format!("listen {} http2;", port.address());
+    let site = Site::plain().server(&server).location("deny all;").start();
+    let mut client = Http2::new().connect(port.address());
+    let post = Request::post("/early", pattern(1_000, 5));
+    let mut stream = client.open(&post).unwrap();
+    let mut answer = stream.receive_header().unwrap();
+    stream.receive_rest(&mut answer).unwrap();
+    // nginx has reset the stream by now.
+    stream.send_body(&pattern(1_000, 5));
+    assert_eq!((answer.status, answer.complete), (403, true));
+    // The body is longer than the stream's window.
+    let answer = client.ask(&Request::post("/early", pattern(1_000_000, 6)));
+    assert_eq!((answer.status, answer.complete), (403, true));
+    assert_eq!(site.backend.hits("/early"), 0);
+}

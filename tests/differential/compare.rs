@@ -5,7 +5,7 @@ use std::fmt;
 
 use testbed::unzipped;
 
-use crate::ask::{Answered, Question};
+use crate::ask::{Answered, Protocol, Question};
 use crate::scene::{Scene, Side};
 use crate::state::State;
 
@@ -103,7 +103,12 @@ impl Outcome {
             .any(|(name, _)| name == "transfer-encoding");
         // The frames of chunks are counted, and their number is chance.
         let framed = chunked || outcome.has("content-encoding");
-        outcome.sizes = if framed { String::new() } else { part(3) };
+        // What nginx counts of an answer that is cut behind another one depends on when the other has left.
+        let cut_behind = question.protocol == Protocol::Http2Blocked
+            && answered.as_ref().is_ok_and(|response| !response.complete);
+        if !framed && !cut_behind {
+            outcome.sizes = part(3);
+        }
         outcome.upstream = numbers_as_such(&part(4));
         if question.case.plain {
             outcome.cache.clear();

@@ -184,8 +184,17 @@ impl Http2 {
 
     /// Sends a request on a stream of its own. Its answer waits there until it is read.
     pub fn send(&mut self, request: &Request) -> Result<Stream, Failure> {
+        let mut stream = self.open(request)?;
+        if let Some(body) = &request.body {
+            stream.send_body(body);
+        }
+        Ok(stream)
+    }
+
+    /// Sends the header of a request. A body that it has is to follow by [`Stream::send_body`].
+    pub fn open(&mut self, request: &Request) -> Result<Stream, Failure> {
         let head = self.head(request)?;
-        let body = request.body.clone();
+        let ends = request.body.is_none();
         let mut requests = self.requests.clone();
         let handle = self.handle.clone();
         let sent = Instant::now();
@@ -193,11 +202,7 @@ impl Http2 {
             let ready =
                 tokio::time::timeout(TIMEOUT, std::future::poll_fn(|cx| requests.poll_ready(cx)));
             ready.await.map_err(|_| Failure::timeout())??;
-            let (response, mut send) = requests.send_request(head, body.is_none())?;
-            if let Some(body) = body {
-                send.send_data(body.into(), true)?;
-            }
-            Ok::<_, Failure>((response, send))
+            Ok::<_, Failure>(requests.send_request(head, ends)?)
         });
         let (response, send) = opened?;
         Ok(Stream::new(handle, response, send, sent))

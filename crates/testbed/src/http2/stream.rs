@@ -82,6 +82,12 @@ impl Stream {
         }
     }
 
+    /// Sends the whole body of the request.
+    pub fn send_body(&mut self, body: &[u8]) {
+        // A server that has answered before the body came may have ended the stream: its answer is there to be read.
+        let _ = self.send.send_data(Bytes::copy_from_slice(body), true);
+    }
+
     /// Reads the answer. A body that ends early is an answer that isn't complete, as with [`crate::Client`]; why, says
     /// [`Stream::receive_rest`].
     pub fn receive(&mut self) -> Result<Response, Failure> {
