@@ -232,7 +232,7 @@ impl Text<'_> {
              proxy_cache_path temp/cache levels=1 keys_zone=ref:4m inactive=10m use_temp_path=off;\n\
              fastcgi_cache_path temp/php levels=1 keys_zone=php:1m inactive=10m use_temp_path=off;\n\
              proxy_cache_background_update on; fastcgi_cache_background_update on;\n\
-             redis_cache_zone locks 4m;\nredis_cache_uncacheable_ttl 60s;\nredis_cache_store main {{ server {redis}; connect_timeout 10s; send_timeout 10s; read_timeout 10s; }}\n\
+             redis_cache_zone locks 4m;\nredis_cache_uncacheable_ttl 900s;\nredis_cache_store main {{ server {redis}; connect_timeout 10s; send_timeout 10s; read_timeout 10s; }}\n\
              server_names_hash_max_size 4096; server_names_hash_bucket_size 128; variables_hash_max_size 4096; map_hash_bucket_size 128;\n\
              keepalive_requests 100000; types_hash_max_size 2048; port_in_redirect off;\n\
              {certificate}",
