@@ -424,6 +424,7 @@ unsafe fn begin(main: *mut ngx_http_request_t) -> bool {
         if ngx_http_subrequest(main, &mut uri, &mut args, &mut sr, handler, flags) != OK {
             return false;
         }
+        copy::separate_headers(main, sr);
         (*sr).method = m.method;
         (*sr).method_name = m.method_name;
         hook.subrequest.set(sr);

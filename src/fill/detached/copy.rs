@@ -15,7 +15,7 @@ mod headers;
 mod message;
 mod variables;
 
-pub use headers::leaves_out;
+pub use headers::{leaves_out, separate as separate_headers};
 
 /// The length of nginx's small pools.
 const POOL_SIZE: usize = 1024;

@@ -85,6 +85,23 @@ pub unsafe fn copy(
     Some(())
 }
 
+/// Lets the subrequest add lines for itself. nginx copies the list's head, whose place for the next line is in the main
+/// request's then: what Lua sets there wouldn't be in what the backend is asked.
+///
+/// # Safety
+///
+/// `main` and its new subrequest `sr` are live, and neither has read or added lines since.
+pub unsafe fn separate(main: *mut ngx_http_request_t, sr: *mut ngx_http_request_t) {
+    // SAFETY: by contract.
+    unsafe {
+        let of_main = &raw mut (*main).headers_in.headers.part;
+        let list = &raw mut (*sr).headers_in.headers;
+        if (*list).last == of_main {
+            (*list).last = &raw mut (*list).part;
+        }
+    }
+}
+
 /// Adds the line that says how long the body is.
 ///
 /// # Safety
