@@ -5,7 +5,7 @@ use lib 't/util';
 use Test::Nginx::Socket;
 use CacheSuite;
 
-plan tests => 215;
+plan tests => 220;
 run_tests();
 
 __DATA__
@@ -457,3 +457,27 @@ GET /a
 sorry
 --- redis
 EXISTS $KEY/a => 0
+
+
+
+=== TEST 24: what the backend is asked for once an answer is known not to be storable
+--- backend
+    location / {
+        add_header Cache-Control private;
+        add_header ETag '"v1"';
+        return 200 "for one client\n";
+    }
+--- backend_format: $request_method [$http_if_none_match] [$http_range]
+--- config
+    location / { redis_cache on; proxy_pass http://backend; }
+--- request eval
+["GET /a", "HEAD /a", "GET /a", "GET /a"]
+--- more_headers eval
+['', '', 'If-None-Match: "v1"', "If-None-Match: \"v0\"\nRange: bytes=4-6"]
+--- error_code eval
+[200, 200, 304, 200]
+--- backend_log
+GET [] []
+GET [] []
+GET [] []
+GET ["v0"] [bytes=4-6]

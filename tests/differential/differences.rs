@@ -237,7 +237,7 @@ pub const DIFFERENCES: &[Difference] = &[
         },
     },
     Difference {
-        what: "An answer that is known not to be storable is asked for as the client asks: HEAD, conditions and Range go along",
+        what: "Where an answer is known not to be storable, a request with Range goes to the backend as the client sent it, and so does one that waited for that answer (HEAD, conditions, Range)",
         why: "nothing is to be stored, so that the backend needn't send the whole; `proxy_cache` always asks for it",
         excuse: |question, reference, module| {
             let other = question.state == State::Skip

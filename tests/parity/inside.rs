@@ -284,3 +284,39 @@ fn an_answer_that_is_cut_is_not_stored_whatever_a_filter_makes_of_it() {
         }
     }
 }
+
+/// What the migration table says of the filters in a backend's location: those of Lua change what a fill brings, nginx's own
+/// change nothing, and neither has to do with what passes.
+#[test]
+fn filters_of_a_backends_location_change_what_a_fill_brings_by_lua_alone() {
+    if !nginx_has("--modules-path=/usr/lib/nginx/modules") {
+        return;
+    }
+    let behind =
+        "location /behind { internal; rewrite ^/behind(/.*) $1 break; proxy_pass http://backend;
+        add_header X-Added inside always; expires 1h; sub_filter text words; sub_filter_types *;
+        header_filter_by_lua_block { ngx.header['X-Lua'] = 'inside' } }";
+    let site = Site::new()
+        .workers(1)
+        .modules(&load_others())
+        .location("redis_cache_backend /behind;")
+        .locations(behind);
+    let site = start(&site);
+    site.backend.set("/x", Answer::ok("some text"));
+    for (request, word, lua) in [
+        (Request::get("/x"), "STORE", Some("inside")),
+        (Request::get("/x"), "HIT", Some("inside")),
+        (Request::post("/x", "1"), "SKIP", None),
+    ] {
+        let answer = site.client().ask(&request);
+        assert_eq!(answer.word(), word);
+        assert_eq!(answer.text(), "some text", "{word}");
+        assert_eq!(answer.header("x-added"), None, "{word}");
+        assert_eq!(answer.header("expires"), None, "{word}");
+        assert_eq!(answer.header("x-lua").as_deref(), lua, "{word}");
+        if word == "STORE" {
+            site.redis.wait_for_record("/x");
+        }
+    }
+    site.nginx.finish();
+}
