@@ -5,7 +5,7 @@ use lib 't/util';
 use Test::Nginx::Socket;
 use CacheSuite;
 
-plan tests => 194;
+plan tests => 193;
 
 our $Validators = '{"Content-Type":"text\/plain","ETag":"\"abc\"","Last-Modified":"Sat, 02 Jan 2010 03:04:05 GMT"}';
 our $Weak       = '{"Content-Type":"text\/plain","ETag":"W\/\"abc\""}';
@@ -168,7 +168,6 @@ Cache-Control: max-age=60, public
 Content-Location: /b
 Expires: Sat, 02 Jan 2100 03:04:05 GMT
 Vary: X
-Age: 0
 X-Cache: HIT
 X-Added: yes
 Link: <a>
@@ -178,7 +177,7 @@ Link: <a>
 ! Content-Language
 ! Accept-Ranges
 ! Transfer-Encoding
---- raw_response_headers_like: Date: \w+, \d\d
+--- raw_response_headers_like: \r\nDate: \w+, \d\d.*\r\nAge: [0-9]\r\n
 --- response_body chomp
 
 
@@ -395,8 +394,8 @@ main::record('/a', headers => $main::Validators)
 ['If-None-Match: "abc"', 'If-Match: "other"']
 --- error_code eval
 [304, 412]
---- response_headers eval
-[("X-Status: HIT fresh 0") x 2]
+--- response_headers_like eval
+[("X-Status: HIT fresh [0-9]") x 2]
 
 
 

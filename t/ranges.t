@@ -28,8 +28,8 @@ main::record('/a', headers => $main::Validators, body => "0123456789")
 ["Range: bytes=2-4", "Range: bytes=7-", "Range: bytes=-3", "Range: bytes=-30", "Range: bytes=8-100", "Range: BYTES=0-0", "Range: bytes= 1 - 2 "]
 --- error_code eval
 [(206) x 7]
---- response_headers eval
-[map { "X-Cache: HIT\nETag: \"abc\"\nContent-Type: text/plain\nAge: 0\nContent-Range: bytes $_/10" } qw(2-4 7-9 7-9 0-9 8-9 0-0 1-2)]
+--- response_headers_like eval
+[map { "X-Cache: HIT\nETag: \"abc\"\nContent-Type: text/plain\nAge: [0-9]\nContent-Range: bytes $_/10" } qw(2-4 7-9 7-9 0-9 8-9 0-0 1-2)]
 --- response_body eval
 ["234", "789", "789", "0123456789", "89", "0", "12"]
 --- backend_log

@@ -34,8 +34,8 @@ __DATA__
 [("GET /a") x 6]
 --- more_headers eval
 ["Accept-Language: en", "Accept-Language: de", "", "Accept-Language: en", "Accept-Language: de", ""]
---- response_headers eval
-[(map { "X-Cache: STORE\nX-Status: MISS\nVary: Accept-Language" } 1 .. 3), (map { "X-Cache: HIT\nX-Status: HIT\nVary: Accept-Language\nAge: 0" } 1 .. 3)]
+--- response_headers_like eval
+[(map { "X-Cache: STORE\nX-Status: MISS\nVary: Accept-Language" } 1 .. 3), (map { "X-Cache: HIT\nX-Status: HIT\nVary: Accept-Language\nAge: [0-9]" } 1 .. 3)]
 --- response_body eval
 [("[en]\n", "[de]\n", "[]\n") x 2]
 --- redis eval
