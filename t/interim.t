@@ -1,12 +1,13 @@
 # Interim answers (RFC 9110 15.2). nginx hands a backend's 1xx on as it comes, with
-# the final answer behind it (from 1.29 on it can tell them apart). Neither is
-# stored in place of the other. Expect: 100-continue is between the client and nginx.
+# the final answer behind it; from 1.29 on it takes a 103 off and goes on with the final
+# answer. Neither is stored in place of the other. Expect: 100-continue is between the
+# client and nginx.
 
 use lib 't/util';
 use Test::Nginx::Socket;
 use CacheSuite;
 
-plan tests => 26;
+plan tests => 46;
 
 # A backend that says something before its answer.
 our $Peer   = "$ENV{TEST_NGINX_SERVER_ROOT}/html/peer.sock";
@@ -32,6 +33,7 @@ run_tests();
 __DATA__
 
 === TEST 1: 103 through proxy_pass alone
+--- skip_nginx: 3: >= 1.29.0
 --- config
     location / { proxy_pass http://unix:$TEST_NGINX_SERVER_ROOT/html/peer.sock; }
 --- tcp_listen eval: $main::Peer
@@ -46,6 +48,7 @@ Link: </a.css>; rel=preload
 
 
 === TEST 2: 103 through the cache, whatever may be stored
+--- skip_nginx: 6: >= 1.29.0
 --- config
     location / {
         redis_cache on;
@@ -108,6 +111,7 @@ EXISTS $KEY/a => 0
 
 
 === TEST 5: an interim answer to a refill leaves the record
+--- skip_nginx: 5: >= 1.29.0
 --- config
     location / {
         redis_cache on;
@@ -150,3 +154,90 @@ HGET $KEY/a body => from the record\n
 POST /a
 --- redis
 HGET $KEY/a body => expect \[\] length 5\n
+
+
+
+=== TEST 7: 103 through proxy_pass alone, from 1.29 on
+--- skip_nginx: 3: < 1.29.0
+--- config
+    location / { proxy_pass http://unix:$TEST_NGINX_SERVER_ROOT/html/peer.sock; }
+--- tcp_listen eval: $main::Peer
+--- tcp_reply eval: $main::Hints . $main::Answer
+--- request
+GET /a
+--- response_headers
+! Link
+--- response_body
+final
+
+
+
+=== TEST 8: 103 and its final answer through the cache
+--- skip_nginx: 6: < 1.29.0
+--- config
+    location / {
+        redis_cache on;
+        redis_cache_valid any;
+        proxy_pass http://unix:$TEST_NGINX_SERVER_ROOT/html/peer.sock;
+    }
+--- tcp_listen eval: $main::Peer
+--- tcp_reply eval: $main::Hints . $main::Answer
+--- request
+GET /a
+--- response_headers
+! Link
+X-Cache: STORE
+--- response_body
+final
+--- after eval
+sub { Test::More::is(main::outcome(), 'stored', 'what became of it') }
+--- redis
+HGET $KEY/a body => final\n
+
+
+
+=== TEST 9: 103 and its final answer to a refill
+--- skip_nginx: 5: < 1.29.0
+--- config
+    location / {
+        redis_cache on;
+        proxy_pass http://unix:$TEST_NGINX_SERVER_ROOT/html/peer.sock;
+    }
+--- tcp_listen eval: $main::Peer
+--- tcp_reply eval: $main::Hints . $main::Answer
+--- init
+main::record('/a', ttl => 50)
+--- request
+GET /a
+--- response_headers
+X-Cache: STALE
+--- response_body
+from the record
+--- after eval
+sub { Test::More::is(main::outcome(), 'stored', 'what became of it') }
+--- redis
+HGET $KEY/a body => final\n
+
+
+
+=== TEST 10: with early_hints on the client of a fill gets the final answer alone
+--- skip_nginx: 6: < 1.29.0
+--- config
+    location / {
+        redis_cache on;
+        early_hints 1;
+        proxy_pass http://unix:$TEST_NGINX_SERVER_ROOT/html/peer.sock;
+    }
+--- tcp_listen eval: $main::Peer
+--- tcp_reply eval: $main::Hints . $main::Answer
+--- request
+GET /a
+--- response_headers
+! Link
+X-Cache: STORE
+--- response_body
+final
+--- after eval
+sub { Test::More::is(main::outcome(), 'stored', 'what became of it') }
+--- redis
+HGET $KEY/a headers => (?!.*Link).*

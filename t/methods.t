@@ -5,7 +5,7 @@ use lib 't/util';
 use Test::Nginx::Socket;
 use CacheSuite;
 
-plan tests => 103;
+plan tests => 111;
 run_tests();
 
 __DATA__
@@ -199,6 +199,7 @@ EXISTS $KEY/a => 0
 
 
 === TEST 11: CONNECT is refused by nginx itself, listed or not
+--- skip_nginx: 4: >= 1.29.3
 --- config
     location / {
         redis_cache on;
@@ -216,6 +217,7 @@ client sent CONNECT method
 
 
 === TEST 12: CONNECT to an authority as well
+--- skip_nginx: 4: >= 1.29.3
 --- config
     location / {
         redis_cache on;
@@ -228,4 +230,40 @@ client sent CONNECT method
 --- raw_response_headers_unlike: X-Cache
 --- error_log
 client sent invalid request
+--- backend_log
+
+
+
+=== TEST 13: from 1.29.3 on nginx knows by the target that CONNECT asks for nothing that it has
+--- skip_nginx: 4: < 1.29.3
+--- config
+    location / {
+        redis_cache on;
+        redis_cache_methods GET CONNECT;
+        proxy_pass http://backend;
+    }
+--- raw_request eval
+"CONNECT / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+--- error_code: 400
+--- raw_response_headers_unlike: X-Cache
+--- error_log
+client sent invalid request
+--- backend_log
+
+
+
+=== TEST 14: CONNECT to an authority, from 1.29.3 on
+--- skip_nginx: 4: < 1.29.3
+--- config
+    location / {
+        redis_cache on;
+        redis_cache_methods GET CONNECT;
+        proxy_pass http://backend;
+    }
+--- raw_request eval
+"CONNECT backend:80 HTTP/1.1\r\nHost: backend:80\r\nConnection: close\r\n\r\n"
+--- error_code: 405
+--- raw_response_headers_unlike: X-Cache
+--- error_log
+client sent CONNECT method
 --- backend_log
