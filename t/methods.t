@@ -5,7 +5,7 @@ use lib 't/util';
 use Test::Nginx::Socket;
 use CacheSuite;
 
-plan tests => 111;
+plan tests => 115;
 run_tests();
 
 __DATA__
@@ -267,3 +267,24 @@ client sent invalid request
 --- error_log
 client sent CONNECT method
 --- backend_log
+
+
+
+=== TEST 15: a tunnel of nginx 1.31 passes
+--- skip_nginx: 4: < 1.31.0
+--- http_config
+    server { listen unix:$TEST_NGINX_SERVER_ROOT/html/far.sock; return 200 "from afar\n"; }
+--- config
+    location / {
+        redis_cache on;
+        redis_cache_methods GET CONNECT;
+        add_header X-Reason $redis_cache_reason always;
+        tunnel_pass unix:$TEST_NGINX_SERVER_ROOT/html/far.sock;
+    }
+--- raw_request eval
+"CONNECT backend:80 HTTP/1.1\r\nHost: backend:80\r\n\r\nGET / HTTP/1.0\r\n\r\n"
+--- error_code: 200
+--- response_headers
+X-Cache: SKIP
+X-Reason: upgrade or tunnel
+--- response_body_like: from afar

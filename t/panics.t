@@ -81,7 +81,7 @@ panic in answer
 [500, 500]
 --- error_log
 [alert]
-panic in body
+panic in handler
 --- skip_eval: 6: main::without_assertions()
 
 
