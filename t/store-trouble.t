@@ -9,7 +9,7 @@ use IO::Socket::INET;
 plan tests => 125;
 
 our $Closed = RedisServer->start('--requirepass', 'secret');
-our $Full   = RedisServer->start('--maxmemory', '1mb', '--maxmemory-policy', 'noeviction');
+our $Full   = RedisServer->start('--maxmemory', '1', '--maxmemory-policy', 'noeviction');
 our $Copy   = RedisServer->start('--replicaof', '127.0.0.1 1');
 our $Own    = RedisServer->start;
 our $Hung   = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Proto => 'tcp', Listen => 64);
@@ -273,8 +273,6 @@ qr/store "closed".* refuses writes: /
     redis_cache_store full { server 127.0.0.1:$TEST_NGINX_FULL_PORT; connect_timeout 2s; read_timeout 2s; }
 --- config
     location / { redis_cache on; redis_cache_pass full; proxy_pass http://backend; }
---- init
-$main::Full->client->command('SET', 'ballast', 'x' x 900_000);
 --- request
 GET /a
 --- response_body
@@ -290,8 +288,6 @@ OOM
     redis_cache_store full { server 127.0.0.1:$TEST_NGINX_FULL_PORT; connect_timeout 2s; read_timeout 2s; }
 --- config
     location / { redis_cache on; redis_cache_pass full; proxy_pass http://backend; }
---- init
-$main::Full->client->command('SET', 'ballast', 'x' x 900_000);
 --- request eval
 ["GET /a", "GET /a"]
 --- response_body eval

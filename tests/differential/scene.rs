@@ -7,7 +7,7 @@ use std::process::Command;
 
 use testbed::{
     Backend, Certificate, Conf, Log, Nginx, Port, Process, Redis, TlsTunnel, nginx_binary,
-    nginx_version,
+    nginx_is_at_least,
 };
 
 use crate::behind::{self, Seen};
@@ -195,13 +195,6 @@ impl Scene {
     pub fn address(&self, side: Side, port: impl Fn(&Listeners) -> &Port) -> SocketAddr {
         port(self.listeners(side)).address()
     }
-}
-
-fn nginx_is_at_least(wanted: [u32; 3]) -> bool {
-    let numbers = nginx_version()
-        .split('.')
-        .filter_map(|number| number.parse().ok());
-    numbers.collect::<Vec<u32>>() >= wanted.to_vec()
 }
 
 struct Text<'a> {

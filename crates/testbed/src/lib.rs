@@ -54,7 +54,7 @@ pub use gzip::unzipped;
 pub use http2::{Certificate, Failure, Http2, Http2Options, Stream};
 pub use log::{Log, Position};
 pub use nginx::Nginx;
-pub use places::{module, nginx_binary, nginx_version, workspace};
+pub use places::{module, nginx_binary, nginx_is_at_least, nginx_version, workspace};
 pub use ports::Port;
 pub use process::{Frozen, Process, keep_ctrl_c_from_servers};
 pub use proxy::{Piece, Proxy, Rule, Step, Way};

@@ -42,6 +42,15 @@ pub fn nginx_version() -> &'static str {
     &VERSION
 }
 
+/// Whether [`nginx_version`] is this one or a later one.
+#[must_use]
+pub fn nginx_is_at_least(wanted: [u32; 3]) -> bool {
+    let numbers = nginx_version()
+        .split('.')
+        .filter_map(|number| number.parse().ok());
+    numbers.collect::<Vec<u32>>() >= wanted.to_vec()
+}
+
 fn chosen(variable: &str, default: &str) -> PathBuf {
     let path = env::var_os(variable).map_or_else(|| workspace().join(default), PathBuf::from);
     match path.canonicalize() {
