@@ -90,7 +90,7 @@ pub unsafe fn copy(
 ///
 /// # Safety
 ///
-/// `main` and its new subrequest `sr` are live, and neither has read or added lines since.
+/// `main` and its new subrequest `sr` are live, and neither has added lines since.
 pub unsafe fn separate(main: *mut ngx_http_request_t, sr: *mut ngx_http_request_t) {
     // SAFETY: by contract.
     unsafe {
