@@ -136,7 +136,7 @@ unsafe extern "C" fn access_phase(
         match turn(request) {
             Turn::Usual => None,
             Turn::Spared(index) => {
-                request.get_mut().phase_handler = index;
+                request.set_phase(index);
                 Some(AGAIN)
             }
             // SAFETY: as above.
@@ -165,7 +165,7 @@ unsafe fn check(r: Request, hook: &Hook, handler: *mut ngx_http_phase_handler_t)
             .map_or(DECLINED, |check| check(r.as_ptr()))
     };
     if code == DECLINED {
-        r.get_mut().phase_handler += 1;
+        r.set_phase(r.phase() + 1);
         return AGAIN;
     }
     // What comes of it depends on who asks.
@@ -176,25 +176,24 @@ unsafe fn check(r: Request, hook: &Hook, handler: *mut ngx_http_phase_handler_t)
     let any = r
         .core_loc_conf()
         .is_some_and(|conf| conf.satisfy == NGX_HTTP_SATISFY_ANY as ngx_uint_t);
-    let request = r.get_mut();
     match code {
         OK if any => {
-            request.access_code = 0;
+            r.set_access_code(0);
             // SAFETY: null or lines of the live request.
-            unsafe { forget_challenges(request) };
+            unsafe { forget_challenges(r.get()) };
             // SAFETY: by the caller.
-            request.phase_handler = unsafe { (*handler).next } as ngx_int_t;
+            r.set_phase(unsafe { (*handler).next } as ngx_int_t);
             AGAIN
         }
         OK => {
-            request.phase_handler += 1;
+            r.set_phase(r.phase() + 1);
             AGAIN
         }
         FORBIDDEN | UNAUTHORIZED if any => {
-            if request.access_code != UNAUTHORIZED as ngx_uint_t {
-                request.access_code = code as ngx_uint_t;
+            if r.get().access_code != UNAUTHORIZED as ngx_uint_t {
+                r.set_access_code(code as ngx_uint_t);
             }
-            request.phase_handler += 1;
+            r.set_phase(r.phase() + 1);
             AGAIN
         }
         UNAUTHORIZED => unauthorized(r),
@@ -211,7 +210,7 @@ unsafe fn check(r: Request, hook: &Hook, handler: *mut ngx_http_phase_handler_t)
 /// # Safety
 ///
 /// The request is live.
-unsafe fn forget_challenges(request: &mut ngx_http_request_t) {
+unsafe fn forget_challenges(request: &ngx_http_request_t) {
     // SAFETY: by contract.
     unsafe {
         let mut line = request.headers_out.www_authenticate;
@@ -238,7 +237,7 @@ fn unauthorized(r: Request) -> Code {
             ngx_http_finalize_request(r.as_ptr(), UNAUTHORIZED);
             return OK;
         }
-        r.get_mut().write_event_handler = Some(delayed);
+        r.set_write_handler(delayed);
         let write = (*r.connection()).write;
         (*write).set_delayed(1);
         ngx_add_timer(write, delay);

@@ -320,7 +320,8 @@ impl Context {
     /// the access log) is the word of the location that the client asked for, whether a fill or
     /// the request itself has run the backend's.
     pub fn return_to_location(&self, r: Request) {
-        r.get_mut().loc_conf = self.location;
+        // SAFETY: the location in which the request was attached to its context.
+        unsafe { r.set_location(self.location) };
     }
 
     /// From now on the request runs the backend itself.

@@ -10,8 +10,10 @@ use super::shim;
 /// Has a response sent at the pace, and in the charset, that its backend wants.
 pub fn apply(r: Request, unsent: &Unsent) -> Result<(), NoMemory> {
     if let Some(rate) = unsent.limit_rate {
-        r.get_mut().limit_rate = usize::try_from(rate).unwrap_or(usize::MAX);
+        let rate = usize::try_from(rate).unwrap_or(usize::MAX);
         // SAFETY: live request.
+        unsafe { r.change(|r| r.limit_rate = rate) };
+        // SAFETY: likewise.
         unsafe { shim::rcs_set_limit_rate_set(r.as_ptr(), 1) };
     }
     if let Some(charset) = &unsent.charset {
@@ -22,7 +24,7 @@ pub fn apply(r: Request, unsent: &Unsent) -> Result<(), NoMemory> {
                 return Err(NoMemory);
             }
             place.write(copied(r, charset)?);
-            r.get_mut().headers_out.override_charset = place;
+            r.change(|r| r.headers_out.override_charset = place);
         }
     }
     Ok(())

@@ -68,10 +68,14 @@ impl Request {
 
     /// Whether Range applies has been decided: nginx cuts the parts out, or sees no Range.
     pub fn settle_range(self, applies: bool) {
-        let fields = &mut self.get_mut().headers_in;
-        fields.if_range = ptr::null_mut();
-        if !applies {
-            fields.range = ptr::null_mut();
+        // SAFETY: live request.
+        unsafe {
+            self.change(|r| {
+                r.headers_in.if_range = ptr::null_mut();
+                if !applies {
+                    r.headers_in.range = ptr::null_mut();
+                }
+            });
         }
     }
 

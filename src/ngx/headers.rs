@@ -102,7 +102,8 @@ pub fn push_known(
 fn add(r: Request, key: ngx_str_t, value: ngx_str_t) -> Result<*mut ngx_table_elt_t, NoMemory> {
     // SAFETY: the list is initialised with the request, and gives memory for a line or null.
     unsafe {
-        let line = ngx_list_push(&mut r.get_mut().headers_out.headers).cast::<ngx_table_elt_t>();
+        let line =
+            ngx_list_push(&raw mut (*r.as_ptr()).headers_out.headers).cast::<ngx_table_elt_t>();
         if line.is_null() {
             return Err(NoMemory);
         }
@@ -143,7 +144,8 @@ pub fn date(r: Request, date: u64) -> Result<(), NoMemory> {
         PRINTED.set((known, printed));
     }
     let line = push_known(r, b"Date", &printed)?;
-    r.get_mut().headers_out.date = line;
+    // SAFETY: live request.
+    unsafe { r.change(|r| r.headers_out.date = line) };
     Ok(())
 }
 
@@ -170,10 +172,10 @@ pub fn remove(r: Request, name: &[u8]) {
 
 /// Takes all lines away whose names aren't wanted.
 pub fn retain(r: Request, wanted: impl Fn(&[u8]) -> bool) {
-    let mut part: *mut ngx_list_part_t = &mut r.get_mut().headers_out.headers.part;
-    // SAFETY: parts form a list that ends with null, each with `nelts` lines; a line with hash 0
+    // SAFETY: live request. Parts form a list that ends with null, each with `nelts` lines; a line with hash 0
     // isn't sent.
     unsafe {
+        let mut part = &raw mut (*r.as_ptr()).headers_out.headers.part;
         while let Some(current) = part.as_mut() {
             let lines = current.elts.cast::<ngx_table_elt_t>();
             for index in 0..current.nelts {
@@ -202,7 +204,8 @@ pub fn leave_content_range(r: Request) -> Result<(), NoMemory> {
         let value = line.map(|line| text::bytes(&line.value));
         ngx_http_clean_header(r.as_ptr());
         if let Some(value) = value {
-            r.get_mut().headers_out.content_range = push(r, b"Content-Range", value)?;
+            let line = push(r, b"Content-Range", value)?;
+            r.change(|r| r.headers_out.content_range = line);
         }
     }
     Ok(())
@@ -220,12 +223,13 @@ pub fn apply<'a>(
     own_location: bool,
 ) -> Result<(), NoMemory> {
     let ranges = status == 200 && content_length.is_some();
-    {
-        let out = &mut r.get_mut().headers_out;
-        out.status = usize::from(status);
-        out.content_length_n = content_length
-            .and_then(|n| i64::try_from(n).ok())
-            .unwrap_or(-1);
+    let length = content_length.and_then(|n| i64::try_from(n).ok());
+    // SAFETY: live request.
+    unsafe {
+        r.change(|r| {
+            r.headers_out.status = usize::from(status);
+            r.headers_out.content_length_n = length.unwrap_or(-1);
+        });
     }
     if ranges {
         // SAFETY: live request.
@@ -313,7 +317,8 @@ const fn word(name: &[u8]) -> u128 {
 /// As ngx_http_upstream_copy_content_type does: the charset apart, so that filters can tell the
 /// type. `value` is what `text` has.
 fn content_type(r: Request, text: ngx_str_t, value: &[u8]) {
-    let out = &mut r.get_mut().headers_out;
+    // SAFETY: live request, of whose header nothing else is held meanwhile.
+    let out = unsafe { &mut (*r.as_ptr()).headers_out };
     out.content_type = text;
     out.content_type_len = text.len;
     out.content_type_lowcase = ptr::null_mut();
@@ -354,7 +359,8 @@ fn register(
     value: &[u8],
     line: *mut ngx_table_elt_t,
 ) -> Result<(), NoMemory> {
-    let out = &mut r.get_mut().headers_out;
+    // SAFETY: live request, of whose header nothing else is held meanwhile.
+    let out = unsafe { &mut (*r.as_ptr()).headers_out };
     match known {
         Known::LastModified => {
             out.last_modified = line;
@@ -384,7 +390,8 @@ enum Several {
 
 #[cfg(ngx_linked_headers)]
 fn several(r: Request, which: Several, line: *mut ngx_table_elt_t) -> Result<(), NoMemory> {
-    let out = &mut r.get_mut().headers_out;
+    // SAFETY: live request, of whose header nothing else is held meanwhile.
+    let out = unsafe { &mut (*r.as_ptr()).headers_out };
     let mut last: *mut *mut ngx_table_elt_t = match which {
         Several::CacheControl => &mut out.cache_control,
         Several::Link => &mut out.link,
@@ -402,7 +409,8 @@ fn several(r: Request, which: Several, line: *mut ngx_table_elt_t) -> Result<(),
 #[cfg(not(ngx_linked_headers))]
 fn several(r: Request, which: Several, line: *mut ngx_table_elt_t) -> Result<(), NoMemory> {
     let pool = r.pool();
-    let out = &mut r.get_mut().headers_out;
+    // SAFETY: live request, of whose header nothing else is held meanwhile.
+    let out = unsafe { &mut (*r.as_ptr()).headers_out };
     let array: *mut ngx_array_t = match which {
         Several::CacheControl => &mut out.cache_control,
         Several::Link => &mut out.link,

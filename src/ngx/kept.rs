@@ -55,7 +55,8 @@ impl Captures {
 
     /// Shows the request its own captures again, after a match.
     pub fn rewind(&self) {
-        let r = self.request.get_mut();
+        // SAFETY: a live request, of which nothing else is held meanwhile.
+        let r = unsafe { &mut *self.request.as_ptr() };
         r.captures_data = self.text;
         let Some(copy) = self.copy else {
             r.ncaptures = self.count.min(WHOLE_MATCH);
@@ -77,7 +78,8 @@ impl Captures {
 
 impl Drop for Captures {
     fn drop(&mut self) {
-        let r = self.request.get_mut();
+        // SAFETY: as above.
+        let r = unsafe { &mut *self.request.as_ptr() };
         (r.ncaptures, r.captures_data) = (self.count, self.text);
         // Where there were none, what a match has allocated serves the next one.
         if !self.offsets.is_null() {

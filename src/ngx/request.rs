@@ -58,9 +58,15 @@ impl Request {
         unsafe { &*self.0.as_ptr() }
     }
 
-    pub(crate) fn get_mut<'a>(self) -> &'a mut ngx_http_request_t {
-        // SAFETY: as above.
-        unsafe { &mut *self.0.as_ptr() }
+    /// Writes fields of the request.
+    ///
+    /// # Safety
+    ///
+    /// Nobody holds a reference into what is written, and `change` reaches the request by its argument alone: it neither
+    /// uses another [`Request`] nor calls nginx.
+    pub(super) unsafe fn change<T>(self, change: impl FnOnce(&mut ngx_http_request_t) -> T) -> T {
+        // SAFETY: live by the contract of `new`; the reference ends with the call.
+        change(unsafe { &mut *self.0.as_ptr() })
     }
 
     /// The client's request if this is a subrequest of it, else itself.
@@ -151,7 +157,7 @@ impl Request {
     /// Attaches a context.
     pub fn set_context<T>(self, context: NonNull<T>) {
         // SAFETY: as above.
-        unsafe { *self.get_mut().ctx.add(module.ctx_index) = context.as_ptr().cast::<c_void>() }
+        unsafe { *self.get().ctx.add(module.ctx_index) = context.as_ptr().cast::<c_void>() }
     }
 
     /// The name of its method.
@@ -235,10 +241,11 @@ impl Request {
         let c = self.connection();
         // SAFETY: the index came from the same phase engine.
         unsafe {
-            let r = self.get_mut();
-            r.phase_handler = index;
-            r.read_event_handler = Some(ngx_http_block_reading);
-            r.write_event_handler = Some(ngx_http_core_run_phases);
+            self.change(|r| {
+                r.phase_handler = index;
+                r.read_event_handler = Some(ngx_http_block_reading);
+                r.write_event_handler = Some(ngx_http_core_run_phases);
+            });
             ngx_http_core_run_phases(self.as_ptr());
             ngx_http_run_posted_requests(c);
         }
@@ -246,9 +253,11 @@ impl Request {
 
     /// Runs the phase handler again that has waited, and those behind it.
     pub fn resume_phases(self) {
-        self.get_mut().write_event_handler = Some(ngx_http_core_run_phases);
         // SAFETY: a live request between two phase handlers.
-        unsafe { ngx_http_core_run_phases(self.as_ptr()) };
+        unsafe {
+            self.change(|r| r.write_event_handler = Some(ngx_http_core_run_phases));
+            ngx_http_core_run_phases(self.as_ptr());
+        }
     }
 
     /// Whether the client's connection is encrypted.
@@ -282,9 +291,8 @@ impl Request {
         }
         // SAFETY: live request and connection.
         unsafe {
-            let r = self.get_mut();
-            r.read_event_handler = Some(ngx_http_test_reading);
-            let read = (*r.connection).read;
+            self.change(|r| r.read_event_handler = Some(ngx_http_test_reading));
+            let read = (*self.connection()).read;
             if (*read).ready() != 0 {
                 if (*read).posted() == 0 {
                     ngx_post_event(read, &raw mut ngx_posted_events);
@@ -298,12 +306,13 @@ impl Request {
     /// Leaves the request to a task that soon ends. A client whose connection is reset ends it; one that has shut down
     /// its side gets its answer, as where nginx reads its own cache.
     pub fn await_task(self) {
-        let r = self.get_mut();
-        r.write_event_handler = Some(ngx_http_request_empty_handler);
-        r.read_event_handler = Some(unless_reset);
         // SAFETY: live request and connection.
         unsafe {
-            let read = (*r.connection).read;
+            self.change(|r| {
+                r.write_event_handler = Some(ngx_http_request_empty_handler);
+                r.read_event_handler = Some(unless_reset);
+            });
+            let read = (*self.connection()).read;
             // It came with the request: nothing more will.
             if (*read).pending_eof() != 0 && (*read).posted() == 0 {
                 ngx_post_event(read, &raw mut ngx_posted_events);
@@ -313,7 +322,8 @@ impl Request {
 
     /// Sets what nginx calls when the client takes more.
     pub fn set_write_handler(self, handler: unsafe extern "C" fn(*mut ngx_http_request_t)) {
-        self.get_mut().write_event_handler = Some(handler);
+        // SAFETY: live request.
+        unsafe { self.change(|r| r.write_event_handler = Some(handler)) };
     }
 
     /// Reads the request's body, then calls `ready`; returns what a phase handler returns.
@@ -334,13 +344,12 @@ impl Request {
     pub fn internal_redirect(self, uri: &[u8]) {
         // SAFETY: live request; the URI is copied into its pool.
         unsafe {
-            let r = self.get_mut();
-            r.read_event_handler = Some(ngx_http_block_reading);
-            let Some(mut uri) = text::copy(r.pool, uri) else {
+            self.change(|r| r.read_event_handler = Some(ngx_http_block_reading));
+            let Some(mut uri) = text::copy(self.pool(), uri) else {
                 self.finalize(NGX_HTTP_INTERNAL_SERVER_ERROR as Code);
                 return;
             };
-            let mut args = r.args;
+            let mut args = self.get().args;
             ngx_http_internal_redirect(self.as_ptr(), &mut uri, &mut args);
             ngx_http_finalize_request(self.as_ptr(), DONE);
         }
@@ -350,9 +359,8 @@ impl Request {
     pub fn named_location(self, name: &[u8]) {
         // SAFETY: as above.
         unsafe {
-            let r = self.get_mut();
-            r.read_event_handler = Some(ngx_http_block_reading);
-            let Some(mut name) = text::copy(r.pool, name) else {
+            self.change(|r| r.read_event_handler = Some(ngx_http_block_reading));
+            let Some(mut name) = text::copy(self.pool(), name) else {
                 self.finalize(NGX_HTTP_INTERNAL_SERVER_ERROR as Code);
                 return;
             };
@@ -399,7 +407,30 @@ impl Request {
 
     /// Has the response sent without a header, as nginx does with what came to it without one.
     pub fn forbid_header(self) {
-        self.get_mut().http_version = NGX_HTTP_VERSION_9 as ngx_uint_t;
+        // SAFETY: live request.
+        unsafe { self.change(|r| r.http_version = NGX_HTTP_VERSION_9 as ngx_uint_t) };
+    }
+
+    /// Goes on at this index of the phase engine.
+    pub fn set_phase(self, index: ngx_int_t) {
+        // SAFETY: live request.
+        unsafe { self.change(|r| r.phase_handler = index) };
+    }
+
+    /// Sets what `satisfy any` remembers of a rule that kept the client out; 0 for nothing.
+    pub fn set_access_code(self, code: ngx_uint_t) {
+        // SAFETY: live request.
+        unsafe { self.change(|r| r.access_code = code) };
+    }
+
+    /// Puts it into another location.
+    ///
+    /// # Safety
+    ///
+    /// `location` is a location's configuration of the request's server.
+    pub unsafe fn set_location(self, location: *mut *mut c_void) {
+        // SAFETY: live request.
+        unsafe { self.change(|r| r.loc_conf = location) };
     }
 
     /// Whether a filter that changes bodies is at work on the response.

@@ -132,13 +132,18 @@ pub unsafe fn read<T>(
         array.size = size_of::<ngx_http_upstream_state_t>();
         array.pool = r.pool();
 
-        let request = r.get_mut();
-        let before = (request.upstream, request.upstream_states);
-        request.upstream = &raw mut *upstream;
-        request.upstream_states = &raw mut array;
+        let own = (&raw mut *upstream, &raw mut array);
+        // What the request points to meanwhile outlives `read`.
+        let exchange = |upstream| {
+            r.change(|r| {
+                let before = (r.upstream, r.upstream_states);
+                (r.upstream, r.upstream_states) = upstream;
+                before
+            })
+        };
+        let before = exchange(own);
         let result = read();
-        let request = r.get_mut();
-        (request.upstream, request.upstream_states) = before;
+        exchange(before);
         result
     }
 }

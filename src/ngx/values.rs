@@ -227,13 +227,13 @@ impl Request {
         let kept = Variables::keep(self);
         kept.forget_made(|_| false);
         let (method, name) = (self.get().method, self.get().method_name);
-        let r = self.get_mut();
-        r.method = NGX_HTTP_GET as ngx_uint_t;
-        r.method_name = text::borrowed(b"GET");
+        let set = |method, name| {
+            // SAFETY: live request.
+            unsafe { self.change(|r| (r.method, r.method_name) = (method, name)) };
+        };
+        set(NGX_HTTP_GET as ngx_uint_t, text::borrowed(b"GET"));
         let result = of();
-        let r = self.get_mut();
-        r.method = method;
-        r.method_name = name;
+        set(method, name);
         result
     }
 
@@ -257,12 +257,16 @@ impl Request {
             let unparsed = text::copy(pool, &elsewhere.unparsed)?;
             let uri = text::copy(pool, &elsewhere.uri)?;
             let args = text::copy(pool, &elsewhere.args)?;
-            let r = self.get_mut();
-            let before = (r.unparsed_uri, r.uri, r.args);
-            (r.unparsed_uri, r.uri, r.args) = (unparsed, uri, args);
+            let exchange = |target| {
+                self.change(|r| {
+                    let before = (r.unparsed_uri, r.uri, r.args);
+                    (r.unparsed_uri, r.uri, r.args) = target;
+                    before
+                })
+            };
+            let before = exchange((unparsed, uri, args));
             let result = self.as_get(|| self.evaluate(value));
-            let r = self.get_mut();
-            (r.unparsed_uri, r.uri, r.args) = before;
+            exchange(before);
             result
         }
     }

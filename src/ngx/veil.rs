@@ -44,22 +44,22 @@ impl Veil {
 impl Drop for Veil {
     fn drop(&mut self) {
         let Some(kept) = self.kept.take() else { return };
-        let r = self.request.get_mut();
         for (line, hash) in kept.lines {
             // SAFETY: the request is live, and so are its lines.
             unsafe { (*line).hash = hash };
         }
-        r.headers_in = kept.headers;
+        // SAFETY: likewise.
+        unsafe { self.request.change(|r| r.headers_in = kept.headers) };
     }
 }
 
 unsafe fn hide(request: Request, fields: &[Credential], others: &[Bytes]) -> Kept {
     // SAFETY: by the caller live; each line stays where it is.
     unsafe {
-        let r = request.get_mut();
+        let r = request.as_ptr();
         let kept = Kept {
             variables: Variables::keep(request),
-            lines: lines(&r.headers_in.headers)
+            lines: lines(&(*r).headers_in.headers)
                 .filter(|line| {
                     let name = text::bytes(&line.key);
                     let hides = |field: &Credential| name.eq_ignore_ascii_case(field.field());
@@ -68,7 +68,7 @@ unsafe fn hide(request: Request, fields: &[Credential], others: &[Bytes]) -> Kep
                 })
                 .map(|line| (ptr::from_ref(line).cast_mut(), line.hash))
                 .collect(),
-            headers: ptr::read(&r.headers_in),
+            headers: ptr::read(&(*r).headers_in),
         };
         kept.variables.forget_made(|name| {
             fields.iter().any(|field| field.makes(name))
@@ -76,10 +76,10 @@ unsafe fn hide(request: Request, fields: &[Credential], others: &[Bytes]) -> Kep
         });
         for (line, _) in &kept.lines {
             (**line).hash = 0;
-            forget_line(*line, &mut r.headers_in);
+            forget_line(*line, &mut (*r).headers_in);
         }
         for field in fields {
-            forget(*field, &mut r.headers_in);
+            forget(*field, &mut (*r).headers_in);
         }
         kept
     }
