@@ -1,10 +1,8 @@
 //! nginx's slice module, which isn't in every nginx: it is known by its name.
 
 use std::cell::OnceCell;
-use std::ffi::CStr;
 
-use ngx::ffi::*;
-
+use super::modules;
 use super::request::Request;
 
 thread_local! {
@@ -22,15 +20,7 @@ pub fn is_sliced(r: Request) -> bool {
 }
 
 fn find() -> Option<usize> {
-    // SAFETY: a worker has a cycle; a null ends the list of its modules, which have names that end with NUL.
-    unsafe {
-        let mut next = (*ngx_cycle).modules;
-        while let Some(module) = (*next).as_ref() {
-            if CStr::from_ptr(module.name) == c"ngx_http_slice_filter_module" {
-                return Some(module.ctx_index);
-            }
-            next = next.add(1);
-        }
-    }
-    None
+    modules::loaded()
+        .find(|(name, _)| *name == b"ngx_http_slice_filter_module")
+        .map(|(_, module)| module.ctx_index)
 }
