@@ -2,11 +2,12 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
 use std::process::Command;
 use std::thread;
 
-use testbed::{Answer, Client, Gate, PATIENCE, Port, Request, Running, Site, pattern, wait_for};
+use testbed::{
+    Answer, Certificate, Client, Gate, PATIENCE, Port, Request, Running, Site, pattern, wait_for,
+};
 
 #[test]
 fn http_1_0_clients() {
@@ -50,30 +51,6 @@ fn http_1_0_clients() {
     }
 }
 
-/// A certificate for localhost.
-fn certificate(folder: &Path) {
-    let made = Command::new("openssl")
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:prime256v1",
-        ])
-        .args(["-nodes", "-days", "2", "-subj", "/CN=localhost", "-keyout"])
-        .arg(folder.join("key.pem"))
-        .arg("-out")
-        .arg(folder.join("cert.pem"))
-        .output()
-        .expect("openssl");
-    assert!(
-        made.status.success(),
-        "{}",
-        String::from_utf8_lossy(&made.stderr)
-    );
-}
-
 /// The answer to curl: protocol and status, header, body.
 fn curl(port: u16, arguments: &[&str], target: &str) -> (String, String, Vec<u8>) {
     let folder = tempfile::tempdir().unwrap();
@@ -100,22 +77,21 @@ fn curl(port: u16, arguments: &[&str], target: &str) -> (String, String, Vec<u8>
     )
 }
 
-fn with_tls(site: Site) -> (Running, Port, tempfile::TempDir) {
-    let (port, folder) = (Port::take(), tempfile::tempdir().unwrap());
-    certificate(folder.path());
-    let place = folder.path().display();
+fn with_tls(site: Site) -> (Running, Port, Certificate) {
+    let (port, certificate) = (Port::take(), Certificate::make());
     let server = format!(
-        "listen {} ssl http2; ssl_certificate {place}/cert.pem; ssl_certificate_key {place}/key.pem;
+        "listen {} ssl http2; {}
          proxy_set_header X-Seen \"$scheme $server_protocol $ssl_protocol $https\";",
-        port.address()
+        port.address(),
+        certificate.directives()
     );
-    (site.server(&server).start(), port, folder)
+    (site.server(&server).start(), port, certificate)
 }
 
 #[test]
 fn http_2_clients() {
     for (form, site) in Site::forms() {
-        let (site, port, _folder) = with_tls(site);
+        let (site, port, _certificate) = with_tls(site);
         let body = pattern(3_000_000, 2);
         site.backend.set("/x", Answer::ok(body.clone()).chunked());
         let agent = ["-H", "User-Agent:"];
@@ -156,7 +132,7 @@ fn http_2_clients() {
 #[test]
 fn a_change_over_http_2() {
     for (form, site) in Site::forms() {
-        let (site, port, _folder) = with_tls(site);
+        let (site, port, _certificate) = with_tls(site);
         let body = pattern(500_000, 4);
         site.backend.set("/x", Answer::ok(body.clone()));
         let agent = ["-H", "User-Agent:"];
@@ -179,7 +155,7 @@ fn a_change_over_http_2() {
 
 #[test]
 fn what_tls_says_of_the_client_reaches_the_backend() {
-    let (site, port, _folder) = with_tls(
+    let (site, port, _certificate) = with_tls(
         Site::new()
             .location("proxy_set_header X-Seen \"$scheme $server_protocol $ssl_protocol $https\";"),
     );
@@ -200,7 +176,7 @@ fn what_tls_says_of_the_client_reaches_the_backend() {
 
 #[test]
 fn streams_of_one_http_2_connection_share_a_fill() {
-    let (site, port, _folder) = with_tls(Site::new());
+    let (site, port, _certificate) = with_tls(Site::new());
     let gate = Gate::new();
     let body = pattern(400_000, 3);
     site.backend.set("/x", Answer::ok(body.clone()).gate(&gate));
@@ -243,7 +219,8 @@ fn streams_of_one_http_2_connection_share_a_fill() {
 
 #[test]
 fn a_request_body_over_http_2_reaches_the_backend() {
-    let (site, port, folder) = with_tls(Site::seed().server("client_body_buffer_size 8k;"));
+    let (site, port, _certificate) = with_tls(Site::seed().server("client_body_buffer_size 8k;"));
+    let folder = tempfile::tempdir().unwrap();
     let sent = pattern(100_000, 4);
     let file = folder.path().join("sent");
     std::fs::write(&file, &sent).unwrap();

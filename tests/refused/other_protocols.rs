@@ -1,9 +1,8 @@
 //! The same over HTTP/2 and TLS, whose requests are made in another way.
 
-use std::path::Path;
 use std::process::Command;
 
-use testbed::{Port, Running, Site};
+use testbed::{Certificate, Port, Running, Site};
 
 use super::{PLACES, cached_site, site};
 
@@ -31,27 +30,25 @@ struct Doors {
     _running: Running,
     http_2: Port,
     tls: Port,
-    _folder: tempfile::TempDir,
+    _certificate: Certificate,
 }
 
 impl Doors {
     fn open(origin: Site, page: &str, locations: &str) -> Doors {
         let (http_2, tls) = (Port::take(), Port::take());
-        let folder = tempfile::tempdir().unwrap();
-        certificate(folder.path());
-        let place = folder.path().display();
+        let certificate = Certificate::make();
         let doors = format!(
-            "listen {} http2; listen {} ssl;
-             ssl_certificate {place}/cert.pem; ssl_certificate_key {place}/key.pem;
-             ssl_client_certificate {place}/cert.pem; ssl_verify_client on;",
+            "listen {} http2; listen {} ssl; {} ssl_client_certificate {}; ssl_verify_client on;",
             http_2.address(),
             tls.address(),
+            certificate.directives(),
+            certificate.path().display(),
         );
         Doors {
             _running: site(origin.server(&doors), (page, page), locations),
             http_2,
             tls,
-            _folder: folder,
+            _certificate: certificate,
         }
     }
 
@@ -69,25 +66,6 @@ impl Doors {
 }
 
 /// A certificate for localhost.
-fn certificate(folder: &Path) {
-    let made = Command::new("openssl")
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:prime256v1",
-        ])
-        .args(["-nodes", "-days", "2", "-subj", "/CN=localhost", "-keyout"])
-        .arg(folder.join("key.pem"))
-        .arg("-out")
-        .arg(folder.join("cert.pem"))
-        .output()
-        .expect("openssl");
-    let errors = String::from_utf8_lossy(&made.stderr);
-    assert!(made.status.success(), "{errors}");
-}
 
 #[test]
 fn over_http_2_and_tls_as_well() {
