@@ -10,7 +10,7 @@ use super::{LocConf, MainConf};
 use crate::ngx::guard::guard;
 use crate::ngx::{pool, shim, text};
 use crate::ngx_http_redis_cache_module as module;
-use crate::variables;
+use crate::request::variables;
 
 fn create<T: Default + 'static>(cf: *mut ngx_conf_t) -> *mut c_void {
     guard("create conf", ptr::null_mut(), || {

@@ -16,9 +16,9 @@ use cache_core::policy::{Heuristic, Ignore, MethodList, Rules, SetCookie, Status
 use cache_core::use_stale::UseStale;
 use ngx::ffi::*;
 
-use crate::redis::StoreConfig;
 use crate::shm::Zone;
 use crate::shm::locks::BackOff;
+use crate::store::redis::StoreConfig;
 pub use reader::Place;
 
 /// Where a fill goes.
@@ -83,7 +83,7 @@ pub struct MainConf {
     pub default_key: Option<*mut ngx_http_complex_value_t>,
     /// The same for subrequests, whose `$request_uri` is that of the client's request.
     pub subrequest_key: Option<*mut ngx_http_complex_value_t>,
-    /// The `$cache_*` variables, in the order of [`crate::variables::SETTINGS`].
+    /// The `$cache_*` variables, in the order of [`crate::request::variables::SETTINGS`].
     pub variables: Vec<Variable>,
     /// Index of `$request_body`, if the configuration has it.
     pub request_body: Option<usize>,

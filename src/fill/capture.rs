@@ -18,15 +18,15 @@ use ngx::ffi::*;
 use ngx::ngx_log_error;
 
 use super::clock;
-use super::detached::{Hook, Purpose, hook};
 use super::stream::ResponseHead;
-use crate::credentials;
-use crate::filters::lower;
+use crate::detached::{Hook, Purpose, hook};
+use crate::fill::credentials;
 use crate::ngx::captured::{self, Captured};
 use crate::ngx::event::now_sec;
 use crate::ngx::request::{AGAIN, Code, ERROR, OK, Request};
 use crate::ngx::{memory, shim};
-use crate::variants;
+use crate::request::filters::lower;
+use crate::store::variants;
 
 /// The largest piece that is kept as one.
 const PIECE: usize = 64 * 1024;

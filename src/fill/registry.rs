@@ -8,8 +8,8 @@ use std::rc::Rc;
 use cache_core::flow::{Permit, Verdict};
 use cache_core::key::KeyId;
 
-use super::detached::Times;
 use super::stream::{Stream, Subscription};
+use crate::detached::Times;
 use crate::shm::Zone;
 use crate::shm::locks::Memory;
 

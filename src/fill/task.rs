@@ -17,18 +17,18 @@ use cache_core::vary::{self, Names, VariantId, place, slot_key};
 use ngx::ffi::*;
 use ngx::ngx_log_error;
 
-use super::detached::Detached;
 use super::registry::{LockPermit, Queued};
 use super::stream::Stream;
-use crate::lookup::{self, Lookup, Variants};
+use crate::detached::Detached;
 use crate::ngx::busy;
 use crate::ngx::event::{Timer, within};
 use crate::ngx::memory;
-use crate::redis::{Change, Changed, Refresh, StoreError, Validated, Variant, Write};
 use crate::shm::Zone;
 use crate::shm::locks::{Acquired, Memory};
 use crate::shm::zone::RefillSlot;
-use crate::variants::{lock_of, variant};
+use crate::store::lookup::{self, Lookup, Variants};
+use crate::store::redis::{Change, Changed, Refresh, StoreError, Validated, Variant, Write};
+use crate::store::variants::{lock_of, variant};
 use crate::worker;
 
 /// So often a record is written again whose key got another variant meanwhile.

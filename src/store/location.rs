@@ -11,12 +11,12 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
-use crate::fill::detached::{self, Detached, Kept, Message, Purpose};
+use crate::detached::{self, Detached, Kept, Message, Purpose};
 use crate::fill::{Next, Stream, Subscription};
 use crate::ngx::busy::{self, Busy};
 use crate::ngx::event::{now_msec, within};
 use crate::ngx::request::Request;
-use crate::redis::{Change, Changed, Dialog, Found, Pace, Relay, StoreError};
+use crate::store::redis::{Change, Changed, Dialog, Found, Pace, Relay, StoreError};
 
 /// A location, for one request.
 #[derive(Clone)]
