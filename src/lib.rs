@@ -16,8 +16,8 @@ use ::ngx::ngx_log_error;
 
 use crate::conf::locations;
 use crate::ngx::guard::guard;
-use crate::ngx::memory;
 use crate::ngx::request::{Code, ERROR, OK};
+use crate::ngx::{memory, module};
 use crate::request::{access, enter, filters, variables};
 
 /// The tables that nginx reads when it loads the module.
@@ -98,6 +98,8 @@ pub static mut ngx_http_redis_cache_module: ngx_module_t = ngx_module_t {
 
 unsafe extern "C" fn preconfiguration(cf: *mut ngx_conf_t) -> Code {
     guard("preconfiguration", ERROR, || {
+        // SAFETY: the static lives as long as the shared object.
+        unsafe { module::set(&raw mut ngx_http_redis_cache_module) };
         if !crate::ngx::bits::agree() {
             // SAFETY: nginx calls with a configuration that has a log.
             let log = unsafe { (*cf).log };

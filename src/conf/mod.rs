@@ -19,7 +19,7 @@ use ngx::ffi::*;
 use crate::shm::Zone;
 use crate::shm::locks::BackOff;
 use crate::store::redis::StoreConfig;
-pub use reader::Place;
+pub use reader::ConfLine;
 
 /// Where a fill goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +57,7 @@ pub struct Named {
     /// The name.
     pub name: String,
     /// Where it is.
-    pub place: Place,
+    pub place: ConfLine,
 }
 
 /// `redis_cache_zone`
@@ -138,7 +138,7 @@ pub struct LocConf {
     /// Whether the location itself says so.
     pub own: bool,
     /// Where `redis_cache on` stands.
-    pub place: Option<Place>,
+    pub place: Option<ConfLine>,
     /// `redis_cache_lock`
     pub lock: Option<String>,
     /// `redis_cache_pass`

@@ -6,9 +6,9 @@ use ngx::ffi::*;
 
 use super::purpose::Purpose;
 use crate::ngx::kept::copy_captures;
+use crate::ngx::masked::Masked;
 use crate::ngx::request::Request;
-use crate::ngx::veil::Veil;
-use crate::ngx::{busy, shim, text};
+use crate::ngx::{shim, shutdown, text};
 
 mod body;
 mod headers;
@@ -57,7 +57,7 @@ unsafe extern "C" fn event(event: *mut ngx_event_t) {
             }
             // nginx closes what is left when worker_shutdown_timeout has passed.
             if (*c).close() != 0 {
-                busy::give_up();
+                shutdown::give_up();
                 ngx_http_finalize_request(r, NGX_ERROR as isize);
             } else if (*event).write() != 0
                 && let Some(handler) = (*r).write_event_handler
@@ -95,7 +95,7 @@ pub unsafe fn connection(client: Request) -> Option<*mut ngx_connection_t> {
     // pool by ngx_http_close_connection.
     unsafe {
         let from = &mut *client.connection();
-        if busy::has_given_up() || !two_are_free() {
+        if shutdown::has_given_up() || !two_are_free() {
             return None;
         }
         let mut nothing = ngx_str_t {
@@ -283,7 +283,7 @@ pub unsafe fn request(
         let filled = fields(client, main.as_ptr(), purpose.is_own());
         variables::force(client);
         // What is left out, and what is made of it, isn't seen by what follows.
-        let _veil = Veil::over(client, purpose.left_out());
+        let _masked = Masked::new(client, purpose.left_out());
         // What the connection tells is no matter of the header.
         variables::force(client);
         let filled = filled

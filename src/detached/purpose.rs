@@ -5,14 +5,14 @@ use std::rc::Rc;
 use bytes::Bytes;
 use cache_core::credentials::Credential;
 use cache_core::flow::Held;
-use cache_core::key::KeyId;
+use cache_core::key::LockKey;
 use cache_core::policy::{RequestView, Rules};
 use cache_core::renewal::Validators;
 use ngx::ffi::{ngx_array_t, ngx_int_t, off_t};
 
 use crate::conf::{Backend, LocConf};
-use crate::fill::capture::Place;
-use crate::fill::request_header::AskedWith;
+use crate::fill::capture::FilterPosition;
+use crate::fill::request_header::RequestHeader;
 use crate::ngx::request::Request;
 
 /// What a detached request is for.
@@ -38,9 +38,9 @@ pub struct Question {
     /// Conditions on which the backend may answer with 304.
     pub validators: Option<Validators>,
     /// What of the client's header the backend sees.
-    pub asked: AskedWith,
+    pub asked: RequestHeader,
     /// The key's place in the lock domain.
-    pub key: KeyId,
+    pub key: LockKey,
     /// Where the client's location goes on, if it is the backend itself.
     pub own: Own,
 }
@@ -104,10 +104,10 @@ impl Purpose {
 
     /// Where among nginx's filters the answer is captured. Those of the client's own location work on its response, so
     /// they don't work here; a message's answer is for nobody but us.
-    pub fn place(&self) -> Place {
+    pub fn place(&self) -> FilterPosition {
         match self {
-            Purpose::Fill(question) if question.backend != Backend::Own => Place::Lower,
-            Purpose::Fill(_) | Purpose::Message(_) => Place::First,
+            Purpose::Fill(question) if question.backend != Backend::Own => FilterPosition::Lower,
+            Purpose::Fill(_) | Purpose::Message(_) => FilterPosition::First,
         }
     }
 

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 
 use cache_core::credentials::Credential;
-use cache_core::key::KeyId;
+use cache_core::key::LockKey;
 use cache_core::record::Record;
 
 use crate::ngx::headers;
@@ -15,12 +15,12 @@ use crate::request::settings::Settings;
 const WANTING: usize = 4096;
 
 thread_local! {
-    static WANTING_COOKIE: RefCell<HashSet<KeyId>> = RefCell::default();
+    static WANTING_COOKIE: RefCell<HashSet<LockKey>> = RefCell::default();
 }
 
 /// Remembers that the backend gives nothing storable for this key to those who have no cookie: it wants them to log in, or
 /// begins a session.
-pub fn wants_cookie(key: KeyId) {
+pub fn wants_cookie(key: LockKey) {
     WANTING_COOKIE.with_borrow_mut(|wanting| {
         if wanting.len() >= WANTING {
             wanting.clear();
@@ -35,7 +35,7 @@ pub fn left_out(
     r: Request,
     settings: &Settings,
     record: &Record,
-    key: &KeyId,
+    key: &LockKey,
     template: Option<&[u8]>,
 ) -> Vec<Credential> {
     Credential::ALL
@@ -50,6 +50,6 @@ pub fn left_out(
         .collect()
 }
 
-fn is_wanting(key: &KeyId) -> bool {
+fn is_wanting(key: &LockKey) -> bool {
     WANTING_COOKIE.with_borrow(|wanting| wanting.contains(key))
 }

@@ -7,7 +7,7 @@ use std::hash::{Hash, Hasher};
 
 use bytes::Bytes;
 use cache_core::credentials::Credential;
-use cache_core::key::KeyId;
+use cache_core::key::LockKey;
 use cache_core::record::Record;
 use cache_core::refill_header::{Carried, Selecting};
 use cache_core::status::Reason;
@@ -23,12 +23,12 @@ use crate::request::settings::{self, Settings};
 const UNUSUAL: usize = 4096;
 
 thread_local! {
-    static CARRIED: RefCell<HashMap<KeyId, Carried>> = RefCell::default();
+    static CARRIED: RefCell<HashMap<LockKey, Carried>> = RefCell::default();
 }
 
 /// What the backend is asked with.
 #[derive(Default)]
-pub struct AskedWith {
+pub struct RequestHeader {
     /// Credentials that it doesn't see.
     pub credentials: Vec<Credential>,
     /// Other fields that it doesn't see, in lower case.
@@ -36,20 +36,25 @@ pub struct AskedWith {
     /// What it sees that others may not send, as a hash; 0 if there is nothing of that kind.
     pub hash: u64,
     /// How that was chosen, if it is a refill.
-    refill: Option<(KeyId, Carried)>,
+    refill: Option<(LockKey, Carried)>,
 }
 
-impl AskedWith {
+impl RequestHeader {
     /// All that the client says.
-    pub fn all(r: Request) -> AskedWith {
-        AskedWith {
+    pub fn all(r: Request) -> RequestHeader {
+        RequestHeader {
             hash: all_of(r),
-            ..AskedWith::default()
+            ..RequestHeader::default()
         }
     }
 
     /// What the refill of a record, which this request sets off, asks with.
-    pub fn refill(r: Request, settings: &Settings, record: &Record, key: &KeyId) -> AskedWith {
+    pub fn refill(
+        r: Request,
+        settings: &Settings,
+        record: &Record,
+        key: &LockKey,
+    ) -> RequestHeader {
         let template = template(r);
         let credentials = credentials::left_out(r, settings, record, key, template);
         let selecting = Selecting::new(record, &settings.lookup.rules, template);
@@ -70,7 +75,7 @@ impl AskedWith {
                 left_out.push(Bytes::copy_from_slice(name));
             }
         });
-        AskedWith {
+        RequestHeader {
             credentials,
             left_out,
             hash: if more { seen.finish().max(1) } else { 0 },
@@ -92,7 +97,7 @@ impl AskedWith {
     }
 }
 
-fn remember(key: KeyId, carried: Carried) {
+fn remember(key: LockKey, carried: Carried) {
     CARRIED.with_borrow_mut(|known| {
         if carried == Carried::default() {
             known.remove(&key);

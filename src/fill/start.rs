@@ -12,14 +12,14 @@ use cache_core::status::Reason;
 use crate::conf::LocConf;
 use crate::detached::{self, NoStore, Own, Purpose, Question, Times};
 use crate::fill::registry::LockPermit;
-use crate::fill::request_header::AskedWith;
+use crate::fill::request_header::RequestHeader;
 use crate::fill::task::{Fill, Terms};
 use crate::fill::{Stream, Subscription};
 use crate::ngx::request::Request;
-use crate::request::cache::Ground;
+use crate::request::cache::FillTarget;
 use crate::request::context::Context;
 use crate::request::settings::Wish;
-use crate::shm::locks::Memory;
+use crate::shm::locks::Retention;
 use crate::shm::zone::RefillSlot;
 use crate::store::lookup::Lookup;
 
@@ -32,7 +32,7 @@ pub struct Start {
     /// The right to run behind a client's back.
     pub slot: Option<RefillSlot>,
     /// What is known beforehand.
-    pub ground: Box<Ground>,
+    pub target: Box<FillTarget>,
     /// The record that the backend is asked about.
     pub held: Option<Rc<Held>>,
 }
@@ -42,14 +42,14 @@ pub fn start_refill(
     context: &Context,
     wish: &Wish,
     refill: Refill<LockPermit, RefillSlot>,
-    (held, ground): (Held, Box<Ground>),
+    (held, target): (Held, Box<FillTarget>),
 ) {
     let start = Start {
         permit: Some(refill.permit),
         look_again: refill.look_again,
         known: None,
         slot: Some(refill.slot),
-        ground,
+        target,
         held: Some(Rc::new(held)),
     };
     // Without a connection for it the record stays as it is; a later request tries again.
@@ -81,15 +81,15 @@ fn start_fill(
     let asked = match &start.held {
         // A refill is nobody's answer. With a slot it runs behind the client's back.
         Some(held) if start.slot.is_some() => {
-            AskedWith::refill(r, settings, &held.record, &start.ground.key)
+            RequestHeader::refill(r, settings, &held.record, &start.target.key)
         }
-        _ => AskedWith::all(r),
+        _ => RequestHeader::all(r),
     };
     if let Some(permit) = &mut start.permit {
         permit.set_asked(asked.hash);
     }
     let learn = asked.learn();
-    let memory = Memory {
+    let memory = Retention {
         asked: asked.hash,
         ..settings.memory
     };
@@ -112,7 +112,7 @@ fn start_fill(
         no_store: NoStore::of(r.loc_conf::<LocConf>()?),
         backend: context.basics.backend.clone(),
         asked,
-        key: start.ground.key,
+        key: start.target.key,
         own: Own {
             phase: context.after,
         },
@@ -122,7 +122,7 @@ fn start_fill(
         permit.publish(&stream, detached.times(), start.known.is_none());
     }
     let times = Rc::clone(detached.times());
-    let ground = start.ground;
+    let target = start.target;
     let lookup = Lookup {
         store: settings.lookup.store.of_fill(&detached),
         key: settings.lookup.key.clone(),
@@ -133,11 +133,11 @@ fn start_fill(
         stream: Rc::clone(&stream),
         detached,
         known: start.known,
-        place: (ground.zone, ground.key),
+        place: (target.zone, target.key),
         // Without a lock the fill must find its mark itself.
-        mark: start.permit.is_none().then_some(ground.mark),
+        mark: start.permit.is_none().then_some(target.mark),
         locks: Rc::default(),
-        variants: RefCell::new(ground.variants),
+        variants: RefCell::new(target.variants),
         terms: Terms {
             age: settings.lock_age,
             queue: settings.queue,

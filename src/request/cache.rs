@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use cache_core::flow::{Cache, Domain, Head, Lock, Trouble, Woken};
-use cache_core::key::KeyId;
+use cache_core::key::LockKey;
 use cache_core::record::Record;
 use cache_core::request_directives::RequestDirectives;
 use cache_core::usable::{self, Use};
@@ -29,12 +29,12 @@ use crate::store::lookup::{self, Variants};
 use crate::store::variants::{lock_of, variant};
 
 /// The view of one request.
-pub struct ClientCache {
+pub struct RequestCache {
     /// Tasks that hold it are cancelled when it ends.
     request: Request,
     settings: &'static Settings,
     /// The key in the lock table. A hit needs none.
-    key: OnceCell<KeyId>,
+    key: OnceCell<LockKey>,
     /// What the last look has shown of the key's variants.
     variants: RefCell<Variants>,
     /// The request's own, as far as it is known what the answers vary on.
@@ -44,10 +44,10 @@ pub struct ClientCache {
     asks: RequestDirectives,
 }
 
-impl ClientCache {
+impl RequestCache {
     /// The cache for a request that asks this of it.
-    pub fn new(wish: &'static Wish, request: Request) -> ClientCache {
-        ClientCache {
+    pub fn new(wish: &'static Wish, request: Request) -> RequestCache {
+        RequestCache {
             request,
             settings: &wish.settings,
             key: OnceCell::new(),
@@ -59,8 +59,8 @@ impl ClientCache {
     }
 
     /// What a fill that this request starts knows beforehand.
-    pub fn ground(&self) -> Ground {
-        Ground {
+    pub fn target(&self) -> FillTarget {
+        FillTarget {
             zone: self.settings.zone,
             key: *self.key(),
             mark: self.shared_lock(),
@@ -69,7 +69,7 @@ impl ClientCache {
     }
 
     /// The place in the lock domain of what this request asks for.
-    fn lock_id(&self) -> KeyId {
+    fn lock_id(&self) -> LockKey {
         let shared = self.shared_lock();
         match self.domain.get() {
             Domain::Zone => shared,
@@ -78,7 +78,7 @@ impl ClientCache {
     }
 
     /// The same among all workers.
-    fn shared_lock(&self) -> KeyId {
+    fn shared_lock(&self) -> LockKey {
         let key = *self.key();
         self.variant
             .get()
@@ -107,7 +107,7 @@ impl ClientCache {
         begun.is_some_and(|begun| self.settings.zone.invalidations(self.key()) != begun)
     }
 
-    fn key(&self) -> &KeyId {
+    fn key(&self) -> &LockKey {
         let Settings { zone, lookup, .. } = self.settings;
         self.key
             .get_or_init(|| lock_id(*zone, &lookup.store, &lookup.key))
@@ -115,37 +115,37 @@ impl ClientCache {
 }
 
 /// What a key of a store is called in the lock table. Nobody who doesn't know the zone's secret can tell.
-pub fn lock_id(zone: Zone, store: &Store, key: &[u8]) -> KeyId {
+pub fn lock_id(zone: Zone, store: &Store, key: &[u8]) -> LockKey {
     let mut hash = Md5::new();
     hash.update(zone.secret());
     // Two stores may hold the same key.
     hash.update(store.id());
     hash.update([0]);
     hash.update(key);
-    KeyId(hash.finalize().into())
+    LockKey(hash.finalize().into())
 }
 
 /// The place of a lock that is held in this worker alone.
-fn lock_in_worker(lock: KeyId) -> KeyId {
+fn lock_in_worker(lock: LockKey) -> LockKey {
     let mut hash = Md5::new();
     hash.update(lock.as_bytes());
     hash.update(pid().to_ne_bytes());
-    KeyId(hash.finalize().into())
+    LockKey(hash.finalize().into())
 }
 
 /// What a fill knows beforehand.
-pub struct Ground {
+pub struct FillTarget {
     /// The lock domain.
     pub zone: Zone,
     /// The key's place there.
-    pub key: KeyId,
+    pub key: LockKey,
     /// The place of what the request asks for, where a mark as not storable may be: the key's or that of a variant.
-    pub mark: KeyId,
+    pub mark: LockKey,
     /// What a look has shown of the key's variants.
     pub variants: Variants,
 }
 
-impl Cache for ClientCache {
+impl Cache for RequestCache {
     type Permit = LockPermit;
     type Fill = Joined;
     type Ticket = Queued;

@@ -20,7 +20,7 @@ use crate::ngx::request::{Code, DECLINED, DONE, ERROR, Request};
 use crate::ngx::slice;
 use crate::ngx::upstream;
 use crate::request::access;
-use crate::request::cache::{ClientCache, Ground};
+use crate::request::cache::{FillTarget, RequestCache};
 use crate::request::content;
 use crate::request::context::{Context, Part};
 use crate::request::invalidate;
@@ -37,7 +37,7 @@ use crate::fill::start::{Start, start_first, start_refill};
 /// What the flow has decided for a request, and what a fill that it starts knows beforehand.
 pub struct Decision {
     answer: Answer<LockPermit, Joined, RefillSlot>,
-    ground: Option<Box<Ground>>,
+    target: Option<Box<FillTarget>>,
 }
 
 /// The phase handler: PRECONTENT, before try_files and the location's content.
@@ -294,7 +294,7 @@ fn begin(r: Request, context: &'static Context, wish: &'static Wish) {
     r.await_task();
     let task = worker::serve(
         async move {
-            let cache = ClientCache::new(wish, r);
+            let cache = RequestCache::new(wish, r);
             let answer = if wish.asks.only_if_cached {
                 flow::only_if_cached(&cache).await
             } else if wish.bypass {
@@ -306,8 +306,8 @@ fn begin(r: Request, context: &'static Context, wish: &'static Wish) {
                 answer,
                 Answer::Fill(..) | Answer::Stale(_, Behind::Refill(_))
             );
-            let ground = fills.then(|| Box::new(cache.ground()));
-            context.decision.set(Some(Decision { answer, ground }));
+            let target = fills.then(|| Box::new(cache.target()));
+            context.decision.set(Some(Decision { answer, target }));
             Some(Go {
                 request: r,
                 context,
@@ -331,7 +331,7 @@ fn decided(r: Request, context: &'static Context, _: Option<Code>) {
 
 /// Carries out what the flow has decided. The request may be gone when it returns.
 fn deliver(r: Request, context: &'static Context, wish: &Wish, decision: Decision) {
-    let Decision { answer, ground } = decision;
+    let Decision { answer, target } = decision;
     context.set_task(None);
     let (word, status) = (answer.word(), answer.status());
     match answer {
@@ -361,8 +361,8 @@ fn deliver(r: Request, context: &'static Context, wish: &Wish, decision: Decisio
             });
             let code = respond::record(r, context, record);
             trip("refill");
-            if let (Some(refill), Some(held), Some(ground)) = (refill, held, ground) {
-                start_refill(r, context, wish, refill, (held, ground));
+            if let (Some(refill), Some(held), Some(target)) = (refill, held, target) {
+                start_refill(r, context, wish, refill, (held, target));
             }
             r.finalize(code);
         }
@@ -372,7 +372,7 @@ fn deliver(r: Request, context: &'static Context, wish: &Wish, decision: Decisio
             pass(r, context, Reason::Conditional);
         }
         Answer::Fill(permit, known, held) => {
-            let Some(ground) = ground else {
+            let Some(target) = target else {
                 return pass(r, context, Reason::NotConfigured);
             };
             let start = Start {
@@ -380,7 +380,7 @@ fn deliver(r: Request, context: &'static Context, wish: &Wish, decision: Decisio
                 look_again: false,
                 known,
                 slot: None,
-                ground,
+                target,
                 held: held.map(Rc::new),
             };
             let status = if wish.bypass {
@@ -431,7 +431,7 @@ fn fetch(
         Some(held) if usable::judge(&held.record, rules) == Use::Fresh => {
             context.set_forward(Forward::Request);
         }
-        None if known.is_none() && start.ground.variants.family.is_some() => {
+        None if known.is_none() && start.target.variants.family.is_some() => {
             context.set_forward(Forward::VaryMiss);
         }
         _ => {}

@@ -12,7 +12,7 @@ use ngx::ffi::*;
 use crate::ngx::event::{Posted, sleep};
 use crate::ngx::guard::guard;
 use crate::ngx::request::{AGAIN, Code, ERROR, OK, Request, is_refused};
-use crate::ngx::{busy, chain, headers, shim};
+use crate::ngx::{chain, headers, shim, shutdown};
 use crate::request::context::Context;
 use crate::request::filters;
 use crate::worker;
@@ -114,7 +114,7 @@ pub fn until(
 ) -> Option<Code> {
     if !worth_it {
         worker::spawn(async move {
-            let _busy = busy::hold();
+            let _guard = shutdown::delay();
             work.await;
             None
         });
@@ -141,7 +141,7 @@ pub fn until(
     // As where limit_rate makes it wait: send_timeout doesn't count, since it isn't the client that is slow.
     r.set_delayed(true);
     worker::spawn(async move {
-        let _busy = busy::hold();
+        let _guard = shutdown::delay();
         let (mut work, mut late) = (pin!(work), pin!(sleep(LONGEST)));
         let mut told = false;
         poll_fn(|cx| {

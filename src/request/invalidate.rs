@@ -14,6 +14,7 @@ use cache_core::status::Reason;
 use cache_core::uri::{Origin, Target, destination};
 use cache_core::vary::Variant;
 use ngx::ffi::*;
+use ngx::log::ngx_cycle_log;
 use ngx::ngx_log_error;
 
 use crate::conf::{LocConf, MainConf};
@@ -33,7 +34,6 @@ use crate::store::lookup::{self, Lookup};
 use crate::store::redis::{self, Changed};
 use crate::store::variants;
 use crate::store::{Sent, Store};
-use crate::worker;
 
 /// What is done when the header of the answer is here.
 pub enum Aftermath {
@@ -227,7 +227,7 @@ impl Head {
             let (key, store) = (shown(key), self.lookup.store.name());
             ngx_log_error!(
                 error.level(),
-                worker::log(),
+                ngx_cycle_log().as_ptr(),
                 "redis_cache: \"{key}\" was not refreshed in \"{store}\" by HEAD: {error}"
             );
         }
@@ -266,14 +266,14 @@ impl Deletion {
         if let Err(error) = self.sent.await {
             ngx_log_error!(
                 error.level(),
-                worker::log(),
+                ngx_cycle_log().as_ptr(),
                 "redis_cache: \"{key}\" in store \"{store}\" could not be invalidated by {method}: {error}"
             );
             return;
         }
         ngx_log_error!(
             NGX_LOG_INFO,
-            worker::log(),
+            ngx_cycle_log().as_ptr(),
             "redis_cache: \"{key}\" in store \"{store}\" was invalidated by {method}"
         );
     }

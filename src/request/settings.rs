@@ -20,7 +20,7 @@ use crate::ngx::text;
 use crate::ngx::values::Elsewhere;
 use crate::request::variables::Setting;
 use crate::shm::Zone;
-use crate::shm::locks::{BackOff, Memory};
+use crate::shm::locks::{BackOff, Retention};
 use crate::store::lookup::Lookup;
 use crate::store::{Location, Store};
 use crate::worker;
@@ -64,7 +64,7 @@ pub struct Settings {
     /// `redis_cache_refills`
     pub refills: u32,
     /// How long the zone remembers what fills have found.
-    pub memory: Memory,
+    pub memory: Retention,
     /// `redis_cache_capture_memory`, bytes
     pub capture_memory: u64,
     /// `redis_cache_capture_timeout`, milliseconds
@@ -436,7 +436,7 @@ pub fn settings(r: Request, conf: &LocConf, main: &MainConf, basics: &Basics) ->
         lock_age: reader.millis(Setting::LockAge, conf.lock_age, LOCK_AGE),
         queue: conf.lock_queue.unwrap_or(LOCK_QUEUE),
         refills: conf.refills.unwrap_or(REFILLS),
-        memory: Memory {
+        memory: Retention {
             uncacheable: conf.uncacheable_ttl.unwrap_or(UNCACHEABLE_TTL),
             back_off: conf.back_off.unwrap_or(BACK_OFF),
             asked: 0,

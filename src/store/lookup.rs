@@ -12,11 +12,11 @@ use cache_core::record::{self, Base, Place, Record};
 use cache_core::shown::shown;
 use cache_core::vary::{self, Family, Names, Select, Variant, VariantId};
 use ngx::ffi::*;
+use ngx::log::ngx_cycle_log;
 use ngx::ngx_log_error;
 
 use crate::store::Store;
 use crate::store::redis::{Found, Reading, StoreError};
-use crate::worker;
 
 /// How many keys are remembered as complained about.
 const COMPLAINTS: usize = 1024;
@@ -194,7 +194,7 @@ fn complain(lookup: &Lookup, level: u32, what: &str) {
         let (key, store) = (shown(&lookup.key), lookup.store.name());
         ngx_log_error!(
             level,
-            worker::log(),
+            ngx_cycle_log().as_ptr(),
             "redis_cache: \"{key}\" in store \"{store}\" {what}"
         );
     }

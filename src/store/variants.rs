@@ -1,7 +1,7 @@
 //! Variants of a key, as requests of nginx select them.
 
 use cache_core::headers::Headers;
-use cache_core::key::KeyId;
+use cache_core::key::LockKey;
 use cache_core::policy::Rules;
 use cache_core::renewal::Renewed;
 use cache_core::vary::{self, Names, RequestFields, Variant, VariantId};
@@ -51,9 +51,9 @@ pub fn renewed(renewed: Renewed, own: Option<&Variant>, rules: &Rules) -> Renewe
 }
 
 /// The place of a variant in the lock domain, beside that of its key.
-pub fn lock_of(key: KeyId, variant: VariantId) -> KeyId {
+pub fn lock_of(key: LockKey, variant: VariantId) -> LockKey {
     let mut hash = Md5::new();
     hash.update(key.as_bytes());
     hash.update(variant.0);
-    KeyId(hash.finalize().into())
+    LockKey(hash.finalize().into())
 }

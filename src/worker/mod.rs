@@ -7,7 +7,6 @@ use std::mem::ManuallyDrop;
 use std::rc::Rc;
 
 use cache_core::executor::{Executor, TaskId};
-use ngx::ffi::*;
 
 use crate::ngx::event::Posted;
 use crate::ngx::guard::report;
@@ -91,12 +90,6 @@ pub fn serve(work: impl Future<Output = Ending> + 'static, otherwise: Go) -> Tas
 /// Drops a task with all it holds.
 pub fn cancel(task: TaskId) {
     EXECUTOR.with(|executor| executor.cancel(task));
-}
-
-/// The log of what belongs to no request.
-pub fn log() -> *mut ngx_log_t {
-    // SAFETY: there is a cycle with a log while a worker runs.
-    unsafe { (*ngx_cycle).log }
 }
 
 /// This worker's connections to a store.

@@ -16,7 +16,7 @@ use std::ptr;
 use ngx::ffi::*;
 
 use super::{BodyFilter, HeaderFilter, Next};
-use crate::fill::capture::{self, Place};
+use crate::fill::capture::{self, FilterPosition};
 use crate::ngx::guard::guard;
 use crate::ngx::request::{Code, ERROR, OK, Request};
 use crate::request::filters::conditions;
@@ -133,7 +133,7 @@ pub unsafe fn postpone(r: Request, input: *mut ngx_chain_t) -> Code {
 unsafe extern "C" fn capture_header(r: *mut ngx_http_request_t) -> ngx_int_t {
     let own = guard("capture", Some(ERROR), || {
         // SAFETY: nginx calls with a live request.
-        capture::header(unsafe { Request::new(r) }?, Place::Lower)
+        capture::header(unsafe { Request::new(r) }?, FilterPosition::Lower)
     });
     // SAFETY: the next filter takes what we were given.
     own.unwrap_or_else(|| unsafe { call_header(&raw const BEHIND_CAPTURE, r) })
@@ -145,7 +145,7 @@ unsafe extern "C" fn capture_body(
 ) -> ngx_int_t {
     let own = guard("capture", Some(ERROR), || {
         // SAFETY: nginx calls with a live request and a chain for it.
-        unsafe { capture::body(Request::new(r)?, input, Place::Lower) }
+        unsafe { capture::body(Request::new(r)?, input, FilterPosition::Lower) }
     });
     // SAFETY: as above.
     own.unwrap_or_else(|| unsafe { call_body(&raw const BEHIND_CAPTURE, r, input) })

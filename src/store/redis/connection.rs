@@ -21,9 +21,9 @@ use super::output::Output;
 use super::pace::Pace;
 use super::pending::{Answer, Failure, Kind, Pending, Promise, Retry};
 use super::pool::Pool;
-use crate::ngx::busy::{Busy, give_up, hold};
 use crate::ngx::event::{Posted, now_msec};
 use crate::ngx::peer::{Event, Owner, Peer, Received};
+use crate::ngx::shutdown::{self, ShutdownGuard};
 
 /// After so many bytes others have their turn.
 const TURN: usize = 256 << 10;
@@ -66,7 +66,7 @@ pub(super) struct Connection {
     /// Whether it is kept for such.
     for_large: Cell<bool>,
     /// Keeps the worker while commands are owed a reply.
-    busy: RefCell<Option<Busy>>,
+    guard: RefCell<Option<ShutdownGuard>>,
     /// The last write didn't take all; the rest goes when there is room again.
     blocked: Cell<bool>,
     /// When waiting for the next read has lasted too long.
@@ -103,7 +103,7 @@ impl Connection {
                 owed: Cell::new(0),
                 large: Cell::new(0),
                 for_large: Cell::new(false),
-                busy: RefCell::default(),
+                guard: RefCell::default(),
                 blocked: Cell::new(false),
                 deadline: Cell::new(0),
                 reading: Pace::default(),
@@ -196,7 +196,7 @@ impl Connection {
     fn queue(&self, pending: Pending) {
         self.pending.borrow_mut().push_back(pending);
         if self.owed.replace(self.owed.get() + 1) == 0 {
-            self.busy.replace(Some(hold()));
+            self.guard.replace(Some(shutdown::delay()));
             self.peer.set_idle(false);
             self.reading.restart();
             self.await_reply();
@@ -337,7 +337,7 @@ impl Connection {
         self.reading.restart();
         if owed == 0 {
             self.peer.set_idle(true);
-            self.busy.replace(None);
+            self.guard.replace(None);
         }
     }
 
@@ -396,7 +396,7 @@ impl Connection {
             command.fail(error.clone(), retry);
         }
         self.asked.borrow_mut().fail(&Failure { error, retry });
-        self.busy.replace(None);
+        self.guard.replace(None);
     }
 }
 
@@ -408,7 +408,7 @@ impl Owner for Connection {
             Event::ReadTimer => self.on_read_timer(),
             Event::WriteTimer => self.on_write_timer(),
             Event::Closing => {
-                give_up();
+                shutdown::give_up();
                 self.end(End::Leaving);
             }
         }

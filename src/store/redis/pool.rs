@@ -15,8 +15,8 @@ use super::error::{End, StoreError};
 use super::health::Health;
 use super::large::{self, LARGE, Large, Turn};
 use super::pending::{Answer, Kind, Waiting, call};
-use crate::ngx::busy::has_given_up;
 use crate::ngx::event::{Posted, Timer, now_msec};
+use crate::ngx::shutdown;
 
 /// A connection with less than this ahead of a new command is as good as an idle one: about 0.1 ms
 /// of a fast network. While there is such a connection the first of them takes the command, because
@@ -170,7 +170,7 @@ impl Pool {
         if self.health.is_down() {
             return Err(StoreError::Unavailable);
         }
-        if has_given_up() {
+        if shutdown::has_given_up() {
             return Err(StoreError::Leaving);
         }
         let (best, grow) = self.survey(large);

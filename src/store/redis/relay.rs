@@ -14,8 +14,8 @@ use super::health::Health;
 use super::input::Input;
 use super::output::Output;
 use super::pending::{Answer, Kind, Pending, Retry, Waiting, call};
-use crate::ngx::busy::has_given_up;
 use crate::ngx::event::now_msec;
+use crate::ngx::shutdown;
 
 /// One store behind somebody else, as one worker sees it.
 pub struct Relay {
@@ -100,7 +100,7 @@ impl Relay {
     /// Whose command may go. While the store is down it is one at a time, and not at once: for the others it is as if
     /// they had failed.
     fn turn(self: &Rc<Self>) -> Result<Turn, StoreError> {
-        if has_given_up() {
+        if shutdown::has_given_up() {
             return Err(StoreError::Leaving);
         }
         let first = self.health.is_down();
@@ -125,7 +125,7 @@ struct Turn {
 
 impl Turn {
     fn down(&self, reason: &str) {
-        if has_given_up() {
+        if shutdown::has_given_up() {
             // The worker has ended the exchange: that says nothing of the store.
             return;
         }
@@ -207,7 +207,7 @@ impl<T: Clone> Dialog<T> {
     pub async fn outcome(mut self, missing: &str) -> Result<T, StoreError> {
         if let Some(pending) = self.pending.take() {
             self.turn.down(missing);
-            let error = if has_given_up() {
+            let error = if shutdown::has_given_up() {
                 StoreError::Leaving
             } else {
                 StoreError::Unavailable

@@ -17,7 +17,7 @@ use super::text;
 ///
 /// Of the variables those are forgotten that nginx would make again: those of the field itself, and what `map`, `geo`
 /// and the like have made. Those that the request was given once (by `set`, by a match, by another module) stay.
-pub struct Veil {
+pub struct Masked {
     request: Request,
     kept: Option<Kept>,
 }
@@ -30,18 +30,18 @@ struct Kept {
     headers: ngx_http_headers_in_t,
 }
 
-impl Veil {
+impl Masked {
     /// Hides these fields. Without any nothing changes.
-    pub fn over(request: Request, (credentials, others): (&[Credential], &[Bytes])) -> Veil {
+    pub fn new(request: Request, (credentials, others): (&[Credential], &[Bytes])) -> Masked {
         let kept = (!credentials.is_empty() || !others.is_empty()).then(|| {
             // SAFETY: a live request, which is put back by `drop`.
             unsafe { hide(request, credentials, others) }
         });
-        Veil { request, kept }
+        Masked { request, kept }
     }
 }
 
-impl Drop for Veil {
+impl Drop for Masked {
     fn drop(&mut self) {
         let Some(kept) = self.kept.take() else { return };
         for (line, hash) in kept.lines {

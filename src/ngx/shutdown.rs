@@ -31,10 +31,10 @@ thread_local! {
 
 /// Work in progress. The worker stays until all of these are dropped.
 #[must_use]
-pub struct Busy(());
+pub struct ShutdownGuard(());
 
 /// Keeps the worker alive until the guard is dropped.
-pub fn hold() -> Busy {
+pub fn delay() -> ShutdownGuard {
     WORK.with(|work| {
         if work.count.get() == 0 && !work.given_up.get() {
             let timer = work.timer.get_or_init(|| Timer::new(false, tick));
@@ -45,7 +45,7 @@ pub fn hold() -> Busy {
         }
         work.count.set(work.count.get().saturating_add(1));
     });
-    Busy(())
+    ShutdownGuard(())
 }
 
 /// nginx closes connections because worker_shutdown_timeout has passed: from now on nothing keeps
@@ -64,7 +64,7 @@ pub fn has_given_up() -> bool {
     WORK.with(|work| work.given_up.get())
 }
 
-impl Drop for Busy {
+impl Drop for ShutdownGuard {
     fn drop(&mut self) {
         WORK.with(|work| {
             work.count.set(work.count.get().saturating_sub(1));
