@@ -24,7 +24,7 @@ use crate::ngx::upstream::Left;
 use crate::ngx::validators::Validators;
 use crate::ngx::{pool, shim, stand_in};
 use crate::request::access::Entered;
-use crate::request::enter::Decision;
+use crate::request::deliver::Decision;
 use crate::request::hold::Hold;
 use crate::request::invalidate::Aftermath;
 use crate::request::settings::{Basics, Wish};
