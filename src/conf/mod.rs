@@ -10,38 +10,16 @@ pub mod store;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use bytes::Bytes;
 use cache_core::cache_status::CacheName;
 use cache_core::policy::{Heuristic, Ignore, MethodList, Rules, SetCookie, StatusList};
 use cache_core::use_stale::UseStale;
 use ngx::ffi::*;
 
+use crate::detached::Backend;
 use crate::shm::Zone;
 use crate::shm::locks::BackOff;
 use crate::store::redis::StoreConfig;
 pub use reader::ConfLine;
-
-/// Where a fill goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Backend {
-    /// The location's own handler.
-    Own,
-    /// This URI in front of the request's own.
-    Uri(Bytes),
-    /// This named location.
-    Named(Bytes),
-}
-
-impl Backend {
-    /// Reads "/uri" or "@name".
-    pub fn parse(text: &[u8]) -> Option<Backend> {
-        match text.first()? {
-            b'/' => Some(Backend::Uri(Bytes::copy_from_slice(text))),
-            b'@' if text.len() > 1 => Some(Backend::Named(Bytes::copy_from_slice(text))),
-            _ => None,
-        }
-    }
-}
 
 /// `redis_cache_status_header`
 pub struct StatusHeader {

@@ -12,7 +12,6 @@ use std::rc::Rc;
 use cache_core::flow::Ending;
 use ngx::ffi::*;
 
-use crate::conf::Backend;
 use crate::fill::capture;
 use crate::fill::stream::{Demand, Stream};
 use crate::ngx::event::Posted;
@@ -20,14 +19,19 @@ use crate::ngx::guard::{guard, trip};
 use crate::ngx::request::{Code, ERROR, OK, Request};
 use crate::ngx::upstream::{self, Left};
 use crate::ngx::{memory, pool, shim, text};
-use crate::request::access::Entered;
 
+mod backend;
 mod copy;
 mod ending;
+mod entered;
+mod postpone;
 mod purpose;
 mod times;
 
+pub use backend::Backend;
 pub use copy::leaves_out;
+pub use entered::Entered;
+pub use postpone::{learn_postpone, postpone};
 pub use purpose::{Message, NoStore, Own, Purpose, Question};
 pub use times::Times;
 

@@ -10,7 +10,8 @@ use cache_core::policy::{RequestView, Rules};
 use cache_core::renewal::Validators;
 use ngx::ffi::{ngx_array_t, ngx_int_t, off_t};
 
-use crate::conf::{Backend, LocConf};
+use super::backend::Backend;
+use crate::conf::LocConf;
 use crate::fill::capture::FilterPosition;
 use crate::fill::request_header::RequestHeader;
 use crate::ngx::request::Request;

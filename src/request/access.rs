@@ -8,37 +8,13 @@
 
 use ngx::ffi::*;
 
-use crate::detached::{Hook, hook};
+use crate::detached::{Entered, Hook, hook};
 use crate::ngx::guard::guard;
-use crate::ngx::request::{AGAIN, Code, DECLINED, DONE, ERROR, LocationId, OK, Request};
+use crate::ngx::request::{AGAIN, Code, DECLINED, DONE, ERROR, OK, Request};
 use crate::request::context::Context;
 
 const UNAUTHORIZED: Code = NGX_HTTP_UNAUTHORIZED as Code;
 const FORBIDDEN: Code = NGX_HTTP_FORBIDDEN as Code;
-
-/// The backend's own location, as far as the request has come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Entered {
-    /// The request hasn't been sent there.
-    #[default]
-    No,
-    /// nginx is about to find it, with so many changes of the URI left: with less it has gone elsewhere.
-    Soon(ngx_uint_t),
-    /// This one.
-    Location(LocationId),
-}
-
-impl Entered {
-    /// The location that a request is in.
-    pub fn at(r: Request) -> Entered {
-        r.location().map_or(Entered::No, Entered::Location)
-    }
-
-    /// The one that a redirect of the request will lead to.
-    pub fn after_redirect(r: Request) -> Entered {
-        Entered::Soon(r.uri_changes().saturating_sub(1))
-    }
-}
 
 /// Puts our check in front of nginx's in the access phase.
 ///

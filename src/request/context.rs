@@ -14,8 +14,7 @@ use cache_core::record::{Record, without};
 use cache_core::status::{CacheStatus, Reason, Word};
 use ngx::ffi::*;
 
-use crate::conf::Backend;
-use crate::detached::{Times, is_fill};
+use crate::detached::{Backend, Entered, Times, is_fill};
 use crate::fill::ResponseHead;
 use crate::ngx::guard::guard;
 use crate::ngx::output::Output;
@@ -23,7 +22,6 @@ use crate::ngx::request::Request;
 use crate::ngx::upstream::Left;
 use crate::ngx::validators::Validators;
 use crate::ngx::{pool, shim, stand_in};
-use crate::request::access::Entered;
 use crate::request::deliver::Decision;
 use crate::request::hold::Hold;
 use crate::request::invalidate::Aftermath;

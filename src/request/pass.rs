@@ -3,7 +3,7 @@
 use cache_core::status::{CacheStatus, Reason, Word};
 use ngx::ffi::*;
 
-use crate::conf::Backend;
+use crate::detached::Backend;
 use crate::ngx::request::{Code, DECLINED, DONE, Request};
 use crate::request::context::Context;
 

@@ -14,7 +14,8 @@ use cache_core::uri::Target;
 use ngx::ffi::*;
 use ngx::ngx_log_error;
 
-use crate::conf::{Backend, LocConf, MainConf, StatusHeader, VariableRules, set_md5};
+use crate::conf::{LocConf, MainConf, StatusHeader, VariableRules, set_md5};
+use crate::detached::Backend;
 use crate::ngx::request::Request;
 use crate::ngx::text;
 use crate::ngx::values::Elsewhere;

@@ -10,7 +10,8 @@ use cache_core::use_stale::UseStale;
 use cache_core::vary::MAX_VARIANTS;
 
 use crate::conf::reader::{Directive, Fault, Setting, refuse_slices};
-use crate::conf::{Backend, LocConf, MainConf, Named, StatusHeader, ZoneDeclaration, store};
+use crate::conf::{LocConf, MainConf, Named, StatusHeader, ZoneDeclaration, store};
+use crate::detached::Backend;
 use crate::shm::Zone;
 use crate::shm::locks::BackOff;
 use crate::shm::zone::MIN_SIZE;

@@ -2,10 +2,9 @@
 //! backend itself, or a fill. There is one record for each request, that of the location that was asked for. The other
 //! location's part is to say where its backend is.
 
-use crate::conf::{Backend, LocConf, MainConf};
-use crate::detached;
+use crate::conf::{LocConf, MainConf};
+use crate::detached::{self, Backend, Entered};
 use crate::ngx::request::{Code, DECLINED, DONE, Request};
-use crate::request::access::Entered;
 use crate::request::context::Context;
 use crate::request::pass::redirect;
 use crate::request::settings;

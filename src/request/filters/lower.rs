@@ -16,6 +16,7 @@ use std::ptr;
 use ngx::ffi::*;
 
 use super::{BodyFilter, HeaderFilter, Next};
+use crate::detached;
 use crate::fill::capture::{self, FilterPosition};
 use crate::ngx::guard::guard;
 use crate::ngx::request::{Code, ERROR, OK, Request};
@@ -78,8 +79,6 @@ pub static MODIFIED: ngx_http_module_t = context(conditions::register);
 static mut BEHIND_OUTPUT: Option<Next> = None;
 /// What comes behind the capture.
 static mut BEHIND_CAPTURE: Option<Next> = None;
-/// The postpone filter.
-static mut POSTPONE_FILTER: Option<BodyFilter> = None;
 
 /// Puts two filters in front of the others and keeps what was first in `next`.
 ///
@@ -110,24 +109,14 @@ unsafe extern "C" fn register_output(_: *mut ngx_conf_t) -> Code {
 }
 
 unsafe extern "C" fn learn_postpone(_: *mut ngx_conf_t) -> Code {
-    // SAFETY: as above.
-    unsafe { POSTPONE_FILTER = ngx_http_top_body_filter };
+    // SAFETY: as above; what is first now is the postpone filter, by the order of the modules.
+    unsafe { detached::learn_postpone(ngx_http_top_body_filter) };
     OK
 }
 
 unsafe extern "C" fn register_capture(_: *mut ngx_conf_t) -> Code {
     // SAFETY: as above.
     unsafe { push(&raw mut BEHIND_CAPTURE, capture_header, capture_body) }
-}
-
-/// Gives a part of a fill's answer its place in the page, past all filters on the way.
-///
-/// # Safety
-///
-/// `input` is a chain as nginx gives body filters.
-pub unsafe fn postpone(r: Request, input: *mut ngx_chain_t) -> Code {
-    // SAFETY: written only among the postconfigurations; the filter takes what we were given.
-    unsafe { POSTPONE_FILTER.map_or(ERROR, |filter| filter(r.as_ptr(), input)) }
 }
 
 unsafe extern "C" fn capture_header(r: *mut ngx_http_request_t) -> ngx_int_t {
