@@ -1,74 +1,33 @@
-//! What a detached request is for.
-
-use std::rc::Rc;
+//! What a detached request is for, as far as the request itself depends on it.
 
 use bytes::Bytes;
 use cache_core::credentials::Credential;
-use cache_core::flow::Held;
-use cache_core::key::LockKey;
-use cache_core::policy::{RequestView, Rules};
 use cache_core::renewal::Validators;
-use ngx::ffi::{ngx_array_t, ngx_int_t, off_t};
+use ngx::ffi::{ngx_int_t, off_t};
 
 use super::backend::Backend;
-use crate::conf::LocConf;
-use crate::fill::capture::FilterPosition;
-use crate::fill::request_header::RequestHeader;
-use crate::ngx::request::Request;
 
 /// What a detached request is for.
 pub enum Purpose {
-    /// To fetch the backend's answer for the cache.
-    Fill(Question),
+    /// To fetch the backend's answer to the client's request.
+    Fetch(Fetch),
     /// To carry a message to a location of the same server, and its answer back.
     Message(Message),
 }
 
-/// What is asked of the backend.
-pub struct Question {
-    /// The operator's rules for storing the answer.
-    pub rules: Rc<Rules>,
-    /// The request, as far as storing the answer depends on it.
-    pub view: RequestView,
-    /// What must not hold once the answer is there.
-    pub no_store: NoStore,
-    /// Who is asked.
+/// How the backend is asked in the client's stead.
+pub struct Fetch {
+    /// Where the backend is.
     pub backend: Backend,
-    /// The record that is asked about, if there is one.
-    pub held: Option<Rc<Held>>,
+    /// Index in the phase engine of what comes behind our handler. The request goes on there if the client's location is
+    /// the backend itself.
+    pub next_phase: ngx_int_t,
+    /// Credentials of the client that the backend doesn't see.
+    pub without_credentials: Vec<Credential>,
+    /// Other fields of the client's header that the backend doesn't see, in lower case.
+    pub without_fields: Vec<Bytes>,
     /// Conditions on which the backend may answer with 304.
     pub validators: Option<Validators>,
-    /// What of the client's header the backend sees.
-    pub asked: RequestHeader,
-    /// The key's place in the lock domain.
-    pub key: LockKey,
-    /// Where the client's location goes on, if it is the backend itself.
-    pub own: Own,
-}
-
-/// `redis_cache_no_store` of the location that caches.
-#[derive(Clone, Copy)]
-pub struct NoStore(*mut ngx_array_t);
-
-impl NoStore {
-    /// That of a location.
-    pub fn of(conf: &LocConf) -> NoStore {
-        NoStore(conf.no_store())
-    }
-
-    /// Whether any of its values holds for a request and what has come of its response. Asked of the fill's own request, as
-    /// `proxy_no_cache` is.
-    pub fn holds(self, r: Request) -> bool {
-        // SAFETY: filled by nginx's own setter, in the configuration that the request runs under.
-        unsafe { r.holds(self.0) }
-    }
-}
-
-/// Where the location's own handler goes on, behind ours.
-#[derive(Clone, Copy)]
-pub struct Own {
-    /// Index in the phase engine.
-    pub phase: ngx_int_t,
 }
 
 /// A POST request.
@@ -89,31 +48,44 @@ impl Message {
     }
 }
 
+/// Where a filter of ours is among nginx's filters.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum FilterPosition {
+    /// In front of all others.
+    First,
+    /// Behind those of other makers.
+    Lower,
+}
+
 impl Purpose {
-    /// Whether the backend may answer with 304.
-    pub fn asks_for_confirmation(&self) -> bool {
-        matches!(self, Purpose::Fill(question) if question.validators.is_some())
+    /// How the backend is asked. `None` if a message is carried.
+    pub(super) fn fetch(&self) -> Option<&Fetch> {
+        match self {
+            Purpose::Fetch(fetch) => Some(fetch),
+            Purpose::Message(_) => None,
+        }
     }
 
     /// What of the client's header it doesn't have, beside what no copy has.
     pub(super) fn left_out(&self) -> (&[Credential], &[Bytes]) {
         match self {
-            Purpose::Fill(question) => (&question.asked.credentials, &question.asked.left_out),
+            Purpose::Fetch(fetch) => (&fetch.without_credentials, &fetch.without_fields),
             Purpose::Message(_) => (&[], &[]),
         }
     }
 
-    /// Where among nginx's filters the answer is captured. Those of the client's own location work on its response, so
-    /// they don't work here; a message's answer is for nobody but us.
-    pub fn place(&self) -> FilterPosition {
+    /// Where the answer is captured. The filters of the client's own location work on the client's response, so they must
+    /// not work on a fetched answer before. A message's answer is for the module alone.
+    pub(super) fn position(&self) -> FilterPosition {
         match self {
-            Purpose::Fill(question) if question.backend != Backend::Own => FilterPosition::Lower,
-            Purpose::Fill(_) | Purpose::Message(_) => FilterPosition::First,
+            Purpose::Fetch(fetch) if fetch.backend != Backend::Own => FilterPosition::Lower,
+            Purpose::Fetch(_) | Purpose::Message(_) => FilterPosition::First,
         }
     }
 
     /// Whether the client's location goes on behind our handler.
     pub(super) fn is_own(&self) -> bool {
-        matches!(self, Purpose::Fill(question) if question.backend == Backend::Own)
+        self.fetch()
+            .is_some_and(|fetch| fetch.backend == Backend::Own)
     }
 }

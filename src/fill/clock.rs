@@ -8,7 +8,6 @@ use cache_core::shown::shown;
 use ngx::ffi::NGX_LOG_WARN;
 use ngx::ngx_log_error;
 
-use crate::detached::Purpose;
 use crate::ngx::captured::{self, Captured};
 use crate::ngx::request::Request;
 
@@ -20,13 +19,7 @@ thread_local! {
 }
 
 /// Looks at the Date of an answer to a fill.
-pub fn check(r: Request, purpose: &Purpose, captured: &Captured, now: u64) {
-    let Purpose::Fill(question) = purpose else {
-        return;
-    };
-    if question.rules.ignore.date {
-        return;
-    }
+pub fn check(r: Request, captured: &Captured, now: u64) {
     let behind = clock_behind(&captured.headers, &captured.dates, captured.delay, now);
     let (Some(behind), Some(peer)) = (behind, captured::peer(r)) else {
         return;

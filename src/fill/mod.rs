@@ -1,8 +1,9 @@
 //! The fill: one request to the backend for one key, detached from every client.
 
-pub mod capture;
+mod capture;
 mod clock;
 pub mod credentials;
+mod criteria;
 pub mod registry;
 pub mod request_header;
 pub mod start;

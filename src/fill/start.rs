@@ -10,7 +10,9 @@ use cache_core::renewal::Validators;
 use cache_core::status::Reason;
 
 use crate::conf::LocConf;
-use crate::detached::{self, NoStore, Own, Purpose, Question, Times};
+use crate::detached::{self, Fetch, Purpose, Times};
+use crate::fill::capture::Capture;
+use crate::fill::criteria::{Criteria, NoStore};
 use crate::fill::registry::LockPermit;
 use crate::fill::request_header::RequestHeader;
 use crate::fill::task::{Fill, Terms};
@@ -93,7 +95,13 @@ fn start_fill(
         asked: asked.hash,
         ..settings.memory
     };
-    let purpose = Purpose::Fill(Question {
+    let validators = start
+        .held
+        .as_ref()
+        // Others are carried out or not by these conditions (RFC 9110 13.1.2).
+        .filter(|_| settings.lookup.rules.revalidate && matches!(r.method(), b"GET" | b"HEAD"))
+        .and_then(|held| Validators::of(&held.record));
+    let criteria = Criteria {
         rules: Rc::clone(&settings.lookup.rules),
         view: RequestView {
             // A refill is nobody's answer: what the client wants of its own says nothing of it.
@@ -102,22 +110,25 @@ fn start_fill(
                 && !asked.credentials.contains(&Credential::Authorization),
             ..wish.view
         },
-        validators: start
-            .held
-            .as_ref()
-            // Others are carried out or not by these conditions (RFC 9110 13.1.2).
-            .filter(|_| settings.lookup.rules.revalidate && matches!(r.method(), b"GET" | b"HEAD"))
-            .and_then(|held| Validators::of(&held.record)),
         held: start.held,
         no_store: NoStore::of(r.loc_conf::<LocConf>()?),
-        backend: context.basics.backend.clone(),
-        asked,
+        conditional: validators.is_some(),
+        without_cookie: asked.credentials.contains(&Credential::Cookie),
+        without_fields: !asked.left_out.is_empty(),
         key: start.target.key,
-        own: Own {
-            phase: context.after,
-        },
-    });
-    let detached = detached::create(r, &stream, purpose).ok()?;
+    };
+    let capture = Capture {
+        stream: Rc::clone(&stream),
+        criteria,
+    };
+    let fetch = Fetch {
+        backend: context.basics.backend.clone(),
+        next_phase: context.after,
+        without_credentials: asked.credentials,
+        without_fields: asked.left_out,
+        validators,
+    };
+    let detached = detached::create(r, Rc::new(capture), Purpose::Fetch(fetch)).ok()?;
     if let Some(permit) = &start.permit {
         permit.publish(&stream, detached.times(), start.known.is_none());
     }

@@ -25,7 +25,7 @@ use pieces::Pieces;
 
 pub use subscription::{Next, Subscription};
 
-/// How many bytes an answer for clients may be ahead of the slowest, once it isn't captured.
+/// How many bytes an answer may be ahead of its slowest reader, once it isn't captured.
 const AHEAD: usize = 256 * 1024;
 
 /// A response header as subscribers get it.
@@ -123,8 +123,6 @@ pub struct Stream {
     max_size: u64,
     /// Bytes that all captures of the worker may take.
     memory: u64,
-    /// How many bytes an answer that isn't captured may be ahead of its slowest reader.
-    ahead: usize,
 }
 
 thread_local! {
@@ -145,22 +143,10 @@ impl Stream {
     /// take no more than `memory`.
     pub fn new(max_size: u64, memory: u64) -> Rc<Stream> {
         Rc::new(Stream {
-            state: RefCell::new(State::new(Phase::Capturing)),
+            state: RefCell::new(State::new()),
             control: RefCell::new(None),
             max_size,
             memory,
-            ahead: AHEAD,
-        })
-    }
-
-    /// An answer that is for those who read it, at once and all of it, and is given up when nobody does.
-    pub fn passing() -> Rc<Stream> {
-        Rc::new(Stream {
-            state: RefCell::new(State::new(Phase::Passing(None))),
-            control: RefCell::new(None),
-            max_size: 0,
-            memory: 0,
-            ahead: usize::MAX,
         })
     }
 
@@ -197,7 +183,7 @@ impl Stream {
         }
         state.pieces.push(piece);
         state.forget();
-        state.blocked = state.phase != Phase::Capturing && state.pieces.bytes() >= self.ahead;
+        state.blocked = state.phase != Phase::Capturing && state.pieces.bytes() >= AHEAD;
         self.changed(state);
     }
 
@@ -269,11 +255,6 @@ impl Stream {
         self.changed(state);
     }
 
-    /// Bytes of the body so far.
-    pub fn total(&self) -> u64 {
-        self.state.borrow().total
-    }
-
     /// Whether the body has ended, whole or not.
     pub fn ended(&self) -> bool {
         self.state.borrow().ending().is_some()
@@ -287,11 +268,6 @@ impl Stream {
     /// How many have joined it, and still read it or wait for its header.
     pub fn joined(&self) -> usize {
         self.state.borrow().joined
-    }
-
-    /// Whether the header has come.
-    pub fn has_head(&self) -> bool {
-        self.state.borrow().head.is_some()
     }
 
     /// The header, once it has come.
@@ -390,9 +366,9 @@ impl Stream {
 }
 
 impl State {
-    fn new(phase: Phase) -> State {
+    fn new() -> State {
         State {
-            phase,
+            phase: Phase::Capturing,
             head: None,
             pieces: Pieces::default(),
             flushes: 0,

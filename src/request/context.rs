@@ -14,7 +14,7 @@ use cache_core::record::{Record, without};
 use cache_core::status::{CacheStatus, Reason, Word};
 use ngx::ffi::*;
 
-use crate::detached::{Backend, Entered, Times, is_fill};
+use crate::detached::{Backend, Entered, Times, is_detached};
 use crate::fill::ResponseHead;
 use crate::ngx::guard::guard;
 use crate::ngx::output::Output;
@@ -132,7 +132,7 @@ impl Context {
 
     /// The context of a request, also after an internal redirect, which wipes nginx's own table.
     pub fn of(r: Request) -> Option<&'static Context> {
-        if is_fill(r.connection()) {
+        if is_detached(r.connection()) {
             return None;
         }
         // SAFETY: outside of fills the module's place holds a context; it lives in the pool.

@@ -6,7 +6,7 @@ use cache_core::status::Reason;
 use ngx::ffi::*;
 
 use crate::conf::{LocConf, MainConf};
-use crate::detached::{self, is_fill};
+use crate::detached::{self, is_detached};
 use crate::ngx::guard::{guard, trip};
 use crate::ngx::headers;
 use crate::ngx::memory;
@@ -123,7 +123,7 @@ fn enter(r: Request) -> Code {
     let Some(conf) = r.loc_conf::<LocConf>() else {
         return ERROR;
     };
-    if is_fill(r.connection()) || Context::of(r).is_some() {
+    if is_detached(r.connection()) || Context::of(r).is_some() {
         return again::enter(r, conf);
     }
     if conf.enable != Some(true) {

@@ -3,7 +3,7 @@
 use cache_core::cache_status;
 use ngx::ffi::*;
 
-use crate::fill::capture::{self, FilterPosition};
+use crate::detached::{self, FilterPosition};
 use crate::ngx::guard::guard;
 use crate::ngx::headers;
 use crate::ngx::request::{Code, ERROR, Request};
@@ -70,7 +70,7 @@ unsafe extern "C" fn header_filter(r: *mut ngx_http_request_t) -> ngx_int_t {
     let own = guard("header filter", Some(ERROR), || {
         // SAFETY: nginx calls with a live request.
         let request = unsafe { Request::new(r) }?;
-        capture::header(request, FilterPosition::First).or_else(|| describe(request))
+        detached::header(request, FilterPosition::First).or_else(|| describe(request))
     });
     match (own, next()) {
         (Some(code), _) => code,
@@ -115,7 +115,7 @@ unsafe extern "C" fn body_filter(r: *mut ngx_http_request_t, input: *mut ngx_cha
         // SAFETY: nginx calls with a live request and a chain for it.
         unsafe {
             let request = Request::new(r)?;
-            capture::body(request, input, FilterPosition::First)
+            detached::body(request, input, FilterPosition::First)
                 .or_else(|| hold::body(request, input))
         }
     });

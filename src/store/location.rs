@@ -11,12 +11,14 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
+use self::reply::{Next, Reader};
 use crate::detached::{self, Detached, Kept, Message, Purpose};
-use crate::fill::{Next, Stream, Subscription};
 use crate::ngx::event::{now_msec, within};
 use crate::ngx::request::Request;
 use crate::ngx::shutdown::{self, ShutdownGuard};
 use crate::store::redis::{Change, Changed, Dialog, Found, Pace, Relay, StoreError};
+
+mod reply;
 
 /// A location, for one request.
 #[derive(Clone)]
@@ -96,16 +98,15 @@ impl Location {
             args: Bytes::from(format!("n={}", dialog.replies())),
             body: dialog.question(),
         };
-        let stream = Stream::passing();
-        let answer = stream.subscribe();
+        let (reply, reader) = reply::pair();
         let request = self.request().ok_or(StoreError::Unavailable)?;
         // Without a free connection nothing is said of the store.
-        let exchange = detached::create(request, &stream, Purpose::Message(message))
+        let exchange = detached::create(request, reply, Purpose::Message(message))
             .map_err(|_| StoreError::Unavailable)?;
         exchange.start();
         Ok(Asked {
             dialog,
-            answer,
+            reader,
             exchange,
             timeout: self.timeout,
             _guard: shutdown::delay(),
@@ -123,7 +124,7 @@ impl Location {
 /// An exchange on its way.
 struct Asked<T> {
     dialog: Dialog<T>,
-    answer: Subscription,
+    reader: Reader,
     exchange: Rc<Detached>,
     timeout: u64,
     _guard: ShutdownGuard,
@@ -155,27 +156,27 @@ impl<T: Clone> Asked<T> {
     async fn answer(self) -> Result<T, StoreError> {
         let Asked {
             mut dialog,
-            answer,
+            reader,
             exchange,
             timeout,
             ..
         } = self;
         let pace = Pace::new();
-        let head = match patiently(&exchange, timeout, &pace, answer.wait_head()).await {
-            Some(Some(head)) => head,
+        let status = match patiently(&exchange, timeout, &pace, reader.status()).await {
+            Some(Some(status)) => status,
             Some(None) => return dialog.outcome("the location gave no answer").await,
             None => return dialog.too_late().await,
         };
-        if head.status == 413 {
+        if status == 413 {
             return Err(StoreError::TooLarge);
         }
-        if head.status != 200 {
-            let reason = format!("the location answered {}", head.status);
+        if status != 200 {
+            let reason = format!("the location answered {status}");
             return dialog.outcome(&reason).await;
         }
         let mut empty = true;
         loop {
-            match answer.next() {
+            match reader.next() {
                 Next::Piece(piece) => {
                     empty = false;
                     pace.moved(piece.len());
@@ -183,9 +184,9 @@ impl<T: Clone> Asked<T> {
                         break;
                     }
                 }
-                Next::End(_) => break,
+                Next::End => break,
                 Next::Wait => {
-                    let changed = patiently(&exchange, timeout, &pace, answer.changed()).await;
+                    let changed = patiently(&exchange, timeout, &pace, reader.changed()).await;
                     if changed.is_none() {
                         return dialog.too_late().await;
                     }

@@ -49,7 +49,7 @@ pub unsafe fn copy(
     purpose: &Purpose,
 ) -> Option<()> {
     let left_out = match purpose {
-        Purpose::Fill(_) => &[],
+        Purpose::Fetch(_) => &[],
         Purpose::Message(_) => NOT_IN_MESSAGES,
     };
     // SAFETY: lists of live requests; strings are copied with a NUL behind, as nginx's are.
@@ -68,9 +68,7 @@ pub unsafe fn copy(
             }
         }
     }
-    if let Purpose::Fill(question) = purpose
-        && let Some(validators) = &question.validators
-    {
+    if let Some(validators) = purpose.fetch().and_then(|fetch| fetch.validators.as_ref()) {
         let conditions = [
             (&b"If-None-Match"[..], &validators.etag),
             (b"If-Modified-Since", &validators.last_modified),

@@ -16,8 +16,7 @@ use std::ptr;
 use ngx::ffi::*;
 
 use super::{BodyFilter, HeaderFilter, Next};
-use crate::detached;
-use crate::fill::capture::{self, FilterPosition};
+use crate::detached::{self, FilterPosition};
 use crate::ngx::guard::guard;
 use crate::ngx::request::{Code, ERROR, OK, Request};
 use crate::request::filters::conditions;
@@ -122,7 +121,7 @@ unsafe extern "C" fn register_capture(_: *mut ngx_conf_t) -> Code {
 unsafe extern "C" fn capture_header(r: *mut ngx_http_request_t) -> ngx_int_t {
     let own = guard("capture", Some(ERROR), || {
         // SAFETY: nginx calls with a live request.
-        capture::header(unsafe { Request::new(r) }?, FilterPosition::Lower)
+        detached::header(unsafe { Request::new(r) }?, FilterPosition::Lower)
     });
     // SAFETY: the next filter takes what we were given.
     own.unwrap_or_else(|| unsafe { call_header(&raw const BEHIND_CAPTURE, r) })
@@ -134,7 +133,7 @@ unsafe extern "C" fn capture_body(
 ) -> ngx_int_t {
     let own = guard("capture", Some(ERROR), || {
         // SAFETY: nginx calls with a live request and a chain for it.
-        unsafe { capture::body(Request::new(r)?, input, FilterPosition::Lower) }
+        unsafe { detached::body(Request::new(r)?, input, FilterPosition::Lower) }
     });
     // SAFETY: as above.
     own.unwrap_or_else(|| unsafe { call_body(&raw const BEHIND_CAPTURE, r, input) })
@@ -143,7 +142,7 @@ unsafe extern "C" fn capture_body(
 unsafe extern "C" fn output_header(r: *mut ngx_http_request_t) -> ngx_int_t {
     let own = guard("output of a fill", Some(ERROR), || {
         // SAFETY: nginx calls with a live request.
-        capture::output_header(unsafe { Request::new(r) }?)
+        detached::output_header(unsafe { Request::new(r) }?)
     });
     // SAFETY: as above.
     own.unwrap_or_else(|| unsafe { call_header(&raw const BEHIND_OUTPUT, r) })
@@ -152,7 +151,7 @@ unsafe extern "C" fn output_header(r: *mut ngx_http_request_t) -> ngx_int_t {
 unsafe extern "C" fn output_body(r: *mut ngx_http_request_t, input: *mut ngx_chain_t) -> ngx_int_t {
     let own = guard("output of a fill", Some(ERROR), || {
         // SAFETY: nginx calls with a live request and a chain for it.
-        unsafe { capture::output_body(Request::new(r)?, input) }
+        unsafe { detached::output_body(Request::new(r)?, input) }
     });
     // SAFETY: as above.
     own.unwrap_or_else(|| unsafe { call_body(&raw const BEHIND_OUTPUT, r, input) })

@@ -1,0 +1,49 @@
+//! By what it is decided what becomes of a fill's answer: what is known when the backend is asked.
+
+use std::rc::Rc;
+
+use cache_core::flow::Held;
+use cache_core::key::LockKey;
+use cache_core::policy::{RequestView, Rules};
+use ngx::ffi::ngx_array_t;
+
+use crate::conf::LocConf;
+use crate::ngx::request::Request;
+
+/// What storing an answer depends on beside the answer.
+pub struct Criteria {
+    /// The operator's rules for storing it.
+    pub rules: Rc<Rules>,
+    /// The client's request, as far as storing the answer depends on it.
+    pub view: RequestView,
+    /// What must not hold once the answer is there.
+    pub no_store: NoStore,
+    /// The record that the fill is to replace or to confirm, if there is one.
+    pub held: Option<Rc<Held>>,
+    /// Whether the backend may confirm that record with a 304.
+    pub conditional: bool,
+    /// Whether the backend is asked without the client's Cookie, which the client has.
+    pub without_cookie: bool,
+    /// Whether it is asked without other fields of the client's header.
+    pub without_fields: bool,
+    /// The key's place in the lock domain.
+    pub key: LockKey,
+}
+
+/// `redis_cache_no_store` of the location that caches.
+#[derive(Clone, Copy)]
+pub struct NoStore(*mut ngx_array_t);
+
+impl NoStore {
+    /// That of a location.
+    pub fn of(conf: &LocConf) -> NoStore {
+        NoStore(conf.no_store())
+    }
+
+    /// Whether any of its values holds for a request and what has come of its response. Asked of the fill's own request, as
+    /// `proxy_no_cache` is.
+    pub fn holds(self, r: Request) -> bool {
+        // SAFETY: filled by nginx's own setter, in the configuration that the request runs under.
+        unsafe { r.holds(self.0) }
+    }
+}
