@@ -5,11 +5,11 @@ use std::collections::HashSet;
 
 use cache_core::credentials::Credential;
 use cache_core::key::LockKey;
+use cache_core::policy::Rules;
 use cache_core::record::Record;
 
 use crate::ngx::headers;
 use crate::ngx::request::Request;
-use crate::request::settings::Settings;
 
 /// So many keys are remembered whose pages take a cookie.
 const WANTING: usize = 4096;
@@ -33,7 +33,7 @@ pub fn wants_cookie(key: LockKey) {
 /// `template`: the text that makes its key, with `$variables`, if it is known.
 pub fn left_out(
     r: Request,
-    settings: &Settings,
+    rules: &Rules,
     record: &Record,
     key: &LockKey,
     template: Option<&[u8]>,
@@ -45,7 +45,7 @@ pub fn left_out(
         .filter(|credential| {
             // Whether the request might have another key without it.
             let in_key = || template.is_none_or(|template| credential.may_make(template));
-            !credential.is_kept(record, &settings.lookup.rules, in_key)
+            !credential.is_kept(record, rules, in_key)
         })
         .collect()
 }

@@ -1,13 +1,22 @@
-//! The fill: one request to the backend for one key, detached from every client.
+//! The fill: one request to the backend for one key, detached from every client, and what its answer becomes.
+//!
+//! In the order of its life: `start` makes it, on its `terms`, with what of the client's header `request_header` and
+//! `credentials` leave; `task` runs it, under its `locks`; by `registry` other requests join it; `capture` decides by the
+//! `criteria` what becomes of the answer, and `clock` looks at the backend's clock; through `stream` the answer reaches its
+//! readers; `record` is what is written of it.
 
 mod capture;
 mod clock;
-pub mod credentials;
+mod credentials;
 mod criteria;
+mod locks;
+mod record;
 pub mod registry;
 pub mod request_header;
 pub mod start;
-pub mod stream;
-pub mod task;
+mod stream;
+mod task;
+mod terms;
 
-pub use stream::{Next, ResponseHead, Stream, Subscription};
+pub use stream::{Next, ResponseHead, Subscription};
+pub use terms::Terms;

@@ -8,16 +8,15 @@ use std::hash::{Hash, Hasher};
 use bytes::Bytes;
 use cache_core::credentials::Credential;
 use cache_core::key::LockKey;
+use cache_core::policy::Rules;
 use cache_core::record::Record;
 use cache_core::refill_header::{Carried, Selecting};
 use cache_core::status::Reason;
 
-use crate::conf::{LocConf, MainConf};
+use super::credentials;
 use crate::detached::leaves_out;
-use crate::fill::credentials;
 use crate::ngx::headers;
 use crate::ngx::request::Request;
-use crate::request::settings::{self, Settings};
 
 /// So many keys are remembered whose refills have more or less than usual.
 const UNUSUAL: usize = 4096;
@@ -49,15 +48,16 @@ impl RequestHeader {
     }
 
     /// What the refill of a record, which this request sets off, asks with.
+    /// `template`: the text that makes the request's key, with `$variables`, if it is known.
     pub fn refill(
         r: Request,
-        settings: &Settings,
+        rules: &Rules,
         record: &Record,
         key: &LockKey,
+        template: Option<&[u8]>,
     ) -> RequestHeader {
-        let template = template(r);
-        let credentials = credentials::left_out(r, settings, record, key, template);
-        let selecting = Selecting::new(record, &settings.lookup.rules, template);
+        let credentials = credentials::left_out(r, rules, record, key, template);
+        let selecting = Selecting::new(record, rules, template);
         let carried = CARRIED.with_borrow(|known| known.get(key).copied().unwrap_or_default());
         let (mut left_out, mut more, mut seen) = (Vec::new(), false, DefaultHasher::new());
         headers::each_of_request(r, &mut |name, value| {
@@ -120,10 +120,4 @@ pub fn all_of(r: Request) -> u64 {
         }
     });
     if more { seen.finish().max(1) } else { 0 }
-}
-
-/// The text that makes the request's key, with `$variables`, if it is known.
-fn template(r: Request) -> Option<&'static [u8]> {
-    let (conf, main) = (r.loc_conf::<LocConf>()?, r.main_conf::<MainConf>()?);
-    settings::key_source(r, conf, main)?.template()
 }

@@ -5,47 +5,88 @@ use std::rc::Rc;
 
 use cache_core::credentials::Credential;
 use cache_core::flow::{Held, Refill};
+use cache_core::key::LockKey;
 use cache_core::policy::RequestView;
 use cache_core::renewal::Validators;
 use cache_core::status::Reason;
+use ngx::ffi::ngx_int_t;
 
+use super::capture::Capture;
+use super::criteria::{Criteria, NoStore};
+use super::locks::Locks;
+use super::registry::LockPermit;
+use super::request_header::RequestHeader;
+use super::stream::{Stream, Subscription};
+use super::task::Fill;
+use super::terms::Terms;
 use crate::conf::LocConf;
-use crate::detached::{self, Fetch, Purpose, Times};
-use crate::fill::capture::Capture;
-use crate::fill::criteria::{Criteria, NoStore};
-use crate::fill::registry::LockPermit;
-use crate::fill::request_header::RequestHeader;
-use crate::fill::task::{Fill, Terms};
-use crate::fill::{Stream, Subscription};
+use crate::detached::{self, Backend, Fetch, Purpose, Times};
 use crate::ngx::request::Request;
-use crate::request::cache::FillTarget;
-use crate::request::context::Context;
-use crate::request::settings::Wish;
+use crate::shm::Zone;
 use crate::shm::locks::Retention;
 use crate::shm::zone::RefillSlot;
-use crate::store::lookup::Lookup;
+use crate::store::lookup::{Lookup, Variants};
+
+/// The client's request that starts a fill, and what holds for it.
+pub struct Initiator<'a> {
+    /// The request. The fill copies what it needs of it.
+    pub request: Request,
+    /// The store, the key, and the rules for storing.
+    pub lookup: &'a Lookup,
+    /// On which terms the fill runs.
+    pub terms: &'a Terms,
+    /// What of the request counts for storing the answer.
+    pub view: RequestView,
+    /// Where the backend is.
+    pub backend: &'a Backend,
+    /// Index in the phase engine of what comes behind our handler.
+    pub next_phase: ngx_int_t,
+}
+
+/// What is known of a fill's key before it starts.
+pub struct FillTarget {
+    /// The lock domain.
+    pub zone: Zone,
+    /// The key's place there.
+    pub key: LockKey,
+    /// The place of what the request asks for, where a mark as not storable may be: the key's or that of a variant.
+    pub mark: LockKey,
+    /// What a look has shown of the key's variants.
+    pub variants: Variants,
+}
 
 /// How a fill begins.
 pub struct Start {
+    /// The lock that it runs under, if it has one.
     pub permit: Option<LockPermit>,
+    /// Whether the record is read once more before the backend is asked.
     pub look_again: bool,
     /// Why it is known beforehand that the answer won't be stored.
     pub known: Option<Reason>,
     /// The right to run behind a client's back.
     pub slot: Option<RefillSlot>,
-    /// What is known beforehand.
+    /// What is known of its key.
     pub target: Box<FillTarget>,
     /// The record that the backend is asked about.
     pub held: Option<Rc<Held>>,
 }
 
+/// Starts a fill behind the client's back, for a record that the client has got.
+/// `template`: the text that makes the request's key, with `$variables`, if it is known.
 pub fn start_refill(
-    r: Request,
-    context: &Context,
-    wish: &Wish,
+    initiator: &Initiator<'_>,
+    template: Option<&[u8]>,
     refill: Refill<LockPermit, RefillSlot>,
     (held, target): (Held, Box<FillTarget>),
 ) {
+    let rules = &initiator.lookup.rules;
+    let header = RequestHeader::refill(
+        initiator.request,
+        rules,
+        &held.record,
+        &target.key,
+        template,
+    );
     let start = Start {
         permit: Some(refill.permit),
         look_again: refill.look_again,
@@ -55,77 +96,49 @@ pub fn start_refill(
         held: Some(Rc::new(held)),
     };
     // Without a connection for it the record stays as it is; a later request tries again.
-    let _ = start_fill(r, context, wish, start, Rc::default());
+    let _ = start_fill(initiator, start, header, Rc::default());
 }
 
-/// Starts a fill for this request to read.
+/// Starts a fill for the client to read. What becomes of it is left in `outcome`. `None` if there is no connection for it.
 pub fn start_first(
-    r: Request,
-    context: &Context,
-    wish: &Wish,
+    initiator: &Initiator<'_>,
     start: Start,
-) -> Option<Subscription> {
-    let (stream, times) = start_fill(r, context, wish, start, context.outcome())?;
-    context.set_fill(&times, false);
-    Some(stream.subscribe())
+    outcome: Rc<Cell<Option<Reason>>>,
+) -> Option<(Subscription, Rc<Times>)> {
+    let header = RequestHeader::all(initiator.request);
+    let (stream, times) = start_fill(initiator, start, header, outcome)?;
+    Some((stream.subscribe(), times))
 }
 
-/// Starts a fill. What becomes of it is left in `outcome`.
 fn start_fill(
-    r: Request,
-    context: &Context,
-    wish: &Wish,
+    initiator: &Initiator<'_>,
     mut start: Start,
+    header: RequestHeader,
     outcome: Rc<Cell<Option<Reason>>>,
 ) -> Option<(Rc<Stream>, Rc<Times>)> {
-    let settings = &wish.settings;
-    let stream = Stream::new(settings.lookup.rules.max_size, settings.capture_memory);
-    let asked = match &start.held {
-        // A refill is nobody's answer. With a slot it runs behind the client's back.
-        Some(held) if start.slot.is_some() => {
-            RequestHeader::refill(r, settings, &held.record, &start.target.key)
-        }
-        _ => RequestHeader::all(r),
+    let (r, lookup) = (initiator.request, initiator.lookup);
+    let terms = Terms {
+        retention: Retention {
+            asked: header.hash,
+            ..initiator.terms.retention
+        },
+        ..*initiator.terms
     };
     if let Some(permit) = &mut start.permit {
-        permit.set_asked(asked.hash);
+        permit.set_asked(header.hash);
     }
-    let learn = asked.learn();
-    let memory = Retention {
-        asked: asked.hash,
-        ..settings.memory
-    };
-    let validators = start
-        .held
-        .as_ref()
-        // Others are carried out or not by these conditions (RFC 9110 13.1.2).
-        .filter(|_| settings.lookup.rules.revalidate && matches!(r.method(), b"GET" | b"HEAD"))
-        .and_then(|held| Validators::of(&held.record));
-    let criteria = Criteria {
-        rules: Rc::clone(&settings.lookup.rules),
-        view: RequestView {
-            // A refill is nobody's answer: what the client wants of its own says nothing of it.
-            asks_no_store: wish.view.asks_no_store && start.slot.is_none(),
-            authorization: wish.view.authorization
-                && !asked.credentials.contains(&Credential::Authorization),
-            ..wish.view
-        },
-        held: start.held,
-        no_store: NoStore::of(r.loc_conf::<LocConf>()?),
-        conditional: validators.is_some(),
-        without_cookie: asked.credentials.contains(&Credential::Cookie),
-        without_fields: !asked.left_out.is_empty(),
-        key: start.target.key,
-    };
+    let stream = Stream::new(lookup.rules.max_size, terms.capture_memory);
+    let learn = header.learn();
+    let validators = validators(initiator, &start);
     let capture = Capture {
         stream: Rc::clone(&stream),
-        criteria,
+        criteria: criteria(initiator, &start, &header, validators.is_some())?,
     };
     let fetch = Fetch {
-        backend: context.basics.backend.clone(),
-        next_phase: context.after,
-        without_credentials: asked.credentials,
-        without_fields: asked.left_out,
+        backend: initiator.backend.clone(),
+        next_phase: initiator.next_phase,
+        without_credentials: header.credentials,
+        without_fields: header.left_out,
         validators,
     };
     let detached = detached::create(r, Rc::new(capture), Purpose::Fetch(fetch)).ok()?;
@@ -134,30 +147,60 @@ fn start_fill(
     }
     let times = Rc::clone(detached.times());
     let target = start.target;
-    let lookup = Lookup {
-        store: settings.lookup.store.of_fill(&detached),
-        key: settings.lookup.key.clone(),
-        rules: Rc::clone(&settings.lookup.rules),
-    };
     let fill = Fill {
-        lookup,
+        lookup: Lookup {
+            store: lookup.store.of_fill(&detached),
+            key: lookup.key.clone(),
+            rules: Rc::clone(&lookup.rules),
+        },
         stream: Rc::clone(&stream),
         detached,
         known: start.known,
-        place: (target.zone, target.key),
-        // Without a lock the fill must find its mark itself.
+        zone: target.zone,
+        key: target.key,
         mark: start.permit.is_none().then_some(target.mark),
-        locks: Rc::default(),
+        locks: Locks::default(),
         variants: RefCell::new(target.variants),
-        terms: Terms {
-            age: settings.lock_age,
-            queue: settings.queue,
-            memory,
-        },
+        terms,
         learn: Box::new(learn),
-        capture_timeout: settings.capture_timeout,
         outcome,
     };
     fill.spawn(start.permit, start.look_again, start.slot);
     Some((stream, times))
+}
+
+/// The conditions that the backend is asked with.
+fn validators(initiator: &Initiator<'_>, start: &Start) -> Option<Validators> {
+    let held = start.held.as_ref()?;
+    // Requests of other methods are carried out or not by these conditions (RFC 9110 13.1.2).
+    let may_be = matches!(initiator.request.method(), b"GET" | b"HEAD");
+    if !initiator.lookup.rules.revalidate || !may_be {
+        return None;
+    }
+    Validators::of(&held.record)
+}
+
+/// By what it is decided what becomes of the answer. `None` without a configuration.
+fn criteria(
+    initiator: &Initiator<'_>,
+    start: &Start,
+    header: &RequestHeader,
+    conditional: bool,
+) -> Option<Criteria> {
+    let leaves_out = |credential| header.credentials.contains(&credential);
+    Some(Criteria {
+        rules: Rc::clone(&initiator.lookup.rules),
+        view: RequestView {
+            // A refill is nobody's answer: what the client wants of its own says nothing of it.
+            asks_no_store: initiator.view.asks_no_store && start.slot.is_none(),
+            authorization: initiator.view.authorization && !leaves_out(Credential::Authorization),
+            ..initiator.view
+        },
+        no_store: NoStore::of(initiator.request.loc_conf::<LocConf>()?),
+        held: start.held.clone(),
+        conditional,
+        without_cookie: leaves_out(Credential::Cookie),
+        without_fields: !header.left_out.is_empty(),
+        key: start.target.key,
+    })
 }

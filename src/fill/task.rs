@@ -5,34 +5,37 @@ use std::pin::pin;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use cache_core::flow::{Ending, Filling, Finding, Permit, Trouble, Verdict, fill};
+use cache_core::flow::{Ending, Filling, Finding, Trouble, fill};
 use cache_core::key::LockKey;
 use cache_core::policy::Plan;
-use cache_core::record::{self, New, Tie, Unsent};
-use cache_core::renewal::{self, Renewed};
+use cache_core::record::Tie;
+use cache_core::renewal::Renewed;
 use cache_core::shown::shown;
 use cache_core::status::Reason;
 use cache_core::usable::{self, Use};
-use cache_core::vary::{self, Names, VariantId, place, slot_key};
+use cache_core::vary::{Names, VariantId, slot_key};
 use ngx::ffi::*;
 use ngx::log::ngx_cycle_log;
 use ngx::ngx_log_error;
 
-use super::registry::{LockPermit, Queued};
+use super::locks::Locks;
+use super::record;
+use super::registry::LockPermit;
 use super::stream::Stream;
+use super::terms::Terms;
 use crate::detached::Detached;
-use crate::ngx::event::{Timer, within};
+use crate::ngx::event::within;
 use crate::ngx::memory;
 use crate::ngx::shutdown;
 use crate::shm::Zone;
-use crate::shm::locks::{Acquired, Retention};
 use crate::shm::zone::RefillSlot;
 use crate::store::lookup::{self, Lookup, Variants};
-use crate::store::redis::{Change, Changed, Refresh, StoreError, Validated, Variant, Write};
+use crate::store::redis::{Change, Changed, StoreError};
+use crate::store::refresh::refresh;
 use crate::store::variants::{lock_of, variant};
 use crate::worker;
 
-/// So often a record is written again whose key got another variant meanwhile.
+/// Maximum attempts to write a record when its key's variants change concurrently.
 const ATTEMPTS: usize = 64;
 
 /// One fill, from its start to the release of its key.
@@ -45,18 +48,19 @@ pub struct Fill {
     pub detached: Rc<Detached>,
     /// Why it is known beforehand that it won't be stored.
     pub known: Option<Reason>,
-    /// The lock domain, and the key's place there.
-    pub place: (Zone, LockKey),
-    /// Without a lock: where a mark as not storable may be that it must take away itself.
+    /// The lock domain.
+    pub zone: Zone,
+    /// The key's place there.
+    pub key: LockKey,
+    /// Lock-table entry whose not-storable mark this fill clears on success. `None` if it holds the lock, whose release
+    /// clears it.
     pub mark: Option<LockKey>,
     /// The locks that it holds: the one that it began with, and that of the variant that the answer is.
     pub locks: Locks,
     /// What is known of the key's variants.
     pub variants: RefCell<Variants>,
-    /// What a lock is asked for with.
+    /// On which terms it runs.
     pub terms: Terms,
-    /// How long the answer may be captured from its header on, in milliseconds.
-    pub capture_timeout: u64,
     /// What has become of it is told here, for the next refill of its record.
     pub learn: Box<dyn Fn(Reason)>,
     /// What has become of it is left here.
@@ -76,9 +80,9 @@ impl Fill {
             // A worker that shuts down waits for its fills and their stores.
             let _guard = shutdown::delay();
             let _slot = slot;
-            let (permit, _alive) = match permit {
+            let (permit, _timer) = match permit {
                 Some(permit) => {
-                    let (permit, timer) = Alive::keep(permit, &self.locks, self.terms.age);
+                    let (permit, timer) = self.locks.keep(permit, self.terms.lock_age);
                     (Some(permit), Some(timer))
                 }
                 None => (None, None),
@@ -90,100 +94,30 @@ impl Fill {
 
     /// Whether the answer tells of what another request has changed meanwhile (RFC 9111 4.4).
     fn is_invalidated(&self) -> bool {
-        let (zone, id) = &self.place;
         let begun = self.detached.times().invalidations();
-        begun.is_some_and(|begun| zone.invalidations(id) != begun)
+        begun.is_some_and(|begun| self.zone.invalidations(&self.key) != begun)
     }
 
-    fn write(&self, plan: Plan) -> Option<Write> {
-        let head = self.stream.head()?;
-        let body = self.stream.body();
-        let length: usize = body.iter().map(Bytes::len).sum();
-        let left_out = [head.connection.as_slice(), &head.withheld].concat();
-        let mut headers = record::strip_for_storage(&head.headers, &left_out);
-        headers.push("Content-Length", length.to_string());
-        let (tie, variant) = match &head.variant {
-            Some(own) => {
-                let (tie, variant) = self.place(own)?;
-                (Some(tie), Some(variant))
-            }
-            None => (None, None),
-        };
-        let new = New {
-            generation: new_generation(),
-            date: Some(head.date),
-            own_location: head.own_location,
-            tie,
-            unsent: Unsent {
-                hidden: record::without(&head.unsent.hidden, &head.withheld),
-                ..head.unsent.clone()
-            },
-        };
-        let fields = record::encode(head.status, &headers, length as u64, &plan, new);
-        Some(Write {
-            key: self.lookup.key.clone(),
-            status: head.status,
-            headers: Bytes::from(fields.headers),
-            body,
-            meta: Bytes::from(fields.meta),
-            expiry: plan.expiry,
-            variant,
-        })
-    }
-
-    /// Where an answer goes that varies.
-    fn place(&self, own: &vary::Variant) -> Option<(Tie, Variant)> {
-        let (key, known) = (&self.lookup.key, self.variants.borrow());
-        let most = self.lookup.rules.variants;
-        let target = place(key, known.family.as_ref(), &own.on, own.id, most, new_token);
-        let slot = match target.slot {
-            0 => None,
-            slot => Some(Bytes::from(slot_key(key, slot)?)),
-        };
-        let tie = Tie {
-            family: target.family.token.clone(),
-            id: own.id,
-            slot: target.slot,
-        };
-        let variant = Variant {
-            slot,
-            seen: known.text.clone(),
-            variants: Bytes::from(target.family.encode()),
-        };
-        Some((tie, variant))
-    }
-
-    /// The answer is this variant of the key: the lock of that is held too from now on, and those who know it join
-    /// here. If somebody else fills it, both go on.
+    /// The answer is this variant of the key: the lock of that is held too from now on, and requests for it join here.
     fn hold_variant(&self, id: VariantId) {
         if self.known.is_some() {
             // It isn't stored: nobody of another worker has anything of it.
             return;
         }
-        let (zone, key) = self.place;
-        let lock = lock_of(key, id);
-        {
-            let held = self.locks.borrow();
-            if held.is_empty() || held.iter().any(|permit| permit.is_of(&lock)) {
-                return;
-            }
-        }
-        let terms = &self.terms;
-        match zone.acquire(&lock, zone.sequence(), terms.age, terms.queue) {
-            Acquired::Mine { instance, .. } => {
-                let permit = LockPermit::new(zone, lock, instance, terms.memory);
-                permit.publish(&self.stream, self.detached.times(), self.known.is_none());
-                self.locks.borrow_mut().push(permit);
-            }
-            Acquired::Busy { instance, .. } => drop(Queued::new(zone, lock, instance)),
-            Acquired::Unneeded | Acquired::Crowded { .. } | Acquired::Full => {}
-        }
+        let lock = lock_of(self.key, id);
+        self.locks.add(self.zone, lock, &self.terms, |permit| {
+            permit.publish(&self.stream, self.detached.times(), true);
+        });
     }
 
     /// Writes the record; where its key's variants have changed meanwhile, to where it belongs then.
     async fn write_where_it_belongs(&self, plan: Plan) -> Result<(), StoreError> {
         for _ in 0..ATTEMPTS {
-            let write = self.write(plan).ok_or(StoreError::Unavailable)?;
+            let write = {
+                let (stream, variants) = (&self.stream, self.variants.borrow());
+                record::write(stream, &self.lookup, &variants, &plan)
+            };
+            let write = write.ok_or(StoreError::Unavailable)?;
             match self.lookup.store.store(write).await? {
                 None => return Ok(()),
                 Some(base) => *self.variants.borrow_mut() = Variants::of(base),
@@ -217,94 +151,6 @@ impl Fill {
     }
 }
 
-/// A name for one write of a record.
-fn new_generation() -> Bytes {
-    Bytes::from(format!("{:x}", ngx_random()))
-}
-
-/// The change that stores what has become of the record under a key, or takes it away if it must not be kept. `None` for
-/// a record whose write has no name.
-pub fn refresh(key: Bytes, renewed: &Renewed) -> Option<Change> {
-    let record = &renewed.record;
-    let meta = record.meta.as_ref()?;
-    let mut refresh = Refresh {
-        key,
-        validated: Validated {
-            generation: meta.generation.clone(),
-            status: record.status,
-            headers: record.stored_headers.clone(),
-            length: record.body.len(),
-        },
-        headers: Bytes::new(),
-        meta: Bytes::new(),
-        expiry: 0,
-    };
-    if let Ok(plan) = &renewed.plan {
-        let fields = renewal::encode(renewed, meta, plan, new_generation());
-        refresh.headers = Bytes::from(fields.headers);
-        refresh.meta = Bytes::from(fields.meta);
-        refresh.expiry = plan.expiry;
-    }
-    Some(Change::Refresh(refresh))
-}
-
-/// A name for a family of variants.
-fn new_token() -> Bytes {
-    Bytes::from(format!("{:08x}{:08x}", ngx_random(), ngx_random()))
-}
-
-/// The locks of one fill.
-pub type Locks = Rc<RefCell<Vec<LockPermit>>>;
-
-/// What a lock is asked for with.
-#[derive(Clone, Copy)]
-pub struct Terms {
-    /// `redis_cache_lock_age`, milliseconds
-    pub age: u64,
-    /// `redis_cache_lock_queue`
-    pub queue: u32,
-    /// How long what is learnt of a key is remembered.
-    pub memory: Retention,
-}
-
-/// Permits whose locks are kept young while their holder lives.
-struct Alive {
-    locks: Locks,
-}
-
-impl Alive {
-    fn keep(permit: LockPermit, locks: &Locks, age: u64) -> (Alive, Rc<Timer>) {
-        locks.borrow_mut().push(permit);
-        let shared = Rc::clone(locks);
-        let permit = Alive {
-            locks: Rc::clone(locks),
-        };
-        let interval = (age / 3).max(1);
-        let timer = Rc::new_cyclic(|weak: &std::rc::Weak<Timer>| {
-            let again = weak.clone();
-            Timer::new(true, move || {
-                let held = shared.borrow();
-                held.iter().for_each(LockPermit::touch);
-                if !held.is_empty()
-                    && let Some(timer) = again.upgrade()
-                {
-                    timer.arm(interval);
-                }
-            })
-        });
-        timer.arm(interval);
-        (permit, timer)
-    }
-}
-
-impl Permit for Alive {
-    fn release(self, verdict: Verdict) {
-        for permit in self.locks.take() {
-            permit.release(verdict);
-        }
-    }
-}
-
 impl Drop for Fill {
     /// Nobody joins it any more, and its record is in the store or won't be.
     fn drop(&mut self) {
@@ -324,9 +170,8 @@ impl Filling for Fill {
     }
 
     fn start(&self) {
-        let (zone, id) = &self.place;
         let times = self.detached.times();
-        times.set_invalidations(zone.invalidations(id));
+        times.set_invalidations(self.zone.invalidations(&self.key));
         self.detached.start();
     }
 
@@ -343,7 +188,7 @@ impl Filling for Fill {
     }
 
     async fn ending(&self) -> Ending {
-        match within(self.capture_timeout, pin!(self.stream.wait_ending())).await {
+        match within(self.terms.capture_timeout, pin!(self.stream.wait_ending())).await {
             Some(ending) => ending,
             None => {
                 self.stream.cease_capture(Ending::TooLong);
@@ -368,7 +213,7 @@ impl Filling for Fill {
             return Err(Trouble::Invalidated);
         }
         if let (Ok(()), Some(mark), false) = (&stored, &self.mark, plan.always_validate) {
-            self.place.0.unmark(mark);
+            self.zone.unmark(mark);
         }
         stored.map_err(|error| self.not_stored(&error))
     }

@@ -17,6 +17,7 @@ use md5::{Digest, Md5};
 
 use crate::fill::registry::{self, Joined, LockPermit, NotJoined, Queued};
 use crate::fill::request_header;
+use crate::fill::start::FillTarget;
 use crate::ngx::event::{now_msec, sleep};
 use crate::ngx::request::Request;
 use crate::request::settings::{Settings, Wish};
@@ -133,18 +134,6 @@ fn lock_in_worker(lock: LockKey) -> LockKey {
     LockKey(hash.finalize().into())
 }
 
-/// What a fill knows beforehand.
-pub struct FillTarget {
-    /// The lock domain.
-    pub zone: Zone,
-    /// The key's place there.
-    pub key: LockKey,
-    /// The place of what the request asks for, where a mark as not storable may be: the key's or that of a variant.
-    pub mark: LockKey,
-    /// What a look has shown of the key's variants.
-    pub variants: Variants,
-}
-
 impl Cache for RequestCache {
     type Permit = LockPermit;
     type Fill = Joined;
@@ -186,18 +175,18 @@ impl Cache for RequestCache {
 
     fn lock(&self, since: u64, domain: Domain) -> Lock<LockPermit, Joined, Queued> {
         self.domain.set(domain);
-        let (zone, id) = (self.settings.zone, self.lock_id());
+        let (zone, id, terms) = (self.settings.zone, self.lock_id(), &self.settings.terms);
         if domain == Domain::Worker && zone.is_marked(&self.shared_lock()) {
             return Lock::Unneeded;
         }
-        match zone.acquire(&id, since, self.settings.lock_age, self.settings.queue) {
+        match zone.acquire(&id, since, terms.lock_age, terms.queue) {
             Acquired::Mine { instance, changed } => Lock::Mine {
-                permit: LockPermit::new(zone, id, instance, self.settings.memory),
+                permit: LockPermit::new(zone, id, instance, terms.retention),
                 changed,
             },
             Acquired::Busy { instance, .. } => {
                 let queued = Queued::new(zone, id, instance);
-                match registry::join(queued, self.settings.queue) {
+                match registry::join(queued, terms.queue) {
                     Ok(joined) if self.is_worthless(&joined) => Lock::Elsewhere(joined.queued),
                     Ok(joined) => Lock::Here(joined),
                     Err(NotJoined::Elsewhere(queued)) => Lock::Elsewhere(queued),

@@ -9,14 +9,14 @@ use cache_core::usable::{self, Use};
 use ngx::ffi::*;
 
 use crate::fill::registry::{Joined, LockPermit};
-use crate::fill::start::{Start, start_first, start_refill};
+use crate::fill::start::{FillTarget, Initiator, Start, start_first, start_refill};
 use crate::ngx::guard::trip;
 use crate::ngx::request::{Code, Request};
-use crate::request::cache::{FillTarget, RequestCache};
+use crate::request::cache::RequestCache;
 use crate::request::context::Context;
 use crate::request::pass::pass;
 use crate::request::respond::{self, Source};
-use crate::request::settings::Wish;
+use crate::request::settings::{self, Wish};
 use crate::shm::zone::RefillSlot;
 use crate::worker::{self, Go};
 
@@ -99,7 +99,9 @@ fn deliver(r: Request, context: &'static Context, wish: &Wish, decision: Decisio
             let code = respond::record(r, context, record);
             trip("refill");
             if let (Some(refill), Some(held), Some(target)) = (refill, held, target) {
-                start_refill(r, context, wish, refill, (held, target));
+                let (initiator, template) =
+                    (initiator(r, context, wish), settings::key_template(r));
+                start_refill(&initiator, template, refill, (held, target));
             }
             r.finalize(code);
         }
@@ -153,6 +155,18 @@ fn deliver(r: Request, context: &'static Context, wish: &Wish, decision: Decisio
     }
 }
 
+/// What a fill needs of the request that starts it.
+fn initiator<'a>(r: Request, context: &'a Context, wish: &'a Wish) -> Initiator<'a> {
+    Initiator {
+        request: r,
+        lookup: &wish.settings.lookup,
+        terms: &wish.settings.terms,
+        view: wish.view,
+        backend: &context.basics.backend,
+        next_phase: context.after,
+    }
+}
+
 /// The backend's answer through a fill that this request starts.
 fn fetch(
     r: Request,
@@ -173,9 +187,11 @@ fn fetch(
         }
         _ => {}
     }
-    let Some(subscription) = start_first(r, context, wish, start) else {
+    let initiator = initiator(r, context, wish);
+    let Some((subscription, times)) = start_first(&initiator, start, context.outcome()) else {
         return pass(r, context, Reason::NoConnections);
     };
+    context.set_fill(&times, false);
     context.say(word, status, known.unwrap_or(Reason::Storing));
     let source = Source {
         subscription,

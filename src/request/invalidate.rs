@@ -18,7 +18,6 @@ use ngx::log::ngx_cycle_log;
 use ngx::ngx_log_error;
 
 use crate::conf::{LocConf, MainConf};
-use crate::fill::task::refresh;
 use crate::ngx::captured::{self, Captured};
 use crate::ngx::event::now_sec;
 use crate::ngx::headers;
@@ -32,6 +31,7 @@ use crate::request::settings::{self, Basics, KeySource, Settings};
 use crate::shm::Zone;
 use crate::store::lookup::{self, Lookup};
 use crate::store::redis::{self, Changed};
+use crate::store::refresh::refresh;
 use crate::store::variants;
 use crate::store::{Sent, Store};
 

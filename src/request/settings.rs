@@ -16,6 +16,7 @@ use ngx::ngx_log_error;
 
 use crate::conf::{LocConf, MainConf, StatusHeader, VariableRules, set_md5};
 use crate::detached::Backend;
+use crate::fill::Terms;
 use crate::ngx::request::Request;
 use crate::ngx::text;
 use crate::ngx::values::Elsewhere;
@@ -58,18 +59,10 @@ pub struct Settings {
     pub lookup: Lookup,
     /// What waiting and staleness are allowed.
     pub limits: Limits,
-    /// `redis_cache_lock_age`, milliseconds
-    pub lock_age: u64,
-    /// `redis_cache_lock_queue`
-    pub queue: u32,
     /// `redis_cache_refills`
     pub refills: u32,
-    /// How long the zone remembers what fills have found.
-    pub memory: Retention,
-    /// `redis_cache_capture_memory`, bytes
-    pub capture_memory: u64,
-    /// `redis_cache_capture_timeout`, milliseconds
-    pub capture_timeout: u64,
+    /// On which terms a fill runs.
+    pub terms: Terms,
 }
 
 /// What a request asks of the cache.
@@ -400,6 +393,12 @@ pub fn key_source(r: Request, conf: &LocConf, main: &MainConf) -> Option<KeySour
     Some(made.map_or(source, |value| KeySource::Md5(*value)))
 }
 
+/// The text that makes the request's key, with `$variables`, if it is known.
+pub fn key_template(r: Request) -> Option<&'static [u8]> {
+    let (conf, main) = (r.loc_conf::<LocConf>()?, r.main_conf::<MainConf>()?);
+    key_source(r, conf, main)?.template()
+}
+
 /// Reads what must be known of any request of the location.
 pub fn basics(r: Request, conf: &LocConf, main: &MainConf) -> Basics {
     let reader = Reader { r, conf, main };
@@ -434,15 +433,17 @@ pub fn settings(r: Request, conf: &LocConf, main: &MainConf, basics: &Basics) ->
         limits: Limits {
             lock_timeout: reader.millis(Setting::LockTimeout, conf.lock_timeout, LOCK_TIMEOUT),
         },
-        lock_age: reader.millis(Setting::LockAge, conf.lock_age, LOCK_AGE),
-        queue: conf.lock_queue.unwrap_or(LOCK_QUEUE),
         refills: conf.refills.unwrap_or(REFILLS),
-        memory: Retention {
-            uncacheable: conf.uncacheable_ttl.unwrap_or(UNCACHEABLE_TTL),
-            back_off: conf.back_off.unwrap_or(BACK_OFF),
-            asked: 0,
+        terms: Terms {
+            lock_age: reader.millis(Setting::LockAge, conf.lock_age, LOCK_AGE),
+            queue: conf.lock_queue.unwrap_or(LOCK_QUEUE),
+            retention: Retention {
+                uncacheable: conf.uncacheable_ttl.unwrap_or(UNCACHEABLE_TTL),
+                back_off: conf.back_off.unwrap_or(BACK_OFF),
+                asked: 0,
+            },
+            capture_memory: conf.capture_memory.unwrap_or(CAPTURE_MEMORY),
+            capture_timeout: conf.capture_timeout.unwrap_or(CAPTURE_TIMEOUT),
         },
-        capture_memory: conf.capture_memory.unwrap_or(CAPTURE_MEMORY),
-        capture_timeout: conf.capture_timeout.unwrap_or(CAPTURE_TIMEOUT),
     })
 }

@@ -1,0 +1,76 @@
+//! What a fill writes to the store: the record that its answer makes, in its place among the key's variants.
+
+use bytes::Bytes;
+use cache_core::policy::Plan;
+use cache_core::record::{self, New, Tie, Unsent};
+use cache_core::vary::{self, place, slot_key};
+use ngx::ffi::ngx_random;
+
+use super::stream::Stream;
+use crate::store::lookup::{Lookup, Variants};
+use crate::store::redis::{Variant, Write};
+use crate::store::refresh::new_generation;
+
+/// The record that an answer makes which has been captured whole. `known`: what was last seen of the key's variants.
+/// `None` if there is no answer, or no place for it.
+pub fn write(stream: &Stream, lookup: &Lookup, known: &Variants, plan: &Plan) -> Option<Write> {
+    let head = stream.head()?;
+    let body = stream.body();
+    let length: usize = body.iter().map(Bytes::len).sum();
+    let left_out = [head.connection.as_slice(), &head.withheld].concat();
+    let mut headers = record::strip_for_storage(&head.headers, &left_out);
+    headers.push("Content-Length", length.to_string());
+    let (tie, variant) = match &head.variant {
+        Some(own) => {
+            let (tie, variant) = placed(lookup, known, own)?;
+            (Some(tie), Some(variant))
+        }
+        None => (None, None),
+    };
+    let new = New {
+        generation: new_generation(),
+        date: Some(head.date),
+        own_location: head.own_location,
+        tie,
+        unsent: Unsent {
+            hidden: record::without(&head.unsent.hidden, &head.withheld),
+            ..head.unsent.clone()
+        },
+    };
+    let fields = record::encode(head.status, &headers, length as u64, plan, new);
+    Some(Write {
+        key: lookup.key.clone(),
+        status: head.status,
+        headers: Bytes::from(fields.headers),
+        body,
+        meta: Bytes::from(fields.meta),
+        expiry: plan.expiry,
+        variant,
+    })
+}
+
+/// Where an answer goes that varies.
+fn placed(lookup: &Lookup, known: &Variants, own: &vary::Variant) -> Option<(Tie, Variant)> {
+    let (key, most) = (&lookup.key, lookup.rules.variants);
+    let target = place(key, known.family.as_ref(), &own.on, own.id, most, new_token);
+    let slot = match target.slot {
+        0 => None,
+        slot => Some(Bytes::from(slot_key(key, slot)?)),
+    };
+    let tie = Tie {
+        family: target.family.token.clone(),
+        id: own.id,
+        slot: target.slot,
+    };
+    let variant = Variant {
+        slot,
+        seen: known.text.clone(),
+        variants: Bytes::from(target.family.encode()),
+    };
+    Some((tie, variant))
+}
+
+/// A name for a family of variants.
+fn new_token() -> Bytes {
+    Bytes::from(format!("{:08x}{:08x}", ngx_random(), ngx_random()))
+}
