@@ -62,7 +62,7 @@ impl Sink for Capture {
             upstream: captured.upstream,
             generated: captured.generated,
             backend_status: captured.backend_status,
-            asked: criteria.conditional,
+            conditional: criteria.conditional,
             finding,
             variant,
         });

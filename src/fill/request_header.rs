@@ -29,11 +29,11 @@ thread_local! {
 #[derive(Default)]
 pub struct RequestHeader {
     /// Credentials that it doesn't see.
-    pub credentials: Vec<Credential>,
+    pub without_credentials: Vec<Credential>,
     /// Other fields that it doesn't see, in lower case.
-    pub left_out: Vec<Bytes>,
+    pub without_fields: Vec<Bytes>,
     /// What it sees that others may not send, as a hash; 0 if there is nothing of that kind.
-    pub hash: u64,
+    pub sender: u64,
     /// How that was chosen, if it is a refill.
     refill: Option<(LockKey, Carried)>,
 }
@@ -42,7 +42,7 @@ impl RequestHeader {
     /// All that the client says.
     pub fn all(r: Request) -> RequestHeader {
         RequestHeader {
-            hash: all_of(r),
+            sender: sender(r),
             ..RequestHeader::default()
         }
     }
@@ -56,15 +56,15 @@ impl RequestHeader {
         key: &LockKey,
         template: Option<&[u8]>,
     ) -> RequestHeader {
-        let credentials = credentials::left_out(r, rules, record, key, template);
+        let without_credentials = credentials::left_out(r, rules, record, key, template);
         let selecting = Selecting::new(record, rules, template);
         let carried = CARRIED.with_borrow(|known| known.get(key).copied().unwrap_or_default());
-        let (mut left_out, mut more, mut seen) = (Vec::new(), false, DefaultHasher::new());
+        let (mut without_fields, mut more, mut seen) = (Vec::new(), false, DefaultHasher::new());
         headers::each_of_request(r, &mut |name, value| {
             let credential = Credential::ALL.iter().find(|one| one.field() == name);
             let has = match credential {
                 _ if leaves_out(name) => return,
-                Some(credential) if credentials.contains(credential) => return,
+                Some(credential) if without_credentials.contains(credential) => return,
                 Some(_) => true,
                 None => selecting.lets_pass(carried, name),
             };
@@ -72,21 +72,21 @@ impl RequestHeader {
                 more |= !selecting.has(name);
                 (name, value).hash(&mut seen);
             } else {
-                left_out.push(Bytes::copy_from_slice(name));
+                without_fields.push(Bytes::copy_from_slice(name));
             }
         });
         RequestHeader {
-            credentials,
-            left_out,
-            hash: if more { seen.finish().max(1) } else { 0 },
+            without_credentials,
+            without_fields,
+            sender: if more { seen.finish().max(1) } else { 0 },
             refill: Some((*key, carried)),
         }
     }
 
     /// What the refill has brought decides what the next one asks with.
     pub fn learn(&self) -> impl Fn(Reason) + use<> {
-        let (refill, whole) = (self.refill, self.left_out.is_empty());
-        let alike = whole && self.hash == 0;
+        let (refill, whole) = (self.refill, self.without_fields.is_empty());
+        let alike = whole && self.sender == 0;
         move |reason| {
             if let Some((key, carried)) = refill
                 && !alike
@@ -110,8 +110,8 @@ fn remember(key: LockKey, carried: Carried) {
     });
 }
 
-/// All that a client asks with, as a hash; 0 if that is no more than a Host.
-pub fn all_of(r: Request) -> u64 {
+/// All that a client asks with, as a hash; 0 if that is no more than a Host. See [`Retention::sender`](crate::shm::locks::Retention::sender).
+pub fn sender(r: Request) -> u64 {
     let (mut more, mut seen) = (false, DefaultHasher::new());
     headers::each_of_request(r, &mut |name, value| {
         if !leaves_out(name) && name != b"host" && !name.starts_with(b"content-") {

@@ -119,13 +119,13 @@ fn start_fill(
     let (r, lookup) = (initiator.request, initiator.lookup);
     let terms = Terms {
         retention: Retention {
-            asked: header.hash,
+            sender: header.sender,
             ..initiator.terms.retention
         },
         ..*initiator.terms
     };
     if let Some(permit) = &mut start.permit {
-        permit.set_asked(header.hash);
+        permit.set_sender(header.sender);
     }
     let stream = Stream::new(lookup.rules.max_size, terms.capture_memory);
     let learn = header.learn();
@@ -137,8 +137,8 @@ fn start_fill(
     let fetch = Fetch {
         backend: initiator.backend.clone(),
         next_phase: initiator.next_phase,
-        without_credentials: header.credentials,
-        without_fields: header.left_out,
+        without_credentials: header.without_credentials,
+        without_fields: header.without_fields,
         validators,
     };
     let detached = detached::create(r, Rc::new(capture), Purpose::Fetch(fetch)).ok()?;
@@ -187,7 +187,7 @@ fn criteria(
     header: &RequestHeader,
     conditional: bool,
 ) -> Option<Criteria> {
-    let leaves_out = |credential| header.credentials.contains(&credential);
+    let leaves_out = |credential| header.without_credentials.contains(&credential);
     Some(Criteria {
         rules: Rc::clone(&initiator.lookup.rules),
         view: RequestView {
@@ -200,7 +200,7 @@ fn criteria(
         held: start.held.clone(),
         conditional,
         without_cookie: leaves_out(Credential::Cookie),
-        without_fields: !header.left_out.is_empty(),
+        without_fields: !header.without_fields.is_empty(),
         key: start.target.key,
     })
 }

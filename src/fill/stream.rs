@@ -53,8 +53,8 @@ pub struct ResponseHead {
     pub generated: bool,
     /// The status of the backend's own answer, if it gave one.
     pub backend_status: Option<u16>,
-    /// Whether the backend was asked to confirm a record.
-    pub asked: bool,
+    /// Whether the backend could confirm a record with it.
+    pub conditional: bool,
     /// What becomes of it.
     pub finding: Finding,
     /// What it varies on, if it does, and which variant it is.

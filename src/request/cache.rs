@@ -169,8 +169,8 @@ impl Cache for RequestCache {
     }
 
     fn failing(&self) -> Option<Failure> {
-        let asked = || request_header::all_of(self.request);
-        self.settings.zone.failing(&self.shared_lock(), asked)
+        let sender = || request_header::sender(self.request);
+        self.settings.zone.failing(&self.shared_lock(), sender)
     }
 
     fn lock(&self, since: u64, domain: Domain) -> Lock<LockPermit, Joined, Queued> {

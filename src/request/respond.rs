@@ -153,7 +153,7 @@ fn turn(r: Request, context: &Context, head: Option<Rc<ResponseHead>>, source: &
             return Turn::Record(Rc::new(renewed.record.clone()));
         }
         (Finding::Failed(_), Some(held)) => return stale(held),
-        (Finding::NotStorable(_), Some(_)) if head.asked && head.status == 304 => {
+        (Finding::NotStorable(_), Some(_)) if head.conditional && head.status == 304 => {
             return Turn::Pass(Reason::NotModified);
         }
         (Finding::NotStorable(reason), _) if is_far(r, &head) => return Turn::Pass(*reason),

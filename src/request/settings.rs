@@ -440,7 +440,7 @@ pub fn settings(r: Request, conf: &LocConf, main: &MainConf, basics: &Basics) ->
             retention: Retention {
                 uncacheable: conf.uncacheable_ttl.unwrap_or(UNCACHEABLE_TTL),
                 back_off: conf.back_off.unwrap_or(BACK_OFF),
-                asked: 0,
+                sender: 0,
             },
             capture_memory: conf.capture_memory.unwrap_or(CAPTURE_MEMORY),
             capture_timeout: conf.capture_timeout.unwrap_or(CAPTURE_TIMEOUT),

@@ -297,15 +297,15 @@ impl Table<'_> {
         self.find(key).is_some_and(|entry| now < entry.uncacheable)
     }
 
-    /// How the backend has failed, while it is to be left alone for that by who would ask with `asked`.
+    /// How the backend has failed, while it is to be left alone for that by a request with this `sender`.
     pub fn failing(
         &mut self,
         key: &LockKey,
-        asked: impl FnOnce() -> u64,
+        sender: impl FnOnce() -> u64,
         now: u64,
     ) -> Option<Failure> {
         let entry = self.find(key).filter(|entry| now < entry.retry)?;
-        if entry.asked != 0 && entry.asked != asked() {
+        if entry.sender != 0 && entry.sender != sender() {
             return None;
         }
         Failure::from_code(entry.failure)

@@ -227,8 +227,8 @@ impl Zone {
     }
 
     /// How the backend has failed for a key, while it is to be left alone for that; see [`Table::failing`].
-    pub fn failing(self, key: &LockKey, asked: impl FnOnce() -> u64) -> Option<Failure> {
-        self.with(|table| table.failing(key, asked, now_msec()))
+    pub fn failing(self, key: &LockKey, sender: impl FnOnce() -> u64) -> Option<Failure> {
+        self.with(|table| table.failing(key, sender, now_msec()))
             .flatten()
     }
 

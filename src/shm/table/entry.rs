@@ -29,8 +29,8 @@ pub struct Entry {
     pub(super) failures: u32,
     /// The lock is free once its holder hasn't touched it for this long, in milliseconds.
     pub(super) age: u64,
-    /// What it was asked with then ([`Retention::asked`]).
-    pub(super) asked: u64,
+    /// What it was asked with then ([`Retention::sender`]).
+    pub(super) sender: u64,
     pub(super) waiters: [u64; WORKERS / 64],
 }
 
@@ -56,7 +56,7 @@ pub struct Retention {
     pub back_off: BackOff,
     /// What the backend was asked with beside what any client asks with, as a hash; 0 for nothing. A failure is held against
     /// those who ask with the same, or against all if it was nothing.
-    pub asked: u64,
+    pub sender: u64,
 }
 
 /// A set of workers, by their place in the table.
@@ -79,7 +79,7 @@ impl Entry {
         failure: 0,
         failures: 0,
         age: 0,
-        asked: 0,
+        sender: 0,
         waiters: [0; WORKERS / 64],
     };
 
@@ -113,12 +113,12 @@ impl Entry {
                 return;
             }
         };
-        if self.asked != memory.asked {
-            if self.asked == 0 && self.failures > 0 {
+        if self.sender != memory.sender {
+            if self.sender == 0 && self.failures > 0 {
                 // What holds for all isn't forgotten for what one has asked.
                 return;
             }
-            (self.asked, self.failures) = (memory.asked, 0);
+            (self.sender, self.failures) = (memory.sender, 0);
         }
         let BackOff { first, most } = memory.back_off;
         let delay = first.saturating_mul(1 << self.failures.min(31));

@@ -13,7 +13,7 @@ const MEMORY: Retention = Retention {
         first: 1000,
         most: 10_000,
     },
-    asked: 0,
+    sender: 0,
 };
 
 /// A fill of the key from `now` on that ends at once.

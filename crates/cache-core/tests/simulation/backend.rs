@@ -372,7 +372,7 @@ impl Sending {
             upstream: Headers::new(),
             generated: false,
             backend_status: Some(status),
-            asked: self.held.is_some(),
+            conditional: self.held.is_some(),
             finding,
             variant,
         });

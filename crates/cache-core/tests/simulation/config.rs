@@ -133,7 +133,7 @@ impl Config {
         Retention {
             uncacheable: self.uncacheable_ttl,
             back_off: self.back_off,
-            asked: 0,
+            sender: 0,
         }
     }
 

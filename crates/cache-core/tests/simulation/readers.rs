@@ -25,7 +25,7 @@ fn head(finding: Finding) -> ResponseHead {
         upstream: Headers::new(),
         generated: false,
         backend_status: None,
-        asked: false,
+        conditional: false,
         finding,
         variant: None,
     }
