@@ -7,8 +7,8 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use cache_core::flow::Trouble;
-use cache_core::policy::Rules;
 use cache_core::record::{self, Base, Place, Record};
+use cache_core::rules::Rules;
 use cache_core::shown::shown;
 use cache_core::vary::{self, Family, Names, Select, Variant, VariantId};
 use ngx::ffi::*;

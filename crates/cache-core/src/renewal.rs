@@ -3,15 +3,16 @@
 use bytes::Bytes;
 
 use crate::conditions::weak_match;
+use crate::freshness::OriginDates;
 use crate::headers::{Header, Headers};
 use crate::http_date;
-use crate::policy::{
-    OriginDates, Plan, RequestView, ResponseView, Rules, confirmable, governing_over, storable,
-};
+use crate::policy::{Plan, RequestView, ResponseView, storable};
 use crate::record::{self, Fields, Meta, New, Record, Unsent, strip_for_storage, without};
+use crate::rules::Rules;
 use crate::status::Reason;
-use crate::targeted::By;
-use crate::usable::Terms;
+use crate::status_code::confirmable;
+use crate::targeted::{By, governing_over};
+use crate::terms::Terms;
 use crate::vary::Variant;
 
 /// What the backend is asked by: the conditions that the record's validators make (RFC 9111 4.3.1).

@@ -3,10 +3,9 @@
 
 use cache_core::freshness::OriginDates;
 use cache_core::headers::Headers;
-use cache_core::policy::{
-    BadList, Ignore, MethodList, Plan, RequestView, ResponseView, Rules, StatusList, storable,
-    storable_behind,
-};
+use cache_core::ignore::Ignore;
+use cache_core::policy::{Plan, RequestView, ResponseView, storable, storable_behind};
+use cache_core::rules::{BadList, MethodList, Rules, StatusList};
 use cache_core::status::Reason;
 
 const NOW: u64 = 784_111_777;
@@ -26,7 +25,7 @@ fn decide(req: RequestView, status: u16, lines: Lines<'_>, rules: &Rules) -> Res
         content_length: None,
         accel_redirect: false,
         unbuffered: false,
-        ignored: cache_core::policy::Ignore::NONE,
+        ignored: cache_core::ignore::Ignore::NONE,
         delay: 0,
     };
     storable(&req, &resp, rules, NOW)
@@ -171,7 +170,7 @@ fn what_the_operator_forbids() {
         content_length: Some(100),
         accel_redirect: false,
         unbuffered: false,
-        ignored: cache_core::policy::Ignore::NONE,
+        ignored: cache_core::ignore::Ignore::NONE,
         delay: 0,
     };
     let err = |req: RequestView, resp: ResponseView<'_>| storable(&req, &resp, &rules, NOW).err();
@@ -294,7 +293,7 @@ fn heuristics_are_for_some_statuses() {
     // 777 s are a tenth of the time since the modification.
     let modified = ("Last-Modified", "Sun, 06 Nov 1994 06:40:07 GMT");
     let of = |status: u16, lines: Lines<'_>, rules: &Rules| {
-        let heuristic = cache_core::policy::Heuristic { percent: 10, max: 86_400 };
+        let heuristic = cache_core::freshness::Heuristic { percent: 10, max: 86_400 };
         let rules = Rules { heuristic: Some(heuristic), ..rules.clone() };
         decide(RequestView::default(), status, &[lines, &[modified]].concat(), &rules).map(|plan| plan.fresh_for)
     };

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::rc::Rc;
 
-use super::{Head, Permit, Trouble, Verdict};
+use super::cache::{Head, Permit, Trouble, Verdict};
 use crate::policy::Plan;
 use crate::renewal::Renewed;
 use crate::status::Reason;

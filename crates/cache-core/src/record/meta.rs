@@ -7,9 +7,6 @@ use crate::http_date::LAST;
 use crate::settings::MAX_SECONDS;
 use crate::vary::{MAX_VARIANTS, VariantId};
 
-/// Name of the field in the record's hash.
-pub const META_FIELD: &str = "meta";
-
 const VERSION: &[u8] = b"1";
 const BY_ACCEL_EXPIRES: &[u8] = b"x-accel-expires";
 

@@ -326,7 +326,7 @@ impl Sending {
             content_length,
             accel_redirect: false,
             unbuffered: false,
-            ignored: cache_core::policy::Ignore::NONE,
+            ignored: cache_core::ignore::Ignore::NONE,
             delay: 0,
         };
         let request = RequestView::default();

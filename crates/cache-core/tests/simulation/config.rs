@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use cache_core::flow::Limits;
-use cache_core::policy::Rules;
+use cache_core::rules::Rules;
 
 use super::faults::Faults;
 use super::variants::On;

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use cache_core::flow::Limits;
-use cache_core::policy::Rules;
+use cache_core::rules::Rules;
 use cache_core::status::Reason;
 
 use super::backend::{Asked, Purpose};

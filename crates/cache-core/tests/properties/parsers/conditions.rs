@@ -1,9 +1,7 @@
 //! Conditions and ranges of a request. The input: ETag and Last-Modified of the answer in a line each, then
 //! header lines of the request.
 
-use cache_core::conditions::{
-    ByDate, Conditions, Date, Outcome, Selected, evaluate, of_not_modified, range_applies,
-};
+use cache_core::conditions::{ByDate, Conditions, Date, Outcome, Selected, evaluate, of_not_modified, range_applies};
 use cache_core::headers::{Header, Headers};
 use cache_core::ranges::is_worth_it;
 

@@ -2,14 +2,11 @@
 
 use std::error::Error;
 use std::fmt;
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use crate::headers::is_token;
 use crate::settings::{items, parse_seconds};
-
-/// Statuses of final responses (RFC 9110 15).
-pub const FINAL_STATUSES: RangeInclusive<u16> = 200..=599;
+use crate::status_code::{FINAL_STATUSES, parse_status};
 
 /// A list that makes no sense, with what is wrong in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -148,18 +145,6 @@ fn time(argument: &[u8]) -> Option<u32> {
         return None;
     }
     parse_seconds(argument).ok()
-}
-
-/// A final status as three decimal digits (RFC 9110 15).
-#[must_use]
-pub fn parse_status(text: &[u8]) -> Option<u16> {
-    let &[a, b, c] = text else { return None };
-    let status = [a, b, c].iter().try_fold(0_u16, |value, digit| {
-        digit
-            .is_ascii_digit()
-            .then(|| value * 10 + u16::from(digit - b'0'))
-    })?;
-    FINAL_STATUSES.contains(&status).then_some(status)
 }
 
 /// The methods that are looked up and stored: `redis_cache_methods` and `$cache_method`. Any method may
