@@ -7,11 +7,11 @@ use std::task::Waker;
 
 use bytes::Bytes;
 use cache_core::cache_status::{Forward, Member, collapsed};
-use cache_core::executor::TaskId;
 use cache_core::headers::Headers;
 use cache_core::http_date;
 use cache_core::record::{Record, without};
 use cache_core::status::{CacheStatus, Reason, Word};
+use executor::TaskId;
 use ngx::ffi::*;
 
 use crate::access::Entered;

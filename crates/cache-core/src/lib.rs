@@ -6,7 +6,6 @@ pub mod cache_control;
 pub mod cache_status;
 pub mod conditions;
 pub mod credentials;
-pub mod executor;
 pub mod flow;
 pub mod freshness;
 pub mod headers;
