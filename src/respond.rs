@@ -6,13 +6,13 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use bytes::Bytes;
-use cache_core::cache_status::Forward;
+use cache_core::cache_status_field::Forward;
 use cache_core::conditions::{Date, Outcome, Selected, evaluate, of_not_modified, range_applies};
 use cache_core::flow::{Ending, Finding, Held};
 use cache_core::headers::Headers;
+use cache_core::outcome::{CacheStatus, Reason, Word};
 use cache_core::ranges::{is_worth_it, skipped};
 use cache_core::record::{Record, Unsent};
-use cache_core::status::{CacheStatus, Reason, Word};
 use cache_core::use_stale::Failure;
 use ngx::ffi::*;
 

@@ -11,7 +11,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use bytes::Bytes;
-use cache_core::cache_status::CacheName;
+use cache_core::cache_status_field::CacheName;
 use cache_core::freshness::Heuristic;
 use cache_core::ignore::Ignore;
 use cache_core::rules::{MethodList, Rules, SetCookie, StatusList};

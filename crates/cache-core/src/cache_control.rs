@@ -1,7 +1,7 @@
 //! Cache-Control of a response (RFC 9111 5.2.2, RFC 5861).
 
 use crate::headers::{is_token, trim_ows, trim_ows_start};
-use crate::settings::MAX_SECONDS;
+use crate::units::MAX_SECONDS;
 
 /// What the Cache-Control lines of a response say, each doubt decided the restrictive way
 /// (RFC 9111 4.2.1). Times are in seconds.

@@ -23,8 +23,8 @@ mod filling;
 
 use std::rc::Rc;
 
+use crate::outcome::{CacheStatus, Reason, Word};
 use crate::record::Record;
-use crate::status::{CacheStatus, Reason, Word};
 use crate::usable::Use;
 use crate::use_stale::UseStale;
 

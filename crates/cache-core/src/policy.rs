@@ -7,11 +7,11 @@ use crate::cache_control::CacheControl;
 use crate::freshness::{self, Defaults, Freshness, OriginDates, Received};
 use crate::headers::Headers;
 use crate::ignore::Ignore;
+use crate::outcome::Reason;
 use crate::rules::{Rules, SetCookie};
-use crate::settings::MAX_SECONDS;
-use crate::status::Reason;
 use crate::status_code::{confirmable, heuristically_cacheable, understood};
 use crate::targeted::{By, governing_over};
+use crate::units::MAX_SECONDS;
 use crate::vary;
 
 /// What matters of a request to storing its answer.

@@ -17,8 +17,8 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use crate::headers::Headers;
-use crate::settings::MAX_SECONDS;
 use crate::terms::Terms;
+use crate::units::MAX_SECONDS;
 
 pub use base::Base;
 pub use hash::{

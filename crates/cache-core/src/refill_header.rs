@@ -4,9 +4,9 @@
 //! fail must not keep the page of all others from being refreshed. But some backends want what every client sends.
 
 use crate::invalidation::{is_derivable, variables_of};
+use crate::outcome::Reason;
 use crate::record::Record;
 use crate::rules::Rules;
-use crate::status::Reason;
 use crate::vary;
 
 /// How much a refill has.

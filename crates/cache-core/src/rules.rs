@@ -8,7 +8,7 @@ use crate::freshness::Heuristic;
 use crate::ignore::Ignore;
 use crate::use_stale::UseStale;
 
-pub use lists::{BadList, MethodList, StatusList};
+pub use lists::{BadList, MethodList, StatusList, items};
 
 /// What the operator allows at one location. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -4,9 +4,9 @@
 use cache_core::freshness::OriginDates;
 use cache_core::headers::Headers;
 use cache_core::ignore::Ignore;
+use cache_core::outcome::Reason;
 use cache_core::policy::{Plan, RequestView, ResponseView, storable, storable_behind};
 use cache_core::rules::{BadList, MethodList, Rules, StatusList};
-use cache_core::status::Reason;
 
 const NOW: u64 = 784_111_777;
 const MAX: u32 = 0x7fff_ffff;

@@ -11,11 +11,11 @@ use std::rc::Rc;
 use bytes::Bytes;
 use cache_core::freshness::OriginDates;
 use cache_core::headers::Headers;
+use cache_core::outcome::Reason;
 use cache_core::policy::{RequestView, ResponseView, storable};
 use cache_core::record::{New, RawRecord, Record, decode_base, encode, strip_for_storage};
 use cache_core::renewal::{self, Confirmation, Renewed, Validators, renew};
 use cache_core::rules::Rules;
-use cache_core::status::Reason;
 
 type Lines<'a> = &'a [(&'static str, &'static str)];
 

@@ -9,10 +9,10 @@
 use bytes::Bytes;
 use cache_core::freshness::OriginDates;
 use cache_core::headers::{HeaderFault, Headers};
+use cache_core::outcome::Reason;
 use cache_core::policy::{RequestView, ResponseView, storable};
 use cache_core::record::{Broken, RawRecord, decode_base};
 use cache_core::rules::{Rules, StatusList};
-use cache_core::status::Reason;
 
 type Lines<'a> = &'a [(&'static str, &'static str)];
 

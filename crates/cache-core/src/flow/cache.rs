@@ -3,8 +3,8 @@
 use std::future::Future;
 use std::rc::Rc;
 
+use crate::outcome::Reason;
 use crate::record::Record;
-use crate::status::Reason;
 use crate::usable::Use;
 use crate::use_stale::Failure;
 

@@ -4,9 +4,9 @@ use std::future::Future;
 use std::rc::Rc;
 
 use super::cache::{Head, Permit, Trouble, Verdict};
+use crate::outcome::Reason;
 use crate::policy::Plan;
 use crate::renewal::Renewed;
-use crate::status::Reason;
 use crate::use_stale::Failure;
 
 /// How a fill's answer ended.

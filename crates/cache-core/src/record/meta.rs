@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::unsent::{self, Unsent};
 use crate::http_date::LAST;
-use crate::settings::MAX_SECONDS;
+use crate::units::MAX_SECONDS;
 use crate::vary::{MAX_VARIANTS, VariantId};
 
 const VERSION: &[u8] = b"1";

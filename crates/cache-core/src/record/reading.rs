@@ -14,13 +14,13 @@ use super::json::{MAX_TEXT, decode_headers};
 use super::meta::{Meta, parse_meta};
 use crate::headers::{HeaderFault, Headers, trim_ows};
 use crate::ignore::Ignore;
+use crate::outcome::Reason;
 use crate::policy::{shareable, whole};
 use crate::rules::Rules;
-use crate::settings::MAX_SECONDS;
-use crate::status::Reason;
 use crate::status_code::parse_status;
 use crate::targeted::governing_over;
 use crate::terms::Terms;
+use crate::units::MAX_SECONDS;
 use crate::vary::{self, Family, Names, Select, VariantId};
 
 /// Why a hash is no usable record. To be treated as a miss; the next fill overwrites it.

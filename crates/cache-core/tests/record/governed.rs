@@ -5,10 +5,10 @@ use std::rc::Rc;
 use bytes::Bytes;
 use cache_core::freshness::OriginDates;
 use cache_core::ignore::Ignore;
+use cache_core::outcome::Reason;
 use cache_core::policy::{RequestView, ResponseView, storable, withheld};
 use cache_core::record::{Broken, New, RawRecord, Record, decode_base, encode, strip_for_storage};
 use cache_core::rules::{Rules, SetCookie};
-use cache_core::status::Reason;
 
 use crate::{headers, lines};
 

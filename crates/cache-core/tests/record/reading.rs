@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use cache_core::headers::{HeaderFault, MAX_HEADER_LINES};
 use cache_core::ignore::Ignore;
+use cache_core::outcome::Reason;
 use cache_core::record::{Broken, RawRecord, decode_base};
 use cache_core::rules::Rules;
-use cache_core::status::Reason;
 use proptest::prelude::*;
 
 use crate::{lines, raw, read};

@@ -5,12 +5,12 @@ use std::rc::Rc;
 use bytes::Bytes;
 use cache_core::headers::Headers;
 use cache_core::ignore::Ignore;
+use cache_core::outcome::Reason;
 use cache_core::record::{
     Base, Broken, Meta, New, Place, RawRecord, Record, Tie, decode, decode_base, encode,
     encode_meta, parse_meta,
 };
 use cache_core::rules::Rules;
-use cache_core::status::Reason;
 use cache_core::vary::{Family, Names, VariantId, parse};
 use proptest::prelude::*;
 

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use cache_core::flow::{self, Answer, Behind, Ending, Finding, Held};
-use cache_core::status::Reason;
+use cache_core::outcome::Reason;
 use cache_core::use_stale::Failure;
 
 use super::cache::SimCache;

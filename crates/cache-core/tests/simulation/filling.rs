@@ -5,10 +5,10 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use cache_core::flow::{self, Ending, Filling, Finding, Permit, Trouble, Verdict};
+use cache_core::outcome::Reason;
 use cache_core::policy::Plan;
 use cache_core::record::{Tie, strip_for_storage};
 use cache_core::renewal::Renewed;
-use cache_core::status::Reason;
 use cache_core::usable::{self, Use};
 use cache_core::vary::{Variant, VariantId, place};
 

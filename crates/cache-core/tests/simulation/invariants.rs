@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use cache_core::flow::Verdict;
-use cache_core::status::Reason;
+use cache_core::outcome::Reason;
 
 use super::backend::{self, Asked, Purpose};
 use super::bounds::Bounds;

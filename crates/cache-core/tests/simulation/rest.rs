@@ -1,6 +1,6 @@
 //! What must hold when all is quiet.
 
-use cache_core::status::Reason;
+use cache_core::outcome::Reason;
 
 use super::invariants::Judge;
 use super::store::TIMEOUT;

@@ -4,8 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use cache_core::flow::Limits;
+use cache_core::outcome::Reason;
 use cache_core::rules::Rules;
-use cache_core::status::Reason;
 
 use super::backend::{Asked, Purpose};
 use super::client::{Manner, arrive};

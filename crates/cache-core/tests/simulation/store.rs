@@ -9,8 +9,8 @@ use cache_core::cache_control;
 use cache_core::flow::Trouble;
 use cache_core::headers::Headers;
 use cache_core::record::{Meta, Record, Tie};
-use cache_core::settings::MAX_SECONDS;
 use cache_core::terms::Terms;
+use cache_core::units::MAX_SECONDS;
 use cache_core::vary::{Family, VariantId};
 
 use super::config::Key;

@@ -6,7 +6,7 @@ use cache_core::freshness::OriginDates;
 use cache_core::policy::{RequestView, ResponseView, storable, withheld};
 use cache_core::rules::{Rules, StatusList};
 use cache_core::record::{self, New, RawRecord, strip_for_storage};
-use cache_core::settings::MAX_SECONDS;
+use cache_core::units::MAX_SECONDS;
 
 use super::{cut, headers};
 
