@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
-use cache_core::flow::Limits;
+use cache_core::flow::WaitLimits;
 use cache_core::invalidation::is_derivable;
 use cache_core::policy::RequestView;
 use cache_core::request_directives::RequestDirectives;
@@ -57,7 +57,7 @@ pub struct Settings {
     /// The store, the key, and what is stored, for how long.
     pub lookup: Lookup,
     /// What waiting and staleness are allowed.
-    pub limits: Limits,
+    pub limits: WaitLimits,
     /// `redis_cache_lock_age`, milliseconds
     pub lock_age: u64,
     /// `redis_cache_lock_queue`
@@ -431,7 +431,7 @@ pub fn settings(r: Request, conf: &LocConf, main: &MainConf, basics: &Basics) ->
             key,
             rules: Rc::clone(&basics.rules),
         },
-        limits: Limits {
+        limits: WaitLimits {
             lock_timeout: reader.millis(Setting::LockTimeout, conf.lock_timeout, LOCK_TIMEOUT),
         },
         lock_age: reader.millis(Setting::LockAge, conf.lock_age, LOCK_AGE),

@@ -27,9 +27,9 @@ pub use hash::{
 pub use header_fields::{is_for_nginx, strip_for_storage, without};
 pub use json::encode_headers;
 pub use meta::{Meta, Tie, encode_meta, fingerprint, parse_meta};
-pub use reading::{Broken, Decoded, Place, decode, decode_base};
+pub use reading::{Broken, Decoded, ReadFrom, decode, decode_base};
 pub use unsent::{Unsent, parse_rate};
-pub use writing::{Fields, New, encode};
+pub use writing::{HashFields, New, encode};
 
 /// A record as read, fit to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use crate::headers::{Header, Headers};
 use crate::http_date;
 use crate::outcome::Reason;
 use crate::policy::{Plan, RequestView, ResponseView, storable};
-use crate::record::{self, Fields, Meta, New, Record, Unsent, strip_for_storage, without};
+use crate::record::{self, HashFields, Meta, New, Record, Unsent, strip_for_storage, without};
 use crate::rules::Rules;
 use crate::status_code::confirmable;
 use crate::targeted::{By, governing_over};
@@ -161,7 +161,7 @@ pub fn renew(
 /// Makes the record's fields anew, from its `meta` as it was. `generation` is a token that no other write of this key
 /// has.
 #[must_use]
-pub fn encode(renewed: &Renewed, meta: &Meta, plan: &Plan, generation: Bytes) -> Fields {
+pub fn encode(renewed: &Renewed, meta: &Meta, plan: &Plan, generation: Bytes) -> HashFields {
     let record = &renewed.record;
     let new = New {
         generation,

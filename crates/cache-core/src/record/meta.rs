@@ -130,7 +130,7 @@ pub fn parse_meta(text: &Bytes) -> Option<Meta> {
             (b"by", [_, value @ ..]) => accel_expires = value == BY_ACCEL_EXPIRES,
             (b"fam", [_, value @ ..]) => family = Some(text.slice_ref(value)),
             (b"id", [_, value @ ..]) => id = Some(VariantId::from_hex(value)?),
-            (b"slot", [_, value @ ..]) => slot = place(value)?,
+            (b"slot", [_, value @ ..]) => slot = slot_number(value)?,
             (b"hidden", [_, value @ ..]) => unsent.hidden = unsent::parse_hidden(value)?,
             (b"ignored", [_, value @ ..]) => unsent.ignored = unsent::parse_ignored(value),
             (b"rate", [_, value @ ..]) => unsent.limit_rate = unsent::parse_rate(value),
@@ -152,7 +152,7 @@ pub fn parse_meta(text: &Bytes) -> Option<Meta> {
     })
 }
 
-fn place(text: &[u8]) -> Option<usize> {
+fn slot_number(text: &[u8]) -> Option<usize> {
     let slot = usize::try_from(decimal(text)?).ok()?;
     (slot < MAX_VARIANTS).then_some(slot)
 }

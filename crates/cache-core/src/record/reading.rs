@@ -70,9 +70,9 @@ impl fmt::Display for Broken {
 
 impl Error for Broken {}
 
-/// Where a record was read.
+/// Where a record was read from.
 #[derive(Clone, Copy, Debug)]
-pub enum Place<'a> {
+pub enum ReadFrom<'a> {
     /// Under the key itself.
     Base,
     /// In this slot of this family.
@@ -88,11 +88,11 @@ pub struct Decoded {
 }
 
 impl Decoded {
-    /// The record, if one that was found at `place` is for a request of which `select` knows the variant (RFC 9111 4.1).
+    /// The record, if one that was found at `from` is for a request of which `select` knows the variant (RFC 9111 4.1).
     /// It is the record's own Vary that decides, whatever else is said about it.
     #[must_use]
-    pub fn for_request(&self, place: Place<'_>, select: Select<'_>) -> Option<Rc<Record>> {
-        let is_ours = belongs_to_place(self.record.meta.as_ref(), place)
+    pub fn for_request(&self, from: ReadFrom<'_>, select: Select<'_>) -> Option<Rc<Record>> {
+        let is_ours = belongs_to(self.record.meta.as_ref(), from)
             && self
                 .variant
                 .as_ref()
@@ -108,7 +108,7 @@ impl Decoded {
 /// As [`decode`].
 pub fn decode_base(raw: &RawRecord, rules: &Rules) -> Result<Option<Rc<Record>>, Broken> {
     let decoded = decode(raw, rules)?;
-    Ok(decoded.and_then(|decoded| decoded.for_request(Place::Base, &|_| None)))
+    Ok(decoded.and_then(|decoded| decoded.for_request(ReadFrom::Base, &|_| None)))
 }
 
 /// Reads a record. `rules` give the age of one of the Lua script and what is ignored.
@@ -192,14 +192,14 @@ pub fn decode(raw: &RawRecord, rules: &Rules) -> Result<Option<Decoded>, Broken>
 
 /// Whether a record belongs where it was found. One of a slot isn't a base: a client may ask for a key that
 /// is named so.
-fn belongs_to_place(meta: Option<&Meta>, place: Place<'_>) -> bool {
+fn belongs_to(meta: Option<&Meta>, from: ReadFrom<'_>) -> bool {
     let tie = meta.and_then(|meta| meta.tie.as_ref());
-    match (place, tie) {
-        (Place::Base, tie) => tie.is_none_or(|tie| tie.slot == 0),
-        (Place::Slot(family, slot), Some(tie)) => {
+    match (from, tie) {
+        (ReadFrom::Base, tie) => tie.is_none_or(|tie| tie.slot == 0),
+        (ReadFrom::Slot(family, slot), Some(tie)) => {
             tie.slot == slot && tie.family == family.token && family.slot_of(tie.id) == Some(slot)
         }
-        (Place::Slot(..), None) => false,
+        (ReadFrom::Slot(..), None) => false,
     }
 }
 

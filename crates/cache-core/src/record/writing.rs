@@ -9,9 +9,9 @@ use crate::headers::Headers;
 use crate::policy::Plan;
 use crate::targeted::By;
 
-/// The fields of a record to be written, but for the body, which goes as it is.
+/// The fields of the hash that a record is to be, but for the body, which is written as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fields {
+pub struct HashFields {
     /// For [`super::STATUS_FIELD`].
     pub status: [u8; 3],
     /// For [`super::HEADERS_FIELD`].
@@ -51,7 +51,7 @@ impl New {
 
 /// Makes the fields of a record. `headers` are what [`super::strip_for_storage`] left.
 #[must_use]
-pub fn encode(status: u16, headers: &Headers, body_len: u64, plan: &Plan, new: New) -> Fields {
+pub fn encode(status: u16, headers: &Headers, body_len: u64, plan: &Plan, new: New) -> HashFields {
     let status = status_text(status);
     let headers = encode_headers(headers);
     let sum = fingerprint(&status, &headers, body_len);
@@ -66,7 +66,7 @@ pub fn encode(status: u16, headers: &Headers, body_len: u64, plan: &Plan, new: N
         tie: new.tie,
         unsent: new.unsent,
     });
-    Fields {
+    HashFields {
         status,
         headers,
         meta,

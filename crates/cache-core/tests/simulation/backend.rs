@@ -16,7 +16,7 @@ use cache_core::vary::{Variant, VariantId};
 
 use super::config::{Behaviour, Key, Kind, MAX_SIZE};
 use super::faults;
-use super::variants::{self, Fields, On};
+use super::variants::{self, FieldValues, On};
 use super::wait::sleep;
 use super::worker::Worker;
 use super::world::World;
@@ -135,7 +135,7 @@ struct Sending {
     /// The record that it is asked about.
     held: Option<Rc<Held>>,
     /// The request's.
-    fields: Fields,
+    fields: FieldValues,
     next: Cell<usize>,
     /// Since when nobody reads it and nothing is captured.
     unwanted: Cell<Option<u64>>,

@@ -7,7 +7,7 @@ use cache_core::outcome::Reason;
 
 use super::config::Kind;
 use super::invariants::{Decision, Judge};
-use super::permits::Place;
+use super::permits::LockKey;
 use super::variants::On;
 use super::world::World;
 use crate::table::Acquired;
@@ -16,23 +16,23 @@ use crate::table::Acquired;
 #[derive(Default)]
 pub struct Bounds {
     /// Until when a key is taken not to be storable.
-    marks: HashMap<Place, u64>,
+    marks: HashMap<LockKey, u64>,
     /// Which holding of which lock a request waits for.
-    waiting: HashMap<usize, (Place, u64)>,
+    waiting: HashMap<usize, (LockKey, u64)>,
     /// Of these nobody says any more that they have ceased to wait: their workers were killed.
-    ghosts: Vec<(Place, u64)>,
+    ghosts: Vec<(LockKey, u64)>,
     /// Requests that were told that the key is marked, or that too many wait, and when.
     marked: HashMap<usize, u64>,
     crowded: HashMap<usize, u64>,
 }
 
 impl Bounds {
-    pub fn unmarked(&mut self, place: Place) {
-        self.marks.remove(&place);
+    pub fn unmarked(&mut self, lock_key: LockKey) {
+        self.marks.remove(&lock_key);
     }
 
-    pub fn is_marked(&self, place: Place, now: u64) -> bool {
-        self.marks.get(&place).is_some_and(|until| now < *until)
+    pub fn is_marked(&self, lock_key: LockKey, now: u64) -> bool {
+        self.marks.get(&lock_key).is_some_and(|until| now < *until)
     }
 
     /// A request waits no more.
@@ -51,9 +51,9 @@ impl Bounds {
     }
 
     /// How many wait for a holding, as the table has it.
-    fn count(&self, place: Place, instance: u64) -> usize {
+    fn count(&self, lock_key: LockKey, instance: u64) -> usize {
         let all = self.waiting.values().chain(&self.ghosts);
-        all.filter(|wait| **wait == (place, instance)).count()
+        all.filter(|wait| **wait == (lock_key, instance)).count()
     }
 
     /// Whether a request was told just now that its key is marked.
@@ -72,15 +72,15 @@ impl Judge {
     pub fn is_told(&mut self, world: &World, number: usize, told: &Acquired) {
         let now = self.now;
         let request = &self.requests[number];
-        let place = (request.place.0, request.lock);
+        let lock_key = (request.lock_key.0, request.lock);
         let waits = !request.bypass && !request.has_record();
         self.bounds.ceases(number);
-        let holder = self.holdings.holder(place);
-        let waiting = holder.map_or(0, |instance| self.bounds.count(place, instance));
+        let holder = self.holdings.holder(lock_key);
+        let waiting = holder.map_or(0, |instance| self.bounds.count(lock_key, instance));
         let queue = world.config.queue as usize;
         // A table that is too small forgets what it knew of a key that had to go for another.
         let forgetful = world.config.is_crowded();
-        let marked = self.bounds.is_marked(place, now);
+        let marked = self.bounds.is_marked(lock_key, now);
         match told {
             Acquired::Unneeded => {
                 self.check(marked, || {
@@ -97,7 +97,7 @@ impl Judge {
                     format!("request {number} waits for a key for which {waiting} wait already")
                 });
                 if waits {
-                    self.bounds.waiting.insert(number, (place, *instance));
+                    self.bounds.waiting.insert(number, (lock_key, *instance));
                 }
             }
             Acquired::Crowded { .. } => {
@@ -124,7 +124,7 @@ impl Judge {
     pub(super) fn marks(
         &mut self,
         world: &World,
-        place: Place,
+        lock_key: LockKey,
         verdict: Verdict,
         fill: Option<usize>,
     ) {
@@ -139,12 +139,15 @@ impl Judge {
                         || answer.is_too_long(world)
                 });
                 self.check(says_so, || {
-                    format!("key {} is marked, but its answer doesn't say so", place.1)
+                    format!(
+                        "key {} is marked, but its answer doesn't say so",
+                        lock_key.1
+                    )
                 });
                 let until = self.now + world.config.uncacheable_ttl;
-                self.bounds.marks.insert(place, until);
+                self.bounds.marks.insert(lock_key, until);
             }
-            Verdict::Stored => self.bounds.unmarked(place),
+            Verdict::Stored => self.bounds.unmarked(lock_key),
             _ => {}
         }
     }

@@ -8,8 +8,8 @@ use cache_core::outcome::Reason;
 use super::backend::{self, Asked, Purpose};
 use super::bounds::Bounds;
 use super::config::{Key, Kind};
-use super::permits::{Holdings, Place};
-use super::variants::{Fields, key_of};
+use super::permits::{Holdings, LockKey};
+use super::variants::{FieldValues, key_of};
 use super::world::World;
 
 /// What became of a request.
@@ -32,10 +32,10 @@ pub enum Decision {
 /// A request as the judge sees it.
 #[derive(Clone, Debug)]
 pub struct Request {
-    pub place: Place,
+    pub lock_key: LockKey,
     /// The lock that it asked for last: that of its key or of its variant.
     pub lock: Key,
-    pub fields: Fields,
+    pub fields: FieldValues,
     pub pid: i32,
     pub bypass: bool,
     pub arrived: u64,
@@ -69,18 +69,18 @@ pub struct Judge {
     pub requests: Vec<Request>,
     pub(super) holdings: Holdings,
     pub(super) bounds: Bounds,
-    /// Fills that run under a lock: place, instance, request.
-    pub(super) running: Vec<(Place, u64, usize)>,
+    /// Fills that run under a lock: its key, instance, request.
+    pub(super) running: Vec<(LockKey, u64, usize)>,
     /// Locks that were released as stored, and the number of the fill.
-    stored: HashSet<(Place, usize)>,
-    /// When a fill of this place was last released as not storable.
-    unstorable: HashMap<Place, u64>,
-    /// When a fill of this place was last released because the backend had failed.
-    failed: HashMap<Place, u64>,
+    stored: HashSet<(LockKey, usize)>,
+    /// When a fill of this lock was last released as not storable.
+    unstorable: HashMap<LockKey, u64>,
+    /// When a fill of this lock was last released because the backend had failed.
+    failed: HashMap<LockKey, u64>,
     /// Where a 304 confirmed a record that was gone.
-    pub(super) superseded: HashSet<Place>,
+    pub(super) superseded: HashSet<LockKey>,
     /// When somebody last went because of the lock timeout.
-    timeouts: HashMap<Place, u64>,
+    timeouts: HashMap<LockKey, u64>,
     pub(super) frozen: HashSet<i32>,
     /// Locks were taken or released in this event.
     changed: bool,
@@ -118,10 +118,16 @@ impl Judge {
         }
     }
 
-    pub fn arrived(&mut self, place: Place, pid: i32, bypass: bool, fields: Fields) -> usize {
+    pub fn arrived(
+        &mut self,
+        lock_key: LockKey,
+        pid: i32,
+        bypass: bool,
+        fields: FieldValues,
+    ) -> usize {
         self.requests.push(Request {
-            place,
-            lock: place.1,
+            lock_key,
+            lock: lock_key.1,
             fields,
             pid,
             bypass,
@@ -204,46 +210,50 @@ impl Judge {
     /// A lock is taken; `held` are the keys that the lock table holds now.
     pub fn acquired(
         &mut self,
-        place: Place,
+        lock_key: LockKey,
         instance: u64,
         pid: i32,
         age: u64,
         held: &BTreeSet<Key>,
     ) {
         self.changed = true;
-        let taken = self.holdings.acquired(place, instance, pid, self.now, age);
-        let reclaimed = self.holdings.reclaimed(place.0, held, self.now, age);
+        let taken = self
+            .holdings
+            .acquired(lock_key, instance, pid, self.now, age);
+        let reclaimed = self.holdings.reclaimed(lock_key.0, held, self.now, age);
         for what in [taken, reclaimed].into_iter().filter_map(Result::err) {
             self.fails(&what);
         }
     }
 
-    pub fn touched(&mut self, place: Place, instance: u64) {
-        self.holdings.touched(place, instance, self.now);
+    pub fn touched(&mut self, lock_key: LockKey, instance: u64) {
+        self.holdings.touched(lock_key, instance, self.now);
     }
 
     pub fn released(
         &mut self,
         world: &World,
-        place: Place,
+        lock_key: LockKey,
         instance: u64,
         verdict: Verdict,
         fill: Option<usize>,
     ) {
-        self.marks(world, place, verdict, fill);
-        let held = self.holdings.released(place, instance);
+        self.marks(world, lock_key, verdict, fill);
+        let held = self.holdings.released(lock_key, instance);
         self.changed = true;
         self.running
-            .retain(|(p, i, _)| (*p, *i) != (place, instance));
+            .retain(|(p, i, _)| (*p, *i) != (lock_key, instance));
         match (verdict, fill) {
             (Verdict::Stored, Some(fill)) if held => {
-                self.stored.insert((place, fill));
+                self.stored.insert((lock_key, fill));
             }
             (Verdict::NotStorable | Verdict::Uncacheable, _) => {
-                self.unstorable.insert((place.0, key_of(place.1)), self.now);
+                self.unstorable
+                    .insert((lock_key.0, key_of(lock_key.1)), self.now);
             }
             (Verdict::Failed | Verdict::Failing(_), _) => {
-                self.failed.insert((place.0, key_of(place.1)), self.now);
+                self.failed
+                    .insert((lock_key.0, key_of(lock_key.1)), self.now);
             }
             _ => {}
         }
@@ -253,21 +263,21 @@ impl Judge {
     pub fn fill_starts(
         &mut self,
         world: &World,
-        place: Place,
+        lock_key: LockKey,
         instance: u64,
         request: usize,
         trouble: bool,
     ) {
-        let (machine, key) = place;
+        let (machine, key) = lock_key;
         let holdings = &self.holdings;
-        if holdings.is_overtaken(place, instance) {
+        if holdings.is_overtaken(lock_key, instance) {
             return;
         }
-        self.check(holdings.is_held(place, instance), || {
+        self.check(holdings.is_held(lock_key, instance), || {
             format!("a fill of key {key} of machine {machine} has no lock")
         });
         let mut running = self.running.iter();
-        let other = running.find(|(p, i, _)| *p == place && !holdings.is_overtaken(*p, *i));
+        let other = running.find(|(p, i, _)| *p == lock_key && !holdings.is_overtaken(*p, *i));
         self.check(other.is_none(), || {
             format!("key {key} of machine {machine} is filled twice at once")
         });
@@ -278,20 +288,20 @@ impl Judge {
         let needless = record.is_some_and(|record| {
             record.expires - self.now > stale
                 && !record.confirmed
-                && self.stored.contains(&(place, record.fill))
+                && self.stored.contains(&(lock_key, record.fill))
         });
         let asked_for = self.requests[request].bypass;
         self.check(trouble || asked_for || !needless, || {
             format!("key {key} of machine {machine} was filled a moment ago and is filled again")
         });
-        self.running.push((place, instance, request));
+        self.running.push((lock_key, instance, request));
     }
 
     pub fn decided(&mut self, world: &World, number: usize, decision: Decision) {
         self.requests[number].decided = Some((self.now, decision));
         self.is_within_bounds(world, number, decision);
         let request = &self.requests[number];
-        let (machine, key) = request.place;
+        let (machine, key) = request.lock_key;
         match decision {
             Decision::Hit | Decision::Stale { .. } => {
                 self.check(request.looked == self.now, || {
@@ -303,7 +313,7 @@ impl Judge {
         match decision {
             Decision::Stale { refill: false } => {
                 let full = world.config.faults.is_zone_full(self.now) || world.config.is_crowded();
-                let refilled = self.holdings.is_taken_for(request.place);
+                let refilled = self.holdings.is_taken_for(request.lock_key);
                 let marked = self.bounds.is_told_unneeded(number, self.now);
                 self.check(full || refilled || marked, || {
                     format!("request {number} gets a stale record that nobody refills")
@@ -311,7 +321,7 @@ impl Judge {
             }
             Decision::Failing => {
                 let most = world.config.back_off.most;
-                let failed = self.failed.get(&request.place);
+                let failed = self.failed.get(&request.lock_key);
                 self.check(failed.is_some_and(|at| self.now <= at + most), || {
                     format!("request {number} spares a backend that hasn't failed")
                 });
@@ -342,15 +352,15 @@ impl Judge {
     /// Whether it may know that what it has waited for isn't for others.
     pub(super) fn is_released(&self, world: &World, number: usize) -> bool {
         let request = &self.requests[number];
-        let released = self.unstorable.get(&request.place);
+        let released = self.unstorable.get(&request.lock_key);
         released.is_some_and(|at| *at >= request.arrived) || self.heads(world, number)
     }
 
     fn heads(&self, world: &World, number: usize) -> bool {
         let request = &self.requests[number];
         world.backend.asked().iter().any(|asked| {
-            asked.key == request.place.1
-                && asked.machine == request.place.0
+            asked.key == request.lock_key.1
+                && asked.machine == request.lock_key.0
                 && asked.purpose == Purpose::Fill
                 && (!asked.shareable()
                     || asked.is_too_large()
@@ -395,7 +405,7 @@ impl Judge {
         self.answered(number);
         let answer = backend::answer_of(body);
         let asked = answer.and_then(|answer| world.backend.answer(answer));
-        self.may_get(number, asked.as_ref(), self.requests[number].place.1);
+        self.may_get(number, asked.as_ref(), self.requests[number].lock_key.1);
         let whole = asked
             .zip(answer)
             .is_some_and(|(asked, answer)| asked.is_whole(answer, body));
@@ -415,7 +425,7 @@ impl Judge {
     ) -> Option<usize> {
         let answer = answer.or_else(|| backend::answer_of(piece));
         let asked = answer.and_then(|answer| world.backend.answer(answer));
-        self.may_get(number, asked.as_ref(), self.requests[number].place.1);
+        self.may_get(number, asked.as_ref(), self.requests[number].lock_key.1);
         let right = asked
             .zip(answer)
             .is_some_and(|(asked, answer)| asked.is_piece(answer, index, piece));
