@@ -1,15 +1,14 @@
 //! What must hold, whatever goes wrong.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
-use cache_core::flow::Verdict;
 use cache_core::outcome::Reason;
 
-use super::backend::{self, Asked, Purpose};
+use super::backend::Purpose;
 use super::bounds::Bounds;
 use super::config::{Key, Kind};
 use super::permits::{Holdings, LockKey};
-use super::variants::{FieldValues, key_of};
+use super::variants::FieldValues;
 use super::world::World;
 
 /// What became of a request.
@@ -72,18 +71,18 @@ pub struct Judge {
     /// Fills that run under a lock: its key, instance, request.
     pub(super) running: Vec<(LockKey, u64, usize)>,
     /// Locks that were released as stored, and the number of the fill.
-    stored: HashSet<(LockKey, usize)>,
+    pub(super) stored: HashSet<(LockKey, usize)>,
     /// When a fill of this lock was last released as not storable.
-    unstorable: HashMap<LockKey, u64>,
+    pub(super) unstorable: HashMap<LockKey, u64>,
     /// When a fill of this lock was last released because the backend had failed.
-    failed: HashMap<LockKey, u64>,
+    pub(super) failed: HashMap<LockKey, u64>,
     /// Where a 304 confirmed a record that was gone.
     pub(super) superseded: HashSet<LockKey>,
     /// When somebody last went because of the lock timeout.
     timeouts: HashMap<LockKey, u64>,
     pub(super) frozen: HashSet<i32>,
     /// Locks were taken or released in this event.
-    changed: bool,
+    pub(super) changed: bool,
 }
 
 impl Judge {
@@ -207,96 +206,6 @@ impl Judge {
         self.requests[number].holds = holds;
     }
 
-    /// A lock is taken; `held` are the keys that the lock table holds now.
-    pub fn acquired(
-        &mut self,
-        lock_key: LockKey,
-        instance: u64,
-        pid: i32,
-        age: u64,
-        held: &BTreeSet<Key>,
-    ) {
-        self.changed = true;
-        let taken = self
-            .holdings
-            .acquired(lock_key, instance, pid, self.now, age);
-        let reclaimed = self.holdings.reclaimed(lock_key.0, held, self.now, age);
-        for what in [taken, reclaimed].into_iter().filter_map(Result::err) {
-            self.fails(&what);
-        }
-    }
-
-    pub fn touched(&mut self, lock_key: LockKey, instance: u64) {
-        self.holdings.touched(lock_key, instance, self.now);
-    }
-
-    pub fn released(
-        &mut self,
-        world: &World,
-        lock_key: LockKey,
-        instance: u64,
-        verdict: Verdict,
-        fill: Option<usize>,
-    ) {
-        self.marks(world, lock_key, verdict, fill);
-        let held = self.holdings.released(lock_key, instance);
-        self.changed = true;
-        self.running
-            .retain(|(p, i, _)| (*p, *i) != (lock_key, instance));
-        match (verdict, fill) {
-            (Verdict::Stored, Some(fill)) if held => {
-                self.stored.insert((lock_key, fill));
-            }
-            (Verdict::NotStorable | Verdict::Uncacheable, _) => {
-                self.unstorable
-                    .insert((lock_key.0, key_of(lock_key.1)), self.now);
-            }
-            (Verdict::Failed | Verdict::Failing(_), _) => {
-                self.failed
-                    .insert((lock_key.0, key_of(lock_key.1)), self.now);
-            }
-            _ => {}
-        }
-    }
-
-    /// A fill under a lock asks the backend.
-    pub fn fill_starts(
-        &mut self,
-        world: &World,
-        lock_key: LockKey,
-        instance: u64,
-        request: usize,
-        trouble: bool,
-    ) {
-        let (machine, key) = lock_key;
-        let holdings = &self.holdings;
-        if holdings.is_overtaken(lock_key, instance) {
-            return;
-        }
-        self.check(holdings.is_held(lock_key, instance), || {
-            format!("a fill of key {key} of machine {machine} has no lock")
-        });
-        let mut running = self.running.iter();
-        let other = running.find(|(p, i, _)| *p == lock_key && !holdings.is_overtaken(*p, *i));
-        self.check(other.is_none(), || {
-            format!("key {key} of machine {machine} is filled twice at once")
-        });
-        // The second look: what a fill of this domain has stored needs no other.
-        let stale = u64::from(world.config.rules.stale) * 1000;
-        let fields = self.requests[request].fields;
-        let record = world.store.peek_for(key_of(key), fields, self.now);
-        let needless = record.is_some_and(|record| {
-            record.expires - self.now > stale
-                && !record.confirmed
-                && self.stored.contains(&(lock_key, record.fill))
-        });
-        let asked_for = self.requests[request].bypass;
-        self.check(trouble || asked_for || !needless, || {
-            format!("key {key} of machine {machine} was filled a moment ago and is filled again")
-        });
-        self.running.push((lock_key, instance, request));
-    }
-
     pub fn decided(&mut self, world: &World, number: usize, decision: Decision) {
         self.requests[number].decided = Some((self.now, decision));
         self.is_within_bounds(world, number, decision);
@@ -347,8 +256,6 @@ impl Judge {
         }
     }
 
-    /// Whether the header of an answer that isn't for others has come for a request's key, of a
-    /// fill that hasn't released its lock yet.
     /// Whether it may know that what it has waited for isn't for others.
     pub(super) fn is_released(&self, world: &World, number: usize) -> bool {
         let request = &self.requests[number];
@@ -356,6 +263,8 @@ impl Judge {
         released.is_some_and(|at| *at >= request.arrived) || self.heads(world, number)
     }
 
+    /// Whether the header of an answer that isn't for others has come for a request's key, of a
+    /// fill that hasn't released its lock yet.
     fn heads(&self, world: &World, number: usize) -> bool {
         let request = &self.requests[number];
         world.backend.asked().iter().any(|asked| {
@@ -368,110 +277,6 @@ impl Judge {
                     // a 304 may say that the record varies on something else
                     || (world.config.varies && asked.kind == Kind::Confirms))
         })
-    }
-
-    fn answered(&mut self, number: usize) {
-        let now = self.now;
-        let request = &mut self.requests[number];
-        let once = request.answered.replace(now).is_none();
-        self.check(once, || format!("request {number} is answered twice"));
-    }
-
-    fn may_get(&self, number: usize, answer: Option<&Asked>, key: Key) {
-        let Some(answer) = answer else {
-            self.fails(&format!("request {number} gets an answer that nobody gave"));
-            return;
-        };
-        self.check(answer.key == key, || {
-            format!("request {number} gets the answer of another key")
-        });
-        // RFC 9111 4.1
-        let (ours, theirs) = (&self.requests[number], &self.requests[answer.request]);
-        let selected = number == answer.request || theirs.fields.selects(answer.on, ours.fields);
-        self.check(selected, || {
-            let (on, own, other) = (answer.on, ours.fields, theirs.fields);
-            format!(
-                "request {number} with {own:?} gets the answer for {other:?}, which varies on {on:?}"
-            )
-        });
-        self.check(answer.shareable() || answer.request == number, || {
-            let (kind, owner) = (answer.kind, answer.request);
-            format!("request {number} gets an answer ({kind:?}) made for request {owner}")
-        });
-    }
-
-    /// The client gets a record of the store.
-    pub fn gets_record(&mut self, world: &World, number: usize, body: &[u8]) {
-        self.answered(number);
-        let answer = backend::answer_of(body);
-        let asked = answer.and_then(|answer| world.backend.answer(answer));
-        self.may_get(number, asked.as_ref(), self.requests[number].lock_key.1);
-        let whole = asked
-            .zip(answer)
-            .is_some_and(|(asked, answer)| asked.is_whole(answer, body));
-        self.check(whole, || {
-            format!("request {number} gets a record that isn't whole")
-        });
-    }
-
-    /// The client gets the next piece of a fill's answer; returns the answer's number.
-    pub fn gets_piece(
-        &self,
-        world: &World,
-        number: usize,
-        answer: Option<usize>,
-        index: usize,
-        piece: &[u8],
-    ) -> Option<usize> {
-        let answer = answer.or_else(|| backend::answer_of(piece));
-        let asked = answer.and_then(|answer| world.backend.answer(answer));
-        self.may_get(number, asked.as_ref(), self.requests[number].lock_key.1);
-        let right = asked
-            .zip(answer)
-            .is_some_and(|(asked, answer)| asked.is_piece(answer, index, piece));
-        self.check(right, || {
-            format!("request {number} gets something else where piece {index} should be")
-        });
-        answer
-    }
-
-    /// A fill's answer ends for a client after so many pieces of it.
-    pub fn gets_end(
-        &mut self,
-        world: &World,
-        number: usize,
-        (answer, pieces): (Option<usize>, usize),
-        whole: bool,
-        own: bool,
-    ) {
-        self.answered(number);
-        let asked = answer.and_then(|answer| world.backend.answer(answer));
-        let all = asked.as_ref().map(|asked| asked.sizes.len());
-        self.check(!whole || all == Some(pieces), || {
-            format!("request {number} gets {pieces} of {all:?} pieces as the whole")
-        });
-        let cut = asked.is_none_or(|asked| asked.kind == Kind::Cut);
-        self.check(whole || cut, || {
-            format!("request {number} (its own fill: {own}) gets {pieces} of {all:?} pieces")
-        });
-    }
-
-    /// A fill ends without an answer: its client gets the backend's error.
-    pub fn gets_nothing(&mut self, number: usize, own: bool) {
-        self.answered(number);
-        self.check(own, || {
-            format!("request {number} joined a fill without answer")
-        });
-    }
-
-    /// The client gets the backend's answer to its own request.
-    pub fn gets_own(&mut self, world: &World, number: usize, answer: usize) {
-        self.answered(number);
-        let asked = world.backend.answer(answer);
-        let own = asked.is_some_and(|asked| asked.request == number);
-        self.check(own, || {
-            format!("request {number} gets somebody else's answer")
-        });
     }
 
     /// After each event: no answer goes on for nobody, and the lock tables hold what is held.
