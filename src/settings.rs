@@ -4,8 +4,8 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
+use cache_core::complex_value::is_derivable;
 use cache_core::flow::WaitLimits;
-use cache_core::invalidation::is_derivable;
 use cache_core::policy::RequestView;
 use cache_core::request_directives::RequestDirectives;
 use cache_core::rules::{MethodList, Rules, StatusList};

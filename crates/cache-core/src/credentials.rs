@@ -1,7 +1,7 @@
 //! What a refill behind a client's back has of that client's credentials: its answer is for everybody, so it is asked
 //! for in nobody's name, unless the record itself is that of the client's like.
 
-use crate::invalidation::{is_derivable, variables_of};
+use crate::complex_value::{is_derivable, variables_of};
 use crate::policy::authorization_allows;
 use crate::record::Record;
 use crate::rules::Rules;

@@ -4,6 +4,7 @@
 pub mod accel_expires;
 pub mod cache_control;
 pub mod cache_status_field;
+pub mod complex_value;
 pub mod conditions;
 pub mod credentials;
 pub mod flow;

@@ -3,7 +3,7 @@
 //! The record is for everybody, so what it isn't selected by isn't asked with: who sends a field that makes the backend
 //! fail must not keep the page of all others from being refreshed. But some backends want what every client sends.
 
-use crate::invalidation::{is_derivable, variables_of};
+use crate::complex_value::{is_derivable, variables_of};
 use crate::outcome::Reason;
 use crate::record::Record;
 use crate::rules::Rules;
