@@ -1,5 +1,5 @@
-//! What a refill behind a client's back has of that client's credentials: its answer is for everybody, so it is asked
-//! for in nobody's name, unless the record itself is that of the client's like.
+//! Which credentials of a client the refill of a record carries. Its answer is for everybody, so the backend is asked in
+//! nobody's name, unless the record is selected by the credentials or may be shared in spite of them.
 
 use crate::complex_value::{is_derivable, variables_of};
 use crate::policy::authorization_allows;

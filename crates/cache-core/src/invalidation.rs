@@ -1,4 +1,4 @@
-//! Which records a request makes worthless (RFC 9111 4.4), and which a HEAD does (4.3.5).
+//! Invalidation: which records a request makes worthless (RFC 9111 4.4), and which a HEAD does (4.3.5).
 
 use crate::conditions::weak_match;
 use crate::headers::{Headers, trim_ows};

@@ -1,4 +1,4 @@
-//! The field beside those of the Lua script: what only this module knows about its record.
+//! The field `meta`: what this module writes beside the fields of the Lua script.
 
 use bytes::Bytes;
 

@@ -1,4 +1,4 @@
-//! What is read of a record: whether it is one, and for whom.
+//! How a hash becomes a record: whether it is one, and for whom.
 
 use std::borrow::Cow;
 use std::error::Error;

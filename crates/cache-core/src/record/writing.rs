@@ -1,4 +1,4 @@
-//! What is written of a response.
+//! How a response becomes the fields of its hash.
 
 use bytes::Bytes;
 
