@@ -25,7 +25,7 @@ pub struct CacheControl {
     pub must_revalidate: bool,
     /// 5.2.2.8: not to be used stale by a shared cache.
     pub proxy_revalidate: bool,
-    /// 5.2.2.3: to be stored only by who understands the status.
+    /// 5.2.2.3: to be stored only by caches that understand the status.
     pub must_understand: bool,
     /// 5.2.2.1: the lifetime.
     pub max_age: Option<u32>,

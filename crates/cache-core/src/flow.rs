@@ -9,7 +9,7 @@
 //!                           └─ elsewhere ► wait (woken, with a deadline) ─► lookup again
 //! ```
 //!
-//! While the store is in trouble the lock is one of the worker: what another worker fetches can't come here.
+//! While the store is in trouble the lock is one of the worker: an answer that another worker fetches can't come here.
 //!
 //! A record that must be validated is held meanwhile: a 304 makes it the answer, and so does a
 //! failure of the backend for which it may be served stale.
@@ -154,7 +154,7 @@ pub async fn serve<C: Cache>(
         };
         let on_failure = held.as_ref().map_or(UseStale::NONE, |held| held.on_failure);
         loop {
-            // What is rarer than a hit is boxed: the task of a hit needn't have room for it.
+            // Boxed to keep the future of a hit small: these are rarer than hits.
             let waited = if spares_backend(cache, on_failure) {
                 Waited::Stale
             } else {

@@ -214,7 +214,7 @@ pub(crate) fn shareable(
     says: &CacheControl,
     rules: &Rules,
 ) -> Result<(), Reason> {
-    // 5.2.2.3: for who understands the status no-store, which comes with it for all others, doesn't hold.
+    // 5.2.2.3: no-store beside it is for caches that don't understand the status.
     if says.must_understand && !understood(status) {
         return Err(Reason::NotUnderstood);
     }

@@ -34,7 +34,7 @@ pub trait Permit {
 /// Among whom a lock is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Domain {
-    /// All workers of the zone: who waits finds the record in the store.
+    /// All workers of the zone: a waiter finds the record in the store.
     Zone,
     /// This worker alone: the store doesn't carry the answer from one worker to another, so that nobody of another
     /// worker waits for it.

@@ -65,7 +65,7 @@ impl Finding {
     }
 }
 
-/// What is always validated answers nobody but the one who had it validated (RFC 9111 5.2.2.4).
+/// An answer that is always validated is for nobody but the client that had it validated (RFC 9111 5.2.2.4).
 fn shared(plan: &Plan) -> HeaderWait {
     if plan.always_validate {
         HeaderWait::NotStorable

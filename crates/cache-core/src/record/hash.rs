@@ -15,8 +15,8 @@ pub const META_FIELD: &str = "meta";
 /// Field of the hash that says where variants of the key are: see [`crate::vary::Family`].
 pub const VARIANTS_FIELD: &str = "variants";
 
-/// Appends the commands that read a record: PTTL, and HMGET of the fields in their order here. Every request does it, so
-/// what is always the same isn't made anew.
+/// Appends the commands that read a record: PTTL, and HMGET of the fields in their order here. Every request needs
+/// them, so the constant parts are one literal.
 pub fn pack_lookup(out: &mut Vec<u8>, key: &[u8]) {
     const FIELDS: &[u8] =
         b"\r\n$6\r\nstatus\r\n$7\r\nheaders\r\n$4\r\nbody\r\n$4\r\nmeta\r\n$8\r\nvariants\r\n";

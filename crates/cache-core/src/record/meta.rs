@@ -186,7 +186,7 @@ fn hexadecimal(text: &[u8]) -> Option<u64> {
 
 /// Fingerprint of a record by what the Lua script would change: status, headers and length of the body.
 /// In the way of FNV-1a, but eight bytes at a time, since every hit computes it; it is the same on every
-/// machine and in every version. Nobody is kept from making a collision: who can write records needs none.
+/// machine and in every version. It is no guard against collisions made on purpose: a client that can write records needs none.
 #[must_use]
 pub fn fingerprint(status: &[u8], headers: &[u8], body_len: u64) -> u64 {
     const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;

@@ -12,6 +12,7 @@ use super::hash::RawRecord;
 use super::header_fields::{is_end_to_end, is_for_nginx};
 use super::json::{MAX_TEXT, decode_headers};
 use super::meta::{Meta, parse_meta};
+use crate::cache_control::CacheControl;
 use crate::headers::{HeaderFault, Headers, trim_ows};
 use crate::ignore::Ignore;
 use crate::outcome::Reason;
@@ -153,33 +154,15 @@ pub fn decode(raw: &RawRecord, rules: &Rules) -> Result<Option<Decoded>, Broken>
     );
     let says = governing_over(&said, by_accel_expires, rules.ignore).says;
     shareable(status, &said, &says, rules).map_err(Broken::Refused)?;
-    let variant = if rules.ignore.vary {
-        None
-    } else {
-        let on = vary::parse(said.get_all("Vary")).map_err(|_| Broken::Refused(Reason::Vary))?;
-        match meta.as_ref().and_then(|meta| meta.tie.as_ref()) {
-            None if on.is_empty() => None,
-            None => return Err(Broken::Refused(Reason::Vary)),
-            Some(tie) => Some((on, tie.id)),
-        }
-    };
+    let variant = variant_of(&said, meta.as_ref(), rules)?;
     let age = match &meta {
         Some(meta) => age_now(meta.age, i64::from(meta.expiry), raw.pttl),
         None => age_now(0, i64::from(rules.age) + i64::from(rules.stale), raw.pttl),
     };
-    // This module leaves both out; the Lua script does not.
-    let left_out: Vec<Bytes> = values(&headers, b"Connection")
-        .chain(says.withheld().map(Bytes::copy_from_slice))
-        .collect();
     drop(said);
     let record = Rc::new(Record {
         status,
-        headers: headers
-            .into_iter()
-            .filter(|header| is_end_to_end(header, &left_out))
-            // This module stores them only where the configuration has let them through to clients.
-            .filter(|header| meta.is_some() || !is_for_nginx(&header.name))
-            .collect(),
+        headers: sent(headers, &says, meta.is_some()),
         body: body.clone(),
         ttl_ms: raw.pttl,
         age,
@@ -188,6 +171,37 @@ pub fn decode(raw: &RawRecord, rules: &Rules) -> Result<Option<Decoded>, Broken>
         stored_headers: headers_text.clone(),
     });
     Ok(Some(Decoded { record, variant }))
+}
+
+/// What a record varies on and which variant it is; `None` if it doesn't vary, or that doesn't count.
+fn variant_of(
+    said: &Headers,
+    meta: Option<&Meta>,
+    rules: &Rules,
+) -> Result<Option<(Names, VariantId)>, Broken> {
+    if rules.ignore.vary {
+        return Ok(None);
+    }
+    let on = vary::parse(said.get_all("Vary")).map_err(|_| Broken::Refused(Reason::Vary))?;
+    match meta.and_then(|meta| meta.tie.as_ref()) {
+        None if on.is_empty() => Ok(None),
+        None => Err(Broken::Refused(Reason::Vary)),
+        Some(tie) => Ok(Some((on, tie.id))),
+    }
+}
+
+/// The headers of a record that clients are sent. The Lua script stores some that this module leaves out. `ours`: this
+/// module has stored them.
+fn sent(headers: Headers, says: &CacheControl, ours: bool) -> Headers {
+    let left_out: Vec<Bytes> = values(&headers, b"Connection")
+        .chain(says.withheld().map(Bytes::copy_from_slice))
+        .collect();
+    headers
+        .into_iter()
+        .filter(|header| is_end_to_end(header, &left_out))
+        // This module stores them only where the configuration has let them through to clients.
+        .filter(|header| ours || !is_for_nginx(&header.name))
+        .collect()
 }
 
 /// Whether a record belongs where it was found. One of a slot isn't a base: a client may ask for a key that
