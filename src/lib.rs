@@ -2,28 +2,13 @@
 //!
 //! This file holds the module tables and the wiring, nothing else.
 
-mod access;
-mod asked_with;
-mod client_cache;
 mod conf;
-mod content;
-mod context;
-mod credentials;
+mod detached;
 mod fill;
-mod filters;
-mod handler;
-mod hold;
-mod invalidation;
-mod lookup;
-mod modified;
 mod ngx;
-mod redis;
-mod respond;
-mod settings;
+mod request;
 mod shm;
 mod store;
-mod variables;
-mod variants;
 mod worker;
 
 use ::ngx::ffi::*;
@@ -31,8 +16,9 @@ use ::ngx::ngx_log_error;
 
 use crate::conf::locations;
 use crate::ngx::guard::guard;
-use crate::ngx::memory;
 use crate::ngx::request::{Code, ERROR, OK};
+use crate::ngx::{memory, module};
+use crate::request::{access, enter, filters, variables};
 
 /// The tables that nginx reads when it loads the module.
 mod table {
@@ -43,7 +29,7 @@ mod table {
     use ::ngx::ffi::{NGX_HTTP_MODULE, ngx_http_module_t, ngx_module_t, ngx_uint_t};
 
     use super::ngx_http_redis_cache_module;
-    use crate::filters::lower;
+    use crate::request::filters::lower;
 
     /// How many modules there are, and the null behind them.
     const COUNT: usize = 6;
@@ -112,6 +98,8 @@ pub static mut ngx_http_redis_cache_module: ngx_module_t = ngx_module_t {
 
 unsafe extern "C" fn preconfiguration(cf: *mut ngx_conf_t) -> Code {
     guard("preconfiguration", ERROR, || {
+        // SAFETY: the static lives as long as the shared object.
+        unsafe { module::set(&raw mut ngx_http_redis_cache_module) };
         if !crate::ngx::bits::agree() {
             // SAFETY: nginx calls with a configuration that has a log.
             let log = unsafe { (*cf).log };
@@ -133,7 +121,7 @@ unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> Code {
         }
         // SAFETY: nginx calls with the configuration that was read.
         unsafe {
-            if !locations::compile_default_keys(cf) || !handler::register(cf) {
+            if !locations::compile_default_keys(cf) || !enter::register(cf) {
                 return ERROR;
             }
             filters::register();

@@ -8,9 +8,9 @@ use ngx::ffi::*;
 use super::reader::{CONF_ERROR, emerg};
 use super::{LocConf, MainConf};
 use crate::ngx::guard::guard;
+use crate::ngx::module;
 use crate::ngx::{pool, shim, text};
-use crate::ngx_http_redis_cache_module as module;
-use crate::variables;
+use crate::request::variables;
 
 fn create<T: Default + 'static>(cf: *mut ngx_conf_t) -> *mut c_void {
     guard("create conf", ptr::null_mut(), || {
@@ -127,7 +127,7 @@ pub fn check_names(cf: *mut ngx_conf_t) -> bool {
     // SAFETY: the context is that of http again.
     let conf = unsafe {
         let ctx = (*cf).ctx.cast::<ngx_http_conf_ctx_t>();
-        (*(*ctx).main_conf.add(module.ctx_index))
+        (*(*ctx).main_conf.add(module::index()))
             .cast::<MainConf>()
             .as_ref()
     };
@@ -172,7 +172,7 @@ pub unsafe fn main_conf<'a>(cf: *mut ngx_conf_t) -> Option<&'a mut MainConf> {
     // SAFETY: by contract.
     unsafe {
         let ctx = (*cf).ctx.cast::<ngx_http_conf_ctx_t>();
-        (*(*ctx).main_conf.add(module.ctx_index))
+        (*(*ctx).main_conf.add(module::index()))
             .cast::<MainConf>()
             .as_mut()
     }
@@ -234,7 +234,7 @@ pub unsafe fn zones(cycle: *mut ngx_cycle_t) -> Vec<crate::shm::Zone> {
         let Some(ctx) = ctx.as_ref() else {
             return Vec::new();
         };
-        let conf = (*ctx.main_conf.add(module.ctx_index)).cast::<MainConf>();
+        let conf = (*ctx.main_conf.add(module::index())).cast::<MainConf>();
         conf.as_ref().map_or_else(Vec::new, |conf| {
             conf.zones.iter().map(|zone| zone.zone).collect()
         })

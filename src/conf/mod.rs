@@ -18,10 +18,10 @@ use cache_core::rules::{MethodList, Rules, SetCookie, StatusList};
 use cache_core::use_stale::UseStale;
 use ngx::ffi::*;
 
-use crate::redis::StoreConfig;
 use crate::shm::Zone;
 use crate::shm::locks::BackOff;
-pub use reader::Place;
+use crate::store::redis::StoreConfig;
+pub use reader::ConfLine;
 
 /// Where a fill goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +59,7 @@ pub struct Named {
     /// The name.
     pub name: String,
     /// Where it is.
-    pub place: Place,
+    pub place: ConfLine,
 }
 
 /// `redis_cache_zone`
@@ -85,7 +85,7 @@ pub struct MainConf {
     pub default_key: Option<*mut ngx_http_complex_value_t>,
     /// The same for subrequests, whose `$request_uri` is that of the client's request.
     pub subrequest_key: Option<*mut ngx_http_complex_value_t>,
-    /// The `$cache_*` variables, in the order of [`crate::variables::SETTINGS`].
+    /// The `$cache_*` variables, in the order of [`crate::request::variables::SETTINGS`].
     pub variables: Vec<Variable>,
     /// Index of `$request_body`, if the configuration has it.
     pub request_body: Option<usize>,
@@ -140,7 +140,7 @@ pub struct LocConf {
     /// Whether the location itself says so.
     pub own: bool,
     /// Where `redis_cache on` stands.
-    pub place: Option<Place>,
+    pub place: Option<ConfLine>,
     /// `redis_cache_lock`
     pub lock: Option<String>,
     /// `redis_cache_pass`

@@ -8,12 +8,12 @@ use ngx::ffi::*;
 use ngx::{ngx_conf_log_error, ngx_log_error};
 
 use crate::ngx::guard::guard;
+use crate::ngx::module;
 use crate::ngx::text;
-use crate::ngx_http_redis_cache_module as module;
 
 /// A line of a configuration file.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub struct ConfLine {
     file: String,
     line: usize,
 }
@@ -92,15 +92,15 @@ impl Directive {
     }
 
     /// The line that is being read.
-    pub fn place(&self) -> Place {
+    pub fn place(&self) -> ConfLine {
         // SAFETY: conf_file is set while a file is read; null for `-g`.
         unsafe {
             match (*self.cf).conf_file.as_ref() {
-                Some(conf) => Place {
+                Some(conf) => ConfLine {
                     file: String::from_utf8_lossy(text::bytes(&conf.file.name)).into_owned(),
                     line: conf.line,
                 },
-                None => Place {
+                None => ConfLine {
                     file: String::from("command line"),
                     line: 0,
                 },
@@ -113,7 +113,7 @@ impl Directive {
         // SAFETY: within http {} the context is that of http, where our place is filled.
         unsafe {
             let ctx = (*self.cf).ctx.cast::<ngx_http_conf_ctx_t>();
-            (*(*ctx).main_conf.add(module.ctx_index))
+            (*(*ctx).main_conf.add(module::index()))
                 .cast::<T>()
                 .as_mut()
                 .ok_or(Fault::Text(String::from("not in an http block")))
@@ -214,9 +214,9 @@ pub unsafe fn set<T>(
 }
 
 /// Logs a fault that was found when all was read, as nginx logs those it finds at once.
-pub fn emerg(cf: *mut ngx_conf_t, place: &Place, text: &str) {
+pub fn emerg(cf: *mut ngx_conf_t, place: &ConfLine, text: &str) {
     // SAFETY: the configuration has a log.
     let log = unsafe { (*cf).log };
-    let Place { file, line } = place;
+    let ConfLine { file, line } = place;
     ngx_log_error!(NGX_LOG_EMERG, log, "{text} in {file}:{line}");
 }

@@ -10,7 +10,7 @@ use redis::{ConnectionAddr, IntoConnectionInfo};
 use super::MainConf;
 use super::reader::{Directive, Fault, Setting, set};
 use crate::ngx::text;
-use crate::redis::{Server, StoreConfig};
+use crate::store::redis::{Server, StoreConfig};
 
 /// The port of a server that names none.
 const PORT: u16 = 6379;

@@ -18,15 +18,15 @@ use ngx::ffi::*;
 use ngx::ngx_log_error;
 
 use super::clock;
-use super::detached::{Hook, Purpose, hook};
 use super::stream::ResponseHead;
-use crate::credentials;
-use crate::filters::lower;
+use crate::detached::{Hook, Purpose, hook};
+use crate::fill::credentials;
 use crate::ngx::captured::{self, Captured};
 use crate::ngx::event::now_sec;
 use crate::ngx::request::{AGAIN, Code, ERROR, OK, Request};
 use crate::ngx::{memory, shim};
-use crate::variants;
+use crate::request::filters::lower;
+use crate::store::variants;
 
 /// The largest piece that is kept as one.
 const PIECE: usize = 64 * 1024;
@@ -35,7 +35,7 @@ const BUFFERED: u32 = 0x10;
 
 /// Where a filter of ours is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum FilterPosition {
     /// In front of all others.
     First,
     /// Behind those of other makers.
@@ -43,12 +43,12 @@ pub enum Place {
 }
 
 /// The header of a response in a fill. `None` if it goes on to the next filter.
-pub fn header(r: Request, place: Place) -> Option<Code> {
+pub fn header(r: Request, place: FilterPosition) -> Option<Code> {
     let hook = hook(r)?;
     if hook.subrequest.get() != r.as_ptr() {
         return None;
     }
-    if place == Place::First {
+    if place == FilterPosition::First {
         let length = u64::try_from(r.get().headers_out.content_length_n).ok();
         hook.promised.set(length);
     }
@@ -202,12 +202,12 @@ fn vary(
 /// # Safety
 ///
 /// `input` is a chain as nginx gives body filters.
-pub unsafe fn body(r: Request, input: *mut ngx_chain_t, place: Place) -> Option<Code> {
+pub unsafe fn body(r: Request, input: *mut ngx_chain_t, place: FilterPosition) -> Option<Code> {
     let hook = hook(r)?;
     if hook.subrequest.get() != r.as_ptr() {
         return None;
     }
-    if place == Place::First {
+    if place == FilterPosition::First {
         // SAFETY: by contract.
         unsafe { note(hook, input) };
     }

@@ -8,7 +8,7 @@ use cache_core::shown::shown;
 use ngx::ffi::NGX_LOG_WARN;
 use ngx::ngx_log_error;
 
-use super::detached::Purpose;
+use crate::detached::Purpose;
 use crate::ngx::captured::{self, Captured};
 use crate::ngx::request::Request;
 

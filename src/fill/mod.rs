@@ -2,8 +2,10 @@
 
 pub mod capture;
 mod clock;
-pub mod detached;
+pub mod credentials;
 pub mod registry;
+pub mod request_header;
+pub mod start;
 pub mod stream;
 pub mod task;
 

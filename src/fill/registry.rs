@@ -6,12 +6,12 @@ use std::mem::ManuallyDrop;
 use std::rc::Rc;
 
 use cache_core::flow::{Permit, Verdict};
-use cache_core::key::KeyId;
+use cache_core::key::LockKey;
 
-use super::detached::Times;
 use super::stream::{Stream, Subscription};
+use crate::detached::Times;
 use crate::shm::Zone;
-use crate::shm::locks::Memory;
+use crate::shm::locks::Retention;
 
 /// A fill that can be joined.
 struct Joinable {
@@ -24,7 +24,7 @@ struct Joinable {
 
 thread_local! {
     // Never dropped: at the worker's exit nginx has taken its pools away before.
-    static FILLS: ManuallyDrop<RefCell<HashMap<KeyId, Joinable>>> = ManuallyDrop::default();
+    static FILLS: ManuallyDrop<RefCell<HashMap<LockKey, Joinable>>> = ManuallyDrop::default();
 }
 
 /// A waiter's place in a fill of its own worker.
@@ -43,14 +43,14 @@ pub struct Joined {
 pub struct Queued {
     zone: Zone,
     /// The lock that is waited for.
-    pub key: KeyId,
+    pub key: LockKey,
     /// The holding of it.
     pub instance: u64,
 }
 
 impl Queued {
     /// The place that a busy lock has given.
-    pub fn new(zone: Zone, key: KeyId, instance: u64) -> Queued {
+    pub fn new(zone: Zone, key: LockKey, instance: u64) -> Queued {
         Queued {
             zone,
             key,
@@ -98,14 +98,14 @@ pub fn join(queued: Queued, most: u32) -> Result<Joined, NotJoined> {
 /// knows what it would have answered.
 pub struct LockPermit {
     zone: Zone,
-    key: KeyId,
+    key: LockKey,
     instance: u64,
-    memory: Memory,
+    memory: Retention,
 }
 
 impl LockPermit {
     /// The permit for a lock just acquired. `memory`: see [`Zone::release`].
-    pub fn new(zone: Zone, key: KeyId, instance: u64, memory: Memory) -> LockPermit {
+    pub fn new(zone: Zone, key: LockKey, instance: u64, memory: Retention) -> LockPermit {
         LockPermit {
             zone,
             key,
@@ -114,7 +114,7 @@ impl LockPermit {
         }
     }
 
-    /// What the backend is asked with; see [`Memory::asked`].
+    /// What the backend is asked with; see [`Retention::asked`].
     pub fn set_asked(&mut self, asked: u64) {
         self.memory.asked = asked;
     }
@@ -131,7 +131,7 @@ impl LockPermit {
     }
 
     /// Whether it is the lock of this place.
-    pub fn is_of(&self, key: &KeyId) -> bool {
+    pub fn is_of(&self, key: &LockKey) -> bool {
         self.key == *key
     }
 

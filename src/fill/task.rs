@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use cache_core::flow::{Ending, Filling, Finding, Permit, Trouble, Verdict, fill};
-use cache_core::key::KeyId;
+use cache_core::key::LockKey;
 use cache_core::outcome::Reason;
 use cache_core::policy::Plan;
 use cache_core::record::{self, New, Tie, Unsent};
@@ -15,20 +15,21 @@ use cache_core::shown::shown;
 use cache_core::usable::{self, Use};
 use cache_core::vary::{self, Names, VariantId, choose_slot, slot_key};
 use ngx::ffi::*;
+use ngx::log::ngx_cycle_log;
 use ngx::ngx_log_error;
 
-use super::detached::Detached;
 use super::registry::{LockPermit, Queued};
 use super::stream::Stream;
-use crate::lookup::{self, Lookup, Variants};
-use crate::ngx::busy;
+use crate::detached::Detached;
 use crate::ngx::event::{Timer, within};
 use crate::ngx::memory;
-use crate::redis::{Change, Changed, Refresh, StoreError, Validated, Variant, Write};
+use crate::ngx::shutdown;
 use crate::shm::Zone;
-use crate::shm::locks::{Acquired, Memory};
+use crate::shm::locks::{Acquired, Retention};
 use crate::shm::zone::RefillSlot;
-use crate::variants::{lock_of, variant};
+use crate::store::lookup::{self, Lookup, Variants};
+use crate::store::redis::{Change, Changed, Refresh, StoreError, Validated, Variant, Write};
+use crate::store::variants::{lock_of, variant};
 use crate::worker;
 
 /// So often a record is written again whose key got another variant meanwhile.
@@ -45,9 +46,9 @@ pub struct Fill {
     /// Why it is known beforehand that it won't be stored.
     pub known: Option<Reason>,
     /// The lock domain, and the key's place there.
-    pub place: (Zone, KeyId),
+    pub place: (Zone, LockKey),
     /// Without a lock: where a mark as not storable may be that it must take away itself.
-    pub mark: Option<KeyId>,
+    pub mark: Option<LockKey>,
     /// The locks that it holds: the one that it began with, and that of the variant that the answer is.
     pub locks: Locks,
     /// What is known of the key's variants.
@@ -73,7 +74,7 @@ impl Fill {
         });
         worker::spawn(async move {
             // A worker that shuts down waits for its fills and their stores.
-            let _busy = busy::hold();
+            let _guard = shutdown::delay();
             let _slot = slot;
             let (permit, _alive) = match permit {
                 Some(permit) => {
@@ -206,7 +207,7 @@ impl Fill {
         let (key, store) = (shown(&self.lookup.key), self.lookup.store.name());
         ngx_log_error!(
             error.level(),
-            worker::log(),
+            ngx_cycle_log().as_ptr(),
             "redis_cache: \"{key}\" was not stored in \"{store}\": {error}"
         );
         match error {
@@ -263,7 +264,7 @@ pub struct Terms {
     /// `redis_cache_lock_queue`
     pub queue: u32,
     /// How long what is learnt of a key is remembered.
-    pub memory: Memory,
+    pub memory: Retention,
 }
 
 /// Permits whose locks are kept young while their holder lives.
@@ -406,7 +407,7 @@ impl Filling for Fill {
         };
         ngx_log_error!(
             level,
-            worker::log(),
+            ngx_cycle_log().as_ptr(),
             "redis_cache: fill of \"{key}\": {reason}"
         );
     }

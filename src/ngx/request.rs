@@ -6,8 +6,8 @@ use std::ptr::NonNull;
 use ngx::ffi::*;
 
 use super::guard::guard;
+use super::module;
 use super::{shim, text, upstream};
-use crate::ngx_http_redis_cache_module as module;
 
 /// What a handler or filter returns to nginx, or `ngx_http_finalize_request` takes.
 pub type Code = ngx_int_t;
@@ -99,7 +99,7 @@ impl Request {
     pub fn loc_conf<T>(self) -> Option<&'static T> {
         // SAFETY: ctx_index is set when the module is loaded; the configuration outlives requests.
         unsafe {
-            (*self.get().loc_conf.add(module.ctx_index))
+            (*self.get().loc_conf.add(module::index()))
                 .cast::<T>()
                 .as_ref()
         }
@@ -109,7 +109,7 @@ impl Request {
     pub fn main_conf<T>(self) -> Option<&'static T> {
         // SAFETY: as above.
         unsafe {
-            (*self.get().main_conf.add(module.ctx_index))
+            (*self.get().main_conf.add(module::index()))
                 .cast::<T>()
                 .as_ref()
         }
@@ -151,13 +151,13 @@ impl Request {
     /// What the module has attached to the request.
     pub fn context<T>(self) -> Option<NonNull<T>> {
         // SAFETY: ctx has a place for every http module.
-        NonNull::new(unsafe { *self.get().ctx.add(module.ctx_index) }.cast())
+        NonNull::new(unsafe { *self.get().ctx.add(module::index()) }.cast())
     }
 
     /// Attaches a context.
     pub fn set_context<T>(self, context: NonNull<T>) {
         // SAFETY: as above.
-        unsafe { *self.get().ctx.add(module.ctx_index) = context.as_ptr().cast::<c_void>() }
+        unsafe { *self.get().ctx.add(module::index()) = context.as_ptr().cast::<c_void>() }
     }
 
     /// The name of its method.

@@ -8,7 +8,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use cache_core::key::KeyId;
+use cache_core::key::LockKey;
 
 /// Changes whenever the layout does.
 pub const MAGIC: u64 = 0x7263_636f_6d6d_0001;
@@ -31,7 +31,7 @@ pub struct Common {
 }
 
 impl Common {
-    fn counter(&self, key: &KeyId) -> Option<&AtomicU64> {
+    fn counter(&self, key: &LockKey) -> Option<&AtomicU64> {
         let (_, last) = key.as_bytes().split_at(8);
         let mut bytes = [0; 8];
         bytes.copy_from_slice(last);
@@ -40,13 +40,13 @@ impl Common {
     }
 
     /// How often the key was invalidated. What was begun at another count is worthless.
-    pub fn invalidations(&self, key: &KeyId) -> u64 {
+    pub fn invalidations(&self, key: &LockKey) -> u64 {
         let counter = self.counter(key);
         counter.map_or(0, |counter| counter.load(Ordering::SeqCst))
     }
 
     /// All that is on its way for the key is worthless.
-    pub fn invalidate(&self, key: &KeyId) {
+    pub fn invalidate(&self, key: &LockKey) {
         if let Some(counter) = self.counter(key) {
             counter.fetch_add(1, Ordering::SeqCst);
         }

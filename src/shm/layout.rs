@@ -6,7 +6,7 @@ use ngx::ffi::*;
 use ngx::ngx_log_error;
 
 use super::common::{self, Common};
-use super::table::{Entry, Head, MAGIC, Table, WORKERS};
+use super::table::{Entry, MAGIC, Table, TableHeader, WORKERS};
 use super::zone::name_of;
 use crate::ngx::guard::guard;
 use crate::ngx::request::{Code, ERROR, OK};
@@ -14,7 +14,7 @@ use crate::ngx::request::{Code, ERROR, OK};
 /// # Safety
 ///
 /// `head` begins a table laid out by `lay_out`, and the caller holds the zone's mutex.
-pub(super) unsafe fn table<'a>(head: *mut Head) -> Table<'a> {
+pub(super) unsafe fn table<'a>(head: *mut TableHeader) -> Table<'a> {
     // SAFETY: by contract: entries follow the tags, the tags the head.
     unsafe {
         let count = usize::try_from((*head).entries).unwrap_or(0);
@@ -128,15 +128,16 @@ unsafe fn lay_out_common(pool: *mut ngx_slab_pool_t) -> Option<*mut Common> {
 /// # Safety
 ///
 /// `pool` is a slab pool that no other process uses yet.
-unsafe fn lay_out(pool: *mut ngx_slab_pool_t) -> Option<*mut Head> {
+unsafe fn lay_out(pool: *mut ngx_slab_pool_t) -> Option<*mut TableHeader> {
     // SAFETY: by contract; the allocation has room for what is written.
     unsafe {
         let size = (*pool).pfree * ngx_pagesize / 2;
-        let count = size.checked_sub(size_of::<Head>())? / (size_of::<Entry>() + size_of::<u64>());
+        let count =
+            size.checked_sub(size_of::<TableHeader>())? / (size_of::<Entry>() + size_of::<u64>());
         if count == 0 {
             return None;
         }
-        let head = ngx_slab_calloc(pool, size).cast::<Head>();
+        let head = ngx_slab_calloc(pool, size).cast::<TableHeader>();
         if head.is_null() {
             return None;
         }

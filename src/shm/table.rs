@@ -9,14 +9,14 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use cache_core::flow::Verdict;
-use cache_core::key::KeyId;
+use cache_core::key::LockKey;
 use cache_core::use_stale::Failure;
 
 // The path is said because tests take this file in from elsewhere.
 #[path = "table/entry.rs"]
 pub mod entry;
 
-pub use entry::{Entry, Memory, Workers};
+pub use entry::{Entry, Retention, Workers};
 use entry::{FREE, HELD, IDLE, verdict_of};
 
 /// How many places a key may be found in.
@@ -30,7 +30,7 @@ pub const MAGIC: u64 = 0x7263_6c6f_636b_0005;
 
 /// The head of the table.
 #[repr(C)]
-pub struct Head {
+pub struct TableHeader {
     /// [`MAGIC`].
     pub magic: u64,
     /// How many entries there are.
@@ -52,7 +52,7 @@ pub struct Head {
 /// The table as its holder sees it while it has the mutex.
 pub struct Table<'a> {
     /// Its head.
-    pub head: &'a mut Head,
+    pub head: &'a mut TableHeader,
     /// First eight bytes of each entry's key, 0 where there is none.
     pub tags: &'a mut [u64],
     /// The keys.
@@ -109,7 +109,7 @@ pub enum Awaited {
     Held(i32),
 }
 
-fn tag(key: &KeyId) -> u64 {
+fn tag(key: &LockKey) -> u64 {
     let (first, _) = key.as_bytes().split_at(8);
     let mut bytes = [0; 8];
     bytes.copy_from_slice(first);
@@ -123,7 +123,7 @@ impl Table<'_> {
         (0..WINDOW.min(count)).map(move |step| (start + step) % count)
     }
 
-    fn find(&mut self, key: &KeyId) -> Option<&mut Entry> {
+    fn find(&mut self, key: &LockKey) -> Option<&mut Entry> {
         let tag = tag(key);
         let index = self.window(tag).find(|index| {
             self.tags.get(*index) == Some(&tag)
@@ -158,7 +158,7 @@ impl Table<'_> {
 
     /// Takes the lock of `key` if it is free or abandoned. Who finds it busy counts as waiting for it
     /// until [`Table::leave`].
-    pub fn acquire(&mut self, key: &KeyId, since: u64, asker: Asker) -> Acquired {
+    pub fn acquire(&mut self, key: &LockKey, since: u64, asker: Asker) -> Acquired {
         let instance = self.head.instance + 1;
         if let Some(entry) = self.find(key) {
             let changed = match entry.state {
@@ -205,7 +205,7 @@ impl Table<'_> {
     }
 
     /// Gives a place to a key; another may have to go.
-    fn settle(&mut self, index: usize, key: &KeyId) -> Option<&mut Entry> {
+    fn settle(&mut self, index: usize, key: &LockKey) -> Option<&mut Entry> {
         let (entry, slot) = (self.entries.get_mut(index)?, self.tags.get_mut(index)?);
         if entry.state != FREE {
             self.head.evicted = self.head.sequence.fetch_add(1, Ordering::Relaxed) + 1;
@@ -220,7 +220,7 @@ impl Table<'_> {
 
     /// What the key has is worthless from now on: a request that comes later must not wait for what is fetched already,
     /// so the lock is free, and a request that has looked before looks again. Returns whom to wake.
-    pub fn invalidate(&mut self, key: &KeyId, now: u64) -> Workers {
+    pub fn invalidate(&mut self, key: &LockKey, now: u64) -> Workers {
         let sequence = self.head.sequence.fetch_add(1, Ordering::Relaxed) + 1;
         if self.find(key).is_none() {
             let place = self.place(tag(key), now);
@@ -245,10 +245,10 @@ impl Table<'_> {
     /// wake.
     pub fn release(
         &mut self,
-        key: &KeyId,
+        key: &LockKey,
         instance: u64,
         verdict: Verdict,
-        memory: Memory,
+        memory: Retention,
         now: u64,
     ) -> Workers {
         if let Some(entry) = self.find(key) {
@@ -258,11 +258,11 @@ impl Table<'_> {
     }
 
     /// Frees the lock if it is still this holding of it, whose fill has found nothing; returns whom to wake.
-    pub fn abandon(&mut self, key: &KeyId, instance: u64, now: u64) -> Workers {
+    pub fn abandon(&mut self, key: &LockKey, instance: u64, now: u64) -> Workers {
         self.free(key, instance, Verdict::Failed, now)
     }
 
-    fn free(&mut self, key: &KeyId, instance: u64, verdict: Verdict, now: u64) -> Workers {
+    fn free(&mut self, key: &LockKey, instance: u64, verdict: Verdict, now: u64) -> Workers {
         let sequence = self.head.sequence.load(Ordering::Relaxed) + 1;
         let Some(entry) = self.find(key) else {
             return Workers::default();
@@ -276,7 +276,7 @@ impl Table<'_> {
     }
 
     /// One request less waits for this holding.
-    pub fn leave(&mut self, key: &KeyId, instance: u64) {
+    pub fn leave(&mut self, key: &LockKey, instance: u64) {
         if let Some(entry) = self.find(key)
             && entry.instance == instance
         {
@@ -286,21 +286,21 @@ impl Table<'_> {
 
     /// Remembers until `until`, in milliseconds, that answers of this key aren't storable; with 0 it
     /// is forgotten.
-    pub fn mark(&mut self, key: &KeyId, until: u64) {
+    pub fn mark(&mut self, key: &LockKey, until: u64) {
         if let Some(entry) = self.find(key) {
             entry.uncacheable = until;
         }
     }
 
     /// Whether the key's answers are taken not to be storable.
-    pub fn is_marked(&mut self, key: &KeyId, now: u64) -> bool {
+    pub fn is_marked(&mut self, key: &LockKey, now: u64) -> bool {
         self.find(key).is_some_and(|entry| now < entry.uncacheable)
     }
 
     /// How the backend has failed, while it is to be left alone for that by who would ask with `asked`.
     pub fn failing(
         &mut self,
-        key: &KeyId,
+        key: &LockKey,
         asked: impl FnOnce() -> u64,
         now: u64,
     ) -> Option<Failure> {
@@ -335,7 +335,7 @@ impl Table<'_> {
     }
 
     /// Says that the holder is alive.
-    pub fn touch(&mut self, key: &KeyId, instance: u64, now: u64) {
+    pub fn touch(&mut self, key: &LockKey, instance: u64, now: u64) {
         if let Some(entry) = self.find(key)
             && entry.instance == instance
         {
@@ -346,7 +346,7 @@ impl Table<'_> {
     /// Registers a worker that wants to be woken at the release of this holding, if that is still held.
     pub fn await_release(
         &mut self,
-        key: &KeyId,
+        key: &LockKey,
         instance: u64,
         worker: Option<usize>,
         now: u64,
@@ -373,7 +373,7 @@ impl Table<'_> {
 
     /// Of those who have waited longer than `timeout` one may go now: `Ok` for that one, the time
     /// to ask again for the others.
-    pub fn elect(&mut self, key: &KeyId, timeout: u64, now: u64) -> Result<(), u64> {
+    pub fn elect(&mut self, key: &LockKey, timeout: u64, now: u64) -> Result<(), u64> {
         let Some(entry) = self.find(key) else {
             return Ok(());
         };
@@ -386,7 +386,7 @@ impl Table<'_> {
     }
 
     /// A process is gone: frees all that it held, and its place; returns whom to wake for which key.
-    pub fn bury(&mut self, pid: i32, now: u64) -> Vec<(KeyId, Workers)> {
+    pub fn bury(&mut self, pid: i32, now: u64) -> Vec<(LockKey, Workers)> {
         let mut sequence = self.head.sequence.load(Ordering::Relaxed);
         let mut woken = Vec::new();
         for entry in self
@@ -395,7 +395,10 @@ impl Table<'_> {
             .filter(|e| e.state == HELD && e.owner == pid)
         {
             sequence += 1;
-            woken.push((KeyId(entry.key), entry.free(Verdict::Failed, sequence, now)));
+            woken.push((
+                LockKey(entry.key),
+                entry.free(Verdict::Failed, sequence, now),
+            ));
         }
         self.head.sequence.store(sequence, Ordering::Relaxed);
         let places = self.head.workers.iter_mut().zip(&mut self.head.refills);

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use cache_core::flow::Verdict;
-use cache_core::key::KeyId;
+use cache_core::key::LockKey;
 
 use super::Zone;
 use crate::ngx::event::Timer;
@@ -18,7 +18,7 @@ pub const LOOK: u64 = 50;
 /// One holding of a lock that requests of this worker wait for.
 struct Watch {
     zone: Zone,
-    key: KeyId,
+    key: LockKey,
     instance: u64,
     verdict: Cell<Option<Verdict>>,
     wakers: RefCell<HashMap<u64, Option<Waker>>>,
@@ -28,7 +28,7 @@ struct Watch {
 #[derive(Default)]
 struct Watches {
     next: u64,
-    keys: HashMap<KeyId, Vec<Rc<Watch>>>,
+    keys: HashMap<LockKey, Vec<Rc<Watch>>>,
 }
 
 thread_local! {
@@ -42,7 +42,7 @@ pub struct Waiter {
 }
 
 /// Waits for the release of a holding.
-pub fn join(zone: Zone, key: KeyId, instance: u64) -> Waiter {
+pub fn join(zone: Zone, key: LockKey, instance: u64) -> Waiter {
     let (watch, new, id) = WATCHES.with_borrow_mut(|watches| {
         watches.next += 1;
         let id = watches.next;
@@ -73,7 +73,7 @@ pub fn join(zone: Zone, key: KeyId, instance: u64) -> Waiter {
 }
 
 /// Looks at the locks of a key: one was released, it seems.
-pub fn wake(key: &KeyId) {
+pub fn wake(key: &LockKey) {
     let watches = WATCHES.with_borrow(|watches| watches.keys.get(key).cloned());
     for watch in watches.into_iter().flatten() {
         watch.look();

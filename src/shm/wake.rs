@@ -6,7 +6,7 @@
 use std::cell::Cell;
 use std::mem;
 
-use cache_core::key::KeyId;
+use cache_core::key::LockKey;
 use ngx::ffi::*;
 use ngx::ngx_log_error;
 
@@ -21,7 +21,7 @@ thread_local! {
 }
 
 /// Wakes those who wait for `key` in the given workers.
-pub fn all(key: &KeyId, workers: Vec<i32>) {
+pub fn all(key: &LockKey, workers: Vec<i32>) {
     for worker in workers {
         if worker == pid() {
             waiting::wake(key);
@@ -44,7 +44,7 @@ fn address(pid: i32) -> (libc::sockaddr_un, libc::socklen_t) {
     (address, length as libc::socklen_t)
 }
 
-fn send(key: &KeyId, worker: i32) {
+fn send(key: &LockKey, worker: i32) {
     let socket = SOCKET.get();
     if socket < 0 {
         return;
@@ -124,7 +124,7 @@ unsafe extern "C" fn receive(event: *mut ngx_event_t) {
                 return;
             }
             if n == 16 {
-                waiting::wake(&KeyId(key));
+                waiting::wake(&LockKey(key));
             }
         }
     });

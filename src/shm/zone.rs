@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use cache_core::flow::Verdict;
-use cache_core::key::KeyId;
+use cache_core::key::LockKey;
 use cache_core::use_stale::Failure;
 use ngx::ffi::*;
 use ngx::ngx_log_error;
@@ -11,11 +11,11 @@ use ngx::ngx_log_error;
 use super::common::Common;
 use super::layout::{Init, init, init_common, table};
 use super::liveness::is_alive;
-use super::table::{Acquired, Asker, Awaited, Head, Memory, Table, Workers};
+use super::table::{Acquired, Asker, Awaited, Retention, Table, TableHeader, Workers};
 use super::wake;
 use crate::ngx::event::now_msec;
+use crate::ngx::module;
 use crate::ngx::text;
-use crate::ngx_http_redis_cache_module as module;
 
 /// The least size of a zone, in bytes.
 pub const MIN_SIZE: usize = 64 * 1024;
@@ -82,7 +82,7 @@ impl Zone {
             // tags the memory as ours.
             unsafe {
                 let mut name = text::copy((*cf).pool, name.as_bytes())?;
-                let tag = (&raw const module).cast_mut().cast();
+                let tag = module::own().cast();
                 let zone = ngx_shared_memory_add(cf, &mut name, size, tag);
                 zone.as_mut()?.init = Some(init);
                 Some(zone)
@@ -122,7 +122,7 @@ impl Zone {
         // same address; under the mutex nobody else touches it. Nothing in `f` asks for the mutex again.
         unsafe {
             let pool = (*self.table).shm.addr.cast::<ngx_slab_pool_t>();
-            let head = (*self.table).data.cast::<Head>();
+            let head = (*self.table).data.cast::<TableHeader>();
             if pool.is_null() || head.is_null() {
                 return None;
             }
@@ -144,14 +144,14 @@ impl Zone {
     pub fn sequence(self) -> u64 {
         // SAFETY: the head is laid out by `init`; the counter is atomic.
         unsafe {
-            let head = (*self.table).data.cast::<Head>();
+            let head = (*self.table).data.cast::<TableHeader>();
             head.as_ref()
                 .map_or(0, |head| head.sequence.load(Ordering::Relaxed))
         }
     }
 
     /// Takes a lock; see [`Table::acquire`]. `age` in milliseconds. What a dead process holds is freed first.
-    pub fn acquire(self, key: &KeyId, since: u64, age: u64, queue: u32) -> Acquired {
+    pub fn acquire(self, key: &LockKey, since: u64, age: u64, queue: u32) -> Acquired {
         let acquire = || {
             let acquired = self.with(|table| table.acquire(key, since, Self::asker(age, queue)));
             acquired.unwrap_or(Acquired::Full)
@@ -208,7 +208,7 @@ impl Zone {
     }
 
     /// Frees a lock and wakes who waits for it.
-    pub fn release(self, key: &KeyId, instance: u64, verdict: Verdict, memory: Memory) {
+    pub fn release(self, key: &LockKey, instance: u64, verdict: Verdict, memory: Retention) {
         let now = now_msec();
         let woken = self.with(|table| {
             let workers = table.release(key, instance, verdict, memory, now);
@@ -218,7 +218,7 @@ impl Zone {
     }
 
     /// Frees a lock whose holder has found nothing, and wakes who waits for it.
-    pub fn abandon(self, key: &KeyId, instance: u64) {
+    pub fn abandon(self, key: &LockKey, instance: u64) {
         let woken = self.with(|table| {
             let workers = table.abandon(key, instance, now_msec());
             pids(table, workers)
@@ -227,19 +227,19 @@ impl Zone {
     }
 
     /// How the backend has failed for a key, while it is to be left alone for that; see [`Table::failing`].
-    pub fn failing(self, key: &KeyId, asked: impl FnOnce() -> u64) -> Option<Failure> {
+    pub fn failing(self, key: &LockKey, asked: impl FnOnce() -> u64) -> Option<Failure> {
         self.with(|table| table.failing(key, asked, now_msec()))
             .flatten()
     }
 
     /// Forgets that answers of a key weren't storable: one was.
-    pub fn unmark(self, key: &KeyId) {
+    pub fn unmark(self, key: &LockKey) {
         self.with(|table| table.mark(key, 0));
     }
 
     /// What a key has, and what is on its way for it in any worker, is worthless from now on; see
     /// [`Table::invalidate`].
-    pub fn invalidate(self, key: &KeyId) {
+    pub fn invalidate(self, key: &LockKey) {
         if let Some(common) = self.common() {
             common.invalidate(key);
         }
@@ -251,18 +251,18 @@ impl Zone {
     }
 
     /// How often a key was invalidated. What was begun at another count is worthless.
-    pub fn invalidations(self, key: &KeyId) -> u64 {
+    pub fn invalidations(self, key: &LockKey) -> u64 {
         self.common().map_or(0, |common| common.invalidations(key))
     }
 
     /// Whether answers of a key are taken not to be storable.
-    pub fn is_marked(self, key: &KeyId) -> bool {
+    pub fn is_marked(self, key: &LockKey) -> bool {
         self.with(|table| table.is_marked(key, now_msec()))
             .unwrap_or(false)
     }
 
     /// One request less waits for a lock.
-    pub fn leave_queue(self, key: &KeyId, instance: u64) {
+    pub fn leave_queue(self, key: &LockKey, instance: u64) {
         self.with(|table| table.leave(key, instance));
     }
 
@@ -277,12 +277,12 @@ impl Zone {
     }
 
     /// Says that a lock's holder is alive.
-    pub fn touch(self, key: &KeyId, instance: u64) {
+    pub fn touch(self, key: &LockKey, instance: u64) {
         self.with(|table| table.touch(key, instance, now_msec()));
     }
 
     /// Asks to be woken; see [`Table::await_release`]. `Some` if there is nothing to wait for any more.
-    pub fn await_release(self, key: &KeyId, instance: u64) -> Option<Verdict> {
+    pub fn await_release(self, key: &LockKey, instance: u64) -> Option<Verdict> {
         let awaited = self.with(|table| {
             let place = table.enrol(pid());
             table.await_release(key, instance, place, now_msec())
@@ -299,7 +299,7 @@ impl Zone {
     }
 
     /// See [`Table::elect`]; milliseconds.
-    pub fn elect(self, key: &KeyId, timeout: u64) -> Result<(), u64> {
+    pub fn elect(self, key: &LockKey, timeout: u64) -> Result<(), u64> {
         self.with(|table| table.elect(key, timeout, now_msec()))
             .unwrap_or(Ok(()))
     }

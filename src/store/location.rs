@@ -11,12 +11,12 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
-use crate::fill::detached::{self, Detached, Kept, Message, Purpose};
+use crate::detached::{self, Detached, Kept, Message, Purpose};
 use crate::fill::{Next, Stream, Subscription};
-use crate::ngx::busy::{self, Busy};
 use crate::ngx::event::{now_msec, within};
 use crate::ngx::request::Request;
-use crate::redis::{Change, Changed, Dialog, Found, Pace, Relay, StoreError};
+use crate::ngx::shutdown::{self, ShutdownGuard};
+use crate::store::redis::{Change, Changed, Dialog, Found, Pace, Relay, StoreError};
 
 /// A location, for one request.
 #[derive(Clone)]
@@ -108,7 +108,7 @@ impl Location {
             answer,
             exchange,
             timeout: self.timeout,
-            _busy: busy::hold(),
+            _guard: shutdown::delay(),
         })
     }
 
@@ -126,7 +126,7 @@ struct Asked<T> {
     answer: Subscription,
     exchange: Rc<Detached>,
     timeout: u64,
-    _busy: Busy,
+    _guard: ShutdownGuard,
 }
 
 /// Waits for a part of an answer, as long as it comes in time or the question is still on its way, and the whole keeps

@@ -3,9 +3,9 @@
 /// Fixed-size name of a cache key, a digest of its text: equal keys have equal ids. The digest is
 /// made where keys are made; nothing here depends on which one it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct KeyId(pub [u8; 16]);
+pub struct LockKey(pub [u8; 16]);
 
-impl KeyId {
+impl LockKey {
     /// The bytes of the id.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 16] {
@@ -19,7 +19,7 @@ impl KeyId {
     }
 }
 
-impl From<[u8; 16]> for KeyId {
+impl From<[u8; 16]> for LockKey {
     fn from(digest: [u8; 16]) -> Self {
         Self(digest)
     }

@@ -11,11 +11,11 @@ use std::path::Path;
 #[allow(dead_code, reason = "only the layout is of interest")]
 mod table;
 
-use table::{Entry, Head, MAGIC, WORKERS};
+use table::{Entry, MAGIC, TableHeader, WORKERS};
 
 /// Where the workers stand in the head.
-const COUNTS: usize = offset_of!(Head, workers);
-const HEAD: usize = size_of::<Head>();
+const COUNTS: usize = offset_of!(TableHeader, workers);
+const HEAD: usize = size_of::<TableHeader>();
 const TAG: usize = 8;
 const ENTRY: usize = size_of::<Entry>();
 const HELD: u32 = 1;

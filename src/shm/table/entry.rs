@@ -29,7 +29,7 @@ pub struct Entry {
     pub(super) failures: u32,
     /// The lock is free once its holder hasn't touched it for this long, in milliseconds.
     pub(super) age: u64,
-    /// What it was asked with then ([`Memory::asked`]).
+    /// What it was asked with then ([`Retention::asked`]).
     pub(super) asked: u64,
     pub(super) waiters: [u64; WORKERS / 64],
 }
@@ -49,7 +49,7 @@ pub struct BackOff {
 
 /// How long a zone remembers what a fill has found, in milliseconds.
 #[derive(Clone, Copy, Debug)]
-pub struct Memory {
+pub struct Retention {
     /// That a key's answers aren't storable.
     pub uncacheable: u64,
     /// That the backend has failed.
@@ -99,7 +99,7 @@ impl Entry {
 
     /// Remembers what a fill has found. The time for which a backend that fails is left alone doubles with each
     /// failure in a row.
-    pub(super) fn learn(&mut self, verdict: Verdict, memory: Memory, now: u64) {
+    pub(super) fn learn(&mut self, verdict: Verdict, memory: Retention, now: u64) {
         match verdict {
             Verdict::Uncacheable => self.uncacheable = now.saturating_add(memory.uncacheable),
             Verdict::Stored => self.uncacheable = 0,

@@ -41,7 +41,7 @@ impl Judge {
         self.answered(number);
         let answer = backend::answer_of(body);
         let asked = answer.and_then(|answer| world.backend.answer(answer));
-        self.may_get(number, asked.as_ref(), self.requests[number].lock_key.1);
+        self.may_get(number, asked.as_ref(), self.requests[number].domain_key.1);
         let whole = asked
             .zip(answer)
             .is_some_and(|(asked, answer)| asked.is_whole(answer, body));
@@ -61,7 +61,7 @@ impl Judge {
     ) -> Option<usize> {
         let answer = answer.or_else(|| backend::answer_of(piece));
         let asked = answer.and_then(|answer| world.backend.answer(answer));
-        self.may_get(number, asked.as_ref(), self.requests[number].lock_key.1);
+        self.may_get(number, asked.as_ref(), self.requests[number].domain_key.1);
         let right = asked
             .zip(answer)
             .is_some_and(|(asked, answer)| asked.is_piece(answer, index, piece));

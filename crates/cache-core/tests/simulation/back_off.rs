@@ -5,9 +5,9 @@ use cache_core::use_stale::Failure;
 
 use super::zone::Zone;
 use crate::table::entry::BackOff;
-use crate::table::{Acquired, Memory};
+use crate::table::{Acquired, Retention};
 
-const MEMORY: Memory = Memory {
+const MEMORY: Retention = Retention {
     uncacheable: 5000,
     back_off: BackOff {
         first: 1000,

@@ -259,8 +259,10 @@ pub fn taken(
     world.note(|| format!("worker {pid} has lock {key}"));
     let held = world.machines[worker.machine].zone.held();
     let age = world.config.lock_age;
-    let lock_key = (worker.machine, key);
-    world.judge().acquired(lock_key, instance, pid, age, &held);
+    let domain_key = (worker.machine, key);
+    world
+        .judge()
+        .acquired(domain_key, instance, pid, age, &held);
     SimPermit {
         world: Rc::clone(world),
         worker: Rc::clone(worker),

@@ -7,7 +7,7 @@ use cache_core::rules::Rules;
 
 use super::faults::Faults;
 use super::variants::On;
-use crate::table::Memory;
+use crate::table::Retention;
 use crate::table::entry::BackOff;
 
 /// Bytes of a body that are captured. More than a stream holds for its slowest reader, so that a
@@ -129,8 +129,8 @@ pub struct Config {
 
 impl Config {
     /// What the lock tables remember of fills.
-    pub fn memory(&self) -> Memory {
-        Memory {
+    pub fn memory(&self) -> Retention {
+        Retention {
             uncacheable: self.uncacheable_ttl,
             back_off: self.back_off,
             asked: 0,

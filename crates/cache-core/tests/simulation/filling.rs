@@ -206,11 +206,11 @@ impl Filling for SimFill {
 
     fn start(&self) {
         if let Some((lock, instance)) = self.lock {
-            let lock_key = (self.worker.machine, lock);
+            let domain_key = (self.worker.machine, lock);
             let world = &self.world;
             let trouble = self.truth.trouble.get();
             let mut judge = world.judge();
-            judge.fill_starts(world, lock_key, instance, self.request, trouble);
+            judge.fill_starts(world, domain_key, instance, self.request, trouble);
         }
         let asked = self.world.backend.fill(
             &self.world,
@@ -349,8 +349,8 @@ impl Filling for SimFill {
             (Ok(_), Ok(false) | Err(_)) => Verdict::Unavailable,
         });
         if let (Ok(false), Ok(_)) = (&result, &renewed.plan) {
-            let lock_key = (self.worker.machine, self.key);
-            self.world.judge().superseded.insert(lock_key);
+            let domain_key = (self.worker.machine, self.key);
+            self.world.judge().superseded.insert(domain_key);
         }
         result
     }

@@ -4,12 +4,12 @@ use cache_core::flow::Verdict;
 
 use super::config::Key;
 use super::zone::Zone;
-use crate::table::{Acquired, Memory};
+use crate::table::{Acquired, Retention};
 
 const PID: i32 = 1;
 const ASKER: (u64, u32) = (u64::MAX, 9);
 
-fn memory() -> Memory {
+fn memory() -> Retention {
     super::config::Config::plain().memory()
 }
 

@@ -7,7 +7,7 @@ use cache_core::outcome::Reason;
 use super::backend::Purpose;
 use super::bounds::Bounds;
 use super::config::{Key, Kind};
-use super::permits::{Holdings, LockKey};
+use super::permits::{DomainKey, Holdings};
 use super::variants::FieldValues;
 use super::world::World;
 
@@ -31,7 +31,7 @@ pub enum Decision {
 /// A request as the judge sees it.
 #[derive(Clone, Debug)]
 pub struct Request {
-    pub lock_key: LockKey,
+    pub domain_key: DomainKey,
     /// The lock that it asked for last: that of its key or of its variant.
     pub lock: Key,
     pub fields: FieldValues,
@@ -69,17 +69,17 @@ pub struct Judge {
     pub(super) holdings: Holdings,
     pub(super) bounds: Bounds,
     /// Fills that run under a lock: its key, instance, request.
-    pub(super) running: Vec<(LockKey, u64, usize)>,
+    pub(super) running: Vec<(DomainKey, u64, usize)>,
     /// Locks that were released as stored, and the number of the fill.
-    pub(super) stored: HashSet<(LockKey, usize)>,
+    pub(super) stored: HashSet<(DomainKey, usize)>,
     /// When a fill of this lock was last released as not storable.
-    pub(super) unstorable: HashMap<LockKey, u64>,
+    pub(super) unstorable: HashMap<DomainKey, u64>,
     /// When a fill of this lock was last released because the backend had failed.
-    pub(super) failed: HashMap<LockKey, u64>,
+    pub(super) failed: HashMap<DomainKey, u64>,
     /// Where a 304 confirmed a record that was gone.
-    pub(super) superseded: HashSet<LockKey>,
+    pub(super) superseded: HashSet<DomainKey>,
     /// When somebody last went because of the lock timeout.
-    timeouts: HashMap<LockKey, u64>,
+    timeouts: HashMap<DomainKey, u64>,
     pub(super) frozen: HashSet<i32>,
     /// Locks were taken or released in this event.
     pub(super) changed: bool,
@@ -119,14 +119,14 @@ impl Judge {
 
     pub fn arrived(
         &mut self,
-        lock_key: LockKey,
+        domain_key: DomainKey,
         pid: i32,
         bypass: bool,
         fields: FieldValues,
     ) -> usize {
         self.requests.push(Request {
-            lock_key,
-            lock: lock_key.1,
+            domain_key,
+            lock: domain_key.1,
             fields,
             pid,
             bypass,
@@ -210,7 +210,7 @@ impl Judge {
         self.requests[number].decided = Some((self.now, decision));
         self.is_within_bounds(world, number, decision);
         let request = &self.requests[number];
-        let (machine, key) = request.lock_key;
+        let (machine, key) = request.domain_key;
         match decision {
             Decision::Hit | Decision::Stale { .. } => {
                 self.check(request.looked == self.now, || {
@@ -222,7 +222,7 @@ impl Judge {
         match decision {
             Decision::Stale { refill: false } => {
                 let full = world.config.faults.is_zone_full(self.now) || world.config.is_crowded();
-                let refilled = self.holdings.is_taken_for(request.lock_key);
+                let refilled = self.holdings.is_taken_for(request.domain_key);
                 let marked = self.bounds.is_told_unneeded(number, self.now);
                 self.check(full || refilled || marked, || {
                     format!("request {number} gets a stale record that nobody refills")
@@ -230,7 +230,7 @@ impl Judge {
             }
             Decision::Failing => {
                 let most = world.config.back_off.most;
-                let failed = self.failed.get(&request.lock_key);
+                let failed = self.failed.get(&request.domain_key);
                 self.check(failed.is_some_and(|at| self.now <= at + most), || {
                     format!("request {number} spares a backend that hasn't failed")
                 });
@@ -259,7 +259,7 @@ impl Judge {
     /// Whether it may know that what it has waited for isn't for others.
     pub(super) fn is_released(&self, world: &World, number: usize) -> bool {
         let request = &self.requests[number];
-        let released = self.unstorable.get(&request.lock_key);
+        let released = self.unstorable.get(&request.domain_key);
         released.is_some_and(|at| *at >= request.arrived) || self.heads(world, number)
     }
 
@@ -268,8 +268,8 @@ impl Judge {
     fn heads(&self, world: &World, number: usize) -> bool {
         let request = &self.requests[number];
         world.backend.asked().iter().any(|asked| {
-            asked.key == request.lock_key.1
-                && asked.machine == request.lock_key.0
+            asked.key == request.domain_key.1
+                && asked.machine == request.domain_key.0
                 && asked.purpose == Purpose::Fill
                 && (!asked.shareable()
                     || asked.is_too_large()

@@ -6,7 +6,7 @@ use cache_core::flow::Verdict;
 
 use super::config::Key;
 use super::invariants::Judge;
-use super::permits::LockKey;
+use super::permits::DomainKey;
 use super::variants::key_of;
 use super::world::World;
 
@@ -14,7 +14,7 @@ impl Judge {
     /// A lock is taken; `held` are the keys that the lock table holds now.
     pub fn acquired(
         &mut self,
-        lock_key: LockKey,
+        domain_key: DomainKey,
         instance: u64,
         pid: i32,
         age: u64,
@@ -23,41 +23,41 @@ impl Judge {
         self.changed = true;
         let taken = self
             .holdings
-            .acquired(lock_key, instance, pid, self.now, age);
-        let reclaimed = self.holdings.reclaimed(lock_key.0, held, self.now, age);
+            .acquired(domain_key, instance, pid, self.now, age);
+        let reclaimed = self.holdings.reclaimed(domain_key.0, held, self.now, age);
         for what in [taken, reclaimed].into_iter().filter_map(Result::err) {
             self.fails(&what);
         }
     }
 
-    pub fn touched(&mut self, lock_key: LockKey, instance: u64) {
-        self.holdings.touched(lock_key, instance, self.now);
+    pub fn touched(&mut self, domain_key: DomainKey, instance: u64) {
+        self.holdings.touched(domain_key, instance, self.now);
     }
 
     pub fn released(
         &mut self,
         world: &World,
-        lock_key: LockKey,
+        domain_key: DomainKey,
         instance: u64,
         verdict: Verdict,
         fill: Option<usize>,
     ) {
-        self.marks(world, lock_key, verdict, fill);
-        let held = self.holdings.released(lock_key, instance);
+        self.marks(world, domain_key, verdict, fill);
+        let held = self.holdings.released(domain_key, instance);
         self.changed = true;
         self.running
-            .retain(|(p, i, _)| (*p, *i) != (lock_key, instance));
+            .retain(|(p, i, _)| (*p, *i) != (domain_key, instance));
         match (verdict, fill) {
             (Verdict::Stored, Some(fill)) if held => {
-                self.stored.insert((lock_key, fill));
+                self.stored.insert((domain_key, fill));
             }
             (Verdict::NotStorable | Verdict::Uncacheable, _) => {
                 self.unstorable
-                    .insert((lock_key.0, key_of(lock_key.1)), self.now);
+                    .insert((domain_key.0, key_of(domain_key.1)), self.now);
             }
             (Verdict::Failed | Verdict::Failing(_), _) => {
                 self.failed
-                    .insert((lock_key.0, key_of(lock_key.1)), self.now);
+                    .insert((domain_key.0, key_of(domain_key.1)), self.now);
             }
             _ => {}
         }
@@ -67,21 +67,21 @@ impl Judge {
     pub fn fill_starts(
         &mut self,
         world: &World,
-        lock_key: LockKey,
+        domain_key: DomainKey,
         instance: u64,
         request: usize,
         trouble: bool,
     ) {
-        let (machine, key) = lock_key;
+        let (machine, key) = domain_key;
         let holdings = &self.holdings;
-        if holdings.is_overtaken(lock_key, instance) {
+        if holdings.is_overtaken(domain_key, instance) {
             return;
         }
-        self.check(holdings.is_held(lock_key, instance), || {
+        self.check(holdings.is_held(domain_key, instance), || {
             format!("a fill of key {key} of machine {machine} has no lock")
         });
         let mut running = self.running.iter();
-        let other = running.find(|(p, i, _)| *p == lock_key && !holdings.is_overtaken(*p, *i));
+        let other = running.find(|(p, i, _)| *p == domain_key && !holdings.is_overtaken(*p, *i));
         self.check(other.is_none(), || {
             format!("key {key} of machine {machine} is filled twice at once")
         });
@@ -92,12 +92,12 @@ impl Judge {
         let needless = record.is_some_and(|record| {
             record.expires - self.now > stale
                 && !record.confirmed
-                && self.stored.contains(&(lock_key, record.fill))
+                && self.stored.contains(&(domain_key, record.fill))
         });
         let asked_for = self.requests[request].bypass;
         self.check(trouble || asked_for || !needless, || {
             format!("key {key} of machine {machine} was filled a moment ago and is filled again")
         });
-        self.running.push((lock_key, instance, request));
+        self.running.push((domain_key, instance, request));
     }
 }

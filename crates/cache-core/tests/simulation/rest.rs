@@ -56,7 +56,7 @@ impl Judge {
                 continue;
             }
             let others = self.requests.iter().filter(|other| {
-                other.lock_key == request.lock_key
+                other.domain_key == request.domain_key
                     && other.decided.is_some_and(|(at, decision)| {
                         (request.arrived..=decided).contains(&at)
                             && decision.is_pass(Reason::LockTimeout)

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use bytes::Bytes;
 use cache_core::headers::Headers;
-use cache_core::key::KeyId;
+use cache_core::key::LockKey;
 use cache_core::vary::{Family, Names, RequestFields, VariantId, parse};
 
 use super::config::Key;
@@ -122,7 +122,7 @@ pub fn lock_in_worker(lock: Key, pid: i32) -> Key {
 }
 
 /// The number of a lock by what the table calls it.
-pub fn lock_of_id(id: KeyId) -> Key {
+pub fn lock_of_id(id: LockKey) -> Key {
     let mut worker = [0; 4];
     worker.copy_from_slice(&id.0[1..5]);
     usize::from(id.0[0]) - 1 + LOCKS * u32::from_le_bytes(worker) as usize
@@ -134,14 +134,14 @@ pub fn key_of(lock: Key) -> Key {
 }
 
 /// What the lock table calls a lock. All that workers share begin their search at the same place.
-pub fn id_of(lock: Key) -> KeyId {
+pub fn id_of(lock: Key) -> LockKey {
     let mut bytes = [0; 16];
     bytes[0] = u8::try_from(lock % LOCKS).unwrap() + 1;
     let worker = u32::try_from(lock / LOCKS).unwrap();
     bytes[1..5].copy_from_slice(&worker.to_le_bytes());
     // Each has a counter of invalidations of its own.
     bytes[8] = bytes[0];
-    KeyId(bytes)
+    LockKey(bytes)
 }
 
 /// What is known of the variants of a key.

@@ -12,13 +12,13 @@ use super::config::Key;
 use super::variants::{id_of as id, lock_of_id};
 use super::worker;
 use crate::common::Common;
-use crate::table::{self, Acquired, Asker, Awaited, Entry, Head, MAGIC, Table, Workers};
+use crate::table::{self, Acquired, Asker, Awaited, Entry, MAGIC, Table, TableHeader, Workers};
 
 struct Mapping {
     /// Who has ever held a lock here.
     owners: BTreeSet<i32>,
     common: Rc<Common>,
-    head: Head,
+    head: TableHeader,
     tags: Vec<u64>,
     entries: Vec<Entry>,
 }
@@ -26,9 +26,9 @@ struct Mapping {
 /// A lock domain.
 pub struct Zone(RefCell<Mapping>);
 
-fn empty_head(entries: usize) -> Head {
+fn empty_head(entries: usize) -> TableHeader {
     // SAFETY: the head is made of integers only; fresh shared memory is zero too.
-    let mut head: Head = unsafe { std::mem::zeroed() };
+    let mut head: TableHeader = unsafe { std::mem::zeroed() };
     head.magic = MAGIC;
     head.entries = entries as u64;
     head
@@ -128,7 +128,7 @@ impl Zone {
         key: Key,
         instance: u64,
         verdict: Verdict,
-        memory: table::Memory,
+        memory: table::Retention,
         now: u64,
     ) -> Vec<i32> {
         self.with(|table| {

@@ -1,0 +1,248 @@
+//! The cache as the flow sees it, for one request of a client.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+
+use cache_core::flow::{Cache, Domain, HeaderWait, Lock, Trouble, Woken};
+use cache_core::key::LockKey;
+use cache_core::record::Record;
+use cache_core::request_directives::RequestDirectives;
+use cache_core::usable::{self, Use};
+use cache_core::use_stale::Failure;
+use cache_core::vary::VariantId;
+use md5::{Digest, Md5};
+
+use crate::fill::registry::{self, Joined, LockPermit, NotJoined, Queued};
+use crate::fill::request_header;
+use crate::ngx::event::{now_msec, sleep};
+use crate::ngx::request::Request;
+use crate::request::settings::{Settings, Wish};
+use crate::shm::Zone;
+use crate::shm::locks::Acquired;
+use crate::shm::waiting;
+use crate::shm::zone::{RefillSlot, pid};
+use crate::store::Store;
+use crate::store::lookup::{self, Variants};
+use crate::store::variants::{lock_of, variant};
+
+/// The view of one request.
+pub struct RequestCache {
+    /// Tasks that hold it are cancelled when it ends.
+    request: Request,
+    settings: &'static Settings,
+    /// The key in the lock table. A hit needs none.
+    key: OnceCell<LockKey>,
+    /// What the last look has shown of the key's variants.
+    variants: RefCell<Variants>,
+    /// The request's own, as far as it is known what the answers vary on.
+    variant: Cell<Option<VariantId>>,
+    /// Among whom the lock that it asks for is held.
+    domain: Cell<Domain>,
+    asks: RequestDirectives,
+}
+
+impl RequestCache {
+    /// The cache for a request that asks this of it.
+    pub fn new(wish: &'static Wish, request: Request) -> RequestCache {
+        RequestCache {
+            request,
+            settings: &wish.settings,
+            key: OnceCell::new(),
+            variants: RefCell::default(),
+            variant: Cell::new(None),
+            domain: Cell::new(Domain::Zone),
+            asks: wish.asks,
+        }
+    }
+
+    /// What a fill that this request starts knows beforehand.
+    pub fn target(&self) -> FillTarget {
+        FillTarget {
+            zone: self.settings.zone,
+            key: *self.key(),
+            mark: self.shared_lock(),
+            variants: self.variants.take(),
+        }
+    }
+
+    /// The place in the lock domain of what this request asks for.
+    fn lock_id(&self) -> LockKey {
+        let shared = self.shared_lock();
+        match self.domain.get() {
+            Domain::Zone => shared,
+            Domain::Worker => lock_in_worker(shared),
+        }
+    }
+
+    /// The same among all workers.
+    fn shared_lock(&self) -> LockKey {
+        let key = *self.key();
+        self.variant
+            .get()
+            .map_or(key, |variant| lock_of(key, variant))
+    }
+
+    /// An answer that is for others may yet be for those who ask for another variant (RFC 9111 4.1). What it
+    /// varies on is known then, and with it the lock that the request needs.
+    fn of_our_variant(&self, fill: &Joined, head: HeaderWait) -> HeaderWait {
+        let answer = fill.subscription.variant();
+        let (HeaderWait::Shared, Some(theirs)) = (head, answer) else {
+            return head;
+        };
+        let ours = variant(&theirs.on, self.request);
+        if ours == theirs.id {
+            return head;
+        }
+        self.variant.set(Some(ours));
+        HeaderWait::OtherVariant
+    }
+
+    /// Whether what a fill brings was invalidated with its key, before this request came. The lock of the key was
+    /// freed then, unless another zone has taken this one's place at a reload; that of a variant wasn't.
+    fn is_worthless(&self, fill: &Joined) -> bool {
+        let begun = fill.times.invalidations();
+        begun.is_some_and(|begun| self.settings.zone.invalidations(self.key()) != begun)
+    }
+
+    fn key(&self) -> &LockKey {
+        let Settings { zone, lookup, .. } = self.settings;
+        self.key
+            .get_or_init(|| lock_id(*zone, &lookup.store, &lookup.key))
+    }
+}
+
+/// What a key of a store is called in the lock table. Nobody who doesn't know the zone's secret can tell.
+pub fn lock_id(zone: Zone, store: &Store, key: &[u8]) -> LockKey {
+    let mut hash = Md5::new();
+    hash.update(zone.secret());
+    // Two stores may hold the same key.
+    hash.update(store.id());
+    hash.update([0]);
+    hash.update(key);
+    LockKey(hash.finalize().into())
+}
+
+/// The place of a lock that is held in this worker alone.
+fn lock_in_worker(lock: LockKey) -> LockKey {
+    let mut hash = Md5::new();
+    hash.update(lock.as_bytes());
+    hash.update(pid().to_ne_bytes());
+    LockKey(hash.finalize().into())
+}
+
+/// What a fill knows beforehand.
+pub struct FillTarget {
+    /// The lock domain.
+    pub zone: Zone,
+    /// The key's place there.
+    pub key: LockKey,
+    /// The place of what the request asks for, where a mark as not storable may be: the key's or that of a variant.
+    pub mark: LockKey,
+    /// What a look has shown of the key's variants.
+    pub variants: Variants,
+}
+
+impl Cache for RequestCache {
+    type Permit = LockPermit;
+    type Fill = Joined;
+    type Ticket = Queued;
+    type RefillSlot = RefillSlot;
+
+    fn now(&self) -> u64 {
+        now_msec()
+    }
+
+    fn sequence(&self) -> u64 {
+        self.settings.zone.sequence()
+    }
+
+    async fn lookup(&self) -> Result<Option<Rc<Record>>, Trouble> {
+        let request = self.request;
+        let found = lookup::lookup(&self.settings.lookup, &|on| Some(variant(on, request))).await;
+        let (found, variants) = match found {
+            Ok((record, variants)) => (Ok(record), variants),
+            Err(trouble) => (Err(trouble), Variants::default()),
+        };
+        self.variant.set(variants.ours);
+        *self.variants.borrow_mut() = variants;
+        found
+    }
+
+    fn wants_part(&self) -> bool {
+        self.request.range().is_some()
+    }
+
+    fn judge(&self, record: &Record) -> Use {
+        usable::judge_for(record, &self.settings.lookup.rules, &self.asks)
+    }
+
+    fn failing(&self) -> Option<Failure> {
+        let asked = || request_header::all_of(self.request);
+        self.settings.zone.failing(&self.shared_lock(), asked)
+    }
+
+    fn lock(&self, since: u64, domain: Domain) -> Lock<LockPermit, Joined, Queued> {
+        self.domain.set(domain);
+        let (zone, id) = (self.settings.zone, self.lock_id());
+        if domain == Domain::Worker && zone.is_marked(&self.shared_lock()) {
+            return Lock::Unneeded;
+        }
+        match zone.acquire(&id, since, self.settings.lock_age, self.settings.queue) {
+            Acquired::Mine { instance, changed } => Lock::Mine {
+                permit: LockPermit::new(zone, id, instance, self.settings.memory),
+                changed,
+            },
+            Acquired::Busy { instance, .. } => {
+                let queued = Queued::new(zone, id, instance);
+                match registry::join(queued, self.settings.queue) {
+                    Ok(joined) if self.is_worthless(&joined) => Lock::Elsewhere(joined.queued),
+                    Ok(joined) => Lock::Here(joined),
+                    Err(NotJoined::Elsewhere(queued)) => Lock::Elsewhere(queued),
+                    Err(NotJoined::Crowded) => Lock::Crowded,
+                }
+            }
+            Acquired::Unneeded => Lock::Unneeded,
+            Acquired::Crowded { .. } => Lock::Crowded,
+            Acquired::Full => Lock::Full,
+        }
+    }
+
+    fn is_for_us(&self, permit: &LockPermit) -> bool {
+        permit.is_of(&self.lock_id())
+    }
+
+    fn refill_slot(&self) -> Option<RefillSlot> {
+        self.settings.zone.begin_refill(self.settings.refills)
+    }
+
+    async fn head(&self, fill: &Joined, deadline: u64) -> HeaderWait {
+        self.request.watch_client();
+        let mut late = pin!(sleep(deadline.saturating_sub(now_msec())));
+        poll_fn(|cx| {
+            if let Some(head) = fill.subscription.verdict() {
+                return Poll::Ready(self.of_our_variant(fill, head));
+            }
+            fill.subscription.listen(cx.waker());
+            late.as_mut().poll(cx).map(|()| HeaderWait::Late)
+        })
+        .await
+    }
+
+    async fn released(&self, ticket: &Queued, deadline: u64) -> Woken {
+        self.request.watch_client();
+        let waiter = waiting::join(self.settings.zone, ticket.key, ticket.instance);
+        let mut late = pin!(sleep(deadline.saturating_sub(now_msec())));
+        poll_fn(|cx| match waiter.poll(cx) {
+            Poll::Ready(verdict) => Poll::Ready(Woken::Released(verdict)),
+            Poll::Pending => late.as_mut().poll(cx).map(|()| Woken::Late),
+        })
+        .await
+    }
+
+    fn elect(&self, timeout: u64) -> Result<(), u64> {
+        self.settings.zone.elect(&self.lock_id(), timeout)
+    }
+}

@@ -1,0 +1,217 @@
+//! What the flow decides for a request, and how that is carried out.
+
+use std::rc::Rc;
+
+use cache_core::cache_status_field::Forward;
+use cache_core::flow::{self, Answer, Behind, Held};
+use cache_core::outcome::{CacheStatus, Reason, Word};
+use cache_core::usable::{self, Use};
+use ngx::ffi::*;
+
+use crate::fill::registry::{Joined, LockPermit};
+use crate::fill::start::{Start, start_first, start_refill};
+use crate::ngx::guard::trip;
+use crate::ngx::request::{Code, Request};
+use crate::request::cache::{FillTarget, RequestCache};
+use crate::request::context::Context;
+use crate::request::pass::pass;
+use crate::request::respond::{self, Source};
+use crate::request::settings::Wish;
+use crate::shm::zone::RefillSlot;
+use crate::worker::{self, Go};
+
+/// What the flow has decided for a request, and what a fill that it starts knows beforehand.
+pub struct Decision {
+    answer: Answer<LockPermit, Joined, RefillSlot>,
+    target: Option<Box<FillTarget>>,
+}
+
+/// Asks the flow about a request, in a task that ends with it.
+pub fn begin(r: Request, context: &'static Context, wish: &'static Wish) {
+    r.await_task();
+    let task = worker::serve(
+        async move {
+            let cache = RequestCache::new(wish, r);
+            let answer = if wish.asks.only_if_cached {
+                flow::only_if_cached(&cache).await
+            } else if wish.bypass {
+                flow::bypass(&cache, wish.settings.lookup.store.available())
+            } else {
+                flow::serve(&cache, wish.settings.limits).await
+            };
+            let fills = matches!(
+                answer,
+                Answer::Fill(..) | Answer::Stale(_, Behind::Refill(_))
+            );
+            let target = fills.then(|| Box::new(cache.target()));
+            context.decision.set(Some(Decision { answer, target }));
+            Some(Go {
+                request: r,
+                context,
+                code: None,
+                on: decided,
+            })
+        },
+        Go::failed(r, context),
+    );
+    context.set_task(Some(task));
+}
+
+fn decided(r: Request, context: &'static Context, _: Option<Code>) {
+    context.hand_on("answer", r, || {
+        if let (Some(decision), Some(wish)) = (context.decision.take(), &context.wish) {
+            trip("deliver");
+            deliver(r, context, wish, decision);
+        }
+    });
+}
+
+/// Carries out what the flow has decided. The request may be gone when it returns.
+fn deliver(r: Request, context: &'static Context, wish: &Wish, decision: Decision) {
+    let Decision { answer, target } = decision;
+    context.set_task(None);
+    let (word, status) = (answer.word(), answer.status());
+    match answer {
+        Answer::Hit(record) => {
+            context.say(word, status, Reason::Fresh);
+            context.set_freshness(
+                record.age,
+                record.fresh_for(wish.settings.lookup.rules.stale),
+            );
+            let code = respond::record(r, context, record);
+            r.finalize(code);
+        }
+        Answer::Stale(record, behind) => {
+            let (reason, refill) = match behind {
+                Behind::Refill(refill) => (Reason::Stale, Some(refill)),
+                Behind::Updating => (Reason::Updating, None),
+                Behind::Failing => (Reason::BackendFailed, None),
+            };
+            context.say(word, status, reason);
+            context.set_freshness(
+                record.age,
+                record.fresh_for(wish.settings.lookup.rules.stale),
+            );
+            let held = refill.as_ref().map(|refill| Held {
+                record: Rc::clone(&record),
+                on_failure: refill.on_failure,
+            });
+            let code = respond::record(r, context, record);
+            trip("refill");
+            if let (Some(refill), Some(held), Some(target)) = (refill, held, target) {
+                start_refill(r, context, wish, refill, (held, target));
+            }
+            r.finalize(code);
+        }
+        // A fill carries no conditions, but the backend must not do more than the client wants.
+        Answer::Fill(permit, ..) if r.is_guarded() => {
+            drop(permit);
+            pass(r, context, Reason::Conditional);
+        }
+        Answer::Fill(permit, known, held) => {
+            let Some(target) = target else {
+                return pass(r, context, Reason::NotConfigured);
+            };
+            let start = Start {
+                permit,
+                look_again: false,
+                known,
+                slot: None,
+                target,
+                held: held.map(Rc::new),
+            };
+            let status = if wish.bypass {
+                CacheStatus::Bypass
+            } else {
+                status
+            };
+            fetch(r, context, wish, start, (word, status));
+        }
+        Answer::Join(joined) => {
+            let (word, status, reason) = if joined.stored {
+                (word, status, Reason::Subscribed)
+            } else {
+                (Word::Skip, CacheStatus::Miss, Reason::StoreUnavailable)
+            };
+            context.say(word, status, reason);
+            context.set_fill(&joined.times, true);
+            // It has its header: it waits no more.
+            drop(joined.queued);
+            let source = Source {
+                subscription: joined.subscription,
+                known: Some(reason),
+                held: None,
+                stale: wish.settings.lookup.rules.stale,
+            };
+            stream(r, context, source);
+        }
+        Answer::Pass(Reason::OnlyIfCached) => {
+            context.say(word, status, Reason::OnlyIfCached);
+            r.finalize(NGX_HTTP_GATEWAY_TIME_OUT as Code);
+        }
+        Answer::Pass(reason) => pass(r, context, reason),
+    }
+}
+
+/// The backend's answer through a fill that this request starts.
+fn fetch(
+    r: Request,
+    context: &'static Context,
+    wish: &Wish,
+    start: Start,
+    (word, status): (Word, CacheStatus),
+) {
+    let (known, held) = (start.known, start.held.clone());
+    let rules = &wish.settings.lookup.rules;
+    match &held {
+        // Only this client wants another.
+        Some(held) if usable::judge(&held.record, rules) == Use::Fresh => {
+            context.set_forward(Forward::Request);
+        }
+        None if known.is_none() && start.target.variants.family.is_some() => {
+            context.set_forward(Forward::VaryMiss);
+        }
+        _ => {}
+    }
+    let Some(subscription) = start_first(r, context, wish, start) else {
+        return pass(r, context, Reason::NoConnections);
+    };
+    context.say(word, status, known.unwrap_or(Reason::Storing));
+    let source = Source {
+        subscription,
+        known,
+        held,
+        stale: rules.stale,
+    };
+    stream(r, context, source);
+}
+
+fn stream(r: Request, context: &'static Context, source: Source) {
+    r.watch_client();
+    let task = worker::serve(
+        async move {
+            let code = respond::stream(r, context, source).await;
+            Some(Go {
+                request: r,
+                context,
+                code,
+                on: streamed,
+            })
+        },
+        Go::failed(r, context),
+    );
+    context.set_task(Some(task));
+}
+
+/// The answer has been sent, or it is none to this request.
+fn streamed(r: Request, context: &'static Context, code: Option<Code>) {
+    context.set_task(None);
+    context.hand_on("answer", r, || {
+        trip("streamed");
+        match code {
+            Some(code) => r.finalize(code),
+            // It has said why.
+            None => pass(r, context, context.reason().unwrap_or(Reason::Part)),
+        }
+    });
+}

@@ -1,0 +1,242 @@
+//! Entry from nginx: our handlers in its phases, and whether the cache has a part in a request.
+
+use cache_core::outcome::Reason;
+use cache_core::policy::RequestView;
+use cache_core::request_directives::RequestDirectives;
+use ngx::ffi::*;
+
+use crate::conf::{LocConf, MainConf};
+use crate::detached::{self, is_fill};
+use crate::ngx::guard::{guard, trip};
+use crate::ngx::headers;
+use crate::ngx::memory;
+use crate::ngx::request::{Code, DECLINED, DONE, ERROR, Request};
+use crate::ngx::slice;
+use crate::ngx::upstream;
+use crate::request::access;
+use crate::request::content;
+use crate::request::context::{Context, Part};
+use crate::request::deliver::begin;
+use crate::request::invalidate;
+use crate::request::pass::pass_at_once;
+use crate::request::settings::{self, Basics, Wish};
+
+mod again;
+mod mirror;
+
+/// The phase handler: PRECONTENT, before try_files and the location's content.
+pub unsafe extern "C" fn precontent(r: *mut ngx_http_request_t) -> ngx_int_t {
+    guard("handler", NGX_HTTP_INTERNAL_SERVER_ERROR as Code, || {
+        // SAFETY: nginx calls with a live request.
+        match unsafe { Request::new(r) } {
+            Some(r) => enter(r),
+            None => ERROR,
+        }
+    })
+}
+
+/// A message gets its length.
+pub unsafe extern "C" fn preaccess(r: *mut ngx_http_request_t) -> ngx_int_t {
+    guard("handler", DECLINED, || {
+        // SAFETY: nginx calls with a live request.
+        let Some(r) = (unsafe { Request::new(r) }) else {
+            return ERROR;
+        };
+        detached::located(r);
+        if let Some(context) = r.redirected_context::<Context>(Context::of)
+            && context.is_passing()
+        {
+            upstream::note_left(r, &mut context.left.borrow_mut());
+        }
+        DECLINED
+    })
+}
+
+/// The first step after an internal redirect. nginx runs `post_action` so, whatever has become of the request: the
+/// cleanups of a client that has left are yet to come.
+pub unsafe extern "C" fn rewrite(r: *mut ngx_http_request_t) -> ngx_int_t {
+    guard("handler", DECLINED, || {
+        // SAFETY: nginx calls with a live request.
+        if let Some(r) = unsafe { Request::new(r) }
+            && r.is_post_action()
+            && let Some(context) = Context::of(r)
+        {
+            context.hold.abandon(r);
+            context.retire();
+        }
+        DECLINED
+    })
+}
+
+/// Puts our handlers into their phases, where those added last run first.
+///
+/// # Safety
+///
+/// `cf` is the configuration that was read, within http.
+pub unsafe fn register(cf: *mut ngx_conf_t) -> bool {
+    // SAFETY: by contract: the phases' arrays are those of nginx's core.
+    unsafe {
+        let ctx = (*cf).ctx.cast::<ngx_http_conf_ctx_t>();
+        let core = (*(*ctx).main_conf.add(ngx_http_core_module.ctx_index))
+            .cast::<ngx_http_core_main_conf_t>();
+        let handlers: [(u32, ngx_http_handler_pt, bool); 5] = [
+            (
+                ngx_http_phases_NGX_HTTP_SERVER_REWRITE_PHASE,
+                Some(rewrite),
+                false,
+            ),
+            (ngx_http_phases_NGX_HTTP_REWRITE_PHASE, Some(rewrite), false),
+            (
+                ngx_http_phases_NGX_HTTP_REWRITE_PHASE,
+                Some(access::rewrite),
+                false,
+            ),
+            (
+                ngx_http_phases_NGX_HTTP_PREACCESS_PHASE,
+                Some(preaccess),
+                false,
+            ),
+            (
+                ngx_http_phases_NGX_HTTP_PRECONTENT_PHASE,
+                Some(precontent),
+                true,
+            ),
+        ];
+        for (phase, handler, late) in handlers {
+            let Some(phase) = (*core).phases.get_mut(phase as usize) else {
+                return false;
+            };
+            let place = ngx_array_push(&mut phase.handlers).cast::<ngx_http_handler_pt>();
+            if place.is_null() {
+                return false;
+            }
+            place.write(handler);
+            if late {
+                mirror::arrange(cf, &mut phase.handlers);
+            }
+        }
+    }
+    true
+}
+
+fn enter(r: Request) -> Code {
+    let Some(conf) = r.loc_conf::<LocConf>() else {
+        return ERROR;
+    };
+    if is_fill(r.connection()) || Context::of(r).is_some() {
+        return again::enter(r, conf);
+    }
+    if conf.enable != Some(true) {
+        return DECLINED;
+    }
+    // Of these (auth_request, mirror) only the status counts, if at all. A key that is inherited was made for pages.
+    if r.is_subrequest() && r.is_header_only() && !conf.own {
+        return DECLINED;
+    }
+    let Some(main) = r.main_conf::<MainConf>() else {
+        return ERROR;
+    };
+    let basics = settings::basics(r, conf, main);
+    if wants_body_first(r, conf, &basics) {
+        return r.read_body(body_read);
+    }
+    if r.is_body_read() {
+        trip("body");
+    }
+    // Behind the reading of the body, which runs this phase again.
+    // SAFETY: in a handler of its phase.
+    match unsafe { mirror::run(r) } {
+        DECLINED => {}
+        code => return code,
+    }
+    let (part, reason) = match wish(r, conf, main, &basics) {
+        Ok(wish) => (Part::Wish(wish), None),
+        Err(reason) => {
+            let aftermath = invalidate::expected(r, conf, main, &basics, reason);
+            (Part::None(aftermath.map(Box::new)), Some(reason))
+        }
+    };
+    let Some(context) = Context::attach(r, basics, part) else {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR as Code;
+    };
+    match (&context.wish, reason) {
+        (Some(wish), None) => {
+            begin(r, context, wish);
+            DONE
+        }
+        (_, reason) => pass_at_once(r, context, reason.unwrap_or(Reason::NotConfigured)),
+    }
+}
+
+/// Whether the body is read before anything else: a fill needs a copy of all of it, and keys and conditions may be made of
+/// it, by whatever variable.
+fn wants_body_first(r: Request, conf: &LocConf, basics: &Basics) -> bool {
+    r.has_body()
+        && !r.is_subrequest()
+        && !r.is_body_read()
+        && !r.is_get_or_head()
+        && !r.wants_upgrade()
+        && basics.methods.contains(r.method())
+        && !content::passes_whatever_the_body(r, conf)
+}
+
+/// Whether the cache has a part in this request.
+fn wish(r: Request, conf: &LocConf, main: &MainConf, basics: &Basics) -> Result<Wish, Reason> {
+    if r.wants_upgrade() {
+        return Err(Reason::Upgrade);
+    }
+    if memory::is_short() && !memory::restore() {
+        return Err(Reason::NoMemory);
+    }
+    if !basics.methods.contains(r.method()) {
+        return Err(Reason::MethodNotListed);
+    }
+    // Content means nothing in a GET (RFC 9110 9.3.1), but there are backends that heed it, and it is no part of
+    // the key: who sends it could choose what others get.
+    if r.is_get_or_head() && r.has_body() && !r.is_subrequest() {
+        return Err(Reason::Content);
+    }
+    // SAFETY: filled by nginx's own setter.
+    let (bypass, no_store) = unsafe {
+        // Values of the answer are asked once more when it is there.
+        (r.holds(conf.bypass()), r.holds_so_far(conf.no_store()))
+    };
+    if bypass && no_store {
+        return Err(Reason::Bypass);
+    }
+    content::make_key_again(r, conf, main);
+    let settings = settings::settings(r, conf, main, basics).ok_or(Reason::NotConfigured)?;
+    if content::misses_body(r, conf, main) {
+        return Err(Reason::ContentUnknown);
+    }
+    // A fill has no Range: each slice would be the whole.
+    if slice::is_sliced(r) {
+        return Err(Reason::Slice);
+    }
+    let asks = if conf.honor_request == Some(true) {
+        headers::directives(r)
+    } else {
+        RequestDirectives::default()
+    };
+    let view = RequestView {
+        authorization: r.has_authorization(),
+        no_store,
+        asks_no_store: asks.no_store,
+    };
+    Ok(Wish {
+        settings,
+        bypass,
+        view,
+        asks,
+    })
+}
+
+/// The body is here: our phase handler runs once more.
+unsafe extern "C" fn body_read(r: *mut ngx_http_request_t) {
+    guard("body", (), || {
+        // SAFETY: nginx calls with the live request whose body it has read.
+        if let Some(r) = unsafe { Request::new(r) } {
+            r.resume_phases();
+        }
+    });
+}

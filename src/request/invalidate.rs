@@ -1,0 +1,280 @@
+//! What a request that passes by the cache means for what is in it: a change makes records worthless (RFC 9111 4.4),
+//! and the answer to a HEAD may show that a record is (4.3.5).
+
+use bytes::Bytes;
+use cache_core::headers::trim_ows;
+use cache_core::invalidation::{
+    has_destination, head_disagrees, is_non_error, may_invalidate, other_targets,
+};
+use cache_core::outcome::Reason;
+use cache_core::policy::{RequestView, ResponseView, storable_behind};
+use cache_core::record::Record;
+use cache_core::renewal::renew;
+use cache_core::shown::shown;
+use cache_core::uri::{Origin, Target, destination};
+use cache_core::vary::Variant;
+use ngx::ffi::*;
+use ngx::log::ngx_cycle_log;
+use ngx::ngx_log_error;
+
+use crate::conf::{LocConf, MainConf};
+use crate::fill::task::refresh;
+use crate::ngx::captured::{self, Captured};
+use crate::ngx::event::now_sec;
+use crate::ngx::headers;
+use crate::ngx::kept::Variables;
+use crate::ngx::request::{Code, Request};
+use crate::ngx::text;
+use crate::request::cache::lock_id;
+use crate::request::context::Context;
+use crate::request::hold;
+use crate::request::settings::{self, Basics, KeySource, Settings};
+use crate::shm::Zone;
+use crate::store::lookup::{self, Lookup};
+use crate::store::redis::{self, Changed};
+use crate::store::variants;
+use crate::store::{Sent, Store};
+
+/// What is done when the header of the answer is here.
+pub enum Aftermath {
+    /// The request changes what records tell of, if it succeeds.
+    Change(Change),
+    /// The answer tells what a GET would get.
+    Head(Head),
+}
+
+/// A request by a method that isn't known to be safe.
+pub struct Change {
+    zone: Zone,
+    store: Store,
+    /// The key of its own URI.
+    own: Bytes,
+    /// Where keys of others come from.
+    source: KeySource,
+}
+
+/// A HEAD that the cache doesn't answer.
+pub struct Head {
+    zone: Zone,
+    lookup: Lookup,
+    authorization: bool,
+}
+
+/// What a request for which the cache has no answer may mean for the cache.
+pub fn expected(
+    r: Request,
+    conf: &LocConf,
+    main: &MainConf,
+    basics: &Basics,
+    reason: Reason,
+) -> Option<Aftermath> {
+    // What methods are listed is the operator's word: those change nothing.
+    let changes = !basics.methods.contains(r.method()) && may_invalidate(r.method());
+    let asks = r.is_head() && matches!(reason, Reason::MethodNotListed | Reason::Bypass);
+    let unwanted = conf.invalidate == Some(false);
+    if unwanted || r.is_subrequest() || !(changes || asks) {
+        return None;
+    }
+    // nginx itself would ask for no variable of these now.
+    let _kept = Variables::keep(r);
+    let Settings { zone, lookup, .. } = settings::settings(r, conf, main, basics)?;
+    if asks {
+        return Some(Aftermath::Head(Head {
+            zone,
+            lookup,
+            authorization: r.has_authorization(),
+        }));
+    }
+    let source = settings::key_source(r, conf, main)?;
+    Some(Aftermath::Change(Change {
+        zone,
+        store: lookup.store,
+        own: source.of_get(r)?,
+        source,
+    }))
+}
+
+impl Aftermath {
+    /// The key of a GET of the request's URI.
+    pub fn key(&self) -> &Bytes {
+        match self {
+            Aftermath::Change(change) => &change.own,
+            Aftermath::Head(head) => &head.lookup.key,
+        }
+    }
+
+    /// The header of the answer is here, and not on its way to the client yet. `Some` if it has to wait.
+    pub fn carry_out(self, r: Request, context: &'static Context) -> Option<Code> {
+        let status = u16::try_from(r.get().headers_out.status).unwrap_or(0);
+        match self {
+            Aftermath::Change(change) if is_non_error(status) => change.carry_out(r, context),
+            Aftermath::Head(head) if status == 200 => head.carry_out(r, context),
+            _ => None,
+        }
+    }
+}
+
+impl Change {
+    fn carry_out(self, r: Request, context: &'static Context) -> Option<Code> {
+        let others = self.others(r);
+        let available = self.store.available();
+        let sent: Vec<_> = std::iter::once(self.own.clone())
+            .chain(others)
+            .map(|key| Deletion::begin(self.zone, &self.store, key))
+            .collect();
+        let method = String::from_utf8_lossy(r.method()).into_owned();
+        let work = async move {
+            for deletion in sent {
+                deletion.end(&method).await;
+            }
+        };
+        hold::until(r, context, work, available)
+    }
+
+    /// The keys of what Location and Content-Location of the answer name, and Destination of the request.
+    fn others(&self, r: Request) -> Vec<Bytes> {
+        let Some(own) = Target::of_request(r.unparsed_uri()) else {
+            return Vec::new();
+        };
+        let origin = Origin::new(r.is_https(), r.authority());
+        // SAFETY: the list and its strings live as long as the request.
+        let references = unsafe {
+            headers::lines(&r.get().headers_out.headers)
+                .filter(|line| {
+                    let name = text::bytes(&line.key);
+                    name.eq_ignore_ascii_case(b"location")
+                        || name.eq_ignore_ascii_case(b"content-location")
+                })
+                .map(|line| text::bytes(&line.value))
+        };
+        let mut targets = other_targets(&own, origin.as_ref(), references);
+        if has_destination(r.method()) {
+            let mut named = None;
+            headers::of_request(r, b"destination", &mut |value| {
+                named = named
+                    .take()
+                    .or_else(|| destination(trim_ows(value), &own, r.host()));
+            });
+            targets.extend(named);
+        }
+        targets
+            .iter()
+            .filter_map(|target| self.source.of_other(r, target))
+            .filter(|key| *key != self.own)
+            .collect()
+    }
+}
+
+impl Head {
+    fn carry_out(self, r: Request, context: &'static Context) -> Option<Code> {
+        let captured = captured::capture(r, context.left.take());
+        if !self.is_for_everybody(&captured) {
+            return None;
+        }
+        let available = self.lookup.store.available();
+        let rules = self.lookup.rules.ignoring(captured.unsent.ignored);
+        let own = variants::of_answer(&captured.said, &rules, r);
+        let found = lookup::lookup_detached(self.lookup.clone(), own.clone());
+        let alive = context.alive(r);
+        let work = async move {
+            let Ok(Some(record)) = found.await else {
+                return;
+            };
+            // A location as the store is asked in the name of the client's request.
+            if matches!(self.lookup.store, Store::Location(_)) && alive.get().is_none() {
+                return;
+            }
+            let length = record.body.len() as u64;
+            let (ours, theirs) = (record.said(), &captured.said);
+            if head_disagrees(&ours, length, theirs, captured.content_length) {
+                let Lookup { store, key, .. } = &self.lookup;
+                Deletion::begin(self.zone, store, key.clone())
+                    .end("HEAD")
+                    .await;
+            } else if theirs.has_validator() {
+                self.refresh(&record, &captured, own.as_ref()).await;
+            }
+        };
+        hold::until(r, context, work, available)
+    }
+
+    /// Whether the answer could have been stored, had it been one to a GET: an answer for one client says nothing of
+    /// what others get.
+    fn is_for_everybody(&self, captured: &Captured) -> bool {
+        let response = ResponseView {
+            // However long: another length is what is looked for.
+            content_length: None,
+            ..captured.view()
+        };
+        let (request, before) = (self.request(), captured.before());
+        storable_behind(&request, before, &response, &self.lookup.rules, now_sec()).is_ok()
+    }
+
+    /// The answer speaks of the record: what it says of its freshness and other fields holds from now on, as with a
+    /// 304 (RFC 9111 3.2).
+    async fn refresh(&self, record: &Record, captured: &Captured, own: Option<&Variant>) {
+        let (rules, key) = (&self.lookup.rules, &self.lookup.key);
+        let rules = &*rules.ignoring(captured.unsent.ignored);
+        let confirmation = captured.confirmation();
+        let renewed = renew(record, &confirmation, &self.request(), rules, now_sec());
+        let change = renewed.and_then(|renewed| {
+            let renewed = variants::renewed(renewed, own, rules);
+            refresh(key.clone(), &renewed)
+        });
+        if let Some(change) = change
+            && let Err(error) = self.lookup.store.change(change).await
+        {
+            let (key, store) = (shown(key), self.lookup.store.name());
+            ngx_log_error!(
+                error.level(),
+                ngx_cycle_log().as_ptr(),
+                "redis_cache: \"{key}\" was not refreshed in \"{store}\" by HEAD: {error}"
+            );
+        }
+    }
+
+    fn request(&self) -> RequestView {
+        RequestView {
+            authorization: self.authorization,
+            no_store: false,
+            asks_no_store: false,
+        }
+    }
+}
+
+/// A record on its way out.
+struct Deletion {
+    key: Bytes,
+    store: String,
+    sent: Sent<Changed>,
+}
+
+impl Deletion {
+    /// First those who fetch it are told that theirs is worthless, then the store is asked to forget it: an answer that
+    /// is stored in between is taken back by its fill.
+    fn begin(zone: Zone, store: &Store, key: Bytes) -> Deletion {
+        zone.invalidate(&lock_id(zone, store, &key));
+        Deletion {
+            sent: store.change(redis::Change::Delete(key.clone())),
+            store: store.name().to_owned(),
+            key,
+        }
+    }
+
+    async fn end(self, method: &str) {
+        let (key, store) = (shown(&self.key), &self.store);
+        if let Err(error) = self.sent.await {
+            ngx_log_error!(
+                error.level(),
+                ngx_cycle_log().as_ptr(),
+                "redis_cache: \"{key}\" in store \"{store}\" could not be invalidated by {method}: {error}"
+            );
+            return;
+        }
+        ngx_log_error!(
+            NGX_LOG_INFO,
+            ngx_cycle_log().as_ptr(),
+            "redis_cache: \"{key}\" in store \"{store}\" was invalidated by {method}"
+        );
+    }
+}

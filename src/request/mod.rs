@@ -1,0 +1,15 @@
+//! One request of a client, in the order of its life.
+
+pub mod access;
+pub mod cache;
+pub mod content;
+pub mod context;
+pub mod deliver;
+pub mod enter;
+pub mod filters;
+pub mod hold;
+pub mod invalidate;
+pub mod pass;
+pub mod respond;
+pub mod settings;
+pub mod variables;

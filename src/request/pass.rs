@@ -1,0 +1,54 @@
+//! The backend, asked in the client's own request: past the cache.
+
+use cache_core::outcome::{CacheStatus, Reason, Word};
+use ngx::ffi::*;
+
+use crate::conf::Backend;
+use crate::ngx::request::{Code, DECLINED, DONE, Request};
+use crate::request::context::Context;
+
+/// A request that the cache has no part in goes on in this very phase.
+pub fn pass_at_once(r: Request, context: &'static Context, reason: Reason) -> Code {
+    say_pass(r, context, reason);
+    if context.basics.backend == Backend::Own {
+        return DECLINED;
+    }
+    redirect(r, &context.basics.backend);
+    DONE
+}
+
+fn say_pass(r: Request, context: &Context, reason: Reason) {
+    let status = match reason {
+        Reason::MethodNotListed
+        | Reason::Content
+        | Reason::ContentUnknown
+        | Reason::Slice
+        | Reason::Bypass
+        | Reason::Upgrade => CacheStatus::Bypass,
+        _ => CacheStatus::Miss,
+    };
+    context.say(Word::Skip, status, reason);
+    context.set_passing(r);
+}
+
+/// The backend's location, in the client's own request.
+pub fn redirect(r: Request, backend: &Backend) {
+    match backend {
+        Backend::Own => {}
+        Backend::Uri(prefix) => r.internal_redirect(&[prefix.as_ref(), r.uri()].concat()),
+        Backend::Named(name) => r.named_location(name),
+    }
+}
+
+/// The backend, in the client's own request, after a wait.
+pub fn pass(r: Request, context: &'static Context, reason: Reason) {
+    say_pass(r, context, reason);
+    if context.basics.backend == Backend::Own {
+        r.run_phases_from(context.after);
+    } else {
+        let c = r.connection();
+        redirect(r, &context.basics.backend);
+        // SAFETY: the connection outlives its requests until posted ones have run.
+        unsafe { ngx_http_run_posted_requests(c) };
+    }
+}

@@ -1,0 +1,171 @@
+//! nginx's `$upstream_*` variables, which a request answered by a fill or a record has too. nginx's own handlers read
+//! them; ours see to it that there is something to read.
+
+use std::ffi::c_void;
+
+use ngx::ffi::*;
+
+use crate::ngx::guard::guard;
+use crate::ngx::request::{Code, ERROR, OK, Request};
+use crate::ngx::text;
+use crate::request::context::Context;
+
+type Handler = unsafe extern "C" fn(
+    *mut ngx_http_request_t,
+    *mut ngx_http_variable_value_t,
+    usize,
+) -> ngx_int_t;
+
+/// The variables with a name of their own. Those that nginx is compiled without stay away.
+const NAMED: [&[u8]; 9] = [
+    b"upstream_cache_status",
+    b"upstream_addr",
+    b"upstream_status",
+    b"upstream_connect_time",
+    b"upstream_header_time",
+    b"upstream_response_time",
+    b"upstream_response_length",
+    b"upstream_bytes_received",
+    b"upstream_bytes_sent",
+];
+
+/// The place of the first in [`NAMED`].
+const CACHE_STATUS: usize = 0;
+
+/// Those that are known by how they begin.
+const PREFIXES: [&[u8]; 3] = [b"upstream_http_", b"upstream_trailer_", b"upstream_cookie_"];
+
+/// nginx's own handlers and what they are given. It adds the variables anew at each reload in the same process, so the
+/// latest counts.
+#[derive(Default)]
+struct Own {
+    named: [Option<(Handler, usize)>; NAMED.len()],
+    prefixed: [Option<Handler>; PREFIXES.len()],
+}
+
+static mut OWN: Option<Own> = None;
+
+fn own() -> Option<&'static Own> {
+    // SAFETY: written only by `wrap`, before any request.
+    unsafe { (&raw const OWN).as_ref()?.as_ref() }
+}
+
+/// Puts our handlers in front of nginx's.
+///
+/// # Safety
+///
+/// Only while nginx runs postconfigurations.
+pub unsafe fn wrap(cf: *mut ngx_conf_t) {
+    // SAFETY: by contract: the tables are those of nginx's core, which it turns into hashes after this.
+    unsafe {
+        let ctx = (*cf).ctx.cast::<ngx_http_conf_ctx_t>();
+        let core = (*(*ctx).main_conf.add(ngx_http_core_module.ctx_index))
+            .cast::<ngx_http_core_main_conf_t>();
+        let mut own = Own::default();
+        let keys = &mut (*(*core).variables_keys).keys;
+        let known = std::slice::from_raw_parts_mut(keys.elts.cast::<ngx_hash_key_t>(), keys.nelts);
+        for key in known {
+            let place = NAMED.iter().position(|name| *name == text::bytes(&key.key));
+            if let (Some(place), Some(variable)) =
+                (place, key.value.cast::<ngx_http_variable_t>().as_mut())
+                && let Some(handler) = variable.get_handler
+                && let Some(kept) = own.named.get_mut(place)
+            {
+                *kept = Some((handler, variable.data));
+                variable.get_handler = Some(named);
+                variable.data = place;
+            }
+        }
+        let prefixes = &mut (*core).prefix_variables;
+        let known = std::slice::from_raw_parts_mut(
+            prefixes.elts.cast::<ngx_http_variable_t>(),
+            prefixes.nelts,
+        );
+        let ours: [Handler; PREFIXES.len()] = [prefixed::<0>, prefixed::<1>, prefixed::<2>];
+        for variable in known {
+            let place = PREFIXES
+                .iter()
+                .position(|name| *name == text::bytes(&variable.name));
+            if let Some(place) = place
+                && let Some(handler) = variable.get_handler
+                && let (Some(kept), Some(ours)) = (own.prefixed.get_mut(place), ours.get(place))
+            {
+                *kept = Some(handler);
+                variable.get_handler = Some(*ours);
+            }
+        }
+        OWN = Some(own);
+    }
+}
+
+unsafe extern "C" fn named(
+    r: *mut ngx_http_request_t,
+    value: *mut ngx_http_variable_value_t,
+    place: usize,
+) -> ngx_int_t {
+    guard("variable", ERROR, || {
+        let Some((handler, data)) = own().and_then(|own| own.named.get(place).copied().flatten())
+        else {
+            return ERROR;
+        };
+        // SAFETY: nginx calls with a live request and a place to write to.
+        unsafe {
+            if place == CACHE_STATUS
+                && let Some(code) = cache_status(r, value)
+            {
+                return code;
+            }
+            read(r, || handler(r, value, data))
+        }
+    })
+}
+
+unsafe extern "C" fn prefixed<const PLACE: usize>(
+    r: *mut ngx_http_request_t,
+    value: *mut ngx_http_variable_value_t,
+    name: usize,
+) -> ngx_int_t {
+    guard("variable", ERROR, || {
+        let Some(handler) = own().and_then(|own| own.prefixed.get(PLACE).copied().flatten()) else {
+            return ERROR;
+        };
+        // SAFETY: nginx calls with a live request, a place to write to and the variable's name.
+        unsafe { read(r, || handler(r, value, name)) }
+    })
+}
+
+/// # Safety
+///
+/// `r` is live.
+unsafe fn read(r: *mut ngx_http_request_t, handler: impl FnOnce() -> Code) -> Code {
+    // SAFETY: by contract.
+    let request = unsafe { Request::new(r) };
+    match request.and_then(|r| Some((r, Context::of(r)?))) {
+        Some((r, context)) => context.read_upstream(r, handler),
+        None => handler(),
+    }
+}
+
+/// `$upstream_cache_status` of a request that the cache has a part in: what `proxy_cache` would say.
+///
+/// # Safety
+///
+/// `r` is live, and `value` may be written.
+unsafe fn cache_status(
+    r: *mut ngx_http_request_t,
+    value: *mut ngx_http_variable_value_t,
+) -> Option<Code> {
+    // SAFETY: by contract; the word is a static text.
+    unsafe {
+        let word = Request::new(r)
+            .and_then(Context::of)?
+            .upstream_cache_status()?;
+        let value = &mut *value;
+        value.data = word.as_ptr().cast::<c_void>().cast_mut().cast();
+        value.set_len(u32::try_from(word.len()).unwrap_or(0));
+        value.set_valid(1);
+        value.set_no_cacheable(0);
+        value.set_not_found(0);
+    }
+    Some(OK)
+}

@@ -1,0 +1,201 @@
+//! Reading a record from the store.
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::future::Future;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use cache_core::flow::Trouble;
+use cache_core::record::{self, Base, ReadFrom, Record};
+use cache_core::rules::Rules;
+use cache_core::shown::shown;
+use cache_core::vary::{self, Family, Names, Select, Variant, VariantId};
+use ngx::ffi::*;
+use ngx::log::ngx_cycle_log;
+use ngx::ngx_log_error;
+
+use crate::store::Store;
+use crate::store::redis::{Found, Reading, StoreError};
+
+/// How many keys are remembered as complained about.
+const COMPLAINTS: usize = 1024;
+
+/// What a request looks for, and where.
+#[derive(Clone)]
+pub struct Lookup {
+    /// The store.
+    pub store: Store,
+    /// The key, as it is in Redis.
+    pub key: Bytes,
+    /// The operator's rules: what of a record counts.
+    pub rules: Rc<Rules>,
+}
+
+/// What is known of the variants of a key.
+#[derive(Clone, Debug, Default)]
+pub struct Variants {
+    /// The key's field `variants`, empty if it has none.
+    pub text: Bytes,
+    /// The variants, if that field counts.
+    pub family: Option<Family>,
+    /// The one that the request asks for.
+    pub ours: Option<VariantId>,
+}
+
+impl Variants {
+    /// What a key says of its variants.
+    pub fn of(base: Base) -> Variants {
+        Variants {
+            family: base.family(),
+            ours: None,
+            text: base.variants.unwrap_or_default(),
+        }
+    }
+}
+
+thread_local! {
+    static COMPLAINED: RefCell<HashSet<Bytes>> = RefCell::default();
+}
+
+/// Reads the record for a request, and what its key says of variants. A broken record is none. One round
+/// trip, and another for a variant that isn't the base's.
+pub async fn lookup(
+    lookup: &Lookup,
+    select: Select<'_>,
+) -> Result<(Option<Rc<Record>>, Variants), Trouble> {
+    let found = read(lookup, &lookup.key).await?;
+    let Some(text) = found
+        .variants
+        .as_ref()
+        .filter(|_| !lookup.rules.ignore.vary)
+    else {
+        let record = decode(lookup, &found, ReadFrom::Base, select);
+        return Ok((record, Variants::default()));
+    };
+    // Rarer and larger: a request's task has no room for it from the start.
+    let text = text.clone();
+    Box::pin(lookup_varied(lookup, found, text, select)).await
+}
+
+async fn lookup_varied(
+    lookup: &Lookup,
+    found: Rc<Found>,
+    text: Bytes,
+    select: Select<'_>,
+) -> Result<(Option<Rc<Record>>, Variants), Trouble> {
+    let mut variants = Variants::of(Base::of(&found.record, text));
+    let Some(family) = &variants.family else {
+        return Ok((decode(lookup, &found, ReadFrom::Base, select), variants));
+    };
+    let ours = select(&family.on);
+    let select = |on: &Names| {
+        if *on == family.on { ours } else { select(on) }
+    };
+    let record = match ours.and_then(|id| family.slot_of(id)) {
+        None => None,
+        Some(0) => decode(lookup, &found, ReadFrom::Base, &select),
+        Some(slot) => match vary::slot_key(&lookup.key, slot) {
+            Some(key) => {
+                // The base's body isn't needed while the slot is read.
+                drop(found);
+                let found = read(lookup, &key.into()).await?;
+                decode(lookup, &found, ReadFrom::Slot(family, slot), &select)
+            }
+            None => None,
+        },
+    };
+    variants.ours = ours;
+    Ok((record, variants))
+}
+
+/// Reads the record that the key itself holds, for somebody who may be gone when it comes. One that varies counts if it
+/// is this variant.
+pub fn lookup_detached(
+    lookup: Lookup,
+    own: Option<Variant>,
+) -> impl Future<Output = Result<Option<Rc<Record>>, Trouble>> {
+    let found = lookup.store.lookup_detached(&lookup.key);
+    async move {
+        let found = heard(&lookup, found.await)?;
+        let own = own.as_ref();
+        let select = |on: &Names| own.filter(|own| own.on == *on).map(|own| own.id);
+        Ok(decode(&lookup, &found, ReadFrom::Base, &select))
+    }
+}
+
+async fn read(lookup: &Lookup, key: &Bytes) -> Result<Rc<Found>, Trouble> {
+    heard(lookup, lookup.store.lookup(key).await)
+}
+
+fn heard(lookup: &Lookup, found: Result<Rc<Found>, StoreError>) -> Result<Rc<Found>, Trouble> {
+    match found {
+        Ok(found) => Ok(found),
+        Err(StoreError::WrongType) => {
+            complain(lookup, NGX_LOG_ERR, "is no hash; it is left alone");
+            Err(Trouble::WrongType)
+        }
+        Err(error) => {
+            if !error.is_down() {
+                let level = u32::try_from(error.level()).unwrap_or(NGX_LOG_INFO);
+                complain(lookup, level, &format!("can't be read: {error}"));
+            }
+            Err(Trouble::Unavailable)
+        }
+    }
+}
+
+/// What is found becomes a record once for all who share it, if they share their rules.
+fn decode(
+    lookup: &Lookup,
+    found: &Found,
+    place: ReadFrom<'_>,
+    select: Select<'_>,
+) -> Option<Rc<Record>> {
+    let read = || Reading {
+        rules: Rc::clone(&lookup.rules),
+        decoded: record::decode(&found.record, &lookup.rules),
+    };
+    let shared = found.reading.get_or_init(read);
+    let own;
+    let reading = if Rc::ptr_eq(&shared.rules, &lookup.rules) {
+        shared
+    } else {
+        own = read();
+        &own
+    };
+    match &reading.decoded {
+        Ok(decoded) => decoded.as_ref()?.for_request(place, select),
+        Err(broken) => {
+            let level = if broken.is_refused() {
+                NGX_LOG_INFO
+            } else {
+                NGX_LOG_WARN
+            };
+            complain(
+                lookup,
+                level,
+                &format!("is no usable record: {broken}; it counts as a miss"),
+            );
+            None
+        }
+    }
+}
+
+/// Says it once per key and worker.
+fn complain(lookup: &Lookup, level: u32, what: &str) {
+    let new = COMPLAINED.with_borrow_mut(|known| {
+        if known.len() >= COMPLAINTS {
+            known.clear();
+        }
+        known.insert(lookup.key.clone())
+    });
+    if new {
+        let (key, store) = (shown(&lookup.key), lookup.store.name());
+        ngx_log_error!(
+            level,
+            ngx_cycle_log().as_ptr(),
+            "redis_cache: \"{key}\" in store \"{store}\" {what}"
+        );
+    }
+}

@@ -1,0 +1,116 @@
+//! The store as the cache sees it: Redis itself, or a location that leads to it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use cache_core::record::Base;
+
+use crate::detached::Detached;
+use crate::store::redis::{Change, Changed, Client, Found, StoreError, Write};
+
+mod location;
+pub mod lookup;
+pub mod redis;
+pub mod variants;
+
+pub use location::Location;
+
+/// A command that is on its way already.
+pub type Sent<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>>>>;
+
+/// Where records live, for one request.
+#[derive(Clone)]
+pub enum Store {
+    /// Over connections of our own.
+    Redis(Client),
+    /// By requests to a location of the same server.
+    Location(Location),
+}
+
+impl Store {
+    /// Its name in the configuration.
+    pub fn name(&self) -> &str {
+        match self {
+            Store::Redis(client) => &client.config().name,
+            Store::Location(location) => location.relay().name(),
+        }
+    }
+
+    /// What tells it from other stores, in all workers.
+    pub fn id(&self) -> &[u8] {
+        match self {
+            Store::Redis(client) => client.config().name.as_bytes(),
+            Store::Location(location) => location.relay().id(),
+        }
+    }
+
+    /// False while the store is known to be down: whatever is asked of it fails at once.
+    pub fn available(&self) -> bool {
+        match self {
+            Store::Redis(client) => client.available(),
+            Store::Location(location) => location.relay().available(),
+        }
+    }
+
+    /// The same store for a fill, which may outlive its client.
+    pub fn of_fill(&self, fill: &Rc<Detached>) -> Store {
+        match self {
+            Store::Redis(client) => Store::Redis(client.clone()),
+            Store::Location(location) => Store::Location(location.of_fill(fill)),
+        }
+    }
+
+    /// Reads a record, in one round trip.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no telling whether there is a record.
+    pub async fn lookup(&self, key: &Bytes) -> Result<Rc<Found>, StoreError> {
+        match self {
+            Store::Redis(client) => client.lookup(key).await,
+            // Rarer and larger: a request's task has no room for it from the start.
+            Store::Location(location) => Box::pin(location.lookup(key)).await,
+        }
+    }
+
+    /// Writes a record together with its expiry, or nothing. If that is because its key got other variants than
+    /// were seen, the key as it is.
+    ///
+    /// # Errors
+    ///
+    /// Why it isn't known to be written.
+    pub async fn store(&self, record: Write) -> Result<Option<Base>, StoreError> {
+        if record.expiry == 0 {
+            return Err(StoreError::Refused("a record that expires at once".into()));
+        }
+        match self.change(Change::Write(record)).await {
+            Ok(Changed::Done) => Ok(None),
+            Ok(Changed::Variants(base)) => Ok(Some(base)),
+            // There is no key without expiry, but no record either.
+            Ok(Changed::Nothing) => Err(StoreError::Refused("EXPIRE found no key".into())),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Changes what is stored, for somebody who may be gone when it is done. The command is on its way when this
+    /// returns.
+    pub fn change(&self, change: Change) -> Sent<Changed> {
+        match self {
+            Store::Redis(client) => Box::pin(client.change(change)),
+            Store::Location(location) => Box::pin(location.change(change)),
+        }
+    }
+
+    /// Reads a record likewise.
+    pub fn lookup_detached(&self, key: &Bytes) -> Sent<Rc<Found>> {
+        match self {
+            Store::Redis(client) => {
+                let (client, key) = (client.clone(), key.clone());
+                Box::pin(async move { client.lookup(&key).await })
+            }
+            Store::Location(location) => Box::pin(location.lookup(key)),
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! A store that is reached through somebody else: commands and replies as bytes, and what a worker knows of
+//! the store's state from how they fare.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use cache_core::resp::{ProtocolError, Reply};
+
+use super::client::{Change, Changed, Found};
+use super::command;
+use super::error::StoreError;
+use super::health::Health;
+use super::input::Input;
+use super::output::Output;
+use super::pending::{Answer, Kind, Pending, Retry, Waiting, call};
+use crate::ngx::event::now_msec;
+use crate::ngx::shutdown;
+
+/// One store behind somebody else, as one worker sees it.
+pub struct Relay {
+    name: String,
+    id: Vec<u8>,
+    health: Health,
+    /// Whether somebody asks a store that is down.
+    trying: Cell<bool>,
+    /// A store that is down is left alone until then.
+    patience: Cell<u64>,
+}
+
+impl Relay {
+    /// A store that nobody has tried to reach yet. `id` tells it from others of its name, which is for people, as is
+    /// `place`.
+    pub fn new(name: &str, place: &str, id: Vec<u8>) -> Rc<Relay> {
+        Rc::new(Relay {
+            name: name.to_owned(),
+            id,
+            health: Health::new(name, place),
+            trying: Cell::new(false),
+            patience: Cell::new(0),
+        })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What tells it from others.
+    pub fn id(&self) -> &[u8] {
+        &self.id
+    }
+
+    /// False while the store is known to be down.
+    pub fn available(&self) -> bool {
+        !self.health.is_down()
+    }
+
+    /// The question for a record.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`] while the store is known to be down.
+    pub fn lookup(self: &Rc<Self>, key: &[u8]) -> Result<Dialog<Rc<Found>>, StoreError> {
+        let turn = self.turn()?;
+        let mut question = Vec::new();
+        command::lookup(&mut question, key);
+        let (promise, waiting) = call();
+        Ok(Dialog {
+            question: vec![Bytes::from(question)],
+            replies: 2,
+            input: Input::new(),
+            pending: Some(Pending::lookup(promise, None)),
+            waiting,
+            turn,
+        })
+    }
+
+    /// The command that changes what is stored.
+    ///
+    /// # Errors
+    ///
+    /// As [`Relay::lookup`].
+    pub fn change(self: &Rc<Self>, change: Change) -> Result<Dialog<Changed>, StoreError> {
+        let turn = self.turn()?;
+        let kind = Kind::of(&change);
+        let mut question = Output::default();
+        command::change(&mut question, change);
+        let (promise, waiting) = call();
+        Ok(Dialog {
+            question: question.into_pieces(),
+            replies: 1,
+            input: Input::new(),
+            pending: Some(Pending::Change(kind, promise)),
+            waiting,
+            turn,
+        })
+    }
+
+    /// Whose command may go. While the store is down it is one at a time, and not at once: for the others it is as if
+    /// they had failed.
+    fn turn(self: &Rc<Self>) -> Result<Turn, StoreError> {
+        if shutdown::has_given_up() {
+            return Err(StoreError::Leaving);
+        }
+        let first = self.health.is_down();
+        if first && (self.trying.get() || now_msec() < self.patience.get()) {
+            return Err(StoreError::Unavailable);
+        }
+        if first {
+            self.trying.set(true);
+        }
+        Ok(Turn {
+            relay: Rc::clone(self),
+            first,
+        })
+    }
+}
+
+/// The right to send a command. `first`: to a store that was down.
+struct Turn {
+    relay: Rc<Relay>,
+    first: bool,
+}
+
+impl Turn {
+    fn down(&self, reason: &str) {
+        if shutdown::has_given_up() {
+            // The worker has ended the exchange: that says nothing of the store.
+            return;
+        }
+        let relay = &self.relay;
+        // Those that were under way when it went down say nothing new.
+        let news = self.first || !relay.health.is_down();
+        relay.health.down(reason);
+        if news {
+            let until = now_msec().saturating_add(relay.health.delay());
+            relay.patience.set(until);
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if self.first {
+            self.relay.trying.set(false);
+        }
+    }
+}
+
+/// One command on its way, and its replies as they come.
+pub struct Dialog<T> {
+    question: Vec<Bytes>,
+    replies: usize,
+    input: Input,
+    /// Absent once all replies have come, or none is wanted any more.
+    pending: Option<Pending>,
+    waiting: Waiting<T>,
+    turn: Turn,
+}
+
+impl<T: Clone> Dialog<T> {
+    /// What to send, in pieces.
+    pub fn question(&mut self) -> Vec<Bytes> {
+        std::mem::take(&mut self.question)
+    }
+
+    /// How many replies it has.
+    pub fn replies(&self) -> usize {
+        self.replies
+    }
+
+    /// Takes a piece of the replies. False if what follows doesn't matter.
+    pub fn take(&mut self, piece: &[u8]) -> bool {
+        if !self.input.push(piece) {
+            if let Some(pending) = self.pending.take() {
+                pending.fail(StoreError::NoMemory, Retry::No);
+            }
+            return false;
+        }
+        while let Some(pending) = self.pending.take() {
+            match self.input.reply() {
+                Ok(Some(reply)) => self.reply(pending, reply),
+                Ok(None) => {
+                    self.pending = Some(pending);
+                    return true;
+                }
+                Err(ProtocolError::BulkTooLong) => {
+                    pending.fail(StoreError::TooLarge, Retry::No);
+                    return false;
+                }
+                Err(error) => {
+                    self.nonsense(pending, &error.to_string());
+                    return false;
+                }
+            }
+        }
+        // The end may follow; anything else is none of our replies.
+        self.input.is_empty()
+    }
+
+    /// What came of it, now that no more will come. `missing`: why not, should replies be missing.
+    ///
+    /// # Errors
+    ///
+    /// As those of a store with a connection of ours.
+    pub async fn outcome(mut self, missing: &str) -> Result<T, StoreError> {
+        if let Some(pending) = self.pending.take() {
+            self.turn.down(missing);
+            let error = if shutdown::has_given_up() {
+                StoreError::Leaving
+            } else {
+                StoreError::Unavailable
+            };
+            pending.fail(error, Retry::No);
+        }
+        self.waiting.await.map_err(|failure| failure.error)
+    }
+
+    /// What came of it, now that nothing has come for too long.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dialog::outcome`].
+    pub async fn too_late(mut self) -> Result<T, StoreError> {
+        if let Some(pending) = self.pending.take() {
+            self.turn.down("reading a reply timed out");
+            pending.fail(StoreError::Timeout, Retry::No);
+        }
+        self.waiting.await.map_err(|failure| failure.error)
+    }
+
+    fn reply(&mut self, pending: Pending, reply: Reply) {
+        let health = &self.turn.relay.health;
+        match pending.answer(reply) {
+            Answer::More(pending) => self.pending = Some(pending),
+            Answer::Down(pending, words) => {
+                self.turn.down(&words);
+                pending.fail(StoreError::Unavailable, Retry::No);
+            }
+            Answer::Nonsense(pending) => {
+                self.nonsense(pending, "a reply that doesn't fit its command");
+            }
+            told => {
+                health.up();
+                match told {
+                    Answer::Found(_) => health.accepted(Kind::Lookup),
+                    Answer::Changed(kind) => health.accepted(kind),
+                    Answer::Refused(kind, words) => health.refused(kind, words),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn nonsense(&self, pending: Pending, what: &str) {
+        self.turn.down(&format!("invalid reply: {what}"));
+        pending.fail(StoreError::Protocol, Retry::No);
+    }
+}
