@@ -6,7 +6,7 @@ use std::future::Future;
 use std::mem::ManuallyDrop;
 use std::rc::Rc;
 
-use cache_core::executor::{Executor, TaskId};
+use executor::{Executor, TaskId};
 
 use crate::ngx::event::Posted;
 use crate::ngx::guard::report;

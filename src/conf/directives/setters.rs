@@ -2,10 +2,12 @@
 
 use std::rc::Rc;
 
-use cache_core::cache_status::CacheName;
+use cache_core::cache_status_field::CacheName;
+use cache_core::freshness::Heuristic;
 use cache_core::headers::is_token;
-use cache_core::policy::{BadList, Heuristic, Ignore, MethodList, SetCookie, StatusList};
-use cache_core::settings::parse_millis;
+use cache_core::ignore::Ignore;
+use cache_core::rules::{BadList, MethodList, SetCookie, StatusList};
+use cache_core::units::parse_millis;
 use cache_core::use_stale::UseStale;
 use cache_core::vary::MAX_VARIANTS;
 

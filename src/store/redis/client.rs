@@ -5,8 +5,8 @@ use std::future::Future;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use cache_core::policy::Rules;
 use cache_core::record::{Base, Broken, Decoded, RawRecord};
+use cache_core::rules::Rules;
 
 use super::error::StoreError;
 use super::pace::patience;
