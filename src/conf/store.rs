@@ -1,19 +1,19 @@
-//! `redis_cache_store NAME { ... }`, and addresses in its place.
+//! `redis_cache_store NAME { ... }`: the block, and how its server is looked up.
 
 use std::ffi::{c_char, c_void};
 use std::fs;
 use std::rc::Rc;
 
 use ngx::ffi::*;
-use redis::{ConnectionAddr, IntoConnectionInfo};
 
 use super::MainConf;
 use super::reader::{Directive, Fault, Setting, set};
-use crate::ngx::text;
-use crate::store::redis::{Server, StoreConfig};
+use crate::ngx::{sockaddr, text};
+use crate::store::redis::{Server, StoreConfig, is_address};
 
 /// The port of a server that names none.
 const PORT: u16 = 6379;
+
 /// A block that is being read.
 struct Block {
     name: String,
@@ -45,16 +45,16 @@ impl Block {
     }
 
     fn finish(self, server: Server) -> StoreConfig {
+        let standard = StoreConfig::new(self.name, server);
         StoreConfig {
-            name: self.name,
-            server,
-            connect_timeout: self.connect_timeout.unwrap_or(200),
-            send_timeout: self.send_timeout.unwrap_or(200),
-            read_timeout: self.read_timeout.unwrap_or(200),
-            connections: self.connections.unwrap_or(2),
+            connect_timeout: self.connect_timeout.unwrap_or(standard.connect_timeout),
+            send_timeout: self.send_timeout.unwrap_or(standard.send_timeout),
+            read_timeout: self.read_timeout.unwrap_or(standard.read_timeout),
+            connections: self.connections.unwrap_or(standard.connections),
             username: self.username,
             password: self.password,
-            database: self.database.unwrap_or(0),
+            database: self.database.unwrap_or(standard.database),
+            ..standard
         }
     }
 }
@@ -221,7 +221,7 @@ fn secret(cf: *mut ngx_conf_t, value: &str) -> Result<String, String> {
 
 /// A host and port, or `unix:/path`, as nginx reads them. Names are looked up here and now, while
 /// nobody waits.
-fn resolve(cf: *mut ngx_conf_t, address: &str) -> Result<Server, String> {
+pub fn resolve(cf: *mut ngx_conf_t, address: &str) -> Result<Server, String> {
     // SAFETY: nginx parses its own copy; the addresses live in the configuration's pool.
     unsafe {
         let mut url: ngx_url_t = std::mem::zeroed();
@@ -238,121 +238,7 @@ fn resolve(cf: *mut ngx_conf_t, address: &str) -> Result<Server, String> {
         let Some(first) = url.addrs.as_ref() else {
             return Err(String::from("no address"));
         };
-        Ok(server(first))
+        let (sockaddr, text) = sockaddr::of_nginx(first);
+        Ok(Server { sockaddr, text })
     }
-}
-
-/// # Safety
-///
-/// `address` is one that nginx has resolved.
-unsafe fn server(address: &ngx_addr_t) -> Server {
-    // SAFETY: by contract.
-    unsafe {
-        let bytes =
-            std::slice::from_raw_parts(address.sockaddr.cast::<u8>(), address.socklen as usize);
-        Server {
-            sockaddr: bytes.to_vec(),
-            text: String::from_utf8_lossy(text::bytes(&address.name)).into_owned(),
-        }
-    }
-}
-
-/// Whether a store is named by its address.
-pub fn is_address(name: &str) -> bool {
-    ["redis://", "rediss://", "unix:", "redis+unix://"]
-        .iter()
-        .any(|scheme| name.starts_with(scheme))
-}
-
-/// The store at an address: `redis://[user:password@]host[:port][/db]` or `unix:/path`. With a
-/// directive host names are looked up; without, at run time, the host must be an IP address.
-pub fn from_address(address: &str, directive: Option<&Directive>) -> Result<StoreConfig, String> {
-    let mut block = Block::new(address.to_owned());
-    if let Some(path) = address.strip_prefix("unix:")
-        && !path.starts_with("//")
-    {
-        return Ok(block.finish(unix(path)?));
-    }
-    if address.starts_with("rediss://") {
-        return Err(String::from("tls is not supported yet"));
-    }
-    let info = address.into_connection_info().map_err(|error| {
-        let text = error.to_string();
-        text.split(" - ")
-            .next()
-            .unwrap_or(&text)
-            .trim_end_matches('.')
-            .to_lowercase()
-    })?;
-    let settings = info.redis_settings();
-    block.username = settings.username().map(str::to_owned);
-    block.password = settings.password().map(str::to_owned);
-    block.database = Some(u32::try_from(settings.db()).map_err(|_| "invalid database")?);
-    let server = match info.addr() {
-        ConnectionAddr::Unix(path) => unix(&path.to_string_lossy())?,
-        ConnectionAddr::Tcp(host, port) => {
-            let bare = host.trim_start_matches('[').trim_end_matches(']');
-            match (bare.parse::<std::net::IpAddr>(), directive) {
-                (Ok(ip), _) => tcp(std::net::SocketAddr::new(ip, *port)),
-                (Err(_), Some(directive)) => {
-                    resolve(directive.as_ptr(), &format!("{host}:{port}"))?
-                }
-                (Err(_), None) => {
-                    return Err(String::from(
-                        "a host name can't be looked up at run time; use a \"redis_cache_store\" block",
-                    ));
-                }
-            }
-        }
-        _ => return Err(String::from("tls is not supported yet")),
-    };
-    Ok(block.finish(server))
-}
-
-fn unix(path: &str) -> Result<Server, String> {
-    // SAFETY: all zeroes is a valid sockaddr_un.
-    let mut address: libc::sockaddr_un = unsafe { std::mem::zeroed() };
-    address.sun_family = libc::AF_UNIX as libc::sa_family_t;
-    if path.is_empty() || path.len() >= address.sun_path.len() {
-        return Err(String::from("invalid path of a unix socket"));
-    }
-    for (place, byte) in address.sun_path.iter_mut().zip(path.bytes()) {
-        *place = byte as libc::c_char;
-    }
-    // nginx gives the whole structure's length, too
-    Ok(Server {
-        sockaddr: bytes_of(&address),
-        text: format!("unix:{path}"),
-    })
-}
-
-fn tcp(address: std::net::SocketAddr) -> Server {
-    let sockaddr = match address {
-        std::net::SocketAddr::V4(v4) => {
-            // SAFETY: all zeroes is a valid sockaddr_in.
-            let mut raw: libc::sockaddr_in = unsafe { std::mem::zeroed() };
-            raw.sin_family = libc::AF_INET as libc::sa_family_t;
-            raw.sin_port = v4.port().to_be();
-            raw.sin_addr.s_addr = u32::from_ne_bytes(v4.ip().octets());
-            bytes_of(&raw)
-        }
-        std::net::SocketAddr::V6(v6) => {
-            // SAFETY: all zeroes is a valid sockaddr_in6.
-            let mut raw: libc::sockaddr_in6 = unsafe { std::mem::zeroed() };
-            raw.sin6_family = libc::AF_INET6 as libc::sa_family_t;
-            raw.sin6_port = v6.port().to_be();
-            raw.sin6_addr.s6_addr = v6.ip().octets();
-            raw.sin6_scope_id = v6.scope_id();
-            bytes_of(&raw)
-        }
-    };
-    Server {
-        sockaddr,
-        text: address.to_string(),
-    }
-}
-
-fn bytes_of<T: Copy>(value: &T) -> Vec<u8> {
-    // SAFETY: socket addresses are plain bytes without padding that matters.
-    unsafe { std::slice::from_raw_parts((&raw const *value).cast::<u8>(), size_of::<T>()).to_vec() }
 }

@@ -13,6 +13,7 @@ use crate::store::redis::{Change, Changed, Client, Found, StoreError, Write};
 mod location;
 pub mod lookup;
 pub mod redis;
+pub mod registry;
 pub mod variants;
 
 pub use location::Location;

@@ -14,6 +14,7 @@ use crate::conf::{Backend, LocConf, MainConf, Named, StatusHeader, ZoneDeclarati
 use crate::shm::Zone;
 use crate::shm::locks::BackOff;
 use crate::shm::zone::MIN_SIZE;
+use crate::store::redis::{from_address, is_address};
 
 /// A value that may be set once at each level.
 fn once<T>(place: &mut Option<T>, value: T) -> Setting {
@@ -95,9 +96,10 @@ pub(super) fn pass(directive: &Directive, conf: &mut LocConf) -> Setting {
         // Which location it is the server decides that a request came to.
         return Ok(());
     }
-    if store::is_address(&name) {
+    if is_address(&name) {
         if main.store(name.as_bytes()).is_none() {
-            let config = store::from_address(&name, Some(directive)).map_err(|reason| {
+            let resolve = |address: &str| store::resolve(directive.as_ptr(), address);
+            let config = from_address(&name, Some(&resolve)).map_err(|reason| {
                 format!(
                     "invalid address \"{name}\" in \"redis_cache_pass\": {reason}; \
                      use one such as redis://127.0.0.1:6379/0 or unix:/run/redis.sock"

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use cache_core::policy::Rules;
 use cache_core::record::{Base, Broken, Decoded, RawRecord};
 
+use super::config::StoreConfig;
 use super::error::StoreError;
 use super::pace::patience;
 use super::pending::Retry;
@@ -16,38 +17,6 @@ use crate::ngx::event::now_msec;
 
 /// How often a command that may be sent twice is tried again whose connection was closed.
 const RETRIES: usize = 2;
-
-/// A `redis_cache_store` block.
-#[derive(Clone, Debug)]
-pub struct StoreConfig {
-    /// Its name in the configuration.
-    pub name: String,
-    /// The server.
-    pub server: Server,
-    /// How long connecting may take, in milliseconds.
-    pub connect_timeout: u64,
-    /// Milliseconds between two writes while the server takes no more.
-    pub send_timeout: u64,
-    /// Milliseconds between two reads while replies are owed.
-    pub read_timeout: u64,
-    /// How many connections a worker opens at most.
-    pub connections: usize,
-    /// Whom to log in as; without it the default user.
-    pub username: Option<String>,
-    /// With what to log in; without it nobody logs in.
-    pub password: Option<String>,
-    /// The number of the database.
-    pub database: u32,
-}
-
-/// Where a server listens.
-#[derive(Clone, Debug)]
-pub struct Server {
-    /// A `struct sockaddr` of any family.
-    pub sockaddr: Vec<u8>,
-    /// The same for people: `127.0.0.1:6379` or `unix:/path`.
-    pub text: String,
-}
 
 /// What Redis has under a key. Those who ask for it at the same time share it.
 #[derive(Debug)]

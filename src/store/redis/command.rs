@@ -2,7 +2,8 @@
 
 use cache_core::{record, resp};
 
-use super::client::{Change, Refresh, StoreConfig, Write};
+use super::client::{Change, Refresh, Write};
+use super::config::StoreConfig;
 use super::output::Output;
 
 /// What each script that writes begins with: a function that ends it unless the store lets us write a key together with

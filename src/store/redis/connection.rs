@@ -12,8 +12,9 @@ use bytes::Bytes;
 use cache_core::resp::{ProtocolError, Reply};
 
 use super::asked::{Asked, Lookup};
-use super::client::{Change, Changed, Found, StoreConfig};
+use super::client::{Change, Changed, Found};
 use super::command::{self, Step};
+use super::config::StoreConfig;
 use super::error::{End, StoreError, reason};
 use super::input::Input;
 use super::large::{LARGE, Turn};

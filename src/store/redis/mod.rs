@@ -6,9 +6,11 @@
 //! order. `Health` knows whether the store is up and logs when that changes. A `Relay` is a store that others
 //! bring the same commands to.
 
+mod address;
 mod asked;
 mod client;
 mod command;
+mod config;
 mod connection;
 mod error;
 mod health;
@@ -20,10 +22,9 @@ mod pending;
 mod pool;
 mod relay;
 
-pub use client::{
-    Change, Changed, Client, Found, Reading, Refresh, Server, StoreConfig, Validated, Variant,
-    Write,
-};
+pub use address::{from_address, is_address};
+pub use client::{Change, Changed, Client, Found, Reading, Refresh, Validated, Variant, Write};
+pub use config::{Server, StoreConfig};
 pub use error::StoreError;
 pub use pace::Pace;
 pub use relay::{Dialog, Relay};

@@ -9,7 +9,8 @@ use ngx::ffi::NGX_LOG_INFO;
 use ngx::log::ngx_cycle_log;
 use ngx::ngx_log_error;
 
-use super::client::{Change, Changed, Found, StoreConfig};
+use super::client::{Change, Changed, Found};
+use super::config::StoreConfig;
 use super::connection::{Connection, State};
 use super::error::{End, StoreError};
 use super::health::Health;
