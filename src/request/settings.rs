@@ -14,11 +14,11 @@ use cache_core::uri::Target;
 use ngx::ffi::*;
 use ngx::ngx_log_error;
 
+use crate::conf::variables::Setting;
 use crate::conf::{Backend, LocConf, MainConf, StatusHeader, VariableRules, set_md5};
 use crate::ngx::request::Request;
 use crate::ngx::text;
 use crate::ngx::values::Elsewhere;
-use crate::request::variables::Setting;
 use crate::shm::Zone;
 use crate::shm::locks::{BackOff, Retention};
 use crate::store::lookup::Lookup;
@@ -115,7 +115,7 @@ impl Reader<'_> {
     /// Says once per worker and location that a variable makes no sense.
     fn complain(&self, setting: Setting, value: &[u8], what: &str) {
         if self.conf.first_fault(setting as usize) {
-            let name = crate::request::variables::SETTINGS
+            let name = crate::conf::variables::SETTINGS
                 .get(setting as usize)
                 .copied()
                 .unwrap_or_default();

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use ngx::ffi::*;
 
 use super::MainConf;
-use super::reader::{Directive, Fault, Setting, set};
+use super::reader::{Directive, Fault, SetResult, set};
 use crate::ngx::{sockaddr, text};
 use crate::store::redis::{Server, StoreConfig, is_address};
 
@@ -60,7 +60,7 @@ impl Block {
 }
 
 /// Reads the block.
-pub fn block(directive: &Directive, conf: &mut MainConf) -> Setting {
+pub fn block(directive: &Directive, conf: &mut MainConf) -> SetResult {
     let name = directive.text(1);
     // `redis_cache_pass` takes these for what they look like.
     if name.is_empty() || name.starts_with('/') || is_address(&name) {
@@ -100,6 +100,7 @@ pub fn block(directive: &Directive, conf: &mut MainConf) -> Setting {
     Ok(())
 }
 
+/// Takes a line of the block for nginx.
 unsafe extern "C" fn line(
     cf: *mut ngx_conf_t,
     _: *mut ngx_command_t,
@@ -109,90 +110,109 @@ unsafe extern "C" fn line(
     unsafe { set::<Block>(cf, conf, parameter) }
 }
 
-fn parameter(line: &Directive, block: &mut Block) -> Setting {
-    let store = block.name.clone();
-    let word = line.text(0);
-    let count = line.words().len();
-    let single = || match count {
-        2 => Ok(line.text(1)),
-        _ => Err(Fault::Text(format!(
-            "\"{word}\" of store \"{store}\" takes one value"
-        ))),
-    };
-    match word.as_str() {
-        "server" => {
-            let address = single()?;
-            if block.server.is_some() {
-                return Err(Fault::Text(format!(
-                    "duplicate \"server\" in store \"{store}\"; several servers are not supported yet"
-                )));
-            }
-            let server = resolve(line.as_ptr(), &address).map_err(|reason| {
-                format!("{reason} in \"server {address}\" of store \"{store}\"")
-            })?;
-            block.server = Some(server);
-            Ok(())
-        }
-        "connect_timeout" | "send_timeout" | "read_timeout" => {
-            let value = single()?;
-            let millis = line.millis(1).ok().filter(|ms| *ms > 0).ok_or_else(|| {
-                format!(
-                    "invalid time \"{value}\" in \"{word}\" of store \"{store}\"; \
-                     use a time such as 200ms"
-                )
-            })?;
-            let place = match word.as_str() {
-                "connect_timeout" => &mut block.connect_timeout,
-                "send_timeout" => &mut block.send_timeout,
-                _ => &mut block.read_timeout,
-            };
-            once(place, millis, &word, &store)
-        }
-        "connections" => {
-            let number = single()?.parse().ok().filter(|n| (1..=1024).contains(n));
-            let number = number.ok_or_else(|| {
+fn parameter(line: &Directive, block: &mut Block) -> SetResult {
+    match line.argument(0) {
+        b"server" => server(line, block),
+        b"connect_timeout" | b"send_timeout" | b"read_timeout" => timeout(line, block),
+        b"connections" => {
+            let number = single(line, block)?.parse().ok();
+            let number = number.filter(|n| (1..=1024).contains(n)).ok_or_else(|| {
+                let store = &block.name;
                 format!("\"connections\" of store \"{store}\" must be between 1 and 1024")
             })?;
-            once(&mut block.connections, number, &word, &store)
+            once(&mut block.connections, number, line, &block.name)
         }
-        "username" => once(&mut block.username, single()?, &word, &store),
-        "password" => {
-            let password = secret(line.as_ptr(), &single()?).map_err(|reason| {
+        b"username" => {
+            let username = single(line, block)?;
+            once(&mut block.username, username, line, &block.name)
+        }
+        b"password" => {
+            let password = secret(line.as_ptr(), &single(line, block)?).map_err(|reason| {
+                let store = &block.name;
                 format!("\"password\" of store \"{store}\" can't be read: {reason}")
             })?;
-            once(&mut block.password, password, &word, &store)
+            once(&mut block.password, password, line, &block.name)
         }
-        "database" => {
-            let number = single()?.parse().map_err(|_| {
+        b"database" => {
+            let number = single(line, block)?.parse().map_err(|_| {
+                let store = &block.name;
                 format!("\"database\" of store \"{store}\" must be a number such as 0")
             })?;
-            once(&mut block.database, number, &word, &store)
+            once(&mut block.database, number, line, &block.name)
         }
-        "mode" => match line.argument(1) {
-            mode @ (b"sentinel" | b"cluster") => {
-                let mode = String::from_utf8_lossy(mode);
-                Err(Fault::Text(format!(
-                    "\"mode {mode}\" of store \"{store}\" is not supported yet"
-                )))
-            }
-            _ => match single()?.as_str() {
-                "standalone" => once(&mut block.mode, (), &word, &store),
-                mode => Err(Fault::Text(format!(
-                    "unknown mode \"{mode}\" of store \"{store}\"; it is \"standalone\""
-                ))),
-            },
-        },
-        "tls" | "tls_name" | "tls_trusted_certificate" | "tls_verify" => Err(Fault::Text(format!(
-            "\"{word}\" of store \"{store}\" is not supported yet"
-        ))),
-        _ => Err(Fault::Text(format!(
-            "unknown directive \"{word}\" in store \"{store}\""
+        b"mode" => mode(line, block),
+        other => {
+            let (word, store) = (line.text(0), &block.name);
+            Err(Fault::Text(match other {
+                b"tls" | b"tls_name" | b"tls_trusted_certificate" | b"tls_verify" => {
+                    format!("\"{word}\" of store \"{store}\" is not supported yet")
+                }
+                _ => format!("unknown directive \"{word}\" in store \"{store}\""),
+            }))
+        }
+    }
+}
+
+/// The value of a line that takes one.
+fn single(line: &Directive, block: &Block) -> Result<String, Fault> {
+    if line.words().len() == 2 {
+        return Ok(line.text(1));
+    }
+    let (word, store) = (line.text(0), &block.name);
+    Err(Fault::Text(format!(
+        "\"{word}\" of store \"{store}\" takes one value"
+    )))
+}
+
+fn server(line: &Directive, block: &mut Block) -> SetResult {
+    let (address, store) = (single(line, block)?, &block.name);
+    if block.server.is_some() {
+        return Err(Fault::Text(format!(
+            "duplicate \"server\" in store \"{store}\"; several servers are not supported yet"
+        )));
+    }
+    let server = resolve(line.as_ptr(), &address)
+        .map_err(|reason| format!("{reason} in \"server {address}\" of store \"{store}\""))?;
+    block.server = Some(server);
+    Ok(())
+}
+
+fn timeout(line: &Directive, block: &mut Block) -> SetResult {
+    let (word, value) = (line.text(0), single(line, block)?);
+    let millis = line.millis(1).ok().filter(|ms| *ms > 0).ok_or_else(|| {
+        let store = &block.name;
+        format!(
+            "invalid time \"{value}\" in \"{word}\" of store \"{store}\"; use a time such as 200ms"
+        )
+    })?;
+    let timeout = match word.as_str() {
+        "connect_timeout" => &mut block.connect_timeout,
+        "send_timeout" => &mut block.send_timeout,
+        _ => &mut block.read_timeout,
+    };
+    once(timeout, millis, line, &block.name)
+}
+
+fn mode(line: &Directive, block: &mut Block) -> SetResult {
+    let store = block.name.clone();
+    let mode = line.text(1);
+    if let "sentinel" | "cluster" = mode.as_str() {
+        return Err(Fault::Text(format!(
+            "\"mode {mode}\" of store \"{store}\" is not supported yet"
+        )));
+    }
+    match single(line, block)?.as_str() {
+        "standalone" => once(&mut block.mode, (), line, &store),
+        mode => Err(Fault::Text(format!(
+            "unknown mode \"{mode}\" of store \"{store}\"; it is \"standalone\""
         ))),
     }
 }
 
-fn once<T>(place: &mut Option<T>, value: T, word: &str, store: &str) -> Setting {
+/// Sets a value that may be set once in a block.
+fn once<T>(place: &mut Option<T>, value: T, line: &Directive, store: &str) -> SetResult {
     if place.is_some() {
+        let word = line.text(0);
         return Err(Fault::Text(format!(
             "duplicate \"{word}\" in store \"{store}\""
         )));
