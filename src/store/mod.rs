@@ -8,7 +8,7 @@ use bytes::Bytes;
 use cache_core::record::Base;
 
 use crate::detached::Detached;
-use crate::store::redis::{Change, Changed, Client, Found, StoreError, Write};
+use crate::store::redis::{Change, ChangeReply, Client, Found, RecordWrite, StoreError};
 
 mod location;
 pub mod lookup;
@@ -82,22 +82,22 @@ impl Store {
     /// # Errors
     ///
     /// Why it isn't known to be written.
-    pub async fn store(&self, record: Write) -> Result<Option<Base>, StoreError> {
+    pub async fn store(&self, record: RecordWrite) -> Result<Option<Base>, StoreError> {
         if record.expiry == 0 {
             return Err(StoreError::Refused("a record that expires at once".into()));
         }
         match self.change(Change::Write(record)).await {
-            Ok(Changed::Done) => Ok(None),
-            Ok(Changed::Variants(base)) => Ok(Some(base)),
+            Ok(ChangeReply::Done) => Ok(None),
+            Ok(ChangeReply::Variants(base)) => Ok(Some(base)),
             // There is no key without expiry, but no record either.
-            Ok(Changed::Nothing) => Err(StoreError::Refused("EXPIRE found no key".into())),
+            Ok(ChangeReply::Nothing) => Err(StoreError::Refused("EXPIRE found no key".into())),
             Err(error) => Err(error),
         }
     }
 
     /// Changes what is stored, for somebody who may be gone when it is done. The command is on its way when this
     /// returns.
-    pub fn change(&self, change: Change) -> Sent<Changed> {
+    pub fn change(&self, change: Change) -> Sent<ChangeReply> {
         match self {
             Store::Redis(client) => Box::pin(client.change(change)),
             Store::Location(location) => Box::pin(location.change(change)),
