@@ -209,8 +209,13 @@ impl LocConf {
             }
         }
         self.methods.get_or_insert_default();
+        self.rules = Rc::new(self.directive_rules());
+    }
+
+    /// The rules that the directives make together.
+    fn directive_rules(&self) -> Rules {
         let standard = Rules::default();
-        self.rules = Rc::new(Rules {
+        Rules {
             statuses: self.statuses.clone().unwrap_or(standard.statuses),
             age: self.age.unwrap_or(standard.age),
             stale: self.stale.unwrap_or(standard.stale),
@@ -221,7 +226,7 @@ impl LocConf {
             use_stale: self.use_stale.unwrap_or(standard.use_stale),
             revalidate: self.revalidate.unwrap_or(standard.revalidate),
             variants: self.variants.unwrap_or(standard.variants),
-        });
+        }
     }
 
     /// The predicates of `redis_cache_bypass`, or null.

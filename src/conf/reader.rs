@@ -217,7 +217,8 @@ pub fn once<T>(place: &mut Option<T>, value: T) -> SetResult {
     Ok(())
 }
 
-/// A key for each slice would have the whole answer stored under each: a fill has no Range.
+/// Refuses `$slice_range` in a key: the whole response would be stored under the key of each slice, since a fill has no
+/// Range.
 pub fn refuse_slices(directive: &Directive, index: usize) -> SetResult {
     if !names_variable(directive.argument(index), b"slice_range") {
         return Ok(());

@@ -14,7 +14,7 @@ use super::node::Node;
 use super::pace::patience;
 use crate::ngx::event::now_msec;
 
-/// How often a command that may be sent twice is tried again whose connection was closed.
+/// How often a command that may be sent twice is sent again after its connection was closed.
 const RETRIES: usize = 2;
 
 /// A store, as one worker sees it. Clones share its connections.
@@ -32,12 +32,12 @@ impl Client {
         self.0.config()
     }
 
-    /// False while the store is known to be down: whatever is asked of it fails at once.
+    /// False while the store is known to be down: every command fails at once.
     pub fn available(&self) -> bool {
         !self.0.is_down()
     }
 
-    /// Reads a record, in one round trip. Those who ask for a key at the same time share an answer, which is
+    /// Reads a record, in one round trip. Requests that look for a key at the same time share a reply, which is
     /// as new as one of their own would be.
     ///
     /// # Errors

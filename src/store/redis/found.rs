@@ -7,7 +7,7 @@ use bytes::Bytes;
 use cache_core::policy::Rules;
 use cache_core::record::{Broken, Decoded, RawRecord};
 
-/// What Redis has under a key. Those who ask for it at the same time share it.
+/// What Redis has under a key. Requests that look for it at the same time share it.
 #[derive(Debug)]
 pub struct Found {
     /// The record.

@@ -1,5 +1,5 @@
-//! Lookup coalescing: those who look for a key at the same time share a reply that is as new as one of their own would
-//! be.
+//! Lookup coalescing: callers that look for a key at the same time share a reply that is as new as one of their own
+//! would be.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -35,7 +35,7 @@ struct Coalesced {
     next: Option<Next>,
 }
 
-/// The lookup that follows, for those who have gathered. It is sent when the reply to the one before is here.
+/// The lookup that follows, for callers that have gathered. It is sent when the reply to the one before is here.
 struct Next {
     promise: LookupPromise,
     lookup: WaitingLookup,
@@ -65,7 +65,7 @@ impl CoalescedLookups {
     /// A lookup that others may share from now on.
     pub fn add(&mut self, key: Bytes, lookup: WaitingLookup) {
         self.order.push_back(key.clone());
-        // Those who have gathered behind one that is on its way go on when that has its reply.
+        // Callers that have gathered behind a lookup on its way go on when that has its reply.
         let next = self.keys.remove(&key).and_then(|known| known.next);
         let new = Coalesced {
             lookup,
@@ -104,7 +104,7 @@ impl CoalescedLookups {
         Some((key, next.promise, next.lookup))
     }
 
-    /// Those who have gathered before this time wait no more.
+    /// Callers that have gathered before this time wait no more.
     pub fn expire(&mut self, time: u64) {
         for known in self.keys.values_mut() {
             if let Some(next) = known.next.take_if(|next| next.since < time) {

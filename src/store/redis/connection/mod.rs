@@ -76,9 +76,9 @@ pub struct Connection {
     lookups: RefCell<CoalescedLookups>,
     /// Commands among the pending.
     owed: Cell<usize>,
-    /// Those of them whose replies were large before.
+    /// Lookups among them whose records were large before.
     large: Cell<usize>,
-    /// Whether it is kept for such.
+    /// Whether it is kept for large replies.
     for_large: Cell<bool>,
     /// Keeps the worker while commands are owed a reply.
     guard: RefCell<Option<ShutdownGuard>>,
@@ -272,7 +272,7 @@ impl Connection {
             End::NoMemory => Some(StoreError::NoMemory),
             _ => None,
         };
-        // Closing is cheaper than reading that one reply to its end; the others are asked for again.
+        // Closing is cheaper than reading that one reply to its end; the other commands are sent again.
         if let Some(error) = lost
             && let Some(first) = pending.pop_front()
         {

@@ -14,6 +14,7 @@ use crate::store::redis::protocol::pending::Replied;
 const BUDGET: usize = 256 << 10;
 
 impl Connection {
+    /// Reads what there is, and hands each whole reply to its command.
     pub fn on_readable(&self) {
         if self.state.get() == State::Connecting {
             return;
@@ -129,6 +130,7 @@ impl Connection {
         }
     }
 
+    /// Ends the connection: the server doesn't keep to the protocol.
     fn nonsense(&self, what: &str) {
         self.end(End::Down(
             StoreError::Protocol,

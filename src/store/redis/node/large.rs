@@ -1,8 +1,7 @@
-//! Records that are known to be large: how many lookups of them are under way at once, and who waits for a turn.
+//! Records that are known to be large: how many lookups of them are under way at once, and which wait for a turn.
 //!
-//! Redis copies a record as soon as it is asked for, for all commands that it has read, before it sends a byte. Clients
-//! that ask for large records and are gone would keep it from everybody else. One whose clients have gone before its
-//! turn is never asked for.
+//! Redis copies the records for all commands that it has read before it sends a byte. Lookups of large records for clients
+//! that have gone would keep it from everybody else. A lookup whose clients have gone before its turn is never sent.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -104,7 +103,7 @@ impl Large {
     }
 }
 
-/// Ends the wait of some.
+/// Fails lookups that wait.
 pub fn fail(waiting: Vec<LookupPromise>, error: &StoreError) {
     for promise in waiting {
         promise.finish(Err(Failure {

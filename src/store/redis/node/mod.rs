@@ -31,11 +31,11 @@ use crate::ngx::shutdown;
 /// a system call that carries many commands is cheaper than many that carry one.
 const QUIET: usize = 128 << 10;
 
-/// So often in a row an established connection may be closed while it owes replies: enough for an
-/// operator who kills all of them. Beyond it the server accepts connections but serves nobody.
+/// How often in a row an established connection may be closed while it owes replies: enough for an
+/// operator who kills all of them. A server that closes more accepts connections but serves nobody.
 const LOSSES: usize = 4;
 
-/// If a further connection can't be opened, no other is tried for this long.
+/// If a further connection can't be opened, no other is tried for so many milliseconds.
 const PATIENCE: u64 = 1000;
 
 /// A server and its connections.
@@ -45,7 +45,7 @@ pub struct Node {
     health: Health,
     /// Bytes of a reply to a lookup, averaged over the last ones.
     average: Cell<usize>,
-    /// How often connections were closed on their commands since one was answered.
+    /// How often connections were closed on their commands since one had its reply.
     losses: Cell<usize>,
     /// No further connection before this time.
     patience: Cell<u64>,
@@ -117,7 +117,7 @@ impl Node {
         self.config.connections.saturating_sub(1).max(1)
     }
 
-    /// A large record was read, or nobody wants it any more. The next is asked for later in this turn of the loop: a
+    /// A large record was read, or nobody wants it any more. The next lookup is sent later in this turn of the loop: a
     /// connection may be in the middle of its end.
     fn end_turn(self: &Rc<Self>) {
         self.large.borrow_mut().end();

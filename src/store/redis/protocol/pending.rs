@@ -28,7 +28,7 @@ pub enum Pending {
 pub struct PendingLookup {
     /// Absent once it was given up: its replies are discarded.
     promise: Option<Promise<Rc<Found>>>,
-    /// When it was asked, in milliseconds.
+    /// When it began, in milliseconds.
     since: u64,
     /// What came for PTTL.
     pttl: Option<Result<i64, StoreError>>,
@@ -58,9 +58,9 @@ pub enum Replied {
     Refused(Kind, String),
     /// The command has failed for a reason of its own.
     Failed,
-    /// The store is down, in its own words. The command is still unanswered.
+    /// The store is down, in its own words. The command is still owed its reply.
     Down(Pending, String),
-    /// No reply to this command. The command is still unanswered.
+    /// No reply to this command. The command is still owed its reply.
     Nonsense(Pending),
 }
 
@@ -77,7 +77,7 @@ impl Pending {
         }
     }
 
-    /// A lookup that is asked now.
+    /// A lookup that begins now.
     pub fn lookup(promise: Promise<Rc<Found>>, turn: Option<Turn>) -> Pending {
         Pending::Lookup(PendingLookup {
             promise: Some(promise),
@@ -87,7 +87,7 @@ impl Pending {
         })
     }
 
-    /// Ends the wait for a lookup that was asked before `time` and whose reply hasn't begun.
+    /// Ends the wait for a lookup that began before `time` and whose reply hasn't begun.
     pub fn expire(&mut self, time: u64) {
         if let Pending::Lookup(lookup) = self
             && lookup.pttl.is_none()
@@ -271,7 +271,7 @@ fn base(mut elements: Vec<Reply>) -> Option<Base> {
     })
 }
 
-/// The fields of a record in the order in which they were asked for.
+/// The fields of a record in the order in which HMGET names them.
 fn fields<const N: usize>(elements: Vec<Reply>) -> Option<[Option<Bytes>; N]> {
     let elements: [Reply; N] = elements.try_into().ok()?;
     let mut whole = true;
