@@ -5,7 +5,7 @@ use md5::{Digest, Md5};
 use ngx::ffi::*;
 
 use super::LocConf;
-use super::reader::{Directive, Fault, Setting, refuse_slices};
+use super::reader::{Directive, Fault, SetResult, refuse_slices};
 use crate::ngx::guard::guard;
 use crate::ngx::request::Request;
 use crate::ngx::text;
@@ -36,7 +36,7 @@ pub fn digest(text: &[u8]) -> [u8; 32] {
 }
 
 /// Adds a step to the script of the location.
-pub fn directive(directive: &Directive, conf: &mut LocConf) -> Setting {
+pub fn directive(directive: &Directive, conf: &mut LocConf) -> SetResult {
     let variable = directive.argument(1);
     let Some(name) = variable.strip_prefix(b"$").filter(|name| !name.is_empty()) else {
         let name = directive.text(1);

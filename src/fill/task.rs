@@ -28,7 +28,9 @@ use crate::shm::Zone;
 use crate::shm::locks::{Acquired, Retention};
 use crate::shm::zone::RefillSlot;
 use crate::store::lookup::{self, Lookup, Variants};
-use crate::store::redis::{Change, Changed, Refresh, StoreError, Validated, Variant, Write};
+use crate::store::redis::{
+    Change, ChangeReply, RecordRefresh, RecordWrite, StoreError, ValidatedRecord, VariantWrite,
+};
 use crate::store::variants::{lock_of, variant};
 use crate::worker;
 
@@ -95,7 +97,7 @@ impl Fill {
         begun.is_some_and(|begun| zone.invalidations(id) != begun)
     }
 
-    fn write(&self, plan: Plan) -> Option<Write> {
+    fn write(&self, plan: Plan) -> Option<RecordWrite> {
         let head = self.stream.head()?;
         let body = self.stream.body();
         let length: usize = body.iter().map(Bytes::len).sum();
@@ -120,7 +122,7 @@ impl Fill {
             },
         };
         let fields = record::encode(head.status, &headers, length as u64, &plan, new);
-        Some(Write {
+        Some(RecordWrite {
             key: self.lookup.key.clone(),
             status: head.status,
             headers: Bytes::from(fields.headers),
@@ -132,7 +134,7 @@ impl Fill {
     }
 
     /// Where an answer goes that varies.
-    fn place(&self, own: &vary::Variant) -> Option<(Tie, Variant)> {
+    fn place(&self, own: &vary::Variant) -> Option<(Tie, VariantWrite)> {
         let (key, known) = (&self.lookup.key, self.variants.borrow());
         let most = self.lookup.rules.variants;
         let target = choose_slot(key, known.family.as_ref(), &own.on, own.id, most, new_token);
@@ -145,7 +147,7 @@ impl Fill {
             id: own.id,
             slot: target.slot,
         };
-        let variant = Variant {
+        let variant = VariantWrite {
             slot,
             seen: known.text.clone(),
             variants: Bytes::from(target.family.encode()),
@@ -227,9 +229,9 @@ fn new_generation() -> Bytes {
 pub fn refresh(key: Bytes, renewed: &Renewed) -> Option<Change> {
     let record = &renewed.record;
     let meta = record.meta.as_ref()?;
-    let mut refresh = Refresh {
+    let mut refresh = RecordRefresh {
         key,
-        validated: Validated {
+        validated: ValidatedRecord {
             generation: meta.generation.clone(),
             status: record.status,
             headers: record.stored_headers.clone(),
@@ -391,7 +393,7 @@ impl Filling for Fill {
         };
         let changed = self.lookup.store.change(change).await;
         changed
-            .map(|changed| changed == Changed::Done)
+            .map(|changed| changed == ChangeReply::Done)
             .map_err(|error| self.not_stored(&error))
     }
 

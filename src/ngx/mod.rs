@@ -21,6 +21,7 @@ pub mod request;
 pub mod shim;
 pub mod shutdown;
 pub mod slice;
+pub mod sockaddr;
 pub mod stand_in;
 pub mod text;
 pub mod unread;

@@ -4,10 +4,10 @@ use cache_core::complex_value::is_derivable;
 use ngx::ffi::*;
 use ngx::ngx_log_error;
 
+use crate::conf::variables::Setting;
 use crate::conf::{LocConf, MainConf, set_md5};
 use crate::ngx::request::Request;
 use crate::request::settings::{KeySource, key_source};
-use crate::request::variables::Setting;
 
 /// The fault of a key without the body, beside those of [`Setting`].
 const NO_BODY: usize = 31;

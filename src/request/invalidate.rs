@@ -31,7 +31,7 @@ use crate::request::hold;
 use crate::request::settings::{self, Basics, KeySource, Settings};
 use crate::shm::Zone;
 use crate::store::lookup::{self, Lookup};
-use crate::store::redis::{self, Changed};
+use crate::store::redis::{self, ChangeReply};
 use crate::store::variants;
 use crate::store::{Sent, Store};
 
@@ -246,7 +246,7 @@ impl Head {
 struct Deletion {
     key: Bytes,
     store: String,
-    sent: Sent<Changed>,
+    sent: Sent<ChangeReply>,
 }
 
 impl Deletion {

@@ -15,16 +15,16 @@ use cache_core::uri::Target;
 use ngx::ffi::*;
 use ngx::ngx_log_error;
 
+use crate::conf::variables::Setting;
 use crate::conf::{Backend, LocConf, MainConf, StatusHeader, VariableRules, set_md5};
 use crate::ngx::request::Request;
 use crate::ngx::text;
 use crate::ngx::values::Elsewhere;
-use crate::request::variables::Setting;
 use crate::shm::Zone;
 use crate::shm::locks::{BackOff, Retention};
 use crate::store::lookup::Lookup;
-use crate::store::{Location, Store};
-use crate::worker;
+use crate::store::redis::is_address;
+use crate::store::{Location, Store, registry};
 
 /// Milliseconds that a request waits for somebody else's fill, by default.
 const LOCK_TIMEOUT: u64 = 3_000;
@@ -116,7 +116,7 @@ impl Reader<'_> {
     /// Says once per worker and location that a variable makes no sense.
     fn complain(&self, setting: Setting, value: &[u8], what: &str) {
         if self.conf.first_fault(setting as usize) {
-            let name = crate::request::variables::SETTINGS
+            let name = crate::conf::variables::SETTINGS
                 .get(setting as usize)
                 .copied()
                 .unwrap_or_default();
@@ -252,14 +252,14 @@ impl Reader<'_> {
 
     fn store_named(&self, name: &[u8]) -> Result<Store, String> {
         if let Some(config) = self.main.store(name) {
-            return Ok(Store::Redis(worker::client(config)));
+            return Ok(Store::Redis(registry::client(config)));
         }
         if name.starts_with(b"/") {
             return self.location(name);
         }
-        if crate::conf::store::is_address(&String::from_utf8_lossy(name)) {
-            let config = worker::at_address(name)?;
-            return Ok(Store::Redis(worker::client(&config)));
+        if is_address(&String::from_utf8_lossy(name)) {
+            let config = registry::at_address(name)?;
+            return Ok(Store::Redis(registry::client(&config)));
         }
         Err(String::from(
             "no such store; declare it by \"redis_cache_store\"",
@@ -267,7 +267,7 @@ impl Reader<'_> {
     }
 
     fn location(&self, uri: &[u8]) -> Result<Store, String> {
-        let relay = worker::relay(uri, &self.r.server_place())?;
+        let relay = registry::relay(uri, &self.r.server_place())?;
         let timeout = self.conf.pass_timeout.unwrap_or(PASS_TIMEOUT);
         Ok(Store::Location(Location::new(relay, uri, self.r, timeout)))
     }

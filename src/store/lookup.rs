@@ -18,10 +18,10 @@ use ngx::ngx_log_error;
 use crate::store::Store;
 use crate::store::redis::{Found, Reading, StoreError};
 
-/// How many keys are remembered as complained about.
+/// How many keys whose records were complained about are remembered.
 const COMPLAINTS: usize = 1024;
 
-/// What a request looks for, and where.
+/// A lookup: what a request looks for, and where.
 #[derive(Clone)]
 pub struct Lookup {
     /// The store.
@@ -73,7 +73,7 @@ pub async fn lookup(
         let record = decode(lookup, &found, ReadFrom::Base, select);
         return Ok((record, Variants::default()));
     };
-    // Rarer and larger: a request's task has no room for it from the start.
+    // Boxed to keep the future of a lookup without variants small.
     let text = text.clone();
     Box::pin(lookup_varied(lookup, found, text, select)).await
 }
@@ -109,8 +109,8 @@ async fn lookup_varied(
     Ok((record, variants))
 }
 
-/// Reads the record that the key itself holds, for somebody who may be gone when it comes. One that varies counts if it
-/// is this variant.
+/// Reads the record that the key itself holds. The caller may be gone when it comes. A record that varies counts if it is
+/// this variant.
 pub fn lookup_detached(
     lookup: Lookup,
     own: Option<Variant>,
@@ -145,7 +145,7 @@ fn heard(lookup: &Lookup, found: Result<Rc<Found>, StoreError>) -> Result<Rc<Fou
     }
 }
 
-/// What is found becomes a record once for all who share it, if they share their rules.
+/// Makes a record of what is found: once for all requests that share it, if they share their rules.
 fn decode(
     lookup: &Lookup,
     found: &Found,
@@ -182,7 +182,7 @@ fn decode(
     }
 }
 
-/// Says it once per key and worker.
+/// Logs it once per key and worker.
 fn complain(lookup: &Lookup, level: u32, what: &str) {
     let new = COMPLAINED.with_borrow_mut(|known| {
         if known.len() >= COMPLAINTS {

@@ -17,14 +17,14 @@ const ROOM: usize = 2 << 10;
 const MAX_BULK: usize = 512 << 20;
 
 /// Bytes on their way to becoming replies.
-pub(super) struct Input {
+pub struct Input {
     buffer: BytesMut,
     decoder: Decoder,
 }
 
 impl Input {
     /// An empty one.
-    pub(super) fn new() -> Input {
+    pub fn new() -> Input {
         let limits = Limits {
             bulk: MAX_BULK,
             line: 8 << 10,
@@ -39,7 +39,7 @@ impl Input {
 
     /// A buffer with room for what is known to be missing, exactly if that is a large bulk: the
     /// next reply then begins in memory of its own. `None` if there is no memory for that.
-    pub(super) fn room(&mut self) -> Option<&mut BytesMut> {
+    pub fn room(&mut self) -> Option<&mut BytesMut> {
         let missing = self.decoder.missing();
         let need = missing.max(ROOM);
         if self.buffer.capacity() - self.buffer.len() < need && !self.buffer.try_reclaim(need) {
@@ -53,7 +53,7 @@ impl Input {
     }
 
     /// Takes bytes that came in a way of their own. False if there is no memory for them.
-    pub(super) fn push(&mut self, piece: &[u8]) -> bool {
+    pub fn push(&mut self, piece: &[u8]) -> bool {
         let room = self.room();
         room.is_some_and(|room| {
             // It may be longer than what was known to be missing.
@@ -66,17 +66,17 @@ impl Input {
     }
 
     /// Whether there is nothing that isn't part of a reply taken already.
-    pub(super) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.buffer.is_empty()
     }
 
     /// The next whole reply, if there is one.
-    pub(super) fn reply(&mut self) -> Result<Option<Reply>, ProtocolError> {
+    pub fn reply(&mut self) -> Result<Option<Reply>, ProtocolError> {
         self.decoder.decode(&mut self.buffer)
     }
 
     /// Bytes that are known to be missing from the reply under way.
-    pub(super) fn missing(&self) -> usize {
+    pub fn missing(&self) -> usize {
         self.decoder.missing()
     }
 }

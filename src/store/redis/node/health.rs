@@ -7,8 +7,8 @@ use ngx::ffi::{NGX_LOG_ERR, NGX_LOG_INFO, NGX_LOG_NOTICE};
 use ngx::log::ngx_cycle_log;
 use ngx::ngx_log_error;
 
-use super::pending::Kind;
 use crate::ngx::event::now_msec;
+use crate::store::redis::protocol::command::Kind;
 
 /// The first attempt to reach a store that went down comes after this long,
 const FIRST: u64 = 50;
@@ -22,8 +22,8 @@ const CAP: u64 = 500;
 const STEADY: u64 = 5000;
 
 /// The state of one store in this worker.
-pub(super) struct Health {
-    /// Name and place, as the log has them.
+pub struct Health {
+    /// Name and server, as the log has them.
     store: String,
     down: Cell<bool>,
     /// Why, in the words logged last.
@@ -36,9 +36,9 @@ pub(super) struct Health {
 
 impl Health {
     /// A store that is thought to be up.
-    pub(super) fn new(name: &str, place: &str) -> Health {
+    pub fn new(name: &str, server: &str) -> Health {
         Health {
-            store: format!("\"{name}\" ({place})"),
+            store: format!("\"{name}\" ({server})"),
             down: Cell::new(false),
             reason: RefCell::default(),
             delay: Cell::new(FIRST),
@@ -48,12 +48,12 @@ impl Health {
     }
 
     /// Whether the store is known to be down.
-    pub(super) fn is_down(&self) -> bool {
+    pub fn is_down(&self) -> bool {
         self.down.get()
     }
 
     /// The store is down from now on.
-    pub(super) fn down(&self, reason: &str) {
+    pub fn down(&self, reason: &str) {
         let store = &self.store;
         let before = self.reason.replace(reason.to_owned());
         if self.down.replace(true) {
@@ -77,14 +77,14 @@ impl Health {
     }
 
     /// How long to wait before the next attempt to reach the store.
-    pub(super) fn delay(&self) -> u64 {
+    pub fn delay(&self) -> u64 {
         let delay = self.delay.get();
         self.delay.set(delay.saturating_mul(2).min(CAP));
         delay
     }
 
     /// The store serves.
-    pub(super) fn up(&self) {
+    pub fn up(&self) {
         if self.down.replace(false) {
             self.up_since.set(now_msec());
             let store = &self.store;
@@ -97,7 +97,7 @@ impl Health {
     }
 
     /// The store has refused a command for a reason that isn't its key.
-    pub(super) fn refused(&self, kind: Kind, words: String) {
+    pub fn refused(&self, kind: Kind, words: String) {
         let [lookups, writes, deletions] = &self.refused;
         let (known, what, so) = match kind {
             Kind::Lookup => (
@@ -105,7 +105,7 @@ impl Health {
                 "lookups",
                 "requests go to the backend until it accepts them",
             ),
-            Kind::Store => (
+            Kind::Write => (
                 writes,
                 "writes",
                 "answers aren't stored until it accepts them",
@@ -134,11 +134,11 @@ impl Health {
     }
 
     /// The store has carried out a command.
-    pub(super) fn accepted(&self, kind: Kind) {
+    pub fn accepted(&self, kind: Kind) {
         let [lookups, writes, deletions] = &self.refused;
         let (known, what) = match kind {
             Kind::Lookup => (lookups, "lookups"),
-            Kind::Store => (writes, "writes"),
+            Kind::Write => (writes, "writes"),
             Kind::Delete => (deletions, "deletions"),
         };
         if known.borrow().is_some() {

@@ -1,5 +1,8 @@
-//! The connections of one store in one worker: which one takes a command, when another is opened,
-//! and how a store that went down is found again.
+//! One server as this worker uses it: its connections, which of them takes a command, when another is opened, and how a
+//! server that went down is found again.
+
+pub mod health;
+mod large;
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::{Rc, Weak};
@@ -9,12 +12,17 @@ use ngx::ffi::NGX_LOG_INFO;
 use ngx::log::ngx_cycle_log;
 use ngx::ngx_log_error;
 
-use super::client::{Change, Changed, Found, StoreConfig};
-use super::connection::{Connection, State};
-use super::error::{End, StoreError};
-use super::health::Health;
-use super::large::{self, LARGE, Large, Turn};
-use super::pending::{Answer, Kind, Waiting, call};
+use self::health::Health;
+use self::large::Large;
+use super::call::{Waiting, WaitingLookup, call};
+use super::change::{Change, ChangeReply};
+use super::config::StoreConfig;
+use super::connection::end::End;
+use super::connection::{Connection, ConnectionOwner, State};
+use super::error::StoreError;
+use super::protocol::command::Kind;
+use super::protocol::pending::Replied;
+use super::turn::{LARGE, Turn};
 use crate::ngx::event::{Posted, Timer, now_msec};
 use crate::ngx::shutdown;
 
@@ -23,21 +31,21 @@ use crate::ngx::shutdown;
 /// a system call that carries many commands is cheaper than many that carry one.
 const QUIET: usize = 128 << 10;
 
-/// So often in a row an established connection may be closed while it owes replies: enough for an
-/// operator who kills all of them. Beyond it the server accepts connections but serves nobody.
+/// How often in a row an established connection may be closed while it owes replies: enough for an
+/// operator who kills all of them. A server that closes more accepts connections but serves nobody.
 const LOSSES: usize = 4;
 
-/// If a further connection can't be opened, no other is tried for this long.
+/// If a further connection can't be opened, no other is tried for so many milliseconds.
 const PATIENCE: u64 = 1000;
 
-/// The connections of a store.
-pub(super) struct Pool {
+/// A server and its connections.
+pub struct Node {
     config: Rc<StoreConfig>,
     connections: RefCell<Vec<Rc<Connection>>>,
     health: Health,
     /// Bytes of a reply to a lookup, averaged over the last ones.
     average: Cell<usize>,
-    /// How often connections were closed on their commands since one was answered.
+    /// How often connections were closed on their commands since one had its reply.
     losses: Cell<usize>,
     /// No further connection before this time.
     patience: Cell<u64>,
@@ -47,10 +55,10 @@ pub(super) struct Pool {
     next_turn: OnceCell<Posted>,
 }
 
-impl Pool {
-    /// A pool without a connection: the first command opens one.
-    pub(super) fn new(config: Rc<StoreConfig>) -> Rc<Pool> {
-        Rc::new(Pool {
+impl Node {
+    /// A server without a connection: the first command opens one.
+    pub fn new(config: Rc<StoreConfig>) -> Rc<Node> {
+        Rc::new(Node {
             health: Health::new(&config.name, &config.server.text),
             config,
             connections: RefCell::default(),
@@ -64,17 +72,17 @@ impl Pool {
     }
 
     /// Its configuration.
-    pub(super) fn config(&self) -> &StoreConfig {
+    pub fn config(&self) -> &StoreConfig {
         &self.config
     }
 
     /// Whether the store is known to be down.
-    pub(super) fn is_down(&self) -> bool {
+    pub fn is_down(&self) -> bool {
         self.health.is_down()
     }
 
     /// Sends a lookup, or shares one of the same key that is to be sent.
-    pub(super) fn lookup(self: &Rc<Self>, key: &Bytes) -> Result<Waiting<Rc<Found>>, StoreError> {
+    pub fn lookup(self: &Rc<Self>, key: &Bytes) -> Result<WaitingLookup, StoreError> {
         let shared = self.connections.borrow().iter().find_map(|c| c.join(key));
         if let Some(waiting) = shared {
             return Ok(waiting);
@@ -89,7 +97,7 @@ impl Pool {
     }
 
     /// The same for a record that was large: it waits for its turn, and shares it.
-    fn lookup_large(self: &Rc<Self>, key: &Bytes) -> Result<Waiting<Rc<Found>>, StoreError> {
+    fn lookup_large(self: &Rc<Self>, key: &Bytes) -> Result<WaitingLookup, StoreError> {
         let shared = self.large.borrow().join(key);
         if let Some(waiting) = shared {
             return Ok(waiting);
@@ -109,15 +117,15 @@ impl Pool {
         self.config.connections.saturating_sub(1).max(1)
     }
 
-    /// A large record was read, or nobody wants it any more. The next is asked for later in this turn of the loop: a
+    /// A large record was read, or nobody wants it any more. The next lookup is sent later in this turn of the loop: a
     /// connection may be in the middle of its end.
-    pub(super) fn end_turn(self: &Rc<Self>) {
+    fn end_turn(self: &Rc<Self>) {
         self.large.borrow_mut().end();
-        let pool = Rc::downgrade(self);
+        let node = Rc::downgrade(self);
         let next = self.next_turn.get_or_init(|| {
             Posted::new(move || {
-                if let Some(pool) = pool.upgrade() {
-                    pool.give_turns();
+                if let Some(node) = node.upgrade() {
+                    node.give_turns();
                 }
             })
         });
@@ -130,7 +138,12 @@ impl Pool {
             let Some((key, promise, lookup)) = next else {
                 return;
             };
-            let turn = Turn(Rc::downgrade(self));
+            let node = Rc::downgrade(self);
+            let turn = Turn::new(move || {
+                if let Some(node) = node.upgrade() {
+                    node.end_turn();
+                }
+            });
             match self.choose(true) {
                 Ok(connection) => connection.lookup(&key, promise, lookup, Some(turn)),
                 Err(error) => large::fail(vec![promise], &error),
@@ -138,22 +151,8 @@ impl Pool {
         }
     }
 
-    /// What a reply has told of a key's record.
-    pub(super) fn learn(&self, key: &Bytes, size: usize) {
-        let mut large = self.large.borrow_mut();
-        if size > LARGE || !large.is_empty() {
-            large.learn(key, size > LARGE);
-        }
-    }
-
-    /// Ends the wait of those who wait for a turn since before this time.
-    pub(super) fn expire(&self, time: u64) {
-        let expired = self.large.borrow_mut().expired(time);
-        large::fail(expired, &StoreError::Timeout);
-    }
-
     /// Sends a change.
-    pub(super) fn change(self: &Rc<Self>, change: Change) -> Result<Waiting<Changed>, StoreError> {
+    pub fn change(self: &Rc<Self>, change: Change) -> Result<Waiting<ChangeReply>, StoreError> {
         let connection = self.choose(false)?;
         let (promise, waiting) = call();
         connection.change(change, promise);
@@ -236,7 +235,8 @@ impl Pool {
     }
 
     fn open(self: &Rc<Self>) -> Result<Rc<Connection>, String> {
-        let connection = Connection::open(&self.config, Rc::downgrade(self))?;
+        let owner: Weak<dyn ConnectionOwner> = Rc::<Node>::downgrade(self);
+        let connection = Connection::open(&self.config, owner)?;
         self.connections.borrow_mut().push(Rc::clone(&connection));
         Ok(connection)
     }
@@ -257,29 +257,59 @@ impl Pool {
         );
     }
 
-    /// A connection can be used.
-    pub(super) fn established(&self) {
+    /// The store is down: what is in flight fails at once, and it is looked for until it is back.
+    fn fell(self: &Rc<Self>, error: &StoreError, reason: &str) {
+        self.losses.set(0);
+        self.health.down(reason);
+        let connections = self.connections.take();
+        for connection in connections {
+            connection.end(End::Down(error.clone(), reason.to_owned()));
+        }
+        let waiting = self.large.borrow_mut().expired(u64::MAX);
+        large::fail(waiting, error);
+        let node = Rc::downgrade(self);
+        // Cancelable: a worker that shuts down doesn't wait for a store that is away.
+        let timer = self
+            .reconnect
+            .get_or_init(|| Timer::new(true, move || probe(&node)));
+        if !timer.is_armed() {
+            timer.arm(self.health.delay());
+        }
+    }
+}
+
+impl ConnectionOwner for Node {
+    fn established(&self) {
         self.health.up();
     }
 
-    /// A command was answered.
-    pub(super) fn answered(&self, answer: Answer) {
+    fn replied(&self, replied: Replied) {
         self.losses.set(0);
-        match answer {
-            Answer::Found(size) => {
+        match replied {
+            Replied::Found(size) => {
                 let average = self.average.get();
                 self.average.set(average - average / 8 + size / 8);
                 self.health.accepted(Kind::Lookup);
             }
-            Answer::Changed(kind) => self.health.accepted(kind),
-            Answer::Refused(kind, words) => self.health.refused(kind, words),
+            Replied::Changed(kind) => self.health.accepted(kind),
+            Replied::Refused(kind, words) => self.health.refused(kind, words),
             _ => {}
         }
     }
 
-    /// A connection has ended, which was in state `before`. Whether its commands may try the others: it never served,
-    /// and they do.
-    pub(super) fn ended(self: &Rc<Self>, ended: &Connection, before: State, end: &End) -> bool {
+    fn learn(&self, key: &Bytes, size: usize) {
+        let mut large = self.large.borrow_mut();
+        if size > LARGE || !large.is_empty() {
+            large.learn(key, size > LARGE);
+        }
+    }
+
+    fn expire(&self, time: u64) {
+        let expired = self.large.borrow_mut().expired(time);
+        large::fail(expired, &StoreError::Timeout);
+    }
+
+    fn ended(self: Rc<Self>, ended: &Connection, before: State, end: &End) -> bool {
         self.connections
             .borrow_mut()
             .retain(|c| !std::ptr::eq(Rc::as_ptr(c), ended));
@@ -306,35 +336,15 @@ impl Pool {
         self.fell(error, reason);
         false
     }
-
-    /// The store is down: what is in flight fails at once, and it is looked for until it is back.
-    fn fell(self: &Rc<Self>, error: &StoreError, reason: &str) {
-        self.losses.set(0);
-        self.health.down(reason);
-        let connections = self.connections.take();
-        for connection in connections {
-            connection.end(End::Down(error.clone(), reason.to_owned()));
-        }
-        let waiting = self.large.borrow_mut().expired(u64::MAX);
-        large::fail(waiting, error);
-        let pool = Rc::downgrade(self);
-        // Cancelable: a worker that shuts down doesn't wait for a store that is away.
-        let timer = self
-            .reconnect
-            .get_or_init(|| Timer::new(true, move || probe(&pool)));
-        if !timer.is_armed() {
-            timer.arm(self.health.delay());
-        }
-    }
 }
 
 /// Tries to reach a store that is down.
-fn probe(pool: &Weak<Pool>) {
-    let Some(pool) = pool.upgrade() else { return };
-    if !pool.health.is_down() || !pool.connections.borrow().is_empty() {
+fn probe(node: &Weak<Node>) {
+    let Some(node) = node.upgrade() else { return };
+    if !node.health.is_down() || !node.connections.borrow().is_empty() {
         return;
     }
-    if let Err(reason) = pool.open() {
-        pool.fell(&StoreError::Unavailable, &reason);
+    if let Err(reason) = node.open() {
+        node.fell(&StoreError::Unavailable, &reason);
     }
 }

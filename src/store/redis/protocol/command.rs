@@ -1,9 +1,10 @@
-//! The commands that are sent, packed straight into a connection's output.
+//! The commands that are sent, packed straight into an output.
 
 use cache_core::{record, resp};
 
-use super::client::{Change, Refresh, StoreConfig, Write};
 use super::output::Output;
+use crate::store::redis::change::{Change, RecordRefresh, RecordWrite};
+use crate::store::redis::config::StoreConfig;
 
 /// What each script that writes begins with: a function that ends it unless the store lets us write a key together with
 /// its expiry. Nothing is changed before that is known, since neither command can take back what the other has done: DEL
@@ -67,17 +68,38 @@ redis.call('HSET',KEYS[1],'headers',ARGV[2],'meta',ARGV[3])\n\
 return redis.call('EXPIRE',KEYS[1],ARGV[4])"
 );
 
-/// How many replies a lookup has.
-pub(super) const FIELDS: usize = 5;
+/// What a command is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// To read a record.
+    Lookup,
+    /// To write a record, or to refresh it.
+    Write,
+    /// To delete a record.
+    Delete,
+}
+
+impl Kind {
+    /// What a change is for.
+    pub fn of(change: &Change) -> Kind {
+        match change {
+            Change::Write(_) | Change::Refresh(_) => Kind::Write,
+            Change::Delete(_) => Kind::Delete,
+        }
+    }
+}
+
+/// How many fields a lookup asks for.
+pub const FIELDS: usize = 5;
 
 /// PTTL and HMGET.
-pub(super) fn lookup(out: &mut Vec<u8>, key: &[u8]) {
+pub fn lookup(out: &mut Vec<u8>, key: &[u8]) {
     record::pack_lookup(out, key);
 }
 
 /// One command; its reply is 1, or 0 if there was nothing to change, or what is known of a key whose variants
 /// have changed. What ties variants to their key goes with the key.
-pub(super) fn change(output: &mut Output, change: Change) {
+pub fn change(output: &mut Output, change: Change) {
     match change {
         Change::Write(record) => store(output, record),
         Change::Refresh(refresh) => refreshed(output.tail(), &refresh),
@@ -85,7 +107,7 @@ pub(super) fn change(output: &mut Output, change: Change) {
     }
 }
 
-fn refreshed(out: &mut Vec<u8>, refresh: &Refresh) {
+fn refreshed(out: &mut Vec<u8>, refresh: &RecordRefresh) {
     let validated = &refresh.validated;
     let generation = [b" gen=", validated.generation.as_ref(), b" "].concat();
     let expiry = refresh.expiry.to_string();
@@ -109,7 +131,7 @@ fn refreshed(out: &mut Vec<u8>, refresh: &Refresh) {
 }
 
 /// EVAL of one of the first scripts. The pieces of the body aren't joined.
-fn store(output: &mut Output, record: Write) {
+fn store(output: &mut Output, record: RecordWrite) {
     let length = record.body.iter().map(|piece| piece.len()).sum();
     let out = output.tail();
     let slot = record.variant.as_ref().and_then(|v| v.slot.as_deref());
@@ -150,7 +172,7 @@ fn bulk(out: &mut Vec<u8>, arg: &[u8]) {
 
 /// A step by which a connection becomes usable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub enum Step {
     /// Says who we are.
     Auth,
     /// Chooses the database.
@@ -160,7 +182,7 @@ pub(super) enum Step {
 }
 
 /// Packs the steps of a new connection and gives them back in order.
-pub(super) fn handshake(out: &mut Vec<u8>, config: &StoreConfig) -> Vec<Step> {
+pub fn handshake(out: &mut Vec<u8>, config: &StoreConfig) -> Vec<Step> {
     let mut steps = Vec::with_capacity(3);
     if let Some(password) = &config.password {
         match &config.username {

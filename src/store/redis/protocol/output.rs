@@ -16,7 +16,7 @@ const KEPT: usize = 64 << 10;
 
 /// Bytes in the order in which they leave.
 #[derive(Default)]
-pub(super) struct Output {
+pub struct Output {
     queue: VecDeque<Bytes>,
     tail: Vec<u8>,
     /// How much of the tail has left; not 0 only if the queue is empty.
@@ -27,12 +27,12 @@ pub(super) struct Output {
 
 impl Output {
     /// The end, to append to.
-    pub(super) fn tail(&mut self) -> &mut Vec<u8> {
+    pub fn tail(&mut self) -> &mut Vec<u8> {
         &mut self.tail
     }
 
     /// Appends a piece, without copying it if it is large.
-    pub(super) fn push(&mut self, piece: Bytes) {
+    pub fn push(&mut self, piece: Bytes) {
         if piece.len() < SMALL {
             self.tail.extend_from_slice(&piece);
             return;
@@ -48,12 +48,12 @@ impl Output {
     }
 
     /// Bytes that haven't left.
-    pub(super) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.queued + self.tail.len().saturating_sub(self.sent)
     }
 
     /// Bytes that one write takes, if the server takes them.
-    pub(super) fn sendable(&self) -> usize {
+    pub fn sendable(&self) -> usize {
         self.pieces()
             .filter(|piece| !piece.is_empty())
             .take(PIECES)
@@ -62,7 +62,7 @@ impl Output {
     }
 
     /// What is to be sent next, in order.
-    pub(super) fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+    pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
         let tail = self.tail.get(self.sent..).unwrap_or_default();
         self.queue
             .iter()
@@ -71,14 +71,14 @@ impl Output {
     }
 
     /// All of it, for those who send it in a way of their own.
-    pub(super) fn into_pieces(self) -> Vec<Bytes> {
+    pub fn into_pieces(self) -> Vec<Bytes> {
         let tail = Bytes::from(self.tail).slice(self.sent..);
         let pieces = self.queue.into_iter().chain(std::iter::once(tail));
         pieces.filter(|piece| !piece.is_empty()).collect()
     }
 
     /// Forgets `n` bytes, which have been sent.
-    pub(super) fn advance(&mut self, mut n: usize) {
+    pub fn advance(&mut self, mut n: usize) {
         while n > 0
             && let Some(first) = self.queue.front_mut()
         {
