@@ -192,7 +192,7 @@ impl Cache for RequestCache {
         }
         match zone.acquire(&id, since, self.settings.lock_age, self.settings.queue) {
             Acquired::Mine { instance, changed } => Lock::Mine {
-                permit: LockPermit::new(zone, id, instance, self.settings.memory),
+                permit: LockPermit::new(zone, id, instance, self.settings.retention),
                 changed,
             },
             Acquired::Busy { instance, .. } => {

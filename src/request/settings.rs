@@ -64,7 +64,7 @@ pub struct Settings {
     /// `redis_cache_refills`
     pub refills: u32,
     /// How long the zone remembers what fills have found.
-    pub memory: Retention,
+    pub retention: Retention,
     /// `redis_cache_capture_memory`, bytes
     pub capture_memory: u64,
     /// `redis_cache_capture_timeout`, milliseconds
@@ -436,7 +436,7 @@ pub fn settings(r: Request, conf: &LocConf, main: &MainConf, basics: &Basics) ->
         lock_age: reader.millis(Setting::LockAge, conf.lock_age, LOCK_AGE),
         queue: conf.lock_queue.unwrap_or(LOCK_QUEUE),
         refills: conf.refills.unwrap_or(REFILLS),
-        memory: Retention {
+        retention: Retention {
             uncacheable: conf.uncacheable_ttl.unwrap_or(UNCACHEABLE_TTL),
             back_off: conf.back_off.unwrap_or(BACK_OFF),
             asked: 0,

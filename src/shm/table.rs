@@ -248,11 +248,11 @@ impl Table<'_> {
         key: &LockKey,
         instance: u64,
         verdict: Verdict,
-        memory: Retention,
+        retention: Retention,
         now: u64,
     ) -> Workers {
         if let Some(entry) = self.find(key) {
-            entry.learn(verdict, memory, now);
+            entry.learn(verdict, retention, now);
         }
         self.free(key, instance, verdict, now)
     }

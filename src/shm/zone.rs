@@ -208,10 +208,10 @@ impl Zone {
     }
 
     /// Frees a lock and wakes who waits for it.
-    pub fn release(self, key: &LockKey, instance: u64, verdict: Verdict, memory: Retention) {
+    pub fn release(self, key: &LockKey, instance: u64, verdict: Verdict, retention: Retention) {
         let now = now_msec();
         let woken = self.with(|table| {
-            let workers = table.release(key, instance, verdict, memory, now);
+            let workers = table.release(key, instance, verdict, retention, now);
             pids(table, workers)
         });
         wake::all(key, woken.unwrap_or_default());

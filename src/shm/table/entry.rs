@@ -99,9 +99,9 @@ impl Entry {
 
     /// Remembers what a fill has found. The time for which a backend that fails is left alone doubles with each
     /// failure in a row.
-    pub(super) fn learn(&mut self, verdict: Verdict, memory: Retention, now: u64) {
+    pub(super) fn learn(&mut self, verdict: Verdict, retention: Retention, now: u64) {
         match verdict {
-            Verdict::Uncacheable => self.uncacheable = now.saturating_add(memory.uncacheable),
+            Verdict::Uncacheable => self.uncacheable = now.saturating_add(retention.uncacheable),
             Verdict::Stored => self.uncacheable = 0,
             _ => {}
         }
@@ -113,14 +113,14 @@ impl Entry {
                 return;
             }
         };
-        if self.asked != memory.asked {
+        if self.asked != retention.asked {
             if self.asked == 0 && self.failures > 0 {
                 // What holds for all isn't forgotten for what one has asked.
                 return;
             }
-            (self.asked, self.failures) = (memory.asked, 0);
+            (self.asked, self.failures) = (retention.asked, 0);
         }
-        let BackOff { first, most } = memory.back_off;
+        let BackOff { first, most } = retention.back_off;
         let delay = first.saturating_mul(1 << self.failures.min(31));
         self.retry = now.saturating_add(delay.min(most));
         self.failure = failure.code();

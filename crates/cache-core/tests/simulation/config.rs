@@ -129,7 +129,7 @@ pub struct Config {
 
 impl Config {
     /// What the lock tables remember of fills.
-    pub fn memory(&self) -> Retention {
+    pub fn retention(&self) -> Retention {
         Retention {
             uncacheable: self.uncacheable_ttl,
             back_off: self.back_off,

@@ -243,8 +243,8 @@ fn a_key_that_had_to_go_counts_as_changed() {
         else {
             panic!("key {key} finds no place");
         };
-        let memory = Config::plain().memory();
-        zone.release(key, instance, Verdict::Stored, memory, START);
+        let retention = Config::plain().retention();
+        zone.release(key, instance, Verdict::Stored, retention, START);
     }
     let again = zone.acquire(0, since, 1, START, (1000, 1));
     assert!(matches!(again, Acquired::Mine { changed: true, .. }));

@@ -128,11 +128,11 @@ impl Zone {
         key: Key,
         instance: u64,
         verdict: Verdict,
-        memory: table::Retention,
+        retention: table::Retention,
         now: u64,
     ) -> Vec<i32> {
         self.with(|table| {
-            let set = table.release(&id(key), instance, verdict, memory, now);
+            let set = table.release(&id(key), instance, verdict, retention, now);
             let woken = |place: usize| set[place / 64] >> (place % 64) & 1 == 1;
             let workers = table.head.workers.iter().enumerate();
             workers
