@@ -13,15 +13,15 @@ use crate::ngx::request::{Code, ERROR, OK};
 
 /// # Safety
 ///
-/// `head` begins a table laid out by `lay_out`, and the caller holds the zone's mutex.
-pub(super) unsafe fn table<'a>(head: *mut TableHeader) -> Table<'a> {
-    // SAFETY: by contract: entries follow the tags, the tags the head.
+/// `header` begins a table laid out by `lay_out`, and the caller holds the zone's mutex.
+pub(super) unsafe fn table<'a>(header: *mut TableHeader) -> Table<'a> {
+    // SAFETY: by contract: entries follow the tags, the tags the header.
     unsafe {
-        let count = usize::try_from((*head).entries).unwrap_or(0);
-        let tags = head.add(1).cast::<u64>();
+        let count = usize::try_from((*header).entries).unwrap_or(0);
+        let tags = header.add(1).cast::<u64>();
         let entries = tags.add(count).cast::<Entry>();
         Table {
-            head: &mut *head,
+            header: &mut *header,
             tags: std::slice::from_raw_parts_mut(tags, count),
             entries: std::slice::from_raw_parts_mut(entries, count),
         }
@@ -79,7 +79,7 @@ pub(super) unsafe extern "C" fn init(
         // SAFETY: nginx gives a mapped zone, with a slab pool in it that no other process uses yet if it is new.
         unsafe {
             adopt(zone, old, MAGIC, |pool| {
-                lay_out(pool).map(|head| head.cast())
+                lay_out(pool).map(|header| header.cast())
             })
         }
     })
@@ -137,16 +137,16 @@ unsafe fn lay_out(pool: *mut ngx_slab_pool_t) -> Option<*mut TableHeader> {
         if count == 0 {
             return None;
         }
-        let head = ngx_slab_calloc(pool, size).cast::<TableHeader>();
-        if head.is_null() {
+        let header = ngx_slab_calloc(pool, size).cast::<TableHeader>();
+        if header.is_null() {
             return None;
         }
-        ptr::addr_of_mut!((*head).magic).write(MAGIC);
-        ptr::addr_of_mut!((*head).entries).write(count as u64);
-        ptr::addr_of_mut!((*head).workers).write([0; WORKERS]);
-        for entry in table(head).entries {
+        ptr::addr_of_mut!((*header).magic).write(MAGIC);
+        ptr::addr_of_mut!((*header).entries).write(count as u64);
+        ptr::addr_of_mut!((*header).workers).write([0; WORKERS]);
+        for entry in table(header).entries {
             *entry = Entry::EMPTY;
         }
-        Some(head)
+        Some(header)
     }
 }

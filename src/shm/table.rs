@@ -28,7 +28,7 @@ const TELL: u64 = 60_000;
 /// Changes whenever the layout does: a zone of another layout is made anew.
 pub const MAGIC: u64 = 0x7263_6c6f_636b_0005;
 
-/// The head of the table.
+/// The header of the table.
 #[repr(C)]
 pub struct TableHeader {
     /// [`MAGIC`].
@@ -51,8 +51,8 @@ pub struct TableHeader {
 
 /// The table as its holder sees it while it has the mutex.
 pub struct Table<'a> {
-    /// Its head.
-    pub head: &'a mut TableHeader,
+    /// Its header.
+    pub header: &'a mut TableHeader,
     /// First eight bytes of each entry's key, 0 where there is none.
     pub tags: &'a mut [u64],
     /// The keys.
@@ -159,7 +159,7 @@ impl Table<'_> {
     /// Takes the lock of `key` if it is free or abandoned. Who finds it busy counts as waiting for it
     /// until [`Table::leave`].
     pub fn acquire(&mut self, key: &LockKey, since: u64, asker: Asker) -> Acquired {
-        let instance = self.head.instance + 1;
+        let instance = self.header.instance + 1;
         if let Some(entry) = self.find(key) {
             let changed = match entry.state {
                 HELD if !entry.abandoned(asker.now) => {
@@ -178,7 +178,7 @@ impl Table<'_> {
                 _ => entry.released > since,
             };
             entry.hold(instance, asker);
-            self.head.instance = instance;
+            self.header.instance = instance;
             return Acquired::Mine { instance, changed };
         }
         let tag = tag(key);
@@ -186,20 +186,20 @@ impl Table<'_> {
             return Acquired::Full;
         };
         // What was known of a key that had to go is lost: whoever looked before must look again.
-        let changed = self.head.evicted > since;
+        let changed = self.header.evicted > since;
         let Some(entry) = self.settle(index, key) else {
             return Acquired::Full;
         };
         entry.hold(instance, asker);
-        self.head.instance = instance;
+        self.header.instance = instance;
         Acquired::Mine { instance, changed }
     }
 
     /// Whether it is time to say again that there is no room.
     pub fn must_tell(&mut self, now: u64) -> bool {
-        let due = self.head.told == 0 || now.saturating_sub(self.head.told) >= TELL;
+        let due = self.header.told == 0 || now.saturating_sub(self.header.told) >= TELL;
         if due {
-            self.head.told = now.max(1);
+            self.header.told = now.max(1);
         }
         due
     }
@@ -208,7 +208,7 @@ impl Table<'_> {
     fn settle(&mut self, index: usize, key: &LockKey) -> Option<&mut Entry> {
         let (entry, slot) = (self.entries.get_mut(index)?, self.tags.get_mut(index)?);
         if entry.state != FREE {
-            self.head.evicted = self.head.sequence.fetch_add(1, Ordering::Relaxed) + 1;
+            self.header.evicted = self.header.sequence.fetch_add(1, Ordering::Relaxed) + 1;
         }
         *slot = tag(key);
         *entry = Entry {
@@ -221,7 +221,7 @@ impl Table<'_> {
     /// What the key has is worthless from now on: a request that comes later must not wait for what is fetched already,
     /// so the lock is free, and a request that has looked before looks again. Returns whom to wake.
     pub fn invalidate(&mut self, key: &LockKey, now: u64) -> Workers {
-        let sequence = self.head.sequence.fetch_add(1, Ordering::Relaxed) + 1;
+        let sequence = self.header.sequence.fetch_add(1, Ordering::Relaxed) + 1;
         if self.find(key).is_none() {
             let place = self.place(tag(key), now);
             if let Some(entry) = place.and_then(|index| self.settle(index, key)) {
@@ -231,7 +231,7 @@ impl Table<'_> {
         }
         let Some(entry) = self.find(key) else {
             // No place remembers it: whoever has looked before, for whatever key, looks again.
-            self.head.evicted = sequence;
+            self.header.evicted = sequence;
             return Workers::default();
         };
         if entry.state == HELD {
@@ -263,7 +263,7 @@ impl Table<'_> {
     }
 
     fn free(&mut self, key: &LockKey, instance: u64, verdict: Verdict, now: u64) -> Workers {
-        let sequence = self.head.sequence.load(Ordering::Relaxed) + 1;
+        let sequence = self.header.sequence.load(Ordering::Relaxed) + 1;
         let Some(entry) = self.find(key) else {
             return Workers::default();
         };
@@ -271,7 +271,7 @@ impl Table<'_> {
             return Workers::default();
         }
         let waiters = entry.free(verdict, sequence, now);
-        self.head.sequence.store(sequence, Ordering::Relaxed);
+        self.header.sequence.store(sequence, Ordering::Relaxed);
         waiters
     }
 
@@ -316,11 +316,11 @@ impl Table<'_> {
         let Some(mine) = self.enrol(pid) else {
             return true;
         };
-        let all: u32 = self.head.refills.iter().sum();
+        let all: u32 = self.header.refills.iter().sum();
         if all >= limit {
             return false;
         }
-        if let Some(count) = self.head.refills.get_mut(mine) {
+        if let Some(count) = self.header.refills.get_mut(mine) {
             *count += 1;
         }
         true
@@ -328,8 +328,8 @@ impl Table<'_> {
 
     /// Counts one background refill of a worker less.
     pub fn end_refill(&mut self, pid: i32) {
-        let mine = self.head.workers.iter().position(|known| *known == pid);
-        if let Some(count) = mine.and_then(|index| self.head.refills.get_mut(index)) {
+        let mine = self.header.workers.iter().position(|known| *known == pid);
+        if let Some(count) = mine.and_then(|index| self.header.refills.get_mut(index)) {
             *count = count.saturating_sub(1);
         }
     }
@@ -387,7 +387,7 @@ impl Table<'_> {
 
     /// A process is gone: frees all that it held, and its place; returns whom to wake for which key.
     pub fn bury(&mut self, pid: i32, now: u64) -> Vec<(LockKey, Workers)> {
-        let mut sequence = self.head.sequence.load(Ordering::Relaxed);
+        let mut sequence = self.header.sequence.load(Ordering::Relaxed);
         let mut woken = Vec::new();
         for entry in self
             .entries
@@ -400,8 +400,8 @@ impl Table<'_> {
                 entry.free(Verdict::Failed, sequence, now),
             ));
         }
-        self.head.sequence.store(sequence, Ordering::Relaxed);
-        let places = self.head.workers.iter_mut().zip(&mut self.head.refills);
+        self.header.sequence.store(sequence, Ordering::Relaxed);
+        let places = self.header.workers.iter_mut().zip(&mut self.header.refills);
         for (place, refills) in places.filter(|(place, _)| **place == pid) {
             (*place, *refills) = (0, 0);
         }
@@ -410,13 +410,13 @@ impl Table<'_> {
 
     /// The processes that have a place.
     pub fn members(&self) -> Vec<i32> {
-        let places = self.head.workers.iter();
+        let places = self.header.workers.iter();
         places.copied().filter(|pid| *pid != 0).collect()
     }
 
     /// Gives a worker a place from which it can be woken. `None` if all are taken.
     pub fn enrol(&mut self, pid: i32) -> Option<usize> {
-        let workers = &mut self.head.workers;
+        let workers = &mut self.header.workers;
         let index = workers
             .iter()
             .position(|known| *known == pid)

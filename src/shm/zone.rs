@@ -122,12 +122,12 @@ impl Zone {
         // same address; under the mutex nobody else touches it. Nothing in `f` asks for the mutex again.
         unsafe {
             let pool = (*self.table).shm.addr.cast::<ngx_slab_pool_t>();
-            let head = (*self.table).data.cast::<TableHeader>();
-            if pool.is_null() || head.is_null() {
+            let header = (*self.table).data.cast::<TableHeader>();
+            if pool.is_null() || header.is_null() {
                 return None;
             }
             let _locked = Locked::new(&raw mut (*pool).mutex);
-            Some(f(&mut table(head)))
+            Some(f(&mut table(header)))
         }
     }
 
@@ -142,11 +142,12 @@ impl Zone {
 
     /// The count of releases so far.
     pub fn sequence(self) -> u64 {
-        // SAFETY: the head is laid out by `init`; the counter is atomic.
+        // SAFETY: the header is laid out by `init`; the counter is atomic.
         unsafe {
-            let head = (*self.table).data.cast::<TableHeader>();
-            head.as_ref()
-                .map_or(0, |head| head.sequence.load(Ordering::Relaxed))
+            let header = (*self.table).data.cast::<TableHeader>();
+            header
+                .as_ref()
+                .map_or(0, |header| header.sequence.load(Ordering::Relaxed))
         }
     }
 
@@ -329,7 +330,7 @@ impl Drop for RefillSlot {
 
 fn pids(table: &Table<'_>, set: Workers) -> Vec<i32> {
     let mut found = Vec::new();
-    for (index, pid) in table.head.workers.iter().enumerate() {
+    for (index, pid) in table.header.workers.iter().enumerate() {
         let word = set.get(index / 64).copied().unwrap_or(0);
         if word >> (index % 64) & 1 == 1 && *pid != 0 {
             found.push(*pid);

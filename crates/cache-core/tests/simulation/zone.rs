@@ -18,7 +18,7 @@ struct Memory {
     /// Who has ever held a lock here.
     owners: BTreeSet<i32>,
     common: Rc<Common>,
-    head: TableHeader,
+    header: TableHeader,
     tags: Vec<u64>,
     entries: Vec<Entry>,
 }
@@ -26,12 +26,12 @@ struct Memory {
 /// A lock domain.
 pub struct Zone(RefCell<Memory>);
 
-fn empty_head(entries: usize) -> TableHeader {
-    // SAFETY: the head is made of integers only; fresh shared memory is zero too.
-    let mut head: TableHeader = unsafe { std::mem::zeroed() };
-    head.magic = MAGIC;
-    head.entries = entries as u64;
-    head
+fn empty_header(entries: usize) -> TableHeader {
+    // SAFETY: the header is made of integers only; fresh shared memory is zero too.
+    let mut header: TableHeader = unsafe { std::mem::zeroed() };
+    header.magic = MAGIC;
+    header.entries = entries as u64;
+    header
 }
 
 /// What the zones of a machine have in common.
@@ -55,7 +55,7 @@ impl Zone {
         Zone(RefCell::new(Memory {
             owners: BTreeSet::new(),
             common,
-            head: empty_head(entries),
+            header: empty_header(entries),
             tags: vec![0; entries],
             entries: vec![Entry::EMPTY; entries],
         }))
@@ -64,7 +64,7 @@ impl Zone {
     fn with<T>(&self, f: impl FnOnce(&mut Table<'_>) -> T) -> T {
         let memory = &mut *self.0.borrow_mut();
         f(&mut Table {
-            head: &mut memory.head,
+            header: &mut memory.header,
             tags: &mut memory.tags,
             entries: &mut memory.entries,
         })
@@ -80,7 +80,7 @@ impl Zone {
     }
 
     pub fn sequence(&self) -> u64 {
-        self.0.borrow().head.sequence.load(Ordering::Relaxed)
+        self.0.borrow().header.sequence.load(Ordering::Relaxed)
     }
 
     pub fn acquire(
@@ -134,7 +134,7 @@ impl Zone {
         self.with(|table| {
             let set = table.release(&id(key), instance, verdict, retention, now);
             let woken = |place: usize| set[place / 64] >> (place % 64) & 1 == 1;
-            let workers = table.head.workers.iter().enumerate();
+            let workers = table.header.workers.iter().enumerate();
             workers
                 .filter(|(place, pid)| woken(*place) && **pid != 0)
                 .map(|(_, pid)| *pid)
@@ -200,7 +200,7 @@ impl Zone {
     pub fn held(&self) -> BTreeSet<Key> {
         let memory = self.0.borrow();
         let mut table = Table {
-            head: &mut empty_head(memory.entries.len()),
+            header: &mut empty_header(memory.entries.len()),
             tags: &mut memory.tags.clone(),
             entries: &mut memory.entries.clone(),
         };
