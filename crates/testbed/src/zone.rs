@@ -7,11 +7,11 @@ use std::mem::offset_of;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-#[path = "../../../src/shm/table.rs"]
-#[allow(dead_code, reason = "only the layout is of interest")]
-mod table;
+#[path = "../../../src/shm/locks/mod.rs"]
+#[allow(dead_code, unused_imports, reason = "only the layout is of interest")]
+mod locks;
 
-use table::{Entry, MAGIC, TableHeader, WORKERS};
+use locks::{Entry, MAGIC, TableHeader, WORKERS};
 
 /// Where the workers stand in the header.
 const COUNTS: usize = offset_of!(TableHeader, workers);

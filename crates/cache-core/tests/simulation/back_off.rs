@@ -4,8 +4,8 @@ use cache_core::flow::Verdict;
 use cache_core::use_stale::Failure;
 
 use super::zone::Zone;
-use crate::table::entry::BackOff;
-use crate::table::{Acquired, Retention};
+use crate::locks::BackOff;
+use crate::locks::{Acquired, Retention};
 
 const RETENTION: Retention = Retention {
     uncacheable: 5000,

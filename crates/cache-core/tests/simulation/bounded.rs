@@ -13,7 +13,7 @@ use super::invariants::Decision;
 use super::stage::{STORE, asked, comes, crowd, faulty, rest, tally, world};
 use super::world::{START, World};
 use super::zone::Zone;
-use crate::table::Acquired;
+use crate::locks::Acquired;
 
 const UNLOCKED: Decision = Decision::Fill {
     locked: false,

@@ -4,7 +4,7 @@ use cache_core::flow::Verdict;
 
 use super::config::Key;
 use super::zone::Zone;
-use crate::table::{Acquired, Retention};
+use crate::locks::{Acquired, Retention};
 
 const PID: i32 = 1;
 const ASKER: (u64, u32) = (u64::MAX, 9);

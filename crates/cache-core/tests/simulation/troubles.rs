@@ -13,7 +13,7 @@ use super::invariants::Decision;
 use super::stage::{RELEASED, STORE, asked, comes, crowd, faulty, rest, tally, world};
 use super::world::{START, World};
 use super::zone::Zone;
-use crate::table::Acquired;
+use crate::locks::Acquired;
 
 #[test]
 fn a_fill_without_answer_does_not_spin_its_subscribers_while_the_store_is_down() {

@@ -12,7 +12,8 @@ use super::config::Key;
 use super::variants::{id_of as id, lock_of_id};
 use super::worker;
 use crate::common::Common;
-use crate::table::{self, Acquired, Asker, Awaited, Entry, MAGIC, Table, TableHeader, Workers};
+use crate::locks::header::Workers;
+use crate::locks::{Acquired, Asker, Awaited, Entry, MAGIC, Retention, Table, TableHeader};
 
 struct Memory {
     /// Who has ever held a lock here.
@@ -128,7 +129,7 @@ impl Zone {
         key: Key,
         instance: u64,
         verdict: Verdict,
-        retention: table::Retention,
+        retention: Retention,
         now: u64,
     ) -> Vec<i32> {
         self.with(|table| {

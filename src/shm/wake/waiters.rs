@@ -1,4 +1,4 @@
-//! Who in this worker waits for which lock's release. However many wait for one, it is looked at once.
+//! The requests of this worker that wait for a lock's release. However many wait for one, it is looked at once.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
@@ -8,18 +8,29 @@ use std::task::{Context, Poll, Waker};
 use cache_core::flow::Verdict;
 use cache_core::key::LockKey;
 
-use super::Zone;
+use super::super::mapping::Mapping;
 use crate::ngx::event::Timer;
 
 /// How often a lock that is waited for is looked at, in milliseconds: wake-ups are hints and may be lost, and a
 /// holder that was killed wakes nobody.
 pub const LOOK: u64 = 50;
 
-/// One holding of a lock that requests of this worker wait for.
+/// One holding of a lock: from its being taken to its release.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Holding {
+    /// The memory of its zone.
+    pub zone: Mapping,
+    /// The lock.
+    pub key: LockKey,
+    /// Tells it from other holdings of this lock.
+    pub instance: u64,
+}
+
+/// A holding that requests of this worker wait for.
 struct Watch {
-    zone: Zone,
-    key: LockKey,
-    instance: u64,
+    holding: Holding,
+    /// Asks the zone for a wake-up, unless there is nothing to wait for any more.
+    look: Box<dyn Fn() -> Option<Verdict>>,
     verdict: Cell<Option<Verdict>>,
     wakers: RefCell<HashMap<u64, Option<Waker>>>,
     timer: OnceCell<Timer>,
@@ -41,22 +52,18 @@ pub struct Waiter {
     id: u64,
 }
 
-/// Waits for the release of a holding.
-pub fn join(zone: Zone, key: LockKey, instance: u64) -> Waiter {
+/// Waits for the release of a holding; `look` is how the zone is asked, and what it says.
+pub fn join(holding: Holding, look: impl Fn() -> Option<Verdict> + 'static) -> Waiter {
     let (watch, new, id) = WATCHES.with_borrow_mut(|watches| {
         watches.next += 1;
         let id = watches.next;
-        let of_key = watches.keys.entry(key).or_default();
-        let known = of_key
-            .iter()
-            .find(|watch| watch.instance == instance && watch.zone == zone);
-        if let Some(known) = known {
+        let of_key = watches.keys.entry(holding.key).or_default();
+        if let Some(known) = of_key.iter().find(|watch| watch.holding == holding) {
             return (Rc::clone(known), false, id);
         }
         let watch = Rc::new(Watch {
-            zone,
-            key,
-            instance,
+            holding,
+            look: Box::new(look),
             verdict: Cell::new(None),
             wakers: RefCell::default(),
             timer: OnceCell::new(),
@@ -85,7 +92,7 @@ impl Watch {
         if self.verdict.get().is_some() {
             return;
         }
-        let Some(verdict) = self.zone.await_release(&self.key, self.instance) else {
+        let Some(verdict) = (self.look)() else {
             let timer = self.timer.get_or_init(|| {
                 let watch = Rc::downgrade(self);
                 Timer::new(true, move || {
@@ -111,13 +118,13 @@ impl Watch {
             timer.disarm();
         }
         let gone = WATCHES.with_borrow_mut(|watches| {
-            let of_key = watches.keys.get_mut(&self.key)?;
+            let of_key = watches.keys.get_mut(&self.holding.key)?;
             let place = of_key
                 .iter()
                 .position(|watch| std::ptr::eq(Rc::as_ptr(watch), self))?;
             let gone = of_key.swap_remove(place);
             if of_key.is_empty() {
-                watches.keys.remove(&self.key);
+                watches.keys.remove(&self.holding.key);
             }
             Some(gone)
         });

@@ -3,51 +3,18 @@
 //! A worker may be killed at any instruction. There is no list to leave half-linked and nothing to
 //! allocate: a lookup scans a window of tags, an entry is taken or left in one place. nginx's
 //! master frees the zone's mutex if its holder dies.
-//!
-//! Pure over slices, so that it is the same code whoever maps it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use cache_core::flow::Verdict;
 use cache_core::key::LockKey;
 use cache_core::use_stale::Failure;
 
-// The path is said because tests take this file in from elsewhere.
-#[path = "table/entry.rs"]
-pub mod entry;
-
-pub use entry::{Entry, Retention, Workers};
-use entry::{FREE, HELD, IDLE, verdict_of};
+use super::entry::{Asker, Entry, FREE, HELD, IDLE, Retention, verdict_of};
+use super::header::{TableHeader, Workers};
 
 /// How many places a key may be found in.
 const WINDOW: usize = 64;
-/// How many workers may be waiting at once, old ones of a reload included.
-pub const WORKERS: usize = 128;
-/// How often it is said that there is no room, in milliseconds.
-const TELL: u64 = 60_000;
-/// Changes whenever the layout does: a zone of another layout is made anew.
-pub const MAGIC: u64 = 0x7263_6c6f_636b_0005;
-
-/// The header of the table.
-#[repr(C)]
-pub struct TableHeader {
-    /// [`MAGIC`].
-    pub magic: u64,
-    /// How many entries there are.
-    pub entries: u64,
-    /// Counts releases; see `Cache::sequence`.
-    pub sequence: AtomicU64,
-    /// The sequence when an idle entry was last given to another key.
-    evicted: u64,
-    /// Number of the last lock taken.
-    instance: u64,
-    /// When it was last said that there is no room, in milliseconds; 0 is never.
-    told: u64,
-    /// Workers that can be woken, by process id; 0 is free.
-    pub workers: [i32; WORKERS],
-    /// How many background refills each of them runs.
-    refills: [u32; WORKERS],
-}
 
 /// The table as its holder sees it while it has the mutex.
 pub struct Table<'a> {
@@ -85,19 +52,6 @@ pub enum Acquired {
     },
     /// There is no place for the key.
     Full,
-}
-
-/// Who asks for a lock, when, and with what.
-#[derive(Clone, Copy)]
-pub struct Asker {
-    /// The caller's process.
-    pub pid: i32,
-    /// Milliseconds of the monotonic clock.
-    pub now: u64,
-    /// A lock that the caller takes is free once it hasn't touched it for this long, in milliseconds.
-    pub age: u64,
-    /// How many requests may wait for one key.
-    pub queue: u32,
 }
 
 /// What a look at a lock that is waited for shows.
@@ -197,11 +151,7 @@ impl Table<'_> {
 
     /// Whether it is time to say again that there is no room.
     pub fn must_tell(&mut self, now: u64) -> bool {
-        let due = self.header.told == 0 || now.saturating_sub(self.header.told) >= TELL;
-        if due {
-            self.header.told = now.max(1);
-        }
-        due
+        self.header.must_tell(now)
     }
 
     /// Gives a place to a key; another may have to go.
@@ -311,29 +261,6 @@ impl Table<'_> {
         Failure::from_code(entry.failure)
     }
 
-    /// Counts one more background refill of a worker, unless `limit` run in all.
-    pub fn begin_refill(&mut self, pid: i32, limit: u32) -> bool {
-        let Some(mine) = self.enrol(pid) else {
-            return true;
-        };
-        let all: u32 = self.header.refills.iter().sum();
-        if all >= limit {
-            return false;
-        }
-        if let Some(count) = self.header.refills.get_mut(mine) {
-            *count += 1;
-        }
-        true
-    }
-
-    /// Counts one background refill of a worker less.
-    pub fn end_refill(&mut self, pid: i32) {
-        let mine = self.header.workers.iter().position(|known| *known == pid);
-        if let Some(count) = mine.and_then(|index| self.header.refills.get_mut(index)) {
-            *count = count.saturating_sub(1);
-        }
-    }
-
     /// Says that the holder is alive.
     pub fn touch(&mut self, key: &LockKey, instance: u64, now: u64) {
         if let Some(entry) = self.find(key)
@@ -401,27 +328,7 @@ impl Table<'_> {
             ));
         }
         self.header.sequence.store(sequence, Ordering::Relaxed);
-        let places = self.header.workers.iter_mut().zip(&mut self.header.refills);
-        for (place, refills) in places.filter(|(place, _)| **place == pid) {
-            (*place, *refills) = (0, 0);
-        }
+        self.header.remove(pid);
         woken
-    }
-
-    /// The processes that have a place.
-    pub fn members(&self) -> Vec<i32> {
-        let places = self.header.workers.iter();
-        places.copied().filter(|pid| *pid != 0).collect()
-    }
-
-    /// Gives a worker a place from which it can be woken. `None` if all are taken.
-    pub fn enrol(&mut self, pid: i32) -> Option<usize> {
-        let workers = &mut self.header.workers;
-        let index = workers
-            .iter()
-            .position(|known| *known == pid)
-            .or_else(|| workers.iter().position(|known| *known == 0))?;
-        *workers.get_mut(index)? = pid;
-        Some(index)
     }
 }

@@ -3,7 +3,7 @@
 use cache_core::flow::Verdict;
 use cache_core::use_stale::Failure;
 
-use super::{Asker, WORKERS};
+use super::header::{WORKERS, Workers};
 
 /// One key.
 #[repr(C)]
@@ -31,7 +31,7 @@ pub struct Entry {
     pub(super) age: u64,
     /// What it was asked with then ([`Retention::asked`]).
     pub(super) asked: u64,
-    pub(super) waiters: [u64; WORKERS / 64],
+    pub(super) waiters: Workers,
 }
 
 pub(super) const FREE: u32 = 0;
@@ -59,8 +59,18 @@ pub struct Retention {
     pub asked: u64,
 }
 
-/// A set of workers, by their place in the table.
-pub type Workers = [u64; WORKERS / 64];
+/// Who asks for a lock, when, and with what.
+#[derive(Clone, Copy)]
+pub struct Asker {
+    /// The caller's process.
+    pub pid: i32,
+    /// Milliseconds of the monotonic clock.
+    pub now: u64,
+    /// A lock that the caller takes is free once it hasn't touched it for this long, in milliseconds.
+    pub age: u64,
+    /// How many requests may wait for one key.
+    pub queue: u32,
+}
 
 impl Entry {
     /// A place for a key.

@@ -5,9 +5,9 @@ use std::ptr;
 use ngx::ffi::*;
 use ngx::ngx_log_error;
 
+use super::super::locks::{Entry, MAGIC, Table, TableHeader, WORKERS};
 use super::common::{self, Common};
-use super::table::{Entry, MAGIC, Table, TableHeader, WORKERS};
-use super::zone::name_of;
+use super::names;
 use crate::ngx::guard::guard;
 use crate::ngx::request::{Code, ERROR, OK};
 
@@ -55,7 +55,7 @@ unsafe fn adopt(
             return OK;
         }
         let Some(data) = lay_out(pool) else {
-            let name = name_of(&*zone);
+            let name = names::in_configuration(&*zone);
             ngx_log_error!(
                 NGX_LOG_EMERG,
                 (*zone).shm.log,

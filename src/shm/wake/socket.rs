@@ -1,7 +1,5 @@
 //! Wake-ups between workers: a datagram to a socket that is named after the server and the worker's process. The
 //! process alone wouldn't do: servers in containers may share a network, and have equal process ids.
-//!
-//! A wake-up is a hint: whoever waits looks for itself, and has a slow timer behind it.
 
 use std::cell::Cell;
 use std::mem;
@@ -10,8 +8,8 @@ use cache_core::key::LockKey;
 use ngx::ffi::*;
 use ngx::ngx_log_error;
 
-use super::waiting;
-use super::zone::pid;
+use super::super::process::pid;
+use super::waiters;
 use crate::ngx::guard::guard;
 
 thread_local! {
@@ -24,7 +22,7 @@ thread_local! {
 pub fn all(key: &LockKey, workers: Vec<i32>) {
     for worker in workers {
         if worker == pid() {
-            waiting::wake(key);
+            waiters::wake(key);
         } else {
             send(key, worker);
         }
@@ -124,7 +122,7 @@ unsafe extern "C" fn receive(event: *mut ngx_event_t) {
                 return;
             }
             if n == 16 {
-                waiting::wake(&LockKey(key));
+                waiters::wake(&LockKey(key));
             }
         }
     });

@@ -1,23 +1,30 @@
-//! Whether processes live, asked without any lock and at most once per process and while.
+//! This worker's process, and whether another one lives.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use ngx::ffi::ngx_errno;
+use ngx::ffi::{ngx_errno, ngx_pid};
 
-use super::waiting::LOOK;
-use super::zone::pid;
 use crate::ngx::event::now_msec;
 
 /// More processes than this have no place in a zone.
 const MOST: usize = 512;
+
+/// How long it stays known whether a process lives, in milliseconds: as often a lock that is waited for is looked at.
+const FRESH: u64 = 50;
 
 thread_local! {
     /// When a process was last asked for, in milliseconds, and whether it lived.
     static KNOWN: RefCell<HashMap<i32, (u64, bool)>> = RefCell::default();
 }
 
-/// Whether a process lives, as of [`LOOK`] milliseconds ago at most. One that may not be signalled lives.
+/// This worker's process.
+pub fn pid() -> i32 {
+    // SAFETY: set by nginx at start and after each fork.
+    unsafe { ngx_pid }
+}
+
+/// Whether a process lives, as of [`FRESH`] milliseconds ago at most; no lock is taken. One that may not be signalled lives.
 pub fn is_alive(process: i32) -> bool {
     if process == pid() {
         return true;
@@ -25,7 +32,7 @@ pub fn is_alive(process: i32) -> bool {
     let now = now_msec();
     KNOWN.with_borrow_mut(|known| {
         if let Some((when, alive)) = known.get(&process)
-            && now.saturating_sub(*when) < LOOK
+            && now.saturating_sub(*when) < FRESH
         {
             return *alive;
         }
