@@ -1,7 +1,6 @@
 //! Every touch of nginx's memory, one idea a file. Above this layer nobody follows a raw pointer.
 
 pub mod accel;
-pub mod authority;
 pub mod bits;
 pub mod captured;
 pub mod chain;
@@ -13,7 +12,6 @@ pub mod kept;
 pub mod masked;
 pub mod memory;
 pub mod module;
-pub mod modules;
 pub mod output;
 pub mod peer;
 pub mod pool;

@@ -10,7 +10,7 @@ use ngx::ffi::*;
 
 use super::headers::lines;
 use super::request::Request;
-use super::{modules, shim, text};
+use super::{shim, text};
 
 /// The request's upstream, if one was asked. It may have ended.
 fn of(r: Request) -> Option<&'static ngx_http_upstream_t> {
@@ -178,32 +178,6 @@ pub fn note_left(r: Request, left: &mut Vec<Left>) {
     {
         left.push(Left::of(upstream));
     }
-}
-
-/// Modules whose configuration of a location begins with that of an upstream.
-const MODULES: [&[u8]; 5] = [
-    b"ngx_http_proxy_module",
-    b"ngx_http_fastcgi_module",
-    b"ngx_http_uwsgi_module",
-    b"ngx_http_scgi_module",
-    b"ngx_http_grpc_module",
-];
-
-/// Whether `proxy_ignore_client_abort`, or that of another module, is on in the request's location. Which of the
-/// modules is the location's backend isn't known outside of it: one that says so counts.
-pub fn ignores_client_abort(r: Request) -> bool {
-    modules::loaded()
-        .filter(|(name, _)| MODULES.contains(name))
-        .any(|(_, module)| {
-            // SAFETY: a location has a configuration of each module of HTTP, and those of these modules begin with that
-            // of their upstream.
-            let conf = unsafe {
-                (*r.get().loc_conf.add(module.ctx_index))
-                    .cast::<ngx_http_upstream_conf_t>()
-                    .as_ref()
-            };
-            conf.is_some_and(|conf| conf.ignore_client_abort == 1)
-        })
 }
 
 impl Request {

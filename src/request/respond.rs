@@ -23,7 +23,7 @@ use crate::ngx::headers::{NoMemory, Place};
 use crate::ngx::output::{Output, await_writable};
 use crate::ngx::request::{Code, ERROR, OK, Request, is_refused};
 use crate::ngx::validators::Validators;
-use crate::ngx::{accel, headers, modules, shim, unread};
+use crate::ngx::{accel, headers, shim, unread};
 use crate::request::context::Context;
 
 const INTERNAL_ERROR: Code = NGX_HTTP_INTERNAL_SERVER_ERROR as Code;
@@ -273,7 +273,7 @@ fn send_header(r: Request, context: &Context, outcome: Outcome, shape: &Shape<'_
     }
     let code = pass_header(r);
     let undecided = context.not_modified.take().is_some();
-    if !undecided || is_refused(code) || !modules::is_kept_for_image(r) {
+    if !undecided || is_refused(code) || !r.is_kept_for_image() {
         return code;
     }
     headers::clean(r);

@@ -1,12 +1,46 @@
-//! Host and port of a request, as its client names them and as its connection has them.
+//! What a request asks for: its method and its target URI (RFC 9110 7.1).
 
 use cache_core::uri::authority_of_request_line;
 use ngx::ffi::*;
 
-use super::request::{OK, Request};
-use super::{shim, text};
+use super::super::{shim, text};
+use super::{OK, Request};
 
 impl Request {
+    /// The name of its method.
+    pub fn method(self) -> &'static [u8] {
+        // SAFETY: nginx's strings live as long as the request.
+        unsafe { text::bytes(&self.get().method_name) }
+    }
+
+    /// Whether the client wants no body.
+    pub fn is_head(self) -> bool {
+        self.get().method == NGX_HTTP_HEAD as usize
+    }
+
+    /// Whether it asks for what the URI names, no more.
+    pub fn is_get_or_head(self) -> bool {
+        self.get().method & (NGX_HTTP_GET | NGX_HTTP_HEAD) as usize != 0
+    }
+
+    /// Its decoded path.
+    pub fn uri(self) -> &'static [u8] {
+        // SAFETY: as above.
+        unsafe { text::bytes(&self.get().uri) }
+    }
+
+    /// Its path and arguments as the client sent them.
+    pub fn unparsed_uri(self) -> &'static [u8] {
+        // SAFETY: as above.
+        unsafe { text::bytes(&self.get().unparsed_uri) }
+    }
+
+    /// How often its URI may still be changed.
+    pub fn uri_changes(self) -> ngx_uint_t {
+        // SAFETY: live request.
+        unsafe { shim::rcs_get_uri_changes(self.as_ptr()) }
+    }
+
     /// Host and port that the client asked: the authority of the target URI (RFC 9110 7.2). Empty if it named none.
     pub fn authority(self) -> &'static [u8] {
         let headers = &self.get().headers_in;
@@ -51,12 +85,6 @@ impl Request {
         }
     }
 
-    /// nginx's own configuration of its server.
-    pub fn server(self) -> *const ngx_http_core_srv_conf_t {
-        // SAFETY: a request has the configuration of its server.
-        unsafe { (*self.get().srv_conf.add(ngx_http_core_module.ctx_index)).cast() }
-    }
-
     /// The port that its connection came to; 0 for a socket without one.
     pub fn local_port(self) -> u16 {
         // SAFETY: a live connection, whose address is looked up if it isn't known.
@@ -73,5 +101,21 @@ impl Request {
             }
             ngx_inet_get_port((*c).local_sockaddr)
         }
+    }
+
+    /// Whether the client's connection is encrypted.
+    pub fn is_https(self) -> bool {
+        // SAFETY: live request.
+        unsafe { shim::rcs_is_https(self.as_ptr()) != 0 }
+    }
+
+    /// Whether the client asks for another protocol or a tunnel.
+    pub fn wants_upgrade(self) -> bool {
+        !self.get().headers_in.upgrade.is_null() || self.method() == b"CONNECT"
+    }
+
+    /// Whether it carries credentials (RFC 9111 3.5).
+    pub fn has_authorization(self) -> bool {
+        !self.get().headers_in.authorization.is_null()
     }
 }
