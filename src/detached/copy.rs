@@ -5,9 +5,9 @@ use std::ptr::{self, NonNull};
 use ngx::ffi::*;
 
 use super::purpose::Purpose;
-use crate::ngx::kept::copy_captures;
 use crate::ngx::masked::Masked;
 use crate::ngx::request::Request;
+use crate::ngx::values::copy_captures;
 use crate::ngx::{shim, shutdown, text};
 
 mod body;

@@ -8,9 +8,9 @@ use cache_core::credentials::Credential;
 use ngx::ffi::*;
 
 use super::headers::lines;
-use super::kept::Variables;
 use super::request::Request;
 use super::text;
+use super::values::KeptVariables;
 
 /// Hides fields of a request, and what was made of them, until it is dropped. Nobody else sees the request in between:
 /// nginx isn't returned to.
@@ -25,7 +25,7 @@ pub struct Masked {
 /// What the request had before.
 struct Kept {
     /// Put back by being dropped.
-    variables: Variables,
+    variables: KeptVariables,
     lines: Vec<(*mut ngx_table_elt_t, ngx_uint_t)>,
     headers: ngx_http_headers_in_t,
 }
@@ -58,7 +58,7 @@ unsafe fn hide(request: Request, fields: &[Credential], others: &[Bytes]) -> Kep
     unsafe {
         let r = request.as_ptr();
         let kept = Kept {
-            variables: Variables::keep(request),
+            variables: KeptVariables::of(request),
             lines: lines(&(*r).headers_in.headers)
                 .filter(|line| {
                     let name = text::bytes(&line.key);

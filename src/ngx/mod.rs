@@ -8,7 +8,6 @@ pub mod conditions;
 pub mod event;
 pub mod guard;
 pub mod headers;
-pub mod kept;
 pub mod masked;
 pub mod memory;
 pub mod module;
