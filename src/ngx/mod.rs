@@ -1,14 +1,11 @@
 //! Every touch of nginx's memory, one idea a file. Above this layer nobody follows a raw pointer.
 
-pub mod accel;
 pub mod bits;
 pub mod captured;
 pub mod chain;
-pub mod conditions;
 pub mod event;
 pub mod guard;
 pub mod headers;
-pub mod masked;
 pub mod memory;
 pub mod module;
 pub mod output;
@@ -22,5 +19,4 @@ pub mod stand_in;
 pub mod text;
 pub mod unread;
 pub mod upstream;
-pub mod validators;
 pub mod values;

@@ -19,11 +19,10 @@ use ngx::ffi::*;
 use crate::fill::{Next, ResponseHead, Subscription};
 use crate::ngx::event::now_sec;
 use crate::ngx::guard::{guard, trip};
-use crate::ngx::headers::{NoMemory, Place};
+use crate::ngx::headers::{NoMemory, ToNginx, Validators};
 use crate::ngx::output::{Output, await_writable};
 use crate::ngx::request::{Code, ERROR, OK, Request, is_refused};
-use crate::ngx::validators::Validators;
-use crate::ngx::{accel, headers, shim, unread};
+use crate::ngx::{headers, shim, unread};
 use crate::request::context::Context;
 
 const INTERNAL_ERROR: Code = NGX_HTTP_INTERNAL_SERVER_ERROR as Code;
@@ -51,7 +50,7 @@ pub fn record(r: Request, context: &'static Context, record: Rc<Record>) -> Code
     let shape = Shape {
         status: record.status,
         headers: &record.headers,
-        place: headers::kept,
+        to_nginx: headers::borrowed,
         length,
         own_location: record.meta.as_ref().is_some_and(|meta| meta.own_location),
         age: Some(record.age),
@@ -215,7 +214,7 @@ async fn answer(
     let shape = Shape {
         status: head.status,
         headers,
-        place: headers::copied,
+        to_nginx: headers::copied,
         length: head.content_length,
         own_location: head.own_location,
         age: None,
@@ -247,7 +246,7 @@ fn settle(r: Request, selected: &Selected<'_>, length: Option<u64>) -> Outcome {
 struct Shape<'a> {
     status: u16,
     headers: &'a Headers,
-    place: Place<'a>,
+    to_nginx: ToNginx<'a>,
     length: Option<u64>,
     /// Its Location is a path for nginx to complete.
     own_location: bool,
@@ -280,7 +279,7 @@ fn send_header(r: Request, context: &Context, outcome: Outcome, shape: &Shape<'_
     let shape = Shape {
         status: NOT_MODIFIED,
         headers: &of_not_modified(shape.headers),
-        place: headers::copied,
+        to_nginx: headers::copied,
         length: None,
         ..*shape
     };
@@ -296,7 +295,7 @@ fn apply(r: Request, shape: &Shape<'_>) -> Result<(), NoMemory> {
         r,
         shape.status,
         headers,
-        shape.place,
+        shape.to_nginx,
         length,
         shape.own_location,
     )?;
@@ -308,7 +307,7 @@ fn apply(r: Request, shape: &Shape<'_>) -> Result<(), NoMemory> {
         headers::date(r, date)?;
     }
     if let Some(unsent) = shape.unsent {
-        accel::apply(r, unsent)?;
+        headers::apply_accel(r, unsent)?;
     }
     Ok(())
 }

@@ -5,8 +5,9 @@ use std::ptr;
 use cache_core::conditions::{ByDate, Conditions};
 use ngx::ffi::*;
 
-use super::request::Request;
-use super::{headers, shim, text};
+use super::super::request::Request;
+use super::super::{shim, text};
+use super::list::lines;
 
 impl Request {
     /// Whether it has a field that may make it conditional, or a Range. A subrequest has those of its client, which
@@ -47,7 +48,7 @@ impl Request {
     pub fn conditions(self) -> Conditions<'static> {
         // SAFETY: the list is initialised with the request; nginx's strings live as long as it.
         Conditions::of(unsafe {
-            headers::lines(&self.get().headers_in.headers)
+            lines(&self.get().headers_in.headers)
                 .map(|line| (text::bytes(&line.key), text::bytes(&line.value)))
         })
     }

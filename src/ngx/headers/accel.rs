@@ -3,9 +3,9 @@
 use cache_core::record::Unsent;
 use ngx::ffi::*;
 
-use super::headers::{NoMemory, copied};
-use super::request::Request;
-use super::shim;
+use super::super::request::Request;
+use super::super::shim;
+use super::response::{NoMemory, copied};
 
 /// Has a response sent at the pace, and in the charset, that its backend wants.
 pub fn apply(r: Request, unsent: &Unsent) -> Result<(), NoMemory> {

@@ -3,8 +3,9 @@
 use cache_core::conditions::is_in_not_modified;
 use ngx::ffi::*;
 
-use super::request::Request;
-use super::{headers, shim, text};
+use super::super::request::Request;
+use super::super::{shim, text};
+use super::response::retain;
 
 /// What a response had before the filters.
 #[derive(Clone, Copy)]
@@ -69,7 +70,7 @@ impl Validators {
         ] {
             *line = std::ptr::null_mut();
         }
-        headers::retain(r, is_in_not_modified);
+        retain(r, is_in_not_modified);
         // SAFETY: live request.
         unsafe {
             shim::rcs_set_allow_ranges(r.as_ptr(), 0);

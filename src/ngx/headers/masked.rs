@@ -7,17 +7,17 @@ use bytes::Bytes;
 use cache_core::credentials::Credential;
 use ngx::ffi::*;
 
-use super::headers::lines;
-use super::request::Request;
-use super::text;
-use super::values::KeptVariables;
+use super::super::request::Request;
+use super::super::text;
+use super::super::values::KeptVariables;
+use super::list::lines;
 
 /// Hides fields of a request, and what was made of them, until it is dropped. Nobody else sees the request in between:
 /// nginx isn't returned to.
 ///
 /// Of the variables those are forgotten that nginx would make again: those of the field itself, and what `map`, `geo`
 /// and the like have made. Those that the request was given once (by `set`, by a match, by another module) stay.
-pub struct Masked {
+pub struct MaskedRequest {
     request: Request,
     kept: Option<Kept>,
 }
@@ -30,18 +30,21 @@ struct Kept {
     headers: ngx_http_headers_in_t,
 }
 
-impl Masked {
+impl MaskedRequest {
     /// Hides these fields. Without any nothing changes.
-    pub fn new(request: Request, (credentials, others): (&[Credential], &[Bytes])) -> Masked {
+    pub fn new(
+        request: Request,
+        (credentials, others): (&[Credential], &[Bytes]),
+    ) -> MaskedRequest {
         let kept = (!credentials.is_empty() || !others.is_empty()).then(|| {
             // SAFETY: a live request, which is put back by `drop`.
             unsafe { hide(request, credentials, others) }
         });
-        Masked { request, kept }
+        MaskedRequest { request, kept }
     }
 }
 
-impl Drop for Masked {
+impl Drop for MaskedRequest {
     fn drop(&mut self) {
         let Some(kept) = self.kept.take() else { return };
         for (line, hash) in kept.lines {
