@@ -1,7 +1,6 @@
 //! Every touch of nginx's memory, one idea a file. Above this layer nobody follows a raw pointer.
 
 pub mod bits;
-pub mod captured;
 pub mod chain;
 pub mod event;
 pub mod guard;
@@ -15,8 +14,6 @@ pub mod request;
 pub mod shim;
 pub mod shutdown;
 pub mod slice;
-pub mod stand_in;
 pub mod text;
-pub mod unread;
 pub mod upstream;
 pub mod values;

@@ -19,11 +19,11 @@ use ngx::ngx_log_error;
 
 use crate::conf::{LocConf, MainConf};
 use crate::fill::task::refresh;
-use crate::ngx::captured::{self, Captured};
 use crate::ngx::event::now_sec;
 use crate::ngx::headers;
 use crate::ngx::request::{Code, Request};
 use crate::ngx::text;
+use crate::ngx::upstream::captured::{self, Captured};
 use crate::ngx::values::KeptVariables;
 use crate::request::cache::lock_id;
 use crate::request::context::Context;

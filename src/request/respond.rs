@@ -20,9 +20,9 @@ use crate::fill::{Next, ResponseHead, Subscription};
 use crate::ngx::event::now_sec;
 use crate::ngx::guard::{guard, trip};
 use crate::ngx::headers::{NoMemory, ToNginx, Validators};
-use crate::ngx::output::{Output, await_writable};
+use crate::ngx::output::{self, Output, await_writable};
 use crate::ngx::request::{Code, ERROR, OK, Request, is_refused};
-use crate::ngx::{headers, shim, unread};
+use crate::ngx::{headers, shim};
 use crate::request::context::Context;
 
 const INTERNAL_ERROR: Code = NGX_HTTP_INTERNAL_SERVER_ERROR as Code;
@@ -71,7 +71,7 @@ pub fn record(r: Request, context: &'static Context, record: Rc<Record>) -> Code
 
 /// What the header of a response needs of a record: the body has its own way, on which its memory may be given back.
 fn without_large_body(record: Rc<Record>) -> Rc<Record> {
-    if !unread::counts(&record.body) {
+    if !output::is_large(&record.body) {
         return record;
     }
     let mut header = Rc::unwrap_or_clone(record);

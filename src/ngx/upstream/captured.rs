@@ -8,10 +8,10 @@ use cache_core::renewal::Confirmation;
 use cache_core::use_stale::Failure;
 use ngx::ffi::*;
 
-use super::headers::lines;
-use super::request::Request;
-use super::text;
-use super::upstream::{self, Left};
+use super::super::headers::lines;
+use super::super::request::Request;
+use super::super::text;
+use super::{Left, note_left};
 
 /// A response's header as the backend's location produced it.
 pub struct Captured {
@@ -48,11 +48,11 @@ pub struct Captured {
 /// Reads the header of a response that reaches the first header filter. `left`: the upstreams that the request has
 /// left on its way here.
 pub fn capture(r: Request, mut left: Vec<Left>) -> Captured {
-    upstream::note_left(r, &mut left);
+    note_left(r, &mut left);
     let out = &r.get().headers_out;
     let headers = sent(out);
-    let upstream = upstream::said(r);
-    let answering = upstream::is_answering(r);
+    let upstream = super::said(r);
+    let answering = super::is_answering(r);
     let own = if answering {
         upstream.clone()
     } else {
@@ -69,7 +69,7 @@ pub fn capture(r: Request, mut left: Vec<Left>) -> Captured {
     let said: Headers = headers.iter().chain(hidden.iter()).cloned().collect();
     Captured {
         status,
-        unbuffered: !(answering && upstream::ignores_buffering(r))
+        unbuffered: !(answering && super::ignores_buffering(r))
             && said
                 .get("X-Accel-Buffering")
                 .is_some_and(|value| value.eq_ignore_ascii_case(b"no")),
@@ -77,12 +77,12 @@ pub fn capture(r: Request, mut left: Vec<Left>) -> Captured {
         unsent: Unsent {
             hidden: storable_lines(&hidden, &connection),
             ignored: if answering {
-                upstream::ignored(r)
+                super::ignored(r)
             } else {
                 Default::default()
             },
-            limit_rate: upstream::limit_rate(r),
-            charset: upstream::charset(r),
+            limit_rate: super::limit_rate(r),
+            charset: super::charset(r),
         },
         content_length: u64::try_from(out.content_length_n).ok(),
         generated: !answering && status >= 500 && last.is_some_and(|left| !left.answered),
@@ -91,7 +91,7 @@ pub fn capture(r: Request, mut left: Vec<Left>) -> Captured {
             _ => Some(status),
         },
         left,
-        dates: upstream::dates(&own),
+        dates: super::dates(&own),
         connection,
         own_location: own_location(r),
         delay: delay(r),

@@ -1,12 +1,12 @@
-//! Bodies of records that clients haven't taken yet: equal ones are kept once, and what is too much for the worker's
-//! memory waits in temporary files, as nginx keeps what an upstream has sent.
+//! Bodies of records that clients haven't read to the end: equal ones are in memory once, and what is too much for the
+//! worker's memory waits in temporary files, as nginx keeps what an upstream has sent.
 
 use std::cell::RefCell;
 
 use bytes::Bytes;
 use ngx::ffi::*;
 
-use super::request::{OK, Request};
+use super::super::request::{OK, Request};
 
 /// Bodies up to this many bytes don't count: nginx's own buffers for the answer of an upstream are as large.
 const SMALL: usize = 64 << 10;
@@ -29,30 +29,30 @@ struct Body {
     responses: usize,
 }
 
-/// Whether a body counts.
-pub fn counts(body: &Bytes) -> bool {
+/// Whether a body counts toward the limit.
+pub fn is_large(body: &Bytes) -> bool {
     body.len() > SMALL
 }
 
 /// A body in memory, for one response.
-pub struct Share {
+pub struct SharedBody {
     bytes: Bytes,
 }
 
-impl Share {
+impl SharedBody {
     /// Takes a body, or the same one that another response has. What doesn't fit into memory comes back.
     ///
     /// # Errors
     ///
     /// The body, if it is too much.
-    pub fn of(body: Bytes) -> Result<Share, Bytes> {
-        if !counts(&body) {
-            return Ok(Share { bytes: body });
+    pub fn of(body: Bytes) -> Result<SharedBody, Bytes> {
+        if !is_large(&body) {
+            return Ok(SharedBody { bytes: body });
         }
         KEPT.with_borrow_mut(|kept| {
             if let Some(same) = kept.bodies.iter_mut().find(|known| known.bytes == body) {
                 same.responses += 1;
-                return Ok(Share {
+                return Ok(SharedBody {
                     bytes: same.bytes.clone(),
                 });
             }
@@ -64,7 +64,7 @@ impl Share {
                 bytes: body.clone(),
                 responses: 1,
             });
-            Ok(Share { bytes: body })
+            Ok(SharedBody { bytes: body })
         })
     }
 
@@ -74,9 +74,9 @@ impl Share {
     }
 }
 
-impl Drop for Share {
+impl Drop for SharedBody {
     fn drop(&mut self) {
-        if !counts(&self.bytes) {
+        if !is_large(&self.bytes) {
             return;
         }
         // At the worker's exit it may be gone.

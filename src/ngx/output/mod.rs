@@ -1,13 +1,17 @@
 //! Sending a response body to a client without copying it: a few buffers that point into shared
 //! pieces, each free again when the filters have passed it on.
 
+mod shared_body;
+
 use std::ptr;
 
 use bytes::Bytes;
 use ngx::ffi::*;
 
+use shared_body::SharedBody;
+pub use shared_body::is_large;
+
 use super::request::{AGAIN, Code, ERROR, OK, Request};
-use super::unread::{self, Share};
 
 /// How many pieces may be on their way to one client at once.
 const IN_FLIGHT: usize = 4;
@@ -26,7 +30,7 @@ pub struct Output {
     first: Option<Slot>,
     others: Vec<Slot>,
     /// The whole body, while it is in memory.
-    share: Option<Share>,
+    share: Option<SharedBody>,
 }
 
 impl Output {
@@ -43,13 +47,13 @@ impl Output {
     /// Gives a whole body to the filters: from memory, or from a file if too much waits there. Without a file it comes
     /// from memory nevertheless.
     pub fn send_whole(&mut self, body: Bytes) -> Code {
-        match Share::of(body) {
+        match SharedBody::of(body) {
             Ok(share) => {
                 let body = share.bytes();
                 self.share = Some(share);
                 self.send(body, true)
             }
-            Err(body) => match unread::into_file(self.request, &body) {
+            Err(body) => match shared_body::into_file(self.request, &body) {
                 Some(file) => self.send_file(file, body.len()),
                 None => self.send(body, true),
             },

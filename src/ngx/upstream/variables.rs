@@ -1,5 +1,5 @@
-//! What nginx's `$upstream_*` variables read of a request that has asked no upstream itself: a fill has, or a record
-//! tells what one said. Only while a variable is read the request has an upstream that stands in.
+//! nginx's `$upstream_*` variables of a request that has asked no upstream itself: a fill has, or a record tells what
+//! one said. The request has an upstream in its place only while a variable is read.
 
 use std::cell::{Cell, RefCell};
 use std::mem;
@@ -10,20 +10,20 @@ use bytes::Bytes;
 use cache_core::headers::Headers;
 use ngx::ffi::*;
 
-use super::headers::lines;
-use super::request::Request;
-use super::text;
+use super::super::headers::lines;
+use super::super::request::Request;
+use super::super::text;
 
-/// What asking the upstreams of a request has cost, and the trailers that came.
+/// nginx's `upstream_states` of a request, which tell what asking its upstreams has cost, and the trailers that came.
 #[derive(Default)]
-pub struct Asked {
+pub struct UpstreamStates {
     states: Vec<(ngx_http_upstream_state_t, Option<Bytes>)>,
     trailers: Headers,
 }
 
-impl Asked {
-    fn of(r: Request) -> Asked {
-        let mut asked = Asked::default();
+impl UpstreamStates {
+    fn of(r: Request) -> UpstreamStates {
+        let mut found = UpstreamStates::default();
         // SAFETY: both are null or live as long as the request; the array is of this type, and the lists that an
         // upstream has begun are initialised.
         unsafe {
@@ -31,59 +31,59 @@ impl Asked {
                 for state in states.as_slice::<ngx_http_upstream_state_t>() {
                     let peer = state.peer.as_ref();
                     let peer = peer.map(|name| Bytes::copy_from_slice(text::bytes(name)));
-                    asked.states.push((ptr::read(state), peer));
+                    found.states.push((ptr::read(state), peer));
                 }
             }
             if let Some(upstream) = r.get().upstream.as_ref()
                 && upstream.headers_in.trailers.nalloc != 0
             {
                 for line in lines(&upstream.headers_in.trailers) {
-                    asked.trailers.push(
+                    found.trailers.push(
                         Bytes::copy_from_slice(text::bytes(&line.key)),
                         Bytes::copy_from_slice(text::bytes(&line.value)),
                     );
                 }
             }
         }
-        asked
+        found
     }
 }
 
-/// The upstreams that a request asks, for those who outlive it.
+/// The states of the upstreams that a request asks, for readers that outlive it.
 #[derive(Default)]
-pub struct Watched {
+pub struct WatchedUpstreams {
     live: Cell<Option<Request>>,
-    settled: RefCell<Option<Rc<Asked>>>,
+    settled: RefCell<Option<Rc<UpstreamStates>>>,
 }
 
-impl Watched {
-    /// Watches a request until [`Watched::settle`], which must come before it is freed.
+impl WatchedUpstreams {
+    /// Watches a request until [`WatchedUpstreams::settle`], which must come before it is freed.
     pub fn begin(&self, r: Request) {
         self.live.set(Some(r));
     }
 
-    /// Nothing more is asked.
+    /// The request asks no upstream any more: its states are kept.
     pub fn settle(&self) {
         if let Some(r) = self.live.take() {
-            *self.settled.borrow_mut() = Some(Rc::new(Asked::of(r)));
+            *self.settled.borrow_mut() = Some(Rc::new(UpstreamStates::of(r)));
         }
     }
 
-    /// What was asked so far. Trailers are there once it is settled, and live as long as this.
-    fn so_far(&self) -> Rc<Asked> {
-        if let Some(asked) = self.settled.borrow().as_ref() {
-            return Rc::clone(asked);
+    /// The states as they are now. Trailers are there once they are settled, and live as long as this.
+    fn states(&self) -> Rc<UpstreamStates> {
+        if let Some(settled) = self.settled.borrow().as_ref() {
+            return Rc::clone(settled);
         }
-        let asked = self.live.get().map(Asked::of).unwrap_or_default();
-        Rc::new(Asked {
+        let now = self.live.get().map(UpstreamStates::of).unwrap_or_default();
+        Rc::new(UpstreamStates {
             trailers: Headers::new(),
-            ..asked
+            ..now
         })
     }
 }
 
-/// Reads a variable as if the request had asked an upstream that said `said`, at the cost that `watched` knows, behind
-/// those that it has asked itself.
+/// Reads a variable as if the request had asked an upstream that sent the header `said`. `watched` are the states that
+/// asking it has left; they come behind those of the request itself.
 ///
 /// # Safety
 ///
@@ -91,40 +91,22 @@ impl Watched {
 pub unsafe fn read<T>(
     r: Request,
     said: &Headers,
-    watched: Option<&Watched>,
+    watched: Option<&WatchedUpstreams>,
     read: impl FnOnce() -> T,
 ) -> T {
-    let asked = watched.map(Watched::so_far).unwrap_or_default();
+    let others = watched.map(WatchedUpstreams::states).unwrap_or_default();
     // SAFETY: all that is zeroed here may be; the request has its own back before anything here is dropped.
     unsafe {
         let mut upstream: Box<ngx_http_upstream_t> = Box::new(mem::zeroed());
         let mut lines = table(said);
-        let mut trailers = table(&asked.trailers);
+        let mut trailers = table(&others.trailers);
         let mut cookies = cookies(&mut lines);
         upstream.headers_in.headers.part = part(&mut lines);
         upstream.headers_in.trailers.part = part(&mut trailers);
         set_cookies(&mut upstream.headers_in, &mut cookies, r.pool());
 
-        let own = r.get().upstream_states.as_ref();
-        let mut states = own.map_or_else(Vec::new, |own| {
-            own.as_slice::<ngx_http_upstream_state_t>()
-                .iter()
-                .map(|state| ptr::read(state))
-                .collect()
-        });
-        if !states.is_empty() && !asked.states.is_empty() {
-            // As nginx parts what was asked before a redirect from what was asked behind it.
-            states.push(mem::zeroed());
-        }
-        let mut peers: Vec<_> = asked.states.iter().map(|(_, peer)| name(peer)).collect();
-        for ((state, peer), name) in asked.states.iter().zip(&mut peers) {
-            let mut state = ptr::read(state);
-            state.peer = match peer {
-                Some(_) => name,
-                None => ptr::null_mut(),
-            };
-            states.push(state);
-        }
+        let mut peers: Vec<_> = others.states.iter().map(|(_, peer)| name(peer)).collect();
+        let mut states = joined(r, &others, &mut peers);
         let mut array: ngx_array_t = mem::zeroed();
         array.elts = states.as_mut_ptr().cast();
         array.nelts = states.len();
@@ -132,7 +114,7 @@ pub unsafe fn read<T>(
         array.size = size_of::<ngx_http_upstream_state_t>();
         array.pool = r.pool();
 
-        let own = (&raw mut *upstream, &raw mut array);
+        let made = (&raw mut *upstream, &raw mut array);
         // What the request points to meanwhile outlives `read`.
         let exchange = |upstream| {
             r.change(|r| {
@@ -141,10 +123,45 @@ pub unsafe fn read<T>(
                 before
             })
         };
-        let before = exchange(own);
+        let before = exchange(made);
         let result = read();
         exchange(before);
         result
+    }
+}
+
+/// The states of a request itself, then the others, each with its name among `peers`.
+///
+/// # Safety
+///
+/// The request is live, and the states are used no longer than it and `peers`.
+unsafe fn joined(
+    r: Request,
+    others: &UpstreamStates,
+    peers: &mut [ngx_str_t],
+) -> Vec<ngx_http_upstream_state_t> {
+    // SAFETY: null or an array of this type in the live request; a state of zeros is valid.
+    unsafe {
+        let own = r.get().upstream_states.as_ref();
+        let mut states = own.map_or_else(Vec::new, |own| {
+            own.as_slice::<ngx_http_upstream_state_t>()
+                .iter()
+                .map(|state| ptr::read(state))
+                .collect()
+        });
+        if !states.is_empty() && !others.states.is_empty() {
+            // As nginx parts what was asked before a redirect from what was asked behind it.
+            states.push(mem::zeroed());
+        }
+        for ((state, peer), name) in others.states.iter().zip(peers) {
+            let mut state = ptr::read(state);
+            state.peer = match peer {
+                Some(_) => name,
+                None => ptr::null_mut(),
+            };
+            states.push(state);
+        }
+        states
     }
 }
 
