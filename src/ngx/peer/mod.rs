@@ -1,6 +1,8 @@
 //! One connection to a server, on nginx's event loop.
 //!
-//! What comes is told to an owner; timers are those of nginx's own read and write events.
+//! Events go to its owner; timers are those of nginx's own read and write events.
+
+mod transfer;
 
 use std::cell::{Cell, UnsafeCell};
 use std::io;
@@ -8,14 +10,13 @@ use std::mem::{self, MaybeUninit};
 use std::ptr;
 use std::rc::{Rc, Weak};
 
-use bytes::BytesMut;
 use ngx::ffi::{
-    NGX_AGAIN, NGX_LOG_ALERT, NGX_LOG_DEBUG_FIRST, NGX_OK, ngx_buf_t, ngx_chain_t,
-    ngx_close_connection, ngx_connection_t, ngx_cycle, ngx_event_connect_peer, ngx_event_get_peer,
-    ngx_event_t, ngx_handle_read_event, ngx_handle_write_event, ngx_int_t, ngx_log_t,
-    ngx_peer_connection_t, ngx_post_event, ngx_posted_next_events, ngx_set_errno, ngx_str_t,
-    ngx_tcp_nodelay,
+    NGX_AGAIN, NGX_LOG_ALERT, NGX_LOG_DEBUG_FIRST, NGX_OK, ngx_close_connection, ngx_connection_t,
+    ngx_cycle, ngx_event_connect_peer, ngx_event_get_peer, ngx_event_t, ngx_int_t, ngx_log_t,
+    ngx_peer_connection_t, ngx_set_errno, ngx_str_t, ngx_tcp_nodelay,
 };
+
+pub use transfer::{PIECES, Received};
 
 use super::event::{arm, disarm};
 use super::guard::guard;
@@ -35,25 +36,11 @@ pub enum Event {
     Closing,
 }
 
-/// Whoever a connection belongs to.
+/// What a connection belongs to.
 pub trait Owner {
     /// Called from nginx's loop, never from within a method of [`Peer`].
     fn on_event(&self, event: Event);
 }
-
-/// What reading gave.
-#[derive(Debug)]
-pub enum Received {
-    /// So many bytes were appended.
-    Bytes(usize),
-    /// Nothing for now; [`Event::Readable`] follows.
-    Nothing,
-    /// The server has closed the connection.
-    End,
-}
-
-/// How many pieces one write takes: as many as nginx gives to writev.
-pub const PIECES: usize = 64;
 
 /// A connection to a server: not yet open, open, or closed.
 pub struct Peer(Rc<Inner>);
@@ -169,108 +156,6 @@ impl Peer {
         }
     }
 
-    /// Reads into the spare capacity of `buffer`, which must not be empty.
-    ///
-    /// # Errors
-    ///
-    /// The connection is broken, or not open.
-    pub fn receive(&self, buffer: &mut BytesMut) -> io::Result<Received> {
-        let connection = self.open()?;
-        let room = buffer.spare_capacity_mut();
-        if room.is_empty() {
-            return Ok(Received::Nothing);
-        }
-        // SAFETY: the connection is open, and nginx set `recv` when it connected; it writes at most
-        // as many bytes as there is room for, and says how many those were.
-        unsafe {
-            let Some(recv) = (*connection).recv else {
-                return Err(not_open());
-            };
-            let n = recv(connection, room.as_mut_ptr().cast(), room.len());
-            if let Ok(n) = usize::try_from(n) {
-                buffer.set_len(buffer.len() + n);
-                return Ok(if n == 0 {
-                    Received::End
-                } else {
-                    Received::Bytes(n)
-                });
-            }
-            if n != again() {
-                return Err(io::Error::last_os_error());
-            }
-            if ngx_handle_read_event((*connection).read, 0) != ok() {
-                return Err(io::Error::last_os_error());
-            }
-        }
-        Ok(Received::Nothing)
-    }
-
-    /// Whether there may be more to read at once.
-    pub fn is_readable(&self) -> bool {
-        // SAFETY: the connection is open.
-        self.open()
-            .is_ok_and(|connection| unsafe { (*(*connection).read).ready() != 0 })
-    }
-
-    /// Reports [`Event::Readable`] again in the next iteration of the loop, so that others have
-    /// their turn.
-    pub fn read_later(&self) {
-        if let Ok(connection) = self.open() {
-            // SAFETY: the connection is open; closing it takes the event out of the queue.
-            unsafe { ngx_post_event((*connection).read, &raw mut ngx_posted_next_events) };
-        }
-    }
-
-    /// Writes up to [`PIECES`] pieces, as much of them as goes without waiting, and gives back how
-    /// many bytes that was. If it wasn't all, [`Event::Writable`] follows.
-    ///
-    /// # Errors
-    ///
-    /// The connection is broken, or not open.
-    pub fn send<'a>(&self, pieces: impl Iterator<Item = &'a [u8]>) -> io::Result<usize> {
-        let connection = self.open()?;
-        let mut buffers = [const { MaybeUninit::<ngx_buf_t>::uninit() }; PIECES];
-        let mut links = [const { MaybeUninit::<ngx_chain_t>::uninit() }; PIECES];
-        let mut first: *mut ngx_chain_t = ptr::null_mut();
-        let mut end: *mut *mut ngx_chain_t = &raw mut first;
-        let filled = pieces.filter(|piece| !piece.is_empty());
-        for ((buffer, link), piece) in buffers.iter_mut().zip(&mut links).zip(filled) {
-            // SAFETY: a zeroed ngx_buf_t is valid; nginx reads the bytes and doesn't change them.
-            // `end` points to `first` or to the link before, neither of which moves.
-            unsafe {
-                let buffer = buffer.write(mem::zeroed());
-                buffer.pos = piece.as_ptr().cast_mut();
-                buffer.last = buffer.pos.add(piece.len());
-                buffer.set_memory(1);
-                let link = link.write(ngx_chain_t {
-                    buf: buffer,
-                    next: ptr::null_mut(),
-                });
-                *end = link;
-                end = &raw mut link.next;
-            }
-        }
-        if first.is_null() {
-            return Ok(0);
-        }
-        // SAFETY: the connection is open, and nginx set `send_chain` when it connected. The chain
-        // and what it points to outlive the call: nginx keeps nothing of it.
-        unsafe {
-            let Some(send_chain) = (*connection).send_chain else {
-                return Err(not_open());
-            };
-            let before = (*connection).sent;
-            if send_chain(connection, first, 0) == chain_error() {
-                return Err(io::Error::last_os_error());
-            }
-            let sent = usize::try_from((*connection).sent - before).unwrap_or(0);
-            if ngx_handle_write_event((*connection).write, 0) != ok() {
-                return Err(io::Error::last_os_error());
-            }
-            Ok(sent)
-        }
-    }
-
     /// [`Event::ReadTimer`] in `ms` milliseconds; an earlier deadline is forgotten.
     pub fn arm_read(&self, ms: u64) {
         if let Ok(connection) = self.open() {
@@ -355,11 +240,6 @@ const fn ok() -> ngx_int_t {
 
 const fn again() -> ngx_int_t {
     NGX_AGAIN as ngx_int_t
-}
-
-/// NGX_CHAIN_ERROR.
-fn chain_error() -> *mut ngx_chain_t {
-    ptr::without_provenance_mut(usize::MAX)
 }
 
 /// The cycle's log as it is now, restricted to alerts unless it is a debug log: a server that is
