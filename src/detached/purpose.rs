@@ -15,6 +15,7 @@ use crate::conf::{Backend, LocConf};
 use crate::fill::capture::FilterPosition;
 use crate::fill::request_header::RequestHeader;
 use crate::ngx::request::Request;
+use crate::ngx::values::Scope;
 
 /// What a detached request is for.
 pub enum Purpose {
@@ -60,7 +61,7 @@ impl NoStore {
     /// `proxy_no_cache` is.
     pub fn holds(self, r: Request) -> bool {
         // SAFETY: filled by nginx's own setter, in the configuration that the request runs under.
-        unsafe { r.holds(self.0) }
+        unsafe { r.holds(self.0, Scope::Own) }
     }
 }
 

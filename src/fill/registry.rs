@@ -100,23 +100,23 @@ pub struct LockPermit {
     zone: Zone,
     key: LockKey,
     instance: u64,
-    memory: Retention,
+    retention: Retention,
 }
 
 impl LockPermit {
-    /// The permit for a lock just acquired. `memory`: see [`Zone::release`].
-    pub fn new(zone: Zone, key: LockKey, instance: u64, memory: Retention) -> LockPermit {
+    /// The permit for a lock just acquired. `retention`: see [`Zone::release`].
+    pub fn new(zone: Zone, key: LockKey, instance: u64, retention: Retention) -> LockPermit {
         LockPermit {
             zone,
             key,
             instance,
-            memory,
+            retention,
         }
     }
 
     /// What the backend is asked with; see [`Retention::asked`].
     pub fn set_asked(&mut self, asked: u64) {
-        self.memory.asked = asked;
+        self.retention.asked = asked;
     }
 
     /// Lets others of this worker join the fill that runs under this permit.
@@ -159,7 +159,7 @@ impl Permit for LockPermit {
         permit.withdraw();
         permit
             .zone
-            .release(&permit.key, permit.instance, verdict, permit.memory);
+            .release(&permit.key, permit.instance, verdict, permit.retention);
     }
 }
 

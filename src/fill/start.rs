@@ -89,9 +89,9 @@ fn start_fill(
         permit.set_asked(asked.hash);
     }
     let learn = asked.learn();
-    let memory = Retention {
+    let retention = Retention {
         asked: asked.hash,
-        ..settings.memory
+        ..settings.retention
     };
     let purpose = Purpose::Fill(Question {
         rules: Rc::clone(&settings.lookup.rules),
@@ -141,7 +141,7 @@ fn start_fill(
         terms: Terms {
             age: settings.lock_age,
             queue: settings.queue,
-            memory,
+            retention,
         },
         learn: Box::new(learn),
         capture_timeout: settings.capture_timeout,

@@ -173,7 +173,7 @@ impl Fill {
         let terms = &self.terms;
         match zone.acquire(&lock, zone.sequence(), terms.age, terms.queue) {
             Acquired::Mine { instance, .. } => {
-                let permit = LockPermit::new(zone, lock, instance, terms.memory);
+                let permit = LockPermit::new(zone, lock, instance, terms.retention);
                 permit.publish(&self.stream, self.detached.times(), self.known.is_none());
                 self.locks.borrow_mut().push(permit);
             }
@@ -266,7 +266,7 @@ pub struct Terms {
     /// `redis_cache_lock_queue`
     pub queue: u32,
     /// How long what is learnt of a key is remembered.
-    pub memory: Retention,
+    pub retention: Retention,
 }
 
 /// Permits whose locks are kept young while their holder lives.

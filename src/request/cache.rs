@@ -22,8 +22,8 @@ use crate::ngx::request::Request;
 use crate::request::settings::{Settings, Wish};
 use crate::shm::Zone;
 use crate::shm::locks::Acquired;
-use crate::shm::waiting;
-use crate::shm::zone::{RefillSlot, pid};
+use crate::shm::process::pid;
+use crate::shm::zone::RefillSlot;
 use crate::store::Store;
 use crate::store::lookup::{self, Variants};
 use crate::store::variants::{lock_of, variant};
@@ -192,7 +192,7 @@ impl Cache for RequestCache {
         }
         match zone.acquire(&id, since, self.settings.lock_age, self.settings.queue) {
             Acquired::Mine { instance, changed } => Lock::Mine {
-                permit: LockPermit::new(zone, id, instance, self.settings.memory),
+                permit: LockPermit::new(zone, id, instance, self.settings.retention),
                 changed,
             },
             Acquired::Busy { instance, .. } => {
@@ -233,7 +233,10 @@ impl Cache for RequestCache {
 
     async fn released(&self, ticket: &Queued, deadline: u64) -> Woken {
         self.request.watch_client();
-        let waiter = waiting::join(self.settings.zone, ticket.key, ticket.instance);
+        let waiter = self
+            .settings
+            .zone
+            .wait_for_release(ticket.key, ticket.instance);
         let mut late = pin!(sleep(deadline.saturating_sub(now_msec())));
         poll_fn(|cx| match waiter.poll(cx) {
             Poll::Ready(verdict) => Poll::Ready(Woken::Released(verdict)),

@@ -18,11 +18,11 @@ use crate::conf::Backend;
 use crate::detached::{Times, is_fill};
 use crate::fill::ResponseHead;
 use crate::ngx::guard::guard;
+use crate::ngx::headers::Validators;
 use crate::ngx::output::Output;
 use crate::ngx::request::Request;
 use crate::ngx::upstream::Left;
-use crate::ngx::validators::Validators;
-use crate::ngx::{pool, shim, stand_in};
+use crate::ngx::{pool, shim, upstream};
 use crate::request::access::Entered;
 use crate::request::deliver::Decision;
 use crate::request::hold::Hold;
@@ -176,7 +176,7 @@ impl Context {
         let nothing = Headers::new();
         let watched = times.as_ref().map(|times| &times.asked);
         // SAFETY: the context keeps both, and lives as long as the request's memory.
-        unsafe { stand_in::read(r, said.unwrap_or(&nothing), watched, handler) }
+        unsafe { upstream::variables::read(r, said.unwrap_or(&nothing), watched, handler) }
     }
 
     /// The header of the upstream whose answer this is, as far as it is known.

@@ -19,12 +19,12 @@ use ngx::ngx_log_error;
 
 use crate::conf::{LocConf, MainConf};
 use crate::fill::task::refresh;
-use crate::ngx::captured::{self, Captured};
 use crate::ngx::event::now_sec;
 use crate::ngx::headers;
-use crate::ngx::kept::Variables;
 use crate::ngx::request::{Code, Request};
 use crate::ngx::text;
+use crate::ngx::upstream::captured::{self, Captured};
+use crate::ngx::values::KeptVariables;
 use crate::request::cache::lock_id;
 use crate::request::context::Context;
 use crate::request::hold;
@@ -76,7 +76,7 @@ pub fn expected(
         return None;
     }
     // nginx itself would ask for no variable of these now.
-    let _kept = Variables::keep(r);
+    let _kept = KeptVariables::of(r);
     let Settings { zone, lookup, .. } = settings::settings(r, conf, main, basics)?;
     if asks {
         return Some(Aftermath::Head(Head {

@@ -21,11 +21,10 @@ use ngx::ffi::*;
 use crate::fill::{Next, ResponseHead, Subscription};
 use crate::ngx::event::now_sec;
 use crate::ngx::guard::{guard, trip};
-use crate::ngx::headers::{NoMemory, Place};
-use crate::ngx::output::{Output, await_writable};
+use crate::ngx::headers::{NoMemory, ToNginx, Validators};
+use crate::ngx::output::{self, Output, await_writable};
 use crate::ngx::request::{Code, ERROR, OK, Request, is_refused};
-use crate::ngx::validators::Validators;
-use crate::ngx::{accel, headers, modules, shim, unread};
+use crate::ngx::{headers, shim};
 use crate::request::context::Context;
 
 const INTERNAL_ERROR: Code = NGX_HTTP_INTERNAL_SERVER_ERROR as Code;
@@ -53,7 +52,7 @@ pub fn record(r: Request, context: &'static Context, record: Rc<Record>) -> Code
     let shape = Shape {
         status: record.status,
         headers: &record.headers,
-        place: headers::kept,
+        to_nginx: headers::borrowed,
         length,
         own_location: record.meta.as_ref().is_some_and(|meta| meta.own_location),
         age: Some(record.age),
@@ -74,7 +73,7 @@ pub fn record(r: Request, context: &'static Context, record: Rc<Record>) -> Code
 
 /// What the header of a response needs of a record: the body has its own way, on which its memory may be given back.
 fn without_large_body(record: Rc<Record>) -> Rc<Record> {
-    if !unread::counts(&record.body) {
+    if !output::is_large(&record.body) {
         return record;
     }
     let mut header = Rc::unwrap_or_clone(record);
@@ -217,7 +216,7 @@ async fn answer(
     let shape = Shape {
         status: head.status,
         headers,
-        place: headers::copied,
+        to_nginx: headers::copied,
         length: head.content_length,
         own_location: head.own_location,
         age: None,
@@ -249,7 +248,7 @@ fn settle(r: Request, selected: &Selected<'_>, length: Option<u64>) -> Evaluatio
 struct Shape<'a> {
     status: u16,
     headers: &'a Headers,
-    place: Place<'a>,
+    to_nginx: ToNginx<'a>,
     length: Option<u64>,
     /// Its Location is a path for nginx to complete.
     own_location: bool,
@@ -275,14 +274,14 @@ fn send_header(r: Request, context: &Context, outcome: Evaluation, shape: &Shape
     }
     let code = pass_header(r);
     let undecided = context.not_modified.take().is_some();
-    if !undecided || is_refused(code) || !modules::is_kept_for_image(r) {
+    if !undecided || is_refused(code) || !r.is_kept_for_image() {
         return code;
     }
     headers::clean(r);
     let shape = Shape {
         status: NOT_MODIFIED,
         headers: &of_not_modified(shape.headers),
-        place: headers::copied,
+        to_nginx: headers::copied,
         length: None,
         ..*shape
     };
@@ -298,7 +297,7 @@ fn apply(r: Request, shape: &Shape<'_>) -> Result<(), NoMemory> {
         r,
         shape.status,
         headers,
-        shape.place,
+        shape.to_nginx,
         length,
         shape.own_location,
     )?;
@@ -310,7 +309,7 @@ fn apply(r: Request, shape: &Shape<'_>) -> Result<(), NoMemory> {
         headers::date(r, date)?;
     }
     if let Some(unsent) = shape.unsent {
-        accel::apply(r, unsent)?;
+        headers::apply_accel(r, unsent)?;
     }
     Ok(())
 }

@@ -19,7 +19,7 @@ use crate::conf::variables::Setting;
 use crate::conf::{Backend, LocConf, MainConf, StatusHeader, VariableRules, set_md5};
 use crate::ngx::request::Request;
 use crate::ngx::text;
-use crate::ngx::values::Elsewhere;
+use crate::ngx::values::{OtherUri, Scope};
 use crate::shm::Zone;
 use crate::shm::locks::{BackOff, Retention};
 use crate::store::lookup::Lookup;
@@ -65,7 +65,7 @@ pub struct Settings {
     /// `redis_cache_refills`
     pub refills: u32,
     /// How long the zone remembers what fills have found.
-    pub memory: Retention,
+    pub retention: Retention,
     /// `redis_cache_capture_memory`, bytes
     pub capture_memory: u64,
     /// `redis_cache_capture_timeout`, milliseconds
@@ -306,7 +306,7 @@ impl Reader<'_> {
             KeySource::Script => return Some(md5(self.r.unparsed_uri())),
             KeySource::Value(value) | KeySource::Md5(value) => {
                 // SAFETY: compiled in this configuration.
-                unsafe { self.r.evaluate_as_get(value) }?
+                unsafe { self.r.evaluate(value, Scope::head_as_get(self.r)) }?
             }
         };
         (!key.is_empty()).then(|| Bytes::copy_from_slice(key))
@@ -350,26 +350,26 @@ impl KeySource {
     pub fn of_get(self, r: Request) -> Option<Bytes> {
         let key = match self {
             KeySource::Variable(key) => key,
-            KeySource::Computed(index, _) => r.variable_for_get(index)?,
+            KeySource::Computed(index, _) => r.variable_in(index, Scope::Get)?,
             KeySource::Script => return Some(md5(r.unparsed_uri())),
             // SAFETY: compiled in this configuration.
-            KeySource::Value(value) => unsafe { r.evaluate_for_get(value) }?,
+            KeySource::Value(value) => unsafe { r.evaluate(value, Scope::Get) }?,
             // SAFETY: likewise.
-            KeySource::Md5(value) => return unsafe { r.evaluate_for_get(value) }.map(md5),
+            KeySource::Md5(value) => return unsafe { r.evaluate(value, Scope::Get) }.map(md5),
         };
         (!key.is_empty()).then(|| Bytes::copy_from_slice(key))
     }
 
     /// The key of a GET of another URI, if it can be known.
     pub fn of_other(self, r: Request, target: &Target) -> Option<Bytes> {
-        let elsewhere = Elsewhere {
+        let other = OtherUri {
             unparsed: target.in_origin_form(),
             uri: target.decoded_path(r.merges_slashes())?,
             args: target.query.clone().unwrap_or_default(),
         };
         let value = match self {
             KeySource::Variable(_) | KeySource::Computed(..) => return None,
-            KeySource::Script => return Some(md5(&elsewhere.unparsed)),
+            KeySource::Script => return Some(md5(&other.unparsed)),
             KeySource::Value(value) | KeySource::Md5(value) => value,
         };
         // SAFETY: compiled in this configuration, with its text.
@@ -377,7 +377,7 @@ impl KeySource {
             if !is_derivable(text::bytes(&(*value).value)) {
                 return None;
             }
-            r.evaluate_elsewhere(value, &elsewhere)?
+            r.evaluate(value, Scope::GetOf(&other))?
         };
         if matches!(self, KeySource::Md5(_)) {
             return Some(md5(key));
@@ -395,7 +395,7 @@ pub fn key_source(r: Request, conf: &LocConf, main: &MainConf) -> Option<KeySour
     };
     let made = conf.md5_keys.iter().find(|value| {
         // SAFETY: compiled in this configuration.
-        unsafe { r.evaluate_apart(**value) }.is_some_and(|text| md5(text) == key)
+        unsafe { r.evaluate(**value, Scope::Apart) }.is_some_and(|text| md5(text) == key)
     });
     Some(made.map_or(source, |value| KeySource::Md5(*value)))
 }
@@ -437,7 +437,7 @@ pub fn settings(r: Request, conf: &LocConf, main: &MainConf, basics: &Basics) ->
         lock_age: reader.millis(Setting::LockAge, conf.lock_age, LOCK_AGE),
         queue: conf.lock_queue.unwrap_or(LOCK_QUEUE),
         refills: conf.refills.unwrap_or(REFILLS),
-        memory: Retention {
+        retention: Retention {
             uncacheable: conf.uncacheable_ttl.unwrap_or(UNCACHEABLE_TTL),
             back_off: conf.back_off.unwrap_or(BACK_OFF),
             asked: 0,

@@ -10,7 +10,7 @@ use super::invariants::{Decision, Judge};
 use super::permits::DomainKey;
 use super::variants::On;
 use super::world::World;
-use crate::table::Acquired;
+use crate::locks::Acquired;
 
 /// The books.
 #[derive(Default)]

@@ -18,8 +18,8 @@ use super::variants::{FieldValues, Variants, lock_in_worker, lock_of};
 use super::wait::Alarm;
 use super::worker::{Joining, Worker};
 use super::world::World;
+use crate::locks::Acquired;
 use crate::stream::Subscription;
-use crate::table::Acquired;
 
 /// How often a waiter looks for itself, in milliseconds: wake-ups may be lost, and a killed owner
 /// wakes nobody.

@@ -7,8 +7,8 @@ use cache_core::rules::Rules;
 
 use super::faults::Faults;
 use super::variants::On;
-use crate::table::Retention;
-use crate::table::entry::BackOff;
+use crate::locks::BackOff;
+use crate::locks::Retention;
 
 /// Bytes of a body that are captured. More than a stream holds for its slowest reader, so that a
 /// body beyond it has to wait for readers.
@@ -129,7 +129,7 @@ pub struct Config {
 
 impl Config {
     /// What the lock tables remember of fills.
-    pub fn memory(&self) -> Retention {
+    pub fn retention(&self) -> Retention {
         Retention {
             uncacheable: self.uncacheable_ttl,
             back_off: self.back_off,

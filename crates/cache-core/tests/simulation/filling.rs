@@ -21,8 +21,8 @@ use super::variants::{FieldValues, Variants, lock_of};
 use super::wait::{first, sleep};
 use super::worker::Worker;
 use super::world::World;
+use crate::locks::Acquired;
 use crate::stream::{Stream, Subscription};
-use crate::table::Acquired;
 
 /// One fill.
 struct SimFill {

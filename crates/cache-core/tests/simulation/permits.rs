@@ -69,7 +69,7 @@ impl SimPermit {
             key,
             self.instance,
             verdict,
-            world.config.memory(),
+            world.config.retention(),
             world.now(),
         ) {
             self.wake(pid);
