@@ -14,7 +14,7 @@ mod worker;
 use ::ngx::ffi::*;
 use ::ngx::ngx_log_error;
 
-use crate::conf::locations;
+use crate::conf::{default_key, merge, names};
 use crate::ngx::guard::guard;
 use crate::ngx::request::{Code, ERROR, OK};
 use crate::ngx::{memory, module};
@@ -75,12 +75,12 @@ mod table {
 static MODULE_CONTEXT: ngx_http_module_t = ngx_http_module_t {
     preconfiguration: Some(preconfiguration),
     postconfiguration: Some(postconfiguration),
-    create_main_conf: Some(locations::create_main),
+    create_main_conf: Some(merge::create_main),
     init_main_conf: None,
     create_srv_conf: None,
     merge_srv_conf: None,
-    create_loc_conf: Some(locations::create_location),
-    merge_loc_conf: Some(locations::merge_location),
+    create_loc_conf: Some(merge::create_location),
+    merge_loc_conf: Some(merge::merge_location),
 };
 
 /// The module, as nginx knows it.
@@ -110,18 +110,22 @@ unsafe extern "C" fn preconfiguration(cf: *mut ngx_conf_t) -> Code {
             );
             return ERROR;
         }
-        variables::add(cf)
+        match conf::variables::add(cf) {
+            OK => variables::add(cf),
+            fault => fault,
+        }
     })
 }
 
 unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> Code {
     guard("postconfiguration", ERROR, || {
-        if !locations::check_names(cf) || variables::complete(cf) != OK {
+        if !names::check(cf) || conf::variables::complete(cf) != OK {
             return ERROR;
         }
         // SAFETY: nginx calls with the configuration that was read.
         unsafe {
-            if !locations::compile_default_keys(cf) || !enter::register(cf) {
+            variables::complete(cf);
+            if !default_key::compile_default_keys(cf) || !enter::register(cf) {
                 return ERROR;
             }
             filters::register();
@@ -142,7 +146,7 @@ unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> Code {
     guard("init process", ERROR, || {
         memory::restore();
         // SAFETY: nginx calls in the worker with its cycle.
-        let zones = unsafe { locations::zones(cycle) };
+        let zones = unsafe { conf::zones(cycle) };
         for zone in &zones {
             zone.enrol();
         }
@@ -156,7 +160,7 @@ unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> Code {
 unsafe extern "C" fn exit_process(cycle: *mut ngx_cycle_t) {
     guard("exit process", (), || {
         // SAFETY: as above.
-        for zone in unsafe { locations::zones(cycle) } {
+        for zone in unsafe { conf::zones(cycle) } {
             zone.leave();
         }
     });

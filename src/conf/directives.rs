@@ -1,4 +1,4 @@
-//! The table of directives.
+//! The table of directives, and a setter for each.
 
 use std::ffi::{c_char, c_void};
 use std::mem::offset_of;
@@ -7,9 +7,12 @@ use ngx::ffi::*;
 use ngx::ngx_string;
 
 use super::reader::set;
-use super::{LocConf, MainConf, set_md5, store};
+use super::{LocConf, MainConf, set_md5, store_block};
 
-mod setters;
+mod fill;
+mod location;
+mod rules;
+mod zone;
 
 /// Gives a setter the face that nginx calls.
 macro_rules! entry {
@@ -25,37 +28,37 @@ macro_rules! entry {
     };
 }
 
-entry!(on_zone, MainConf, setters::zone);
-entry!(on_store, MainConf, store::block);
-entry!(on_cache, LocConf, setters::cache);
-entry!(on_lock, LocConf, setters::lock);
-entry!(on_pass, LocConf, setters::pass);
-entry!(on_pass_timeout, LocConf, setters::pass_timeout);
-entry!(on_backend, LocConf, setters::backend);
-entry!(on_key, LocConf, setters::key);
-entry!(on_valid, LocConf, setters::valid);
-entry!(on_methods, LocConf, setters::methods);
-entry!(on_age, LocConf, setters::age);
-entry!(on_stale, LocConf, setters::stale);
-entry!(on_header, LocConf, setters::header);
-entry!(on_status_header, LocConf, setters::status_header);
-entry!(on_lock_timeout, LocConf, setters::lock_timeout);
-entry!(on_lock_age, LocConf, setters::lock_age);
-entry!(on_ignore_headers, LocConf, setters::ignore_headers);
-entry!(on_set_cookie, LocConf, setters::set_cookie);
-entry!(on_heuristic, LocConf, setters::heuristic);
-entry!(on_honor_request, LocConf, setters::honor_request);
-entry!(on_invalidate, LocConf, setters::invalidate);
-entry!(on_max_size, LocConf, setters::max_size);
-entry!(on_capture_memory, LocConf, setters::capture_memory);
-entry!(on_capture_timeout, LocConf, setters::capture_timeout);
-entry!(on_refills, LocConf, setters::refills);
-entry!(on_lock_queue, LocConf, setters::lock_queue);
-entry!(on_uncacheable_ttl, LocConf, setters::uncacheable_ttl);
-entry!(on_use_stale, LocConf, setters::use_stale);
-entry!(on_revalidate, LocConf, setters::revalidate);
-entry!(on_backoff, LocConf, setters::backoff);
-entry!(on_variants, LocConf, setters::variants);
+entry!(on_zone, MainConf, zone::zone);
+entry!(on_store, MainConf, store_block::block);
+entry!(on_cache, LocConf, location::cache);
+entry!(on_lock, LocConf, location::lock);
+entry!(on_pass, LocConf, location::pass);
+entry!(on_pass_timeout, LocConf, location::pass_timeout);
+entry!(on_backend, LocConf, location::backend);
+entry!(on_key, LocConf, location::key);
+entry!(on_valid, LocConf, rules::valid);
+entry!(on_methods, LocConf, rules::methods);
+entry!(on_age, LocConf, rules::age);
+entry!(on_stale, LocConf, rules::stale);
+entry!(on_header, LocConf, location::header);
+entry!(on_status_header, LocConf, location::status_header);
+entry!(on_lock_timeout, LocConf, fill::lock_timeout);
+entry!(on_lock_age, LocConf, fill::lock_age);
+entry!(on_ignore_headers, LocConf, rules::ignore_headers);
+entry!(on_set_cookie, LocConf, rules::set_cookie);
+entry!(on_heuristic, LocConf, rules::heuristic);
+entry!(on_honor_request, LocConf, rules::honor_request);
+entry!(on_invalidate, LocConf, rules::invalidate);
+entry!(on_max_size, LocConf, rules::max_size);
+entry!(on_capture_memory, LocConf, fill::capture_memory);
+entry!(on_capture_timeout, LocConf, fill::capture_timeout);
+entry!(on_refills, LocConf, fill::refills);
+entry!(on_lock_queue, LocConf, fill::lock_queue);
+entry!(on_uncacheable_ttl, LocConf, fill::uncacheable_ttl);
+entry!(on_use_stale, LocConf, rules::use_stale);
+entry!(on_revalidate, LocConf, rules::revalidate);
+entry!(on_backoff, LocConf, fill::backoff);
+entry!(on_variants, LocConf, rules::variants);
 entry!(on_set_md5, LocConf, set_md5::directive);
 
 const HTTP: u32 = NGX_HTTP_MAIN_CONF;
@@ -75,12 +78,12 @@ const fn command(name: ngx_str_t, type_: u32, setter: Setter, conf: usize) -> ng
     }
 }
 
-const fn location(name: ngx_str_t, arguments: u32, setter: Setter) -> ngx_command_t {
+const fn in_location(name: ngx_str_t, arguments: u32, setter: Setter) -> ngx_command_t {
     command(name, ANYWHERE | arguments, setter, NGX_HTTP_LOC_CONF_OFFSET)
 }
 
 const fn predicates(name: ngx_str_t, offset: usize) -> ngx_command_t {
-    let mut command = location(name, NGX_CONF_1MORE, ngx_http_set_predicate_slot);
+    let mut command = in_location(name, NGX_CONF_1MORE, ngx_http_set_predicate_slot);
     command.offset = offset;
     command
 }
@@ -102,44 +105,44 @@ pub static mut COMMANDS: [ngx_command_t; 35] = [
         on_store,
         NGX_HTTP_MAIN_CONF_OFFSET,
     ),
-    location(
+    in_location(
         ngx_string!("redis_cache"),
         NGX_CONF_NOARGS | NGX_CONF_TAKE1,
         on_cache,
     ),
-    location(ngx_string!("redis_cache_lock"), NGX_CONF_TAKE1, on_lock),
-    location(ngx_string!("redis_cache_pass"), NGX_CONF_TAKE1, on_pass),
-    location(
+    in_location(ngx_string!("redis_cache_lock"), NGX_CONF_TAKE1, on_lock),
+    in_location(ngx_string!("redis_cache_pass"), NGX_CONF_TAKE1, on_pass),
+    in_location(
         ngx_string!("redis_cache_pass_timeout"),
         NGX_CONF_TAKE1,
         on_pass_timeout,
     ),
-    location(
+    in_location(
         ngx_string!("redis_cache_backend"),
         NGX_CONF_TAKE1,
         on_backend,
     ),
-    location(ngx_string!("redis_cache_key"), NGX_CONF_TAKE1, on_key),
-    location(ngx_string!("redis_cache_valid"), NGX_CONF_1MORE, on_valid),
-    location(
+    in_location(ngx_string!("redis_cache_key"), NGX_CONF_TAKE1, on_key),
+    in_location(ngx_string!("redis_cache_valid"), NGX_CONF_1MORE, on_valid),
+    in_location(
         ngx_string!("redis_cache_methods"),
         NGX_CONF_1MORE,
         on_methods,
     ),
-    location(ngx_string!("redis_cache_age"), NGX_CONF_TAKE1, on_age),
-    location(ngx_string!("redis_cache_stale"), NGX_CONF_TAKE1, on_stale),
-    location(ngx_string!("redis_cache_header"), NGX_CONF_TAKE1, on_header),
-    location(
+    in_location(ngx_string!("redis_cache_age"), NGX_CONF_TAKE1, on_age),
+    in_location(ngx_string!("redis_cache_stale"), NGX_CONF_TAKE1, on_stale),
+    in_location(ngx_string!("redis_cache_header"), NGX_CONF_TAKE1, on_header),
+    in_location(
         ngx_string!("redis_cache_status_header"),
         NGX_CONF_TAKE12,
         on_status_header,
     ),
-    location(
+    in_location(
         ngx_string!("redis_cache_lock_timeout"),
         NGX_CONF_TAKE1,
         on_lock_timeout,
     ),
-    location(
+    in_location(
         ngx_string!("redis_cache_lock_age"),
         NGX_CONF_TAKE1,
         on_lock_age,
@@ -152,77 +155,77 @@ pub static mut COMMANDS: [ngx_command_t; 35] = [
         ngx_string!("redis_cache_no_store"),
         offset_of!(LocConf, no_store),
     ),
-    location(
+    in_location(
         ngx_string!("redis_cache_ignore_headers"),
         NGX_CONF_1MORE,
         on_ignore_headers,
     ),
-    location(
+    in_location(
         ngx_string!("redis_cache_set_cookie"),
         NGX_CONF_TAKE1,
         on_set_cookie,
     ),
-    location(
+    in_location(
         ngx_string!("redis_cache_heuristic"),
         NGX_CONF_TAKE12,
         on_heuristic,
     ),
-    location(
+    in_location(
         ngx_string!("redis_cache_honor_request"),
         NGX_CONF_TAKE1,
         on_honor_request,
     ),
-    location(
+    in_location(
         ngx_string!("redis_cache_invalidate"),
         NGX_CONF_TAKE1,
         on_invalidate,
     ),
-    location(
+    in_location(
         ngx_string!("redis_cache_max_size"),
         NGX_CONF_TAKE1,
         on_max_size,
     ),
-    location(
+    in_location(
         ngx_string!("redis_cache_capture_memory"),
         NGX_CONF_TAKE1,
         on_capture_memory,
     ),
-    location(
+    in_location(
         ngx_string!("redis_cache_capture_timeout"),
         NGX_CONF_TAKE1,
         on_capture_timeout,
     ),
-    location(
+    in_location(
         ngx_string!("redis_cache_refills"),
         NGX_CONF_TAKE1,
         on_refills,
     ),
-    location(
+    in_location(
         ngx_string!("redis_cache_lock_queue"),
         NGX_CONF_TAKE1,
         on_lock_queue,
     ),
-    location(
+    in_location(
         ngx_string!("redis_cache_uncacheable_ttl"),
         NGX_CONF_TAKE1,
         on_uncacheable_ttl,
     ),
-    location(
+    in_location(
         ngx_string!("redis_cache_use_stale"),
         NGX_CONF_1MORE,
         on_use_stale,
     ),
-    location(
+    in_location(
         ngx_string!("redis_cache_revalidate"),
         NGX_CONF_TAKE1,
         on_revalidate,
     ),
-    location(
+    in_location(
         ngx_string!("redis_cache_backoff"),
         NGX_CONF_TAKE12,
         on_backoff,
     ),
-    location(
+    in_location(
         ngx_string!("redis_cache_variants"),
         NGX_CONF_TAKE1,
         on_variants,

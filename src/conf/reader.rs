@@ -1,9 +1,9 @@
-//! What every directive's setter needs: its arguments, its place, and a way to say what is wrong.
+//! What every directive's setter needs: its arguments, its line, and a way to say what is wrong.
 
 use std::ffi::{c_char, c_void};
 use std::ptr;
 
-use cache_core::invalidation::names_variable;
+use cache_core::complex_value::names_variable;
 use ngx::ffi::*;
 use ngx::{ngx_conf_log_error, ngx_log_error};
 
@@ -11,7 +11,7 @@ use crate::ngx::guard::guard;
 use crate::ngx::module;
 use crate::ngx::text;
 
-/// A line of a configuration file.
+/// The line of a directive, as nginx names it in its log: `in FILE:LINE`.
 #[derive(Clone, Debug)]
 pub struct ConfLine {
     file: String,
@@ -35,7 +35,7 @@ impl From<String> for Fault {
 }
 
 /// What a setter returns.
-pub type Setting = Result<(), Fault>;
+pub type SetResult = Result<(), Fault>;
 
 /// nginx's NGX_CONF_ERROR.
 pub const CONF_ERROR: *mut c_char = usize::MAX as *mut c_char;
@@ -92,7 +92,7 @@ impl Directive {
     }
 
     /// The line that is being read.
-    pub fn place(&self) -> ConfLine {
+    pub fn line(&self) -> ConfLine {
         // SAFETY: conf_file is set while a file is read; null for `-g`.
         unsafe {
             match (*self.cf).conf_file.as_ref() {
@@ -146,11 +146,44 @@ impl Directive {
         ))
     }
 
-    /// A size in bytes; `example` is one that would be right.
+    /// A size in bytes.
     pub fn size(&self, index: usize) -> Option<usize> {
         let word = self.words().get_mut(index)?;
         // SAFETY: as above.
         usize::try_from(unsafe { ngx_parse_size(word) }).ok()
+    }
+
+    /// The same, or what is wrong with it; `example` is one that would be right.
+    pub fn bytes(&self, index: usize, example: &str) -> Result<u64, Fault> {
+        let size = self.size(index).ok_or_else(|| {
+            let (name, value) = (self.text(0), self.text(index));
+            format!("invalid size \"{value}\" in \"{name}\"; use a size such as {example}")
+        })?;
+        Ok(size as u64)
+    }
+
+    /// A number without a unit.
+    pub fn number(&self, index: usize) -> Result<u32, Fault> {
+        let (name, value) = (self.text(0), self.text(index));
+        value.parse().map_err(|_| {
+            Fault::Text(format!(
+                "invalid number \"{value}\" in \"{name}\"; use a number such as 64"
+            ))
+        })
+    }
+
+    /// "on" or "off".
+    pub fn flag(&self, index: usize) -> Result<bool, Fault> {
+        match self.argument(index) {
+            value if value.eq_ignore_ascii_case(b"on") => Ok(true),
+            value if value.eq_ignore_ascii_case(b"off") => Ok(false),
+            _ => {
+                let (name, value) = (self.text(0), self.text(index));
+                Err(Fault::Text(format!(
+                    "invalid value \"{value}\" in \"{name}\"; it is \"on\" or \"off\""
+                )))
+            }
+        }
     }
 
     /// Compiles an argument with variables in it.
@@ -175,8 +208,18 @@ impl Directive {
     }
 }
 
-/// A key for each slice would have the whole answer stored under each: a fill has no Range.
-pub fn refuse_slices(directive: &Directive, index: usize) -> Setting {
+/// Sets a value that may be set once at each level.
+pub fn once<T>(place: &mut Option<T>, value: T) -> SetResult {
+    if place.is_some() {
+        return Err(Fault::Duplicate);
+    }
+    *place = Some(value);
+    Ok(())
+}
+
+/// Refuses `$slice_range` in a key: the whole response would be stored under the key of each slice, since a fill has no
+/// Range.
+pub fn refuse_slices(directive: &Directive, index: usize) -> SetResult {
     if !names_variable(directive.argument(index), b"slice_range") {
         return Ok(());
     }
@@ -195,7 +238,7 @@ pub fn refuse_slices(directive: &Directive, index: usize) -> Setting {
 pub unsafe fn set<T>(
     cf: *mut ngx_conf_t,
     conf: *mut c_void,
-    setter: impl FnOnce(&Directive, &mut T) -> Setting,
+    setter: impl FnOnce(&Directive, &mut T) -> SetResult,
 ) -> *mut c_char {
     guard("directive", CONF_ERROR, || {
         // SAFETY: by contract.
@@ -214,9 +257,9 @@ pub unsafe fn set<T>(
 }
 
 /// Logs a fault that was found when all was read, as nginx logs those it finds at once.
-pub fn emerg(cf: *mut ngx_conf_t, place: &ConfLine, text: &str) {
+pub fn emerg(cf: *mut ngx_conf_t, line: &ConfLine, text: &str) {
     // SAFETY: the configuration has a log.
     let log = unsafe { (*cf).log };
-    let ConfLine { file, line } = place;
+    let ConfLine { file, line } = line;
     ngx_log_error!(NGX_LOG_EMERG, log, "{text} in {file}:{line}");
 }

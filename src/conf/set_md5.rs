@@ -5,10 +5,11 @@ use md5::{Digest, Md5};
 use ngx::ffi::*;
 
 use super::LocConf;
-use super::reader::{Directive, Fault, Setting, refuse_slices};
+use super::reader::{Directive, Fault, SetResult, refuse_slices};
 use crate::ngx::guard::guard;
 use crate::ngx::request::Request;
 use crate::ngx::text;
+use crate::ngx::values::Scope;
 
 unsafe extern "C" {
     /// nginx's rewrite module; no header declares it.
@@ -36,7 +37,7 @@ pub fn digest(text: &[u8]) -> [u8; 32] {
 }
 
 /// Adds a step to the script of the location.
-pub fn directive(directive: &Directive, conf: &mut LocConf) -> Setting {
+pub fn directive(directive: &Directive, conf: &mut LocConf) -> SetResult {
     let variable = directive.argument(1);
     let Some(name) = variable.strip_prefix(b"$").filter(|name| !name.is_empty()) else {
         let name = directive.text(1);
@@ -107,7 +108,8 @@ unsafe extern "C" fn run(engine: *mut ngx_http_script_engine_t) {
             let engine = &mut *engine;
             let step = &*engine.ip.cast::<Code>();
             engine.ip = engine.ip.add(size_of::<Code>());
-            let made = Request::new(engine.request).and_then(|r| r.evaluate(step.value));
+            let made =
+                Request::new(engine.request).and_then(|r| r.evaluate(step.value, Scope::Own));
             let r = &*engine.request;
             let Some(copied) = made.and_then(|text| text::copy(r.pool, &digest(text))) else {
                 engine.ip = stop();

@@ -1,26 +1,25 @@
-//! Which sites might share records: servers whose locations have the default key, and the ports that they listen on.
+//! Which servers might share records: those whose locations have the default key, and the ports that they listen on.
 //!
 //! A key names the port that the client asks, which is the same on every machine. But a client may ask any: where several
 //! such servers listen on several ports, it is the connection's port that tells them apart.
 
-use cache_core::uri::{key_authority, port_of};
 use ngx::ffi::*;
 
-use super::MainConf;
-use crate::ngx::request::Request;
+/// Servers whose locations have the default key.
+#[derive(Default)]
+pub struct Sites(Vec<Site>);
 
-/// A server with locations that have the default key.
-pub struct Site {
+struct Site {
     server: *const ngx_http_core_srv_conf_t,
     ports: Vec<u16>,
 }
 
-impl MainConf {
+impl Sites {
     /// Notes that a location of this server has the default key.
-    pub fn add_site(&mut self, server: *const ngx_http_core_srv_conf_t) {
-        if !self.sites.iter().any(|site| site.server == server) {
+    pub fn add(&mut self, server: *const ngx_http_core_srv_conf_t) {
+        if !self.0.iter().any(|site| site.server == server) {
             let ports = Vec::new();
-            self.sites.push(Site { server, ports });
+            self.0.push(Site { server, ports });
         }
     }
 
@@ -44,7 +43,7 @@ impl MainConf {
                     let servers = address
                         .servers
                         .as_slice::<*const ngx_http_core_srv_conf_t>();
-                    for site in &mut self.sites {
+                    for site in &mut self.0 {
                         if number != 0 && servers.contains(&site.server) {
                             site.ports.push(number);
                         }
@@ -55,23 +54,8 @@ impl MainConf {
     }
 
     /// Whether a site beside `server` listens on another port than this.
-    pub fn has_site_elsewhere(&self, server: *const ngx_http_core_srv_conf_t, port: u16) -> bool {
-        let others = || self.sites.iter().filter(|site| site.server != server);
+    pub fn has_elsewhere(&self, server: *const ngx_http_core_srv_conf_t, port: u16) -> bool {
+        let others = || self.0.iter().filter(|site| site.server != server);
         others().any(|site| site.ports.iter().any(|other| *other != port))
     }
-}
-
-/// `$redis_cache_authority`: the host that is asked, and the port if it isn't the scheme's own. The port is the one that the
-/// client names; that of the connection if it names no host, or where sites on several ports have to be told apart.
-pub fn authority(r: Request) -> Vec<u8> {
-    let (https, host) = (r.is_https(), r.host());
-    let local = r.local_port();
-    let named = r.authority();
-    let by_connection = named.is_empty()
-        || r.main_conf::<MainConf>()
-            .is_some_and(|main| main.has_site_elsewhere(r.server(), local));
-    if by_connection && local != 0 {
-        return key_authority(https, host, local.to_string().as_bytes());
-    }
-    key_authority(https, host, port_of(named))
 }

@@ -12,8 +12,8 @@ use ngx::ngx_log_error;
 use super::hook::{Header, Hook, hook};
 use super::postpone::postpone;
 use super::purpose::FilterPosition;
-use crate::ngx::captured;
 use crate::ngx::request::{AGAIN, Code, ERROR, OK, Request};
+use crate::ngx::upstream::captured;
 use crate::ngx::{memory, shim};
 
 /// The largest piece that is kept as one.

@@ -6,9 +6,9 @@ use ngx::ffi::*;
 
 use super::connection::alloc;
 use super::purpose::Purpose;
-use crate::ngx::kept::copy_captures;
-use crate::ngx::masked::Masked;
+use crate::ngx::headers::MaskedRequest;
 use crate::ngx::request::Request;
+use crate::ngx::values::copy_captures;
 use crate::ngx::{shim, text};
 
 mod body;
@@ -41,7 +41,7 @@ pub unsafe fn request(
         let filled = fields(client, main.as_ptr(), purpose.is_own());
         variables::force(client);
         // What is left out, and what is made of it, isn't seen by what follows.
-        let _masked = Masked::new(client, purpose.left_out());
+        let _masked = MaskedRequest::new(client, purpose.left_out());
         // What the connection tells is no matter of the header.
         variables::force(client);
         let filled = filled

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use cache_core::flow::Ending;
 
-use crate::ngx::captured::Captured;
 use crate::ngx::request::Request;
+use crate::ngx::upstream::captured::Captured;
 
 /// Takes the answer to a detached request: its header, its body piece by piece, its end.
 ///

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use crate::ngx::event::now_msec;
-use crate::ngx::stand_in::Watched;
+use crate::ngx::upstream::variables::WatchedUpstreams;
 
 /// Times are milliseconds of nginx's clock.
 #[derive(Default)]
@@ -12,7 +12,7 @@ pub struct Times {
     ended: Cell<Option<u64>>,
     invalidations: Cell<Option<u64>>,
     /// The upstreams that were asked for it.
-    pub asked: Watched,
+    pub asked: WatchedUpstreams,
 }
 
 impl Times {

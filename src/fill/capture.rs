@@ -6,18 +6,18 @@ use bytes::Bytes;
 use cache_core::flow::{Ending, Finding};
 use cache_core::headers::Headers;
 use cache_core::http_date;
+use cache_core::outcome::Reason;
 use cache_core::policy::{RequestView, storable_behind, withheld};
 use cache_core::renewal;
-use cache_core::status::Reason;
 use cache_core::vary::Variant;
 
 use super::criteria::Criteria;
 use super::stream::{ResponseHead, Stream};
 use super::{clock, credentials};
 use crate::detached::Sink;
-use crate::ngx::captured::Captured;
 use crate::ngx::event::now_sec;
 use crate::ngx::request::Request;
+use crate::ngx::upstream::captured::Captured;
 use crate::store::variants;
 
 /// The sink of a fill's request.

@@ -8,8 +8,8 @@ use cache_core::shown::shown;
 use ngx::ffi::NGX_LOG_WARN;
 use ngx::ngx_log_error;
 
-use crate::ngx::captured::{self, Captured};
 use crate::ngx::request::Request;
+use crate::ngx::upstream::captured::{self, Captured};
 
 /// So many backends are remembered. Beyond it nothing is said any more.
 const BACKENDS: usize = 1024;

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 
 use cache_core::credentials::Credential;
 use cache_core::key::LockKey;
-use cache_core::policy::Rules;
 use cache_core::record::Record;
+use cache_core::rules::Rules;
 
 use crate::ngx::headers;
 use crate::ngx::request::Request;

@@ -4,11 +4,13 @@ use std::rc::Rc;
 
 use cache_core::flow::Held;
 use cache_core::key::LockKey;
-use cache_core::policy::{RequestView, Rules};
+use cache_core::policy::RequestView;
+use cache_core::rules::Rules;
 use ngx::ffi::ngx_array_t;
 
 use crate::conf::LocConf;
 use crate::ngx::request::Request;
+use crate::ngx::values::Scope;
 
 /// What storing an answer depends on beside the answer.
 pub struct Criteria {
@@ -44,6 +46,6 @@ impl NoStore {
     /// `proxy_no_cache` is.
     pub fn holds(self, r: Request) -> bool {
         // SAFETY: filled by nginx's own setter, in the configuration that the request runs under.
-        unsafe { r.holds(self.0) }
+        unsafe { r.holds(self.0, Scope::Own) }
     }
 }

@@ -3,17 +3,22 @@
 use bytes::Bytes;
 use cache_core::policy::Plan;
 use cache_core::record::{self, New, Tie, Unsent};
-use cache_core::vary::{self, place, slot_key};
+use cache_core::vary::{self, choose_slot, slot_key};
 use ngx::ffi::ngx_random;
 
 use super::stream::Stream;
 use crate::store::lookup::{Lookup, Variants};
-use crate::store::redis::{Variant, Write};
+use crate::store::redis::{RecordWrite, VariantWrite};
 use crate::store::refresh::new_generation;
 
 /// The record that an answer makes which has been captured whole. `known`: what was last seen of the key's variants.
 /// `None` if there is no answer, or no place for it.
-pub fn write(stream: &Stream, lookup: &Lookup, known: &Variants, plan: &Plan) -> Option<Write> {
+pub fn write(
+    stream: &Stream,
+    lookup: &Lookup,
+    known: &Variants,
+    plan: &Plan,
+) -> Option<RecordWrite> {
     let head = stream.head()?;
     let body = stream.body();
     let length: usize = body.iter().map(Bytes::len).sum();
@@ -38,7 +43,7 @@ pub fn write(stream: &Stream, lookup: &Lookup, known: &Variants, plan: &Plan) ->
         },
     };
     let fields = record::encode(head.status, &headers, length as u64, plan, new);
-    Some(Write {
+    Some(RecordWrite {
         key: lookup.key.clone(),
         status: head.status,
         headers: Bytes::from(fields.headers),
@@ -50,9 +55,9 @@ pub fn write(stream: &Stream, lookup: &Lookup, known: &Variants, plan: &Plan) ->
 }
 
 /// Where an answer goes that varies.
-fn placed(lookup: &Lookup, known: &Variants, own: &vary::Variant) -> Option<(Tie, Variant)> {
+fn placed(lookup: &Lookup, known: &Variants, own: &vary::Variant) -> Option<(Tie, VariantWrite)> {
     let (key, most) = (&lookup.key, lookup.rules.variants);
-    let target = place(key, known.family.as_ref(), &own.on, own.id, most, new_token);
+    let target = choose_slot(key, known.family.as_ref(), &own.on, own.id, most, new_token);
     let slot = match target.slot {
         0 => None,
         slot => Some(Bytes::from(slot_key(key, slot)?)),
@@ -62,7 +67,7 @@ fn placed(lookup: &Lookup, known: &Variants, own: &vary::Variant) -> Option<(Tie
         id: own.id,
         slot: target.slot,
     };
-    let variant = Variant {
+    let variant = VariantWrite {
         slot,
         seen: known.text.clone(),
         variants: Bytes::from(target.family.encode()),

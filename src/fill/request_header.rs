@@ -8,10 +8,10 @@ use std::hash::{Hash, Hasher};
 use bytes::Bytes;
 use cache_core::credentials::Credential;
 use cache_core::key::LockKey;
-use cache_core::policy::Rules;
+use cache_core::outcome::Reason;
 use cache_core::record::Record;
 use cache_core::refill_header::{Carried, Selecting};
-use cache_core::status::Reason;
+use cache_core::rules::Rules;
 
 use super::credentials;
 use crate::detached::leaves_out;

@@ -6,9 +6,9 @@ use std::rc::Rc;
 use cache_core::credentials::Credential;
 use cache_core::flow::{Held, Refill};
 use cache_core::key::LockKey;
+use cache_core::outcome::Reason;
 use cache_core::policy::RequestView;
 use cache_core::renewal::Validators;
-use cache_core::status::Reason;
 use ngx::ffi::ngx_int_t;
 
 use super::capture::Capture;

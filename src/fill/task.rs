@@ -7,11 +7,11 @@ use std::rc::Rc;
 use bytes::Bytes;
 use cache_core::flow::{Ending, Filling, Finding, Trouble, fill};
 use cache_core::key::LockKey;
+use cache_core::outcome::Reason;
 use cache_core::policy::Plan;
 use cache_core::record::Tie;
 use cache_core::renewal::Renewed;
 use cache_core::shown::shown;
-use cache_core::status::Reason;
 use cache_core::usable::{self, Use};
 use cache_core::vary::{Names, VariantId, slot_key};
 use ngx::ffi::*;
@@ -30,7 +30,7 @@ use crate::ngx::shutdown;
 use crate::shm::Zone;
 use crate::shm::zone::RefillSlot;
 use crate::store::lookup::{self, Lookup, Variants};
-use crate::store::redis::{Change, Changed, StoreError};
+use crate::store::redis::{Change, ChangeReply, StoreError};
 use crate::store::refresh::refresh;
 use crate::store::variants::{lock_of, variant};
 use crate::worker;
@@ -236,7 +236,7 @@ impl Filling for Fill {
         };
         let changed = self.lookup.store.change(change).await;
         changed
-            .map(|changed| changed == Changed::Done)
+            .map(|changed| changed == ChangeReply::Done)
             .map_err(|error| self.not_stored(&error))
     }
 

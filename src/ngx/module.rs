@@ -1,9 +1,10 @@
-//! This module, as nginx knows it: its number among the modules of a request.
+//! The modules of nginx: this one, and the others that are loaded, by their names.
 
+use std::ffi::CStr;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use ngx::ffi::ngx_module_t;
+use ngx::ffi::{ngx_cycle, ngx_module_t};
 
 /// The module's entry in nginx's table. Set before any configuration is read.
 static OWN: AtomicPtr<ngx_module_t> = AtomicPtr::new(ptr::null_mut());
@@ -26,4 +27,17 @@ pub fn own() -> *mut ngx_module_t {
 pub fn index() -> usize {
     // SAFETY: null, or a module that stays loaded; nginx numbers its modules before it reads a configuration.
     unsafe { own().as_ref() }.map_or(0, |module| module.ctx_index)
+}
+
+/// The modules that are loaded, with their names.
+pub fn loaded() -> impl Iterator<Item = (&'static [u8], &'static ngx_module_t)> {
+    // SAFETY: there is a cycle while requests run; its modules end with null and outlive them, as do their names.
+    unsafe {
+        let mut next = (*ngx_cycle).modules;
+        std::iter::from_fn(move || {
+            let module = (*next).as_ref()?;
+            next = next.add(1);
+            Some((CStr::from_ptr(module.name).to_bytes(), module))
+        })
+    }
 }

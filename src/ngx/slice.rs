@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 
-use super::modules;
+use super::module;
 use super::request::Request;
 
 thread_local! {
@@ -20,7 +20,7 @@ pub fn is_sliced(r: Request) -> bool {
 }
 
 fn find() -> Option<usize> {
-    modules::loaded()
+    module::loaded()
         .find(|(name, _)| *name == b"ngx_http_slice_filter_module")
         .map(|(_, module)| module.ctx_index)
 }

@@ -1,13 +1,14 @@
 //! Keys and conditions that are made of a request's content.
 
-use cache_core::invalidation::is_derivable;
+use cache_core::complex_value::is_derivable;
 use ngx::ffi::*;
 use ngx::ngx_log_error;
 
+use crate::conf::variables::Setting;
 use crate::conf::{LocConf, MainConf, set_md5};
 use crate::ngx::request::Request;
+use crate::ngx::values::Scope;
 use crate::request::settings::{KeySource, key_source};
-use crate::request::variables::Setting;
 
 /// The fault of a key without the body, beside those of [`Setting`].
 const NO_BODY: usize = 31;
@@ -16,7 +17,9 @@ const NO_BODY: usize = 31;
 pub fn passes_whatever_the_body(r: Request, conf: &LocConf) -> bool {
     [conf.bypass(), conf.no_store()].iter().all(|predicates| {
         // SAFETY: filled by nginx's own setter.
-        unsafe { Request::templates(*predicates).all(is_derivable) && r.holds(*predicates) }
+        unsafe {
+            Request::templates(*predicates).all(is_derivable) && r.holds(*predicates, Scope::Own)
+        }
     })
 }
 
@@ -32,7 +35,7 @@ pub fn make_key_again(r: Request, conf: &LocConf, main: &MainConf) {
     if let Some(KeySource::Md5(value)) = key_source(r, conf, main) {
         r.forget_variable(body);
         // SAFETY: compiled in this configuration.
-        if let Some(text) = unsafe { r.evaluate(value) } {
+        if let Some(text) = unsafe { r.evaluate(value, Scope::Own) } {
             r.write_variable(place.index, &set_md5::digest(text));
         }
     }

@@ -6,22 +6,22 @@ use std::rc::Rc;
 use std::task::Waker;
 
 use bytes::Bytes;
-use cache_core::cache_status::{Forward, Member, collapsed};
-use cache_core::executor::TaskId;
+use cache_core::cache_status_field::{Forward, Member, collapsed};
 use cache_core::headers::Headers;
 use cache_core::http_date;
+use cache_core::outcome::{CacheStatus, Reason, Word};
 use cache_core::record::{Record, without};
-use cache_core::status::{CacheStatus, Reason, Word};
+use executor::TaskId;
 use ngx::ffi::*;
 
 use crate::detached::{Backend, Entered, Times, is_detached};
 use crate::fill::ResponseHead;
 use crate::ngx::guard::guard;
+use crate::ngx::headers::Validators;
 use crate::ngx::output::Output;
 use crate::ngx::request::Request;
 use crate::ngx::upstream::Left;
-use crate::ngx::validators::Validators;
-use crate::ngx::{pool, shim, stand_in};
+use crate::ngx::{pool, shim, upstream};
 use crate::request::deliver::Decision;
 use crate::request::hold::Hold;
 use crate::request::invalidate::Aftermath;
@@ -174,7 +174,7 @@ impl Context {
         let nothing = Headers::new();
         let watched = times.as_ref().map(|times| &times.asked);
         // SAFETY: the context keeps both, and lives as long as the request's memory.
-        unsafe { stand_in::read(r, said.unwrap_or(&nothing), watched, handler) }
+        unsafe { upstream::variables::read(r, said.unwrap_or(&nothing), watched, handler) }
     }
 
     /// The header of the upstream whose answer this is, as far as it is known.

@@ -1,8 +1,8 @@
 //! Entry from nginx: our handlers in its phases, and whether the cache has a part in a request.
 
+use cache_core::outcome::Reason;
 use cache_core::policy::RequestView;
 use cache_core::request_directives::RequestDirectives;
-use cache_core::status::Reason;
 use ngx::ffi::*;
 
 use crate::conf::{LocConf, MainConf};
@@ -13,6 +13,7 @@ use crate::ngx::memory;
 use crate::ngx::request::{Code, DECLINED, DONE, ERROR, Request};
 use crate::ngx::slice;
 use crate::ngx::upstream;
+use crate::ngx::values::Scope;
 use crate::request::access;
 use crate::request::content;
 use crate::request::context::{Context, Part};
@@ -199,7 +200,10 @@ fn wish(r: Request, conf: &LocConf, main: &MainConf, basics: &Basics) -> Result<
     // SAFETY: filled by nginx's own setter.
     let (bypass, no_store) = unsafe {
         // Values of the answer are asked once more when it is there.
-        (r.holds(conf.bypass()), r.holds_so_far(conf.no_store()))
+        (
+            r.holds(conf.bypass(), Scope::Own),
+            r.holds(conf.no_store(), Scope::Apart),
+        )
     };
     if bypass && no_store {
         return Err(Reason::Bypass);

@@ -6,11 +6,11 @@ use cache_core::headers::trim_ows;
 use cache_core::invalidation::{
     has_destination, head_disagrees, is_non_error, may_invalidate, other_targets,
 };
+use cache_core::outcome::Reason;
 use cache_core::policy::{RequestView, ResponseView, storable_behind};
 use cache_core::record::Record;
 use cache_core::renewal::renew;
 use cache_core::shown::shown;
-use cache_core::status::Reason;
 use cache_core::uri::{Origin, Target, destination};
 use cache_core::vary::Variant;
 use ngx::ffi::*;
@@ -18,19 +18,19 @@ use ngx::log::ngx_cycle_log;
 use ngx::ngx_log_error;
 
 use crate::conf::{LocConf, MainConf};
-use crate::ngx::captured::{self, Captured};
 use crate::ngx::event::now_sec;
 use crate::ngx::headers;
-use crate::ngx::kept::Variables;
 use crate::ngx::request::{Code, Request};
 use crate::ngx::text;
+use crate::ngx::upstream::captured::{self, Captured};
+use crate::ngx::values::KeptVariables;
 use crate::request::cache::lock_id;
 use crate::request::context::Context;
 use crate::request::hold;
 use crate::request::settings::{self, Basics, KeySource, Settings};
 use crate::shm::Zone;
 use crate::store::lookup::{self, Lookup};
-use crate::store::redis::{self, Changed};
+use crate::store::redis::{self, ChangeReply};
 use crate::store::refresh::refresh;
 use crate::store::variants;
 use crate::store::{Sent, Store};
@@ -76,7 +76,7 @@ pub fn expected(
         return None;
     }
     // nginx itself would ask for no variable of these now.
-    let _kept = Variables::keep(r);
+    let _kept = KeptVariables::of(r);
     let Settings { zone, lookup, .. } = settings::settings(r, conf, main, basics)?;
     if asks {
         return Some(Aftermath::Head(Head {
@@ -246,7 +246,7 @@ impl Head {
 struct Deletion {
     key: Bytes,
     store: String,
-    sent: Sent<Changed>,
+    sent: Sent<ChangeReply>,
 }
 
 impl Deletion {

@@ -6,24 +6,25 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use bytes::Bytes;
-use cache_core::cache_status::Forward;
-use cache_core::conditions::{Date, Outcome, Selected, evaluate, of_not_modified, range_applies};
+use cache_core::cache_status_field::Forward;
+use cache_core::conditions::{
+    Date, Evaluation, Selected, evaluate, of_not_modified, range_applies,
+};
 use cache_core::flow::{Ending, Finding, Held};
 use cache_core::headers::Headers;
+use cache_core::outcome::{CacheStatus, Reason, Word};
 use cache_core::ranges::{is_worth_it, skipped};
 use cache_core::record::{Record, Unsent};
-use cache_core::status::{CacheStatus, Reason, Word};
 use cache_core::use_stale::Failure;
 use ngx::ffi::*;
 
 use crate::fill::{Next, ResponseHead, Subscription};
 use crate::ngx::event::now_sec;
 use crate::ngx::guard::{guard, trip};
-use crate::ngx::headers::{NoMemory, Place};
-use crate::ngx::output::{Output, await_writable};
+use crate::ngx::headers::{NoMemory, ToNginx, Validators};
+use crate::ngx::output::{self, Output, await_writable};
 use crate::ngx::request::{Code, ERROR, OK, Request, is_refused};
-use crate::ngx::validators::Validators;
-use crate::ngx::{accel, headers, modules, shim, unread};
+use crate::ngx::{headers, shim};
 use crate::request::context::Context;
 
 const INTERNAL_ERROR: Code = NGX_HTTP_INTERNAL_SERVER_ERROR as Code;
@@ -46,12 +47,12 @@ pub fn record(r: Request, context: &'static Context, record: Rc<Record>) -> Code
         let selected = Selected::new(record.status, &record.headers, date, true);
         settle(r, &selected, length)
     } else {
-        Outcome::Proceed
+        Evaluation::Proceed
     };
     let shape = Shape {
         status: record.status,
         headers: &record.headers,
-        place: headers::kept,
+        to_nginx: headers::borrowed,
         length,
         own_location: record.meta.as_ref().is_some_and(|meta| meta.own_location),
         age: Some(record.age),
@@ -72,7 +73,7 @@ pub fn record(r: Request, context: &'static Context, record: Rc<Record>) -> Code
 
 /// What the header of a response needs of a record: the body has its own way, on which its memory may be given back.
 fn without_large_body(record: Rc<Record>) -> Rc<Record> {
-    if !unread::counts(&record.body) {
+    if !output::is_large(&record.body) {
         return record;
     }
     let mut header = Rc::unwrap_or_clone(record);
@@ -206,7 +207,7 @@ async fn answer(
         let selected = Selected::new(head.status, headers, date, false);
         settle(r, &selected, head.content_length)
     } else {
-        Outcome::Proceed
+        Evaluation::Proceed
     };
     if head.status == 0 {
         // The backend's answer is a body alone, and nginx passes it on so.
@@ -215,7 +216,7 @@ async fn answer(
     let shape = Shape {
         status: head.status,
         headers,
-        place: headers::copied,
+        to_nginx: headers::copied,
         length: head.content_length,
         own_location: head.own_location,
         age: None,
@@ -232,7 +233,7 @@ async fn answer(
 }
 
 /// Evaluates what a client asks of an answer with a body of this length, in nginx's place.
-fn settle(r: Request, selected: &Selected<'_>, length: Option<u64>) -> Outcome {
+fn settle(r: Request, selected: &Selected<'_>, length: Option<u64>) -> Evaluation {
     let conditions = r.conditions();
     let outcome = evaluate(r.method(), &conditions, selected, r.by_date());
     r.settle_conditions();
@@ -247,7 +248,7 @@ fn settle(r: Request, selected: &Selected<'_>, length: Option<u64>) -> Outcome {
 struct Shape<'a> {
     status: u16,
     headers: &'a Headers,
-    place: Place<'a>,
+    to_nginx: ToNginx<'a>,
     length: Option<u64>,
     /// Its Location is a path for nginx to complete.
     own_location: bool,
@@ -261,26 +262,26 @@ struct Shape<'a> {
 ///
 /// A response that isn't modified goes to the filters as it would otherwise be: [`crate::request::filters::conditions`] makes it a 304 if they
 /// leave its validators alone.
-fn send_header(r: Request, context: &Context, outcome: Outcome, shape: &Shape<'_>) -> Code {
-    if outcome == Outcome::PreconditionFailed {
+fn send_header(r: Request, context: &Context, outcome: Evaluation, shape: &Shape<'_>) -> Code {
+    if outcome == Evaluation::PreconditionFailed {
         return PRECONDITION_FAILED;
     }
     if apply(r, shape).is_err() {
         return INTERNAL_ERROR;
     }
-    if outcome == Outcome::NotModified {
+    if outcome == Evaluation::NotModified {
         context.not_modified.set(Some(Validators::of(r)));
     }
     let code = pass_header(r);
     let undecided = context.not_modified.take().is_some();
-    if !undecided || is_refused(code) || !modules::is_kept_for_image(r) {
+    if !undecided || is_refused(code) || !r.is_kept_for_image() {
         return code;
     }
     headers::clean(r);
     let shape = Shape {
         status: NOT_MODIFIED,
         headers: &of_not_modified(shape.headers),
-        place: headers::copied,
+        to_nginx: headers::copied,
         length: None,
         ..*shape
     };
@@ -296,7 +297,7 @@ fn apply(r: Request, shape: &Shape<'_>) -> Result<(), NoMemory> {
         r,
         shape.status,
         headers,
-        shape.place,
+        shape.to_nginx,
         length,
         shape.own_location,
     )?;
@@ -308,7 +309,7 @@ fn apply(r: Request, shape: &Shape<'_>) -> Result<(), NoMemory> {
         headers::date(r, date)?;
     }
     if let Some(unsent) = shape.unsent {
-        accel::apply(r, unsent)?;
+        headers::apply_accel(r, unsent)?;
     }
     Ok(())
 }

@@ -4,28 +4,29 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
-use cache_core::flow::Limits;
-use cache_core::invalidation::is_derivable;
-use cache_core::policy::{MethodList, RequestView, Rules, StatusList};
+use cache_core::complex_value::is_derivable;
+use cache_core::flow::WaitLimits;
+use cache_core::policy::RequestView;
 use cache_core::request_directives::RequestDirectives;
-use cache_core::settings::{parse_millis, parse_seconds};
+use cache_core::rules::{MethodList, Rules, StatusList};
 use cache_core::shown::shown;
+use cache_core::units::{parse_millis, parse_seconds};
 use cache_core::uri::Target;
 use ngx::ffi::*;
 use ngx::ngx_log_error;
 
+use crate::conf::variables::Setting;
 use crate::conf::{LocConf, MainConf, StatusHeader, VariableRules, set_md5};
 use crate::detached::Backend;
 use crate::fill::Terms;
 use crate::ngx::request::Request;
 use crate::ngx::text;
-use crate::ngx::values::Elsewhere;
-use crate::request::variables::Setting;
+use crate::ngx::values::{OtherUri, Scope};
 use crate::shm::Zone;
 use crate::shm::locks::{BackOff, Retention};
 use crate::store::lookup::Lookup;
-use crate::store::{Location, Store};
-use crate::worker;
+use crate::store::redis::is_address;
+use crate::store::{Location, Store, registry};
 
 /// Milliseconds that a request waits for somebody else's fill, by default.
 const LOCK_TIMEOUT: u64 = 3_000;
@@ -58,7 +59,7 @@ pub struct Settings {
     /// The store, the key, and what is stored, for how long.
     pub lookup: Lookup,
     /// What waiting and staleness are allowed.
-    pub limits: Limits,
+    pub limits: WaitLimits,
     /// `redis_cache_refills`
     pub refills: u32,
     /// On which terms a fill runs.
@@ -109,7 +110,7 @@ impl Reader<'_> {
     /// Says once per worker and location that a variable makes no sense.
     fn complain(&self, setting: Setting, value: &[u8], what: &str) {
         if self.conf.first_fault(setting as usize) {
-            let name = crate::request::variables::SETTINGS
+            let name = crate::conf::variables::SETTINGS
                 .get(setting as usize)
                 .copied()
                 .unwrap_or_default();
@@ -245,14 +246,14 @@ impl Reader<'_> {
 
     fn store_named(&self, name: &[u8]) -> Result<Store, String> {
         if let Some(config) = self.main.store(name) {
-            return Ok(Store::Redis(worker::client(config)));
+            return Ok(Store::Redis(registry::client(config)));
         }
         if name.starts_with(b"/") {
             return self.location(name);
         }
-        if crate::conf::store::is_address(&String::from_utf8_lossy(name)) {
-            let config = worker::at_address(name)?;
-            return Ok(Store::Redis(worker::client(&config)));
+        if is_address(&String::from_utf8_lossy(name)) {
+            let config = registry::at_address(name)?;
+            return Ok(Store::Redis(registry::client(&config)));
         }
         Err(String::from(
             "no such store; declare it by \"redis_cache_store\"",
@@ -260,7 +261,7 @@ impl Reader<'_> {
     }
 
     fn location(&self, uri: &[u8]) -> Result<Store, String> {
-        let relay = worker::relay(uri, &self.r.server_place())?;
+        let relay = registry::relay(uri, &self.r.server_place())?;
         let timeout = self.conf.pass_timeout.unwrap_or(PASS_TIMEOUT);
         Ok(Store::Location(Location::new(relay, uri, self.r, timeout)))
     }
@@ -299,7 +300,7 @@ impl Reader<'_> {
             KeySource::Script => return Some(md5(self.r.unparsed_uri())),
             KeySource::Value(value) | KeySource::Md5(value) => {
                 // SAFETY: compiled in this configuration.
-                unsafe { self.r.evaluate_as_get(value) }?
+                unsafe { self.r.evaluate(value, Scope::head_as_get(self.r)) }?
             }
         };
         (!key.is_empty()).then(|| Bytes::copy_from_slice(key))
@@ -343,26 +344,26 @@ impl KeySource {
     pub fn of_get(self, r: Request) -> Option<Bytes> {
         let key = match self {
             KeySource::Variable(key) => key,
-            KeySource::Computed(index, _) => r.variable_for_get(index)?,
+            KeySource::Computed(index, _) => r.variable_in(index, Scope::Get)?,
             KeySource::Script => return Some(md5(r.unparsed_uri())),
             // SAFETY: compiled in this configuration.
-            KeySource::Value(value) => unsafe { r.evaluate_for_get(value) }?,
+            KeySource::Value(value) => unsafe { r.evaluate(value, Scope::Get) }?,
             // SAFETY: likewise.
-            KeySource::Md5(value) => return unsafe { r.evaluate_for_get(value) }.map(md5),
+            KeySource::Md5(value) => return unsafe { r.evaluate(value, Scope::Get) }.map(md5),
         };
         (!key.is_empty()).then(|| Bytes::copy_from_slice(key))
     }
 
     /// The key of a GET of another URI, if it can be known.
     pub fn of_other(self, r: Request, target: &Target) -> Option<Bytes> {
-        let elsewhere = Elsewhere {
+        let other = OtherUri {
             unparsed: target.in_origin_form(),
             uri: target.decoded_path(r.merges_slashes())?,
             args: target.query.clone().unwrap_or_default(),
         };
         let value = match self {
             KeySource::Variable(_) | KeySource::Computed(..) => return None,
-            KeySource::Script => return Some(md5(&elsewhere.unparsed)),
+            KeySource::Script => return Some(md5(&other.unparsed)),
             KeySource::Value(value) | KeySource::Md5(value) => value,
         };
         // SAFETY: compiled in this configuration, with its text.
@@ -370,7 +371,7 @@ impl KeySource {
             if !is_derivable(text::bytes(&(*value).value)) {
                 return None;
             }
-            r.evaluate_elsewhere(value, &elsewhere)?
+            r.evaluate(value, Scope::GetOf(&other))?
         };
         if matches!(self, KeySource::Md5(_)) {
             return Some(md5(key));
@@ -388,7 +389,7 @@ pub fn key_source(r: Request, conf: &LocConf, main: &MainConf) -> Option<KeySour
     };
     let made = conf.md5_keys.iter().find(|value| {
         // SAFETY: compiled in this configuration.
-        unsafe { r.evaluate_apart(**value) }.is_some_and(|text| md5(text) == key)
+        unsafe { r.evaluate(**value, Scope::Apart) }.is_some_and(|text| md5(text) == key)
     });
     Some(made.map_or(source, |value| KeySource::Md5(*value)))
 }
@@ -430,7 +431,7 @@ pub fn settings(r: Request, conf: &LocConf, main: &MainConf, basics: &Basics) ->
             key,
             rules: Rc::clone(&basics.rules),
         },
-        limits: Limits {
+        limits: WaitLimits {
             lock_timeout: reader.millis(Setting::LockTimeout, conf.lock_timeout, LOCK_TIMEOUT),
         },
         refills: conf.refills.unwrap_or(REFILLS),

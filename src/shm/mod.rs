@@ -1,12 +1,10 @@
-//! What the workers share: the zone with its lock table, and wake-ups between them.
+//! What the workers of a server share: the memory of a zone with its locks, and wake-ups from one worker to another.
 
-mod common;
-mod layout;
-mod liveness;
-pub mod locks;
-mod table;
-pub mod waiting;
-pub mod wake;
 pub mod zone;
+
+pub mod locks;
+mod mapping;
+pub mod process;
+pub mod wake;
 
 pub use zone::Zone;

@@ -16,7 +16,7 @@ use crate::detached::{self, Detached, Kept, Message, Purpose};
 use crate::ngx::event::{now_msec, within};
 use crate::ngx::request::Request;
 use crate::ngx::shutdown::{self, ShutdownGuard};
-use crate::store::redis::{Change, Changed, Dialog, Found, Pace, Relay, StoreError};
+use crate::store::redis::{Change, ChangeReply, Dialog, Found, Pace, Relay, StoreError};
 
 mod reply;
 
@@ -78,7 +78,7 @@ impl Location {
     pub fn change(
         &self,
         change: Change,
-    ) -> impl Future<Output = Result<Changed, StoreError>> + use<> {
+    ) -> impl Future<Output = Result<ChangeReply, StoreError>> + use<> {
         self.exchange(self.relay.change(change))
     }
 

@@ -7,8 +7,8 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use cache_core::flow::Trouble;
-use cache_core::policy::Rules;
-use cache_core::record::{self, Base, Place, Record};
+use cache_core::record::{self, Base, ReadFrom, Record};
+use cache_core::rules::Rules;
 use cache_core::shown::shown;
 use cache_core::vary::{self, Family, Names, Select, Variant, VariantId};
 use ngx::ffi::*;
@@ -18,10 +18,10 @@ use ngx::ngx_log_error;
 use crate::store::Store;
 use crate::store::redis::{Found, Reading, StoreError};
 
-/// How many keys are remembered as complained about.
+/// How many keys whose records were complained about are remembered.
 const COMPLAINTS: usize = 1024;
 
-/// What a request looks for, and where.
+/// A lookup: what a request looks for, and where.
 #[derive(Clone)]
 pub struct Lookup {
     /// The store.
@@ -70,10 +70,10 @@ pub async fn lookup(
         .as_ref()
         .filter(|_| !lookup.rules.ignore.vary)
     else {
-        let record = decode(lookup, &found, Place::Base, select);
+        let record = decode(lookup, &found, ReadFrom::Base, select);
         return Ok((record, Variants::default()));
     };
-    // Rarer and larger: a request's task has no room for it from the start.
+    // Boxed to keep the future of a lookup without variants small.
     let text = text.clone();
     Box::pin(lookup_varied(lookup, found, text, select)).await
 }
@@ -86,7 +86,7 @@ async fn lookup_varied(
 ) -> Result<(Option<Rc<Record>>, Variants), Trouble> {
     let mut variants = Variants::of(Base::of(&found.record, text));
     let Some(family) = &variants.family else {
-        return Ok((decode(lookup, &found, Place::Base, select), variants));
+        return Ok((decode(lookup, &found, ReadFrom::Base, select), variants));
     };
     let ours = select(&family.on);
     let select = |on: &Names| {
@@ -94,13 +94,13 @@ async fn lookup_varied(
     };
     let record = match ours.and_then(|id| family.slot_of(id)) {
         None => None,
-        Some(0) => decode(lookup, &found, Place::Base, &select),
+        Some(0) => decode(lookup, &found, ReadFrom::Base, &select),
         Some(slot) => match vary::slot_key(&lookup.key, slot) {
             Some(key) => {
                 // The base's body isn't needed while the slot is read.
                 drop(found);
                 let found = read(lookup, &key.into()).await?;
-                decode(lookup, &found, Place::Slot(family, slot), &select)
+                decode(lookup, &found, ReadFrom::Slot(family, slot), &select)
             }
             None => None,
         },
@@ -109,8 +109,8 @@ async fn lookup_varied(
     Ok((record, variants))
 }
 
-/// Reads the record that the key itself holds, for somebody who may be gone when it comes. One that varies counts if it
-/// is this variant.
+/// Reads the record that the key itself holds. The caller may be gone when it comes. A record that varies counts if it is
+/// this variant.
 pub fn lookup_detached(
     lookup: Lookup,
     own: Option<Variant>,
@@ -120,7 +120,7 @@ pub fn lookup_detached(
         let found = heard(&lookup, found.await)?;
         let own = own.as_ref();
         let select = |on: &Names| own.filter(|own| own.on == *on).map(|own| own.id);
-        Ok(decode(&lookup, &found, Place::Base, &select))
+        Ok(decode(&lookup, &found, ReadFrom::Base, &select))
     }
 }
 
@@ -145,11 +145,11 @@ fn heard(lookup: &Lookup, found: Result<Rc<Found>, StoreError>) -> Result<Rc<Fou
     }
 }
 
-/// What is found becomes a record once for all who share it, if they share their rules.
+/// Makes a record of what is found: once for all requests that share it, if they share their rules.
 fn decode(
     lookup: &Lookup,
     found: &Found,
-    place: Place<'_>,
+    place: ReadFrom<'_>,
     select: Select<'_>,
 ) -> Option<Rc<Record>> {
     let read = || Reading {
@@ -182,7 +182,7 @@ fn decode(
     }
 }
 
-/// Says it once per key and worker.
+/// Logs it once per key and worker.
 fn complain(lookup: &Lookup, level: u32, what: &str) {
     let new = COMPLAINED.with_borrow_mut(|known| {
         if known.len() >= COMPLAINTS {

@@ -8,13 +8,25 @@ use bytes::Bytes;
 use cache_core::record::Base;
 
 use crate::detached::Detached;
-use crate::store::redis::{Change, Changed, Client, Found, StoreError, Write};
+use crate::store::redis::{Change, ChangeReply, Client, Found, RecordWrite, StoreError};
 
-mod location;
+/// Reading a record: what a request looks for, and what it makes of what is found.
 pub mod lookup;
-pub mod redis;
-pub mod refresh;
+
+/// Variants of a key, as requests select them.
 pub mod variants;
+
+/// The change that writes what has become of a record.
+pub mod refresh;
+
+/// The stores that this worker knows.
+pub mod registry;
+
+/// A location of the same server as the store.
+mod location;
+
+/// Redis over connections of our own.
+pub mod redis;
 
 pub use location::Location;
 
@@ -39,7 +51,7 @@ impl Store {
         }
     }
 
-    /// What tells it from other stores, in all workers.
+    /// A name that tells it from other stores, the same in all workers.
     pub fn id(&self) -> &[u8] {
         match self {
             Store::Redis(client) => client.config().name.as_bytes(),
@@ -47,7 +59,7 @@ impl Store {
         }
     }
 
-    /// False while the store is known to be down: whatever is asked of it fails at once.
+    /// False while the store is known to be down: every command fails at once.
     pub fn available(&self) -> bool {
         match self {
             Store::Redis(client) => client.available(),
@@ -71,40 +83,40 @@ impl Store {
     pub async fn lookup(&self, key: &Bytes) -> Result<Rc<Found>, StoreError> {
         match self {
             Store::Redis(client) => client.lookup(key).await,
-            // Rarer and larger: a request's task has no room for it from the start.
+            // Boxed to keep the future of a lookup in Redis small.
             Store::Location(location) => Box::pin(location.lookup(key)).await,
         }
     }
 
-    /// Writes a record together with its expiry, or nothing. If that is because its key got other variants than
-    /// were seen, the key as it is.
+    /// Writes a record together with its expiry, or nothing. Gives the key as it is if nothing was written because its
+    /// variants have changed.
     ///
     /// # Errors
     ///
     /// Why it isn't known to be written.
-    pub async fn store(&self, record: Write) -> Result<Option<Base>, StoreError> {
+    pub async fn store(&self, record: RecordWrite) -> Result<Option<Base>, StoreError> {
         if record.expiry == 0 {
             return Err(StoreError::Refused("a record that expires at once".into()));
         }
         match self.change(Change::Write(record)).await {
-            Ok(Changed::Done) => Ok(None),
-            Ok(Changed::Variants(base)) => Ok(Some(base)),
+            Ok(ChangeReply::Done) => Ok(None),
+            Ok(ChangeReply::Variants(base)) => Ok(Some(base)),
             // There is no key without expiry, but no record either.
-            Ok(Changed::Nothing) => Err(StoreError::Refused("EXPIRE found no key".into())),
+            Ok(ChangeReply::Nothing) => Err(StoreError::Refused("EXPIRE found no key".into())),
             Err(error) => Err(error),
         }
     }
 
-    /// Changes what is stored, for somebody who may be gone when it is done. The command is on its way when this
+    /// Changes what is stored. The caller may be gone when it is done. The command is on its way when this
     /// returns.
-    pub fn change(&self, change: Change) -> Sent<Changed> {
+    pub fn change(&self, change: Change) -> Sent<ChangeReply> {
         match self {
             Store::Redis(client) => Box::pin(client.change(change)),
             Store::Location(location) => Box::pin(location.change(change)),
         }
     }
 
-    /// Reads a record likewise.
+    /// Reads a record. The caller may be gone when it comes.
     pub fn lookup_detached(&self, key: &Bytes) -> Sent<Rc<Found>> {
         match self {
             Store::Redis(client) => {

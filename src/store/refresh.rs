@@ -4,7 +4,7 @@ use bytes::Bytes;
 use cache_core::renewal::{self, Renewed};
 use ngx::ffi::ngx_random;
 
-use super::redis::{Change, Refresh, Validated};
+use super::redis::{Change, RecordRefresh, ValidatedRecord};
 
 /// A name for one write of a record.
 pub fn new_generation() -> Bytes {
@@ -16,9 +16,9 @@ pub fn new_generation() -> Bytes {
 pub fn refresh(key: Bytes, renewed: &Renewed) -> Option<Change> {
     let record = &renewed.record;
     let meta = record.meta.as_ref()?;
-    let mut refresh = Refresh {
+    let mut refresh = RecordRefresh {
         key,
-        validated: Validated {
+        validated: ValidatedRecord {
             generation: meta.generation.clone(),
             status: record.status,
             headers: record.stored_headers.clone(),

@@ -2,8 +2,8 @@
 
 use cache_core::headers::Headers;
 use cache_core::key::LockKey;
-use cache_core::policy::Rules;
 use cache_core::renewal::Renewed;
+use cache_core::rules::Rules;
 use cache_core::vary::{self, Names, RequestFields, Variant, VariantId};
 use md5::{Digest, Md5};
 
@@ -11,8 +11,8 @@ use crate::detached;
 use crate::ngx::headers;
 use crate::ngx::request::Request;
 
-/// The header of a request as the backend is asked with it: a field that a fill leaves out is absent, whoever
-/// asks.
+/// The header of a request as a fill sends it to the backend: fields that fills leave out count as absent, whatever the
+/// request is.
 struct Fields(Request);
 
 impl RequestFields for Fields {
@@ -23,13 +23,13 @@ impl RequestFields for Fields {
     }
 }
 
-/// The variant that a request asks for, where answers vary on `on`.
+/// The variant that a request selects, where responses vary on `on`.
 pub fn variant(on: &Names, r: Request) -> VariantId {
     VariantId::of(on, &Fields(r))
 }
 
-/// Which variant of its key an answer with these headers is that was made for this request, if it varies. What no
-/// request matches isn't stored, which [`cache_core::policy::storable`] says.
+/// The variant that a response with these headers is, made for this request. `None` if it doesn't vary. A response that
+/// no request matches isn't stored, which [`cache_core::policy::storable`] says.
 pub fn of_answer(headers: &Headers, rules: &Rules, r: Request) -> Option<Variant> {
     if rules.ignore.vary {
         return None;
@@ -41,7 +41,7 @@ pub fn of_answer(headers: &Headers, rules: &Rules, r: Request) -> Option<Variant
     })
 }
 
-/// A record that an answer has renewed which is this variant: if the record was another it must go.
+/// A record that was renewed by a response of this variant. A record of another variant must go.
 pub fn renewed(renewed: Renewed, own: Option<&Variant>, rules: &Rules) -> Renewed {
     if rules.ignore.vary {
         renewed
@@ -50,7 +50,7 @@ pub fn renewed(renewed: Renewed, own: Option<&Variant>, rules: &Rules) -> Renewe
     }
 }
 
-/// The place of a variant in the lock domain, beside that of its key.
+/// The lock key of a variant, beside that of its cache key.
 pub fn lock_of(key: LockKey, variant: VariantId) -> LockKey {
     let mut hash = Md5::new();
     hash.update(key.as_bytes());

@@ -11,17 +11,18 @@
     reason = "a test fails by panicking"
 )]
 
-#[path = "../../../src/shm/common.rs"]
+#[path = "../../../src/shm/mapping/common.rs"]
 #[allow(dead_code, reason = "the simulation uses a part of it")]
 mod common;
+#[path = "../../../src/shm/locks/mod.rs"]
+#[allow(dead_code, unused_imports, reason = "the simulation uses a part of it")]
+mod locks;
 #[path = "../../../src/fill/stream.rs"]
 #[allow(dead_code, reason = "the simulation uses a part of it")]
 mod stream;
-#[path = "../../../src/shm/table.rs"]
-#[allow(dead_code, reason = "the simulation uses a part of it")]
-mod table;
 
 mod simulation {
+    mod answers;
     mod back_off;
     mod backend;
     mod bounded;
@@ -34,11 +35,13 @@ mod simulation {
     mod filling;
     mod invalidated;
     mod invariants;
+    mod locking;
     mod permits;
     mod readers;
     mod rest;
     mod rng;
     mod seeds;
+    mod sending;
     mod stage;
     mod store;
     mod troubles;

@@ -7,15 +7,15 @@ use std::mem::offset_of;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-#[path = "../../../src/shm/table.rs"]
-#[allow(dead_code, reason = "only the layout is of interest")]
-mod table;
+#[path = "../../../src/shm/locks/mod.rs"]
+#[allow(dead_code, unused_imports, reason = "only the layout is of interest")]
+mod locks;
 
-use table::{Entry, MAGIC, TableHeader, WORKERS};
+use locks::{Entry, MAGIC, TableHeader, WORKERS};
 
-/// Where the workers stand in the head.
+/// Where the workers stand in the header.
 const COUNTS: usize = offset_of!(TableHeader, workers);
-const HEAD: usize = size_of::<TableHeader>();
+const HEADER: usize = size_of::<TableHeader>();
 const TAG: usize = 8;
 const ENTRY: usize = size_of::<Entry>();
 const HELD: u32 = 1;
@@ -59,7 +59,7 @@ impl Zone {
                 return None;
             }
             let begins = |at: &usize| number(&bytes, *at) == MAGIC;
-            if let Some(at) = (0..bytes.len() - HEAD).step_by(8).find(begins) {
+            if let Some(at) = (0..bytes.len() - HEADER).step_by(8).find(begins) {
                 return Some(Zone::read(&bytes[at..]));
             }
         }
@@ -75,7 +75,7 @@ impl Zone {
         // What a process that has gone has left there counts for nothing.
         let alive = |pid: &i32| *pid != 0 && Path::new(&format!("/proc/{pid}")).exists();
         let places: Vec<_> = places.filter(|(pid, _)| alive(pid)).collect();
-        let entries = (0..room).map(|index| HEAD + TAG * room + ENTRY * index);
+        let entries = (0..room).map(|index| HEADER + TAG * room + ENTRY * index);
         let used: Vec<_> = entries.filter(|at| word(bytes, at + 16) != 0).collect();
         let held = used.iter().filter(|at| word(bytes, **at + 16) == HELD);
         Zone {

@@ -5,9 +5,9 @@ use std::ptr;
 use ngx::ffi::*;
 
 use super::headers::NOT_COPIED;
-use crate::ngx::kept::Captures;
 use crate::ngx::request::Request;
 use crate::ngx::text;
+use crate::ngx::values::KeptCaptures;
 
 /// Read off the connection, which the copy doesn't have.
 const OF_THE_CONNECTION: &[&[u8]] = &[
@@ -57,7 +57,7 @@ pub unsafe fn force(client: Request) {
     unsafe {
         let known = (*client.indexed_variables()).as_slice::<ngx_http_variable_t>();
         // A configuration may have made such a name by "map".
-        let captures = Captures::keep(client);
+        let captures = KeptCaptures::of(client);
         for (index, variable) in known.iter().enumerate() {
             if concerns(text::bytes(&variable.name)) {
                 ngx_http_get_indexed_variable(client.as_ptr(), index);

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use cache_core::flow::Ending;
 
 use crate::detached::Sink;
-use crate::ngx::captured::Captured;
 use crate::ngx::request::Request;
+use crate::ngx::upstream::captured::Captured;
 
 /// What the reader gets next.
 pub enum Next {

@@ -1,184 +1,30 @@
-//! What the rest of the module sees of Redis: a store to look records up in and to write them to.
+//! A store as one worker sees it: to look records up in, and to change them.
 
-use std::cell::OnceCell;
 use std::future::Future;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use cache_core::policy::Rules;
-use cache_core::record::{Base, Broken, Decoded, RawRecord};
 
+use super::call::Retry;
+use super::change::{Change, ChangeReply};
+use super::config::StoreConfig;
 use super::error::StoreError;
+use super::found::Found;
+use super::node::Node;
 use super::pace::patience;
-use super::pending::Retry;
-use super::pool::Pool;
 use crate::ngx::event::now_msec;
 
-/// How often a command that may be sent twice is tried again whose connection was closed.
+/// How often a command that may be sent twice is sent again after its connection was closed.
 const RETRIES: usize = 2;
-
-/// A `redis_cache_store` block.
-#[derive(Clone, Debug)]
-pub struct StoreConfig {
-    /// Its name in the configuration.
-    pub name: String,
-    /// The server.
-    pub server: Server,
-    /// How long connecting may take, in milliseconds.
-    pub connect_timeout: u64,
-    /// Milliseconds between two writes while the server takes no more.
-    pub send_timeout: u64,
-    /// Milliseconds between two reads while replies are owed.
-    pub read_timeout: u64,
-    /// How many connections a worker opens at most.
-    pub connections: usize,
-    /// Whom to log in as; without it the default user.
-    pub username: Option<String>,
-    /// With what to log in; without it nobody logs in.
-    pub password: Option<String>,
-    /// The number of the database.
-    pub database: u32,
-}
-
-/// Where a server listens.
-#[derive(Clone, Debug)]
-pub struct Server {
-    /// A `struct sockaddr` of any family.
-    pub sockaddr: Vec<u8>,
-    /// The same for people: `127.0.0.1:6379` or `unix:/path`.
-    pub text: String,
-}
-
-/// What Redis has under a key. Those who ask for it at the same time share it.
-#[derive(Debug)]
-pub struct Found {
-    /// The record.
-    pub record: RawRecord,
-    /// Field `variants`.
-    pub variants: Option<Bytes>,
-    /// What the first of them has made of the record.
-    pub reading: OnceCell<Reading>,
-}
-
-impl Found {
-    /// What Redis has sent.
-    pub fn new(record: RawRecord, variants: Option<Bytes>) -> Found {
-        Found {
-            record,
-            variants,
-            reading: OnceCell::new(),
-        }
-    }
-}
-
-/// A record as it was read by these rules.
-#[derive(Debug)]
-pub struct Reading {
-    /// The rules.
-    pub rules: Rc<Rules>,
-    /// The record.
-    pub decoded: Result<Option<Decoded>, Broken>,
-}
-
-/// A record to be written.
-#[derive(Clone, Debug)]
-pub struct Write {
-    /// Its key.
-    pub key: Bytes,
-    /// Field `status`.
-    pub status: u16,
-    /// Field `headers`.
-    pub headers: Bytes,
-    /// Field `body`, in pieces, which aren't joined.
-    pub body: Vec<Bytes>,
-    /// Field `meta`.
-    pub meta: Bytes,
-    /// Seconds until it expires.
-    pub expiry: u32,
-    /// What more there is to it if it is a variant of its key. Else the key has no variants afterwards.
-    pub variant: Option<Variant>,
-}
-
-/// A variant of a key.
-#[derive(Clone, Debug)]
-pub struct Variant {
-    /// Where it goes, if not to the key itself.
-    pub slot: Option<Bytes>,
-    /// The key's field `variants` as it was seen, empty if there was none.
-    pub seen: Bytes,
-    /// The same as it is to be.
-    pub variants: Bytes,
-}
-
-/// A record as it was when it was validated.
-#[derive(Clone, Debug)]
-pub struct Validated {
-    /// Its generation.
-    pub generation: Bytes,
-    /// Its status.
-    pub status: u16,
-    /// Its field `headers`.
-    pub headers: Bytes,
-    /// The length of its body.
-    pub length: usize,
-}
-
-/// What a 304 changes of a record (RFC 9111 4.3.4). Its body stays.
-#[derive(Clone, Debug)]
-pub struct Refresh {
-    /// Its key.
-    pub key: Bytes,
-    /// The record that was validated: of any other nothing is changed.
-    pub validated: Validated,
-    /// Field `headers`.
-    pub headers: Bytes,
-    /// Field `meta`.
-    pub meta: Bytes,
-    /// Seconds until it expires; 0 takes it away.
-    pub expiry: u32,
-}
-
-/// A change of what is stored: a single command, carried out as a whole or not at all.
-#[derive(Clone, Debug)]
-pub enum Change {
-    /// Writes a record.
-    Write(Write),
-    /// Gives a record that was validated another header and expiry.
-    Refresh(Refresh),
-    /// Deletes the record of a key, and all its variants with it.
-    Delete(Bytes),
-}
-
-impl Change {
-    /// The same once more, if that does no harm where nobody knows whether the first was carried out.
-    fn again(&self) -> Option<Change> {
-        match self {
-            Change::Write(_) | Change::Refresh(_) => None,
-            Change::Delete(key) => Some(Change::Delete(key.clone())),
-        }
-    }
-}
-
-/// What became of a change.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Changed {
-    /// It is done.
-    Done,
-    /// There was nothing to change, or to delete.
-    Nothing,
-    /// Nothing was written: the key's field `variants` isn't the one that was seen. This is what the
-    /// key says now.
-    Variants(Base),
-}
 
 /// A store, as one worker sees it. Clones share its connections.
 #[derive(Clone)]
-pub struct Client(Rc<Pool>);
+pub struct Client(Rc<Node>);
 
 impl Client {
     /// A store that nobody has tried to reach yet.
     pub fn new(config: Rc<StoreConfig>) -> Client {
-        Client(Pool::new(config))
+        Client(Node::new(config))
     }
 
     /// Its configuration.
@@ -186,12 +32,12 @@ impl Client {
         self.0.config()
     }
 
-    /// False while the store is known to be down: whatever is asked of it fails at once.
+    /// False while the store is known to be down: every command fails at once.
     pub fn available(&self) -> bool {
         !self.0.is_down()
     }
 
-    /// Reads a record, in one round trip. Those who ask for a key at the same time share an answer, which is
+    /// Reads a record, in one round trip. Requests that look for a key at the same time share a reply, which is
     /// as new as one of their own would be.
     ///
     /// # Errors
@@ -221,10 +67,10 @@ impl Client {
     pub fn change(
         &self,
         change: Change,
-    ) -> impl Future<Output = Result<Changed, StoreError>> + use<> {
-        let pool = Rc::clone(&self.0);
+    ) -> impl Future<Output = Result<ChangeReply, StoreError>> + use<> {
+        let node = Rc::clone(&self.0);
         let mut again = change.again();
-        let mut attempt = pool.change(change);
+        let mut attempt = node.change(change);
         async move {
             let mut retries = RETRIES;
             loop {
@@ -236,7 +82,7 @@ impl Client {
                     Some(change) if failure.retry != Retry::No && retries > 0 => {
                         retries -= 1;
                         again = change.again();
-                        attempt = pool.change(change);
+                        attempt = node.change(change);
                     }
                     _ => return Err(failure.error),
                 }

@@ -72,56 +72,9 @@ impl fmt::Display for StoreError {
 
 impl std::error::Error for StoreError {}
 
-/// Why a connection ended.
-#[derive(Clone, Debug)]
-pub(super) enum End {
-    /// The server closed an established connection. That is its right when nothing is owed; when
-    /// something is, another attempt tells whether the server is there.
-    Closed,
-    /// A reply was larger than allowed: closing is cheaper than reading it to its end.
-    TooLarge,
-    /// The worker may wait no longer. It is no fault of the server's.
-    Leaving,
-    /// There was no memory for a reply.
-    NoMemory,
-    /// A large reply that nobody wants any more is under way: closing is cheaper than reading it, and others don't
-    /// wait for it.
-    Unwanted,
-    /// The store is down: the error for those who wait, the reason for the log.
-    Down(StoreError, String),
-}
-
-impl End {
-    /// What an error of the socket means: the connection is gone, and whether the server is too
-    /// will be seen when connecting again.
-    pub(super) fn of(error: &io::Error) -> End {
-        match error.kind() {
-            io::ErrorKind::ConnectionReset
-            | io::ErrorKind::BrokenPipe
-            | io::ErrorKind::NotConnected => End::Closed,
-            _ => End::Down(StoreError::Unavailable, reason(error)),
-        }
-    }
-
-    /// What the end of a connection means that has never served: the store can't be used, whatever the cause. Only a
-    /// worker that leaves says nothing of the store.
-    pub(super) fn of_greeting(self) -> End {
-        let (error, reason) = match self {
-            End::Closed => (StoreError::Unavailable, "the server closed the connection"),
-            End::TooLarge => (
-                StoreError::Protocol,
-                "invalid reply: too large for a greeting",
-            ),
-            End::NoMemory | End::Unwanted => (StoreError::Unavailable, "no memory for a reply"),
-            end @ (End::Leaving | End::Down(..)) => return end,
-        };
-        End::Down(error, reason.to_owned())
-    }
-}
-
 /// What an error reply says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub enum Refusal {
     /// The server serves nobody for now, or not us. These are its words.
     Down(String),
     /// This command, or this key.
@@ -136,7 +89,7 @@ impl Refusal {
     /// won't serve old data), NOAUTH (we have no password, or it has changed). Others let a part of
     /// the commands through: READONLY, OOM, MISCONF and NOREPLICAS refuse writes and serve lookups,
     /// NOPERM refuses single commands.
-    pub(super) fn parse(text: &[u8]) -> Refusal {
+    pub fn parse(text: &[u8]) -> Refusal {
         let code = text.split(|byte| *byte == b' ').next().unwrap_or_default();
         match code {
             b"LOADING" | b"BUSY" | b"MASTERDOWN" | b"NOAUTH" => Refusal::Down(words(text)),
@@ -167,7 +120,7 @@ fn words(text: &[u8]) -> String {
 }
 
 /// The operating system's words, as nginx would write them.
-pub(super) fn reason(error: &io::Error) -> String {
+pub fn reason(error: &io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or_default();
     let mut rest = text.chars();

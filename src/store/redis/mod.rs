@@ -1,29 +1,53 @@
-//! The store: Redis over nginx's own event loop. All that the rest of the module may see is in
-//! `client`.
+//! Redis over nginx's own event loop.
 //!
-//! A `Client` hands commands to a `Pool`, which gives each to one of its `Connection`s. A connection
-//! has an `Output` and an `Input`, and a queue of `Pending` commands that are owed a reply in that
-//! order. `Health` knows whether the store is up and logs when that changes. A `Relay` is a store that others
-//! bring the same commands to.
+//! A [`Client`] is a store. It hands commands to a `Node`, which gives each to one of its `Connection`s. A connection
+//! sends commands in the order in which they come and keeps those that are owed a reply in that order. A [`Relay`] is a
+//! store that others bring the same commands to. Arrows point down this list:
 
-mod asked;
+/// A store as the cache uses it.
 mod client;
-mod command;
-mod connection;
-mod error;
-mod health;
-mod input;
-mod large;
-mod output;
-mod pace;
-mod pending;
-mod pool;
+
+/// A store that is reached through somebody else.
 mod relay;
 
-pub use client::{
-    Change, Changed, Client, Found, Reading, Refresh, Server, StoreConfig, Validated, Variant,
-    Write,
-};
+/// One server: its connections, its health, and large records.
+mod node;
+
+/// One connection: sending, receiving, and lookup coalescing.
+mod connection;
+
+/// Commands and replies as bytes.
+mod protocol;
+
+/// A call, and the futures that wait for its result.
+mod call;
+
+/// The right to read a large record.
+mod turn;
+
+/// What a lookup finds.
+mod found;
+
+/// Commands that change what is stored.
+mod change;
+
+/// Stores named by their addresses.
+mod address;
+
+/// What a store is told by its configuration.
+mod config;
+
+/// How long the whole of something may take.
+mod pace;
+
+/// What can go wrong.
+mod error;
+
+pub use address::{from_address, is_address};
+pub use change::{Change, ChangeReply, RecordRefresh, RecordWrite, ValidatedRecord, VariantWrite};
+pub use client::Client;
+pub use config::{Server, StoreConfig};
 pub use error::StoreError;
+pub use found::{Found, Reading};
 pub use pace::Pace;
 pub use relay::{Dialog, Relay};

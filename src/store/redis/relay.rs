@@ -7,13 +7,15 @@ use std::rc::Rc;
 use bytes::Bytes;
 use cache_core::resp::{ProtocolError, Reply};
 
-use super::client::{Change, Changed, Found};
-use super::command;
+use super::call::{Retry, Waiting, call};
+use super::change::{Change, ChangeReply};
 use super::error::StoreError;
-use super::health::Health;
-use super::input::Input;
-use super::output::Output;
-use super::pending::{Answer, Kind, Pending, Retry, Waiting, call};
+use super::found::Found;
+use super::node::health::Health;
+use super::protocol::command::{self, Kind};
+use super::protocol::input::Input;
+use super::protocol::output::Output;
+use super::protocol::pending::{Pending, Replied};
 use crate::ngx::event::now_msec;
 use crate::ngx::shutdown;
 
@@ -30,12 +32,12 @@ pub struct Relay {
 
 impl Relay {
     /// A store that nobody has tried to reach yet. `id` tells it from others of its name, which is for people, as is
-    /// `place`.
-    pub fn new(name: &str, place: &str, id: Vec<u8>) -> Rc<Relay> {
+    /// `server`.
+    pub fn new(name: &str, server: &str, id: Vec<u8>) -> Rc<Relay> {
         Rc::new(Relay {
             name: name.to_owned(),
             id,
-            health: Health::new(name, place),
+            health: Health::new(name, server),
             trying: Cell::new(false),
             patience: Cell::new(0),
         })
@@ -62,7 +64,7 @@ impl Relay {
     ///
     /// [`StoreError::Unavailable`] while the store is known to be down.
     pub fn lookup(self: &Rc<Self>, key: &[u8]) -> Result<Dialog<Rc<Found>>, StoreError> {
-        let turn = self.turn()?;
+        let attempt = self.attempt()?;
         let mut question = Vec::new();
         command::lookup(&mut question, key);
         let (promise, waiting) = call();
@@ -72,7 +74,7 @@ impl Relay {
             input: Input::new(),
             pending: Some(Pending::lookup(promise, None)),
             waiting,
-            turn,
+            attempt,
         })
     }
 
@@ -81,8 +83,8 @@ impl Relay {
     /// # Errors
     ///
     /// As [`Relay::lookup`].
-    pub fn change(self: &Rc<Self>, change: Change) -> Result<Dialog<Changed>, StoreError> {
-        let turn = self.turn()?;
+    pub fn change(self: &Rc<Self>, change: Change) -> Result<Dialog<ChangeReply>, StoreError> {
+        let attempt = self.attempt()?;
         let kind = Kind::of(&change);
         let mut question = Output::default();
         command::change(&mut question, change);
@@ -93,13 +95,12 @@ impl Relay {
             input: Input::new(),
             pending: Some(Pending::Change(kind, promise)),
             waiting,
-            turn,
+            attempt,
         })
     }
 
-    /// Whose command may go. While the store is down it is one at a time, and not at once: for the others it is as if
-    /// they had failed.
-    fn turn(self: &Rc<Self>) -> Result<Turn, StoreError> {
+    /// Lets a command go. While the store is down one goes at a time, and not at once: the others fail.
+    fn attempt(self: &Rc<Self>) -> Result<Attempt, StoreError> {
         if shutdown::has_given_up() {
             return Err(StoreError::Leaving);
         }
@@ -110,20 +111,20 @@ impl Relay {
         if first {
             self.trying.set(true);
         }
-        Ok(Turn {
+        Ok(Attempt {
             relay: Rc::clone(self),
             first,
         })
     }
 }
 
-/// The right to send a command. `first`: to a store that was down.
-struct Turn {
+/// The right to send a command. `first`: it goes to a store that was down.
+struct Attempt {
     relay: Rc<Relay>,
     first: bool,
 }
 
-impl Turn {
+impl Attempt {
     fn down(&self, reason: &str) {
         if shutdown::has_given_up() {
             // The worker has ended the exchange: that says nothing of the store.
@@ -140,7 +141,7 @@ impl Turn {
     }
 }
 
-impl Drop for Turn {
+impl Drop for Attempt {
     fn drop(&mut self) {
         if self.first {
             self.relay.trying.set(false);
@@ -156,7 +157,7 @@ pub struct Dialog<T> {
     /// Absent once all replies have come, or none is wanted any more.
     pending: Option<Pending>,
     waiting: Waiting<T>,
-    turn: Turn,
+    attempt: Attempt,
 }
 
 impl<T: Clone> Dialog<T> {
@@ -206,7 +207,7 @@ impl<T: Clone> Dialog<T> {
     /// As those of a store with a connection of ours.
     pub async fn outcome(mut self, missing: &str) -> Result<T, StoreError> {
         if let Some(pending) = self.pending.take() {
-            self.turn.down(missing);
+            self.attempt.down(missing);
             let error = if shutdown::has_given_up() {
                 StoreError::Leaving
             } else {
@@ -224,29 +225,29 @@ impl<T: Clone> Dialog<T> {
     /// As [`Dialog::outcome`].
     pub async fn too_late(mut self) -> Result<T, StoreError> {
         if let Some(pending) = self.pending.take() {
-            self.turn.down("reading a reply timed out");
+            self.attempt.down("reading a reply timed out");
             pending.fail(StoreError::Timeout, Retry::No);
         }
         self.waiting.await.map_err(|failure| failure.error)
     }
 
     fn reply(&mut self, pending: Pending, reply: Reply) {
-        let health = &self.turn.relay.health;
-        match pending.answer(reply) {
-            Answer::More(pending) => self.pending = Some(pending),
-            Answer::Down(pending, words) => {
-                self.turn.down(&words);
+        let health = &self.attempt.relay.health;
+        match pending.take(reply) {
+            Replied::More(pending) => self.pending = Some(pending),
+            Replied::Down(pending, words) => {
+                self.attempt.down(&words);
                 pending.fail(StoreError::Unavailable, Retry::No);
             }
-            Answer::Nonsense(pending) => {
+            Replied::Nonsense(pending) => {
                 self.nonsense(pending, "a reply that doesn't fit its command");
             }
             told => {
                 health.up();
                 match told {
-                    Answer::Found(_) => health.accepted(Kind::Lookup),
-                    Answer::Changed(kind) => health.accepted(kind),
-                    Answer::Refused(kind, words) => health.refused(kind, words),
+                    Replied::Found(_) => health.accepted(Kind::Lookup),
+                    Replied::Changed(kind) => health.accepted(kind),
+                    Replied::Refused(kind, words) => health.refused(kind, words),
                     _ => {}
                 }
             }
@@ -254,7 +255,7 @@ impl<T: Clone> Dialog<T> {
     }
 
     fn nonsense(&self, pending: Pending, what: &str) {
-        self.turn.down(&format!("invalid reply: {what}"));
+        self.attempt.down(&format!("invalid reply: {what}"));
         pending.fail(StoreError::Protocol, Retry::No);
     }
 }

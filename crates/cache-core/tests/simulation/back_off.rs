@@ -4,10 +4,10 @@ use cache_core::flow::Verdict;
 use cache_core::use_stale::Failure;
 
 use super::zone::Zone;
-use crate::table::entry::BackOff;
-use crate::table::{Acquired, Retention};
+use crate::locks::BackOff;
+use crate::locks::{Acquired, Retention};
 
-const MEMORY: Retention = Retention {
+const RETENTION: Retention = Retention {
     uncacheable: 5000,
     back_off: BackOff {
         first: 1000,
@@ -21,7 +21,7 @@ fn fill(zone: &Zone, now: u64, verdict: Verdict) {
     let Acquired::Mine { instance, .. } = zone.acquire(1, 0, 1, now, (30_000, 100)) else {
         panic!("the lock is held at {now}");
     };
-    zone.release(1, instance, verdict, MEMORY, now);
+    zone.release(1, instance, verdict, RETENTION, now);
 }
 
 /// When the backend may be asked again, if it is to be left alone at `now`.

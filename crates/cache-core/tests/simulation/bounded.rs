@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use cache_core::flow::Verdict;
-use cache_core::status::Reason;
+use cache_core::outcome::Reason;
 
 use super::backend::Purpose;
 use super::client::Manner;
@@ -13,7 +13,7 @@ use super::invariants::Decision;
 use super::stage::{STORE, asked, comes, crowd, faulty, rest, tally, world};
 use super::world::{START, World};
 use super::zone::Zone;
-use crate::table::Acquired;
+use crate::locks::Acquired;
 
 const UNLOCKED: Decision = Decision::Fill {
     locked: false,
@@ -204,12 +204,12 @@ fn the_key_that_was_idle_for_longest_makes_room() {
     };
     let used = |key, now| {
         let instance = take(key, now).unwrap();
-        let memory = Config {
+        let retention = Config {
             uncacheable_ttl: 100_000,
             ..Config::plain()
         }
-        .memory();
-        zone.release(key, instance, Verdict::Uncacheable, memory, now);
+        .retention();
+        zone.release(key, instance, Verdict::Uncacheable, retention, now);
     };
     for (key, now) in [(0, 1), (1, 2), (2, 3)] {
         used(key, START + now);

@@ -2,13 +2,13 @@
 
 use std::collections::VecDeque;
 
-use cache_core::flow::Limits;
-use cache_core::policy::Rules;
+use cache_core::flow::WaitLimits;
+use cache_core::rules::Rules;
 
 use super::faults::Faults;
 use super::variants::On;
-use crate::table::Retention;
-use crate::table::entry::BackOff;
+use crate::locks::BackOff;
+use crate::locks::Retention;
 
 /// Bytes of a body that are captured. More than a stream holds for its slowest reader, so that a
 /// body beyond it has to wait for readers.
@@ -99,7 +99,7 @@ pub struct Config {
     pub keys: usize,
     /// Places in each lock table.
     pub entries: usize,
-    pub limits: Limits,
+    pub limits: WaitLimits,
     pub rules: Rules,
     /// How long a backend that fails is left alone.
     pub back_off: BackOff,
@@ -129,7 +129,7 @@ pub struct Config {
 
 impl Config {
     /// What the lock tables remember of fills.
-    pub fn memory(&self) -> Retention {
+    pub fn retention(&self) -> Retention {
         Retention {
             uncacheable: self.uncacheable_ttl,
             back_off: self.back_off,
@@ -157,7 +157,7 @@ impl Config {
             machines: vec![2],
             keys: 1,
             entries: 64,
-            limits: Limits { lock_timeout: 3000 },
+            limits: WaitLimits { lock_timeout: 3000 },
             rules,
             back_off: BackOff {
                 first: 1000,

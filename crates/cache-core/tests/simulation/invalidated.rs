@@ -4,13 +4,13 @@ use cache_core::flow::Verdict;
 
 use super::config::Key;
 use super::zone::Zone;
-use crate::table::{Acquired, Retention};
+use crate::locks::{Acquired, Retention};
 
 const PID: i32 = 1;
 const ASKER: (u64, u32) = (u64::MAX, 9);
 
-fn memory() -> Retention {
-    super::config::Config::plain().memory()
+fn retention() -> Retention {
+    super::config::Config::plain().retention()
 }
 
 #[track_caller]
@@ -44,14 +44,14 @@ fn the_lock_is_free_at_once_and_its_former_holder_frees_nobody_elses() {
     assert_eq!(told, Some(Verdict::Failed), "who waits tries again");
     let (new, changed) = lock(&zone, 1, before);
     assert!(new != old && changed, "who looked before looks again");
-    zone.release(1, old, Verdict::Stored, memory(), 0);
+    zone.release(1, old, Verdict::Stored, retention(), 0);
     let busy = zone.acquire(1, zone.sequence(), PID, 0, ASKER);
     let held = Acquired::Busy {
         instance: new,
         owner: PID,
     };
     assert_eq!(busy, held);
-    zone.release(1, new, Verdict::Stored, memory(), 0);
+    zone.release(1, new, Verdict::Stored, retention(), 0);
     assert!(zone.invalidations(1) != count, "a release forgets nothing");
 }
 
@@ -70,7 +70,7 @@ fn a_key_that_had_to_go_for_another_stays_invalidated() {
     let changed: Vec<bool> = before.iter().zip(after).map(|(b, a)| *b != a).collect();
     assert_eq!(changed, [true, false, false, true]);
     // Whoever looked before looks again.
-    zone.release(2, 1, Verdict::Stored, memory(), 0);
+    zone.release(2, 1, Verdict::Stored, retention(), 0);
     assert!(lock(&zone, 4, looked).1);
 }
 
@@ -85,7 +85,7 @@ fn what_a_new_zone_invalidates_is_worthless_in_the_zone_before() {
     assert!(old.invalidations(1) != begun, "the old fill's answer");
     let begun = new.invalidations(1);
     let _ = lock(&new, 1, new.sequence());
-    old.release(1, instance, Verdict::Unavailable, memory(), 0);
+    old.release(1, instance, Verdict::Unavailable, retention(), 0);
     assert_eq!(new.invalidations(1), begun, "the new fill's answer");
     // The other way round, too.
     old.invalidate(1, 0);

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use cache_core::flow::Verdict;
-use cache_core::status::Reason;
+use cache_core::outcome::Reason;
 
 use super::backend::Purpose;
 use super::client::{Manner, arrive};
@@ -13,7 +13,7 @@ use super::invariants::Decision;
 use super::stage::{RELEASED, STORE, asked, comes, crowd, faulty, rest, tally, world};
 use super::world::{START, World};
 use super::zone::Zone;
-use crate::table::Acquired;
+use crate::locks::Acquired;
 
 #[test]
 fn a_fill_without_answer_does_not_spin_its_subscribers_while_the_store_is_down() {
@@ -243,8 +243,8 @@ fn a_key_that_had_to_go_counts_as_changed() {
         else {
             panic!("key {key} finds no place");
         };
-        let memory = Config::plain().memory();
-        zone.release(key, instance, Verdict::Stored, memory, START);
+        let retention = Config::plain().retention();
+        zone.release(key, instance, Verdict::Stored, retention, START);
     }
     let again = zone.acquire(0, since, 1, START, (1000, 1));
     assert!(matches!(again, Acquired::Mine { changed: true, .. }));

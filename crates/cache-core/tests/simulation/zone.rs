@@ -12,26 +12,27 @@ use super::config::Key;
 use super::variants::{id_of as id, lock_of_id};
 use super::worker;
 use crate::common::Common;
-use crate::table::{self, Acquired, Asker, Awaited, Entry, MAGIC, Table, TableHeader, Workers};
+use crate::locks::header::Workers;
+use crate::locks::{Acquired, Asker, Awaited, Entry, MAGIC, Retention, Table, TableHeader};
 
-struct Memory {
+struct Mapping {
     /// Who has ever held a lock here.
     owners: BTreeSet<i32>,
     common: Rc<Common>,
-    head: TableHeader,
+    header: TableHeader,
     tags: Vec<u64>,
     entries: Vec<Entry>,
 }
 
 /// A lock domain.
-pub struct Zone(RefCell<Memory>);
+pub struct Zone(RefCell<Mapping>);
 
-fn empty_head(entries: usize) -> TableHeader {
-    // SAFETY: the head is made of integers only; fresh shared memory is zero too.
-    let mut head: TableHeader = unsafe { std::mem::zeroed() };
-    head.magic = MAGIC;
-    head.entries = entries as u64;
-    head
+fn empty_header(entries: usize) -> TableHeader {
+    // SAFETY: the header is made of integers only; fresh shared memory is zero too.
+    let mut header: TableHeader = unsafe { std::mem::zeroed() };
+    header.magic = MAGIC;
+    header.entries = entries as u64;
+    header
 }
 
 /// What the zones of a machine have in common.
@@ -52,10 +53,10 @@ impl Zone {
     }
 
     fn of_common(entries: usize, common: Rc<Common>) -> Zone {
-        Zone(RefCell::new(Memory {
+        Zone(RefCell::new(Mapping {
             owners: BTreeSet::new(),
             common,
-            head: empty_head(entries),
+            header: empty_header(entries),
             tags: vec![0; entries],
             entries: vec![Entry::EMPTY; entries],
         }))
@@ -64,7 +65,7 @@ impl Zone {
     fn with<T>(&self, f: impl FnOnce(&mut Table<'_>) -> T) -> T {
         let memory = &mut *self.0.borrow_mut();
         f(&mut Table {
-            head: &mut memory.head,
+            header: &mut memory.header,
             tags: &mut memory.tags,
             entries: &mut memory.entries,
         })
@@ -80,7 +81,7 @@ impl Zone {
     }
 
     pub fn sequence(&self) -> u64 {
-        self.0.borrow().head.sequence.load(Ordering::Relaxed)
+        self.0.borrow().header.sequence.load(Ordering::Relaxed)
     }
 
     pub fn acquire(
@@ -128,13 +129,13 @@ impl Zone {
         key: Key,
         instance: u64,
         verdict: Verdict,
-        memory: table::Retention,
+        retention: Retention,
         now: u64,
     ) -> Vec<i32> {
         self.with(|table| {
-            let set = table.release(&id(key), instance, verdict, memory, now);
+            let set = table.release(&id(key), instance, verdict, retention, now);
             let woken = |place: usize| set[place / 64] >> (place % 64) & 1 == 1;
-            let workers = table.head.workers.iter().enumerate();
+            let workers = table.header.workers.iter().enumerate();
             workers
                 .filter(|(place, pid)| woken(*place) && **pid != 0)
                 .map(|(_, pid)| *pid)
@@ -200,7 +201,7 @@ impl Zone {
     pub fn held(&self) -> BTreeSet<Key> {
         let memory = self.0.borrow();
         let mut table = Table {
-            head: &mut empty_head(memory.entries.len()),
+            header: &mut empty_header(memory.entries.len()),
             tags: &mut memory.tags.clone(),
             entries: &mut memory.entries.clone(),
         };

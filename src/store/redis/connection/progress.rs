@@ -1,15 +1,20 @@
 //! How long a connection waits: for the next part of a reply, for the whole, for the beginning of a lookup's.
 
-use super::{Connection, State, UNWANTED};
+use super::end::End;
+use super::{Connection, State};
 use crate::ngx::event::now_msec;
-use crate::store::redis::error::{End, StoreError};
+use crate::store::redis::error::StoreError;
 use crate::store::redis::pace::patience;
-use crate::store::redis::pending::Pending;
+use crate::store::redis::protocol::pending::Pending;
+
+/// A reply that nobody wants any more is read to its end if less than this is missing. Beyond it a new connection costs
+/// less.
+const UNWANTED: usize = 256 << 10;
 
 impl Connection {
     /// A reply is owed from now on, or a part of it has come: the next is due within read_timeout, and the whole in
     /// its own time. The timer that is armed may stay: when it expires the deadline decides.
-    pub(super) fn await_reply(&self) {
+    pub fn await_reply(&self) {
         let timeout = self.config.read_timeout;
         let next = now_msec().saturating_add(timeout);
         self.deadline.set(next.min(self.reading.end(timeout)));
@@ -19,7 +24,7 @@ impl Connection {
     }
 
     /// Ends the connection if the reply under way takes too long, or is large and nobody wants it any more.
-    pub(super) fn check_progress(&self) {
+    pub fn check_progress(&self) {
         if self.state.get() == State::Closed {
             return;
         }
@@ -46,24 +51,24 @@ impl Connection {
     }
 
     /// Whether something is to come.
-    pub(super) fn is_waiting(&self) -> bool {
+    pub fn is_waiting(&self) -> bool {
         self.owed.get() > 0 || self.state.get() == State::Greeting
     }
 
     /// Lookups whose replies haven't begun in time are given up. Their replies may still come: the connection delivers,
     /// and the store isn't down.
-    pub(super) fn expire(&self) {
+    pub fn expire(&self) {
         let time = now_msec().saturating_sub(patience(self.config.read_timeout));
         for pending in self.pending.borrow_mut().iter_mut() {
             pending.expire(time);
         }
-        self.asked.borrow_mut().expire(time);
-        if let Some(pool) = self.pool.upgrade() {
-            pool.expire(time);
+        self.lookups.borrow_mut().expire(time);
+        if let Some(owner) = self.owner.upgrade() {
+            owner.expire(time);
         }
     }
 
-    pub(super) fn on_read_timer(&self) {
+    pub fn on_read_timer(&self) {
         // What is there to be read counts, even if this worker was too slow to read it in time.
         self.on_readable();
         if self.state.get() == State::Closed || !self.is_waiting() {
@@ -85,7 +90,7 @@ impl Connection {
         }
     }
 
-    pub(super) fn too_slow(&self, what: &str) {
+    pub fn too_slow(&self, what: &str) {
         self.end(End::Down(StoreError::Timeout, what.to_owned()));
     }
 }

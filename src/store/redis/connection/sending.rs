@@ -1,17 +1,18 @@
 //! How a connection sends: all commands of a turn of the event loop at once, as far as the server takes them.
 
+use super::end::End;
 use super::{Connection, State};
 use crate::ngx::event::now_msec;
-use crate::store::redis::error::{End, StoreError};
+use crate::store::redis::error::StoreError;
 
 impl Connection {
     /// Sends what there is, as far as it goes.
-    pub(super) fn flush(&self) {
+    pub fn flush(&self) {
         let output = match self.state.get() {
             State::Connecting | State::Closed => return,
             State::Greeting => &self.greeting,
             State::Established => {
-                self.asked.borrow_mut().sent(now_msec());
+                self.lookups.borrow_mut().sent(now_msec());
                 &self.output
             }
         };
@@ -35,7 +36,7 @@ impl Connection {
     }
 
     /// The server takes no more for now.
-    pub(super) fn block(&self, sent: usize) {
+    pub fn block(&self, sent: usize) {
         let timeout = self.config.send_timeout;
         if !self.blocked.replace(true) {
             self.writing.restart();
@@ -54,7 +55,7 @@ impl Connection {
         }
     }
 
-    pub(super) fn unblock(&self) {
+    pub fn unblock(&self) {
         if self.blocked.replace(false) {
             self.peer.disarm_write();
             self.reading.restart();
@@ -62,7 +63,7 @@ impl Connection {
         }
     }
 
-    pub(super) fn on_write_timer(&self) {
+    pub fn on_write_timer(&self) {
         if self.state.get() == State::Connecting {
             self.end(End::Down(
                 StoreError::Unavailable,

@@ -1,0 +1,61 @@
+//! Fills: how long others wait for one, and what it may cost.
+
+use cache_core::units::parse_millis;
+
+use crate::conf::LocConf;
+use crate::conf::reader::{Directive, Fault, SetResult, once};
+use crate::shm::locks::BackOff;
+
+pub(super) fn lock_timeout(directive: &Directive, conf: &mut LocConf) -> SetResult {
+    once(&mut conf.lock_timeout, directive.millis(1)?)
+}
+
+pub(super) fn lock_age(directive: &Directive, conf: &mut LocConf) -> SetResult {
+    once(&mut conf.lock_age, directive.millis(1)?)
+}
+
+pub(super) fn lock_queue(directive: &Directive, conf: &mut LocConf) -> SetResult {
+    once(&mut conf.lock_queue, directive.number(1)?)
+}
+
+pub(super) fn uncacheable_ttl(directive: &Directive, conf: &mut LocConf) -> SetResult {
+    once(&mut conf.uncacheable_ttl, directive.millis(1)?)
+}
+
+pub(super) fn backoff(directive: &Directive, conf: &mut LocConf) -> SetResult {
+    let first = directive.millis(1)?;
+    let most = match directive.arguments().as_slice() {
+        [_, limit] => limit
+            .strip_prefix(b"max=")
+            .and_then(|time| parse_millis(time).ok())
+            .filter(|most| *most >= first)
+            .ok_or_else(|| {
+                let value = directive.text(2);
+                format!(
+                    "invalid limit \"{value}\" in \"redis_cache_backoff\"; use one such as max=10s, \
+                     not below the first time"
+                )
+            })?,
+        _ => first.saturating_mul(10),
+    };
+    once(&mut conf.back_off, BackOff { first, most })
+}
+
+pub(super) fn refills(directive: &Directive, conf: &mut LocConf) -> SetResult {
+    once(&mut conf.refills, directive.number(1)?)
+}
+
+pub(super) fn capture_memory(directive: &Directive, conf: &mut LocConf) -> SetResult {
+    once(&mut conf.capture_memory, directive.bytes(1, "256m")?)
+}
+
+pub(super) fn capture_timeout(directive: &Directive, conf: &mut LocConf) -> SetResult {
+    let time = directive.millis(1)?;
+    if time == 0 {
+        let value = directive.text(1);
+        return Err(Fault::Text(format!(
+            "invalid time \"{value}\" in \"redis_cache_capture_timeout\"; use a time such as 5m"
+        )));
+    }
+    once(&mut conf.capture_timeout, time)
+}

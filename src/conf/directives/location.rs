@@ -1,0 +1,119 @@
+//! What makes a location cache: whether, under which key, in which store, and what clients see of it.
+
+use std::rc::Rc;
+
+use cache_core::cache_status_field::CacheName;
+use cache_core::headers::is_token;
+
+use crate::conf::main_conf::Reference;
+use crate::conf::reader::{Directive, Fault, SetResult, once, refuse_slices};
+use crate::conf::{LocConf, MainConf, StatusHeader, store_block};
+use crate::detached::Backend;
+use crate::store::redis::{from_address, is_address};
+
+pub(super) fn cache(directive: &Directive, conf: &mut LocConf) -> SetResult {
+    let on = directive.arguments().is_empty() || directive.flag(1)?;
+    once(&mut conf.enable, on)?;
+    conf.line = Some(directive.line());
+    Ok(())
+}
+
+pub(super) fn lock(directive: &Directive, conf: &mut LocConf) -> SetResult {
+    once(&mut conf.lock, directive.text(1))?;
+    let named = Reference {
+        name: directive.text(1),
+        line: directive.line(),
+    };
+    directive.main_conf::<MainConf>()?.zone_names.push(named);
+    Ok(())
+}
+
+pub(super) fn pass(directive: &Directive, conf: &mut LocConf) -> SetResult {
+    let name = directive.text(1);
+    once(&mut conf.pass, name.clone())?;
+    let main = directive.main_conf::<MainConf>()?;
+    if name.starts_with('/') {
+        // Which location it is the server decides that a request came to.
+        return Ok(());
+    }
+    if is_address(&name) {
+        if main.store(name.as_bytes()).is_none() {
+            let resolve = |address: &str| store_block::resolve(directive.as_ptr(), address);
+            let config = from_address(&name, Some(&resolve)).map_err(|reason| {
+                format!(
+                    "invalid address \"{name}\" in \"redis_cache_pass\": {reason}; \
+                     use one such as redis://127.0.0.1:6379/0 or unix:/run/redis.sock"
+                )
+            })?;
+            main.stores.push(Rc::new(config));
+        }
+        return Ok(());
+    }
+    main.store_names.push(Reference {
+        name,
+        line: directive.line(),
+    });
+    Ok(())
+}
+
+pub(super) fn pass_timeout(directive: &Directive, conf: &mut LocConf) -> SetResult {
+    let time = directive.millis(1)?;
+    if time == 0 {
+        let value = directive.text(1);
+        return Err(Fault::Text(format!(
+            "invalid time \"{value}\" in \"redis_cache_pass_timeout\"; use a time such as 200ms"
+        )));
+    }
+    once(&mut conf.pass_timeout, time)
+}
+
+pub(super) fn backend(directive: &Directive, conf: &mut LocConf) -> SetResult {
+    let backend = Backend::parse(directive.argument(1)).ok_or_else(|| {
+        let value = directive.text(1);
+        format!("invalid backend \"{value}\" in \"redis_cache_backend\"; use \"/uri\" or \"@name\"")
+    })?;
+    once(&mut conf.backend, backend)
+}
+
+pub(super) fn key(directive: &Directive, conf: &mut LocConf) -> SetResult {
+    refuse_slices(directive, 1)?;
+    once(&mut conf.key, directive.complex_value(1)?)
+}
+
+pub(super) fn header(directive: &Directive, conf: &mut LocConf) -> SetResult {
+    let name = directive.argument(1);
+    if !is_token(name) {
+        let name = directive.text(1);
+        return Err(Fault::Text(format!(
+            "invalid header name \"{name}\" in \"redis_cache_header\"; use a name such as X-Cache"
+        )));
+    }
+    once(&mut conf.header, name.into())
+}
+
+pub(super) fn status_header(directive: &Directive, conf: &mut LocConf) -> SetResult {
+    let arguments = directive.arguments();
+    if let [b"off"] = arguments.as_slice() {
+        return once(&mut conf.status_header, None);
+    }
+    let key = match arguments.as_slice() {
+        [_] => false,
+        [_, b"key"] => true,
+        _ => {
+            let option = directive.text(2);
+            return Err(Fault::Text(format!(
+                "invalid option \"{option}\" in \"redis_cache_status_header\"; it is \"key\""
+            )));
+        }
+    };
+    let name = CacheName::new(directive.argument(1)).ok_or_else(|| {
+        let name = directive.text(1);
+        format!(
+            "invalid name \"{name}\" in \"redis_cache_status_header\"; use printable ASCII characters"
+        )
+    })?;
+    once(
+        &mut conf.status_header,
+        Some(Rc::new(StatusHeader { name, key })),
+    )
+}

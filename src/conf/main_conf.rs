@@ -1,0 +1,115 @@
+//! The configuration of the http block: zones, stores, and what is known of variables.
+
+use std::rc::Rc;
+
+use ngx::ffi::*;
+
+use super::reader::ConfLine;
+use super::sites::Sites;
+use crate::ngx::module;
+use crate::shm::Zone;
+use crate::store::redis::StoreConfig;
+
+/// `redis_cache_zone`
+pub struct ZoneDeclaration {
+    /// Its name.
+    pub name: String,
+    /// Its size in bytes.
+    pub size: usize,
+    /// The shared memory.
+    pub zone: Zone,
+}
+
+/// The name of a zone or store, with the line that names it.
+#[derive(Clone)]
+pub struct Reference {
+    /// The name.
+    pub name: String,
+    /// The line of the directive.
+    pub line: ConfLine,
+}
+
+/// A variable that configures.
+#[derive(Clone, Copy, Debug)]
+pub struct Variable {
+    /// Its index.
+    pub index: usize,
+    /// Whether a `map` or the like computes it. Else it has the value that a `set` has written for the request, if one has.
+    pub computed: bool,
+}
+
+/// The http block.
+#[derive(Default)]
+pub struct MainConf {
+    /// The zones.
+    pub zones: Vec<ZoneDeclaration>,
+    /// The stores: blocks, and addresses named by `redis_cache_pass`.
+    pub stores: Vec<Rc<StoreConfig>>,
+    /// The servers with locations that have the default key.
+    pub sites: Sites,
+    /// The key where none is configured: `$scheme://$redis_cache_authority$request_uri`.
+    pub default_key: Option<*mut ngx_http_complex_value_t>,
+    /// The same for subrequests, whose `$request_uri` is that of the client's request.
+    pub subrequest_key: Option<*mut ngx_http_complex_value_t>,
+    /// The `$cache_*` variables, in the order of `variables::SETTINGS`.
+    pub variables: Vec<Variable>,
+    /// Index of `$request_body`, if the configuration has it.
+    pub request_body: Option<usize>,
+    /// Index of `$request_body_file`, likewise.
+    pub request_body_file: Option<usize>,
+    /// The zones that `redis_cache_lock` names.
+    pub zone_names: Vec<Reference>,
+    /// The stores that `redis_cache_pass` names.
+    pub store_names: Vec<Reference>,
+}
+
+impl MainConf {
+    /// The zone of a name.
+    pub fn zone(&self, name: &[u8]) -> Option<Zone> {
+        self.zones
+            .iter()
+            .find(|zone| zone.name.as_bytes() == name)
+            .map(|zone| zone.zone)
+    }
+
+    /// The store of a name.
+    pub fn store(&self, name: &[u8]) -> Option<&Rc<StoreConfig>> {
+        self.stores
+            .iter()
+            .find(|store| store.name.as_bytes() == name)
+    }
+}
+
+/// The module's configuration of a request's http block, by any configuration of it.
+///
+/// # Safety
+///
+/// `cf` is the configuration being read, within http.
+pub unsafe fn main_conf<'a>(cf: *mut ngx_conf_t) -> Option<&'a mut MainConf> {
+    // SAFETY: by contract.
+    unsafe {
+        let ctx = (*cf).ctx.cast::<ngx_http_conf_ctx_t>();
+        (*(*ctx).main_conf.add(module::index()))
+            .cast::<MainConf>()
+            .as_mut()
+    }
+}
+
+/// The zones of a cycle's configuration.
+///
+/// # Safety
+///
+/// `cycle` is the worker's cycle.
+pub unsafe fn zones(cycle: *mut ngx_cycle_t) -> Vec<Zone> {
+    // SAFETY: by contract; without an http block there is no context.
+    unsafe {
+        let ctx = (*(*cycle).conf_ctx.add(ngx_http_module.index)).cast::<ngx_http_conf_ctx_t>();
+        let Some(ctx) = ctx.as_ref() else {
+            return Vec::new();
+        };
+        let conf = (*ctx.main_conf.add(module::index())).cast::<MainConf>();
+        conf.as_ref().map_or_else(Vec::new, |conf| {
+            conf.zones.iter().map(|zone| zone.zone).collect()
+        })
+    }
+}

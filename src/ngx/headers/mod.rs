@@ -1,0 +1,23 @@
+//! The headers of a request and of its response: what is read of the one, and written to the other.
+
+mod accel;
+mod apply;
+mod conditions;
+mod dates;
+mod known;
+mod list;
+mod masked;
+mod request;
+mod response;
+mod validators;
+
+pub use accel::apply as apply_accel;
+pub use apply::apply;
+pub use dates::date;
+pub use list::lines;
+pub use masked::MaskedRequest;
+pub use request::{directives, each_of_request, has, of_request};
+pub use response::{
+    NoMemory, ToNginx, borrowed, clean, copied, leave_content_range, push, push_known, remove,
+};
+pub use validators::Validators;

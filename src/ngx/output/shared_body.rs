@@ -1,0 +1,119 @@
+//! Bodies of records that clients haven't read to the end: equal ones are in memory once, and what is too much for the
+//! worker's memory waits in temporary files, as nginx keeps what an upstream has sent.
+
+use std::cell::RefCell;
+
+use bytes::Bytes;
+use ngx::ffi::*;
+
+use super::super::request::{OK, Request};
+
+/// Bodies up to this many bytes don't count: nginx's own buffers for the answer of an upstream are as large.
+const SMALL: usize = 64 << 10;
+
+/// Bytes of larger bodies that wait in the memory of one worker. One body may be longer.
+const LIMIT: usize = 32 << 20;
+
+thread_local! {
+    static KEPT: RefCell<Kept> = RefCell::default();
+}
+
+#[derive(Default)]
+struct Kept {
+    bodies: Vec<Body>,
+    total: usize,
+}
+
+struct Body {
+    bytes: Bytes,
+    responses: usize,
+}
+
+/// Whether a body counts toward the limit.
+pub fn is_large(body: &Bytes) -> bool {
+    body.len() > SMALL
+}
+
+/// A body in memory, for one response.
+pub struct SharedBody {
+    bytes: Bytes,
+}
+
+impl SharedBody {
+    /// Takes a body, or the same one that another response has. What doesn't fit into memory comes back.
+    ///
+    /// # Errors
+    ///
+    /// The body, if it is too much.
+    pub fn of(body: Bytes) -> Result<SharedBody, Bytes> {
+        if !is_large(&body) {
+            return Ok(SharedBody { bytes: body });
+        }
+        KEPT.with_borrow_mut(|kept| {
+            if let Some(same) = kept.bodies.iter_mut().find(|known| known.bytes == body) {
+                same.responses += 1;
+                return Ok(SharedBody {
+                    bytes: same.bytes.clone(),
+                });
+            }
+            if kept.total > 0 && kept.total + body.len() > LIMIT {
+                return Err(body);
+            }
+            kept.total += body.len();
+            kept.bodies.push(Body {
+                bytes: body.clone(),
+                responses: 1,
+            });
+            Ok(SharedBody { bytes: body })
+        })
+    }
+
+    /// The body.
+    pub fn bytes(&self) -> Bytes {
+        self.bytes.clone()
+    }
+}
+
+impl Drop for SharedBody {
+    fn drop(&mut self) {
+        if !is_large(&self.bytes) {
+            return;
+        }
+        // At the worker's exit it may be gone.
+        let _ = KEPT.try_with(|kept| {
+            let mut kept = kept.borrow_mut();
+            let place = self.bytes.as_ptr();
+            let found = |known: &Body| std::ptr::eq(known.bytes.as_ptr(), place);
+            let Some(index) = kept.bodies.iter().position(found) else {
+                return;
+            };
+            if let Some(body) = kept.bodies.get_mut(index) {
+                body.responses -= 1;
+                if body.responses == 0 {
+                    kept.total -= self.bytes.len();
+                    kept.bodies.swap_remove(index);
+                }
+            }
+        });
+    }
+}
+
+/// Puts a body into a temporary file of the request, which is gone with it: in the folder that its location has for
+/// bodies of clients. `None` if that fails; nginx has said why.
+pub fn into_file(r: Request, body: &[u8]) -> Option<*mut ngx_file_t> {
+    let path = r.core_loc_conf()?.client_body_temp_path;
+    // SAFETY: the request and its pool are live; a file without a descriptor is what nginx begins with.
+    unsafe {
+        let file = ngx_pcalloc(r.pool(), size_of::<ngx_file_t>()).cast::<ngx_file_t>();
+        if file.is_null() {
+            return None;
+        }
+        (*file).fd = -1;
+        (*file).log = r.log();
+        if ngx_create_temp_file(file, path, r.pool(), 0, 0, 0o600) != OK {
+            return None;
+        }
+        let written = ngx_write_file(file, body.as_ptr().cast_mut(), body.len(), 0);
+        (usize::try_from(written) == Ok(body.len())).then_some(file)
+    }
+}

@@ -1,0 +1,49 @@
+//! The response to a request, as nginx's filters have it.
+
+use ngx::ffi::*;
+
+use super::super::{module, shim};
+use super::{Code, Request};
+
+impl Request {
+    /// Sends the header; returns what the filters say.
+    pub fn send_header(self) -> Code {
+        // SAFETY: live request with headers_out filled.
+        unsafe { ngx_http_send_header(self.as_ptr()) }
+    }
+
+    /// Whether the header has passed all filters: some keep it back until they have seen the body.
+    pub fn is_header_sent(self) -> bool {
+        // SAFETY: live request.
+        unsafe { shim::rcs_get_header_sent(self.as_ptr()) != 0 }
+    }
+
+    /// Whether the response has no body for this request: HEAD, or a 304.
+    pub fn is_header_only(self) -> bool {
+        // SAFETY: live request.
+        unsafe { shim::rcs_get_header_only(self.as_ptr()) != 0 }
+    }
+
+    /// Has the response sent without a header, as nginx does with what came to it without one.
+    pub fn forbid_header(self) {
+        // SAFETY: live request.
+        unsafe { self.change(|r| r.http_version = NGX_HTTP_VERSION_9 as ngx_uint_t) };
+    }
+
+    /// Whether a filter that changes bodies is at work on the response.
+    pub fn body_may_change(self) -> bool {
+        // SAFETY: live request. nginx's filters and those of other makers set it with the header, to see the body.
+        unsafe { shim::rcs_get_filter_need_in_memory(self.as_ptr()) != 0 }
+    }
+
+    /// Whether the filter for images keeps the header of the response back until it has the body. It leaves the
+    /// validators alone, but for making an ETag weak.
+    pub fn is_kept_for_image(self) -> bool {
+        !self.is_header_sent()
+            && module::loaded().any(|(name, module)| {
+                // SAFETY: ctx has a place for every http module.
+                name == b"ngx_http_image_filter_module"
+                    && unsafe { !(*self.get().ctx.add(module.ctx_index)).is_null() }
+            })
+    }
+}

@@ -1,0 +1,121 @@
+//! The values that a request's variables have so far, kept while others are made.
+//!
+//! A `map` keeps its value, though what it was made of may change before nginx itself would ask for it.
+
+use std::ptr;
+
+use ngx::ffi::*;
+
+use super::super::request::{OK, Request};
+use super::super::text;
+use super::captures::KeptCaptures;
+
+/// Keeps the values of a request's variables, and its captures, until it is dropped. What is made in between is forgotten
+/// then.
+pub struct KeptVariables {
+    request: Request,
+    values: Vec<ngx_http_variable_value_t>,
+    captures: KeptCaptures,
+}
+
+impl KeptVariables {
+    /// Those that a request has now.
+    pub fn of(request: Request) -> KeptVariables {
+        // SAFETY: a request has a place for each variable of its configuration.
+        let values = unsafe {
+            let known = (*request.indexed_variables()).nelts;
+            std::slice::from_raw_parts(request.get().variables, known).to_vec()
+        };
+        KeptVariables {
+            request,
+            values,
+            captures: KeptCaptures::of(request),
+        }
+    }
+
+    /// Forgets those whose name `also` tells, and those that nginx would make again of what the request is now, as `map`
+    /// and `geo` do. Those that were given once (by `set`, by a match, by another module) stay.
+    pub fn forget_made(&self, also: impl Fn(&[u8]) -> bool) {
+        // SAFETY: a live request; each variable has a place.
+        unsafe {
+            let variables = (*self.request.indexed_variables()).as_slice::<ngx_http_variable_t>();
+            let mut forgotten = Vec::new();
+            for (index, (variable, value)) in variables.iter().zip(&self.values).enumerate() {
+                if also(text::bytes(&variable.name)) || is_made(self.request, variable, value) {
+                    forgotten.push(index);
+                }
+                self.captures.rewind();
+            }
+            // To find that out more of them may have been made.
+            self.restore();
+            for index in forgotten {
+                ptr::write_bytes(self.request.get().variables.add(index), 0, 1);
+            }
+        }
+    }
+
+    fn restore(&self) {
+        let to = self.request.get().variables;
+        // SAFETY: the request is live, and its variables are as many as before.
+        unsafe {
+            let variables = (*self.request.indexed_variables()).as_slice::<ngx_http_variable_t>();
+            for (index, (variable, value)) in variables.iter().zip(&self.values).enumerate() {
+                // One made anew would be another.
+                if text::bytes(&variable.name) != b"request_id" {
+                    ptr::copy_nonoverlapping(value, to.add(index), 1);
+                }
+            }
+        }
+    }
+}
+
+impl Drop for KeptVariables {
+    fn drop(&mut self) {
+        self.restore();
+    }
+}
+
+/// Whether a value is what the variable's handler would make again, as of a `map`. Those of `set` and of modules that do
+/// likewise have one only for want of a value; it complains in the log. They are known by their data.
+unsafe fn is_made(
+    r: Request,
+    variable: &ngx_http_variable_t,
+    value: &ngx_http_variable_value_t,
+) -> bool {
+    let is_set =
+        variable.flags & NGX_HTTP_VAR_WEAK as ngx_uint_t != 0 || variable.data == variable.index;
+    if is_set || !is_given(variable, value) {
+        return false;
+    }
+    let Some(handler) = variable.get_handler else {
+        return false;
+    };
+    // SAFETY: nginx calls it so; values are as long as they say.
+    unsafe {
+        let mut again: ngx_http_variable_value_t = std::mem::zeroed();
+        handler(r.as_ptr(), &mut again, variable.data) == OK && same(&again, value)
+    }
+}
+
+/// Whether a variable has a value that may have been given to it, rather than read off the request.
+fn is_given(variable: &ngx_http_variable_t, value: &ngx_http_variable_value_t) -> bool {
+    variable.flags & NGX_HTTP_VAR_CHANGEABLE as ngx_uint_t != 0
+        && (value.valid() != 0 || value.not_found() != 0)
+}
+
+/// # Safety
+///
+/// Each value, if valid, points to as many bytes as it says.
+unsafe fn same(one: &ngx_http_variable_value_t, other: &ngx_http_variable_value_t) -> bool {
+    let bytes = |value: &ngx_http_variable_value_t| {
+        (value.valid() != 0).then(|| {
+            let text = ngx_str_t {
+                len: value.len() as usize,
+                data: value.data,
+            };
+            // SAFETY: by contract.
+            unsafe { text::bytes(&text) }
+        })
+    };
+    bytes(one) == bytes(other)
+}

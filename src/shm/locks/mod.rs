@@ -1,0 +1,12 @@
+//! The locks of a zone: a table in fixed places of shared memory.
+//!
+//! Pure over slices, so that it is the same code whoever maps the memory: tests take it in from here.
+
+mod entry;
+pub mod header;
+mod table;
+mod workers;
+
+pub use entry::{Asker, BackOff, Entry, Retention};
+pub use header::{MAGIC, TableHeader, WORKERS};
+pub use table::{Acquired, Awaited, Table};

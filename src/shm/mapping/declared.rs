@@ -1,0 +1,106 @@
+//! A zone's memory as the configuration holds it, and what a worker sees of it.
+
+use std::sync::atomic::Ordering;
+
+use ngx::ffi::*;
+
+use super::super::locks::{Table, TableHeader};
+use super::common::Common;
+use super::layout::{Init, init, init_common, table};
+use super::names;
+use crate::ngx::module;
+use crate::ngx::text;
+
+/// Enough for [`Common`] and nginx's own pages.
+const COMMON_SIZE: usize = size_of::<Common>() + 64 * 1024;
+
+/// The memory of a declared zone, and that which all zones have in common.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Mapping {
+    table: *mut ngx_shm_zone_t,
+    common: *mut ngx_shm_zone_t,
+}
+
+impl Mapping {
+    /// Declares a zone in the configuration that is being read.
+    ///
+    /// # Safety
+    ///
+    /// `cf` is the configuration being read.
+    pub unsafe fn declare(cf: *mut ngx_conf_t, name: &str, size: usize) -> Option<Mapping> {
+        let add = |name: &str, size, init| {
+            // SAFETY: by contract; nginx keeps the name, which lives in the configuration's pool. The module's address
+            // tags the memory as ours.
+            unsafe {
+                let mut name = text::copy((*cf).pool, name.as_bytes())?;
+                let tag = module::own().cast();
+                let zone = ngx_shared_memory_add(cf, &mut name, size, tag);
+                zone.as_mut()?.init = Some(init);
+                Some(zone)
+            }
+        };
+        Some(Mapping {
+            table: add(&names::of_zone(name), size, init as Init)?,
+            common: add(names::COMMON, COMMON_SIZE, init_common as Init)?,
+        })
+    }
+
+    /// Its name in the configuration.
+    pub fn name(self) -> String {
+        // SAFETY: the zone is that of a configuration that lives.
+        unsafe { names::in_configuration(&*self.table) }
+    }
+
+    /// What all zones have in common. `None` before it is initialised.
+    pub fn common<'a>(self) -> Option<&'a Common> {
+        // SAFETY: laid out by `init_common`, mapped as long as the process lives; what changes in it is atomic.
+        unsafe { (*self.common).data.cast::<Common>().as_ref() }
+    }
+
+    /// Runs `f` with the table, under the zone's mutex. `None` before the zone is initialised.
+    pub fn with<T>(self, f: impl FnOnce(&mut Table<'_>) -> T) -> Option<T> {
+        // SAFETY: the zone's memory was laid out by `init` and is mapped in every worker at the
+        // same address; under the mutex nobody else touches it. Nothing in `f` asks for the mutex again.
+        unsafe {
+            let pool = (*self.table).shm.addr.cast::<ngx_slab_pool_t>();
+            let header = (*self.table).data.cast::<TableHeader>();
+            if pool.is_null() || header.is_null() {
+                return None;
+            }
+            let _locked = Locked::new(&raw mut (*pool).mutex);
+            Some(f(&mut table(header)))
+        }
+    }
+
+    /// The count of releases so far, read without the mutex.
+    pub fn sequence(self) -> u64 {
+        // SAFETY: the header is laid out by `init`; the counter is atomic.
+        unsafe {
+            let header = (*self.table).data.cast::<TableHeader>();
+            header
+                .as_ref()
+                .map_or(0, |header| header.sequence.load(Ordering::Relaxed))
+        }
+    }
+}
+
+/// The mutex of a zone, held. It is free again when this is dropped, after a panic, too.
+struct Locked(*mut ngx_shmtx_t);
+
+impl Locked {
+    /// # Safety
+    ///
+    /// `mutex` is that of a mapped zone, and this process doesn't hold it.
+    unsafe fn new(mutex: *mut ngx_shmtx_t) -> Locked {
+        // SAFETY: by contract.
+        unsafe { ngx_shmtx_lock(mutex) };
+        Locked(mutex)
+    }
+}
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        // SAFETY: `new` has locked it, and a zone stays mapped as long as its process lives.
+        unsafe { ngx_shmtx_unlock(self.0) };
+    }
+}

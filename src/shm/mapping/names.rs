@@ -1,0 +1,23 @@
+//! What nginx calls our shared memory, and what the configuration does.
+
+use ngx::ffi::ngx_shm_zone_t;
+
+use crate::ngx::text;
+
+/// What the name of a zone begins with: other modules' zones have other names, whatever their directives say.
+const PREFIX: &str = "redis_cache_zone ";
+
+/// The memory that all zones have in common. No zone has this name: theirs are longer than [`PREFIX`].
+pub(super) const COMMON: &str = "redis_cache_zone";
+
+/// nginx's name of the zone that the configuration calls `name`.
+pub(super) fn of_zone(name: &str) -> String {
+    format!("{PREFIX}{name}")
+}
+
+/// The name that shared memory has in the configuration.
+pub(super) fn in_configuration(zone: &ngx_shm_zone_t) -> String {
+    // SAFETY: the name lives as long as its zone.
+    let name = unsafe { String::from_utf8_lossy(text::bytes(&zone.shm.name)) };
+    name.strip_prefix(PREFIX).unwrap_or(&name).to_owned()
+}

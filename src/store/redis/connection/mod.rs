@@ -1,0 +1,309 @@
+//! One connection to Redis: commands go out together at the end of a loop iteration, replies come back in the same
+//! order. What it learns it tells its owner.
+
+mod coalescing;
+pub mod end;
+mod progress;
+mod receiving;
+mod sending;
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::{Rc, Weak};
+
+use bytes::Bytes;
+
+use self::coalescing::CoalescedLookups;
+use self::end::End;
+use super::call::{Failure, LookupPromise, Promise, Retry, WaitingLookup};
+use super::change::{Change, ChangeReply};
+use super::config::StoreConfig;
+use super::error::{StoreError, reason};
+use super::pace::Pace;
+use super::protocol::command::{self, Kind};
+use super::protocol::input::Input;
+use super::protocol::output::Output;
+use super::protocol::pending::{Pending, Replied};
+use super::turn::{LARGE, Turn};
+use crate::ngx::event::Posted;
+use crate::ngx::peer::{Event, Owner, Peer};
+use crate::ngx::shutdown::{self, ShutdownGuard};
+
+/// What a connection tells the one that has opened it.
+pub trait ConnectionOwner {
+    /// The server has agreed to the greeting: the connection can be used.
+    fn established(&self);
+
+    /// A command has its reply.
+    fn replied(&self, replied: Replied);
+
+    /// The record under this key has so many bytes.
+    fn learn(&self, key: &Bytes, size: usize);
+
+    /// Lookups that have waited since before this time, in milliseconds, have waited long enough.
+    fn expire(&self, time: u64);
+
+    /// The connection has ended, which was in state `before`. Whether its commands may try others: it never served,
+    /// and they do.
+    fn ended(self: Rc<Self>, ended: &Connection, before: State, end: &End) -> bool;
+}
+
+/// Where a connection is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// The socket is being connected.
+    Connecting,
+    /// It says who we are; commands wait until the server has agreed, or they might run in another
+    /// database or as another user.
+    Greeting,
+    /// Commands flow.
+    Established,
+    /// Done with.
+    Closed,
+}
+
+/// A connection, open or on its way.
+pub struct Connection {
+    config: Rc<StoreConfig>,
+    owner: Weak<dyn ConnectionOwner>,
+    peer: Peer,
+    state: Cell<State>,
+    input: RefCell<Input>,
+    /// The handshake: it goes alone.
+    greeting: RefCell<Output>,
+    output: RefCell<Output>,
+    pending: RefCell<VecDeque<Pending>>,
+    lookups: RefCell<CoalescedLookups>,
+    /// Commands among the pending.
+    owed: Cell<usize>,
+    /// Lookups among them whose records were large before.
+    large: Cell<usize>,
+    /// Whether it is kept for large replies.
+    for_large: Cell<bool>,
+    /// Keeps the worker while commands are owed a reply.
+    guard: RefCell<Option<ShutdownGuard>>,
+    /// The last write didn't take all; the rest goes when there is room again.
+    blocked: Cell<bool>,
+    /// When waiting for the next read has lasted too long.
+    deadline: Cell<u64>,
+    /// The reply under way, or the greeting.
+    reading: Pace,
+    /// What is being sent since the server took no more at once.
+    writing: Pace,
+    flush: Posted,
+}
+
+impl Connection {
+    /// Begins to connect.
+    ///
+    /// # Errors
+    ///
+    /// The reason why the server can't be reached.
+    pub fn open(
+        config: &Rc<StoreConfig>,
+        owner: Weak<dyn ConnectionOwner>,
+    ) -> Result<Rc<Connection>, String> {
+        let connection = Rc::new_cyclic(|this: &Weak<Connection>| {
+            let flush = this.clone();
+            Connection {
+                config: Rc::clone(config),
+                owner,
+                peer: Peer::new(this.clone()),
+                state: Cell::new(State::Connecting),
+                input: RefCell::new(Input::new()),
+                greeting: RefCell::default(),
+                output: RefCell::default(),
+                pending: RefCell::default(),
+                lookups: RefCell::default(),
+                owed: Cell::new(0),
+                large: Cell::new(0),
+                for_large: Cell::new(false),
+                guard: RefCell::default(),
+                blocked: Cell::new(false),
+                deadline: Cell::new(0),
+                reading: Pace::default(),
+                writing: Pace::default(),
+                flush: Posted::new(move || {
+                    if let Some(connection) = flush.upgrade() {
+                        connection.flush();
+                    }
+                }),
+            }
+        });
+        let steps = command::handshake(connection.greeting.borrow_mut().tail(), config);
+        connection
+            .pending
+            .borrow_mut()
+            .extend(steps.into_iter().map(Pending::Step));
+        let server = &config.server;
+        let connected = connection
+            .peer
+            .connect(&server.sockaddr, &server.text)
+            .map_err(|e| reason(&e))?;
+        if connected {
+            connection.greet();
+        } else {
+            connection.peer.arm_write(config.connect_timeout);
+        }
+        Ok(connection)
+    }
+
+    /// Its state.
+    pub fn state(&self) -> State {
+        self.state.get()
+    }
+
+    /// Whether commands wait for a reply.
+    pub fn is_owing(&self) -> bool {
+        self.owed.get() > 0
+    }
+
+    /// Keeps it for large replies.
+    pub fn set_for_large(&self, large: bool) {
+        self.for_large.set(large);
+    }
+
+    /// Whether it is kept for large replies.
+    pub fn is_for_large(&self) -> bool {
+        self.for_large.get()
+    }
+
+    /// How many bytes are ahead of a new command, if replies to lookups have `average` bytes.
+    pub fn load(&self, average: usize) -> usize {
+        let large = self.large.get().saturating_mul(LARGE);
+        let replies = self.owed.get().saturating_mul(average) + large;
+        self.output.borrow().len() + self.input.borrow().missing() + replies
+    }
+
+    /// A lookup of this key to share: its reply is as new as the reply to another would be.
+    pub fn join(&self, key: &Bytes) -> Option<WaitingLookup> {
+        // A connection that can't send at once would have callers wait longer.
+        if self.blocked.get() {
+            return None;
+        }
+        self.lookups.borrow_mut().join(key)
+    }
+
+    /// Takes a lookup, which others may share for a while.
+    pub fn lookup(
+        &self,
+        key: &Bytes,
+        promise: LookupPromise,
+        lookup: WaitingLookup,
+        turn: Option<Turn>,
+    ) {
+        self.large
+            .set(self.large.get() + usize::from(turn.is_some()));
+        command::lookup(self.output.borrow_mut().tail(), key);
+        self.lookups.borrow_mut().add(key.clone(), lookup);
+        self.queue(Pending::lookup(promise, turn));
+    }
+
+    /// Takes a change.
+    pub fn change(&self, change: Change, promise: Promise<ChangeReply>) {
+        let kind = Kind::of(&change);
+        // A later request must see the change, so it can't share an earlier lookup.
+        self.lookups.borrow_mut().close();
+        command::change(&mut self.output.borrow_mut(), change);
+        self.queue(Pending::Change(kind, promise));
+    }
+
+    fn queue(&self, pending: Pending) {
+        self.pending.borrow_mut().push_back(pending);
+        if self.owed.replace(self.owed.get() + 1) == 0 {
+            self.guard.replace(Some(shutdown::delay()));
+            self.peer.set_idle(false);
+            self.reading.restart();
+            self.await_reply();
+        }
+        if self.state.get() == State::Established && !self.blocked.get() {
+            self.flush.post();
+        }
+    }
+
+    /// The socket is connected.
+    fn greet(&self) {
+        self.state.set(State::Greeting);
+        self.peer.disarm_write();
+        self.reading.restart();
+        self.await_reply();
+        self.flush.post();
+    }
+
+    fn on_writable(&self) {
+        if self.state.get() == State::Connecting {
+            match self.peer.outcome() {
+                Ok(()) => self.greet(),
+                Err(error) => self.end(End::Down(StoreError::Unavailable, reason(&error))),
+            }
+        } else if self.blocked.get() {
+            self.flush();
+        }
+    }
+
+    /// The server has agreed to all steps.
+    fn establish(&self) {
+        self.state.set(State::Established);
+        self.flush.post();
+        if let Some(owner) = self.owner.upgrade() {
+            owner.established();
+        }
+    }
+
+    /// Closes the connection; all that waits for a reply fails at once.
+    pub fn end(&self, end: End) {
+        let before = self.state.replace(State::Closed);
+        if before == State::Closed {
+            return;
+        }
+        self.peer.close();
+        let end = match end {
+            // One that never served tells that the store is in trouble, as does one that fails.
+            end if before != State::Established => end.of_greeting(),
+            end => end,
+        };
+        let owner = self.owner.upgrade();
+        let others = owner.is_some_and(|owner| owner.ended(self, before, &end));
+        let mut pending = self.pending.take();
+        self.owed.set(0);
+        self.large.set(0);
+        let lost = match end {
+            End::TooLarge => Some(StoreError::TooLarge),
+            End::NoMemory => Some(StoreError::NoMemory),
+            _ => None,
+        };
+        // Closing is cheaper than reading that one reply to its end; the other commands are sent again.
+        if let Some(error) = lost
+            && let Some(first) = pending.pop_front()
+        {
+            first.fail(error, Retry::No);
+        }
+        let (error, retry) = match end {
+            End::Closed | End::TooLarge | End::NoMemory => (StoreError::Closed, Retry::Counted),
+            End::Unwanted => (StoreError::Closed, Retry::Free),
+            End::Leaving => (StoreError::Leaving, Retry::No),
+            End::Down(..) if others => (StoreError::Closed, Retry::Counted),
+            End::Down(error, _) => (error, Retry::No),
+        };
+        for command in pending {
+            command.fail(error.clone(), retry);
+        }
+        self.lookups.borrow_mut().fail(&Failure { error, retry });
+        self.guard.replace(None);
+    }
+}
+
+impl Owner for Connection {
+    fn on_event(&self, event: Event) {
+        match event {
+            Event::Readable => self.on_readable(),
+            Event::Writable => self.on_writable(),
+            Event::ReadTimer => self.on_read_timer(),
+            Event::WriteTimer => self.on_write_timer(),
+            Event::Closing => {
+                shutdown::give_up();
+                self.end(End::Leaving);
+            }
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! How a connection receives: what is there is read, and each whole reply goes to the command that is owed it.
+
+use cache_core::resp::{ProtocolError, Reply};
+
+use super::end::End;
+use super::{Connection, State};
+use crate::ngx::event::now_msec;
+use crate::ngx::peer::Received;
+use crate::store::redis::error::StoreError;
+use crate::store::redis::protocol::command::Step;
+use crate::store::redis::protocol::pending::Replied;
+
+/// How many bytes are read before other connections have their turn.
+const BUDGET: usize = 256 << 10;
+
+impl Connection {
+    /// Reads what there is, and hands each whole reply to its command.
+    pub fn on_readable(&self) {
+        if self.state.get() == State::Connecting {
+            return;
+        }
+        let mut taken = 0;
+        loop {
+            let received = match self.input.borrow_mut().room() {
+                Some(room) => self.peer.receive(room),
+                None => return self.end(End::NoMemory),
+            };
+            match received {
+                Ok(Received::Bytes(n)) => {
+                    taken += n;
+                    self.reading.moved(n);
+                    self.await_reply();
+                }
+                Ok(Received::Nothing) => return,
+                Ok(Received::End) => return self.end(End::Closed),
+                Err(error) => return self.end(End::of(&error)),
+            }
+            self.decode();
+            self.check_progress();
+            if self.state.get() == State::Closed || !self.peer.is_readable() {
+                return;
+            }
+            if taken >= BUDGET {
+                return self.peer.read_later();
+            }
+        }
+    }
+
+    fn decode(&self) {
+        while self.state.get() != State::Closed {
+            let reply = self.input.borrow_mut().reply();
+            match reply {
+                Ok(Some(reply)) => self.on_reply(reply),
+                Ok(None) => return,
+                Err(ProtocolError::BulkTooLong) => return self.end(End::TooLarge),
+                Err(error) => return self.nonsense(&error.to_string()),
+            }
+        }
+    }
+
+    fn on_reply(&self, reply: Reply) {
+        let pending = self.pending.borrow_mut().pop_front();
+        let Some(pending) = pending else {
+            return self.nonsense("a reply to no command");
+        };
+        let (command, lookup) = (pending.is_command(), pending.is_lookup());
+        let large = pending.is_large();
+        let replied = pending.take(reply);
+        if command
+            && !matches!(
+                replied,
+                Replied::More(_) | Replied::Down(..) | Replied::Nonsense(_)
+            )
+        {
+            self.settle();
+            self.large
+                .set(self.large.get().saturating_sub(usize::from(large)));
+            if lookup {
+                let size = match replied {
+                    Replied::Found(size) => size,
+                    _ => 0,
+                };
+                self.learn(size);
+                self.go_on();
+            }
+        }
+        match replied {
+            Replied::Step(Step::Ping) => self.establish(),
+            Replied::Step(_) => {}
+            Replied::More(pending) => self.pending.borrow_mut().push_front(pending),
+            Replied::Down(pending, words) => {
+                self.pending.borrow_mut().push_front(pending);
+                self.end(End::Down(StoreError::Unavailable, words));
+            }
+            Replied::Nonsense(pending) => {
+                self.pending.borrow_mut().push_front(pending);
+                self.nonsense("a reply that doesn't fit its command");
+            }
+            told => {
+                if let Some(owner) = self.owner.upgrade() {
+                    owner.replied(told);
+                }
+            }
+        }
+    }
+
+    /// The oldest lookup has a reply of so many bytes.
+    pub fn learn(&self, size: usize) {
+        if let (Some(owner), Some(key)) = (self.owner.upgrade(), self.lookups.borrow().oldest()) {
+            owner.learn(key, size);
+        }
+    }
+
+    /// A lookup has its reply: the next of its key may go.
+    fn go_on(&self) {
+        let next = self.lookups.borrow_mut().replied(now_msec());
+        if let Some((key, promise, lookup)) = next {
+            self.lookup(&key, promise, lookup, None);
+        }
+    }
+
+    /// One command less is owed a reply.
+    fn settle(&self) {
+        let owed = self.owed.get().saturating_sub(1);
+        self.owed.set(owed);
+        self.reading.restart();
+        if owed == 0 {
+            self.peer.set_idle(true);
+            self.guard.replace(None);
+        }
+    }
+
+    /// Ends the connection: the server doesn't keep to the protocol.
+    fn nonsense(&self, what: &str) {
+        self.end(End::Down(
+            StoreError::Protocol,
+            format!("invalid reply: {what}"),
+        ));
+    }
+}

@@ -1,0 +1,39 @@
+//! What a lookup finds.
+
+use std::cell::OnceCell;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use cache_core::record::{Broken, Decoded, RawRecord};
+use cache_core::rules::Rules;
+
+/// What Redis has under a key. Requests that look for it at the same time share it.
+#[derive(Debug)]
+pub struct Found {
+    /// The record.
+    pub record: RawRecord,
+    /// Field `variants`.
+    pub variants: Option<Bytes>,
+    /// What the first of them has made of the record.
+    pub reading: OnceCell<Reading>,
+}
+
+impl Found {
+    /// What Redis has sent.
+    pub fn new(record: RawRecord, variants: Option<Bytes>) -> Found {
+        Found {
+            record,
+            variants,
+            reading: OnceCell::new(),
+        }
+    }
+}
+
+/// A record as it was read by these rules.
+#[derive(Debug)]
+pub struct Reading {
+    /// The rules.
+    pub rules: Rc<Rules>,
+    /// The record.
+    pub decoded: Result<Option<Decoded>, Broken>,
+}

@@ -1,0 +1,154 @@
+//! Whether a store is up, and the lines in the log when that changes: one per change and worker,
+//! never one per request.
+
+use std::cell::{Cell, RefCell};
+
+use ngx::ffi::{NGX_LOG_ERR, NGX_LOG_INFO, NGX_LOG_NOTICE};
+use ngx::log::ngx_cycle_log;
+use ngx::ngx_log_error;
+
+use crate::ngx::event::now_msec;
+use crate::store::redis::protocol::command::Kind;
+
+/// The first attempt to reach a store that went down comes after this long,
+const FIRST: u64 = 50;
+
+/// and later ones at most this long after the one before: with the default timeouts a worker uses a
+/// store again within a second of its return.
+const CAP: u64 = 500;
+
+/// A store that was up for less than this goes on where it was with its attempts, so that one that
+/// comes and goes isn't hammered.
+const STEADY: u64 = 5000;
+
+/// The state of one store in this worker.
+pub struct Health {
+    /// Name and server, as the log has them.
+    store: String,
+    down: Cell<bool>,
+    /// Why, in the words logged last.
+    reason: RefCell<String>,
+    delay: Cell<u64>,
+    up_since: Cell<u64>,
+    /// What was said last when lookups, writes and deletions were refused, until one succeeds.
+    refused: [RefCell<Option<String>>; 3],
+}
+
+impl Health {
+    /// A store that is thought to be up.
+    pub fn new(name: &str, server: &str) -> Health {
+        Health {
+            store: format!("\"{name}\" ({server})"),
+            down: Cell::new(false),
+            reason: RefCell::default(),
+            delay: Cell::new(FIRST),
+            up_since: Cell::new(0),
+            refused: [const { RefCell::new(None) }; 3],
+        }
+    }
+
+    /// Whether the store is known to be down.
+    pub fn is_down(&self) -> bool {
+        self.down.get()
+    }
+
+    /// The store is down from now on.
+    pub fn down(&self, reason: &str) {
+        let store = &self.store;
+        let before = self.reason.replace(reason.to_owned());
+        if self.down.replace(true) {
+            if before != reason {
+                ngx_log_error!(
+                    NGX_LOG_INFO,
+                    ngx_cycle_log().as_ptr(),
+                    "redis store {store} is still down: {reason}"
+                );
+            }
+            return;
+        }
+        if now_msec().saturating_sub(self.up_since.get()) > STEADY {
+            self.delay.set(FIRST);
+        }
+        ngx_log_error!(
+            NGX_LOG_ERR,
+            ngx_cycle_log().as_ptr(),
+            "redis store {store} is down: {reason}; requests go to the backend until it is back"
+        );
+    }
+
+    /// How long to wait before the next attempt to reach the store.
+    pub fn delay(&self) -> u64 {
+        let delay = self.delay.get();
+        self.delay.set(delay.saturating_mul(2).min(CAP));
+        delay
+    }
+
+    /// The store serves.
+    pub fn up(&self) {
+        if self.down.replace(false) {
+            self.up_since.set(now_msec());
+            let store = &self.store;
+            ngx_log_error!(
+                NGX_LOG_NOTICE,
+                ngx_cycle_log().as_ptr(),
+                "redis store {store} is up again"
+            );
+        }
+    }
+
+    /// The store has refused a command for a reason that isn't its key.
+    pub fn refused(&self, kind: Kind, words: String) {
+        let [lookups, writes, deletions] = &self.refused;
+        let (known, what, so) = match kind {
+            Kind::Lookup => (
+                lookups,
+                "lookups",
+                "requests go to the backend until it accepts them",
+            ),
+            Kind::Write => (
+                writes,
+                "writes",
+                "answers aren't stored until it accepts them",
+            ),
+            Kind::Delete => (
+                deletions,
+                "deletions",
+                "what is invalidated stays until it expires",
+            ),
+        };
+        // The code decides whether this is the same trouble: the rest may name a script or a user.
+        let code = |text: &str| text.split(' ').next().unwrap_or_default().to_owned();
+        let same = known
+            .borrow()
+            .as_ref()
+            .is_some_and(|last| code(last) == code(&words));
+        if !same {
+            let store = &self.store;
+            ngx_log_error!(
+                NGX_LOG_ERR,
+                ngx_cycle_log().as_ptr(),
+                "redis store {store} refuses {what}: {words}; {so}"
+            );
+            known.replace(Some(words));
+        }
+    }
+
+    /// The store has carried out a command.
+    pub fn accepted(&self, kind: Kind) {
+        let [lookups, writes, deletions] = &self.refused;
+        let (known, what) = match kind {
+            Kind::Lookup => (lookups, "lookups"),
+            Kind::Write => (writes, "writes"),
+            Kind::Delete => (deletions, "deletions"),
+        };
+        if known.borrow().is_some() {
+            known.replace(None);
+            let store = &self.store;
+            ngx_log_error!(
+                NGX_LOG_NOTICE,
+                ngx_cycle_log().as_ptr(),
+                "redis store {store} accepts {what} again"
+            );
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! The commands that are sent, packed straight into an output.
+
+use cache_core::{record, resp};
+
+use super::output::Output;
+use crate::store::redis::change::{Change, RecordRefresh, RecordWrite};
+use crate::store::redis::config::StoreConfig;
+
+/// What each script that writes begins with: a function that ends it unless the store lets us write a key together with
+/// its expiry. Nothing is changed before that is known, since neither command can take back what the other has done: DEL
+/// needn't be permitted, and would take the record that was there before.
+///
+/// HSET ends a script before it has written: without permission (ACL) or memory, on a replica, on a key of another type.
+/// EXPIRE can then fail for want of permission only. Redis 7 tells of that; before, or to hear the refusal, both are
+/// called with arguments that they are permitted with or not, but can't carry out. HSET comes first there, because a
+/// script that has called any command which writes isn't asked for memory any more, whatever came of that.
+macro_rules! demand {
+    () => {
+        "local function demand(key)\n\
+local may=redis.acl_check_cmd\n\
+if may and may('HSET',key,'a','b') and may('EXPIRE',key,'1') then return end\n\
+local said=redis.pcall('HSET',key,'a','b','c')\n\
+if not string.find(said.err,'number of arguments',1,true) then redis.call('HSET',key,'a','b','c') end\n\
+said=redis.pcall('EXPIRE',key,'never')\n\
+if not string.find(said.err,'not an integer',1,true) then redis.call('EXPIRE',key,'never') end\n\
+end\n"
+    };
+}
+
+/// Writes a record with its expiry, or nothing.
+///
+/// The key has no variants from now on; without HDEL, which may not be permitted, `meta` says so.
+const STORE: &str = concat!(
+    demand!(),
+    "demand(KEYS[1])\n\
+redis.call('HSET',KEYS[1],'status',ARGV[1],'headers',ARGV[2],'body',ARGV[3],'meta',ARGV[4])\n\
+redis.pcall('HDEL',KEYS[1],'variants')\n\
+return redis.call('EXPIRE',KEYS[1],ARGV[5])"
+);
+
+/// The same for a variant of the first key, which goes there or to the second; unless the first key's field
+/// `variants` isn't what the writer has seen: then nothing is written, and the writer sees what there is.
+const STORE_VARIANT: &str = concat!(
+    demand!(),
+    "if (redis.call('HGET',KEYS[1],'variants') or '')~=ARGV[6] then\n\
+local is=redis.call('HMGET',KEYS[1],'status','headers','meta','variants')\n\
+return {redis.call('PTTL',KEYS[1]),is[1],is[2],is[3],is[4],redis.call('HSTRLEN',KEYS[1],'body')}\n\
+end\n\
+demand(KEYS[1])\n\
+if KEYS[2] then demand(KEYS[2]) end\n\
+local key=KEYS[2] or KEYS[1]\n\
+redis.call('HSET',key,'status',ARGV[1],'headers',ARGV[2],'body',ARGV[3],'meta',ARGV[4])\n\
+redis.call('EXPIRE',key,ARGV[5])\n\
+if ARGV[7]~=ARGV[6] or not KEYS[2] then redis.call('HSET',KEYS[1],'variants',ARGV[7]) end\n\
+return 1"
+);
+
+/// Changes headers, meta and expiry of the record of one generation, which its meta names, and of no other. The Lua
+/// script leaves meta when it writes over the rest, so that has to be the same, too.
+const REFRESH: &str = concat!(
+    demand!(),
+    "local is=redis.call('HMGET',KEYS[1],'meta','status','headers')\n\
+if not is[1] or not string.find(is[1]..' ',ARGV[1],1,true) then return 0 end\n\
+if is[2]~=ARGV[5] or is[3]~=ARGV[6] or redis.call('HSTRLEN',KEYS[1],'body')~=tonumber(ARGV[7]) then return 0 end\n\
+if ARGV[4]=='0' then return redis.call('DEL',KEYS[1]) end\n\
+demand(KEYS[1])\n\
+redis.call('HSET',KEYS[1],'headers',ARGV[2],'meta',ARGV[3])\n\
+return redis.call('EXPIRE',KEYS[1],ARGV[4])"
+);
+
+/// What a command is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// To read a record.
+    Lookup,
+    /// To write a record, or to refresh it.
+    Write,
+    /// To delete a record.
+    Delete,
+}
+
+impl Kind {
+    /// What a change is for.
+    pub fn of(change: &Change) -> Kind {
+        match change {
+            Change::Write(_) | Change::Refresh(_) => Kind::Write,
+            Change::Delete(_) => Kind::Delete,
+        }
+    }
+}
+
+/// How many fields a lookup asks for.
+pub const FIELDS: usize = 5;
+
+/// PTTL and HMGET.
+pub fn lookup(out: &mut Vec<u8>, key: &[u8]) {
+    record::pack_lookup(out, key);
+}
+
+/// One command; its reply is 1, or 0 if there was nothing to change, or what is known of a key whose variants
+/// have changed. What ties variants to their key goes with the key.
+pub fn change(output: &mut Output, change: Change) {
+    match change {
+        Change::Write(record) => store(output, record),
+        Change::Refresh(refresh) => refreshed(output.tail(), &refresh),
+        Change::Delete(key) => resp::command(output.tail(), &[b"DEL", &key]),
+    }
+}
+
+fn refreshed(out: &mut Vec<u8>, refresh: &RecordRefresh) {
+    let validated = &refresh.validated;
+    let generation = [b" gen=", validated.generation.as_ref(), b" "].concat();
+    let expiry = refresh.expiry.to_string();
+    let (status, length) = (validated.status.to_string(), validated.length.to_string());
+    resp::command(
+        out,
+        &[
+            b"EVAL",
+            REFRESH.as_bytes(),
+            b"1",
+            &refresh.key,
+            &generation,
+            &refresh.headers,
+            &refresh.meta,
+            expiry.as_bytes(),
+            status.as_bytes(),
+            &validated.headers,
+            length.as_bytes(),
+        ],
+    );
+}
+
+/// EVAL of one of the first scripts. The pieces of the body aren't joined.
+fn store(output: &mut Output, record: RecordWrite) {
+    let length = record.body.iter().map(|piece| piece.len()).sum();
+    let out = output.tail();
+    let slot = record.variant.as_ref().and_then(|v| v.slot.as_deref());
+    let (script, arguments) = match &record.variant {
+        None => (STORE, 5),
+        Some(_) => (STORE_VARIANT, 7),
+    };
+    let keys = if slot.is_some() { 2 } else { 1 };
+    resp::array_header(out, 3 + keys + arguments);
+    bulk(out, b"EVAL");
+    bulk(out, script.as_bytes());
+    bulk(out, keys.to_string().as_bytes());
+    bulk(out, &record.key);
+    if let Some(slot) = slot {
+        bulk(out, slot);
+    }
+    bulk(out, record.status.to_string().as_bytes());
+    bulk(out, &record.headers);
+    resp::bulk_header(out, length);
+    for piece in record.body {
+        output.push(piece);
+    }
+    let out = output.tail();
+    out.extend_from_slice(b"\r\n");
+    bulk(out, &record.meta);
+    bulk(out, record.expiry.to_string().as_bytes());
+    if let Some(variant) = &record.variant {
+        bulk(out, &variant.seen);
+        bulk(out, &variant.variants);
+    }
+}
+
+fn bulk(out: &mut Vec<u8>, arg: &[u8]) {
+    resp::bulk_header(out, arg.len());
+    out.extend_from_slice(arg);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// A step by which a connection becomes usable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Says who we are.
+    Auth,
+    /// Chooses the database.
+    Select,
+    /// Asks whether the server serves: one that loads its data accepts the others.
+    Ping,
+}
+
+/// Packs the steps of a new connection and gives them back in order.
+pub fn handshake(out: &mut Vec<u8>, config: &StoreConfig) -> Vec<Step> {
+    let mut steps = Vec::with_capacity(3);
+    if let Some(password) = &config.password {
+        match &config.username {
+            Some(name) => resp::command(out, &[b"AUTH", name.as_bytes(), password.as_bytes()]),
+            None => resp::command(out, &[b"AUTH", password.as_bytes()]),
+        }
+        steps.push(Step::Auth);
+    }
+    if config.database != 0 {
+        resp::command(out, &[b"SELECT", config.database.to_string().as_bytes()]);
+        steps.push(Step::Select);
+    }
+    resp::command(out, &[b"PING"]);
+    steps.push(Step::Ping);
+    steps
+}

@@ -1,0 +1,13 @@
+//! Commands and replies as bytes, however they travel: over a connection or through somebody else.
+
+/// What is to be sent.
+pub mod output;
+
+/// The commands, packed into an output.
+pub mod command;
+
+/// What has been received.
+pub mod input;
+
+/// What is owed a reply, and what replies mean.
+pub mod pending;

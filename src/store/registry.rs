@@ -1,0 +1,86 @@
+//! The stores that this worker knows: those of the configuration, those at addresses that variables name, and locations
+//! that are stores.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::mem::ManuallyDrop;
+use std::rc::Rc;
+
+use cache_core::shown::shown;
+
+use crate::store::redis::{Client, Relay, StoreConfig, from_address};
+
+/// How many stores may be named by addresses at run time: each has connections of its own.
+const MAX_ADDRESSES: usize = 16;
+
+/// How many locations may be stores: each is remembered.
+const MAX_LOCATIONS: usize = 1024;
+
+thread_local! {
+    // Never dropped: at the worker's exit nginx has taken its pools away before.
+    static STORES: ManuallyDrop<RefCell<Stores>> = ManuallyDrop::default();
+    static ADDRESSES: RefCell<Vec<Rc<StoreConfig>>> = const { RefCell::new(Vec::new()) };
+    static RELAYS: RefCell<HashMap<Vec<u8>, Rc<Relay>>> = RefCell::default();
+}
+
+/// A few: those of the configuration, and at most MAX_ADDRESSES more.
+type Stores = Vec<(Rc<StoreConfig>, Client)>;
+
+/// This worker's connections to a store.
+pub fn client(config: &Rc<StoreConfig>) -> Client {
+    STORES.with(|stores| {
+        let mut stores = stores.borrow_mut();
+        let known = stores.iter().find(|(known, _)| Rc::ptr_eq(known, config));
+        if let Some((_, client)) = known {
+            return client.clone();
+        }
+        let client = Client::new(Rc::clone(config));
+        // Without a master process the worker outlives a configuration, whose stores are known by name.
+        stores.retain(|(known, _)| known.name != config.name);
+        stores.push((Rc::clone(config), client.clone()));
+        client
+    })
+}
+
+/// The store at an address that a variable names.
+///
+/// # Errors
+///
+/// Why there is none, for the log.
+pub fn at_address(address: &[u8]) -> Result<Rc<StoreConfig>, String> {
+    let address = std::str::from_utf8(address).map_err(|_| String::from("invalid address"))?;
+    ADDRESSES.with_borrow_mut(|known| {
+        if let Some(config) = known.iter().find(|config| config.name == address) {
+            return Ok(Rc::clone(config));
+        }
+        if known.len() >= MAX_ADDRESSES {
+            return Err(format!(
+                "more than {MAX_ADDRESSES} addresses; use \"redis_cache_store\""
+            ));
+        }
+        let config = Rc::new(from_address(address, None)?);
+        known.push(Rc::clone(&config));
+        Ok(config)
+    })
+}
+
+/// The store behind the location `uri` of a server. `server` tells the server from others, and says for people which it is.
+///
+/// # Errors
+///
+/// Why there is none, for the log.
+pub fn relay(uri: &[u8], server: &str) -> Result<Rc<Relay>, String> {
+    let id = [server.as_bytes(), uri].join(&0);
+    RELAYS.with_borrow_mut(|known| {
+        if let Some(relay) = known.get(&id) {
+            return Ok(Rc::clone(relay));
+        }
+        if known.len() >= MAX_LOCATIONS {
+            return Err(format!("more than {MAX_LOCATIONS} locations are stores"));
+        }
+        let name = shown(uri);
+        let relay = Relay::new(&name, &format!("location of {server}"), id.clone());
+        known.insert(id, Rc::clone(&relay));
+        Ok(relay)
+    })
+}
