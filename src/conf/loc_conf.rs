@@ -3,8 +3,10 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use cache_core::cache_status::CacheName;
-use cache_core::policy::{Heuristic, Ignore, MethodList, Rules, SetCookie, StatusList};
+use cache_core::cache_status_field::CacheName;
+use cache_core::freshness::Heuristic;
+use cache_core::ignore::Ignore;
+use cache_core::rules::{MethodList, Rules, SetCookie, StatusList};
 use cache_core::use_stale::UseStale;
 use ngx::ffi::*;
 

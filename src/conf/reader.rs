@@ -3,7 +3,7 @@
 use std::ffi::{c_char, c_void};
 use std::ptr;
 
-use cache_core::invalidation::names_variable;
+use cache_core::complex_value::names_variable;
 use ngx::ffi::*;
 use ngx::{ngx_conf_log_error, ngx_log_error};
 

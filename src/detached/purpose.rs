@@ -6,8 +6,9 @@ use bytes::Bytes;
 use cache_core::credentials::Credential;
 use cache_core::flow::Held;
 use cache_core::key::LockKey;
-use cache_core::policy::{RequestView, Rules};
+use cache_core::policy::RequestView;
 use cache_core::renewal::Validators;
+use cache_core::rules::Rules;
 use ngx::ffi::{ngx_array_t, ngx_int_t, off_t};
 
 use crate::conf::{Backend, LocConf};

@@ -8,9 +8,9 @@ use std::hash::{Hash, Hasher};
 use bytes::Bytes;
 use cache_core::credentials::Credential;
 use cache_core::key::LockKey;
+use cache_core::outcome::Reason;
 use cache_core::record::Record;
 use cache_core::refill_header::{Carried, Selecting};
-use cache_core::status::Reason;
 
 use crate::conf::{LocConf, MainConf};
 use crate::detached::leaves_out;

@@ -5,9 +5,9 @@ use std::rc::Rc;
 
 use cache_core::credentials::Credential;
 use cache_core::flow::{Held, Refill};
+use cache_core::outcome::Reason;
 use cache_core::policy::RequestView;
 use cache_core::renewal::Validators;
-use cache_core::status::Reason;
 
 use crate::conf::LocConf;
 use crate::detached::{self, NoStore, Own, Purpose, Question, Times};

@@ -7,13 +7,13 @@ use std::rc::Rc;
 use bytes::Bytes;
 use cache_core::flow::{Ending, Filling, Finding, Permit, Trouble, Verdict, fill};
 use cache_core::key::LockKey;
+use cache_core::outcome::Reason;
 use cache_core::policy::Plan;
 use cache_core::record::{self, New, Tie, Unsent};
 use cache_core::renewal::{self, Renewed};
 use cache_core::shown::shown;
-use cache_core::status::Reason;
 use cache_core::usable::{self, Use};
-use cache_core::vary::{self, Names, VariantId, place, slot_key};
+use cache_core::vary::{self, Names, VariantId, choose_slot, slot_key};
 use ngx::ffi::*;
 use ngx::log::ngx_cycle_log;
 use ngx::ngx_log_error;
@@ -137,7 +137,7 @@ impl Fill {
     fn place(&self, own: &vary::Variant) -> Option<(Tie, VariantWrite)> {
         let (key, known) = (&self.lookup.key, self.variants.borrow());
         let most = self.lookup.rules.variants;
-        let target = place(key, known.family.as_ref(), &own.on, own.id, most, new_token);
+        let target = choose_slot(key, known.family.as_ref(), &own.on, own.id, most, new_token);
         let slot = match target.slot {
             0 => None,
             slot => Some(Bytes::from(slot_key(key, slot)?)),

@@ -1,8 +1,9 @@
 //! A response's header as it reaches the first header filter, with what nginx has taken away before.
 
 use bytes::Bytes;
+use cache_core::freshness::OriginDates;
 use cache_core::headers::Headers;
-use cache_core::policy::{OriginDates, ResponseView};
+use cache_core::policy::ResponseView;
 use cache_core::record::{Unsent, is_for_nginx, strip_for_storage};
 use cache_core::renewal::Confirmation;
 use cache_core::use_stale::Failure;

@@ -2,9 +2,10 @@
 //! `ngx_http_upstream_t`.
 
 use bytes::Bytes;
+use cache_core::freshness::OriginDates;
 use cache_core::headers::Headers;
 use cache_core::ignore::Ignore;
-use cache_core::policy::{OriginDates, ResponseView};
+use cache_core::policy::ResponseView;
 use cache_core::use_stale::Failure;
 use ngx::ffi::*;
 

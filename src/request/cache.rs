@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 
-use cache_core::flow::{Cache, Domain, Head, Lock, Trouble, Woken};
+use cache_core::flow::{Cache, Domain, HeaderWait, Lock, Trouble, Woken};
 use cache_core::key::LockKey;
 use cache_core::record::Record;
 use cache_core::request_directives::RequestDirectives;
@@ -87,9 +87,9 @@ impl RequestCache {
 
     /// An answer that is for others may yet be for those who ask for another variant (RFC 9111 4.1). What it
     /// varies on is known then, and with it the lock that the request needs.
-    fn of_our_variant(&self, fill: &Joined, head: Head) -> Head {
+    fn of_our_variant(&self, fill: &Joined, head: HeaderWait) -> HeaderWait {
         let answer = fill.subscription.variant();
-        let (Head::Shared, Some(theirs)) = (head, answer) else {
+        let (HeaderWait::Shared, Some(theirs)) = (head, answer) else {
             return head;
         };
         let ours = variant(&theirs.on, self.request);
@@ -97,7 +97,7 @@ impl RequestCache {
             return head;
         }
         self.variant.set(Some(ours));
-        Head::OtherVariant
+        HeaderWait::OtherVariant
     }
 
     /// Whether what a fill brings was invalidated with its key, before this request came. The lock of the key was
@@ -149,7 +149,7 @@ impl Cache for RequestCache {
     type Permit = LockPermit;
     type Fill = Joined;
     type Ticket = Queued;
-    type Slot = RefillSlot;
+    type RefillSlot = RefillSlot;
 
     fn now(&self) -> u64 {
         now_msec()
@@ -218,7 +218,7 @@ impl Cache for RequestCache {
         self.settings.zone.begin_refill(self.settings.refills)
     }
 
-    async fn head(&self, fill: &Joined, deadline: u64) -> Head {
+    async fn head(&self, fill: &Joined, deadline: u64) -> HeaderWait {
         self.request.watch_client();
         let mut late = pin!(sleep(deadline.saturating_sub(now_msec())));
         poll_fn(|cx| {
@@ -226,7 +226,7 @@ impl Cache for RequestCache {
                 return Poll::Ready(self.of_our_variant(fill, head));
             }
             fill.subscription.listen(cx.waker());
-            late.as_mut().poll(cx).map(|()| Head::Late)
+            late.as_mut().poll(cx).map(|()| HeaderWait::Late)
         })
         .await
     }

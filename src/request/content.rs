@@ -1,6 +1,6 @@
 //! Keys and conditions that are made of a request's content.
 
-use cache_core::invalidation::is_derivable;
+use cache_core::complex_value::is_derivable;
 use ngx::ffi::*;
 use ngx::ngx_log_error;
 

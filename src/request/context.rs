@@ -6,12 +6,12 @@ use std::rc::Rc;
 use std::task::Waker;
 
 use bytes::Bytes;
-use cache_core::cache_status::{Forward, Member, collapsed};
-use cache_core::executor::TaskId;
+use cache_core::cache_status_field::{Forward, Member, collapsed};
 use cache_core::headers::Headers;
 use cache_core::http_date;
+use cache_core::outcome::{CacheStatus, Reason, Word};
 use cache_core::record::{Record, without};
-use cache_core::status::{CacheStatus, Reason, Word};
+use executor::TaskId;
 use ngx::ffi::*;
 
 use crate::conf::Backend;

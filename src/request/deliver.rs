@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
-use cache_core::cache_status::Forward;
+use cache_core::cache_status_field::Forward;
 use cache_core::flow::{self, Answer, Behind, Held};
-use cache_core::status::{CacheStatus, Reason, Word};
+use cache_core::outcome::{CacheStatus, Reason, Word};
 use cache_core::usable::{self, Use};
 use ngx::ffi::*;
 

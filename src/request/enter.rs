@@ -1,8 +1,8 @@
 //! Entry from nginx: our handlers in its phases, and whether the cache has a part in a request.
 
+use cache_core::outcome::Reason;
 use cache_core::policy::RequestView;
 use cache_core::request_directives::RequestDirectives;
-use cache_core::status::Reason;
 use ngx::ffi::*;
 
 use crate::conf::{LocConf, MainConf};

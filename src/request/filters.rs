@@ -1,6 +1,6 @@
 //! Our place in nginx's chains of filters: the first, before anything is changed. Others are further down.
 
-use cache_core::cache_status;
+use cache_core::cache_status_field;
 use ngx::ffi::*;
 
 use crate::fill::capture::{self, FilterPosition};
@@ -105,7 +105,7 @@ fn tell(r: Request, context: &Context) -> Result<(), headers::NoMemory> {
         headers::push(r, name, word.as_str().as_bytes())?;
     }
     if let Some(value) = context.cache_status(r) {
-        headers::push(r, cache_status::NAME.as_bytes(), &value)?;
+        headers::push(r, cache_status_field::NAME.as_bytes(), &value)?;
     }
     Ok(())
 }

@@ -6,11 +6,11 @@ use cache_core::headers::trim_ows;
 use cache_core::invalidation::{
     has_destination, head_disagrees, is_non_error, may_invalidate, other_targets,
 };
+use cache_core::outcome::Reason;
 use cache_core::policy::{RequestView, ResponseView, storable_behind};
 use cache_core::record::Record;
 use cache_core::renewal::renew;
 use cache_core::shown::shown;
-use cache_core::status::Reason;
 use cache_core::uri::{Origin, Target, destination};
 use cache_core::vary::Variant;
 use ngx::ffi::*;

@@ -1,6 +1,6 @@
 //! The backend, asked in the client's own request: past the cache.
 
-use cache_core::status::{CacheStatus, Reason, Word};
+use cache_core::outcome::{CacheStatus, Reason, Word};
 use ngx::ffi::*;
 
 use crate::conf::Backend;

@@ -6,13 +6,15 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use bytes::Bytes;
-use cache_core::cache_status::Forward;
-use cache_core::conditions::{Date, Outcome, Selected, evaluate, of_not_modified, range_applies};
+use cache_core::cache_status_field::Forward;
+use cache_core::conditions::{
+    Date, Evaluation, Selected, evaluate, of_not_modified, range_applies,
+};
 use cache_core::flow::{Ending, Finding, Held};
 use cache_core::headers::Headers;
+use cache_core::outcome::{CacheStatus, Reason, Word};
 use cache_core::ranges::{is_worth_it, skipped};
 use cache_core::record::{Record, Unsent};
-use cache_core::status::{CacheStatus, Reason, Word};
 use cache_core::use_stale::Failure;
 use ngx::ffi::*;
 
@@ -46,7 +48,7 @@ pub fn record(r: Request, context: &'static Context, record: Rc<Record>) -> Code
         let selected = Selected::new(record.status, &record.headers, date, true);
         settle(r, &selected, length)
     } else {
-        Outcome::Proceed
+        Evaluation::Proceed
     };
     let shape = Shape {
         status: record.status,
@@ -206,7 +208,7 @@ async fn answer(
         let selected = Selected::new(head.status, headers, date, false);
         settle(r, &selected, head.content_length)
     } else {
-        Outcome::Proceed
+        Evaluation::Proceed
     };
     if head.status == 0 {
         // The backend's answer is a body alone, and nginx passes it on so.
@@ -232,7 +234,7 @@ async fn answer(
 }
 
 /// Evaluates what a client asks of an answer with a body of this length, in nginx's place.
-fn settle(r: Request, selected: &Selected<'_>, length: Option<u64>) -> Outcome {
+fn settle(r: Request, selected: &Selected<'_>, length: Option<u64>) -> Evaluation {
     let conditions = r.conditions();
     let outcome = evaluate(r.method(), &conditions, selected, r.by_date());
     r.settle_conditions();
@@ -261,14 +263,14 @@ struct Shape<'a> {
 ///
 /// A response that isn't modified goes to the filters as it would otherwise be: [`crate::request::filters::conditions`] makes it a 304 if they
 /// leave its validators alone.
-fn send_header(r: Request, context: &Context, outcome: Outcome, shape: &Shape<'_>) -> Code {
-    if outcome == Outcome::PreconditionFailed {
+fn send_header(r: Request, context: &Context, outcome: Evaluation, shape: &Shape<'_>) -> Code {
+    if outcome == Evaluation::PreconditionFailed {
         return PRECONDITION_FAILED;
     }
     if apply(r, shape).is_err() {
         return INTERNAL_ERROR;
     }
-    if outcome == Outcome::NotModified {
+    if outcome == Evaluation::NotModified {
         context.not_modified.set(Some(Validators::of(r)));
     }
     let code = pass_header(r);

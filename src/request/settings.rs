@@ -4,12 +4,13 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
-use cache_core::flow::Limits;
-use cache_core::invalidation::is_derivable;
-use cache_core::policy::{MethodList, RequestView, Rules, StatusList};
+use cache_core::complex_value::is_derivable;
+use cache_core::flow::WaitLimits;
+use cache_core::policy::RequestView;
 use cache_core::request_directives::RequestDirectives;
-use cache_core::settings::{parse_millis, parse_seconds};
+use cache_core::rules::{MethodList, Rules, StatusList};
 use cache_core::shown::shown;
+use cache_core::units::{parse_millis, parse_seconds};
 use cache_core::uri::Target;
 use ngx::ffi::*;
 use ngx::ngx_log_error;
@@ -56,7 +57,7 @@ pub struct Settings {
     /// The store, the key, and what is stored, for how long.
     pub lookup: Lookup,
     /// What waiting and staleness are allowed.
-    pub limits: Limits,
+    pub limits: WaitLimits,
     /// `redis_cache_lock_age`, milliseconds
     pub lock_age: u64,
     /// `redis_cache_lock_queue`
@@ -430,7 +431,7 @@ pub fn settings(r: Request, conf: &LocConf, main: &MainConf, basics: &Basics) ->
             key,
             rules: Rc::clone(&basics.rules),
         },
-        limits: Limits {
+        limits: WaitLimits {
             lock_timeout: reader.millis(Setting::LockTimeout, conf.lock_timeout, LOCK_TIMEOUT),
         },
         lock_age: reader.millis(Setting::LockAge, conf.lock_age, LOCK_AGE),

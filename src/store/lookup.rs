@@ -7,8 +7,8 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use cache_core::flow::Trouble;
-use cache_core::policy::Rules;
-use cache_core::record::{self, Base, Place, Record};
+use cache_core::record::{self, Base, ReadFrom, Record};
+use cache_core::rules::Rules;
 use cache_core::shown::shown;
 use cache_core::vary::{self, Family, Names, Select, Variant, VariantId};
 use ngx::ffi::*;
@@ -70,7 +70,7 @@ pub async fn lookup(
         .as_ref()
         .filter(|_| !lookup.rules.ignore.vary)
     else {
-        let record = decode(lookup, &found, Place::Base, select);
+        let record = decode(lookup, &found, ReadFrom::Base, select);
         return Ok((record, Variants::default()));
     };
     // Boxed to keep the future of a lookup without variants small.
@@ -86,7 +86,7 @@ async fn lookup_varied(
 ) -> Result<(Option<Rc<Record>>, Variants), Trouble> {
     let mut variants = Variants::of(Base::of(&found.record, text));
     let Some(family) = &variants.family else {
-        return Ok((decode(lookup, &found, Place::Base, select), variants));
+        return Ok((decode(lookup, &found, ReadFrom::Base, select), variants));
     };
     let ours = select(&family.on);
     let select = |on: &Names| {
@@ -94,13 +94,13 @@ async fn lookup_varied(
     };
     let record = match ours.and_then(|id| family.slot_of(id)) {
         None => None,
-        Some(0) => decode(lookup, &found, Place::Base, &select),
+        Some(0) => decode(lookup, &found, ReadFrom::Base, &select),
         Some(slot) => match vary::slot_key(&lookup.key, slot) {
             Some(key) => {
                 // The base's body isn't needed while the slot is read.
                 drop(found);
                 let found = read(lookup, &key.into()).await?;
-                decode(lookup, &found, Place::Slot(family, slot), &select)
+                decode(lookup, &found, ReadFrom::Slot(family, slot), &select)
             }
             None => None,
         },
@@ -120,7 +120,7 @@ pub fn lookup_detached(
         let found = heard(&lookup, found.await)?;
         let own = own.as_ref();
         let select = |on: &Names| own.filter(|own| own.on == *on).map(|own| own.id);
-        Ok(decode(&lookup, &found, Place::Base, &select))
+        Ok(decode(&lookup, &found, ReadFrom::Base, &select))
     }
 }
 
@@ -149,7 +149,7 @@ fn heard(lookup: &Lookup, found: Result<Rc<Found>, StoreError>) -> Result<Rc<Fou
 fn decode(
     lookup: &Lookup,
     found: &Found,
-    place: Place<'_>,
+    from: ReadFrom<'_>,
     select: Select<'_>,
 ) -> Option<Rc<Record>> {
     let read = || Reading {
@@ -165,7 +165,7 @@ fn decode(
         &own
     };
     match &reading.decoded {
-        Ok(decoded) => decoded.as_ref()?.for_request(place, select),
+        Ok(decoded) => decoded.as_ref()?.for_request(from, select),
         Err(broken) => {
             let level = if broken.is_refused() {
                 NGX_LOG_INFO

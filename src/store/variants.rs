@@ -2,8 +2,8 @@
 
 use cache_core::headers::Headers;
 use cache_core::key::LockKey;
-use cache_core::policy::Rules;
 use cache_core::renewal::Renewed;
+use cache_core::rules::Rules;
 use cache_core::vary::{self, Names, RequestFields, Variant, VariantId};
 use md5::{Digest, Md5};
 

@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::future::Future;
 use std::mem::ManuallyDrop;
 
-use cache_core::executor::{Executor, TaskId};
+use executor::{Executor, TaskId};
 
 use crate::ngx::event::Posted;
 use crate::ngx::guard::report;

@@ -2,7 +2,7 @@
 //! takes it.
 
 use crate::headers::trim_ows;
-use crate::settings::MAX_SECONDS;
+use crate::units::MAX_SECONDS;
 
 /// What the field says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

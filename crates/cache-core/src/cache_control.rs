@@ -1,7 +1,7 @@
 //! Cache-Control of a response (RFC 9111 5.2.2, RFC 5861).
 
 use crate::headers::{is_token, trim_ows, trim_ows_start};
-use crate::settings::MAX_SECONDS;
+use crate::units::MAX_SECONDS;
 
 /// What the Cache-Control lines of a response say, each doubt decided the restrictive way
 /// (RFC 9111 4.2.1). Times are in seconds.
@@ -25,7 +25,7 @@ pub struct CacheControl {
     pub must_revalidate: bool,
     /// 5.2.2.8: not to be used stale by a shared cache.
     pub proxy_revalidate: bool,
-    /// 5.2.2.3: to be stored only by who understands the status.
+    /// 5.2.2.3: to be stored only by caches that understand the status.
     pub must_understand: bool,
     /// 5.2.2.1: the lifetime.
     pub max_age: Option<u32>,

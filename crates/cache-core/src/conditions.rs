@@ -121,9 +121,9 @@ pub enum ByDate {
     On,
 }
 
-/// What becomes of a conditional request.
+/// What the evaluation of its preconditions makes of a request (RFC 9110 13.2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum Evaluation {
     /// It is answered as if it had no conditions.
     Proceed,
     /// 304 (RFC 9110 15.4.5).
@@ -139,35 +139,35 @@ pub fn evaluate(
     conditions: &Conditions<'_>,
     selected: &Selected<'_>,
     by_date: ByDate,
-) -> Outcome {
+) -> Evaluation {
     // 13.2.1: they count only where the answer without them is a success.
     if !(200..300).contains(&selected.status) {
-        return Outcome::Proceed;
+        return Evaluation::Proceed;
     }
     // Steps 1 and 2.
     if conditions.if_match.is_empty() {
         if let Some(date) = date(&conditions.if_unmodified_since)
             && selected.modified().is_some_and(|modified| modified > date)
         {
-            return Outcome::PreconditionFailed;
+            return Evaluation::PreconditionFailed;
         }
     } else if !any_matches(&conditions.if_match, selected.etag, strong_match) {
-        return Outcome::PreconditionFailed;
+        return Evaluation::PreconditionFailed;
     }
     let safe = matches!(method, b"GET" | b"HEAD");
     // Steps 3 and 4.
     if conditions.if_none_match.is_empty() {
         if safe && by_date == ByDate::On && !modified_since(conditions, selected) {
-            return Outcome::NotModified;
+            return Evaluation::NotModified;
         }
     } else if any_matches(&conditions.if_none_match, selected.etag, weak_match) {
         return if safe {
-            Outcome::NotModified
+            Evaluation::NotModified
         } else {
-            Outcome::PreconditionFailed
+            Evaluation::PreconditionFailed
         };
     }
-    Outcome::Proceed
+    Evaluation::Proceed
 }
 
 /// Whether Range is to be looked at (step 5 of RFC 9110 13.2.2, and 14.2): for a GET that would be

@@ -1,9 +1,11 @@
-//! What a refill behind a client's back has of that client's credentials: its answer is for everybody, so it is asked
-//! for in nobody's name, unless the record itself is that of the client's like.
+//! Which credentials of a client the refill of a record carries. Its answer is for everybody, so the backend is asked in
+//! nobody's name, unless the record is selected by the credentials or may be shared in spite of them.
 
-use crate::invalidation::{is_derivable, variables_of};
-use crate::policy::{Rules, shares_authorized};
+use crate::complex_value::{is_derivable, variables_of};
+use crate::policy::authorization_allows;
 use crate::record::Record;
+use crate::rules::Rules;
+use crate::targeted::governing_over;
 use crate::vary;
 
 /// A field of a request by which a backend knows its client.
@@ -63,4 +65,13 @@ impl Credential {
         vary::parse(record.said().get_all("Vary"))
             .is_ok_and(|on| on.iter().any(|name| name == self.field()))
     }
+}
+
+/// Whether a record says that answers like it may be shared though the request had Authorization.
+fn shares_authorized(record: &Record, rules: &Rules) -> bool {
+    let by_accel_expires = record.meta.as_ref().is_some_and(|meta| meta.accel_expires);
+    let ignored = record.meta.as_ref().map(|meta| meta.unsent.ignored);
+    let ignore = rules.ignore | ignored.unwrap_or_default();
+    let governing = governing_over(&record.said(), by_accel_expires, ignore);
+    authorization_allows(&governing.says, ignore)
 }

@@ -9,7 +9,7 @@
 //!                           └─ elsewhere ► wait (woken, with a deadline) ─► lookup again
 //! ```
 //!
-//! While the store is in trouble the lock is one of the worker: what another worker fetches can't come here.
+//! While the store is in trouble the lock is one of the worker: an answer that another worker fetches can't come here.
 //!
 //! A record that must be validated is held meanwhile: a 304 makes it the answer, and so does a
 //! failure of the backend for which it may be served stale.
@@ -23,17 +23,17 @@ mod filling;
 
 use std::rc::Rc;
 
+use crate::outcome::{CacheStatus, Reason, Word};
 use crate::record::Record;
-use crate::status::{CacheStatus, Reason, Word};
 use crate::usable::Use;
 use crate::use_stale::UseStale;
 
-pub use cache::{Cache, Domain, Head, Lock, Permit, Trouble, Verdict, Woken};
+pub use cache::{Cache, Domain, HeaderWait, Lock, Permit, Trouble, Verdict, Woken};
 pub use filling::{Ending, Filling, Finding, fill};
 
-/// The operator's word on waiting.
+/// What the operator allows a request to wait for others.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct WaitLimits {
     /// How long a request waits for somebody else's fill, in milliseconds.
     pub lock_timeout: u64,
 }
@@ -131,7 +131,10 @@ enum Waited<F> {
 const OTHERS: usize = 4;
 
 /// Serves one request that is looked up.
-pub async fn serve<C: Cache>(cache: &C, limits: Limits) -> Answer<C::Permit, C::Fill, C::Slot> {
+pub async fn serve<C: Cache>(
+    cache: &C,
+    limits: WaitLimits,
+) -> Answer<C::Permit, C::Fill, C::RefillSlot> {
     let timeout = limits.lock_timeout;
     let mut patience = Patience {
         timeout,
@@ -151,7 +154,7 @@ pub async fn serve<C: Cache>(cache: &C, limits: Limits) -> Answer<C::Permit, C::
         };
         let on_failure = held.as_ref().map_or(UseStale::NONE, |held| held.on_failure);
         loop {
-            // What is rarer than a hit is boxed: the task of a hit needn't have room for it.
+            // Boxed to keep the future of a hit small: these are rarer than hits.
             let waited = if spares_backend(cache, on_failure) {
                 Waited::Stale
             } else {
@@ -202,7 +205,7 @@ pub async fn serve<C: Cache>(cache: &C, limits: Limits) -> Answer<C::Permit, C::
 
 /// Serves one request that wants a record or nothing (only-if-cached, RFC 9111 5.2.1.7): it neither waits nor
 /// asks the backend. A stale record's refill is nobody's answer.
-pub async fn only_if_cached<C: Cache>(cache: &C) -> Answer<C::Permit, C::Fill, C::Slot> {
+pub async fn only_if_cached<C: Cache>(cache: &C) -> Answer<C::Permit, C::Fill, C::RefillSlot> {
     let since = cache.sequence();
     match cache.lookup().await {
         Ok(Some(record)) => match cache.judge(&record) {
@@ -217,7 +220,7 @@ pub async fn only_if_cached<C: Cache>(cache: &C) -> Answer<C::Permit, C::Fill, C
 /// Serves one request that is not looked up, but whose answer is stored if the store is
 /// `available`. It waits for nobody: what a fill that runs already brings may be older than what
 /// the client asked for.
-pub fn bypass<C: Cache>(cache: &C, available: bool) -> Answer<C::Permit, C::Fill, C::Slot> {
+pub fn bypass<C: Cache>(cache: &C, available: bool) -> Answer<C::Permit, C::Fill, C::RefillSlot> {
     let trouble = (!available).then_some(Trouble::Unavailable);
     let reason = trouble.map(Trouble::reason);
     match cache.lock(cache.sequence(), Domain::after(trouble)) {
@@ -240,7 +243,7 @@ fn at_once<C: Cache>(
     record: Rc<Record>,
     on_failure: UseStale,
     since: u64,
-) -> Answer<C::Permit, C::Fill, C::Slot> {
+) -> Answer<C::Permit, C::Fill, C::RefillSlot> {
     if cache.failing().is_some() {
         return Answer::Stale(record, Behind::Failing);
     }
@@ -258,7 +261,7 @@ fn stale<C: Cache>(
     permit: C::Permit,
     look_again: bool,
     on_failure: UseStale,
-) -> Answer<C::Permit, C::Fill, C::Slot> {
+) -> Answer<C::Permit, C::Fill, C::RefillSlot> {
     let behind = match cache.refill_slot() {
         Some(slot) => Behind::Refill(Refill {
             permit,
@@ -280,7 +283,7 @@ async fn first<C: Cache>(
     changed: bool,
     trouble: Option<Trouble>,
     held: Option<Held>,
-) -> Option<Answer<C::Permit, C::Fill, C::Slot>> {
+) -> Option<Answer<C::Permit, C::Fill, C::RefillSlot>> {
     if !changed || trouble.is_some() {
         return Some(Answer::Fill(
             Some(permit),
@@ -320,13 +323,15 @@ async fn join<C: Cache>(
 ) -> Waited<C::Fill> {
     loop {
         match cache.head(&fill, patience.deadline).await {
-            Head::Shared => return Waited::Join(fill),
-            Head::OtherVariant => return Waited::OtherLock,
-            Head::Failing(failure) if on_failure.allows(failure) => return Waited::Stale,
-            Head::NotStorable | Head::Failing(_) => return Waited::Pass(Reason::WaitersReleased),
-            Head::Failed => return Waited::Again,
-            Head::Late if patience.chosen(cache) => return Waited::Pass(Reason::LockTimeout),
-            Head::Late => {}
+            HeaderWait::Shared => return Waited::Join(fill),
+            HeaderWait::OtherVariant => return Waited::OtherLock,
+            HeaderWait::Failing(failure) if on_failure.allows(failure) => return Waited::Stale,
+            HeaderWait::NotStorable | HeaderWait::Failing(_) => {
+                return Waited::Pass(Reason::WaitersReleased);
+            }
+            HeaderWait::Failed => return Waited::Again,
+            HeaderWait::Late if patience.chosen(cache) => return Waited::Pass(Reason::LockTimeout),
+            HeaderWait::Late => {}
         }
     }
 }

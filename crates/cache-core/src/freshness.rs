@@ -4,8 +4,8 @@ use bytes::Bytes;
 
 use crate::headers::{Headers, trim_ows};
 use crate::http_date;
-use crate::settings::{MAX_SECONDS, parse_seconds};
 use crate::targeted::{By, Governing};
+use crate::units::{MAX_SECONDS, parse_seconds};
 
 /// What stated the lifetime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

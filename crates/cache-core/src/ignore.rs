@@ -1,4 +1,4 @@
-//! What of a response the operator wants not to be heeded: `redis_cache_ignore_headers`.
+//! Which fields of a response decide nothing: `redis_cache_ignore_headers`.
 
 use std::ops::BitOr;
 

@@ -1,4 +1,4 @@
-//! What a key is called where its full text would be too long: in the lock table.
+//! The lock-table key: what a cache key is called where its full text would be too long.
 
 /// Fixed-size name of a cache key, a digest of its text: equal keys have equal ids. The digest is
 /// made where keys are made; nothing here depends on which one it is.

@@ -1,32 +1,86 @@
-//! What a shared HTTP cache decides: no nginx, no I/O, no clock.
+//! What a shared HTTP cache decides: no nginx, no I/O, no clock. Time is an argument.
+//!
+//! Each module answers the question above it. It imports no module that imports it, directly or by way of others.
 #![forbid(unsafe_code)]
 
-pub mod accel_expires;
-pub mod cache_control;
-pub mod cache_status;
-pub mod conditions;
-pub mod credentials;
-pub mod executor;
+// The way of a request.
+
+// How does a request become HIT, STALE, STORE or SKIP?
 pub mod flow;
-pub mod freshness;
-pub mod headers;
-pub mod hex;
-pub mod http_date;
+// In which words do users read what became of it?
+pub mod outcome;
+
+// What the operator says.
+
+// What do the settings of a location allow?
+pub mod rules;
+// Which fields of a response decide nothing (`redis_cache_ignore_headers`)?
 pub mod ignore;
-pub mod invalidation;
-pub mod key;
-pub mod policy;
-pub mod ranges;
-pub mod record;
-pub mod refill_header;
-pub mod renewal;
-pub mod request_directives;
-pub mod resp;
-pub mod settings;
-pub mod shown;
-pub mod status;
-pub mod targeted;
-pub mod uri;
-pub mod usable;
+// For which failures of the backend does a stale record stand in (`redis_cache_use_stale`)?
 pub mod use_stale;
+// How long is "1h 30m"?
+pub mod units;
+// Which `$variables` is a value made of?
+pub mod complex_value;
+
+// Using a stored response.
+
+// What may a record be used for now (RFC 9111 4)?
+pub mod usable;
+// What does a stored response say of its own use once it is stale (RFC 9111 4.2.4, RFC 5861)?
+pub mod terms;
+// What does the client ask of the cache (RFC 9111 5.2.1)?
+pub mod request_directives;
+// What does a response vary on, and which variant is for a request (RFC 9111 4.1)?
 pub mod vary;
+// What does a client get that has a copy already: 200, 206, 304 or 412 (RFC 9110 13)?
+pub mod conditions;
+// Is a Range request worth an answer in parts (RFC 9110 14.2)?
+pub mod ranges;
+
+// Storing a response.
+
+// May a response be stored, and how long is it kept (RFC 9111 3)?
+pub mod policy;
+// How long is it fresh, and how old is it (RFC 9111 4.2)?
+pub mod freshness;
+// Which field governs: CDN-Cache-Control, Surrogate-Control or Cache-Control (RFC 9213)?
+pub mod targeted;
+// What does Cache-Control of a response say (RFC 9111 5.2.2)?
+pub mod cache_control;
+// What does X-Accel-Expires say?
+pub mod accel_expires;
+// What is known of a status code (RFC 9110 15)?
+pub mod status_code;
+// What is a response in Redis, and what of it is written and read?
+pub mod record;
+
+// Asking the backend again.
+
+// What does a 304 make of the record that it confirms (RFC 9111 4.3)?
+pub mod renewal;
+// Which credentials of its client does a refill carry?
+pub mod credentials;
+// Which other fields of its client does a refill carry?
+pub mod refill_header;
+// Which records does a request make worthless (RFC 9111 4.4)?
+pub mod invalidation;
+
+// How things are written.
+
+// What are the header lines of a response, and can they be sent?
+pub mod headers;
+// What does a Cache-Status field say (RFC 9211)?
+pub mod cache_status_field;
+// When is a date of HTTP (RFC 9110 5.6.7)?
+pub mod http_date;
+// Which resource does a URI name (RFC 3986)?
+pub mod uri;
+// What is a cache key called in the lock table?
+pub mod key;
+// What do Redis and its clients say to each other (RESP2)?
+pub mod resp;
+// What is a byte in hexadecimal?
+pub mod hex;
+// How are bytes of a client shown in a line of a log?
+pub mod shown;

@@ -1,96 +1,18 @@
 //! Whether a response may be stored, and for how long (RFC 9111 3).
 
-mod lists;
-mod understood;
-
-use std::borrow::Cow;
-
 use bytes::Bytes;
 
 use crate::accel_expires::{self, AccelExpires};
 use crate::cache_control::CacheControl;
-use crate::freshness::{self, Defaults, Freshness, Received};
+use crate::freshness::{self, Defaults, Freshness, OriginDates, Received};
 use crate::headers::Headers;
-use crate::record::Record;
-use crate::settings::MAX_SECONDS;
-use crate::status::Reason;
-use crate::targeted::{By, Governing, governing};
-use crate::use_stale::UseStale;
+use crate::ignore::Ignore;
+use crate::outcome::Reason;
+use crate::rules::{Rules, SetCookie};
+use crate::status_code::{confirmable, heuristically_cacheable, understood};
+use crate::targeted::{By, governing_over};
+use crate::units::MAX_SECONDS;
 use crate::vary;
-
-pub use crate::freshness::{Heuristic, OriginDates};
-pub use crate::ignore::Ignore;
-pub use lists::{BadList, FINAL_STATUSES, MethodList, StatusList, parse_status};
-pub use understood::{confirmable, heuristically_cacheable, understood};
-
-/// What the operator allows at one location. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Rules {
-    /// Statuses that may be stored.
-    pub statuses: StatusList,
-    /// Seconds that a response is fresh where it states nothing.
-    pub age: u32,
-    /// A guess from Last-Modified, which comes before `age`.
-    pub heuristic: Option<Heuristic>,
-    /// Seconds that a record is kept past its freshness.
-    pub stale: u32,
-    /// Fields that decide nothing.
-    pub ignore: Ignore,
-    /// What becomes of responses with Set-Cookie.
-    pub set_cookie: SetCookie,
-    /// Largest body that is stored, in bytes.
-    pub max_size: u64,
-    /// When a stale record stands in for the backend.
-    pub use_stale: UseStale,
-    /// Whether the backend is asked to confirm a record (RFC 9111 4.3) instead of sending it again.
-    pub revalidate: bool,
-    /// How many variants a key may have.
-    pub variants: usize,
-}
-
-impl Rules {
-    /// The rules where further fields aren't heeded.
-    #[must_use]
-    pub fn ignoring(&self, more: Ignore) -> Cow<'_, Self> {
-        let ignore = self.ignore | more;
-        if ignore == self.ignore {
-            return Cow::Borrowed(self);
-        }
-        Cow::Owned(Self {
-            ignore,
-            ..self.clone()
-        })
-    }
-}
-
-impl Default for Rules {
-    /// The defaults of the directives.
-    fn default() -> Self {
-        Self {
-            statuses: StatusList::default(),
-            age: 120,
-            heuristic: None,
-            stale: 100,
-            ignore: Ignore::NONE,
-            set_cookie: SetCookie::Off,
-            max_size: 8 << 20,
-            use_stale: UseStale::default(),
-            revalidate: true,
-            variants: 16,
-        }
-    }
-}
-
-/// `redis_cache_set_cookie`: whether a response that sets a cookie is stored, cookie and all (RFC 9111 7.3
-/// leaves it to Cache-Control; most backends that set one don't think of caches).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum SetCookie {
-    /// Never.
-    #[default]
-    Off,
-    /// If it says by `public` or `s-maxage` that it is for everybody.
-    Public,
-}
 
 /// What matters of a request to storing its answer.
 #[derive(Clone, Copy, Debug, Default)]
@@ -260,16 +182,6 @@ fn accel(resp: &ResponseView<'_>, ignore: Ignore, now: u64) -> Option<AccelExpir
     accel_expires::parse(value.or_else(|| resp.headers.get("X-Accel-Expires"))?, now)
 }
 
-/// What governs a response or a record. `accel_expires`: whether X-Accel-Expires does.
-pub(crate) fn governing_over(headers: &Headers, accel_expires: bool, ignore: Ignore) -> Governing {
-    let governing = governing(headers, ignore);
-    if accel_expires {
-        governing.under_accel_expires()
-    } else {
-        governing
-    }
-}
-
 /// Names of fields that nobody but the client that asked may get, though the response is stored: those that
 /// `private` or `no-cache` is limited to (RFC 9111 5.2.2.4, 5.2.2.7).
 #[must_use]
@@ -302,7 +214,7 @@ pub(crate) fn shareable(
     says: &CacheControl,
     rules: &Rules,
 ) -> Result<(), Reason> {
-    // 5.2.2.3: for who understands the status no-store, which comes with it for all others, doesn't hold.
+    // 5.2.2.3: no-store beside it is for caches that don't understand the status.
     if says.must_understand && !understood(status) {
         return Err(Reason::NotUnderstood);
     }
@@ -335,17 +247,8 @@ fn set_cookie_allows(headers: &Headers, says: &CacheControl, rules: &Rules) -> b
 
 /// RFC 9111 3.5: only these let the answer to a request with Authorization be shared. Where Cache-Control
 /// is ignored it can't allow it either.
-const fn authorization_allows(says: &CacheControl, ignore: Ignore) -> bool {
+pub(crate) const fn authorization_allows(says: &CacheControl, ignore: Ignore) -> bool {
     ignore.authorization || says.public || says.s_maxage.is_some() || says.must_revalidate
-}
-
-/// Whether a record says that answers like it may be shared though the request had Authorization.
-pub(crate) fn shares_authorized(record: &Record, rules: &Rules) -> bool {
-    let by_accel_expires = record.meta.as_ref().is_some_and(|meta| meta.accel_expires);
-    let ignored = record.meta.as_ref().map(|meta| meta.unsent.ignored);
-    let ignore = rules.ignore | ignored.unwrap_or_default();
-    let governing = governing_over(&record.said(), by_accel_expires, ignore);
-    authorization_allows(&governing.says, ignore)
 }
 
 /// What a response must say for itself (RFC 9111 3, the last condition) where the operator hasn't named its

@@ -3,59 +3,33 @@
 //! Fields `status`, `headers` and `body` are the script's; `meta` is this module's. Ages are computed from
 //! the key's own expiry, so that no clock of any machine enters.
 
+mod base;
+mod hash;
+mod header_fields;
 mod json;
 mod meta;
+mod reading;
 mod unsent;
 mod writing;
 
 use std::borrow::Cow;
-use std::error::Error;
-use std::fmt;
-use std::rc::Rc;
 
 use bytes::Bytes;
 
-use crate::headers::{HeaderFault, Headers, trim_ows};
-use crate::ignore::Ignore;
-use crate::policy::{Rules, governing_over, parse_status, shareable, whole};
-use crate::resp;
-use crate::settings::MAX_SECONDS;
-use crate::status::Reason;
-use crate::usable::Terms;
-use crate::vary::{self, Family, Names, Select, VariantId};
+use crate::headers::Headers;
+use crate::terms::Terms;
+use crate::units::MAX_SECONDS;
 
+pub use base::Base;
+pub use hash::{
+    BODY_FIELD, HEADERS_FIELD, META_FIELD, RawRecord, STATUS_FIELD, VARIANTS_FIELD, pack_lookup,
+};
+pub use header_fields::{is_for_nginx, strip_for_storage, without};
 pub use json::encode_headers;
-pub use meta::{META_FIELD, Meta, Tie, encode_meta, fingerprint, parse_meta};
+pub use meta::{Meta, Tie, encode_meta, fingerprint, parse_meta};
+pub use reading::{Broken, Decoded, ReadFrom, decode, decode_base};
 pub use unsent::{Unsent, parse_rate};
-pub use writing::{Fields, New, encode, is_for_nginx, strip_for_storage, without};
-
-use writing::is_end_to_end;
-
-/// Field of the hash that holds the status, in decimal.
-pub const STATUS_FIELD: &str = "status";
-/// Field of the hash that holds the headers, a JSON object.
-pub const HEADERS_FIELD: &str = "headers";
-/// Field of the hash that holds the body, as it is.
-pub const BODY_FIELD: &str = "body";
-
-/// Field of the hash that says where variants of the key are: see [`Family`].
-pub const VARIANTS_FIELD: &str = "variants";
-
-/// Appends the commands that read a record: PTTL, and HMGET of the fields in their order here. Every request does it, so
-/// what is always the same isn't made anew.
-pub fn pack_lookup(out: &mut Vec<u8>, key: &[u8]) {
-    const FIELDS: &[u8] =
-        b"\r\n$6\r\nstatus\r\n$7\r\nheaders\r\n$4\r\nbody\r\n$4\r\nmeta\r\n$8\r\nvariants\r\n";
-    out.reserve(2 * key.len() + FIELDS.len() + 80);
-    out.extend_from_slice(b"*2\r\n$4\r\nPTTL\r\n");
-    let begin = out.len();
-    resp::bulk_header(out, key.len());
-    out.extend_from_slice(key);
-    let end = out.len();
-    out.extend_from_slice(b"\r\n*7\r\n$5\r\nHMGET\r\n");
-    out.extend_from_within(begin..end);
-    out.extend_from_slice(FIELDS);
-}
+pub use writing::{HashFields, New, encode};
 
 /// A record as read, fit to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,256 +51,6 @@ pub struct Record {
     /// Field [`HEADERS_FIELD`] as it was read. By it a change sees that the Lua script, which leaves `meta` as it is,
     /// hasn't written over the record since.
     pub stored_headers: Bytes,
-}
-
-/// The replies of Redis that make a record.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RawRecord {
-    /// Reply of PTTL: milliseconds, -1 without expiry, -2 without key.
-    pub pttl: i64,
-    /// Field [`STATUS_FIELD`].
-    pub status: Option<Bytes>,
-    /// Field [`HEADERS_FIELD`].
-    pub headers: Option<Bytes>,
-    /// Field [`BODY_FIELD`].
-    pub body: Option<Bytes>,
-    /// Field [`META_FIELD`].
-    pub meta: Option<Bytes>,
-}
-
-/// Why a hash is no usable record. To be treated as a miss; the next fill overwrites it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Broken {
-    /// One of the three fields is missing.
-    Field,
-    /// The status is no final status in three digits.
-    Status,
-    /// The headers aren't JSON of the expected shape.
-    Json,
-    /// A header can't be sent as it stands.
-    Header(HeaderFault),
-    /// The body isn't as long as its Content-Length says.
-    Length,
-    /// This module wouldn't have stored the response.
-    Refused(Reason),
-}
-
-impl Broken {
-    /// The fault as a phrase for the log.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Field => "missing field",
-            Self::Status => "invalid status",
-            Self::Json => "invalid JSON in headers",
-            Self::Header(fault) => fault.as_str(),
-            Self::Length => "body differs from its content-length",
-            Self::Refused(reason) => reason.as_str(),
-        }
-    }
-
-    /// Whether the record is sound but not to be shared: usual where the Lua script writes to the same
-    /// Redis, hence nothing to be loud about.
-    #[must_use]
-    pub const fn is_refused(self) -> bool {
-        matches!(self, Self::Refused(_))
-    }
-}
-
-impl fmt::Display for Broken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl Error for Broken {}
-
-/// Where a record was read.
-#[derive(Clone, Copy, Debug)]
-pub enum Place<'a> {
-    /// Under the key itself.
-    Base,
-    /// In this slot of this family.
-    Slot(&'a Family, usize),
-}
-
-/// A record as read, before it is known who asks for it: many may share it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Decoded {
-    record: Rc<Record>,
-    /// What it varies on and which variant it is, if it varies and that counts.
-    variant: Option<(Names, VariantId)>,
-}
-
-impl Decoded {
-    /// The record, if one that was found at `place` is for a request of which `select` knows the variant (RFC 9111 4.1).
-    /// It is the record's own Vary that decides, whatever else is said about it.
-    #[must_use]
-    pub fn for_request(&self, place: Place<'_>, select: Select<'_>) -> Option<Rc<Record>> {
-        let is_ours = belongs_to_place(self.record.meta.as_ref(), place)
-            && self
-                .variant
-                .as_ref()
-                .is_none_or(|(on, id)| !on.is_empty() && select(on) == Some(*id));
-        is_ours.then(|| Rc::clone(&self.record))
-    }
-}
-
-/// Reads a record for a request of which nothing is known: none that varies is for it.
-///
-/// # Errors
-///
-/// As [`decode`].
-pub fn decode_base(raw: &RawRecord, rules: &Rules) -> Result<Option<Rc<Record>>, Broken> {
-    let decoded = decode(raw, rules)?;
-    Ok(decoded.and_then(|decoded| decoded.for_request(Place::Base, &|_| None)))
-}
-
-/// Reads a record. `rules` give the age of one of the Lua script and what is ignored.
-///
-/// `Ok(None)` means that there is none: no key, no expiry (the script takes that for none too), or none of
-/// the three fields.
-///
-/// # Errors
-///
-/// [`Broken`] if there is a hash that is not to be served. A record of the Lua script that varies is one: nobody
-/// knows for which request it was made.
-pub fn decode(raw: &RawRecord, rules: &Rules) -> Result<Option<Decoded>, Broken> {
-    if raw.pttl < 0 {
-        return Ok(None);
-    }
-    let (status_text, headers_text, body) = match (&raw.status, &raw.headers, &raw.body) {
-        (Some(status), Some(headers), Some(body)) => (status, headers, body),
-        (None, None, None) => return Ok(None),
-        _ => return Err(Broken::Field),
-    };
-    let status = parse_status(status_text).ok_or(Broken::Status)?;
-    if headers_text.len() > json::MAX_TEXT {
-        return Err(Broken::Header(HeaderFault::TooLarge));
-    }
-    let headers = json::decode_headers(headers_text).map_err(|_| Broken::Json)?;
-    headers.check().map_err(Broken::Header)?;
-    whole(status).map_err(Broken::Refused)?;
-    check_length(&headers, body.len())?;
-
-    let meta = raw
-        .meta
-        .as_ref()
-        .and_then(parse_meta)
-        .filter(|meta| meta.belongs_to(raw.pttl, status_text, headers_text, body.len() as u64));
-    let by_accel_expires = meta.as_ref().is_some_and(|meta| meta.accel_expires);
-    let said = meta
-        .as_ref()
-        .map_or(Cow::Borrowed(&headers), |meta| meta.unsent.with(&headers));
-    let rules = &*rules.ignoring(
-        meta.as_ref()
-            .map_or(Ignore::NONE, |meta| meta.unsent.ignored),
-    );
-    let says = governing_over(&said, by_accel_expires, rules.ignore).says;
-    shareable(status, &said, &says, rules).map_err(Broken::Refused)?;
-    let variant = if rules.ignore.vary {
-        None
-    } else {
-        let on = vary::parse(said.get_all("Vary")).map_err(|_| Broken::Refused(Reason::Vary))?;
-        match meta.as_ref().and_then(|meta| meta.tie.as_ref()) {
-            None if on.is_empty() => None,
-            None => return Err(Broken::Refused(Reason::Vary)),
-            Some(tie) => Some((on, tie.id)),
-        }
-    };
-    let age = match &meta {
-        Some(meta) => age_now(meta.age, i64::from(meta.expiry), raw.pttl),
-        None => age_now(0, i64::from(rules.age) + i64::from(rules.stale), raw.pttl),
-    };
-    // This module leaves both out; the Lua script does not.
-    let left_out: Vec<Bytes> = values(&headers, b"Connection")
-        .chain(says.withheld().map(Bytes::copy_from_slice))
-        .collect();
-    drop(said);
-    let record = Rc::new(Record {
-        status,
-        headers: headers
-            .into_iter()
-            .filter(|header| is_end_to_end(header, &left_out))
-            // This module stores them only where the configuration has let them through to clients.
-            .filter(|header| meta.is_some() || !is_for_nginx(&header.name))
-            .collect(),
-        body: body.clone(),
-        ttl_ms: raw.pttl,
-        age,
-        terms: Terms::of(&says),
-        meta,
-        stored_headers: headers_text.clone(),
-    });
-    Ok(Some(Decoded { record, variant }))
-}
-
-/// Whether a record belongs where it was found. One of a slot isn't a base: a client may ask for a key that
-/// is named so.
-fn belongs_to_place(meta: Option<&Meta>, place: Place<'_>) -> bool {
-    let tie = meta.and_then(|meta| meta.tie.as_ref());
-    match (place, tie) {
-        (Place::Base, tie) => tie.is_none_or(|tie| tie.slot == 0),
-        (Place::Slot(family, slot), Some(tie)) => {
-            tie.slot == slot && tie.family == family.token && family.slot_of(tie.id) == Some(slot)
-        }
-        (Place::Slot(..), None) => false,
-    }
-}
-
-/// What the hash under a key says of its variants.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Base {
-    /// Reply of PTTL.
-    pub pttl: i64,
-    /// Field [`STATUS_FIELD`].
-    pub status: Option<Bytes>,
-    /// Field [`HEADERS_FIELD`].
-    pub headers: Option<Bytes>,
-    /// Field [`META_FIELD`].
-    pub meta: Option<Bytes>,
-    /// Field [`VARIANTS_FIELD`].
-    pub variants: Option<Bytes>,
-    /// Length of the field [`BODY_FIELD`], 0 without it.
-    pub length: u64,
-}
-
-impl Base {
-    /// The same of a record as read, beside which the field [`VARIANTS_FIELD`] says this.
-    #[must_use]
-    pub fn of(record: &RawRecord, variants: Bytes) -> Self {
-        Self {
-            pttl: record.pttl,
-            status: record.status.clone(),
-            headers: record.headers.clone(),
-            meta: record.meta.clone(),
-            variants: Some(variants),
-            length: record.body.as_ref().map_or(0, |body| body.len() as u64),
-        }
-    }
-
-    /// The variants of the key. `None` if the record isn't the one that the field was written with: the Lua
-    /// script leaves the field when it writes over the rest.
-    #[must_use]
-    pub fn family(&self) -> Option<Family> {
-        let variants = self.variants.as_ref()?;
-        let meta = parse_meta(self.meta.as_ref()?)?;
-        let tie = meta.tie.as_ref().filter(|tie| tie.slot == 0)?;
-        let (status, headers) = (self.status.as_ref()?, self.headers.as_ref()?);
-        if self.pttl < 0 || !meta.belongs_to(self.pttl, status, headers, self.length) {
-            return None;
-        }
-        Family::parse(variants)
-            .filter(|family| family.token == tie.family && family.ids.first() == Some(&tie.id))
-    }
-}
-
-/// Age of a record of which `pttl` milliseconds of `expiry` seconds are left and that had `age` seconds
-/// when it was stored; rounded down, as RFC 9111 4.2.3 computes in whole seconds.
-fn age_now(age: u32, expiry: i64, pttl: i64) -> u32 {
-    let elapsed = (expiry * 1000).saturating_sub(pttl).max(0) / 1000;
-    let elapsed = u32::try_from(elapsed).unwrap_or(MAX_SECONDS);
-    age.saturating_add(elapsed).min(MAX_SECONDS)
 }
 
 impl Record {
@@ -358,25 +82,4 @@ impl Record {
     pub fn fresh_for(&self, stale: u32) -> i64 {
         (self.ttl_ms - i64::from(stale) * 1000).div_euclid(1000)
     }
-}
-
-/// A body is as long as every Content-Length says (RFC 9112 6.3), or has none.
-fn check_length(headers: &Headers, body: usize) -> Result<(), Broken> {
-    let says_so = |value: &[u8]| {
-        let digits = trim_ows(value);
-        digits.iter().all(u8::is_ascii_digit)
-            && std::str::from_utf8(digits).is_ok_and(|text| text.parse() == Ok(body))
-    };
-    if headers.get_all("Content-Length").all(says_so) {
-        Ok(())
-    } else {
-        Err(Broken::Length)
-    }
-}
-
-fn values(headers: &Headers, name: &'static [u8]) -> impl Iterator<Item = Bytes> {
-    headers
-        .iter()
-        .filter(move |header| header.is(name))
-        .map(|header| header.value.clone())
 }

@@ -1,12 +1,12 @@
-//! What a refill behind a client's back has of that client's header, beside its credentials ([`crate::credentials`]).
+//! Which fields of a client's header the refill of a record carries, beside its credentials ([`crate::credentials`]).
 //!
-//! The record is for everybody, so what it isn't selected by isn't asked with: who sends a field that makes the backend
-//! fail must not keep the page of all others from being refreshed. But some backends want what every client sends.
+//! The record is for everybody, so the refill leaves out what doesn't select the record: a client whose field makes the
+//! backend fail must not keep the page of all others from being refreshed. But some backends want what every client sends.
 
-use crate::invalidation::{is_derivable, variables_of};
-use crate::policy::Rules;
+use crate::complex_value::{is_derivable, variables_of};
+use crate::outcome::Reason;
 use crate::record::Record;
-use crate::status::Reason;
+use crate::rules::Rules;
 use crate::vary;
 
 /// How much a refill has.

@@ -3,15 +3,16 @@
 use bytes::Bytes;
 
 use crate::conditions::weak_match;
+use crate::freshness::OriginDates;
 use crate::headers::{Header, Headers};
 use crate::http_date;
-use crate::policy::{
-    OriginDates, Plan, RequestView, ResponseView, Rules, confirmable, governing_over, storable,
-};
-use crate::record::{self, Fields, Meta, New, Record, Unsent, strip_for_storage, without};
-use crate::status::Reason;
-use crate::targeted::By;
-use crate::usable::Terms;
+use crate::outcome::Reason;
+use crate::policy::{Plan, RequestView, ResponseView, storable};
+use crate::record::{self, HashFields, Meta, New, Record, Unsent, strip_for_storage, without};
+use crate::rules::Rules;
+use crate::status_code::confirmable;
+use crate::targeted::{By, governing_over};
+use crate::terms::Terms;
 use crate::vary::Variant;
 
 /// What the backend is asked by: the conditions that the record's validators make (RFC 9111 4.3.1).
@@ -101,17 +102,7 @@ pub fn renew(
         return None;
     }
     let rules = &*rules.ignoring(unsent.ignored);
-    let news: Headers = strip_for_storage(confirmation.headers, confirmation.connection)
-        .into_iter()
-        .filter(|header| !describes_content(header) && !strengthens(record, header))
-        .collect();
-    let headers: Headers = record
-        .headers
-        .iter()
-        .filter(|header| !news.contains(&header.name) && !unsent.hidden.contains(&header.name))
-        .chain(news.iter())
-        .cloned()
-        .collect();
+    let (news, headers) = updated(record, confirmation);
     let mut record = record.clone();
     let unsent = record
         .meta
@@ -157,10 +148,27 @@ pub fn renew(
     Some(Renewed { record, plan })
 }
 
+/// The fields that a 304 brings for the record's header, and that header with them (RFC 9111 3.2).
+fn updated(record: &Record, confirmation: &Confirmation<'_>) -> (Headers, Headers) {
+    let news: Headers = strip_for_storage(confirmation.headers, confirmation.connection)
+        .into_iter()
+        .filter(|header| !describes_content(header) && !strengthens(record, header))
+        .collect();
+    let hidden = &confirmation.unsent.hidden;
+    let headers = record
+        .headers
+        .iter()
+        .filter(|header| !news.contains(&header.name) && !hidden.contains(&header.name))
+        .chain(news.iter())
+        .cloned()
+        .collect();
+    (news, headers)
+}
+
 /// Makes the record's fields anew, from its `meta` as it was. `generation` is a token that no other write of this key
 /// has.
 #[must_use]
-pub fn encode(renewed: &Renewed, meta: &Meta, plan: &Plan, generation: Bytes) -> Fields {
+pub fn encode(renewed: &Renewed, meta: &Meta, plan: &Plan, generation: Bytes) -> HashFields {
     let record = &renewed.record;
     let new = New {
         generation,
@@ -188,7 +196,7 @@ fn speaks_of(record: &Headers, headers: &Headers) -> bool {
 }
 
 /// Whether it is a tag that names bytes where the record's own doesn't (RFC 9110 8.8.1): which bytes, nobody
-/// knows. Who compresses weakens the tag of what is compressed, but not that of a 304.
+/// knows. A server that compresses weakens the tag of what it compresses, but not that of a 304.
 fn strengthens(record: &Record, header: &Header) -> bool {
     header.is(b"ETag")
         && !header.value.starts_with(b"W/")

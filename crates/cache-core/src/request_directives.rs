@@ -1,7 +1,7 @@
 //! Cache-Control and Pragma of a request (RFC 9111 5.2.1, 5.4): what the client asks of the cache.
 
 use crate::cache_control::{Directive, Elements};
-use crate::settings::MAX_SECONDS;
+use crate::units::MAX_SECONDS;
 
 /// What the Cache-Control lines of a request ask. Times are in seconds. Nothing by default, which is what
 /// holds for every request where `redis_cache_honor_request` is off.

@@ -60,6 +60,16 @@ pub fn governing(headers: &Headers, ignore: Ignore) -> Governing {
     }
 }
 
+/// What governs a response or a record: X-Accel-Expires, if `accel_expires` says so, over what [`governing`] finds.
+pub(crate) fn governing_over(headers: &Headers, accel_expires: bool, ignore: Ignore) -> Governing {
+    let governing = governing(headers, ignore);
+    if accel_expires {
+        governing.under_accel_expires()
+    } else {
+        governing
+    }
+}
+
 impl Governing {
     /// As it is beside an X-Accel-Expires: the backend has told nginx itself to cache the answer, so
     /// nothing that was said to all caches is in the way. What must not be done with a stale record stays.

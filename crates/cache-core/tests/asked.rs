@@ -3,10 +3,11 @@
 use bytes::Bytes;
 use cache_core::cache_control;
 use cache_core::headers::Headers;
-use cache_core::policy::Rules;
 use cache_core::record::Record;
 use cache_core::request_directives::RequestDirectives;
-use cache_core::usable::{Terms, Use, judge, judge_for};
+use cache_core::rules::Rules;
+use cache_core::terms::Terms;
+use cache_core::usable::{Use, judge, judge_for};
 use cache_core::use_stale::UseStale;
 
 /// 100 s of staleness are the default.

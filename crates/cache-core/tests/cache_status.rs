@@ -1,8 +1,8 @@
 //! Cache-Status (RFC 9211), as tables.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use cache_core::cache_status::{CacheName, Forward, Member, collapsed};
-use cache_core::status::{CacheStatus, Reason};
+use cache_core::cache_status_field::{CacheName, Forward, Member, collapsed};
+use cache_core::outcome::{CacheStatus, Reason};
 
 fn value(member: Member<'_>) -> String {
     let name = CacheName::new(b"ExampleCache").unwrap();

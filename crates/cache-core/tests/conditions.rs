@@ -1,14 +1,14 @@
 //! Conditional requests: RFC 9110 13 as tables, each row with its section.
 
 use cache_core::conditions::{
-    ByDate, Conditions, Date, Outcome, Selected, evaluate, is_in_not_modified, of_not_modified,
+    ByDate, Conditions, Date, Evaluation, Selected, evaluate, is_in_not_modified, of_not_modified,
     range_applies,
 };
 use cache_core::headers::Headers;
 use cache_core::ranges::is_worth_it;
 use proptest::prelude::*;
 
-use Outcome::{NotModified, PreconditionFailed, Proceed};
+use Evaluation::{NotModified, PreconditionFailed, Proceed};
 
 type Lines<'a> = &'a [(&'static str, &'static str)];
 
@@ -46,7 +46,7 @@ fn conditions<'a>(lines: &'a [(&'a str, &'a str)]) -> Conditions<'a> {
     )
 }
 
-fn outcome(method: &str, request: Lines<'_>, status: u16, response: Lines<'_>) -> Outcome {
+fn outcome(method: &str, request: Lines<'_>, status: u16, response: Lines<'_>) -> Evaluation {
     let headers = headers(response);
     let selected = Selected::new(status, &headers, DATE, true);
     evaluate(
@@ -58,7 +58,7 @@ fn outcome(method: &str, request: Lines<'_>, status: u16, response: Lines<'_>) -
 }
 
 /// (section, request, response, outcome) of a GET
-type Row<'a> = (&'a str, Lines<'a>, Lines<'a>, Outcome);
+type Row<'a> = (&'a str, Lines<'a>, Lines<'a>, Evaluation);
 
 fn check(rows: &[Row<'_>]) {
     for (section, request, response, wanted) in rows {
@@ -189,7 +189,7 @@ fn precedence() {
 #[test]
 #[rustfmt::skip]
 fn methods() {
-    let rows: &[(&str, &str, Lines<'_>, Outcome)] = &[
+    let rows: &[(&str, &str, Lines<'_>, Evaluation)] = &[
         ("13.1.2 POST", "POST", &[(INM, "\"a\"")], PreconditionFailed),
         ("13.1.2 POST, any", "POST", &[(INM, "*")], PreconditionFailed),
         ("13.1.2 POST, another tag", "POST", &[(INM, "\"b\"")], Proceed),
@@ -206,7 +206,7 @@ fn methods() {
 #[test]
 #[rustfmt::skip]
 fn conditions_count_for_successes_only() {
-    let rows: &[(&str, u16, Lines<'_>, Outcome)] = &[
+    let rows: &[(&str, u16, Lines<'_>, Evaluation)] = &[
         ("13.2.1 203", 203, &[(INM, "\"a\"")], NotModified),
         ("13.2.1 299", 299, &[(IM, "\"b\"")], PreconditionFailed),
         ("13.2.1 301", 301, &[(INM, "\"a\"")], Proceed),

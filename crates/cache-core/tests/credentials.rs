@@ -5,9 +5,9 @@ use bytes::Bytes;
 use cache_core::credentials::Credential;
 use cache_core::headers::Headers;
 use cache_core::ignore::Ignore;
-use cache_core::policy::Rules;
 use cache_core::record::Record;
-use cache_core::usable::Terms;
+use cache_core::rules::Rules;
+use cache_core::terms::Terms;
 
 type Fields = &'static [(&'static str, &'static str)];
 

@@ -1,10 +1,9 @@
 //! What a request makes worthless: RFC 9111 4.4 and 4.3.5, and the URIs in it by RFC 3986, as tables.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use cache_core::complex_value::is_derivable;
 use cache_core::headers::Headers;
-use cache_core::invalidation::{
-    head_disagrees, is_derivable, is_non_error, may_invalidate, other_targets,
-};
+use cache_core::invalidation::{head_disagrees, is_non_error, may_invalidate, other_targets};
 use cache_core::uri::{Origin, Target, resolve};
 
 fn target(text: &str) -> Target {

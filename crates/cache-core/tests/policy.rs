@@ -3,11 +3,10 @@
 
 use cache_core::freshness::OriginDates;
 use cache_core::headers::Headers;
-use cache_core::policy::{
-    BadList, Ignore, MethodList, Plan, RequestView, ResponseView, Rules, StatusList, storable,
-    storable_behind,
-};
-use cache_core::status::Reason;
+use cache_core::ignore::Ignore;
+use cache_core::outcome::Reason;
+use cache_core::policy::{Plan, RequestView, ResponseView, storable, storable_behind};
+use cache_core::rules::{Rules, StatusList};
 
 const NOW: u64 = 784_111_777;
 const MAX: u32 = 0x7fff_ffff;
@@ -26,7 +25,7 @@ fn decide(req: RequestView, status: u16, lines: Lines<'_>, rules: &Rules) -> Res
         content_length: None,
         accel_redirect: false,
         unbuffered: false,
-        ignored: cache_core::policy::Ignore::NONE,
+        ignored: cache_core::ignore::Ignore::NONE,
         delay: 0,
     };
     storable(&req, &resp, rules, NOW)
@@ -171,7 +170,7 @@ fn what_the_operator_forbids() {
         content_length: Some(100),
         accel_redirect: false,
         unbuffered: false,
-        ignored: cache_core::policy::Ignore::NONE,
+        ignored: cache_core::ignore::Ignore::NONE,
         delay: 0,
     };
     let err = |req: RequestView, resp: ResponseView<'_>| storable(&req, &resp, &rules, NOW).err();
@@ -294,7 +293,7 @@ fn heuristics_are_for_some_statuses() {
     // 777 s are a tenth of the time since the modification.
     let modified = ("Last-Modified", "Sun, 06 Nov 1994 06:40:07 GMT");
     let of = |status: u16, lines: Lines<'_>, rules: &Rules| {
-        let heuristic = cache_core::policy::Heuristic { percent: 10, max: 86_400 };
+        let heuristic = cache_core::freshness::Heuristic { percent: 10, max: 86_400 };
         let rules = Rules { heuristic: Some(heuristic), ..rules.clone() };
         decide(RequestView::default(), status, &[lines, &[modified]].concat(), &rules).map(|plan| plan.fresh_for)
     };
@@ -307,83 +306,6 @@ fn heuristics_are_for_some_statuses() {
     }
     assert_eq!(of(410, &[], &rules), Ok(20), "the operator's time for this status");
     assert_eq!(of(200, &[(CC, "max-age=5")], &listed), Ok(5), "4.2.1 stated");
-}
-
-#[test]
-fn status_lists() {
-    for text in ["200 405 ", "200 405", "200,405", " 200 ,\t405,, "] {
-        let list = StatusList::parse(text.as_bytes()).unwrap();
-        assert!(
-            list.contains(200) && list.contains(405) && !list.contains(404),
-            "{text:?}"
-        );
-    }
-    let bad = |item: &str| Err(BadList::Status(item.to_owned()));
-    for (text, wanted) in [
-        ("", Err(BadList::Empty)),
-        (" , ", Err(BadList::Empty)),
-        ("200 abc", bad("abc")),
-        ("199", bad("199")),
-        ("600", bad("600")),
-        ("20", bad("20")),
-        ("0200", bad("0200")),
-        ("2xx", bad("2xx")),
-        ("200;405", bad("200;405")),
-        ("-200", bad("-200")),
-        ("65736", bad("65736")),
-    ] {
-        assert_eq!(StatusList::parse(text.as_bytes()), wanted, "{text:?}");
-    }
-    assert!(StatusList::parse(b"ANY").unwrap().contains(503));
-    assert!(StatusList::default().contains(200) && !StatusList::default().contains(204));
-    assert_eq!(
-        StatusList::parse(b"2\xff0").unwrap_err().to_string(),
-        "invalid status \"2\u{fffd}0\", expected 200 to 599 or \"any\""
-    );
-}
-
-#[test]
-fn status_directives() {
-    let with = |arguments: &[&[u8]]| StatusList::empty().with_directive(arguments);
-    let bad = |item: &str| Err(BadList::Status(item.to_owned()));
-    assert_eq!(with(&[]), Err(BadList::Empty));
-    assert_eq!(with(&[b"5m"]), bad("5m"), "a time alone lists no status");
-    assert_eq!(with(&[b"200", b"60"]), bad("60"), "a time has a unit");
-    assert_eq!(with(&[b"200", b"5x"]), bad("5x"));
-    assert_eq!(with(&[b"5m", b"200"]), bad("5m"));
-    let list = with(&[b"200", b"302", b"5m"]).unwrap();
-    assert_eq!(
-        (list.age(200), list.age(302), list.age(404)),
-        (Some(300), Some(300), None)
-    );
-    // The first that lists a status counts, as with proxy_cache_valid.
-    let list = list.with_directive(&[b"200", b"1s"]).unwrap();
-    assert_eq!(list.age(200), Some(300));
-}
-
-#[test]
-fn method_lists() {
-    for text in ["GET POST ", "GET,POST", " GET , POST"] {
-        let list = MethodList::parse(text.as_bytes()).unwrap();
-        assert!(
-            list.contains(b"GET") && list.contains(b"POST") && !list.contains(b"HEAD"),
-            "{text:?}"
-        );
-    }
-    let default = MethodList::default();
-    assert!(default.contains(b"GET") && default.contains(b"HEAD") && !default.contains(b"POST"));
-    // 9110 9.1: case-sensitive, any token.
-    assert!(!default.contains(b"get") && !default.contains(b""));
-    assert!(MethodList::parse(b"REPORT").unwrap().contains(b"REPORT"));
-    assert_eq!(MethodList::parse(b" "), Err(BadList::Empty));
-    assert_eq!(
-        MethodList::parse(b"GET P/T"),
-        Err(BadList::Method("P/T".to_owned()))
-    );
-    assert_eq!(
-        BadList::Method("P/T".to_owned()).to_string(),
-        "invalid method \"P/T\""
-    );
 }
 
 #[test]

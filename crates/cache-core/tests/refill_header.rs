@@ -4,11 +4,11 @@
 use bytes::Bytes;
 use cache_core::headers::Headers;
 use cache_core::ignore::Ignore;
-use cache_core::policy::Rules;
+use cache_core::outcome::Reason;
 use cache_core::record::Record;
 use cache_core::refill_header::{Carried, Selecting};
-use cache_core::status::Reason;
-use cache_core::usable::Terms;
+use cache_core::rules::Rules;
+use cache_core::terms::Terms;
 
 fn record(vary: &'static str) -> Record {
     let mut headers = Headers::new();

@@ -11,10 +11,11 @@ use std::rc::Rc;
 use bytes::Bytes;
 use cache_core::freshness::OriginDates;
 use cache_core::headers::Headers;
-use cache_core::policy::{RequestView, ResponseView, Rules, storable};
+use cache_core::outcome::Reason;
+use cache_core::policy::{RequestView, ResponseView, storable};
 use cache_core::record::{New, RawRecord, Record, decode_base, encode, strip_for_storage};
 use cache_core::renewal::{self, Confirmation, Renewed, Validators, renew};
-use cache_core::status::Reason;
+use cache_core::rules::Rules;
 
 type Lines<'a> = &'a [(&'static str, &'static str)];
 
@@ -49,7 +50,7 @@ fn stored(lines: Lines<'_>, rules: &Rules) -> Rc<Record> {
         content_length: None,
         accel_redirect: false,
         unbuffered: false,
-        ignored: cache_core::policy::Ignore::NONE,
+        ignored: cache_core::ignore::Ignore::NONE,
         delay: 0,
     };
     let plan = storable(&RequestView::default(), &view, rules, NOW).unwrap();

@@ -9,9 +9,10 @@
 use bytes::Bytes;
 use cache_core::freshness::OriginDates;
 use cache_core::headers::{HeaderFault, Headers};
-use cache_core::policy::{RequestView, ResponseView, Rules, StatusList, storable};
+use cache_core::outcome::Reason;
+use cache_core::policy::{RequestView, ResponseView, storable};
 use cache_core::record::{Broken, RawRecord, decode_base};
-use cache_core::status::Reason;
+use cache_core::rules::{Rules, StatusList};
 
 type Lines<'a> = &'a [(&'static str, &'static str)];
 
@@ -116,7 +117,7 @@ fn responses_that_are_never_stored() {
             content_length: None,
             accel_redirect: false,
             unbuffered: false,
-            ignored: cache_core::policy::Ignore::NONE,
+            ignored: cache_core::ignore::Ignore::NONE,
             delay: 0,
         };
         let decided = storable(&RequestView::default(), &view, &rules, 1_000_000);

@@ -22,6 +22,7 @@ mod stream;
 mod table;
 
 mod simulation {
+    mod answers;
     mod back_off;
     mod backend;
     mod bounded;
@@ -34,11 +35,13 @@ mod simulation {
     mod filling;
     mod invalidated;
     mod invariants;
+    mod locking;
     mod permits;
     mod readers;
     mod rest;
     mod rng;
     mod seeds;
+    mod sending;
     mod stage;
     mod store;
     mod troubles;

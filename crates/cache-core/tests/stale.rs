@@ -5,9 +5,10 @@
 use bytes::Bytes;
 use cache_core::cache_control;
 use cache_core::headers::Headers;
-use cache_core::policy::Rules;
 use cache_core::record::Record;
-use cache_core::usable::{Terms, Use, judge};
+use cache_core::rules::Rules;
+use cache_core::terms::Terms;
+use cache_core::usable::{Use, judge};
 use cache_core::use_stale::{Failure, UseStale};
 
 /// A record that is fresh for so many more seconds.

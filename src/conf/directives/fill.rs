@@ -1,6 +1,6 @@
 //! Fills: how long others wait for one, and what it may cost.
 
-use cache_core::settings::parse_millis;
+use cache_core::units::parse_millis;
 
 use crate::conf::LocConf;
 use crate::conf::reader::{Directive, Fault, SetResult, once};

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use cache_core::cache_status::CacheName;
+use cache_core::cache_status_field::CacheName;
 use cache_core::headers::is_token;
 
 use crate::conf::main_conf::Reference;

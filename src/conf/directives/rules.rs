@@ -1,7 +1,9 @@
 //! The operator's rules: which responses are stored, for how long, and when a stored one is sent.
 
+use cache_core::freshness::Heuristic;
 use cache_core::headers::is_token;
-use cache_core::policy::{BadList, Heuristic, Ignore, MethodList, SetCookie, StatusList};
+use cache_core::ignore::Ignore;
+use cache_core::rules::{BadList, MethodList, SetCookie, StatusList};
 use cache_core::use_stale::UseStale;
 use cache_core::vary::MAX_VARIANTS;
 

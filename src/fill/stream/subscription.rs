@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::task::Waker;
 
 use bytes::Bytes;
-use cache_core::flow::{Ending, Head};
+use cache_core::flow::{Ending, HeaderWait};
 use cache_core::headers::Headers;
 use cache_core::record::without;
 use cache_core::vary::Variant;
@@ -49,9 +49,9 @@ impl Subscription {
     }
 
     /// What is known of the answer so far, for a waiter.
-    pub fn verdict(&self) -> Option<Head> {
+    pub fn verdict(&self) -> Option<HeaderWait> {
         let head = self.stream.state.borrow().verdict()?;
-        Some(head.map_or(Head::Failed, |head| head.finding.head()))
+        Some(head.map_or(HeaderWait::Failed, |head| head.finding.head()))
     }
 
     /// What the answer varies on, if its header has come and it does.

@@ -4,8 +4,8 @@ use std::cell::OnceCell;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use cache_core::policy::Rules;
 use cache_core::record::{Broken, Decoded, RawRecord};
+use cache_core::rules::Rules;
 
 /// What Redis has under a key. Requests that look for it at the same time share it.
 #[derive(Debug)]

@@ -3,8 +3,8 @@
 use std::future::Future;
 use std::rc::Rc;
 
+use crate::outcome::Reason;
 use crate::record::Record;
-use crate::status::Reason;
 use crate::usable::Use;
 use crate::use_stale::Failure;
 
@@ -34,7 +34,7 @@ pub trait Permit {
 /// Among whom a lock is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Domain {
-    /// All workers of the zone: who waits finds the record in the store.
+    /// All workers of the zone: a waiter finds the record in the store.
     Zone,
     /// This worker alone: the store doesn't carry the answer from one worker to another, so that nobody of another
     /// worker waits for it.
@@ -74,9 +74,9 @@ pub enum Lock<P, F, T> {
     Full,
 }
 
-/// What a waiter learns of a fill of its own worker.
+/// How the wait for the header of a fill of one's own worker ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Head {
+pub enum HeaderWait {
     /// The header is here and the answer is for everybody.
     Shared,
     /// It is for everybody who asks for the same variant, but this request asks for another
@@ -132,7 +132,7 @@ pub trait Cache {
     /// A lock of another worker that can be waited for.
     type Ticket;
     /// The right to run one more background refill.
-    type Slot;
+    type RefillSlot;
 
     /// Milliseconds of a monotonic clock that all workers share.
     fn now(&self) -> u64;
@@ -146,15 +146,15 @@ pub trait Cache {
     fn judge(&self, record: &Record) -> Use;
     /// How the backend failed, if that is so short a time ago that it is left alone.
     fn failing(&self) -> Option<Failure>;
-    /// Asks for the lock; never waits. It is that of the key, or once a look or a [`Head`] has shown
+    /// Asks for the lock; never waits. It is that of the key, or once a look or a [`HeaderWait`] has shown
     /// what the key's answers vary on, that of the request's own variant.
     fn lock(&self, since: u64, domain: Domain) -> Lock<Self::Permit, Self::Fill, Self::Ticket>;
     /// Whether a permit is that of the lock that [`Cache::lock`] would ask for now.
     fn is_for_us(&self, permit: &Self::Permit) -> bool;
     /// Asks for the right to one more background refill.
-    fn refill_slot(&self) -> Option<Self::Slot>;
+    fn refill_slot(&self) -> Option<Self::RefillSlot>;
     /// Waits for the header of a fill, until `deadline` (in [`Cache::now`]'s terms).
-    fn head(&self, fill: &Self::Fill, deadline: u64) -> impl Future<Output = Head>;
+    fn head(&self, fill: &Self::Fill, deadline: u64) -> impl Future<Output = HeaderWait>;
     /// Waits for a lock's release, until `deadline`.
     fn released(&self, ticket: &Self::Ticket, deadline: u64) -> impl Future<Output = Woken>;
     /// Of those who have waited too long one goes to the backend: `Ok` for that one, the time at

@@ -3,10 +3,10 @@
 use std::future::Future;
 use std::rc::Rc;
 
-use super::{Head, Permit, Trouble, Verdict};
+use super::cache::{HeaderWait, Permit, Trouble, Verdict};
+use crate::outcome::Reason;
 use crate::policy::Plan;
 use crate::renewal::Renewed;
-use crate::status::Reason;
 use crate::use_stale::Failure;
 
 /// How a fill's answer ended.
@@ -47,27 +47,30 @@ impl Finding {
     /// Whether what comes of it is for others, too.
     #[must_use]
     pub fn is_shared(&self) -> bool {
-        self.head() == Head::Shared
+        self.head() == HeaderWait::Shared
     }
 
-    /// What those learn of it who wait for the answer.
+    /// How the wait for the header ends, for those who want to join.
     #[must_use]
-    pub fn head(&self) -> Head {
+    pub fn head(&self) -> HeaderWait {
         match self {
             Self::Storable(plan) => shared(plan),
-            Self::Confirmed(renewed) => renewed.plan.as_ref().map_or(Head::NotStorable, shared),
-            Self::NotStorable(_) => Head::NotStorable,
-            Self::Failed(failure) => Head::Failing(*failure),
+            Self::Confirmed(renewed) => renewed
+                .plan
+                .as_ref()
+                .map_or(HeaderWait::NotStorable, shared),
+            Self::NotStorable(_) => HeaderWait::NotStorable,
+            Self::Failed(failure) => HeaderWait::Failing(*failure),
         }
     }
 }
 
-/// What is always validated answers nobody but the one who had it validated (RFC 9111 5.2.2.4).
-fn shared(plan: &Plan) -> Head {
+/// An answer that is always validated is for nobody but the client that had it validated (RFC 9111 5.2.2.4).
+fn shared(plan: &Plan) -> HeaderWait {
     if plan.always_validate {
-        Head::NotStorable
+        HeaderWait::NotStorable
     } else {
-        Head::Shared
+        HeaderWait::Shared
     }
 }
 

@@ -21,14 +21,14 @@ pub(super) const MAX_TEXT: usize = 6 * MAX_HEADER_BYTES + 6 * MAX_HEADER_LINES +
 /// [`MAX_HEADER_LINES`] lines.
 pub(super) fn decode_headers(text: &Bytes) -> Result<Headers, serde_json::Error> {
     match std::str::from_utf8(text) {
-        Ok(json) => parse(json, Origin::Shared(text)),
-        Err(_) => parse(&escape_raw_bytes(text), Origin::Escaped),
+        Ok(json) => parse(json, Backing::Shared(text)),
+        Err(_) => parse(&escape_raw_bytes(text), Backing::Escaped),
     }
 }
 
-fn parse(json: &str, origin: Origin<'_>) -> Result<Headers, serde_json::Error> {
+fn parse(json: &str, backing: Backing<'_>) -> Result<Headers, serde_json::Error> {
     let mut parser = serde_json::Deserializer::from_str(json);
-    let headers = parser.deserialize_map(Object(origin))?;
+    let headers = parser.deserialize_map(Object(backing))?;
     parser.end()?;
     Ok(headers)
 }
@@ -67,14 +67,14 @@ fn raw_byte(c: char) -> Option<u8> {
 
 /// Where a parsed string's bytes come from.
 #[derive(Clone, Copy)]
-enum Origin<'a> {
+enum Backing<'a> {
     /// The record's own bytes: a string without escapes is a slice of them.
     Shared(&'a Bytes),
     /// A copy made by [`escape_raw_bytes`].
     Escaped,
 }
 
-impl Origin<'_> {
+impl Backing<'_> {
     fn borrowed(self, text: &str) -> Bytes {
         match self {
             Self::Shared(all) => all.slice_ref(text.as_bytes()),
@@ -99,8 +99,8 @@ impl Origin<'_> {
     }
 }
 
-/// A text with a NUL behind it, as what is a slice of JSON has a quotation mark: parsers of header values in nginx look
-/// a few bytes ahead.
+/// A text with a NUL behind it: parsers of header values in nginx look a few bytes ahead. A slice of JSON has a quotation
+/// mark there.
 fn terminated(mut text: Vec<u8>) -> Bytes {
     let length = text.len();
     text.push(0);
@@ -110,7 +110,7 @@ fn terminated(mut text: Vec<u8>) -> Bytes {
 }
 
 /// The object.
-struct Object<'a>(Origin<'a>);
+struct Object<'a>(Backing<'a>);
 
 impl<'de> Visitor<'de> for Object<'_> {
     type Value = Headers;
@@ -121,9 +121,9 @@ impl<'de> Visitor<'de> for Object<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Headers, A::Error> {
         let mut headers = Headers::with_capacity(16);
-        while let Some(name) = map.next_key_seed(Text(self.0))? {
+        while let Some(name) = map.next_key_seed(Scalar(self.0))? {
             map.next_value_seed(Lines {
-                origin: self.0,
+                backing: self.0,
                 name,
                 headers: &mut headers,
             })?;
@@ -133,9 +133,9 @@ impl<'de> Visitor<'de> for Object<'_> {
 }
 
 /// One string or number.
-struct Text<'a>(Origin<'a>);
+struct Scalar<'a>(Backing<'a>);
 
-impl<'de> DeserializeSeed<'de> for Text<'_> {
+impl<'de> DeserializeSeed<'de> for Scalar<'_> {
     type Value = Bytes;
 
     fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<Bytes, D::Error> {
@@ -143,7 +143,7 @@ impl<'de> DeserializeSeed<'de> for Text<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Text<'_> {
+impl<'de> Visitor<'de> for Scalar<'_> {
     type Value = Bytes;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -178,7 +178,7 @@ impl<'de> Visitor<'de> for Text<'_> {
 /// The value of one name: a scalar, or an array of them, one line each. No array in an array, so depth is
 /// bounded by construction.
 struct Lines<'a> {
-    origin: Origin<'a>,
+    backing: Backing<'a>,
     name: Bytes,
     headers: &'a mut Headers,
 }
@@ -209,32 +209,32 @@ impl<'de> Visitor<'de> for Lines<'_> {
     }
 
     fn visit_borrowed_str<E: Error>(mut self, text: &'de str) -> Result<(), E> {
-        let value = Text(self.origin).visit_borrowed_str(text)?;
+        let value = Scalar(self.backing).visit_borrowed_str(text)?;
         self.push(value)
     }
 
     fn visit_str<E: Error>(mut self, text: &str) -> Result<(), E> {
-        let value = Text(self.origin).visit_str(text)?;
+        let value = Scalar(self.backing).visit_str(text)?;
         self.push(value)
     }
 
     fn visit_u64<E: Error>(mut self, number: u64) -> Result<(), E> {
-        let value = Text(self.origin).visit_u64(number)?;
+        let value = Scalar(self.backing).visit_u64(number)?;
         self.push(value)
     }
 
     fn visit_i64<E: Error>(mut self, number: i64) -> Result<(), E> {
-        let value = Text(self.origin).visit_i64(number)?;
+        let value = Scalar(self.backing).visit_i64(number)?;
         self.push(value)
     }
 
     fn visit_f64<E: Error>(mut self, number: f64) -> Result<(), E> {
-        let value = Text(self.origin).visit_f64(number)?;
+        let value = Scalar(self.backing).visit_f64(number)?;
         self.push(value)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut array: A) -> Result<(), A::Error> {
-        while let Some(value) = array.next_element_seed(Text(self.origin))? {
+        while let Some(value) = array.next_element_seed(Scalar(self.backing))? {
             self.push(value)?;
         }
         Ok(())

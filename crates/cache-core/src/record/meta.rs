@@ -1,14 +1,11 @@
-//! The field beside those of the Lua script: what only this module knows about its record.
+//! The field `meta`: what this module writes beside the fields of the Lua script.
 
 use bytes::Bytes;
 
 use super::unsent::{self, Unsent};
 use crate::http_date::LAST;
-use crate::settings::MAX_SECONDS;
+use crate::units::MAX_SECONDS;
 use crate::vary::{MAX_VARIANTS, VariantId};
-
-/// Name of the field in the record's hash.
-pub const META_FIELD: &str = "meta";
 
 const VERSION: &[u8] = b"1";
 const BY_ACCEL_EXPIRES: &[u8] = b"x-accel-expires";
@@ -133,7 +130,7 @@ pub fn parse_meta(text: &Bytes) -> Option<Meta> {
             (b"by", [_, value @ ..]) => accel_expires = value == BY_ACCEL_EXPIRES,
             (b"fam", [_, value @ ..]) => family = Some(text.slice_ref(value)),
             (b"id", [_, value @ ..]) => id = Some(VariantId::from_hex(value)?),
-            (b"slot", [_, value @ ..]) => slot = place(value)?,
+            (b"slot", [_, value @ ..]) => slot = slot_number(value)?,
             (b"hidden", [_, value @ ..]) => unsent.hidden = unsent::parse_hidden(value)?,
             (b"ignored", [_, value @ ..]) => unsent.ignored = unsent::parse_ignored(value),
             (b"rate", [_, value @ ..]) => unsent.limit_rate = unsent::parse_rate(value),
@@ -155,7 +152,7 @@ pub fn parse_meta(text: &Bytes) -> Option<Meta> {
     })
 }
 
-fn place(text: &[u8]) -> Option<usize> {
+fn slot_number(text: &[u8]) -> Option<usize> {
     let slot = usize::try_from(decimal(text)?).ok()?;
     (slot < MAX_VARIANTS).then_some(slot)
 }
@@ -189,7 +186,7 @@ fn hexadecimal(text: &[u8]) -> Option<u64> {
 
 /// Fingerprint of a record by what the Lua script would change: status, headers and length of the body.
 /// In the way of FNV-1a, but eight bytes at a time, since every hit computes it; it is the same on every
-/// machine and in every version. Nobody is kept from making a collision: who can write records needs none.
+/// machine and in every version. It is no guard against collisions made on purpose: a client that can write records needs none.
 #[must_use]
 pub fn fingerprint(status: &[u8], headers: &[u8], body_len: u64) -> u64 {
     const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;

@@ -1,15 +1,17 @@
-//! What is written of a response.
+//! How a response becomes the fields of its hash.
 
 use bytes::Bytes;
 
-use super::{Meta, Tie, Unsent, encode_headers, encode_meta, fingerprint};
-use crate::headers::{Header, Headers, is_token, trim_ows};
+use super::json::encode_headers;
+use super::meta::{Meta, Tie, encode_meta, fingerprint};
+use super::unsent::Unsent;
+use crate::headers::Headers;
 use crate::policy::Plan;
 use crate::targeted::By;
 
-/// The fields of a record to be written, but for the body, which goes as it is.
+/// The fields of the hash that a record is to be, but for the body, which is written as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fields {
+pub struct HashFields {
     /// For [`super::STATUS_FIELD`].
     pub status: [u8; 3],
     /// For [`super::HEADERS_FIELD`].
@@ -47,9 +49,9 @@ impl New {
     }
 }
 
-/// Makes the fields of a record. `headers` are what [`strip_for_storage`] left.
+/// Makes the fields of a record. `headers` are what [`super::strip_for_storage`] left.
 #[must_use]
-pub fn encode(status: u16, headers: &Headers, body_len: u64, plan: &Plan, new: New) -> Fields {
+pub fn encode(status: u16, headers: &Headers, body_len: u64, plan: &Plan, new: New) -> HashFields {
     let status = status_text(status);
     let headers = encode_headers(headers);
     let sum = fingerprint(&status, &headers, body_len);
@@ -64,7 +66,7 @@ pub fn encode(status: u16, headers: &Headers, body_len: u64, plan: &Plan, new: N
         tie: new.tie,
         unsent: new.unsent,
     });
-    Fields {
+    HashFields {
         status,
         headers,
         meta,
@@ -74,70 +76,4 @@ pub fn encode(status: u16, headers: &Headers, body_len: u64, plan: &Plan, new: N
 fn status_text(status: u16) -> [u8; 3] {
     let digit = |place: u16| u8::try_from(status / place % 10).map_or(b'0', |digit| b'0' + digit);
     [digit(100), digit(10), digit(1)]
-}
-
-/// The headers that belong into a record, unchanged and in order: without hop-by-hop fields, those in
-/// `left_out` (lists of the names that Connection, private="..." and no-cache="..." have; RFC 9111 3.1,
-/// 5.2.2.4, 5.2.2.7), and Date and Age, which are made anew. Server and X-Accel-* are among `headers` only where
-/// `proxy_pass_header` has let them through: else nginx keeps them for itself.
-#[must_use]
-pub fn strip_for_storage(headers: &Headers, left_out: &[Bytes]) -> Headers {
-    headers
-        .iter()
-        .filter(|header| is_end_to_end(header, left_out))
-        .cloned()
-        .collect()
-}
-
-/// The headers without lines of these names: what clients get for whom they were withheld.
-#[must_use]
-pub fn without(headers: &Headers, names: &[Bytes]) -> Headers {
-    headers
-        .iter()
-        .filter(|header| !named_in(names, &header.name))
-        .cloned()
-        .collect()
-}
-
-pub(super) fn is_end_to_end(header: &Header, left_out: &[Bytes]) -> bool {
-    // Without its Vary a record would be for everybody.
-    let stays = || header.is(b"vary") || !named_in(left_out, &header.name);
-    !belongs_to_transfer(&header.name) && stays()
-}
-
-/// Whether nginx keeps a field of a backend for itself, unless `proxy_pass_header` names it: Server and X-Accel-*.
-#[must_use]
-pub fn is_for_nginx(name: &[u8]) -> bool {
-    const PREFIX: &[u8] = b"x-accel-";
-    name.eq_ignore_ascii_case(b"server")
-        || name
-            .get(..PREFIX.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
-}
-
-fn belongs_to_transfer(name: &[u8]) -> bool {
-    // RFC 9110 7.6.1 and RFC 9111 3.1. Not every "Proxy-*": Proxy-Status (RFC 9209) is end-to-end.
-    const FIELDS: [&[u8]; 12] = [
-        b"age",
-        b"connection",
-        b"date",
-        b"keep-alive",
-        b"proxy-authenticate",
-        b"proxy-authentication-info",
-        b"proxy-authorization",
-        b"proxy-connection",
-        b"te",
-        b"trailer",
-        b"transfer-encoding",
-        b"upgrade",
-    ];
-    FIELDS.iter().any(|field| name.eq_ignore_ascii_case(field))
-}
-
-fn named_in(lists: &[Bytes], name: &[u8]) -> bool {
-    lists
-        .iter()
-        .flat_map(|list| list.split(|&b| b == b','))
-        .map(trim_ows)
-        .any(|option| is_token(option) && option.eq_ignore_ascii_case(name))
 }

@@ -8,7 +8,7 @@ use sfv::visitor::{DictionaryVisitor, EntryVisitor, Ignored, InnerListVisitor, I
 use sfv::{BareItemFromInput, KeyRef, Parser};
 
 use crate::cache_control::{CacheControl, field_names};
-use crate::settings::MAX_SECONDS;
+use crate::units::MAX_SECONDS;
 
 /// Reads the lines of one field. `None` if it is empty or invalid: then it is ignored (RFC 9213 2.1, 2.2).
 /// Parameters are, too.

@@ -107,56 +107,56 @@ fn number(text: &[u8]) -> Option<usize> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
-/// Where a new answer goes, and the family as it is then.
+/// The slot that a new answer goes to, and the family as it is then.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
+pub struct Placement {
     /// 0 is the base.
     pub slot: usize,
     /// What the base's field says afterwards.
     pub family: Family,
 }
 
-/// Decides where an answer goes that varies on `on` and is the variant `id`: into its own place if it has one,
+/// Chooses the slot for an answer that varies on `on` and is the variant `id`: into its own place if it has one,
 /// else into a new slot, else into that of the oldest. Without a family, or with one that varies on
 /// something else, it becomes the base of a new one, named by `token`.
 ///
 /// `most` is how many variants `key` may have; see also [`slot_key`].
 #[must_use]
-pub fn place(
+pub fn choose_slot(
     key: &[u8],
     family: Option<&Family>,
     on: &Names,
     id: VariantId,
     most: usize,
     token: impl FnOnce() -> Bytes,
-) -> Target {
+) -> Placement {
     let most = if slot_key(key, 1).is_some() {
         most.clamp(1, MAX_VARIANTS)
     } else {
         1
     };
     let Some(family) = family.filter(|family| family.on == *on) else {
-        return Target {
+        return Placement {
             slot: 0,
             family: Family::new(token(), on.clone(), id),
         };
     };
     let mut family = family.clone();
     if let Some(slot) = family.slot_of(id) {
-        return Target { slot, family };
+        return Placement { slot, family };
     }
     let slot = if family.ids.len() < most {
         family.ids.push(id);
         family.ids.len() - 1
     } else {
         let oldest = family.cursor % most;
-        if let Some(place) = family.ids.get_mut(oldest) {
-            *place = id;
+        if let Some(replaced) = family.ids.get_mut(oldest) {
+            *replaced = id;
         }
         family.cursor = (oldest + 1) % most;
         oldest
     };
-    Target { slot, family }
+    Placement { slot, family }
 }
 
 /// The Redis key of a slot. Redis Cluster hashes the part of a key between its first `{` and the next `}`, unless

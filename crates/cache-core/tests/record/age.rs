@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 use cache_core::freshness::{Freshness, Source};
-use cache_core::policy::{Plan, Rules};
+use cache_core::policy::Plan;
 use cache_core::record::{
     Meta, New, RawRecord, decode_base, encode, encode_meta, fingerprint, parse_meta,
 };
+use cache_core::rules::Rules;
 use cache_core::targeted::By;
 use proptest::prelude::*;
 

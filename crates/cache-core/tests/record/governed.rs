@@ -4,9 +4,11 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use cache_core::freshness::OriginDates;
-use cache_core::policy::{Ignore, RequestView, ResponseView, Rules, SetCookie, storable, withheld};
+use cache_core::ignore::Ignore;
+use cache_core::outcome::Reason;
+use cache_core::policy::{RequestView, ResponseView, storable, withheld};
 use cache_core::record::{Broken, New, RawRecord, Record, decode_base, encode, strip_for_storage};
-use cache_core::status::Reason;
+use cache_core::rules::{Rules, SetCookie};
 
 use crate::{headers, lines};
 
@@ -23,7 +25,7 @@ fn through(sent: Lines<'_>, store: &Rules, read: &Rules) -> Result<Rc<Record>, B
         content_length: None,
         accel_redirect: false,
         unbuffered: false,
-        ignored: cache_core::policy::Ignore::NONE,
+        ignored: cache_core::ignore::Ignore::NONE,
         delay: 0,
     };
     let plan = storable(&RequestView::default(), &view, store, 1_000_000).unwrap();

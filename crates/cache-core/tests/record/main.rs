@@ -11,8 +11,8 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use cache_core::headers::Headers;
-use cache_core::policy::Rules;
 use cache_core::record::{Broken, RawRecord, Record, decode_base};
+use cache_core::rules::Rules;
 
 /// A record as read from Redis, as the Lua script leaves it.
 fn raw(pttl: i64, headers: impl Into<Bytes>, body: &'static str) -> RawRecord {

@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 use cache_core::headers::{HeaderFault, MAX_HEADER_LINES};
-use cache_core::policy::{Ignore, Rules};
+use cache_core::ignore::Ignore;
+use cache_core::outcome::Reason;
 use cache_core::record::{Broken, RawRecord, decode_base};
-use cache_core::status::Reason;
+use cache_core::rules::Rules;
 use proptest::prelude::*;
 
 use crate::{lines, raw, read};

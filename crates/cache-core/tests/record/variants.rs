@@ -5,12 +5,12 @@ use std::rc::Rc;
 use bytes::Bytes;
 use cache_core::headers::Headers;
 use cache_core::ignore::Ignore;
-use cache_core::policy::Rules;
+use cache_core::outcome::Reason;
 use cache_core::record::{
-    Base, Broken, Meta, New, Place, RawRecord, Record, Tie, decode, decode_base, encode,
+    Base, Broken, Meta, New, RawRecord, ReadFrom, Record, Tie, decode, decode_base, encode,
     encode_meta, parse_meta,
 };
-use cache_core::status::Reason;
+use cache_core::rules::Rules;
 use cache_core::vary::{Family, Names, VariantId, parse};
 use proptest::prelude::*;
 
@@ -60,7 +60,11 @@ fn two() -> Family {
 }
 
 /// What a request with this value of A reads there.
-fn get(raw: RawRecord, place: Place<'_>, request: &Headers) -> Result<Option<Rc<Record>>, Broken> {
+fn get(
+    raw: RawRecord,
+    place: ReadFrom<'_>,
+    request: &Headers,
+) -> Result<Option<Rc<Record>>, Broken> {
     let decoded = decode(&raw, &Rules::default())?;
     Ok(decoded
         .and_then(|decoded| decoded.for_request(place, &|on| Some(VariantId::of(on, request)))))
@@ -71,27 +75,27 @@ fn get(raw: RawRecord, place: Place<'_>, request: &Headers) -> Result<Option<Rc<
 fn a_record_is_for_the_requests_that_select_it() {
     let (one, two_) = (headers(&[("a", "1")]), headers(&[("A", "2")]));
     let none = Headers::new();
-    let hit = |raw: RawRecord, place: Place<'_>, request: &Headers| get(raw, place, request).map(|found| found.is_some());
+    let hit = |raw: RawRecord, place: ReadFrom<'_>, request: &Headers| get(raw, place, request).map(|found| found.is_some());
     let family = two();
     let (base, slot) = (|| stored("A", "1", "f", 0), || stored("A", "2", "f", 1));
-    let at = |slot| Place::Slot(&family, slot);
+    let at = |slot| ReadFrom::Slot(&family, slot);
     let cases = [
-        ("9111 4.1 the same value", hit(base(), Place::Base, &one), Ok(true)),
-        ("9111 4.1 another", hit(base(), Place::Base, &two_), Ok(false)),
-        ("9111 4.1 none", hit(base(), Place::Base, &none), Ok(false)),
+        ("9111 4.1 the same value", hit(base(), ReadFrom::Base, &one), Ok(true)),
+        ("9111 4.1 another", hit(base(), ReadFrom::Base, &two_), Ok(false)),
+        ("9111 4.1 none", hit(base(), ReadFrom::Base, &none), Ok(false)),
         ("9111 4.1 in a slot", hit(slot(), at(1), &two_), Ok(true)),
         ("9111 4.1 another in a slot", hit(slot(), at(1), &one), Ok(false)),
         ("another slot's record", hit(slot(), at(2), &two_), Ok(false)),
         ("a base in a slot", hit(base(), at(1), &one), Ok(false)),
-        ("a slot's record as a base", hit(slot(), Place::Base, &two_), Ok(false)),
-        ("a variant that doesn't say of what", hit(stored(" , ", "1", "f", 0), Place::Base, &one), Ok(false)),
+        ("a slot's record as a base", hit(slot(), ReadFrom::Base, &two_), Ok(false)),
+        ("a variant that doesn't say of what", hit(stored(" , ", "1", "f", 0), ReadFrom::Base, &one), Ok(false)),
         ("another family's record", hit(stored("A", "2", "g", 1), at(1), &two_), Ok(false)),
         ("another variant's record", hit(stored("A", "3", "f", 1), at(1), &headers(&[("A", "3")])), Ok(false)),
-        ("9111 4.1 its own Vary counts", hit(stored("A, B", "1", "f", 0), Place::Base, &one), Ok(false)),
-        ("9111 4.1 the star", hit(stored("A, *", "1", "f", 0), Place::Base, &one), Err(Broken::Refused(Reason::Vary))),
+        ("9111 4.1 its own Vary counts", hit(stored("A, B", "1", "f", 0), ReadFrom::Base, &one), Ok(false)),
+        ("9111 4.1 the star", hit(stored("A, *", "1", "f", 0), ReadFrom::Base, &one), Err(Broken::Refused(Reason::Vary))),
         ("a record without Vary in a slot", hit(raw(1000, "{}", ""), at(1), &one), Ok(false)),
-        ("a record without Vary", hit(raw(1000, "{}", ""), Place::Base, &one), Ok(true)),
-        ("a record of the Lua script", hit(raw(1000, r#"{"Vary":"A"}"#, ""), Place::Base, &one), Err(Broken::Refused(Reason::Vary))),
+        ("a record without Vary", hit(raw(1000, "{}", ""), ReadFrom::Base, &one), Ok(true)),
+        ("a record of the Lua script", hit(raw(1000, r#"{"Vary":"A"}"#, ""), ReadFrom::Base, &one), Err(Broken::Refused(Reason::Vary))),
         ("one in a slot", hit(raw(1000, r#"{"Vary":"A"}"#, ""), at(1), &two_), Err(Broken::Refused(Reason::Vary))),
     ];
     for (what, found, wanted) in cases {

@@ -3,11 +3,11 @@
 use std::collections::{HashMap, HashSet};
 
 use cache_core::flow::Verdict;
-use cache_core::status::Reason;
+use cache_core::outcome::Reason;
 
 use super::config::Kind;
 use super::invariants::{Decision, Judge};
-use super::permits::Place;
+use super::permits::DomainKey;
 use super::variants::On;
 use super::world::World;
 use crate::table::Acquired;
@@ -16,23 +16,25 @@ use crate::table::Acquired;
 #[derive(Default)]
 pub struct Bounds {
     /// Until when a key is taken not to be storable.
-    marks: HashMap<Place, u64>,
+    marks: HashMap<DomainKey, u64>,
     /// Which holding of which lock a request waits for.
-    waiting: HashMap<usize, (Place, u64)>,
+    waiting: HashMap<usize, (DomainKey, u64)>,
     /// Of these nobody says any more that they have ceased to wait: their workers were killed.
-    ghosts: Vec<(Place, u64)>,
+    ghosts: Vec<(DomainKey, u64)>,
     /// Requests that were told that the key is marked, or that too many wait, and when.
     marked: HashMap<usize, u64>,
     crowded: HashMap<usize, u64>,
 }
 
 impl Bounds {
-    pub fn unmarked(&mut self, place: Place) {
-        self.marks.remove(&place);
+    pub fn unmarked(&mut self, domain_key: DomainKey) {
+        self.marks.remove(&domain_key);
     }
 
-    pub fn is_marked(&self, place: Place, now: u64) -> bool {
-        self.marks.get(&place).is_some_and(|until| now < *until)
+    pub fn is_marked(&self, domain_key: DomainKey, now: u64) -> bool {
+        self.marks
+            .get(&domain_key)
+            .is_some_and(|until| now < *until)
     }
 
     /// A request waits no more.
@@ -51,9 +53,9 @@ impl Bounds {
     }
 
     /// How many wait for a holding, as the table has it.
-    fn count(&self, place: Place, instance: u64) -> usize {
+    fn count(&self, domain_key: DomainKey, instance: u64) -> usize {
         let all = self.waiting.values().chain(&self.ghosts);
-        all.filter(|wait| **wait == (place, instance)).count()
+        all.filter(|wait| **wait == (domain_key, instance)).count()
     }
 
     /// Whether a request was told just now that its key is marked.
@@ -72,15 +74,15 @@ impl Judge {
     pub fn is_told(&mut self, world: &World, number: usize, told: &Acquired) {
         let now = self.now;
         let request = &self.requests[number];
-        let place = (request.place.0, request.lock);
+        let domain_key = (request.domain_key.0, request.lock);
         let waits = !request.bypass && !request.has_record();
         self.bounds.ceases(number);
-        let holder = self.holdings.holder(place);
-        let waiting = holder.map_or(0, |instance| self.bounds.count(place, instance));
+        let holder = self.holdings.holder(domain_key);
+        let waiting = holder.map_or(0, |instance| self.bounds.count(domain_key, instance));
         let queue = world.config.queue as usize;
         // A table that is too small forgets what it knew of a key that had to go for another.
         let forgetful = world.config.is_crowded();
-        let marked = self.bounds.is_marked(place, now);
+        let marked = self.bounds.is_marked(domain_key, now);
         match told {
             Acquired::Unneeded => {
                 self.check(marked, || {
@@ -97,7 +99,7 @@ impl Judge {
                     format!("request {number} waits for a key for which {waiting} wait already")
                 });
                 if waits {
-                    self.bounds.waiting.insert(number, (place, *instance));
+                    self.bounds.waiting.insert(number, (domain_key, *instance));
                 }
             }
             Acquired::Crowded { .. } => {
@@ -124,7 +126,7 @@ impl Judge {
     pub(super) fn marks(
         &mut self,
         world: &World,
-        place: Place,
+        domain_key: DomainKey,
         verdict: Verdict,
         fill: Option<usize>,
     ) {
@@ -139,12 +141,15 @@ impl Judge {
                         || answer.is_too_long(world)
                 });
                 self.check(says_so, || {
-                    format!("key {} is marked, but its answer doesn't say so", place.1)
+                    format!(
+                        "key {} is marked, but its answer doesn't say so",
+                        domain_key.1
+                    )
                 });
                 let until = self.now + world.config.uncacheable_ttl;
-                self.bounds.marks.insert(place, until);
+                self.bounds.marks.insert(domain_key, until);
             }
-            Verdict::Stored => self.bounds.unmarked(place),
+            Verdict::Stored => self.bounds.unmarked(domain_key),
             _ => {}
         }
     }

@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
 
-use cache_core::flow::{Cache, Domain, Head, Lock, Trouble, Woken};
+use cache_core::flow::{Cache, Domain, HeaderWait, Lock, Trouble, Woken};
 use cache_core::record::Record;
 use cache_core::usable::{self, Use};
 use cache_core::use_stale::Failure;
@@ -14,7 +14,7 @@ use cache_core::vary::VariantId;
 use super::config::Key;
 use super::permits::{SimPermit, Truth};
 use super::store;
-use super::variants::{Fields, Variants, lock_in_worker, lock_of};
+use super::variants::{FieldValues, Variants, lock_in_worker, lock_of};
 use super::wait::Alarm;
 use super::worker::{Joining, Worker};
 use super::world::World;
@@ -56,7 +56,7 @@ pub struct SimCache {
     pub key: Key,
     pub request: usize,
     pub truth: Rc<Truth>,
-    pub fields: Fields,
+    pub fields: FieldValues,
     /// It wants a part of the answer.
     pub part: bool,
     /// What the last look has shown of the key's variants.
@@ -82,8 +82,8 @@ impl SimCache {
     }
 
     /// An answer that is for others may be that of another variant.
-    fn of_our_variant(&self, fill: &Subscription, head: Head) -> Head {
-        let (Head::Shared, Some(theirs)) = (head, fill.variant()) else {
+    fn of_our_variant(&self, fill: &Subscription, head: HeaderWait) -> HeaderWait {
+        let (HeaderWait::Shared, Some(theirs)) = (head, fill.variant()) else {
             return head;
         };
         let ours = VariantId::of(&theirs.on, &self.fields);
@@ -91,7 +91,7 @@ impl SimCache {
             return head;
         }
         self.own_lock.set(Some(lock_of(self.key, ours)));
-        Head::OtherVariant
+        HeaderWait::OtherVariant
     }
 }
 
@@ -99,7 +99,7 @@ impl Cache for SimCache {
     type Permit = SimPermit;
     type Fill = Joined;
     type Ticket = Queued;
-    type Slot = ();
+    type RefillSlot = ();
 
     fn now(&self) -> u64 {
         self.world.now()
@@ -202,14 +202,14 @@ impl Cache for SimCache {
         Some(())
     }
 
-    async fn head(&self, fill: &Joined, deadline: u64) -> Head {
+    async fn head(&self, fill: &Joined, deadline: u64) -> HeaderWait {
         let alarm = Alarm::default();
         poll_fn(|cx| {
             if let Some(head) = fill.subscription.verdict() {
                 return Poll::Ready(self.of_our_variant(&fill.subscription, head));
             }
             if deadline <= self.world.now() {
-                return Poll::Ready(Head::Late);
+                return Poll::Ready(HeaderWait::Late);
             }
             fill.subscription.listen(cx.waker());
             alarm.set(&self.world, cx.waker(), deadline);
@@ -259,8 +259,10 @@ pub fn taken(
     world.note(|| format!("worker {pid} has lock {key}"));
     let held = world.machines[worker.machine].zone.held();
     let age = world.config.lock_age;
-    let place = (worker.machine, key);
-    world.judge().acquired(place, instance, pid, age, &held);
+    let domain_key = (worker.machine, key);
+    world
+        .judge()
+        .acquired(domain_key, instance, pid, age, &held);
     SimPermit {
         world: Rc::clone(world),
         worker: Rc::clone(worker),

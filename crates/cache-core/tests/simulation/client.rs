@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use cache_core::flow::{self, Answer, Behind, Ending, Finding, Held};
-use cache_core::status::Reason;
+use cache_core::outcome::Reason;
 use cache_core::use_stale::Failure;
 
 use super::cache::SimCache;
@@ -13,7 +13,7 @@ use super::filling;
 use super::invariants::Decision;
 use super::permits::Truth;
 use super::store;
-use super::variants::Fields;
+use super::variants::FieldValues;
 use super::wait::sleep;
 use super::world::World;
 use crate::stream::{Next, Subscription};
@@ -30,7 +30,7 @@ pub struct Manner {
     /// Milliseconds that it takes for each piece.
     pub slowness: u64,
     /// What it says in the fields that answers may vary on.
-    pub fields: Fields,
+    pub fields: FieldValues,
 }
 
 /// A request comes to a worker; returns its number.

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-use cache_core::flow::Limits;
-use cache_core::policy::Rules;
+use cache_core::flow::WaitLimits;
+use cache_core::rules::Rules;
 
 use super::faults::Faults;
 use super::variants::On;
@@ -99,7 +99,7 @@ pub struct Config {
     pub keys: usize,
     /// Places in each lock table.
     pub entries: usize,
-    pub limits: Limits,
+    pub limits: WaitLimits,
     pub rules: Rules,
     /// How long a backend that fails is left alone.
     pub back_off: BackOff,
@@ -157,7 +157,7 @@ impl Config {
             machines: vec![2],
             keys: 1,
             entries: 64,
-            limits: Limits { lock_timeout: 3000 },
+            limits: WaitLimits { lock_timeout: 3000 },
             rules,
             back_off: BackOff {
                 first: 1000,

@@ -5,19 +5,19 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use cache_core::flow::{self, Ending, Filling, Finding, Permit, Trouble, Verdict};
+use cache_core::outcome::Reason;
 use cache_core::policy::Plan;
 use cache_core::record::{Tie, strip_for_storage};
 use cache_core::renewal::Renewed;
-use cache_core::status::Reason;
 use cache_core::usable::{self, Use};
-use cache_core::vary::{Variant, VariantId, place};
+use cache_core::vary::{Variant, VariantId, choose_slot};
 
 use super::backend::Asked;
 use super::cache::{SimCache, taken};
 use super::config::{Key, Kind, MAX_SIZE};
 use super::permits::{SimPermit, Truth};
 use super::store::{self, Stored};
-use super::variants::{Fields, Variants, lock_of};
+use super::variants::{FieldValues, Variants, lock_of};
 use super::wait::{first, sleep};
 use super::worker::Worker;
 use super::world::World;
@@ -39,7 +39,7 @@ struct SimFill {
     alone: bool,
     truth: Rc<Truth>,
     outcome: Cell<Option<Reason>>,
-    fields: Fields,
+    fields: FieldValues,
     variants: RefCell<Variants>,
     /// The locks that it holds: the one that it began with, and that of its answer's variant.
     locks: Locks,
@@ -48,9 +48,9 @@ struct SimFill {
 type Locks = Rc<RefCell<Vec<SimPermit>>>;
 
 /// All that a fill holds.
-struct Held(Locks);
+struct FillPermit(Locks);
 
-impl Permit for Held {
+impl Permit for FillPermit {
     fn release(self, verdict: Verdict) {
         for permit in self.0.take() {
             permit.release(verdict);
@@ -90,7 +90,7 @@ pub fn start(
     };
     let permit = permit.map(|permit| {
         fill.locks.borrow_mut().push(permit);
-        Held(Rc::clone(&fill.locks))
+        FillPermit(Rc::clone(&fill.locks))
     });
     cache.worker.spawn(async move {
         flow::fill(&fill, permit, look_again).await;
@@ -129,17 +129,17 @@ impl SimFill {
     }
 
     /// Where an answer goes that varies.
-    fn place(&self, own: &Variant, stored: &mut Stored) -> store::Variant {
+    fn slot_for(&self, own: &Variant, stored: &mut Stored) -> store::VariantWrite {
         let known = self.variants.borrow();
         let most = self.world.config.rules.variants;
         let token = || Bytes::from(stored.fill.to_string());
-        let target = place(b"key", known.family.as_ref(), &own.on, own.id, most, token);
+        let target = choose_slot(b"key", known.family.as_ref(), &own.on, own.id, most, token);
         stored.tie = Some(Tie {
             family: target.family.token.clone(),
             id: own.id,
             slot: target.slot,
         });
-        store::Variant {
+        store::VariantWrite {
             slot: target.slot,
             seen: known.text.clone(),
             text: target.family.encode().into(),
@@ -206,11 +206,11 @@ impl Filling for SimFill {
 
     fn start(&self) {
         if let Some((lock, instance)) = self.lock {
-            let place = (self.worker.machine, lock);
+            let domain_key = (self.worker.machine, lock);
             let world = &self.world;
             let trouble = self.truth.trouble.get();
             let mut judge = world.judge();
-            judge.fill_starts(world, place, instance, self.request, trouble);
+            judge.fill_starts(world, domain_key, instance, self.request, trouble);
         }
         let asked = self.world.backend.fill(
             &self.world,
@@ -315,7 +315,7 @@ impl Filling for SimFill {
             let variant = head
                 .variant
                 .as_ref()
-                .map(|own| self.place(own, &mut stored));
+                .map(|own| self.slot_for(own, &mut stored));
             let (key, expiry) = (self.key, plan.expiry);
             match store::write(&self.world, key, stored.clone(), variant, expiry).await {
                 Ok(None) => break Ok(()),
@@ -349,8 +349,8 @@ impl Filling for SimFill {
             (Ok(_), Ok(false) | Err(_)) => Verdict::Unavailable,
         });
         if let (Ok(false), Ok(_)) = (&result, &renewed.plan) {
-            let place = (self.worker.machine, self.key);
-            self.world.judge().superseded.insert(place);
+            let domain_key = (self.worker.machine, self.key);
+            self.world.judge().superseded.insert(domain_key);
         }
         result
     }

@@ -1,15 +1,14 @@
 //! What must hold, whatever goes wrong.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
-use cache_core::flow::Verdict;
-use cache_core::status::Reason;
+use cache_core::outcome::Reason;
 
-use super::backend::{self, Asked, Purpose};
+use super::backend::Purpose;
 use super::bounds::Bounds;
 use super::config::{Key, Kind};
-use super::permits::{Holdings, Place};
-use super::variants::{Fields, key_of};
+use super::permits::{DomainKey, Holdings};
+use super::variants::FieldValues;
 use super::world::World;
 
 /// What became of a request.
@@ -32,10 +31,10 @@ pub enum Decision {
 /// A request as the judge sees it.
 #[derive(Clone, Debug)]
 pub struct Request {
-    pub place: Place,
+    pub domain_key: DomainKey,
     /// The lock that it asked for last: that of its key or of its variant.
     pub lock: Key,
-    pub fields: Fields,
+    pub fields: FieldValues,
     pub pid: i32,
     pub bypass: bool,
     pub arrived: u64,
@@ -69,21 +68,21 @@ pub struct Judge {
     pub requests: Vec<Request>,
     pub(super) holdings: Holdings,
     pub(super) bounds: Bounds,
-    /// Fills that run under a lock: place, instance, request.
-    pub(super) running: Vec<(Place, u64, usize)>,
+    /// Fills that run under a lock: its key, instance, request.
+    pub(super) running: Vec<(DomainKey, u64, usize)>,
     /// Locks that were released as stored, and the number of the fill.
-    stored: HashSet<(Place, usize)>,
-    /// When a fill of this place was last released as not storable.
-    unstorable: HashMap<Place, u64>,
-    /// When a fill of this place was last released because the backend had failed.
-    failed: HashMap<Place, u64>,
+    pub(super) stored: HashSet<(DomainKey, usize)>,
+    /// When a fill of this lock was last released as not storable.
+    pub(super) unstorable: HashMap<DomainKey, u64>,
+    /// When a fill of this lock was last released because the backend had failed.
+    pub(super) failed: HashMap<DomainKey, u64>,
     /// Where a 304 confirmed a record that was gone.
-    pub(super) superseded: HashSet<Place>,
+    pub(super) superseded: HashSet<DomainKey>,
     /// When somebody last went because of the lock timeout.
-    timeouts: HashMap<Place, u64>,
+    timeouts: HashMap<DomainKey, u64>,
     pub(super) frozen: HashSet<i32>,
     /// Locks were taken or released in this event.
-    changed: bool,
+    pub(super) changed: bool,
 }
 
 impl Judge {
@@ -118,10 +117,16 @@ impl Judge {
         }
     }
 
-    pub fn arrived(&mut self, place: Place, pid: i32, bypass: bool, fields: Fields) -> usize {
+    pub fn arrived(
+        &mut self,
+        domain_key: DomainKey,
+        pid: i32,
+        bypass: bool,
+        fields: FieldValues,
+    ) -> usize {
         self.requests.push(Request {
-            place,
-            lock: place.1,
+            domain_key,
+            lock: domain_key.1,
             fields,
             pid,
             bypass,
@@ -201,97 +206,11 @@ impl Judge {
         self.requests[number].holds = holds;
     }
 
-    /// A lock is taken; `held` are the keys that the lock table holds now.
-    pub fn acquired(
-        &mut self,
-        place: Place,
-        instance: u64,
-        pid: i32,
-        age: u64,
-        held: &BTreeSet<Key>,
-    ) {
-        self.changed = true;
-        let taken = self.holdings.acquired(place, instance, pid, self.now, age);
-        let reclaimed = self.holdings.reclaimed(place.0, held, self.now, age);
-        for what in [taken, reclaimed].into_iter().filter_map(Result::err) {
-            self.fails(&what);
-        }
-    }
-
-    pub fn touched(&mut self, place: Place, instance: u64) {
-        self.holdings.touched(place, instance, self.now);
-    }
-
-    pub fn released(
-        &mut self,
-        world: &World,
-        place: Place,
-        instance: u64,
-        verdict: Verdict,
-        fill: Option<usize>,
-    ) {
-        self.marks(world, place, verdict, fill);
-        let held = self.holdings.released(place, instance);
-        self.changed = true;
-        self.running
-            .retain(|(p, i, _)| (*p, *i) != (place, instance));
-        match (verdict, fill) {
-            (Verdict::Stored, Some(fill)) if held => {
-                self.stored.insert((place, fill));
-            }
-            (Verdict::NotStorable | Verdict::Uncacheable, _) => {
-                self.unstorable.insert((place.0, key_of(place.1)), self.now);
-            }
-            (Verdict::Failed | Verdict::Failing(_), _) => {
-                self.failed.insert((place.0, key_of(place.1)), self.now);
-            }
-            _ => {}
-        }
-    }
-
-    /// A fill under a lock asks the backend.
-    pub fn fill_starts(
-        &mut self,
-        world: &World,
-        place: Place,
-        instance: u64,
-        request: usize,
-        trouble: bool,
-    ) {
-        let (machine, key) = place;
-        let holdings = &self.holdings;
-        if holdings.is_overtaken(place, instance) {
-            return;
-        }
-        self.check(holdings.is_held(place, instance), || {
-            format!("a fill of key {key} of machine {machine} has no lock")
-        });
-        let mut running = self.running.iter();
-        let other = running.find(|(p, i, _)| *p == place && !holdings.is_overtaken(*p, *i));
-        self.check(other.is_none(), || {
-            format!("key {key} of machine {machine} is filled twice at once")
-        });
-        // The second look: what a fill of this domain has stored needs no other.
-        let stale = u64::from(world.config.rules.stale) * 1000;
-        let fields = self.requests[request].fields;
-        let record = world.store.peek_for(key_of(key), fields, self.now);
-        let needless = record.is_some_and(|record| {
-            record.expires - self.now > stale
-                && !record.confirmed
-                && self.stored.contains(&(place, record.fill))
-        });
-        let asked_for = self.requests[request].bypass;
-        self.check(trouble || asked_for || !needless, || {
-            format!("key {key} of machine {machine} was filled a moment ago and is filled again")
-        });
-        self.running.push((place, instance, request));
-    }
-
     pub fn decided(&mut self, world: &World, number: usize, decision: Decision) {
         self.requests[number].decided = Some((self.now, decision));
         self.is_within_bounds(world, number, decision);
         let request = &self.requests[number];
-        let (machine, key) = request.place;
+        let (machine, key) = request.domain_key;
         match decision {
             Decision::Hit | Decision::Stale { .. } => {
                 self.check(request.looked == self.now, || {
@@ -303,7 +222,7 @@ impl Judge {
         match decision {
             Decision::Stale { refill: false } => {
                 let full = world.config.faults.is_zone_full(self.now) || world.config.is_crowded();
-                let refilled = self.holdings.is_taken_for(request.place);
+                let refilled = self.holdings.is_taken_for(request.domain_key);
                 let marked = self.bounds.is_told_unneeded(number, self.now);
                 self.check(full || refilled || marked, || {
                     format!("request {number} gets a stale record that nobody refills")
@@ -311,7 +230,7 @@ impl Judge {
             }
             Decision::Failing => {
                 let most = world.config.back_off.most;
-                let failed = self.failed.get(&request.place);
+                let failed = self.failed.get(&request.domain_key);
                 self.check(failed.is_some_and(|at| self.now <= at + most), || {
                     format!("request {number} spares a backend that hasn't failed")
                 });
@@ -337,20 +256,20 @@ impl Judge {
         }
     }
 
-    /// Whether the header of an answer that isn't for others has come for a request's key, of a
-    /// fill that hasn't released its lock yet.
     /// Whether it may know that what it has waited for isn't for others.
     pub(super) fn is_released(&self, world: &World, number: usize) -> bool {
         let request = &self.requests[number];
-        let released = self.unstorable.get(&request.place);
+        let released = self.unstorable.get(&request.domain_key);
         released.is_some_and(|at| *at >= request.arrived) || self.heads(world, number)
     }
 
+    /// Whether the header of an answer that isn't for others has come for a request's key, of a
+    /// fill that hasn't released its lock yet.
     fn heads(&self, world: &World, number: usize) -> bool {
         let request = &self.requests[number];
         world.backend.asked().iter().any(|asked| {
-            asked.key == request.place.1
-                && asked.machine == request.place.0
+            asked.key == request.domain_key.1
+                && asked.machine == request.domain_key.0
                 && asked.purpose == Purpose::Fill
                 && (!asked.shareable()
                     || asked.is_too_large()
@@ -358,110 +277,6 @@ impl Judge {
                     // a 304 may say that the record varies on something else
                     || (world.config.varies && asked.kind == Kind::Confirms))
         })
-    }
-
-    fn answered(&mut self, number: usize) {
-        let now = self.now;
-        let request = &mut self.requests[number];
-        let once = request.answered.replace(now).is_none();
-        self.check(once, || format!("request {number} is answered twice"));
-    }
-
-    fn may_get(&self, number: usize, answer: Option<&Asked>, key: Key) {
-        let Some(answer) = answer else {
-            self.fails(&format!("request {number} gets an answer that nobody gave"));
-            return;
-        };
-        self.check(answer.key == key, || {
-            format!("request {number} gets the answer of another key")
-        });
-        // RFC 9111 4.1
-        let (ours, theirs) = (&self.requests[number], &self.requests[answer.request]);
-        let selected = number == answer.request || theirs.fields.selects(answer.on, ours.fields);
-        self.check(selected, || {
-            let (on, own, other) = (answer.on, ours.fields, theirs.fields);
-            format!(
-                "request {number} with {own:?} gets the answer for {other:?}, which varies on {on:?}"
-            )
-        });
-        self.check(answer.shareable() || answer.request == number, || {
-            let (kind, owner) = (answer.kind, answer.request);
-            format!("request {number} gets an answer ({kind:?}) made for request {owner}")
-        });
-    }
-
-    /// The client gets a record of the store.
-    pub fn gets_record(&mut self, world: &World, number: usize, body: &[u8]) {
-        self.answered(number);
-        let answer = backend::answer_of(body);
-        let asked = answer.and_then(|answer| world.backend.answer(answer));
-        self.may_get(number, asked.as_ref(), self.requests[number].place.1);
-        let whole = asked
-            .zip(answer)
-            .is_some_and(|(asked, answer)| asked.is_whole(answer, body));
-        self.check(whole, || {
-            format!("request {number} gets a record that isn't whole")
-        });
-    }
-
-    /// The client gets the next piece of a fill's answer; returns the answer's number.
-    pub fn gets_piece(
-        &self,
-        world: &World,
-        number: usize,
-        answer: Option<usize>,
-        index: usize,
-        piece: &[u8],
-    ) -> Option<usize> {
-        let answer = answer.or_else(|| backend::answer_of(piece));
-        let asked = answer.and_then(|answer| world.backend.answer(answer));
-        self.may_get(number, asked.as_ref(), self.requests[number].place.1);
-        let right = asked
-            .zip(answer)
-            .is_some_and(|(asked, answer)| asked.is_piece(answer, index, piece));
-        self.check(right, || {
-            format!("request {number} gets something else where piece {index} should be")
-        });
-        answer
-    }
-
-    /// A fill's answer ends for a client after so many pieces of it.
-    pub fn gets_end(
-        &mut self,
-        world: &World,
-        number: usize,
-        (answer, pieces): (Option<usize>, usize),
-        whole: bool,
-        own: bool,
-    ) {
-        self.answered(number);
-        let asked = answer.and_then(|answer| world.backend.answer(answer));
-        let all = asked.as_ref().map(|asked| asked.sizes.len());
-        self.check(!whole || all == Some(pieces), || {
-            format!("request {number} gets {pieces} of {all:?} pieces as the whole")
-        });
-        let cut = asked.is_none_or(|asked| asked.kind == Kind::Cut);
-        self.check(whole || cut, || {
-            format!("request {number} (its own fill: {own}) gets {pieces} of {all:?} pieces")
-        });
-    }
-
-    /// A fill ends without an answer: its client gets the backend's error.
-    pub fn gets_nothing(&mut self, number: usize, own: bool) {
-        self.answered(number);
-        self.check(own, || {
-            format!("request {number} joined a fill without answer")
-        });
-    }
-
-    /// The client gets the backend's answer to its own request.
-    pub fn gets_own(&mut self, world: &World, number: usize, answer: usize) {
-        self.answered(number);
-        let asked = world.backend.answer(answer);
-        let own = asked.is_some_and(|asked| asked.request == number);
-        self.check(own, || {
-            format!("request {number} gets somebody else's answer")
-        });
     }
 
     /// After each event: no answer goes on for nobody, and the lock tables hold what is held.

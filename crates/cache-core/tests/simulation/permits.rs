@@ -144,8 +144,8 @@ impl Drop for SimPermit {
     }
 }
 
-/// A lock domain's key.
-pub type Place = (usize, Key);
+/// A key of the lock domain of a machine.
+pub type DomainKey = (usize, Key);
 
 struct Holding {
     instance: u64,
@@ -156,16 +156,16 @@ struct Holding {
 /// Who holds what, kept apart from the lock tables.
 #[derive(Default)]
 pub struct Holdings {
-    held: HashMap<Place, Holding>,
+    held: HashMap<DomainKey, Holding>,
     /// Taken over from the dead and from those that did nothing for too long.
-    overtaken: HashSet<(Place, u64)>,
+    overtaken: HashSet<(DomainKey, u64)>,
 }
 
 impl Holdings {
     /// Somebody has a lock. The error says who else has it.
     pub fn acquired(
         &mut self,
-        place: Place,
+        domain_key: DomainKey,
         instance: u64,
         pid: i32,
         now: u64,
@@ -177,14 +177,14 @@ impl Holdings {
             pid,
             touched,
         };
-        let Some(old) = self.held.insert(place, new) else {
+        let Some(old) = self.held.insert(domain_key, new) else {
             return Ok(());
         };
-        self.overtaken.insert((place, old.instance));
+        self.overtaken.insert((domain_key, old.instance));
         if is_alive(old.pid) && now - old.touched <= age {
             return Err(format!(
                 "key {} of machine {} is held by worker {} and by worker {pid}",
-                place.1, place.0, old.pid
+                domain_key.1, domain_key.0, old.pid
             ));
         }
         Ok(())
@@ -199,30 +199,32 @@ impl Holdings {
         now: u64,
         age: u64,
     ) -> Result<(), String> {
-        let gone = |(place, _): &(&Place, &Holding)| place.0 == machine && !kept.contains(&place.1);
-        let lost: Vec<Place> = self
+        let gone = |(domain_key, _): &(&DomainKey, &Holding)| {
+            domain_key.0 == machine && !kept.contains(&domain_key.1)
+        };
+        let lost: Vec<DomainKey> = self
             .held
             .iter()
             .filter(gone)
-            .map(|(place, _)| *place)
+            .map(|(domain_key, _)| *domain_key)
             .collect();
-        for place in lost {
-            let Some(old) = self.held.remove(&place) else {
+        for domain_key in lost {
+            let Some(old) = self.held.remove(&domain_key) else {
                 continue;
             };
-            self.overtaken.insert((place, old.instance));
+            self.overtaken.insert((domain_key, old.instance));
             if is_alive(old.pid) && now - old.touched <= age {
                 return Err(format!(
                     "key {} of machine {machine} was taken from worker {}",
-                    place.1, old.pid
+                    domain_key.1, old.pid
                 ));
             }
         }
         Ok(())
     }
 
-    pub fn touched(&mut self, place: Place, instance: u64, now: u64) {
-        if let Some(holding) = self.held.get_mut(&place)
+    pub fn touched(&mut self, domain_key: DomainKey, instance: u64, now: u64) {
+        if let Some(holding) = self.held.get_mut(&domain_key)
             && holding.instance == instance
         {
             holding.touched = now;
@@ -230,42 +232,45 @@ impl Holdings {
     }
 
     /// A lock is given back; whether it was still held.
-    pub fn released(&mut self, place: Place, instance: u64) -> bool {
-        let held = self.is_held(place, instance);
+    pub fn released(&mut self, domain_key: DomainKey, instance: u64) -> bool {
+        let held = self.is_held(domain_key, instance);
         if held {
-            self.held.remove(&place);
+            self.held.remove(&domain_key);
         }
         held
     }
 
-    pub fn is_held(&self, place: Place, instance: u64) -> bool {
-        let holding = self.held.get(&place);
+    pub fn is_held(&self, domain_key: DomainKey, instance: u64) -> bool {
+        let holding = self.held.get(&domain_key);
         holding.is_some_and(|holding| holding.instance == instance)
     }
 
     /// Whether anybody holds the lock of a key or of one of its variants.
-    pub fn is_taken_for(&self, (machine, key): Place) -> bool {
+    pub fn is_taken_for(&self, (machine, key): DomainKey) -> bool {
         let mut held = self.held.keys();
         held.any(|(other, lock)| *other == machine && key_of(*lock) == key)
     }
 
     /// Which holding of a lock is the present one.
-    pub fn holder(&self, place: Place) -> Option<u64> {
-        self.held.get(&place).map(|holding| holding.instance)
+    pub fn holder(&self, domain_key: DomainKey) -> Option<u64> {
+        self.held.get(&domain_key).map(|holding| holding.instance)
     }
 
-    pub fn is_overtaken(&self, place: Place, instance: u64) -> bool {
-        self.overtaken.contains(&(place, instance))
+    pub fn is_overtaken(&self, domain_key: DomainKey, instance: u64) -> bool {
+        self.overtaken.contains(&(domain_key, instance))
     }
 
     /// How many keys of a machine are held.
     pub fn count(&self, machine: usize) -> usize {
-        self.held.keys().filter(|place| place.0 == machine).count()
+        self.held
+            .keys()
+            .filter(|domain_key| domain_key.0 == machine)
+            .count()
     }
 
     /// Locks whose holder lives.
-    pub fn living(&self) -> Vec<Place> {
+    pub fn living(&self) -> Vec<DomainKey> {
         let alive = self.held.iter().filter(|(_, held)| is_alive(held.pid));
-        alive.map(|(place, _)| *place).collect()
+        alive.map(|(domain_key, _)| *domain_key).collect()
     }
 }

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use cache_core::flow::{Ending, Finding};
 use cache_core::headers::Headers;
+use cache_core::outcome::Reason;
 use cache_core::record::Unsent;
-use cache_core::status::Reason;
 
 use crate::stream::{Demand, Next, ResponseHead, Stream, Subscription};
 

@@ -1,6 +1,6 @@
 //! What must hold when all is quiet.
 
-use cache_core::status::Reason;
+use cache_core::outcome::Reason;
 
 use super::invariants::Judge;
 use super::store::TIMEOUT;
@@ -56,7 +56,7 @@ impl Judge {
                 continue;
             }
             let others = self.requests.iter().filter(|other| {
-                other.place == request.place
+                other.domain_key == request.domain_key
                     && other.decided.is_some_and(|(at, decision)| {
                         (request.arrived..=decided).contains(&at)
                             && decision.is_pass(Reason::LockTimeout)

@@ -3,9 +3,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
-use cache_core::flow::Limits;
-use cache_core::policy::Rules;
-use cache_core::status::Reason;
+use cache_core::flow::WaitLimits;
+use cache_core::outcome::Reason;
+use cache_core::rules::Rules;
 
 use super::backend::{Asked, Purpose};
 use super::client::{Manner, arrive};
@@ -13,7 +13,7 @@ use super::config::{Config, MAX_SIZE};
 use super::faults::{Faults, plan};
 use super::invariants::Decision;
 use super::rng::Rng;
-use super::variants::Fields;
+use super::variants::FieldValues;
 use super::world::{START, World};
 
 /// How many seeds run, unless `SIM_SEEDS` says otherwise.
@@ -85,7 +85,7 @@ fn config(seed: u64, rng: &mut Rng, varies: bool, trace: bool) -> Config {
             (false, true) => 128,
         },
         varies,
-        limits: Limits {
+        limits: WaitLimits {
             lock_timeout: timeout,
         },
         rules,
@@ -135,9 +135,9 @@ fn somebody(world: &Rc<World>, rng: &mut Rng, when: u64, key: Option<usize>) {
     let timeout = world.config.limits.lock_timeout;
     let manner = Manner {
         fields: if world.config.varies {
-            Fields::random(rng)
+            FieldValues::random(rng)
         } else {
-            Fields::default()
+            FieldValues::default()
         },
         part: faulty && rng.chance(10),
         bypass: faulty && rng.chance(faults.bypass),

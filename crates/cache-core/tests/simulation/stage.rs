@@ -4,7 +4,7 @@
 
 use std::rc::Rc;
 
-use cache_core::status::Reason;
+use cache_core::outcome::Reason;
 
 use super::backend::Purpose;
 use super::client::{Manner, arrive};

@@ -9,14 +9,14 @@ use cache_core::cache_control;
 use cache_core::flow::Trouble;
 use cache_core::headers::Headers;
 use cache_core::record::{Meta, Record, Tie};
-use cache_core::settings::MAX_SECONDS;
-use cache_core::usable::Terms;
+use cache_core::terms::Terms;
+use cache_core::units::MAX_SECONDS;
 use cache_core::vary::{Family, VariantId};
 
 use super::config::Key;
 use super::faults::StoreFault;
-use super::variants::{self, Fields, Variants};
-use super::wait::Slot;
+use super::variants::{self, FieldValues, Variants};
+use super::wait::Later;
 use super::world::World;
 
 /// What a client of the store waits for a reply, in milliseconds.
@@ -89,12 +89,12 @@ impl Store {
     }
 
     /// What there is of a key for a request.
-    pub fn peek_for(&self, key: Key, fields: Fields, now: u64) -> Option<Stored> {
+    pub fn peek_for(&self, key: Key, fields: FieldValues, now: u64) -> Option<Stored> {
         let slot = self.slot_for(key, fields, now)?;
         self.peek_at(key, slot, now).filter(|s| s.is_for(fields))
     }
 
-    fn slot_for(&self, key: Key, fields: Fields, now: u64) -> Option<usize> {
+    fn slot_for(&self, key: Key, fields: FieldValues, now: u64) -> Option<usize> {
         match self.variants(key, now).family {
             Some(family) => family.slot_of(VariantId::of(&family.on, &fields)),
             None => Some(0),
@@ -140,7 +140,7 @@ impl Store {
 
 impl Stored {
     /// Whether its own Vary selects it for a request.
-    fn is_for(&self, fields: Fields) -> bool {
+    fn is_for(&self, fields: FieldValues) -> bool {
         let on = variants::names(&self.headers);
         let id = VariantId::of(&on, &fields);
         on.is_empty() || self.tie.as_ref().is_some_and(|tie| tie.id == id)
@@ -185,17 +185,17 @@ async fn command<T: 'static>(
     act: impl FnOnce(&Rc<World>) -> Result<T, Trouble> + 'static,
 ) -> Result<T, Trouble> {
     let (there, back) = ways(world, fault);
-    let slot = Slot::new();
-    let reply = Rc::clone(&slot);
+    let later = Later::new();
+    let reply = Rc::clone(&later);
     world.after(there, move |world| {
         let result = act(world);
         world.after(back, move |_| reply.set(result));
     });
     if there + back > TIMEOUT {
-        let reply = Rc::clone(&slot);
+        let reply = Rc::clone(&later);
         world.after(TIMEOUT, move |_| reply.set(Err(Trouble::Unavailable)));
     }
-    slot.get().await
+    later.get().await
 }
 
 fn wrong_type(world: &World, key: Key) -> Result<(), Trouble> {
@@ -210,7 +210,7 @@ fn wrong_type(world: &World, key: Key) -> Result<(), Trouble> {
 pub async fn lookup(
     world: &Rc<World>,
     key: Key,
-    fields: Fields,
+    fields: FieldValues,
 ) -> Result<(Option<Rc<Record>>, Variants), Trouble> {
     let (found, variants) = read(world, key, 0).await?;
     let Some(family) = &variants.family else {
@@ -262,7 +262,7 @@ async fn read(
 }
 
 /// What more there is to a variant that is written: the slot, what was seen of the key's variants, what is to be.
-pub struct Variant {
+pub struct VariantWrite {
     pub slot: usize,
     pub seen: Bytes,
     pub text: Bytes,
@@ -274,7 +274,7 @@ pub async fn write(
     world: &Rc<World>,
     key: Key,
     mut stored: Stored,
-    variant: Option<Variant>,
+    variant: Option<VariantWrite>,
     expiry: u32,
 ) -> Result<Option<Variants>, Trouble> {
     let fault = trouble(world).await?;

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use cache_core::flow::Verdict;
-use cache_core::status::Reason;
+use cache_core::outcome::Reason;
 
 use super::backend::Purpose;
 use super::client::{Manner, arrive};

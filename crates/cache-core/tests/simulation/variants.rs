@@ -15,7 +15,7 @@ const KEYS: usize = 8;
 
 /// What a request says in the fields that answers may vary on. 0: it doesn't have the field.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Fields {
+pub struct FieldValues {
     pub a: u8,
     pub b: u8,
 }
@@ -35,22 +35,22 @@ pub enum On {
     Any,
 }
 
-impl Fields {
-    pub fn random(rng: &mut Rng) -> Fields {
+impl FieldValues {
+    pub fn random(rng: &mut Rng) -> FieldValues {
         let below =
             |rng: &mut Rng, end: u8| u8::try_from(rng.range(0, u64::from(end) - 1)).unwrap();
-        Fields {
+        FieldValues {
             a: below(rng, A),
             b: below(rng, B),
         }
     }
 
-    fn all() -> impl Iterator<Item = Fields> {
-        (0..A).flat_map(|a| (0..B).map(move |b| Fields { a, b }))
+    fn all() -> impl Iterator<Item = FieldValues> {
+        (0..A).flat_map(|a| (0..B).map(move |b| FieldValues { a, b }))
     }
 
     /// Whether an answer that varies on `on`, made for these, is right for those.
-    pub fn selects(self, on: On, other: Fields) -> bool {
+    pub fn selects(self, on: On, other: FieldValues) -> bool {
         match on {
             On::Nothing => true,
             On::A => self.a == other.a,
@@ -61,7 +61,7 @@ impl Fields {
     }
 }
 
-impl RequestFields for Fields {
+impl RequestFields for FieldValues {
     fn lines(&self, name: &[u8], take: &mut dyn FnMut(&[u8])) {
         let value = match name {
             b"a" => self.a,
@@ -97,7 +97,7 @@ static ALL: LazyLock<Vec<VariantId>> = LazyLock::new(|| {
     let mut known: Vec<VariantId> = Vec::new();
     for list in ["a", "b", "a,b"] {
         let names = parse([list.as_bytes()].into_iter()).unwrap();
-        for fields in Fields::all() {
+        for fields in FieldValues::all() {
             let id = VariantId::of(&names, &fields);
             if !known.contains(&id) {
                 known.push(id);

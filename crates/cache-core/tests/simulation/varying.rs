@@ -7,7 +7,7 @@ use super::client::Manner;
 use super::config::{Behaviour, Config, Kind};
 use super::invariants::Decision;
 use super::stage::{RELEASED, STORE, asked, comes, rest, tally, world};
-use super::variants::{Fields, On};
+use super::variants::{FieldValues, On};
 use super::world::World;
 
 fn good(on: On) -> Behaviour {
@@ -18,7 +18,7 @@ fn good(on: On) -> Behaviour {
 fn group(world: &Rc<World>, count: usize, at: u64, index: usize, a: u8) {
     for _ in 0..count {
         let manner = Manner {
-            fields: Fields { a, b: 0 },
+            fields: FieldValues { a, b: 0 },
             ..Manner::default()
         };
         comes(world, at, (0, index), manner);
@@ -161,7 +161,7 @@ fn a_backend_that_varies_on_something_else_each_time_sends_nobody_round_for_ever
     let world = world(Config::plain(), script);
     for n in 0..60 {
         let manner = Manner {
-            fields: Fields {
+            fields: FieldValues {
                 a: n % 4,
                 b: n / 4 % 2,
             },

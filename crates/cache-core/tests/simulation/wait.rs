@@ -9,14 +9,14 @@ use std::task::{Poll, Waker};
 use super::world::World;
 
 /// A value that comes later.
-pub struct Slot<T> {
+pub struct Later<T> {
     value: RefCell<Option<T>>,
     waker: RefCell<Option<Waker>>,
 }
 
-impl<T> Slot<T> {
-    pub fn new() -> Rc<Slot<T>> {
-        Rc::new(Slot {
+impl<T> Later<T> {
+    pub fn new() -> Rc<Later<T>> {
+        Rc::new(Later {
             value: RefCell::new(None),
             waker: RefCell::new(None),
         })

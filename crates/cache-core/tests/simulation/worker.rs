@@ -7,7 +7,7 @@ use std::panic::resume_unwind;
 use std::rc::Rc;
 use std::task::Waker;
 
-use cache_core::executor::{Executor, TaskId, Then, finish};
+use executor::{Executor, TaskId, Then, finish};
 
 use super::config::Key;
 use super::world::World;

@@ -14,7 +14,7 @@ use super::worker;
 use crate::common::Common;
 use crate::table::{self, Acquired, Asker, Awaited, Entry, MAGIC, Table, TableHeader, Workers};
 
-struct Memory {
+struct Mapping {
     /// Who has ever held a lock here.
     owners: BTreeSet<i32>,
     common: Rc<Common>,
@@ -24,7 +24,7 @@ struct Memory {
 }
 
 /// A lock domain.
-pub struct Zone(RefCell<Memory>);
+pub struct Zone(RefCell<Mapping>);
 
 fn empty_head(entries: usize) -> TableHeader {
     // SAFETY: the head is made of integers only; fresh shared memory is zero too.
@@ -52,7 +52,7 @@ impl Zone {
     }
 
     fn of_common(entries: usize, common: Rc<Common>) -> Zone {
-        Zone(RefCell::new(Memory {
+        Zone(RefCell::new(Mapping {
             owners: BTreeSet::new(),
             common,
             head: empty_head(entries),

@@ -1,7 +1,7 @@
 //! Where variants live: the field of the base, the names of slots, who goes where.
 
 use bytes::Bytes;
-use cache_core::vary::{Family, MAX_VARIANTS, VariantId, place, slot_key};
+use cache_core::vary::{Family, MAX_VARIANTS, VariantId, choose_slot, slot_key};
 use proptest::prelude::*;
 
 use crate::names;
@@ -108,7 +108,7 @@ fn where_an_answer_goes() {
     ];
     for (what, before, list, new, most, (slot, token, ids, cursor)) in cases {
         let before = before.map(|(ids, cursor)| family(ids, cursor));
-        let target = place(b"key", before.as_ref(), &names(list), variant(*new), *most, new_token);
+        let target = choose_slot(b"key", before.as_ref(), &names(list), variant(*new), *most, new_token);
         assert_eq!(target.slot, *slot, "{what}");
         assert_eq!(target.family.token, token.as_bytes(), "{what}");
         let wanted: Vec<_> = ids.iter().copied().map(variant).collect();
@@ -121,7 +121,7 @@ fn where_an_answer_goes() {
 #[test]
 fn a_key_without_names_for_slots_has_its_base_only() {
     let before = family(&[1], 0);
-    let target = place(
+    let target = choose_slot(
         b"a}",
         Some(&before),
         &names("a,b"),
@@ -231,7 +231,7 @@ proptest! {
         let mut family: Option<Family> = None;
         for number in arrivals {
             let new = variant(number);
-            let target = place(b"key", family.as_ref(), &names("a"), new, most, new_token);
+            let target = choose_slot(b"key", family.as_ref(), &names("a"), new, most, new_token);
             prop_assert!(target.slot < most);
             prop_assert!(target.family.ids.len() <= most);
             prop_assert_eq!(target.family.slot_of(new), Some(target.slot));

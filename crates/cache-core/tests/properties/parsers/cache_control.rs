@@ -1,7 +1,7 @@
 //! Cache-Control of a response. The input is its lines.
 
 use cache_core::cache_control::{CacheControl, parse};
-use cache_core::settings::MAX_SECONDS;
+use cache_core::units::MAX_SECONDS;
 
 use super::{lines, shown};
 

@@ -1,6 +1,6 @@
 //! What Cache-Status says of a key and a name that anybody may have chosen. The input: the name, the key, more.
 
-use cache_core::cache_status::{CacheName, Forward, Member};
+use cache_core::cache_status_field::{CacheName, Forward, Member};
 
 use super::{cut, lines, shown};
 

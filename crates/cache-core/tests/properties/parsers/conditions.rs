@@ -1,9 +1,7 @@
 //! Conditions and ranges of a request. The input: ETag and Last-Modified of the answer in a line each, then
 //! header lines of the request.
 
-use cache_core::conditions::{
-    ByDate, Conditions, Date, Outcome, Selected, evaluate, of_not_modified, range_applies,
-};
+use cache_core::conditions::{ByDate, Conditions, Date, Evaluation, Selected, evaluate, of_not_modified, range_applies};
 use cache_core::headers::{Header, Headers};
 use cache_core::ranges::is_worth_it;
 
@@ -46,17 +44,17 @@ pub fn holds(input: &[u8]) {
     assert_eq!(outcome(b"GET", &without(&ignored)), found, "{}", shown(rest));
     // 15.4.5: a 304 answers only those two
     let asked = ["If-None-Match", "If-Modified-Since"];
-    assert_ne!(outcome(b"GET", &without(&asked)), Outcome::NotModified);
+    assert_ne!(outcome(b"GET", &without(&asked)), Evaluation::NotModified);
     let required = ["If-Match", "If-Unmodified-Since"];
-    assert_ne!(outcome(b"GET", &without(&required)), Outcome::PreconditionFailed);
-    assert_ne!(outcome(b"POST", &request), Outcome::NotModified);
+    assert_ne!(outcome(b"GET", &without(&required)), Evaluation::PreconditionFailed);
+    assert_ne!(outcome(b"POST", &request), Evaluation::NotModified);
 
     let lines = || request.iter().map(|line| (&line.name[..], &line.value[..]));
     let conditions = Conditions::of(lines());
     for status in [199, 304, 404, 500] {
         let other = selected(status);
         let outcome = evaluate(b"GET", &conditions, &other, ByDate::On);
-        assert_eq!(outcome, Outcome::Proceed, "13.2.1");
+        assert_eq!(outcome, Evaluation::Proceed, "13.2.1");
         assert!(!range_applies(b"GET", &conditions, &other));
     }
     assert!(!range_applies(b"HEAD", &conditions, &whole));

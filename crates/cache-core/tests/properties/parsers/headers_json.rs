@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use cache_core::headers::Headers;
-use cache_core::policy::{Ignore, Rules};
+use cache_core::ignore::Ignore;
+use cache_core::rules::Rules;
 use cache_core::record::{self, RawRecord, encode_headers, strip_for_storage};
 
 use super::headers;

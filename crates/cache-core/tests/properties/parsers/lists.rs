@@ -1,7 +1,9 @@
 //! Lists as users write them: statuses, methods, fields that are ignored.
 
-use cache_core::policy::{FINAL_STATUSES, Ignore, MethodList, StatusList, parse_status};
-use cache_core::settings::items;
+use cache_core::status_code::{FINAL_STATUSES, parse_status};
+use cache_core::ignore::Ignore;
+use cache_core::rules::{MethodList, StatusList};
+use cache_core::rules::items;
 
 /// Separators are of one kind; a list holds what it lists and nothing else.
 pub fn holds(input: &[u8]) {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use cache_core::record::{encode_meta, parse_meta};
-use cache_core::settings::MAX_SECONDS;
+use cache_core::units::MAX_SECONDS;
 
 use super::shown;
 

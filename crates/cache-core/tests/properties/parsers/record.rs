@@ -2,9 +2,10 @@
 //! of the body in another, then the headers.
 
 use bytes::Bytes;
-use cache_core::policy::{FINAL_STATUSES, Rules};
+use cache_core::status_code::FINAL_STATUSES;
+use cache_core::rules::Rules;
 use cache_core::record::{self, RawRecord, Record, encode_headers};
-use cache_core::settings::MAX_SECONDS;
+use cache_core::units::MAX_SECONDS;
 
 use super::cut;
 use super::headers_json::all_ignored;

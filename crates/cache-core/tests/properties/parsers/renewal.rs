@@ -5,7 +5,9 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use cache_core::headers::Headers;
-use cache_core::policy::{OriginDates, RequestView, ResponseView, Rules, storable};
+use cache_core::freshness::OriginDates;
+use cache_core::policy::{RequestView, ResponseView, storable};
+use cache_core::rules::Rules;
 use cache_core::record::{self, New, RawRecord, Record, strip_for_storage};
 use cache_core::renewal::{self, Confirmation, renew};
 
@@ -73,7 +75,7 @@ fn stored(headers: &Headers, rules: &Rules) -> Option<Rc<Record>> {
         content_length: None,
         accel_redirect: false,
         unbuffered: false,
-        ignored: cache_core::policy::Ignore::NONE,
+        ignored: cache_core::ignore::Ignore::NONE,
         delay: 0,
     };
     let plan = storable(&RequestView::default(), &response, rules, NOW).ok()?;

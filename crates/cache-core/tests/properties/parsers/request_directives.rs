@@ -1,7 +1,7 @@
 //! Cache-Control and Pragma of a request. The input: lines of the one, an empty line, lines of the other.
 
 use cache_core::request_directives::RequestDirectives;
-use cache_core::settings::MAX_SECONDS;
+use cache_core::units::MAX_SECONDS;
 
 use super::{lines, shown};
 

@@ -2,11 +2,11 @@
 //! nginx hides it, then header lines.
 
 use bytes::Bytes;
-use cache_core::policy::{
-    OriginDates, RequestView, ResponseView, Rules, StatusList, storable, withheld,
-};
+use cache_core::freshness::OriginDates;
+use cache_core::policy::{RequestView, ResponseView, storable, withheld};
+use cache_core::rules::{Rules, StatusList};
 use cache_core::record::{self, New, RawRecord, strip_for_storage};
-use cache_core::settings::MAX_SECONDS;
+use cache_core::units::MAX_SECONDS;
 
 use super::{cut, headers};
 
@@ -34,7 +34,7 @@ pub fn holds(input: &[u8]) {
         delay: 0,
         accel_redirect: false,
         unbuffered: false,
-        ignored: cache_core::policy::Ignore::NONE,
+        ignored: cache_core::ignore::Ignore::NONE,
     };
     let rules = Rules {
         statuses: StatusList::parse(b"any").expect("a list"),

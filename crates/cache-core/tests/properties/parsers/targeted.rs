@@ -4,8 +4,8 @@ use bytes::Bytes;
 use cache_core::accel_expires::{self, AccelExpires};
 use cache_core::cache_control::CacheControl;
 use cache_core::headers::Headers;
-use cache_core::policy::Ignore;
-use cache_core::settings::MAX_SECONDS;
+use cache_core::ignore::Ignore;
+use cache_core::units::MAX_SECONDS;
 use cache_core::targeted::{By, Governing, governing};
 
 use super::{cache_control, headers, shown};

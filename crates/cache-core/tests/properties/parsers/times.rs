@@ -1,6 +1,6 @@
 //! Times as users write them.
 
-use cache_core::settings::{BadTime, MAX_SECONDS, parse_millis, parse_seconds};
+use cache_core::units::{BadTime, MAX_SECONDS, parse_millis, parse_seconds};
 
 use super::shown;
 

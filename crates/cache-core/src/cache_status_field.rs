@@ -1,6 +1,6 @@
 //! The Cache-Status header field (RFC 9211): one member of a Structured Fields list (RFC 8941).
 
-use crate::status::{CacheStatus, Reason};
+use crate::outcome::{CacheStatus, Reason};
 
 /// The name of the field.
 pub const NAME: &str = "Cache-Status";

@@ -1,5 +1,22 @@
 //! What is known of status codes (RFC 9110 15).
 
+use std::ops::RangeInclusive;
+
+/// Statuses of final responses (RFC 9110 15).
+pub const FINAL_STATUSES: RangeInclusive<u16> = 200..=599;
+
+/// A final status as three decimal digits (RFC 9110 15).
+#[must_use]
+pub fn parse_status(text: &[u8]) -> Option<u16> {
+    let &[a, b, c] = text else { return None };
+    let status = [a, b, c].iter().try_fold(0_u16, |value, digit| {
+        digit
+            .is_ascii_digit()
+            .then(|| value * 10 + u16::from(digit - b'0'))
+    })?;
+    FINAL_STATUSES.contains(&status).then_some(status)
+}
+
 /// Whether a response of this status may be stored without saying so itself (RFC 9110 15.1, "heuristically
 /// cacheable"). Not 206, which is never stored as a whole here.
 #[must_use]

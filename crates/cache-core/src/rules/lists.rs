@@ -2,14 +2,11 @@
 
 use std::error::Error;
 use std::fmt;
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use crate::headers::is_token;
-use crate::settings::{items, parse_seconds};
-
-/// Statuses of final responses (RFC 9110 15).
-pub const FINAL_STATUSES: RangeInclusive<u16> = 200..=599;
+use crate::status_code::{FINAL_STATUSES, parse_status};
+use crate::units::parse_seconds;
 
 /// A list that makes no sense, with what is wrong in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,18 +147,6 @@ fn time(argument: &[u8]) -> Option<u32> {
     parse_seconds(argument).ok()
 }
 
-/// A final status as three decimal digits (RFC 9110 15).
-#[must_use]
-pub fn parse_status(text: &[u8]) -> Option<u16> {
-    let &[a, b, c] = text else { return None };
-    let status = [a, b, c].iter().try_fold(0_u16, |value, digit| {
-        digit
-            .is_ascii_digit()
-            .then(|| value * 10 + u16::from(digit - b'0'))
-    })?;
-    FINAL_STATUSES.contains(&status).then_some(status)
-}
-
 /// The methods that are looked up and stored: `redis_cache_methods` and `$cache_method`. Any method may
 /// be listed; that is the operator's word (RFC 9110 9.2.3 notwithstanding). Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -215,4 +200,33 @@ impl Default for MethodList {
 /// An item as an error shows it: bytes that aren't text are replaced, so that the log stays readable.
 fn shown(item: &[u8]) -> String {
     String::from_utf8_lossy(item).escape_debug().to_string()
+}
+
+/// Items of a list in a variable: separated by blanks, commas or both, in any number. The Lua script
+/// separates by blanks and needs one at the end; both forms are the same here.
+pub fn items(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split(|&b| b == b',' || b.is_ascii_whitespace())
+        .filter(|item| !item.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::items;
+
+    #[test]
+    fn lists() {
+        let cases: [(&str, &[&str]); 6] = [
+            ("200 405 ", &["200", "405"]),
+            ("200 405", &["200", "405"]),
+            ("200,405", &["200", "405"]),
+            (" , 200 ,\t405,,", &["200", "405"]),
+            ("", &[]),
+            (" ", &[]),
+        ];
+        for (text, wanted) in cases {
+            let found: Vec<_> = items(text.as_bytes()).collect();
+            let wanted: Vec<_> = wanted.iter().map(|item| item.as_bytes()).collect();
+            assert_eq!(found, wanted, "{text:?}");
+        }
+    }
 }

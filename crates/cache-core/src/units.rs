@@ -1,4 +1,5 @@
-//! Numbers and lists as users write them in `$cache_*` variables.
+//! Numbers with units, as users write them in directives and `$cache_*` variables: what nginx's `ngx_parse_time` reads,
+//! and what the Lua script does.
 
 use std::error::Error;
 use std::fmt;
@@ -151,13 +152,6 @@ fn decimal(digits: &[u8]) -> Result<u64, BadTime> {
     })
 }
 
-/// Items of a list in a variable: separated by blanks, commas or both, in any number. The Lua script
-/// separates by blanks and needs one at the end; both forms are the same here.
-pub fn items(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    text.split(|&b| b == b',' || b.is_ascii_whitespace())
-        .filter(|item| !item.is_empty())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -216,23 +210,6 @@ mod tests {
         ];
         for (text, wanted) in cases {
             assert_eq!(parse_millis(text.as_bytes()), wanted, "{text:?}");
-        }
-    }
-
-    #[test]
-    fn lists() {
-        let cases: [(&str, &[&str]); 6] = [
-            ("200 405 ", &["200", "405"]),
-            ("200 405", &["200", "405"]),
-            ("200,405", &["200", "405"]),
-            (" , 200 ,\t405,,", &["200", "405"]),
-            ("", &[]),
-            (" ", &[]),
-        ];
-        for (text, wanted) in cases {
-            let found: Vec<_> = items(text.as_bytes()).collect();
-            let wanted: Vec<_> = wanted.iter().map(|item| item.as_bytes()).collect();
-            assert_eq!(found, wanted, "{text:?}");
         }
     }
 }
