@@ -100,7 +100,7 @@ impl Relay {
     /// Whose command may go. While the store is down it is one at a time, and not at once: for the others it is as if
     /// they had failed.
     fn turn(self: &Rc<Self>) -> Result<Turn, StoreError> {
-        if shutdown::has_given_up() {
+        if shutdown::has_timed_out() {
             return Err(StoreError::Leaving);
         }
         let first = self.health.is_down();
@@ -125,7 +125,7 @@ struct Turn {
 
 impl Turn {
     fn down(&self, reason: &str) {
-        if shutdown::has_given_up() {
+        if shutdown::has_timed_out() {
             // The worker has ended the exchange: that says nothing of the store.
             return;
         }
@@ -207,7 +207,7 @@ impl<T: Clone> Dialog<T> {
     pub async fn outcome(mut self, missing: &str) -> Result<T, StoreError> {
         if let Some(pending) = self.pending.take() {
             self.turn.down(missing);
-            let error = if shutdown::has_given_up() {
+            let error = if shutdown::has_timed_out() {
                 StoreError::Leaving
             } else {
                 StoreError::Unavailable
