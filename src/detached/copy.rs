@@ -57,7 +57,7 @@ unsafe extern "C" fn event(event: *mut ngx_event_t) {
             }
             // nginx closes what is left when worker_shutdown_timeout has passed.
             if (*c).close() != 0 {
-                shutdown::give_up();
+                shutdown::time_out();
                 ngx_http_finalize_request(r, NGX_ERROR as isize);
             } else if (*event).write() != 0
                 && let Some(handler) = (*r).write_event_handler
@@ -95,7 +95,7 @@ pub unsafe fn connection(client: Request) -> Option<*mut ngx_connection_t> {
     // pool by ngx_http_close_connection.
     unsafe {
         let from = &mut *client.connection();
-        if shutdown::has_given_up() || !two_are_free() {
+        if shutdown::has_timed_out() || !two_are_free() {
             return None;
         }
         let mut nothing = ngx_str_t {
