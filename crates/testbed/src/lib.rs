@@ -21,28 +21,39 @@
     reason = "a test bed reports what it can't do by panicking: that fails the test"
 )]
 
-mod backend;
-mod bridge;
-mod client;
+// What most tests begin with: all servers wired together, and what they say in their configuration.
 mod conf;
-mod crowd;
+mod site;
+
+// Servers.
+mod backend;
 mod faucet;
+mod nginx;
+mod redis_server;
+
+// What stands between two of them and mistreats what passes.
+mod bridge;
+mod proxy;
+mod tunnel;
+
+// Clients.
+mod client;
+mod crowd;
+mod http2;
+
+// What is read from running servers and from what they keep.
+mod log;
+mod record;
+mod vitals;
+mod zone;
+
+// What all of these are made of: protocol, waiting, places, ports, processes.
 mod gzip;
 mod http;
-mod http2;
-mod log;
-mod nginx;
 mod places;
 mod ports;
 mod process;
-mod proxy;
-mod record;
-mod redis_server;
-mod site;
-mod tunnel;
-mod vitals;
 mod wait;
-mod zone;
 
 pub use backend::{Answer, Backend, Gate, Received};
 pub use bridge::Bridge;
