@@ -24,6 +24,7 @@ pub struct Site {
     seed: bool,
     plain: bool,
     reuseport: bool,
+    http2: bool,
     workers: usize,
     connections: usize,
     modules: String,
@@ -94,6 +95,13 @@ impl Site {
         self
     }
 
+    /// HTTP/2 in clear text, at a port of its own: [`Running::http2_address`].
+    #[must_use]
+    pub fn http2(mut self) -> Site {
+        self.http2 = true;
+        self
+    }
+
     /// `load_module` of other modules. `OURS` stands for this module's, which comes last unless it is said.
     #[must_use]
     pub fn modules(mut self, directives: &str) -> Site {
@@ -155,12 +163,22 @@ impl Site {
     #[track_caller]
     pub fn start_with(&self, redis: Redis) -> Running {
         let (port, backend) = (Port::take(), Backend::start());
-        let conf = self.conf(port.address(), &redis, &backend);
+        let http2 = self.http2.then(Port::take);
+        let site = match &http2 {
+            Some(port) => {
+                let reuseport = if self.reuseport { " reuseport" } else { "" };
+                let listen = format!("listen {} http2{reuseport};\n", port.address());
+                self.clone().server(&listen)
+            }
+            None => self.clone(),
+        };
+        let conf = site.conf(port.address(), &redis, &backend);
         Running {
             nginx: Nginx::start(&conf, port.address()),
             redis,
             backend,
             seed: self.seed,
+            http2,
             _port: port,
         }
     }

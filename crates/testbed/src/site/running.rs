@@ -23,6 +23,7 @@ pub struct Running {
     /// The backend.
     pub backend: Backend,
     pub(super) seed: bool,
+    pub(super) http2: Option<Port>,
     pub(super) _port: Port,
 }
 
@@ -31,6 +32,18 @@ impl Running {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.nginx.address()
+    }
+
+    /// Where nginx listens for HTTP/2 in clear text.
+    ///
+    /// # Panics
+    ///
+    /// If it wasn't asked for by [`super::Site::http2`].
+    #[must_use]
+    #[track_caller]
+    pub fn http2_address(&self) -> SocketAddr {
+        let port = self.http2.as_ref();
+        port.expect("a site that speaks HTTP/2").address()
     }
 
     /// The module's zone as it is now.
