@@ -86,6 +86,7 @@ fn body(request: &Received, path: &str) -> Answer {
     );
     match first {
         "large" => large(request, second == "chunked"),
+        "trailers" => html(&page()).trailer("X-Sum", "12").trailer("X-Other", "y"),
         "empty" => Answer::ok("").content_type("text/html"),
         "ssi" => html("[<!--#include virtual=\"/part/a\" -->][<!--#echo var=\"arg_s\" -->]\n"),
         "part" => html(&format!("part {second}")),
