@@ -183,9 +183,10 @@ const FILES: [(&str, &str); 9] = [
     (
         "own.js",
         "function value(r) { return r.uri; }
+         function body(r) { return r.requestText || ''; }
          function header(r) { r.headersOut['X-Filter'] = 'njs'; }
          async function content(r) { let part = await r.subrequest('/part/a'); r.return(200, part.status + ' ' + part.responseText); }
-         export default { value, header, content };",
+         export default { value, body, header, content };",
     ),
     (
         "page.php",
