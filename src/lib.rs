@@ -100,7 +100,7 @@ unsafe extern "C" fn preconfiguration(cf: *mut ngx_conf_t) -> Code {
     guard("preconfiguration", ERROR, || {
         // SAFETY: the static lives as long as the shared object.
         unsafe { module::set(&raw mut ngx_http_redis_cache_module) };
-        if !crate::ngx::bits::agree() {
+        if !crate::ngx::bit_fields::agree() {
             // SAFETY: nginx calls with a configuration that has a log.
             let log = unsafe { (*cf).log };
             ngx_log_error!(

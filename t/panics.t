@@ -8,13 +8,17 @@ use CacheSuite;
 
 # The module knows the name of the variable only where it was built with assertions. nginx's own --with-debug, which
 # Debian's has, says nothing of it.
-sub without_assertions {
+sub without_assertions { return lacks('REDIS_CACHE_PANIC') }
+
+# Whether the module doesn't have this text, as the name of a place where it can panic.
+sub lacks {
+    my ($text) = @_;
     open my $in, '<:raw', $ENV{TEST_NGINX_LOAD_MODULES} or return 1;
     local $/;
-    return index(<$in>, 'REDIS_CACHE_PANIC') < 0;
+    return index(<$in>, $text) < 0;
 }
 
-plan tests => 36;
+plan tests => 42;
 run_tests();
 
 __DATA__
@@ -116,3 +120,19 @@ panic in fill
 [alert]
 panic in fill
 --- skip_eval: 6: main::without_assertions()
+
+
+
+=== TEST 7: while it holds the zone's mutex, which is free again for the next
+--- main_config
+    env 'REDIS_CACHE_PANIC=zone held';
+--- config
+    location / { redis_cache on; proxy_pass http://backend; }
+--- request eval
+["GET /a", "GET /b"]
+--- error_code eval
+[500, 500]
+--- error_log
+[alert]
+panic in task
+--- skip_eval: 6: main::lacks('zone held')

@@ -1,13 +1,5 @@
 //! The whole answer or a part of it: HEAD, bodies of all sizes, what is over the limit, 304, ranges, odd targets.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test"
-)]
-
 use std::time::Instant;
 
 use testbed::{Answer, Gate, PATIENCE, Request, Site, crowd, holds_for, ms, pattern};

@@ -1,13 +1,5 @@
 //! A backend whose clock is wrong.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test"
-)]
-
 use testbed::{Answer, Backend, PATIENCE, Running, Site};
 
 /// An answer that is fresh for a minute by the backend's clock, which is so many seconds off.

@@ -1,13 +1,5 @@
 //! The test bed itself, on nginx without the module: what the other tests rely on is checked here first.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test"
-)]
-
 use std::thread;
 
 use testbed::{

@@ -1,13 +1,5 @@
 //! The test bed's own HTTP/2 client, on nginx without the module.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test"
-)]
-
 use testbed::{
     Answer, Certificate, Http2, PATIENCE, Port, Request, Running, Site, pattern, wait_for,
 };
@@ -51,11 +43,9 @@ fn it_asks_over_tls_and_in_clear_text() {
         assert_eq!(seen.header("x-own").as_deref(), Some("a"));
         assert!(seen.body == sent);
         let mut stream = client.send(&Request::get("/big")).unwrap();
-        assert!(stream.receive().unwrap().body == pattern(7_000_000, 1));
-        assert_eq!(
-            stream.trailers(),
-            [("x-end".to_owned(), b"of /big".to_vec())]
-        );
+        let answer = stream.receive().unwrap();
+        assert!(answer.body == pattern(7_000_000, 1));
+        assert_eq!(answer.trailers, [("x-end".to_owned(), b"of /big".to_vec())]);
         assert!(client.ask(&Request::head("/big")).body.is_empty());
     }
 }
@@ -123,10 +113,8 @@ fn a_reset_has_its_code() {
 
 #[test]
 fn an_answer_that_comes_before_the_request_is_sent_is_taken() {
-    let port = Port::take();
-    let server = format!("listen {} http2;", port.address());
-    let site = Site::plain().server(&server).location("deny all;").start();
-    let mut client = Http2::new().connect(port.address());
+    let site = Site::plain().http2().location("deny all;").start();
+    let mut client = Http2::new().connect(site.http2_address());
     let post = Request::post("/early", pattern(1_000, 5));
     let mut stream = client.open(&post).unwrap();
     let mut answer = stream.receive_header().unwrap();

@@ -1,13 +1,5 @@
 //! Request bodies reach the backend whole, from memory or from a temporary file, for every method and both forms.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test"
-)]
-
 use testbed::{Answer, PATIENCE, Request, Site, crowd, ms, pattern, wait_for};
 
 /// In memory, and (over 1 kB) in a temporary file.

@@ -1,13 +1,5 @@
 //! Cache-Status (RFC 9211) where it takes several clients, or trouble, to see it; and what a log says of fills.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test"
-)]
-
 use std::collections::BTreeMap;
 
 use testbed::{Answer, Crowd, Gate, Request, Running, Site, ms, pattern, wait_for};

@@ -1,13 +1,5 @@
 //! Clients of every kind: those that leave, read slowly, pipeline, speak HTTP/1.0, use their connection again.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test"
-)]
-
 use std::thread;
 
 use testbed::{Answer, Client, Gate, PATIENCE, Request, Site, holds_for, ms, pattern};

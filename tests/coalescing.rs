@@ -1,13 +1,5 @@
 //! Many clients, one fill: who asks for a key that is being filled shares its answer, and never waits in vain.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test"
-)]
-
 use std::thread;
 use std::time::Instant;
 

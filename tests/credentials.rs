@@ -1,14 +1,6 @@
 //! Cookie and Authorization of the client that sets a refill off: the refill is for everybody, so it has them only where
 //! the record is of that client's like.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test"
-)]
-
 use std::fs;
 
 use testbed::{Answer, PATIENCE, Record, Request, Running, Site, holds_for, ms, wait_for};

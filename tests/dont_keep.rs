@@ -40,14 +40,6 @@
 //! | /fallback open to anyone | `examples::seed_conf_runs_as_it_is` |
 //! | a 502 with an empty body | `coalescing::a_backend_that_fails_releases_its_waiters` |
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test"
-)]
-
 use std::time::Instant;
 
 use testbed::{Answer, PATIENCE, Request, Site, holds_for, md5_hex, ms, wait_for};

@@ -1,14 +1,6 @@
 //! The files of `nginx-conf/` run as they are, but for the places of their servers and how long they wait for Redis, and
 //! do what they say.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test"
-)]
-
 use std::fs;
 use std::time::Instant;
 

@@ -1,13 +1,5 @@
 //! Headers: what is stored, what is left out, and what an answer from a record adds.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test"
-)]
-
 use std::time::Instant;
 
 use testbed::{Answer, PATIENCE, Request, Site, wait_for};

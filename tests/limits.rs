@@ -1,13 +1,5 @@
 //! Bounds: memory for captures, background refills, waiters of a key, and keys that aren't worth a lock.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test"
-)]
-
 use std::thread;
 
 use testbed::{

@@ -1,14 +1,6 @@
 //! The age of a lock: that of a worker which lives, but does nothing, is free after it and not before; a fill that goes on
 //! keeps its lock young.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test"
-)]
-
 use std::thread;
 use std::time::{Duration, Instant};
 

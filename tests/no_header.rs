@@ -1,13 +1,5 @@
 //! A backend whose answers have no header, as those of HTTP/0.9. nginx takes them for a body, and so does the module.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test"
-)]
-
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;

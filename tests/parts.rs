@@ -1,13 +1,5 @@
 //! Conditions and ranges while a fill is on its way, for many clients at once and over HTTP/2.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test"
-)]
-
 use std::process::Command;
 use std::thread;
 

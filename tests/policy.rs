@@ -1,13 +1,5 @@
 //! What may be stored, and for how long.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test"
-)]
-
 use std::time::Instant;
 
 use testbed::{Answer, Backend, PATIENCE, Position, Request, Running, Site, holds_for, ms};

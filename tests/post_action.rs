@@ -1,14 +1,6 @@
 //! `post_action` runs once for each request of a client, behind it, as without the module: not for a fill, a refill or a
 //! message to the store; and what the module does for a client that has left doesn't outlast it.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test"
-)]
-
 use testbed::{
     Answer, Bridge, Client, Gate, PATIENCE, Redis, Request, Running, Site, holds_for, ms, pattern,
     wait_for,

@@ -1,14 +1,6 @@
 //! The four promises: one fill for a missing key, an expiry written with the record, stale answers at once, and then
 //! exactly one refill, whatever the client does.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test"
-)]
-
 use std::time::Instant;
 
 use testbed::{

@@ -1,13 +1,5 @@
 //! The record in Redis: what the Lua script wrote is served, and what the module writes the script can read.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test"
-)]
-
 use std::time::Instant;
 
 use testbed::{Answer, Record, Site, crowd, holds_for, ms, pattern};

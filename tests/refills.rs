@@ -1,13 +1,5 @@
 //! What a refill behind a client's back asks the backend with, and against whom its failure counts.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test"
-)]
-
 use testbed::{Answer, PATIENCE, Request, Running, Site, holds_for, ms, wait_for};
 
 type Fields = &'static [(&'static str, &'static str)];

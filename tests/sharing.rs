@@ -1,13 +1,5 @@
 //! Requests for one key at one time share a lookup, and each has the answer that it would have had alone.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test"
-)]
-
 use testbed::{
     Answer, Client, Gate, PATIENCE, Proxy, Record, Redis, Request, Response, Rule, Running, Site,
     Way, ms, pattern, wait_for,

@@ -1,14 +1,6 @@
 //! `master_process off`: one process that reads its configuration anew while it serves. nginx itself then takes no new
 //! connections, but those that it has go on.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test"
-)]
-
 use std::fs;
 use std::process::Command;
 

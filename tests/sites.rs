@@ -1,13 +1,5 @@
 //! The default key: sites on several ports keep their records apart, the machines of a fleet share theirs.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test"
-)]
-
 use testbed::{Client, Nginx, Port, Request, Response, Running, Site};
 
 /// A location with the default key.

@@ -1,14 +1,6 @@
 //! What a request is told of itself, situation by situation: the word of `redis_cache_header`, `$redis_cache_status` and
 //! `$redis_cache_reason`, for clients that come first and such as come while somebody fills.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test"
-)]
-
 use testbed::{
     Answer, Client, Gate, PATIENCE, Request, Response, Running, Site, eventually, pattern, wait_for,
 };

@@ -1,14 +1,6 @@
 //! A user of Redis who may not do all that a write needs: a record is written together with its expiry or not at all, and
 //! what was there before stays as it was.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test"
-)]
-
 use std::collections::{BTreeMap, BTreeSet};
 
 use testbed::{Answer, Bridge, PATIENCE, Position, Redis, Request, Running, Site, wait_for};

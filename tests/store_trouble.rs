@@ -1,14 +1,6 @@
 //! Redis in trouble of every kind: clients never notice more than SKIP, the backend is still asked once for many equal
 //! requests, the log says it once, and Redis is used again within a second of its return.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test"
-)]
-
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::TcpListener;

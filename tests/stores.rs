@@ -1,13 +1,5 @@
 //! Where a store is and how it lets us in: TCP, unix socket, database, user and password, addresses.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test"
-)]
-
 use std::fs;
 
 use testbed::{Conf, Nginx, Port, Redis, Running, Site};

@@ -1,14 +1,6 @@
 //! What an answer says of its age and of whom it is for: clocks that are wrong, answers that take their time, and
 //! answers of which something, or all, is for one client alone (RFC 9111 4.2.3, 5.2.2).
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test"
-)]
-
 use std::thread;
 
 use testbed::{Answer, Backend, Gate, Request, Running, Site, ms, wait_for};

@@ -1,13 +1,5 @@
 //! A body that the backend cuts is never stored and never passed off as whole.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test"
-)]
-
 use testbed::{Answer, PATIENCE, Request, Site, holds_for, ms, pattern};
 
 /// The ways a backend cuts a body of 100,000 bytes after 60,000, and in the first buffer.

@@ -1,13 +1,5 @@
 //! nginx's `$upstream_*` variables for those who share a fill, and while many come and go.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test"
-)]
-
 use testbed::{Answer, Request, Site, ms, pattern};
 
 const SAYS: &str = "add_header V-Said $upstream_http_x_said; add_header V-Status $upstream_status;

@@ -1,14 +1,6 @@
 //! A backend that fails while a record is there: what fails, how the record is used, and how long the backend is left
 //! alone (RFC 9111 4.2.4, 5.2.2.2, RFC 5861).
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test"
-)]
-
 use std::time::Duration;
 
 use testbed::{Answer, PATIENCE, Position, Running, Site, ms, wait_for};

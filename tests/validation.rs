@@ -1,13 +1,5 @@
 //! Records that the backend confirms: what is asked, what is written, and who gets what of it (RFC 9111 4.3).
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test"
-)]
-
 use std::thread;
 
 use testbed::{Answer, Gate, PATIENCE, Record, Running, Site, pattern, wait_for};

@@ -1,13 +1,5 @@
 //! Answers that vary, and many clients at once: one fill for each variant, and nobody gets another's.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test"
-)]
-
 use std::collections::BTreeMap;
 
 use testbed::{

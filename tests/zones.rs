@@ -1,14 +1,6 @@
 //! The zone beside others: keys that somebody chooses, a reload that gives it another size, other servers of the
 //! machine.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test"
-)]
-
 use std::collections::BTreeSet;
 use std::fs;
 

@@ -80,7 +80,7 @@ impl MainConf {
     }
 }
 
-/// The module's configuration of a request's http block, by any configuration of it.
+/// The module's configuration of the http block that is being read.
 ///
 /// # Safety
 ///

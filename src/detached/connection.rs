@@ -48,7 +48,7 @@ unsafe extern "C" fn send(_: *mut ngx_connection_t, _: *mut u_char, size: usize)
 /// As `ngx_http_request_handler`, which nginx keeps to itself.
 unsafe extern "C" fn event(event: *mut ngx_event_t) {
     crate::ngx::guard::guard("fill event", (), || {
-        // SAFETY: nginx and we call with an event of a fill's connection, whose data is its
+        // SAFETY: nginx and we call with an event of such a connection, whose data is its
         // active request.
         unsafe {
             let c = (*event).data.cast::<ngx_connection_t>();
@@ -59,7 +59,7 @@ unsafe extern "C" fn event(event: *mut ngx_event_t) {
             }
             // nginx closes what is left when worker_shutdown_timeout has passed.
             if (*c).close() != 0 {
-                shutdown::give_up();
+                shutdown::time_out();
                 ngx_http_finalize_request(r, NGX_ERROR as isize);
             } else if (*event).write() != 0
                 && let Some(handler) = (*r).write_event_handler
@@ -71,7 +71,7 @@ unsafe extern "C" fn event(event: *mut ngx_event_t) {
     });
 }
 
-/// Whether there are connections for a fill and its backend. With one alone the backend would have
+/// Whether there are connections for the request and its backend. With one alone the backend would have
 /// none, while the client's own request, which needs no other, could still be served.
 unsafe fn two_are_free() -> bool {
     // SAFETY: there is a cycle while a worker runs; reusable connections are given up on demand.
@@ -97,7 +97,7 @@ pub(super) unsafe fn create(client: Request) -> Option<*mut ngx_connection_t> {
     // pool by ngx_http_close_connection.
     unsafe {
         let from = &mut *client.connection();
-        if shutdown::has_given_up() || !two_are_free() {
+        if shutdown::has_timed_out() || !two_are_free() {
             return None;
         }
         let mut nothing = ngx_str_t {

@@ -18,11 +18,11 @@ mod variables;
 
 pub use headers::{leaves_out, separate as separate_headers};
 
-/// The main request of a fill, or of a message.
+/// The main request: what is left of the client's, or a message.
 ///
 /// # Safety
 ///
-/// `client` is live, `c` was made for it by [`connection`].
+/// `client` is live, `c` was made for it by [`connection::create`](super::connection::create).
 pub unsafe fn request(
     client: Request,
     c: *mut ngx_connection_t,

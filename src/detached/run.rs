@@ -243,7 +243,7 @@ unsafe fn begin(main: *mut ngx_http_request_t) -> bool {
 unsafe extern "C" fn enter_named(sr: *mut ngx_http_request_t) {
     let name = guard("fill", None, || {
         trip("fill begin");
-        // SAFETY: nginx calls with the live subrequest of a fill.
+        // SAFETY: nginx calls with the live subrequest of a detached request.
         unsafe {
             match &hook_of_main((*sr).main)?.purpose.fetch()?.backend {
                 Backend::Named(name) => text::copy((*sr).pool, name),
@@ -295,7 +295,7 @@ unsafe extern "C" fn ended(
 /// The main request goes on: its subrequest has ended.
 unsafe extern "C" fn woken(main: *mut ngx_http_request_t) {
     let judged = guard("fill", false, || {
-        // SAFETY: nginx calls with the live main request of a fill.
+        // SAFETY: nginx calls with a live detached main request.
         unsafe {
             let Some(hook) = hook_of_main(main) else {
                 return false;

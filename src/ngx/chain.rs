@@ -1,4 +1,4 @@
-//! nginx's chains of buffers.
+//! Chains of buffers: whether they end a body, and their being consumed.
 
 use ngx::ffi::*;
 

@@ -1,4 +1,4 @@
-//! Memory that can't be had costs a request, not the worker.
+//! The allocator: memory that can't be had costs a request, not the worker.
 //!
 //! Rust ends the process when an allocation fails, which nginx never does. So what may be large (pieces of bodies,
 //! records) is asked for by [`room`], which says no; and for all that is small and has no way to fail there is a

@@ -1,75 +1,73 @@
-//! Keeps a worker that shuts down alive while it has work that no client waits for.
+//! Delays the exit of a worker that shuts down while it has work that no client waits for.
 //!
-//! A worker exits as soon as no timer is left that isn't cancelable. One timer stands for all the
-//! work; what changes with the work is only whether it is cancelable, so that a guard costs no
-//! operation on nginx's tree of timers.
+//! A worker exits as soon as no timer is left that isn't cancelable. One timer stands for all guards. Guards only
+//! change whether it is cancelable, so that a guard costs no operation on nginx's tree of timers.
 //!
-//! All that ends with worker_shutdown_timeout: nginx then closes every connection, those of fills
-//! and those to stores among them, which say so here.
+//! The delay ends with worker_shutdown_timeout. nginx then closes every connection, those of fills and those to stores
+//! among them, and their owners call [`time_out`].
 
 use std::cell::{Cell, OnceCell};
 use std::mem::ManuallyDrop;
 
 use super::event::Timer;
 
-/// How often the timer is armed again while there is work.
+/// How often the timer is armed again while there are guards, in milliseconds.
 const TICK: u64 = 1000;
 
 #[derive(Default)]
-struct Work {
-    count: Cell<usize>,
+struct Shutdown {
+    guards: Cell<usize>,
     /// worker_shutdown_timeout has passed.
-    given_up: Cell<bool>,
+    timed_out: Cell<bool>,
     timer: OnceCell<Timer>,
 }
 
 thread_local! {
     /// Never dropped: at exit nginx frees its memory before thread locals are destroyed, and a timer
     /// would then be taken out of a tree that is gone.
-    static WORK: ManuallyDrop<Work> = ManuallyDrop::new(Work::default());
+    static SHUTDOWN: ManuallyDrop<Shutdown> = ManuallyDrop::new(Shutdown::default());
 }
 
-/// Work in progress. The worker stays until all of these are dropped.
+/// Work in progress. The worker exits when the last guard is dropped.
 #[must_use]
 pub struct ShutdownGuard(());
 
-/// Keeps the worker alive until the guard is dropped.
+/// Delays the worker's exit until the guard is dropped.
 pub fn delay() -> ShutdownGuard {
-    WORK.with(|work| {
-        if work.count.get() == 0 && !work.given_up.get() {
-            let timer = work.timer.get_or_init(|| Timer::new(false, tick));
+    SHUTDOWN.with(|shutdown| {
+        if shutdown.guards.get() == 0 && !shutdown.timed_out.get() {
+            let timer = shutdown.timer.get_or_init(|| Timer::new(false, tick));
             timer.set_cancelable(false);
             if !timer.is_armed() {
                 timer.arm(TICK);
             }
         }
-        work.count.set(work.count.get().saturating_add(1));
+        shutdown.guards.set(shutdown.guards.get().saturating_add(1));
     });
     ShutdownGuard(())
 }
 
-/// nginx closes connections because worker_shutdown_timeout has passed: from now on nothing keeps
-/// the worker, and nothing is begun that would.
-pub fn give_up() {
-    WORK.with(|work| {
-        work.given_up.set(true);
-        if let Some(timer) = work.timer.get() {
+/// Says that nginx closes connections because worker_shutdown_timeout has passed. Guards delay the exit no longer.
+pub fn time_out() {
+    SHUTDOWN.with(|shutdown| {
+        shutdown.timed_out.set(true);
+        if let Some(timer) = shutdown.timer.get() {
             timer.set_cancelable(true);
         }
     });
 }
 
-/// Whether [`give_up`] was called.
-pub fn has_given_up() -> bool {
-    WORK.with(|work| work.given_up.get())
+/// Whether worker_shutdown_timeout has passed: then no work is begun that would need a guard.
+pub fn has_timed_out() -> bool {
+    SHUTDOWN.with(|shutdown| shutdown.timed_out.get())
 }
 
 impl Drop for ShutdownGuard {
     fn drop(&mut self) {
-        WORK.with(|work| {
-            work.count.set(work.count.get().saturating_sub(1));
-            if work.count.get() == 0
-                && let Some(timer) = work.timer.get()
+        SHUTDOWN.with(|shutdown| {
+            shutdown.guards.set(shutdown.guards.get().saturating_sub(1));
+            if shutdown.guards.get() == 0
+                && let Some(timer) = shutdown.timer.get()
             {
                 // It may still fire once, for nothing; a worker that shuts down doesn't wait for it.
                 timer.set_cancelable(true);
@@ -79,10 +77,10 @@ impl Drop for ShutdownGuard {
 }
 
 fn tick() {
-    WORK.with(|work| {
-        if work.count.get() > 0
-            && !work.given_up.get()
-            && let Some(timer) = work.timer.get()
+    SHUTDOWN.with(|shutdown| {
+        if shutdown.guards.get() > 0
+            && !shutdown.timed_out.get()
+            && let Some(timer) = shutdown.timer.get()
         {
             timer.arm(TICK);
         }

@@ -1,4 +1,4 @@
-//! nginx's slice module, which isn't in every nginx: it is known by its name.
+//! Whether a request is sliced: asked of nginx's slice module, which isn't in every nginx and is found by its name.
 
 use std::cell::OnceCell;
 

@@ -1,4 +1,4 @@
-//! nginx strings and Rust bytes.
+//! Strings: nginx's `ngx_str_t` as bytes, and bytes as `ngx_str_t`.
 
 use ngx::ffi::{ngx_pnalloc, ngx_pool_t, ngx_str_t};
 

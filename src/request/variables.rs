@@ -54,10 +54,7 @@ pub fn add(cf: *mut ngx_conf_t) -> Code {
             variable.get_handler = Some(read);
             variable.data = index;
         }
-    }
-    // SAFETY: nginx calls with the configuration being read.
-    unsafe {
-        let Some(mut name) = name((*cf).pool, "redis_cache_authority") else {
+        let Some(mut name) = name(pool, "redis_cache_authority") else {
             return ERROR;
         };
         match ngx_http_add_variable(cf, &mut name, 0).as_mut() {

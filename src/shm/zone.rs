@@ -82,7 +82,7 @@ impl Zone {
         acquired
     }
 
-    /// Frees what a process that is gone holds, and wakes those who wait for it.
+    /// Frees what a process that is gone holds, and wakes its waiters.
     fn bury(self, process: i32) {
         let woken = self.with(|table| {
             let all = table.bury(process, now_msec());
@@ -115,7 +115,7 @@ impl Zone {
         );
     }
 
-    /// Frees a lock and wakes those who wait for it.
+    /// Frees a lock and wakes its waiters.
     pub fn release(self, key: &LockKey, instance: u64, verdict: Verdict, retention: Retention) {
         let now = now_msec();
         let woken = self.with(|table| {
@@ -125,7 +125,7 @@ impl Zone {
         wake::all(key, woken.unwrap_or_default());
     }
 
-    /// Frees a lock whose holder has found nothing, and wakes those who wait for it.
+    /// Frees a lock whose holder has found nothing, and wakes its waiters.
     pub fn abandon(self, key: &LockKey, instance: u64) {
         let woken = self.with(|table| {
             let workers = table.abandon(key, instance, now_msec());

@@ -149,7 +149,7 @@ fn heard(lookup: &Lookup, found: Result<Rc<Found>, StoreError>) -> Result<Rc<Fou
 fn decode(
     lookup: &Lookup,
     found: &Found,
-    place: ReadFrom<'_>,
+    from: ReadFrom<'_>,
     select: Select<'_>,
 ) -> Option<Rc<Record>> {
     let read = || Reading {
@@ -165,7 +165,7 @@ fn decode(
         &own
     };
     match &reading.decoded {
-        Ok(decoded) => decoded.as_ref()?.for_request(place, select),
+        Ok(decoded) => decoded.as_ref()?.for_request(from, select),
         Err(broken) => {
             let level = if broken.is_refused() {
                 NGX_LOG_INFO

@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
 use testbed::{
-    Answer, Client, Gate, PATIENCE, Proxy, Redis, Request, Rule, Site, Way, ms, pattern, wait_for,
+    Answer, Client, Gate, PATIENCE, Proxy, Redis, Request, Rule, Site, Way, Zone, holds_for, ms,
+    pattern, wait_for,
 };
 
 use crate::{LOCKS, SOON, no_lock_stays, sides};
@@ -159,6 +160,45 @@ fn a_lock_without_waiters_is_free_at_once_when_its_worker_was_killed() {
             site.nginx.workers().len() == 2
         });
     }
+}
+
+/// nginx's master frees the mutex of a worker that dies with it.
+#[test]
+fn a_worker_killed_while_it_holds_the_mutex_of_the_zone() {
+    let mut site = Site::new().spread().location(LOCKS).start();
+    site.fill("/hit");
+    for turn in 0..3 {
+        let sides = sides(&site, 3);
+        let killed = site.nginx.freeze_worker(sides.owner);
+        wait_for("the mutex", PATIENCE, || {
+            Zone::lock_in_the_name_of(sides.owner)
+        });
+        let mut clients = sides.theirs;
+        // A miss and a fill need the mutex: the other worker waits for it as it is.
+        clients[0]
+            .send(&Request::get(&format!("/miss/{turn}")))
+            .unwrap();
+        let waits = || site.backend.hits(&format!("/miss/{turn}")) == 0;
+        assert!(holds_for(ms(200), waits), "{turn}: who has the mutex?");
+        let start = Instant::now();
+        site.nginx.kill_worker(sides.owner);
+        drop(killed);
+        clients[1].send(&Request::get("/hit")).unwrap();
+        let miss = clients[0].receive().unwrap();
+        assert_eq!((miss.status, miss.word().as_str()), (200, "STORE"));
+        assert_eq!(clients[1].receive().unwrap().word(), "HIT");
+        assert!(start.elapsed() < SOON, "{turn}: {:?}", start.elapsed());
+        wait_for("another worker", PATIENCE, || {
+            site.nginx.workers().len() == 2
+        });
+        // The new one can have it, too, and the table is as it was.
+        for number in 0..10 {
+            assert_eq!(site.get(&format!("/{turn}/{number}")).word(), "STORE");
+        }
+        no_lock_stays("mutex", &site, &format!("/miss/{turn}"));
+        site.wait_for_quiet_zone();
+    }
+    site.nginx.finish();
 }
 
 #[test]

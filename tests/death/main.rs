@@ -1,14 +1,6 @@
 //! Workers that die, are told to leave, or run out of connections or of room in the zone: nobody waits for the dead, and
 //! nothing is left behind.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test"
-)]
-
 mod in_flight;
 mod killed;
 mod leaving;

@@ -1,10 +1,6 @@
 //! Many streams on one connection whose window, or whose socket, a stream that isn't read has used up.
 
-use std::ops::Deref;
-
-use testbed::{
-    Answer, Gate, Http2, Port, Record, Request, Response, Running, Site, Vitals, ms, pattern,
-};
+use testbed::{Answer, Gate, Http2, Record, Request, Response, Running, Site, Vitals, ms, pattern};
 
 const MODIFIED: &str = "Sat, 02 Jan 2010 03:04:05 GMT";
 /// More than the kernel's buffers take.
@@ -29,30 +25,15 @@ fn small() -> Answer {
         .header("Last-Modified", MODIFIED)
 }
 
-/// A site that speaks HTTP/2 at a port of its own.
-struct Scene {
-    site: Running,
-    port: Port,
-}
-
-impl Deref for Scene {
-    type Target = Running;
-
-    fn deref(&self) -> &Running {
-        &self.site
-    }
-}
-
-fn site() -> Scene {
-    let port = Port::take();
+fn site() -> Running {
     let site = Site::new()
         .workers(1)
-        .server(&format!("listen {} http2;", port.address()))
+        .http2()
         .location("redis_cache_max_size 16m; redis_cache_age 1h;")
         .start();
     site.backend.set("/big", Answer::ok(pattern(BIG, 2)));
     site.fill("/big");
-    Scene { site, port }
+    site
 }
 
 fn check(what: &str, got: &Response, status: u16, length: Option<usize>) {
@@ -73,7 +54,7 @@ enum UsedUp {
 }
 
 /// Asks for all of these behind such a stream; then that one is read, and all must be whole.
-fn ask_behind_big(site: &Scene, word: &str, target: impl Fn(usize) -> String, then: impl Fn()) {
+fn ask_behind_big(site: &Running, word: &str, target: impl Fn(usize) -> String, then: impl Fn()) {
     for used_up in [UsedUp::Window, UsedUp::Socket] {
         let target = |n: usize| format!("{}?{used_up:?}", target(n));
         ask_behind(site, used_up, word, &target, &then);
@@ -81,7 +62,7 @@ fn ask_behind_big(site: &Scene, word: &str, target: impl Fn(usize) -> String, th
 }
 
 fn ask_behind(
-    site: &Scene,
+    site: &Running,
     used_up: UsedUp,
     word: &str,
     target: &dyn Fn(usize) -> String,
@@ -92,7 +73,7 @@ fn ask_behind(
         UsedUp::Window => options,
         UsedUp::Socket => options.connection_window(16_000_000),
     }
-    .connect(site.port.address());
+    .connect(site.http2_address());
     let mut big = client.send(&Request::get("/big")).unwrap();
     let mut unread = big.receive_header().unwrap();
     if matches!(used_up, UsedUp::Socket) {
@@ -170,7 +151,7 @@ fn a_page_of_many_images_comes_whole() {
         .connection_window(16_000_000)
         .stream_window(1_000_000)
         .receive_buffer(16_384)
-        .connect(site.port.address());
+        .connect(site.http2_address());
     client.slow_down(4_000_000);
     for turn in 0..2 {
         let mut streams: Vec<_> = (0..60_u8)
@@ -198,7 +179,7 @@ fn streams_without_a_window_take_no_memory() {
     site.redis.put("/8m", &record, 3700);
     let worker = site.nginx.workers()[0];
     let before = Vitals::of(worker).unwrap().rss;
-    let mut client = Http2::new().stream_window(0).connect(site.port.address());
+    let mut client = Http2::new().stream_window(0).connect(site.http2_address());
     let mut streams = Vec::new();
     for _ in 0..100 {
         let mut stream = client.send(&Request::get("/8m")).unwrap();

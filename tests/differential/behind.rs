@@ -86,6 +86,7 @@ fn body(request: &Received, path: &str) -> Answer {
     );
     match first {
         "large" => large(request, second == "chunked"),
+        "trailers" => html(&page()).trailer("X-Sum", "12").trailer("X-Other", "y"),
         "empty" => Answer::ok("").content_type("text/html"),
         "ssi" => html("[<!--#include virtual=\"/part/a\" -->][<!--#echo var=\"arg_s\" -->]\n"),
         "part" => html(&format!("part {second}")),
@@ -182,9 +183,10 @@ const FILES: [(&str, &str); 9] = [
     (
         "own.js",
         "function value(r) { return r.uri; }
+         function body(r) { return r.requestText || ''; }
          function header(r) { r.headersOut['X-Filter'] = 'njs'; }
          async function content(r) { let part = await r.subrequest('/part/a'); r.return(200, part.status + ' ' + part.responseText); }
-         export default { value, header, content };",
+         export default { value, body, header, content };",
     ),
     (
         "page.php",

@@ -76,6 +76,11 @@ impl Outcome {
                     let name = name.to_lowercase();
                     outcome.fields.push((name, without_time(&value)));
                 }
+                for (name, value) in &response.trailers {
+                    let name = format!("trailer {}", name.to_lowercase());
+                    let value = String::from_utf8_lossy(value).into_owned();
+                    outcome.fields.push((name, value));
+                }
                 outcome.fields.sort();
                 if response.header("content-encoding").as_deref() == Some("gzip") {
                     // gzip makes other bytes of the same text when it comes in other pieces.

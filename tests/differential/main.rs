@@ -1,14 +1,6 @@
 //! Whatever a location does with plain nginx, it does with this module: the same configuration stands in two servers of
 //! one nginx, one with `proxy_cache` (or `proxy_pass` alone) and one with the module, and both are asked the same.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test"
-)]
-
 mod ask;
 mod behind;
 mod cases;

@@ -77,6 +77,7 @@ impl Equipment {
     pub fn has(&self, what: &str) -> bool {
         match what {
             "php-fpm" => behind::php_program().is_some(),
+            "proxy_pass_trailers" => nginx_is_at_least([1, 27, 2]),
             _ if what.ends_with(".so") => self.debian && Path::new(DEBIAN).join(what).exists(),
             _ => self.arguments.contains(what),
         }
@@ -211,7 +212,7 @@ const LOG: &str = "log_format line escape=json '$http_x_id\\t$redis_cache_status
     '$sent_http_content_length $body_bytes_sent\\t'
     'addr=$upstream_addr status=$upstream_status own=$upstream_http_x_own type=$upstream_http_content_type '
     'cookie=$upstream_cookie_c cache=$upstream_cache_status time=$upstream_response_time header=$upstream_header_time '
-    'connect=$upstream_connect_time length=$upstream_response_length';\n";
+    'connect=$upstream_connect_time length=$upstream_response_length trailer=$upstream_trailer_x_sum';\n";
 
 impl Text<'_> {
     fn conf(&mut self, cases: &[Case], equipment: &Equipment, certificate: &Certificate) -> Conf {

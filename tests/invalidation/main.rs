@@ -1,14 +1,6 @@
 //! Requests that make records worthless (RFC 9111 4.4): what their clients may rely on, beside fills on their way, in
 //! several workers, with a Redis in trouble.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test"
-)]
-
 mod fills;
 mod trouble;
 

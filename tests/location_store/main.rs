@@ -1,14 +1,6 @@
 //! A location as the store: what a configuration for redis2 gives, with the same records and the same outcomes as over
 //! connections of the module's own.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test"
-)]
-
 mod hanging;
 mod lifetime;
 mod trouble;

@@ -1,14 +1,6 @@
 //! What works with `proxy_pass` alone works the same behind the cache: access, limits, rewriting, error pages, upstreams,
 //! files, filters, variables, protocols.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test"
-)]
-
 mod access;
 mod elsewhere;
 mod filters;

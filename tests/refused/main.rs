@@ -1,14 +1,6 @@
 //! Requests that nginx itself refuses, before they have all that others have: a server, header lines, a URI, the name of
 //! a method. Their `error_page` leads to a location that caches, and the client gets what it gets without the module.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test"
-)]
-
 use testbed::{Answer, Running, Site, nginx_is_at_least};
 
 mod other_protocols;

@@ -1,14 +1,6 @@
 //! Faults between the module and Redis at every moment of a request: bytes delayed, cut, garbled, split anywhere, held.
 //! Clients get whole answers, never an error; the backend is spared; no lock is left behind.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test"
-)]
-
 mod crowds;
 mod cuts;
 mod replies;

@@ -1,14 +1,6 @@
 //! Answers as they come: first bytes at once for the first client and for those who join it, answers too large to be
 //! stored, slow readers, and what all that costs the worker and the backend.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test"
-)]
-
 mod beside_plain;
 mod endless;
 mod flushing;

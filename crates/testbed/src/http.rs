@@ -20,6 +20,8 @@ pub(crate) fn values<'a>(fields: &'a Fields, name: &str) -> Vec<&'a [u8]> {
 pub(crate) struct Reader {
     stream: TcpStream,
     buffer: VecDeque<u8>,
+    /// The fields behind the last body that came in chunks.
+    pub(crate) trailers: Fields,
 }
 
 impl Reader {
@@ -27,6 +29,7 @@ impl Reader {
         Reader {
             stream,
             buffer: VecDeque::new(),
+            trailers: Fields::new(),
         }
     }
 
@@ -89,12 +92,7 @@ impl Reader {
             if line.is_empty() {
                 return Ok(fields);
             }
-            let colon = line
-                .iter()
-                .position(|&byte| byte == b':')
-                .ok_or(ErrorKind::InvalidData)?;
-            let name = String::from_utf8_lossy(&line[..colon]).into_owned();
-            fields.push((name, line[colon + 1..].trim_ascii().to_vec()));
+            fields.push(field(&line)?);
         }
     }
 
@@ -180,6 +178,13 @@ impl Body {
     }
 }
 
+fn field(line: &[u8]) -> io::Result<(String, Vec<u8>)> {
+    let colon = line.iter().position(|&byte| byte == b':');
+    let colon = colon.ok_or(ErrorKind::InvalidData)?;
+    let name = String::from_utf8_lossy(&line[..colon]).into_owned();
+    Ok((name, line[colon + 1..].trim_ascii().to_vec()))
+}
+
 fn next_chunk(reader: &mut Reader) -> io::Result<Body> {
     let Some(line) = reader.line()? else {
         return Ok(Body::Cut);
@@ -188,7 +193,10 @@ fn next_chunk(reader: &mut Reader) -> io::Result<Body> {
     let digits = digits.split(';').next().unwrap_or_default().trim();
     match usize::from_str_radix(digits, 16) {
         Ok(0) => {
-            while reader.line()?.is_some_and(|trailer| !trailer.is_empty()) {}
+            reader.trailers.clear();
+            while let Some(line) = reader.line()?.filter(|line| !line.is_empty()) {
+                reader.trailers.push(field(&line)?);
+            }
             Ok(Body::Done)
         }
         Ok(size) => Ok(Body::Chunked(size)),

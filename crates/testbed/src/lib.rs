@@ -9,46 +9,49 @@
 //! * [`Proxy`] stands before a Redis and mistreats what passes; [`Faucet`] is a backend of bodies too large to keep.
 //! * [`Vitals`] and [`Zone`] are read from a running nginx: its memory and descriptors, its locks and waiters.
 //! * [`Client`] speaks HTTP/1.1 on a plain socket; [`crowd()`] runs many at once. [`Http2`] speaks HTTP/2, over TLS too;
-//!   [`TlsTunnel`] gives any other client TLS.
+//!   [`Protocol`] lets one test run over both; [`TlsTunnel`] gives any other client TLS.
 //! * [`wait_for`] and [`eventually`] await a condition; nothing here sleeps where something can be awaited.
 
-#![forbid(unsafe_code)]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test bed reports what it can't do by panicking: that fails the test"
-)]
-
-mod backend;
-mod bridge;
-mod client;
 mod conf;
-mod crowd;
+mod site;
+
+// Servers.
+mod backend;
 mod faucet;
+mod nginx;
+mod redis_server;
+
+// What stands between two of them and mistreats what passes.
+mod bridge;
+mod proxy;
+mod tunnel;
+
+// Clients.
+mod client;
+mod crowd;
+mod exchange;
+mod http2;
+
+// What is read from running servers and from what they keep.
+mod log;
+mod record;
+mod vitals;
+mod zone;
+
+// What all of these are made of: protocol, waiting, places, ports, processes.
 mod gzip;
 mod http;
-mod http2;
-mod log;
-mod nginx;
 mod places;
 mod ports;
 mod process;
-mod proxy;
-mod record;
-mod redis_server;
-mod site;
-mod tunnel;
-mod vitals;
 mod wait;
-mod zone;
 
 pub use backend::{Answer, Backend, Gate, Received};
 pub use bridge::Bridge;
 pub use client::{Client, Request, Response};
 pub use conf::{Conf, example};
 pub use crowd::{Crowd, crowd};
+pub use exchange::{Exchange, Protocol};
 pub use faucet::Faucet;
 pub use gzip::unzipped;
 pub use http2::{Certificate, Failure, Http2, Http2Options, Stream};

@@ -45,25 +45,29 @@ impl Zone {
     /// If its memory may not be read.
     #[must_use]
     pub fn of(worker: i32) -> Option<Zone> {
-        let maps = fs::read_to_string(format!("/proc/{worker}/maps")).ok()?;
-        let memory = File::open(format!("/proc/{worker}/mem")).ok()?;
-        // What nginx shares between its processes is anonymous.
-        let shared = maps.lines().filter(|line| line.contains(" rw-s "));
-        for line in shared.filter(|line| line.contains("/dev/zero")) {
-            let (from, to) = line.split_whitespace().next()?.split_once('-')?;
-            let from = u64::from_str_radix(from, 16).ok()?;
-            let to = u64::from_str_radix(to, 16).ok()?;
-            let mut bytes = vec![0; usize::try_from(to - from).ok()?];
-            if memory.read_exact_at(&mut bytes, from).is_err() {
-                // It has just ended, or isn't ours to read.
-                return None;
-            }
-            let begins = |at: &usize| number(&bytes, *at) == MAGIC;
-            if let Some(at) = (0..bytes.len() - HEADER).step_by(8).find(begins) {
-                return Some(Zone::read(&bytes[at..]));
-            }
+        let (_, _, bytes) = mapping(worker, false)?;
+        let at = table_in(&bytes)?;
+        Some(Zone::read(&bytes[at..]))
+    }
+
+    /// Lets process `worker` hold the zone's mutex, as if it had just locked it: its process id stands where nginx's
+    /// `ngx_shmtx_lock` puts it. The worker knows nothing of it, so it must be stopped before and never go on. `false`
+    /// if another process holds the mutex just now.
+    ///
+    /// # Panics
+    ///
+    /// If the worker has no zone, or if its memory may not be written.
+    #[must_use]
+    pub fn lock_in_the_name_of(worker: i32) -> bool {
+        let (memory, from, bytes) = mapping(worker, true).expect("a worker with a zone");
+        // The zone's memory begins with nginx's slab pool, and that with the word of its mutex.
+        if number(&bytes, 0) != 0 {
+            return false;
         }
-        None
+        let pid = u64::try_from(worker).expect("a process id");
+        let written = memory.write_all_at(&pid.to_ne_bytes(), from);
+        written.expect("memory to write to");
+        true
     }
 
     fn read(bytes: &[u8]) -> Zone {
@@ -93,6 +97,36 @@ impl Zone {
     pub fn is_quiet(&self) -> bool {
         (self.locks, self.waiting, self.refills) == (0, 0, 0)
     }
+}
+
+/// The memory of process `worker`, where its zone begins there, and a copy of the zone. `None` if it has gone, or has none.
+fn mapping(worker: i32, write: bool) -> Option<(File, u64, Vec<u8>)> {
+    let maps = fs::read_to_string(format!("/proc/{worker}/maps")).ok()?;
+    let mut options = File::options();
+    let options = options.read(true).write(write);
+    let memory = options.open(format!("/proc/{worker}/mem")).ok()?;
+    // What nginx shares between its processes is anonymous.
+    let shared = maps.lines().filter(|line| line.contains(" rw-s "));
+    for line in shared.filter(|line| line.contains("/dev/zero")) {
+        let (from, to) = line.split_whitespace().next()?.split_once('-')?;
+        let from = u64::from_str_radix(from, 16).ok()?;
+        let to = u64::from_str_radix(to, 16).ok()?;
+        let mut bytes = vec![0; usize::try_from(to - from).ok()?];
+        if memory.read_exact_at(&mut bytes, from).is_err() {
+            // It has just ended, or isn't ours to read.
+            return None;
+        }
+        if table_in(&bytes).is_some() {
+            return Some((memory, from, bytes));
+        }
+    }
+    None
+}
+
+/// Where the lock table begins.
+fn table_in(bytes: &[u8]) -> Option<usize> {
+    let begins = |at: &usize| number(bytes, *at) == MAGIC;
+    (0..bytes.len() - HEADER).step_by(8).find(begins)
 }
 
 fn word(bytes: &[u8], at: usize) -> u32 {

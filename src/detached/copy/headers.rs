@@ -9,7 +9,7 @@ use crate::ngx::headers::lines;
 use crate::ngx::request::{OK, Request};
 use crate::ngx::{shim, text};
 
-/// Fields of the client that don't concern a fill: its answer is whole and for everybody
+/// Fields of the client that don't concern a detached request: its answer is whole and for everybody
 /// (conditions, ranges), its body is known (lengths, codings), its connection is its own.
 pub(super) const NOT_COPIED: &[&[u8]] = &[
     b"if-modified-since",
@@ -30,7 +30,7 @@ pub(super) const NOT_COPIED: &[&[u8]] = &[
     b"http2-settings",
 ];
 
-/// Whether a fill doesn't have this field of the client's header. `name` is in lower case.
+/// Whether a detached request doesn't have this field of the client's header. `name` is in lower case.
 pub fn leaves_out(name: &[u8]) -> bool {
     NOT_COPIED.contains(&name)
 }

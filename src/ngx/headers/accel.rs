@@ -1,4 +1,4 @@
-//! What a backend tells nginx of a response by X-Accel-Limit-Rate and X-Accel-Charset.
+//! X-Accel-Limit-Rate and X-Accel-Charset, by which a backend tells nginx how a response is to be sent.
 
 use cache_core::record::Unsent;
 use ngx::ffi::*;
@@ -7,7 +7,7 @@ use super::super::request::Request;
 use super::super::shim;
 use super::response::{NoMemory, copied};
 
-/// Has a response sent at the pace, and in the charset, that its backend wants.
+/// Applies both to a response: bytes per second, and the charset of its Content-Type.
 pub fn apply(r: Request, unsent: &Unsent) -> Result<(), NoMemory> {
     if let Some(rate) = unsent.limit_rate {
         let rate = usize::try_from(rate).unwrap_or(usize::MAX);

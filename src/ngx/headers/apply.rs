@@ -1,4 +1,4 @@
-//! A record's header, or that of a fill, becomes the header of a response.
+//! Makes the header of a record, or of a fill, that of a response.
 
 use cache_core::headers::Headers;
 

@@ -1,4 +1,4 @@
-//! What a request says of the copy, or the part of one, that its client has.
+//! Conditional requests and Range: what a request says of the response that its client has (RFC 9110 13, 14).
 
 use std::ptr;
 

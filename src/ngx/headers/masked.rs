@@ -1,4 +1,4 @@
-//! A request as it would be, had its client left fields of its header away.
+//! A masked request: some fields of its header are hidden, as if its client hadn't sent them.
 
 use std::mem::offset_of;
 use std::ptr;
@@ -12,91 +12,99 @@ use super::super::text;
 use super::super::values::KeptVariables;
 use super::list::lines;
 
-/// Hides fields of a request, and what was made of them, until it is dropped. Nobody else sees the request in between:
-/// nginx isn't returned to.
+/// Hides fields of a request, and the variables that were made of them, until it is dropped. Only its owner sees the
+/// request masked: control doesn't return to nginx in between.
 ///
-/// Of the variables those are forgotten that nginx would make again: those of the field itself, and what `map`, `geo`
-/// and the like have made. Those that the request was given once (by `set`, by a match, by another module) stay.
+/// nginx makes some variables again without the fields: `$http_name` of each field, and those of `map`, `geo` and the
+/// like. Variables that were given to the request once (by `set`, by a match, by another module) keep their values.
 pub struct MaskedRequest {
     request: Request,
-    kept: Option<Kept>,
+    unmasked: Option<Unmasked>,
 }
 
-/// What the request had before.
-struct Kept {
-    /// Put back by being dropped.
+/// What the request had before it was masked.
+struct Unmasked {
+    /// Puts the values back when it is dropped.
     variables: KeptVariables,
+    /// The lines that are hidden, with their hashes: nginx passes over a line with hash 0.
     lines: Vec<(*mut ngx_table_elt_t, ngx_uint_t)>,
     headers: ngx_http_headers_in_t,
 }
 
 impl MaskedRequest {
-    /// Hides these fields. Without any nothing changes.
+    /// Hides credentials and other fields, whose names are in lower case. Without any nothing changes.
     pub fn new(
         request: Request,
         (credentials, others): (&[Credential], &[Bytes]),
     ) -> MaskedRequest {
-        let kept = (!credentials.is_empty() || !others.is_empty()).then(|| {
+        let unmasked = (!credentials.is_empty() || !others.is_empty()).then(|| {
             // SAFETY: a live request, which is put back by `drop`.
             unsafe { hide(request, credentials, others) }
         });
-        MaskedRequest { request, kept }
+        MaskedRequest { request, unmasked }
     }
 }
 
 impl Drop for MaskedRequest {
     fn drop(&mut self) {
-        let Some(kept) = self.kept.take() else { return };
-        for (line, hash) in kept.lines {
+        let Some(unmasked) = self.unmasked.take() else {
+            return;
+        };
+        for (line, hash) in unmasked.lines {
             // SAFETY: the request is live, and so are its lines.
             unsafe { (*line).hash = hash };
         }
         // SAFETY: likewise.
-        unsafe { self.request.change(|r| r.headers_in = kept.headers) };
+        unsafe { self.request.change(|r| r.headers_in = unmasked.headers) };
     }
 }
 
-unsafe fn hide(request: Request, fields: &[Credential], others: &[Bytes]) -> Kept {
-    // SAFETY: by the caller live; each line stays where it is.
+/// Hides fields and gives back what was there.
+///
+/// # Safety
+///
+/// `request` is live.
+unsafe fn hide(request: Request, credentials: &[Credential], others: &[Bytes]) -> Unmasked {
+    // SAFETY: by contract; each line stays where it is.
     unsafe {
         let r = request.as_ptr();
-        let kept = Kept {
+        let unmasked = Unmasked {
             variables: KeptVariables::of(request),
             lines: lines(&(*r).headers_in.headers)
                 .filter(|line| {
                     let name = text::bytes(&line.key);
                     let hides = |field: &Credential| name.eq_ignore_ascii_case(field.field());
-                    fields.iter().any(hides)
+                    credentials.iter().any(hides)
                         || others.iter().any(|field| name.eq_ignore_ascii_case(field))
                 })
                 .map(|line| (ptr::from_ref(line).cast_mut(), line.hash))
                 .collect(),
             headers: ptr::read(&(*r).headers_in),
         };
-        kept.variables.forget_made(|name| {
-            fields.iter().any(|field| field.makes(name))
-                || others.iter().any(|field| is_of(name, field))
+        unmasked.variables.forget_made(|name| {
+            credentials.iter().any(|field| field.makes(name))
+                || others.iter().any(|field| is_variable_of(name, field))
         });
-        for (line, _) in &kept.lines {
+        for (line, _) in &unmasked.lines {
             (**line).hash = 0;
             forget_line(*line, &mut (*r).headers_in);
         }
-        for field in fields {
-            forget(*field, &mut (*r).headers_in);
+        for credential in credentials {
+            forget_credential(*credential, &mut (*r).headers_in);
         }
-        kept
+        unmasked
     }
 }
 
 /// Whether a variable is `$http_name` of a field, which is in lower case.
-fn is_of(variable: &[u8], field: &[u8]) -> bool {
+fn is_variable_of(variable: &[u8], field: &[u8]) -> bool {
     let spelt = |byte: &u8| if *byte == b'-' { b'_' } else { *byte };
     variable
         .strip_prefix(b"http_")
         .is_some_and(|name| field.iter().map(spelt).eq(name.iter().copied()))
 }
 
-/// nginx finds the lines of fields that it knows by pointers, one for each field, which it has in a structure.
+/// Takes a line away from `headers_in`, where nginx has a pointer for each field that it knows.
 ///
 /// # Safety
 ///
@@ -128,8 +136,8 @@ unsafe fn forget_line(line: *mut ngx_table_elt_t, headers: &mut ngx_http_headers
     }
 }
 
-/// What nginx knows of a field beside its lines.
-fn forget(field: Credential, headers: &mut ngx_http_headers_in_t) {
+/// Takes away what nginx knows of a credential beside its lines.
+fn forget_credential(field: Credential, headers: &mut ngx_http_headers_in_t) {
     let nothing = ngx_str_t {
         len: 0,
         data: ptr::null_mut(),

@@ -1,8 +1,8 @@
-//! What a handler or filter returns to nginx.
+//! The codes that a handler or a filter returns to nginx.
 
 use ngx::ffi::*;
 
-/// What a handler or filter returns to nginx, or `ngx_http_finalize_request` takes.
+/// A code that a handler or a filter returns to nginx, or that `ngx_http_finalize_request` takes.
 pub type Code = ngx_int_t;
 
 /// `NGX_OK`
@@ -16,8 +16,8 @@ pub const DONE: Code = NGX_DONE as Code;
 /// `NGX_DECLINED`
 pub const DECLINED: Code = NGX_DECLINED as Code;
 
-/// Whether what the header filters say ends the response: an error, or a status that the request is to be finalized
-/// with. `NGX_AGAIN` doesn't: the header is buffered, and the body goes behind it.
+/// Whether a code of the header filters ends the response: an error, or a status that the request is to be finalized
+/// with. `NGX_AGAIN` doesn't: the header is buffered, and the body follows it.
 pub const fn is_refused(code: Code) -> bool {
     code == ERROR || code > OK
 }

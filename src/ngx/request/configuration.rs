@@ -14,7 +14,7 @@ pub struct LocationId(*const u_char, usize);
 impl Request {
     /// The configuration of the http block.
     pub fn main_conf<T>(self) -> Option<&'static T> {
-        // SAFETY: as above.
+        // SAFETY: ctx_index is set when the module is loaded; the configuration outlives requests.
         unsafe {
             (*self.get().main_conf.add(module::index()))
                 .cast::<T>()
@@ -34,7 +34,7 @@ impl Request {
 
     /// nginx's own configuration of the location.
     pub fn core_loc_conf(self) -> Option<&'static ngx_http_core_loc_conf_t> {
-        // SAFETY: as above, for nginx's core module.
+        // SAFETY: likewise, of nginx's core module.
         unsafe {
             (*self.get().loc_conf.add(ngx_http_core_module.ctx_index))
                 .cast::<ngx_http_core_loc_conf_t>()
@@ -67,7 +67,7 @@ impl Request {
 
     /// Where the configuration of its server begins: `/etc/nginx/nginx.conf:12`.
     pub fn server_place(self) -> String {
-        // SAFETY: as above; the name ends with NUL.
+        // SAFETY: a request has the configuration of its server, where the name of its file ends with NUL.
         unsafe {
             let server = self.server();
             let file = CStr::from_ptr((*server).file_name.cast()).to_string_lossy();

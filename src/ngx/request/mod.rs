@@ -1,4 +1,4 @@
-//! An nginx request: its memory, its connection and what the module keeps with it. The other files have its parts.
+//! An nginx request: its memory, its connection and the module's context. Each other file adds methods of one subject.
 
 mod body;
 mod client;
@@ -91,7 +91,7 @@ impl Request {
 
     /// Attaches a context.
     pub fn set_context<T>(self, context: NonNull<T>) {
-        // SAFETY: as above.
+        // SAFETY: ctx has a place for every http module.
         unsafe { *self.get().ctx.add(module::index()) = context.as_ptr().cast::<c_void>() }
     }
 }

@@ -88,7 +88,7 @@ impl Request {
 
     /// Goes on in a named location of the same server.
     pub fn named_location(self, name: &[u8]) {
-        // SAFETY: as above.
+        // SAFETY: live request; the name is copied into its pool.
         unsafe {
             self.change(|r| r.read_event_handler = Some(ngx_http_block_reading));
             let Some(mut name) = text::copy(self.pool(), name) else {

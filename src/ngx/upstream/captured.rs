@@ -1,4 +1,4 @@
-//! A response's header as it reaches the first header filter, with what nginx has taken away before.
+//! The header of a response as it reaches the first header filter, and the fields that nginx has hidden before.
 
 use bytes::Bytes;
 use cache_core::freshness::OriginDates;

@@ -1,4 +1,4 @@
-//! Upstreams that a request has left: their answer led elsewhere, or they gave none.
+//! Upstreams that a request has left: their response led elsewhere, or they gave none.
 
 use cache_core::freshness::OriginDates;
 use cache_core::headers::Headers;

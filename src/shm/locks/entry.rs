@@ -1,4 +1,4 @@
-//! One key of the lock table: who holds it, and what its fills have found.
+//! An entry of the lock table: the holder of a key's lock, and what fills of the key have found.
 
 use cache_core::flow::Verdict;
 use cache_core::use_stale::Failure;
@@ -54,12 +54,12 @@ pub struct Retention {
     pub uncacheable: u64,
     /// That the backend has failed.
     pub back_off: BackOff,
-    /// What the backend was asked with beside what any client asks with, as a hash; 0 for nothing. A failure is held against
-    /// those who ask with the same, or against all if it was nothing.
+    /// Hash of the fields that went to the backend beside those that any client's request has; 0 for none. A failure is held
+    /// against requests with the same fields, or against all requests if there were none.
     pub sender: u64,
 }
 
-/// Who asks for a lock, when, and with what.
+/// The caller that asks for a lock.
 #[derive(Clone, Copy)]
 pub struct Asker {
     /// The caller's process.

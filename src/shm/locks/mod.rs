@@ -1,6 +1,6 @@
 //! The locks of a zone: a table in fixed places of shared memory.
 //!
-//! Pure over slices, so that it is the same code whoever maps the memory: tests take it in from here.
+//! Pure over slices: tests take it in from here, over memory of their own.
 
 mod entry;
 pub mod header;

@@ -26,7 +26,7 @@ pub struct Table<'a> {
     pub entries: &'a mut [Entry],
 }
 
-/// The answer to a request for a lock.
+/// What came of asking for a lock.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Acquired {
     /// It is the caller's.
@@ -36,7 +36,7 @@ pub enum Acquired {
         /// It was released since the sequence that the caller named.
         changed: bool,
     },
-    /// Somebody else has it.
+    /// Another request has it.
     Busy {
         /// Names this holding of it.
         instance: u64,
@@ -110,8 +110,8 @@ impl Table<'_> {
         oldest.map(|(_, index)| index).or(abandoned)
     }
 
-    /// Takes the lock of `key` if it is free or abandoned. Who finds it busy counts as waiting for it
-    /// until [`Table::leave`].
+    /// Takes the lock of `key` if it is free or abandoned. A caller that finds it busy counts as waiting for it until
+    /// [`Table::leave`].
     pub fn acquire(&mut self, key: &LockKey, since: u64, asker: Asker) -> Acquired {
         let instance = self.header.instance + 1;
         if let Some(entry) = self.find(key) {
@@ -139,7 +139,7 @@ impl Table<'_> {
         let Some(index) = self.place(tag, asker.now) else {
             return Acquired::Full;
         };
-        // What was known of a key that had to go is lost: whoever looked before must look again.
+        // What was known of a key that had to go is lost: a request that has looked before must look again.
         let changed = self.header.evicted > since;
         let Some(entry) = self.settle(index, key) else {
             return Acquired::Full;
@@ -169,7 +169,7 @@ impl Table<'_> {
     }
 
     /// What the key has is worthless from now on: a request that comes later must not wait for what is fetched already,
-    /// so the lock is free, and a request that has looked before looks again. Returns whom to wake.
+    /// so the lock is free, and a request that has looked before looks again. Returns the workers to wake.
     pub fn invalidate(&mut self, key: &LockKey, now: u64) -> Workers {
         let sequence = self.header.sequence.fetch_add(1, Ordering::Relaxed) + 1;
         if self.find(key).is_none() {
@@ -180,7 +180,7 @@ impl Table<'_> {
             }
         }
         let Some(entry) = self.find(key) else {
-            // No place remembers it: whoever has looked before, for whatever key, looks again.
+            // No place remembers it: a request that has looked before, for whatever key, looks again.
             self.header.evicted = sequence;
             return Workers::default();
         };
@@ -191,8 +191,8 @@ impl Table<'_> {
         Workers::default()
     }
 
-    /// Frees the lock if it is still this holding of it, and remembers what its fill has found; returns whom to
-    /// wake.
+    /// Frees the lock if it is still this holding of it, and remembers what its fill has found; returns the
+    /// workers to wake.
     pub fn release(
         &mut self,
         key: &LockKey,
@@ -207,7 +207,8 @@ impl Table<'_> {
         self.free(key, instance, verdict, now)
     }
 
-    /// Frees the lock if it is still this holding of it, whose fill has found nothing; returns whom to wake.
+    /// Frees the lock if it is still this holding of it, whose fill has found nothing; returns the workers
+    /// to wake.
     pub fn abandon(&mut self, key: &LockKey, instance: u64, now: u64) -> Workers {
         self.free(key, instance, Verdict::Failed, now)
     }
@@ -247,7 +248,7 @@ impl Table<'_> {
         self.find(key).is_some_and(|entry| now < entry.uncacheable)
     }
 
-    /// How the backend has failed, while it is to be left alone for that by a request with this `sender`.
+    /// How the backend has failed, while requests with the hash `sender` ([`Retention::sender`]) are to leave it alone.
     pub fn failing(
         &mut self,
         key: &LockKey,
@@ -298,8 +299,8 @@ impl Table<'_> {
         Awaited::Held(entry.owner)
     }
 
-    /// Of those who have waited longer than `timeout` one may go now: `Ok` for that one, the time
-    /// to ask again for the others.
+    /// Lets one of the requests go that have waited longer than `timeout`, in milliseconds: `Ok` for that one, else the
+    /// time to ask again.
     pub fn elect(&mut self, key: &LockKey, timeout: u64, now: u64) -> Result<(), u64> {
         let Some(entry) = self.find(key) else {
             return Ok(());
@@ -312,7 +313,7 @@ impl Table<'_> {
         Ok(())
     }
 
-    /// A process is gone: frees all that it held, and its place; returns whom to wake for which key.
+    /// A process is gone: frees all that it held, and its place; returns the workers to wake for each key.
     pub fn bury(&mut self, pid: i32, now: u64) -> Vec<(LockKey, Workers)> {
         let mut sequence = self.header.sequence.load(Ordering::Relaxed);
         let mut woken = Vec::new();

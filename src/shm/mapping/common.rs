@@ -4,7 +4,7 @@
 //! It is laid out once and has one size, so that it survives every reload. A worker of an old configuration thus sees
 //! what one of the new configuration invalidates, even where the zone between them has got another size.
 //!
-//! Pure over memory, so that it is the same code whoever maps it.
+//! Pure over memory: tests take it in from here.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -17,7 +17,7 @@ pub const MAGIC: u64 = 0x7263_636f_6d6d_0001;
 /// invalidated while the other is fetched.
 pub const COUNTERS: usize = 16 * 1024;
 
-/// The shared memory.
+/// What all zones have in common, as it lies in shared memory.
 #[repr(C)]
 pub struct Common {
     /// [`MAGIC`].
@@ -45,7 +45,7 @@ impl Common {
         counter.map_or(0, |counter| counter.load(Ordering::SeqCst))
     }
 
-    /// All that is on its way for the key is worthless.
+    /// Says that all that is on its way for the key is worthless.
     pub fn invalidate(&self, key: &LockKey) {
         if let Some(counter) = self.counter(key) {
             counter.fetch_add(1, Ordering::SeqCst);

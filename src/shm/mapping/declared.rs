@@ -14,7 +14,7 @@ use crate::ngx::text;
 /// Enough for [`Common`] and nginx's own pages.
 const COMMON_SIZE: usize = size_of::<Common>() + 64 * 1024;
 
-/// The memory of a declared zone, and that which all zones have in common.
+/// The memory of a declared zone, and of what all zones have in common.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Mapping {
     table: *mut ngx_shm_zone_t,

@@ -1,4 +1,4 @@
-//! The memory of a zone, and that which all zones have in common: declared, laid out, mapped, and guarded by a mutex.
+//! The memory of a zone, and of what all zones have in common: its declaration, its layout, and the mutex that guards it.
 
 mod common;
 mod declared;

@@ -18,7 +18,7 @@ thread_local! {
     static INSTANCE: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Wakes those who wait for `key` in the given workers.
+/// Wakes the waiters for `key` in the given workers.
 pub fn all(key: &LockKey, workers: Vec<i32>) {
     for worker in workers {
         if worker == pid() {

@@ -13,7 +13,7 @@ use crate::ngx::event::Timer;
 
 /// How often a lock that is waited for is looked at, in milliseconds: wake-ups are hints and may be lost, and a
 /// holder that was killed wakes nobody.
-pub const LOOK: u64 = 50;
+const LOOK: u64 = 50;
 
 /// One holding of a lock: from its being taken to its release.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -101,7 +101,7 @@ impl Relay {
 
     /// Lets a command go. While the store is down one goes at a time, and not at once: the others fail.
     fn attempt(self: &Rc<Self>) -> Result<Attempt, StoreError> {
-        if shutdown::has_given_up() {
+        if shutdown::has_timed_out() {
             return Err(StoreError::Leaving);
         }
         let first = self.health.is_down();
@@ -126,7 +126,7 @@ struct Attempt {
 
 impl Attempt {
     fn down(&self, reason: &str) {
-        if shutdown::has_given_up() {
+        if shutdown::has_timed_out() {
             // The worker has ended the exchange: that says nothing of the store.
             return;
         }
@@ -208,7 +208,7 @@ impl<T: Clone> Dialog<T> {
     pub async fn outcome(mut self, missing: &str) -> Result<T, StoreError> {
         if let Some(pending) = self.pending.take() {
             self.attempt.down(missing);
-            let error = if shutdown::has_given_up() {
+            let error = if shutdown::has_timed_out() {
                 StoreError::Leaving
             } else {
                 StoreError::Unavailable

@@ -2,6 +2,9 @@
 
 use super::{CASE, Case};
 
+/// What the backend has behind its bodies can be read by variables; that it isn't passed on is a limit that README names.
+const TRAILERS: &str = "proxy_pass_trailers";
+
 #[rustfmt::skip]
 pub const CASES: &[Case] = &[
     Case { name: "add_header", location: "add_header X-Mine \"$uri $request_method\"; add_header X-Always y always;", ..CASE },
@@ -27,6 +30,9 @@ pub const CASES: &[Case] = &[
     Case { name: "no_store by a header of the answer", location: "NO_STORE $upstream_http_x_nostore;", path: "/nostore", ..CASE },
     Case { name: "$upstream_http_ in add_header", location: "add_header X-Of-Backend $upstream_http_x_own always;", ..CASE },
     Case { name: "$upstream_status in add_header", location: "add_header X-Of-Backend $upstream_status always;", ..CASE },
+    Case { name: "proxy_pass_trailers that aren't asked for", location: "proxy_http_version 1.1;", path: "/trailers", upstream_log: true, ..CASE },
+    Case { name: "$upstream_trailer_ in add_trailer", needs: &[TRAILERS], location: "proxy_http_version 1.1; proxy_set_header TE trailers; proxy_pass_trailers on; proxy_hide_header X-Sum; proxy_hide_header X-Other; add_trailer X-Sum-Of-Backend $upstream_trailer_x_sum;", path: "/trailers", ..CASE },
+    Case { name: "$upstream_trailer_ in the access log", needs: &[TRAILERS], location: "proxy_http_version 1.1; proxy_set_header TE trailers; proxy_pass_trailers on; proxy_hide_header X-Sum; proxy_hide_header X-Other;", path: "/trailers", upstream_log: true, ..CASE },
     Case { name: "$upstream_* in the access log", upstream_log: true, ..CASE },
     Case { name: "$upstream_* in the access log of an error", path: "/status/404", upstream_log: true, ..CASE },
     Case { name: "$upstream_cookie_ in the access log", path: "/cookie", upstream_log: true, ..CASE },

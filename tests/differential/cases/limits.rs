@@ -21,6 +21,8 @@ pub const CASES: &[Case] = &[
     Case { name: "OPTIONS", method: "OPTIONS", path: "/echo", ..CASE },
     Case { name: "POST that is cached, by its body", method: "POST", body: Some("a=b"), path: "/echo",
         location: "PREFIX_methods GET HEAD POST; PREFIX_key $host$request_uri$request_body;", ..CASE },
+    Case { name: "set of what $request_body has before the body is read", method: "POST", body: Some("a=b"), path: "/echo",
+        location: "set $sent $request_body; proxy_set_header X-Own \"<$sent>\"; PREFIX_methods GET HEAD POST; PREFIX_key $host$request_uri$request_body;", plain: true, ..CASE },
     Case { name: "client_body_in_file_only", location: "client_body_in_file_only clean;", method: "POST", body: Some("a=b"), path: "/echo", ..CASE },
     Case { name: "proxy_request_buffering off", location: "proxy_request_buffering off; proxy_http_version 1.1;", method: "POST", body: Some("a=b"), path: "/echo", ..CASE },
     Case { name: "proxy_buffering off", location: "proxy_buffering off;", path: "/large", plain: true, ..CASE },

@@ -1,29 +1,42 @@
-//! Backends that aren't HTTP/1.1: `fastcgi_pass`, `uwsgi_pass`, `grpc_pass`, in both forms of configuration.
+//! Backends that aren't HTTP/1.1: `fastcgi_pass`, `uwsgi_pass`, `scgi_pass`, `grpc_pass`, in both forms of configuration.
 
 mod fastcgi;
 mod grpc;
+mod scgi;
 mod server;
 mod uwsgi;
 
-use testbed::{Answer, Gate, Request, Running, Site, holds_for, ms, pattern, wait_for};
+use testbed::{Answer, Gate, Request, Response, Running, Site, holds_for, ms, pattern, wait_for};
 
 use server::{Gateway, Protocol};
 
-const PROTOCOLS: [Protocol; 3] = [Protocol::FastCgi, Protocol::Uwsgi, Protocol::Grpc];
+const PROTOCOLS: [Protocol; 4] = [
+    Protocol::FastCgi,
+    Protocol::Uwsgi,
+    Protocol::Scgi,
+    Protocol::Grpc,
+];
 
 /// The directives of a location that passes to `gateway`. What comes is passed on at once, as grpc always has it.
 fn pass(protocol: Protocol, gateway: &Gateway) -> String {
     let address = gateway.address();
     let cgi = |name: &str| {
+        // SCGI has the length of itself.
+        let length = if name == "scgi" {
+            String::new()
+        } else {
+            format!("{name}_param CONTENT_LENGTH $content_length;")
+        };
         format!(
             "{name}_param REQUEST_METHOD $request_method; {name}_param REQUEST_URI $request_uri;
-             {name}_param CONTENT_LENGTH $content_length; {name}_buffering off; {name}_pass {address};
+             {length} {name}_buffering off; {name}_pass {address};
              {name}_hide_header X-Hidden; {name}_hide_header CDN-Cache-Control;"
         )
     };
     match protocol {
         Protocol::FastCgi => cgi("fastcgi"),
         Protocol::Uwsgi => cgi("uwsgi"),
+        Protocol::Scgi => cgi("scgi"),
         Protocol::Grpc => format!(
             "grpc_pass grpc://{address}; grpc_hide_header X-Hidden;
              grpc_hide_header CDN-Cache-Control;"
@@ -89,6 +102,76 @@ fn a_miss_is_stored_and_hits_are_the_same() {
         assert_eq!(gateway.backend.all_hits(), 1, "{what}");
         assert_eq!(gateway.backend.last("/x").target, "/x?y=%20z", "{what}");
         site.nginx.finish();
+    }
+}
+
+/// Status, body, names and values.
+type Shown = (u16, Vec<u8>, Vec<(String, Vec<u8>)>);
+
+/// What an answer is in any place: status, body, and fields but for those that tell of the cache and of the framing.
+fn shown(answer: &Response) -> Shown {
+    const OWN: [&str; 8] = [
+        "date",
+        "age",
+        "accept-ranges",
+        "content-length",
+        "transfer-encoding",
+        "x-cache",
+        "x-status",
+        "x-worker",
+    ];
+    let fields = answer
+        .fields
+        .iter()
+        .map(|(name, value)| (name.to_lowercase(), value.clone()));
+    let mut fields: Vec<_> = fields
+        .filter(|(name, _)| !OWN.contains(&name.as_str()))
+        .collect();
+    fields.sort();
+    (answer.status, answer.body.clone(), fields)
+}
+
+#[test]
+fn a_fill_gives_what_the_directive_alone_gives() {
+    for protocol in PROTOCOLS {
+        let gateway = Gateway::start(protocol);
+        let pass = format!("{} # no proxy_pass\n", pass(protocol, &gateway));
+        let [plain, site] = [Site::plain(), Site::new()].map(|site| site.location(&pass).start());
+        let answer = Answer::ok(pattern(30_000, 9)).header("X-Own", "one");
+        let backend = &gateway.backend;
+        backend.set(
+            "/page",
+            answer
+                .clone()
+                .header("X-Own", "two")
+                .header("Vary", "X-Own"),
+        );
+        backend.set("/chunked", answer.clone().chunked());
+        backend.set("/empty", Answer::ok("").header("ETag", "\"tag\""));
+        backend.set("/gone", Answer::of(404, "gone"));
+        backend.set(
+            "/moved",
+            Answer::of(301, "moved").header("Location", "/there"),
+        );
+        backend.set("/cookie", answer.header("Set-Cookie", "a=b"));
+        let paths = ["/page", "/chunked", "/empty", "/gone", "/moved", "/cookie"];
+        for (path, method) in paths
+            .iter()
+            .flat_map(|path| [(path, "GET"), (path, "HEAD")])
+        {
+            let request = Request::new(method, &format!("{path}?{method}"));
+            let expected = shown(&plain.ask(&request));
+            for turn in ["first", "second"] {
+                let answer = site.ask(&request);
+                let what = format!("{protocol:?}, {method} {path}, {turn}: {}", answer.word());
+                let (status, body, fields) = shown(&answer);
+                assert_eq!((status, fields), (expected.0, expected.2.clone()), "{what}");
+                assert!(body == expected.1, "{what}");
+                site.wait_for_quiet_zone();
+            }
+        }
+        let words = ["/page?GET", "/chunked?HEAD", "/empty?GET"].map(|path| site.get(path).word());
+        assert_eq!(words, ["HIT"; 3], "{protocol:?}");
     }
 }
 

@@ -7,13 +7,14 @@ use std::thread;
 
 use testbed::{Backend, Client, Port, Request, Response};
 
-use super::{fastcgi, grpc, uwsgi};
+use super::{fastcgi, grpc, scgi, uwsgi};
 
 /// What it speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
     FastCgi,
     Uwsgi,
+    Scgi,
     Grpc,
 }
 
@@ -64,12 +65,20 @@ impl Gateway {
 
 fn serve(mut stream: TcpStream, protocol: Protocol, backend: SocketAddr) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    if protocol == Protocol::FastCgi {
-        let asked = fastcgi::receive(&mut stream)?;
-        relay(backend, &asked, &mut fastcgi::Out(stream))
-    } else {
-        let asked = uwsgi::receive(&mut stream)?;
-        relay(backend, &asked, &mut uwsgi::Out(stream))
+    match protocol {
+        Protocol::FastCgi => {
+            let asked = fastcgi::receive(&mut stream)?;
+            relay(backend, &asked, &mut fastcgi::Out(stream))
+        }
+        Protocol::Uwsgi => {
+            let asked = uwsgi::receive(&mut stream)?;
+            relay(backend, &asked, &mut uwsgi::Out(stream))
+        }
+        Protocol::Scgi => {
+            let asked = scgi::receive(&mut stream)?;
+            relay(backend, &asked, &mut scgi::Out(stream))
+        }
+        Protocol::Grpc => unreachable!("a server of its own"),
     }
 }
 

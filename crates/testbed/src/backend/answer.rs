@@ -9,6 +9,7 @@ pub struct Answer {
     pub(super) status: u16,
     pub(super) fields: Vec<(String, Vec<u8>)>,
     pub(super) body: Arc<Vec<u8>>,
+    pub(super) trailers: Vec<(String, Vec<u8>)>,
     pub(super) framing: Framing,
     pub(super) delay: Duration,
     pub(super) gate: Option<Gate>,
@@ -56,6 +57,7 @@ impl Answer {
             status,
             fields: vec![("Content-Type".to_owned(), b"text/plain".to_vec())],
             body: Arc::new(body.into()),
+            trailers: Vec::new(),
             framing: Framing::Length,
             delay: Duration::ZERO,
             gate: None,
@@ -69,6 +71,13 @@ impl Answer {
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Answer {
         self.fields.push((name.to_owned(), value.as_ref().to_vec()));
         self
+    }
+
+    /// Adds a field behind the body, which then comes in chunks.
+    #[must_use]
+    pub fn trailer(mut self, name: &str, value: &str) -> Answer {
+        self.trailers.push((name.to_owned(), value.into()));
+        self.chunked()
     }
 
     /// Another Content-Type.

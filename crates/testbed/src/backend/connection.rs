@@ -117,7 +117,14 @@ fn send(
         End::Whole => {}
     }
     if answer.framing == Framing::Chunked {
-        stream.write_all(b"0\r\n\r\n")?;
+        let mut end = b"0\r\n".to_vec();
+        for (name, value) in &answer.trailers {
+            end.extend_from_slice(format!("{name}: ").as_bytes());
+            end.extend_from_slice(value);
+            end.extend_from_slice(b"\r\n");
+        }
+        end.extend_from_slice(b"\r\n");
+        stream.write_all(&end)?;
     }
     Ok(answer.framing != Framing::Close)
 }

@@ -3,13 +3,6 @@
 //! `memcheck ROUNDS` sends them ROUNDS times. What valgrind says is compared by build-aux/memcheck; here only whether
 //! the answers are right.
 
-#![forbid(unsafe_code)]
-#![allow(
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a check that can't go on says so and ends"
-)]
-
 use std::process::ExitCode;
 
 use testbed::{Answer, Gate, Redis, Request, Running, Site, ms, pattern, wait_for};

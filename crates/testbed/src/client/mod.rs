@@ -131,6 +131,7 @@ impl Client {
         };
         response.last_byte = self.sent.elapsed();
         response.complete = self.body == Body::Done;
+        response.trailers = std::mem::take(&mut self.reader.trailers);
         Ok(more)
     }
 

@@ -15,6 +15,8 @@ pub struct Response {
     pub fields: Vec<(String, Vec<u8>)>,
     /// The body, decoded: what came of it.
     pub body: Vec<u8>,
+    /// The fields behind the body.
+    pub trailers: Vec<(String, Vec<u8>)>,
     /// Whether the body came to its end.
     pub complete: bool,
     /// From the request's sending to the header's first byte.
@@ -33,6 +35,7 @@ impl Response {
             status: status.unwrap_or_else(|| panic!("a status line: {line:?}")),
             fields,
             body: Vec::new(),
+            trailers: Vec::new(),
             complete: false,
             first_byte,
             last_byte: first_byte,

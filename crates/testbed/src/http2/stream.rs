@@ -61,7 +61,6 @@ pub struct Stream {
     response: Option<ResponseFuture>,
     send: SendStream<Bytes>,
     body: Option<RecvStream>,
-    trailers: Fields,
     sent: Instant,
 }
 
@@ -77,7 +76,6 @@ impl Stream {
             response: Some(response),
             send,
             body: None,
-            trailers: Fields::new(),
             sent,
         }
     }
@@ -110,6 +108,7 @@ impl Stream {
             status: head.status.as_u16(),
             fields: fields(&head.headers),
             body: Vec::new(),
+            trailers: Vec::new(),
             complete,
             first_byte,
             last_byte: first_byte,
@@ -137,7 +136,7 @@ impl Stream {
         response.last_byte = self.sent.elapsed();
         let Some(piece) = piece else {
             if let Some(trailers) = within(&self.handle, body.trailers())?? {
-                self.trailers = fields(&trailers);
+                response.trailers = fields(&trailers);
             }
             response.complete = true;
             return Ok(false);
@@ -145,12 +144,6 @@ impl Stream {
         response.body.extend_from_slice(&piece);
         body.flow_control().release_capacity(piece.len())?;
         Ok(true)
-    }
-
-    /// The fields that came behind the body.
-    #[must_use]
-    pub fn trailers(&self) -> &[(String, Vec<u8>)] {
-        &self.trailers
     }
 
     /// Gives up the stream: RST_STREAM with CANCEL.

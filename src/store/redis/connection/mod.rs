@@ -301,7 +301,7 @@ impl Owner for Connection {
             Event::ReadTimer => self.on_read_timer(),
             Event::WriteTimer => self.on_write_timer(),
             Event::Closing => {
-                shutdown::give_up();
+                shutdown::time_out();
                 self.end(End::Leaving);
             }
         }

@@ -169,7 +169,7 @@ impl Node {
         if self.health.is_down() {
             return Err(StoreError::Unavailable);
         }
-        if shutdown::has_given_up() {
+        if shutdown::has_timed_out() {
             return Err(StoreError::Leaving);
         }
         let (best, grow) = self.survey(large);

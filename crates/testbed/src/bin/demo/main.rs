@@ -3,14 +3,6 @@
 //! Every line that it shows is checked. With `--once` it leaves after the walk, with status 0 if all was true; else it
 //! stays for trying by hand until Ctrl-C.
 
-#![forbid(unsafe_code)]
-#![allow(
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a demonstration that can't go on says so and ends"
-)]
-
 mod pages;
 mod scene;
 mod table;

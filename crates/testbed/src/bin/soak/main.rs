@@ -4,14 +4,6 @@
 //! script may cut an answer or fail; and when it is quiet again no lock is left, and neither memory nor descriptors have
 //! grown.
 
-#![forbid(unsafe_code)]
-#![allow(
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a soak that can't go on says so and ends"
-)]
-
 mod load;
 mod pages;
 mod rng;

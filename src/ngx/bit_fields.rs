@@ -1,4 +1,4 @@
-//! The probe of bit fields that Rust touches by generated accessors.
+//! The probe of bit fields: whether generated accessors touch the bits that C does.
 //!
 //! Those of `ngx_http_request_t` go through the shim, because bindgen has laid them out wrongly for
 //! some versions of nginx. That it does so for no other structure is checked once, before the

@@ -1,0 +1,182 @@
+//! A site that runs: clients of it, and the states that a test waits for or makes.
+
+use std::net::SocketAddr;
+
+use crate::backend::Backend;
+use crate::client::{Client, Request, Response};
+use crate::crowd::{Crowd, crowd};
+use crate::log::Position;
+use crate::nginx::Nginx;
+use crate::ports::Port;
+use crate::record::md5_hex;
+use crate::redis_server::Redis;
+use crate::wait::{PATIENCE, eventually, wait_for};
+use crate::zone::Zone;
+
+/// A [`super::Site`] that runs. nginx ends first.
+#[derive(Debug)]
+pub struct Running {
+    /// nginx.
+    pub nginx: Nginx,
+    /// Redis.
+    pub redis: Redis,
+    /// The backend.
+    pub backend: Backend,
+    pub(super) seed: bool,
+    pub(super) http2: Option<Port>,
+    pub(super) _port: Port,
+}
+
+impl Running {
+    /// Where nginx listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.nginx.address()
+    }
+
+    /// Where nginx listens for HTTP/2 in clear text.
+    ///
+    /// # Panics
+    ///
+    /// If it wasn't asked for by [`super::Site::http2`].
+    #[must_use]
+    #[track_caller]
+    pub fn http2_address(&self) -> SocketAddr {
+        let port = self.http2.as_ref();
+        port.expect("a site that speaks HTTP/2").address()
+    }
+
+    /// The module's zone as it is now.
+    ///
+    /// # Panics
+    ///
+    /// If no worker has one that can be read.
+    #[must_use]
+    #[track_caller]
+    pub fn zone(&self) -> Zone {
+        let zone = eventually(PATIENCE, || {
+            self.nginx.workers().into_iter().find_map(Zone::of)
+        });
+        zone.expect("the zone in a worker's memory")
+    }
+
+    /// Waits until nobody holds a lock, waits or refills, as the zone has it; gives the zone.
+    #[track_caller]
+    pub fn wait_for_quiet_zone(&self) -> Zone {
+        let mut zone = Zone::default();
+        wait_for("a zone without locks, waiters, refills", PATIENCE, || {
+            zone = self.zone();
+            zone.is_quiet()
+        });
+        zone
+    }
+
+    /// Waits until so many requests wait for a lock, as the zone has it: they have looked into the store. (Lookups can't
+    /// be counted: those of one key at one time are shared.)
+    #[track_caller]
+    pub fn wait_for_waiters(&self, count: u32) {
+        wait_for("requests that wait for a lock", PATIENCE, || {
+            self.zone().waiting >= count
+        });
+    }
+
+    /// A new connection to nginx.
+    #[must_use]
+    #[track_caller]
+    pub fn client(&self) -> Client {
+        self.nginx.client()
+    }
+
+    /// GET of `target` on a new connection.
+    #[must_use]
+    #[track_caller]
+    pub fn get(&self, target: &str) -> Response {
+        self.client().get(target)
+    }
+
+    /// `request` on a new connection.
+    #[must_use]
+    #[track_caller]
+    pub fn ask(&self, request: &Request) -> Response {
+        self.client().ask(request)
+    }
+
+    /// GETs of `target` by `count` clients at once.
+    #[must_use]
+    pub fn crowd(&self, count: usize, target: &str) -> Crowd {
+        crowd(self.address(), count, |_| Request::get(target))
+    }
+
+    /// The key of a GET of `target` without User-Agent.
+    #[must_use]
+    pub fn key(&self, target: &str) -> String {
+        self.key_of("GET", target)
+    }
+
+    /// The key of a request without User-Agent.
+    #[must_use]
+    pub fn key_of(&self, method: &str, target: &str) -> String {
+        if self.seed {
+            md5_hex(&format!("{method}::{target}"))
+        } else {
+            target.to_owned()
+        }
+    }
+
+    /// Fills `target` and waits until its record is in Redis and its lock is free.
+    #[track_caller]
+    pub fn fill(&self, target: &str) -> Response {
+        self.fill_by(&Request::get(target), &self.key(target))
+    }
+
+    /// Sends `request`, which fills `key`, and waits until its record is in Redis and its lock is free.
+    #[track_caller]
+    pub fn fill_by(&self, request: &Request, key: &str) -> Response {
+        let mut client = self.client();
+        let response = client.ask(request);
+        assert_eq!(response.word(), "STORE", "{key}: {:?}", response.fields);
+        let _ = self.redis.wait_for_record(key);
+        // The record is there before its worker knows. When that worker has looked it up, it does.
+        let _ = client.ask(request);
+        response
+    }
+
+    /// Fills `target` and lets its record become stale, without waiting for it.
+    #[track_caller]
+    pub fn fill_and_age(&self, target: &str) -> Response {
+        let response = self.fill(target);
+        self.make_stale(target);
+        response
+    }
+
+    /// Asks for `target` until a record answers: the refill, or the store of a miss, is done by then.
+    ///
+    /// # Panics
+    ///
+    /// If it never does.
+    #[track_caller]
+    pub fn wait_for_hit(&self, target: &str) -> Response {
+        let hit = eventually(PATIENCE, || {
+            let response = self.get(target);
+            (response.word() == "HIT").then_some(response)
+        });
+        hit.unwrap_or_else(|| panic!("no HIT for {target}"))
+    }
+
+    /// Waits until `count` fills are over: the record is in Redis before its worker knows, and lets go of the key.
+    #[track_caller]
+    pub fn wait_for_fills(&self, count: usize) {
+        wait_for(&format!("the end of {count} fills"), PATIENCE, || {
+            let log = self.nginx.log();
+            log.matching(Position::default(), "redis_cache: fill of \"")
+                .len()
+                >= count
+        });
+    }
+
+    /// Lets the record of `target` become stale: 50 s of its 100 s are left.
+    #[track_caller]
+    pub fn make_stale(&self, target: &str) {
+        self.redis.expire_in(&self.key(target), 50_000);
+    }
+}
