@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use testbed::{
-    Answer, Bridge, Crowd, Gate, Redis, Request, Running, Site, crowd, ms, pattern, wait_for,
+    Answer, Bridge, Crowd, Gate, PATIENCE, Redis, Request, Running, Site, crowd, ms, pattern,
+    wait_for,
 };
 
 /// However busy the machine is, nobody goes for having waited too long.
@@ -76,7 +77,7 @@ fn a_hundred_clients_of_four_variants_cost_one_backend_request_for_each() {
             "{form}"
         );
         assert_eq!(asked_for(&site, "/x"), each_once(), "{form}");
-        wait_for("four records", ms(5000), || site.redis.keys().len() == 4);
+        wait_for("four records", PATIENCE, || site.redis.keys().len() == 4);
         assert!(site.redis.keys_without_expiry().is_empty(), "{form}");
         site.nginx.finish();
     }
@@ -87,7 +88,7 @@ fn a_location_as_the_store_does_the_same() {
     let redis = Redis::start();
     let bridge = Bridge::start(&redis.address());
     let site = Site::new()
-        .location("redis_cache_pass /redis;")
+        .location("redis_cache_pass /redis; redis_cache_pass_timeout 20s;")
         .location(PATIENT)
         .spread()
         .locations(&bridge.locations())
@@ -99,7 +100,7 @@ fn a_location_as_the_store_does_the_same() {
         });
         is_served_right("location", &crowd);
         assert_eq!(asked_for(&site, "/x"), each_once());
-        wait_for("four records", ms(5000), || site.redis.keys().len() == 4);
+        wait_for("four records", PATIENCE, || site.redis.keys().len() == 4);
     }
     site.nginx.finish();
 }
@@ -130,7 +131,7 @@ fn variants_are_filled_side_by_side() {
     assert_eq!(site.backend.hits("/x"), 2);
     for language in ["en", "de"] {
         let site = &site;
-        wait_for("a hit", ms(5000), || {
+        wait_for("a hit", PATIENCE, || {
             let answer = site.ask(&request("/x", language));
             assert!(answer.body == body(language));
             answer.word() == "HIT"

@@ -3,7 +3,9 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
-use testbed::{Answer, Client, PATIENCE, Request, Running, Site, Vitals, ms, pattern, wait_for};
+use testbed::{
+    Answer, Client, PATIENCE, Request, Running, Site, Vitals, holds_for, ms, pattern, wait_for,
+};
 
 use crate::{LOCKS, SOON};
 
@@ -103,8 +105,16 @@ fn after_some_requests(site: &mut Running) -> Vitals {
     for number in 0..300 {
         let _ = site.get(&format!("/{}", number % 97));
     }
-    thread::sleep(ms(200));
+    site.wait_for_quiet_zone();
+    // How many idle connections to the backend are kept is chance: it ends them.
+    site.backend.stop();
+    site.backend.run();
     let workers = site.nginx.workers();
-    let vitals = workers.iter().filter_map(|pid| Vitals::of(*pid));
-    vitals.max_by_key(|vitals| vitals.rss).unwrap()
+    let vitals = || workers.iter().filter_map(|pid| Vitals::of(*pid));
+    let descriptors = || vitals().map(|vitals| vitals.descriptors).sum::<usize>();
+    wait_for("the last connections to close", PATIENCE, || {
+        let before = descriptors();
+        holds_for(ms(200), || descriptors() == before)
+    });
+    vitals().max_by_key(|vitals| vitals.rss).unwrap()
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use testbed::{Answer, Bridge, Client, Gate, Record, Redis, Request, Running, Site, ms, wait_for};
+use testbed::{
+    Answer, Bridge, Client, Gate, PATIENCE, Record, Redis, Request, Running, Site, ms, wait_for,
+};
 
 use crate::put;
 
@@ -112,11 +114,11 @@ fn through_a_location_as_the_store() {
     for (form, site) in [
         (
             "directives",
-            Site::new().location("redis_cache_pass /redis;"),
+            Site::new().location("redis_cache_pass /redis; redis_cache_pass_timeout 20s;"),
         ),
         (
             "variables",
-            Site::seed().location("set $cache_pass /redis;"),
+            Site::seed().location("set $cache_pass /redis; redis_cache_pass_timeout 20s;"),
         ),
     ] {
         let redis = Redis::start();
@@ -146,12 +148,12 @@ fn through_a_location_as_the_store() {
         let mut leaver = site.client();
         leaver.send(&put("/x")).unwrap();
         site.backend.wait_for_hits("/x", hits + 1);
-        wait_for("the deletion to be under way", ms(3000), || {
+        wait_for("the deletion to be under way", PATIENCE, || {
             bridge.under_way() > 0
         });
         leaver.reset();
         gate.open();
-        wait_for("the record to be gone", ms(3000), || {
+        wait_for("the record to be gone", PATIENCE, || {
             site.redis.get(&key).is_none()
         });
 

@@ -14,7 +14,7 @@ use crate::http::Reader;
 use crate::ports::Port;
 
 /// How long Redis may take.
-const TIMEOUT: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Default)]
 struct State {
@@ -77,7 +77,7 @@ impl Bridge {
     pub fn locations(&self) -> String {
         format!(
             "location /redis {{ internal; proxy_pass http://{}; proxy_http_version 1.1;
-             proxy_set_header Connection \"\"; proxy_connect_timeout 2s; proxy_read_timeout 10s;
+             proxy_set_header Connection \"\"; proxy_connect_timeout 10s; proxy_read_timeout 20s;
              proxy_intercept_errors on; error_page 502 504 = @empty; }}
              location @empty {{ return 200; }}",
             self.address()
