@@ -24,8 +24,7 @@ use crate::fill::credentials;
 use crate::ngx::captured::{self, Captured};
 use crate::ngx::event::now_sec;
 use crate::ngx::request::{AGAIN, Code, ERROR, OK, Request};
-use crate::ngx::{memory, shim};
-use crate::request::filters::lower;
+use crate::ngx::{filter, memory, shim};
 use crate::store::variants;
 
 /// The largest piece that is kept as one.
@@ -212,7 +211,7 @@ pub unsafe fn body(r: Request, input: *mut ngx_chain_t, place: FilterPosition) -
         unsafe { note(hook, input) };
     }
     // SAFETY: by contract.
-    (hook.purpose.place() == place).then(|| unsafe { lower::postpone(r, input) })
+    (hook.purpose.place() == place).then(|| unsafe { filter::postpone(r, input) })
 }
 
 /// What the backend's location gives, before anybody changes it: by this it is known whether it is whole.

@@ -7,6 +7,7 @@ pub mod captured;
 pub mod chain;
 pub mod conditions;
 pub mod event;
+pub mod filter;
 pub mod guard;
 pub mod headers;
 pub mod kept;

@@ -4,6 +4,7 @@ use cache_core::cache_status;
 use ngx::ffi::*;
 
 use crate::fill::capture::{self, FilterPosition};
+use crate::ngx::filter::BEHIND_FIRST;
 use crate::ngx::guard::guard;
 use crate::ngx::headers;
 use crate::ngx::request::{Code, ERROR, Request};
@@ -13,57 +14,14 @@ use crate::request::hold;
 pub mod conditions;
 pub mod lower;
 
-type HeaderFilter = unsafe extern "C" fn(*mut ngx_http_request_t) -> ngx_int_t;
-type BodyFilter = unsafe extern "C" fn(*mut ngx_http_request_t, *mut ngx_chain_t) -> ngx_int_t;
-
-struct Next {
-    header: HeaderFilter,
-    body: BodyFilter,
-}
-
-/// What was first before us. nginx builds the same chains again at each reload in the same
-/// process, so the latest counts.
-static mut NEXT: Option<Next> = None;
-
 /// Puts our filters in front of the others.
 ///
 /// # Safety
 ///
 /// Only while nginx runs postconfigurations.
 pub unsafe fn register() {
-    // SAFETY: by contract nobody else is running.
-    unsafe {
-        if let (Some(header), Some(body)) = (ngx_http_top_header_filter, ngx_http_top_body_filter) {
-            NEXT = Some(Next { header, body });
-            ngx_http_top_header_filter = Some(header_filter);
-            ngx_http_top_body_filter = Some(body_filter);
-        }
-    }
-}
-
-/// What the header filters behind ours make of a response.
-///
-/// # Safety
-///
-/// In a header filter, or where one has held a response back.
-pub unsafe fn next_header(r: Request) -> Code {
     // SAFETY: by contract.
-    next().map_or(ERROR, |next| unsafe { (next.header)(r.as_ptr()) })
-}
-
-/// What the body filters behind ours make of a part of a response.
-///
-/// # Safety
-///
-/// `chain` is one as nginx gives body filters, and the header has gone before.
-pub unsafe fn next_body(r: Request, chain: *mut ngx_chain_t) -> Code {
-    // SAFETY: by contract.
-    next().map_or(ERROR, |next| unsafe { (next.body)(r.as_ptr(), chain) })
-}
-
-fn next() -> Option<&'static Next> {
-    // SAFETY: written only by `register`, before any request.
-    unsafe { (&raw const NEXT).as_ref()?.as_ref() }
+    unsafe { BEHIND_FIRST.put(header_filter, body_filter) };
 }
 
 unsafe extern "C" fn header_filter(r: *mut ngx_http_request_t) -> ngx_int_t {
@@ -72,12 +30,8 @@ unsafe extern "C" fn header_filter(r: *mut ngx_http_request_t) -> ngx_int_t {
         let request = unsafe { Request::new(r) }?;
         capture::header(request, FilterPosition::First).or_else(|| describe(request))
     });
-    match (own, next()) {
-        (Some(code), _) => code,
-        // SAFETY: the next filter takes what we were given.
-        (None, Some(next)) => unsafe { (next.header)(r) },
-        (None, None) => ERROR,
-    }
+    // SAFETY: the next filter takes what we were given.
+    own.unwrap_or_else(|| unsafe { BEHIND_FIRST.header(r) })
 }
 
 /// Tells the client what happened.
@@ -119,10 +73,6 @@ unsafe extern "C" fn body_filter(r: *mut ngx_http_request_t, input: *mut ngx_cha
                 .or_else(|| hold::body(request, input))
         }
     });
-    match (own, next()) {
-        (Some(code), _) => code,
-        // SAFETY: the next filter takes what we were given.
-        (None, Some(next)) => unsafe { (next.body)(r, input) },
-        (None, None) => ERROR,
-    }
+    // SAFETY: the next filter takes what we were given.
+    own.unwrap_or_else(|| unsafe { BEHIND_FIRST.body(r, input) })
 }

@@ -10,11 +10,11 @@ use std::rc::Rc;
 use ngx::ffi::*;
 
 use crate::ngx::event::{Posted, sleep};
+use crate::ngx::filter::BEHIND_FIRST;
 use crate::ngx::guard::guard;
 use crate::ngx::request::{AGAIN, Code, ERROR, OK, Request, is_refused};
 use crate::ngx::{chain, headers, shim, shutdown};
 use crate::request::context::Context;
-use crate::request::filters;
 use crate::worker;
 
 /// An answer waits no longer than this, in milliseconds: a location as the store may have patient timeouts.
@@ -221,7 +221,7 @@ unsafe fn open(r: Request, context: &Context, input: *mut ngx_chain_t) -> Code {
         if ngx_chain_add_copy(r.pool(), &mut chain, input) != OK {
             return ERROR;
         }
-        let code = filters::next_header(r);
+        let code = BEHIND_FIRST.header(r.as_ptr());
         if is_refused(code) || r.is_header_only() {
             chain::consume(chain);
             return code;
@@ -229,7 +229,7 @@ unsafe fn open(r: Request, context: &Context, input: *mut ngx_chain_t) -> Code {
         if chain.is_null() {
             return code;
         }
-        filters::next_body(r, chain)
+        BEHIND_FIRST.body(r.as_ptr(), chain)
     }
 }
 

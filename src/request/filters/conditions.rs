@@ -6,14 +6,13 @@
 
 use ::ngx::ffi::*;
 
+use crate::ngx::filter::Next;
 use crate::ngx::guard::guard;
-use crate::ngx::request::{Code, ERROR, OK, Request};
+use crate::ngx::request::{Code, Request};
 use crate::request::context::Context;
 
-type HeaderFilter = unsafe extern "C" fn(*mut ngx_http_request_t) -> ngx_int_t;
-
-/// The filter behind ours. nginx builds the same chain again at each reload in the same process, so the latest counts.
-static mut NEXT: Option<HeaderFilter> = None;
+/// What comes behind the conditions.
+static BEHIND_CONDITIONS: Next = Next::new();
 
 /// Puts the filter into its place.
 ///
@@ -21,12 +20,8 @@ static mut NEXT: Option<HeaderFilter> = None;
 ///
 /// Only while nginx runs postconfigurations.
 pub unsafe extern "C" fn register(_: *mut ngx_conf_t) -> Code {
-    // SAFETY: while nginx runs postconfigurations nobody else does.
-    unsafe {
-        NEXT = ngx_http_top_header_filter;
-        ngx_http_top_header_filter = Some(header_filter);
-    }
-    OK
+    // SAFETY: by contract.
+    unsafe { BEHIND_CONDITIONS.put_header(header_filter) }
 }
 
 unsafe extern "C" fn header_filter(r: *mut ngx_http_request_t) -> ngx_int_t {
@@ -40,11 +35,6 @@ unsafe extern "C" fn header_filter(r: *mut ngx_http_request_t) -> ngx_int_t {
             before.not_modified(r);
         }
     });
-    // SAFETY: written only by `register`, before any request; the next filter takes what we were given.
-    unsafe {
-        match NEXT {
-            Some(next) => next(r),
-            None => ERROR,
-        }
-    }
+    // SAFETY: the next filter takes what we were given.
+    unsafe { BEHIND_CONDITIONS.header(r) }
 }
