@@ -17,7 +17,8 @@ use crate::detached::leaves_out;
 use crate::fill::credentials;
 use crate::ngx::headers;
 use crate::ngx::request::Request;
-use crate::request::settings::{self, Settings};
+use crate::request::key;
+use crate::request::settings::Settings;
 
 /// So many keys are remembered whose refills have more or less than usual.
 const UNUSUAL: usize = 4096;
@@ -125,5 +126,5 @@ pub fn all_of(r: Request) -> u64 {
 /// The text that makes the request's key, with `$variables`, if it is known.
 fn template(r: Request) -> Option<&'static [u8]> {
     let (conf, main) = (r.loc_conf::<LocConf>()?, r.main_conf::<MainConf>()?);
-    settings::key_source(r, conf, main)?.template()
+    key::key_source(r, conf, main)?.template()
 }

@@ -1,5 +1,6 @@
 //! Entry from nginx: our handlers in its phases, and whether the cache has a part in a request.
 
+use cache_core::invalidation::is_derivable;
 use cache_core::policy::RequestView;
 use cache_core::request_directives::RequestDirectives;
 use cache_core::status::Reason;
@@ -14,10 +15,10 @@ use crate::ngx::request::{Code, DECLINED, DONE, ERROR, Request};
 use crate::ngx::slice;
 use crate::ngx::upstream;
 use crate::request::access;
-use crate::request::content;
 use crate::request::context::{Context, Part};
 use crate::request::deliver::begin;
 use crate::request::invalidate;
+use crate::request::key;
 use crate::request::pass::pass_at_once;
 use crate::request::settings::{self, Basics, Wish};
 
@@ -79,30 +80,17 @@ pub unsafe fn register(cf: *mut ngx_conf_t) -> bool {
         let ctx = (*cf).ctx.cast::<ngx_http_conf_ctx_t>();
         let core = (*(*ctx).main_conf.add(ngx_http_core_module.ctx_index))
             .cast::<ngx_http_core_main_conf_t>();
-        let handlers: [(u32, ngx_http_handler_pt, bool); 5] = [
-            (
-                ngx_http_phases_NGX_HTTP_SERVER_REWRITE_PHASE,
-                Some(rewrite),
-                false,
-            ),
-            (ngx_http_phases_NGX_HTTP_REWRITE_PHASE, Some(rewrite), false),
+        let handlers: [(u32, ngx_http_handler_pt); 5] = [
+            (ngx_http_phases_NGX_HTTP_SERVER_REWRITE_PHASE, Some(rewrite)),
+            (ngx_http_phases_NGX_HTTP_REWRITE_PHASE, Some(rewrite)),
             (
                 ngx_http_phases_NGX_HTTP_REWRITE_PHASE,
                 Some(access::rewrite),
-                false,
             ),
-            (
-                ngx_http_phases_NGX_HTTP_PREACCESS_PHASE,
-                Some(preaccess),
-                false,
-            ),
-            (
-                ngx_http_phases_NGX_HTTP_PRECONTENT_PHASE,
-                Some(precontent),
-                true,
-            ),
+            (ngx_http_phases_NGX_HTTP_PREACCESS_PHASE, Some(preaccess)),
+            (ngx_http_phases_NGX_HTTP_PRECONTENT_PHASE, Some(precontent)),
         ];
-        for (phase, handler, late) in handlers {
+        for (phase, handler) in handlers {
             let Some(phase) = (*core).phases.get_mut(phase as usize) else {
                 return false;
             };
@@ -111,9 +99,10 @@ pub unsafe fn register(cf: *mut ngx_conf_t) -> bool {
                 return false;
             }
             place.write(handler);
-            if late {
-                mirror::arrange(cf, &mut phase.handlers);
-            }
+        }
+        let precontent = ngx_http_phases_NGX_HTTP_PRECONTENT_PHASE as usize;
+        if let Some(phase) = (*core).phases.get_mut(precontent) {
+            mirror::arrange(cf, &mut phase.handlers);
         }
     }
     true
@@ -177,7 +166,15 @@ fn wants_body_first(r: Request, conf: &LocConf, basics: &Basics) -> bool {
         && !r.is_get_or_head()
         && !r.wants_upgrade()
         && basics.methods.contains(r.method())
-        && !content::passes_whatever_the_body(r, conf)
+        && !passes_whatever_the_body(r, conf)
+}
+
+/// Whether a request passes by the cache whatever its content is: then nobody needs to wait for that.
+fn passes_whatever_the_body(r: Request, conf: &LocConf) -> bool {
+    [conf.bypass(), conf.no_store()].iter().all(|predicates| {
+        // SAFETY: filled by nginx's own setter.
+        unsafe { Request::templates(*predicates).all(is_derivable) && r.holds(*predicates) }
+    })
 }
 
 /// Whether the cache has a part in this request.
@@ -204,9 +201,9 @@ fn wish(r: Request, conf: &LocConf, main: &MainConf, basics: &Basics) -> Result<
     if bypass && no_store {
         return Err(Reason::Bypass);
     }
-    content::make_key_again(r, conf, main);
+    key::make_key_again(r, conf, main);
     let settings = settings::settings(r, conf, main, basics).ok_or(Reason::NotConfigured)?;
-    if content::misses_body(r, conf, main) {
+    if key::misses_body(r, conf, main) {
         return Err(Reason::ContentUnknown);
     }
     // A fill has no Range: each slice would be the whole.

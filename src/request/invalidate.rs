@@ -28,7 +28,8 @@ use crate::ngx::text;
 use crate::request::cache::lock_id;
 use crate::request::context::Context;
 use crate::request::hold;
-use crate::request::settings::{self, Basics, KeySource, Settings};
+use crate::request::key::{self, KeySource};
+use crate::request::settings::{self, Basics, Settings};
 use crate::shm::Zone;
 use crate::store::lookup::{self, Lookup};
 use crate::store::redis::{self, Changed};
@@ -85,7 +86,7 @@ pub fn expected(
             authorization: r.has_authorization(),
         }));
     }
-    let source = settings::key_source(r, conf, main)?;
+    let source = key::key_source(r, conf, main)?;
     Some(Aftermath::Change(Change {
         zone,
         store: lookup.store,

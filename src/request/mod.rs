@@ -2,13 +2,14 @@
 
 pub mod access;
 pub mod cache;
-pub mod content;
+pub mod cache_variables;
 pub mod context;
 pub mod deliver;
 pub mod enter;
 pub mod filters;
 pub mod hold;
 pub mod invalidate;
+pub mod key;
 pub mod pass;
 pub mod respond;
 pub mod settings;
