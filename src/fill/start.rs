@@ -56,16 +56,15 @@ pub fn start_refill(
     let _ = start_fill(r, context, wish, start, Rc::default());
 }
 
-/// Starts a fill for this request to read.
+/// Starts a fill for this request to read; returns its times, too.
 pub fn start_first(
     r: Request,
     context: &Context,
     wish: &Wish,
     start: Start,
-) -> Option<Subscription> {
+) -> Option<(Subscription, Rc<Times>)> {
     let (stream, times) = start_fill(r, context, wish, start, context.outcome())?;
-    context.set_fill(&times, false);
-    Some(stream.subscribe())
+    Some((stream.subscribe(), times))
 }
 
 /// Starts a fill. What becomes of it is left in `outcome`.

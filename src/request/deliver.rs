@@ -1,5 +1,6 @@
 //! What the flow decides for a request, and how that is carried out.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use cache_core::cache_status::Forward;
@@ -11,14 +12,16 @@ use ngx::ffi::*;
 use crate::fill::registry::{Joined, LockPermit};
 use crate::fill::start::{Start, start_first, start_refill};
 use crate::ngx::guard::trip;
-use crate::ngx::request::{Code, Request};
+use crate::ngx::request::{Code, DONE, Request};
 use crate::request::cache::{FillTarget, RequestCache};
+use crate::request::cache_status::Forwarding;
 use crate::request::context::Context;
 use crate::request::pass::pass;
 use crate::request::respond::{self, Source};
 use crate::request::settings::Wish;
+use crate::request::state::State;
 use crate::shm::zone::RefillSlot;
-use crate::worker::{self, Go};
+use crate::worker::Go;
 
 /// What the flow has decided for a request, and what a fill that it starts knows beforehand.
 pub struct Decision {
@@ -26,40 +29,52 @@ pub struct Decision {
     target: Option<Box<FillTarget>>,
 }
 
-/// Asks the flow about a request, in a task that ends with it.
-pub fn begin(r: Request, context: &'static Context, wish: &'static Wish) {
+/// A decision that waits to be carried out.
+#[derive(Default)]
+struct Decided(Cell<Option<Decision>>);
+
+impl State for Decided {}
+
+/// Asks the flow about a request, in a task that ends with it. Returns what our phase handler does.
+pub fn begin(r: Request, context: &'static Context, wish: &'static Wish) -> Code {
+    let Some(decided) = context.state::<Decided>() else {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR as Code;
+    };
     r.await_task();
-    let task = worker::serve(
-        async move {
-            let cache = RequestCache::new(wish, r);
-            let answer = if wish.asks.only_if_cached {
-                flow::only_if_cached(&cache).await
-            } else if wish.bypass {
-                flow::bypass(&cache, wish.settings.lookup.store.available())
-            } else {
-                flow::serve(&cache, wish.settings.limits).await
-            };
-            let fills = matches!(
-                answer,
-                Answer::Fill(..) | Answer::Stale(_, Behind::Refill(_))
-            );
-            let target = fills.then(|| Box::new(cache.target()));
-            context.decision.set(Some(Decision { answer, target }));
-            Some(Go {
-                request: r,
-                context,
-                code: None,
-                on: decided,
-            })
-        },
-        Go::failed(r, context),
-    );
-    context.set_task(Some(task));
+    context.serve(r, async move {
+        let cache = RequestCache::new(wish, r);
+        let answer = if wish.asks.only_if_cached {
+            flow::only_if_cached(&cache).await
+        } else if wish.bypass {
+            flow::bypass(&cache, wish.settings.lookup.store.available())
+        } else {
+            flow::serve(&cache, wish.settings.limits).await
+        };
+        let fills = matches!(
+            answer,
+            Answer::Fill(..) | Answer::Stale(_, Behind::Refill(_))
+        );
+        let target = fills.then(|| Box::new(cache.target()));
+        decided.0.set(Some(Decision { answer, target }));
+        Some(Go {
+            request: r,
+            code: None,
+            on: carry_out,
+        })
+    });
+    DONE
 }
 
-fn decided(r: Request, context: &'static Context, _: Option<Code>) {
+/// The flow has decided: the request goes on by that.
+fn carry_out(r: Request, _: Option<Code>) {
+    let Some(context) = Context::of(r) else {
+        return r.give_up();
+    };
     context.hand_on("answer", r, || {
-        if let (Some(decision), Some(wish)) = (context.decision.take(), &context.wish) {
+        let decision = context
+            .find::<Decided>()
+            .and_then(|decided| decided.0.take());
+        if let (Some(decision), Some(wish)) = (decision, &context.wish) {
             trip("deliver");
             deliver(r, context, wish, decision);
         }
@@ -69,7 +84,7 @@ fn decided(r: Request, context: &'static Context, _: Option<Code>) {
 /// Carries out what the flow has decided. The request may be gone when it returns.
 fn deliver(r: Request, context: &'static Context, wish: &Wish, decision: Decision) {
     let Decision { answer, target } = decision;
-    context.set_task(None);
+    context.end_task();
     let (word, status) = (answer.word(), answer.status());
     match answer {
         Answer::Hit(record) => {
@@ -134,7 +149,7 @@ fn deliver(r: Request, context: &'static Context, wish: &Wish, decision: Decisio
                 (Word::Skip, CacheStatus::Miss, Reason::StoreUnavailable)
             };
             context.say(word, status, reason);
-            context.set_fill(&joined.times, true);
+            Forwarding::set_fill(context, &joined.times, true);
             // It has its header: it waits no more.
             drop(joined.queued);
             let source = Source {
@@ -166,16 +181,17 @@ fn fetch(
     match &held {
         // Only this client wants another.
         Some(held) if usable::judge(&held.record, rules) == Use::Fresh => {
-            context.set_forward(Forward::Request);
+            Forwarding::set_why(context, Forward::Request);
         }
         None if known.is_none() && start.target.variants.family.is_some() => {
-            context.set_forward(Forward::VaryMiss);
+            Forwarding::set_why(context, Forward::VaryMiss);
         }
         _ => {}
     }
-    let Some(subscription) = start_first(r, context, wish, start) else {
+    let Some((subscription, times)) = start_first(r, context, wish, start) else {
         return pass(r, context, Reason::NoConnections);
     };
+    Forwarding::set_fill(context, &times, false);
     context.say(word, status, known.unwrap_or(Reason::Storing));
     let source = Source {
         subscription,
@@ -188,24 +204,22 @@ fn fetch(
 
 fn stream(r: Request, context: &'static Context, source: Source) {
     r.watch_client();
-    let task = worker::serve(
-        async move {
-            let code = respond::stream(r, context, source).await;
-            Some(Go {
-                request: r,
-                context,
-                code,
-                on: streamed,
-            })
-        },
-        Go::failed(r, context),
-    );
-    context.set_task(Some(task));
+    context.serve(r, async move {
+        let code = respond::stream(r, context, source).await;
+        Some(Go {
+            request: r,
+            code,
+            on: streamed,
+        })
+    });
 }
 
-/// The answer has been sent, or it is none to this request.
-fn streamed(r: Request, context: &'static Context, code: Option<Code>) {
-    context.set_task(None);
+/// The response has been sent, or it is none to this request.
+fn streamed(r: Request, code: Option<Code>) {
+    let Some(context) = Context::of(r) else {
+        return r.give_up();
+    };
+    context.end_task();
     context.hand_on("answer", r, || {
         trip("streamed");
         match code {

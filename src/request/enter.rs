@@ -11,23 +11,25 @@ use crate::detached::{self, is_fill};
 use crate::ngx::guard::{guard, trip};
 use crate::ngx::headers;
 use crate::ngx::memory;
-use crate::ngx::request::{Code, DECLINED, DONE, ERROR, Request};
+use crate::ngx::request::{Code, DECLINED, ERROR, Request};
 use crate::ngx::slice;
-use crate::ngx::upstream;
 use crate::request::access;
-use crate::request::context::{Context, Part};
+use crate::request::context::Context;
 use crate::request::deliver::begin;
-use crate::request::invalidate;
+use crate::request::invalidate::{self, Effect};
 use crate::request::key;
-use crate::request::pass::pass_at_once;
+use crate::request::pass;
 use crate::request::settings::{self, Basics, Wish};
+use crate::request::variables::upstream;
 
 mod again;
 mod mirror;
 
+const INTERNAL_ERROR: Code = NGX_HTTP_INTERNAL_SERVER_ERROR as Code;
+
 /// The phase handler: PRECONTENT, before try_files and the location's content.
 pub unsafe extern "C" fn precontent(r: *mut ngx_http_request_t) -> ngx_int_t {
-    guard("handler", NGX_HTTP_INTERNAL_SERVER_ERROR as Code, || {
+    guard("handler", INTERNAL_ERROR, || {
         // SAFETY: nginx calls with a live request.
         match unsafe { Request::new(r) } {
             Some(r) => enter(r),
@@ -47,7 +49,7 @@ pub unsafe extern "C" fn preaccess(r: *mut ngx_http_request_t) -> ngx_int_t {
         if let Some(context) = r.redirected_context::<Context>(Context::of)
             && context.is_passing()
         {
-            upstream::note_left(r, &mut context.left.borrow_mut());
+            pass::note_left(r, context);
         }
         DECLINED
     })
@@ -62,8 +64,7 @@ pub unsafe extern "C" fn rewrite(r: *mut ngx_http_request_t) -> ngx_int_t {
             && r.is_post_action()
             && let Some(context) = Context::of(r)
         {
-            context.hold.abandon(r);
-            context.retire();
+            context.abandon(r);
         }
         DECLINED
     })
@@ -138,23 +139,39 @@ fn enter(r: Request) -> Code {
         DECLINED => {}
         code => return code,
     }
-    let (part, reason) = match wish(r, conf, main, &basics) {
-        Ok(wish) => (Part::Wish(wish), None),
+    let wish = match wish(r, conf, main, &basics) {
+        Ok(wish) => Some(wish),
         Err(reason) => {
-            let aftermath = invalidate::expected(r, conf, main, &basics, reason);
-            (Part::None(aftermath.map(Box::new)), Some(reason))
+            let effect = invalidate::expected(r, conf, main, &basics, reason);
+            return match attach(r, basics, None) {
+                Some(context) => go_past(r, context, reason, effect),
+                None => INTERNAL_ERROR,
+            };
         }
     };
-    let Some(context) = Context::attach(r, basics, part) else {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR as Code;
+    let Some(context) = attach(r, basics, wish) else {
+        return INTERNAL_ERROR;
     };
-    match (&context.wish, reason) {
-        (Some(wish), None) => {
-            begin(r, context, wish);
-            DONE
-        }
-        (_, reason) => pass_at_once(r, context, reason.unwrap_or(Reason::NotConfigured)),
+    match &context.wish {
+        Some(wish) => begin(r, context, wish),
+        None => INTERNAL_ERROR,
     }
+}
+
+fn attach(r: Request, basics: Basics, wish: Option<Wish>) -> Option<&'static Context> {
+    let context = Context::attach(r, basics, wish)?;
+    upstream::note_own(r, context)?;
+    Some(context)
+}
+
+/// The cache has no part in the request, but what the backend answers may have an effect on what is stored.
+fn go_past(r: Request, context: &'static Context, reason: Reason, effect: Option<Effect>) -> Code {
+    if let Some(effect) = effect
+        && invalidate::expect(context, effect).is_none()
+    {
+        return INTERNAL_ERROR;
+    }
+    pass::pass_at_once(r, context, reason)
 }
 
 /// Whether the body is read before anything else: a fill needs a copy of all of it, and keys and conditions may be made of

@@ -1,15 +1,15 @@
 //! Our place in nginx's chains of filters: the first, before anything is changed. Others are further down.
 
-use cache_core::cache_status;
 use ngx::ffi::*;
 
 use crate::fill::capture::{self, FilterPosition};
 use crate::ngx::filter::BEHIND_FIRST;
 use crate::ngx::guard::guard;
-use crate::ngx::headers;
 use crate::ngx::request::{Code, ERROR, Request};
+use crate::request::cache_status;
 use crate::request::context::Context;
 use crate::request::hold;
+use crate::request::invalidate;
 
 pub mod conditions;
 pub mod lower;
@@ -28,14 +28,15 @@ unsafe extern "C" fn header_filter(r: *mut ngx_http_request_t) -> ngx_int_t {
     let own = guard("header filter", Some(ERROR), || {
         // SAFETY: nginx calls with a live request.
         let request = unsafe { Request::new(r) }?;
-        capture::header(request, FilterPosition::First).or_else(|| describe(request))
+        capture::header(request, FilterPosition::First).or_else(|| client_header(request))
     });
     // SAFETY: the next filter takes what we were given.
     own.unwrap_or_else(|| unsafe { BEHIND_FIRST.header(r) })
 }
 
-/// Tells the client what happened.
-fn describe(r: Request) -> Option<Code> {
+/// The header of a response to a client: it is told how the cache has handled its request, and what the response means
+/// for stored ones is done.
+fn client_header(r: Request) -> Option<Code> {
     let context = Context::of(r)?;
     if r.is_subrequest() {
         return None;
@@ -43,25 +44,10 @@ fn describe(r: Request) -> Option<Code> {
     if context.is_passing() {
         context.return_to_location(r);
     }
-    if tell(r, context).is_err() {
+    if cache_status::add_headers(r, context).is_err() {
         return Some(ERROR);
     }
-    if let Some(code) = hold::header(context) {
-        return Some(code);
-    }
-    let aftermath = context.aftermath.take()?;
-    aftermath.carry_out(r, context)
-}
-
-fn tell(r: Request, context: &Context) -> Result<(), headers::NoMemory> {
-    if let Some((name, word)) = context.header() {
-        headers::remove(r, name);
-        headers::push(r, name, word.as_str().as_bytes())?;
-    }
-    if let Some(value) = context.cache_status(r) {
-        headers::push(r, cache_status::NAME.as_bytes(), &value)?;
-    }
-    Ok(())
+    hold::header(context).or_else(|| invalidate::on_header(r, context))
 }
 
 unsafe extern "C" fn body_filter(r: *mut ngx_http_request_t, input: *mut ngx_chain_t) -> ngx_int_t {

@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod cache;
+pub mod cache_status;
 pub mod cache_variables;
 pub mod context;
 pub mod deliver;
@@ -13,4 +14,5 @@ pub mod key;
 pub mod pass;
 pub mod respond;
 pub mod settings;
+pub mod state;
 pub mod variables;

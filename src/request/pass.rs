@@ -1,11 +1,15 @@
 //! The backend, asked in the client's own request: past the cache.
 
+use std::cell::RefCell;
+
 use cache_core::status::{CacheStatus, Reason, Word};
 use ngx::ffi::*;
 
 use crate::conf::Backend;
 use crate::ngx::request::{Code, DECLINED, DONE, Request};
+use crate::ngx::upstream::{self, Left};
 use crate::request::context::Context;
+use crate::request::state::State;
 
 /// A request that the cache has no part in goes on in this very phase.
 pub fn pass_at_once(r: Request, context: &'static Context, reason: Reason) -> Code {
@@ -51,4 +55,25 @@ pub fn pass(r: Request, context: &'static Context, reason: Reason) {
         // SAFETY: the connection outlives its requests until posted ones have run.
         unsafe { ngx_http_run_posted_requests(c) };
     }
+}
+
+/// Upstreams that a request, which runs the backend itself, has left for another location.
+#[derive(Default)]
+struct LeftUpstreams(RefCell<Vec<Left>>);
+
+impl State for LeftUpstreams {}
+
+/// Notes the upstream that a request leaves for the location that it has come to.
+pub fn note_left(r: Request, context: &'static Context) {
+    if let Some(left) = context.state::<LeftUpstreams>() {
+        upstream::note_left(r, &mut left.0.borrow_mut());
+    }
+}
+
+/// The upstreams that a request has left so far.
+pub fn left_upstreams(context: &'static Context) -> Vec<Left> {
+    context
+        .find::<LeftUpstreams>()
+        .map(|left| left.0.take())
+        .unwrap_or_default()
 }

@@ -4,7 +4,7 @@
 use cache_core::shown::shown;
 use ngx::ffi::*;
 
-mod upstream;
+pub mod upstream;
 
 use crate::conf::Variable;
 use crate::conf::locations::{main_conf, name};
@@ -13,6 +13,7 @@ use crate::conf::sites;
 use crate::ngx::guard::guard;
 use crate::ngx::request::{Code, ERROR, OK, Request};
 use crate::ngx::text;
+use crate::request::cache_status;
 use crate::request::context::Context;
 
 /// The settings of the Lua script, behind `$cache_`.
@@ -58,7 +59,7 @@ pub enum Setting {
     LockAge,
 }
 
-type Reader = fn(&Context) -> Option<String>;
+type Reader = fn(&'static Context) -> Option<String>;
 
 /// The variables that the module exports.
 const EXPORTS: &[(&str, Reader)] = &[
@@ -75,12 +76,11 @@ const EXPORTS: &[(&str, Reader)] = &[
         context.ttl().map(|ttl| ttl.to_string())
     }),
     ("redis_cache_fill_time", |context| {
-        let ms = context.fill_time()?;
+        let ms = cache_status::fill_time(context)?;
         Some(format!("{}.{:03}", ms / 1000, ms % 1000))
     }),
     ("redis_cache_key", |context| {
-        let key = context.key();
-        (!key.is_empty()).then(|| shown(key).into_owned())
+        cache_status::key(context).map(|key| shown(key).into_owned())
     }),
 ];
 

@@ -4,12 +4,34 @@
 //! A module of its own, because nginx gives the filters of a module one place in its chain. This one's is behind all
 //! that change bodies, before Range is looked at.
 
+use std::cell::Cell;
+
 use ::ngx::ffi::*;
 
 use crate::ngx::filter::Next;
 use crate::ngx::guard::guard;
 use crate::ngx::request::{Code, Request};
+use crate::ngx::validators::Validators;
 use crate::request::context::Context;
+use crate::request::state::State;
+
+/// The validators by which a response isn't modified for its client, until the filters have had their say.
+#[derive(Default)]
+struct NotModified(Cell<Option<Validators>>);
+
+impl State for NotModified {}
+
+/// Has the response of these validators become a 304 if the filters leave them alone. `None` if there is no memory.
+pub fn expect(context: &'static Context, validators: Validators) -> Option<()> {
+    context
+        .state::<NotModified>()
+        .map(|expected| expected.0.set(Some(validators)))
+}
+
+/// The validators of a response that no filter has decided about yet.
+pub fn take(context: &'static Context) -> Option<Validators> {
+    context.find::<NotModified>()?.0.take()
+}
 
 /// What comes behind the conditions.
 static BEHIND_CONDITIONS: Next = Next::new();
@@ -29,7 +51,7 @@ unsafe extern "C" fn header_filter(r: *mut ngx_http_request_t) -> ngx_int_t {
         // SAFETY: nginx calls with a live request.
         let request = unsafe { Request::new(r) };
         if let Some(r) = request.filter(|r| !r.is_subrequest())
-            && let Some(before) = Context::of(r).and_then(|context| context.not_modified.take())
+            && let Some(before) = Context::of(r).and_then(take)
             && before.hold_for(r)
         {
             before.not_modified(r);
