@@ -126,5 +126,5 @@ pub fn all_of(r: Request) -> u64 {
 /// The text that makes the request's key, with `$variables`, if it is known.
 fn template(r: Request) -> Option<&'static [u8]> {
     let (conf, main) = (r.loc_conf::<LocConf>()?, r.main_conf::<MainConf>()?);
-    key::key_source(r, conf, main)?.template()
+    key::source(r, conf, main)?.template()
 }

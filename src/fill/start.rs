@@ -18,7 +18,7 @@ use crate::fill::{Stream, Subscription};
 use crate::ngx::request::Request;
 use crate::request::cache::FillTarget;
 use crate::request::context::Context;
-use crate::request::settings::Wish;
+use crate::request::settings::CacheableRequest;
 use crate::shm::locks::Retention;
 use crate::shm::zone::RefillSlot;
 use crate::store::lookup::Lookup;
@@ -40,7 +40,7 @@ pub struct Start {
 pub fn start_refill(
     r: Request,
     context: &Context,
-    wish: &Wish,
+    cacheable: &CacheableRequest,
     refill: Refill<LockPermit, RefillSlot>,
     (held, target): (Held, Box<FillTarget>),
 ) {
@@ -53,17 +53,17 @@ pub fn start_refill(
         held: Some(Rc::new(held)),
     };
     // Without a connection for it the record stays as it is; a later request tries again.
-    let _ = start_fill(r, context, wish, start, Rc::default());
+    let _ = start_fill(r, context, cacheable, start, Rc::default());
 }
 
 /// Starts a fill for this request to read; returns its times, too.
 pub fn start_first(
     r: Request,
     context: &Context,
-    wish: &Wish,
+    cacheable: &CacheableRequest,
     start: Start,
 ) -> Option<(Subscription, Rc<Times>)> {
-    let (stream, times) = start_fill(r, context, wish, start, context.outcome())?;
+    let (stream, times) = start_fill(r, context, cacheable, start, context.fill_outcome())?;
     Some((stream.subscribe(), times))
 }
 
@@ -71,11 +71,11 @@ pub fn start_first(
 fn start_fill(
     r: Request,
     context: &Context,
-    wish: &Wish,
+    cacheable: &CacheableRequest,
     mut start: Start,
     outcome: Rc<Cell<Option<Reason>>>,
 ) -> Option<(Rc<Stream>, Rc<Times>)> {
-    let settings = &wish.settings;
+    let settings = &cacheable.settings;
     let stream = Stream::new(settings.lookup.rules.max_size, settings.capture_memory);
     let asked = match &start.held {
         // A refill is nobody's answer. With a slot it runs behind the client's back.
@@ -96,10 +96,10 @@ fn start_fill(
         rules: Rc::clone(&settings.lookup.rules),
         view: RequestView {
             // A refill is nobody's answer: what the client wants of its own says nothing of it.
-            asks_no_store: wish.view.asks_no_store && start.slot.is_none(),
-            authorization: wish.view.authorization
+            asks_no_store: cacheable.view.asks_no_store && start.slot.is_none(),
+            authorization: cacheable.view.authorization
                 && !asked.credentials.contains(&Credential::Authorization),
-            ..wish.view
+            ..cacheable.view
         },
         validators: start
             .held
@@ -109,7 +109,7 @@ fn start_fill(
             .and_then(|held| Validators::of(&held.record)),
         held: start.held,
         no_store: NoStore::of(r.loc_conf::<LocConf>()?),
-        backend: context.basics.backend.clone(),
+        backend: context.location.backend.clone(),
         asked,
         key: start.target.key,
         own: Own {

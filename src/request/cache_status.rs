@@ -67,8 +67,8 @@ pub fn fill_time(context: &'static Context) -> Option<u64> {
 
 /// `$redis_cache_key`: of what the request asks for, or of what it may invalidate.
 pub fn key(context: &'static Context) -> Option<&'static [u8]> {
-    let key = match &context.wish {
-        Some(wish) => &wish.settings.lookup.key,
+    let key = match &context.cacheable {
+        Some(cacheable) => &cacheable.settings.lookup.key,
         None => invalidate::key(context)?,
     };
     (!key.is_empty()).then_some(key)
@@ -76,7 +76,7 @@ pub fn key(context: &'static Context) -> Option<&'static [u8]> {
 
 /// Adds to a response what its client is told.
 pub fn add_headers(r: Request, context: &'static Context) -> Result<(), NoMemory> {
-    if let (Some(name), Some(word)) = (context.basics.header.as_deref(), context.word()) {
+    if let (Some(name), Some(word)) = (context.location.header.as_deref(), context.word()) {
         headers::remove(r, name);
         headers::push(r, name, word.as_str().as_bytes())?;
     }
@@ -88,7 +88,7 @@ pub fn add_headers(r: Request, context: &'static Context) -> Result<(), NoMemory
 
 /// The value of Cache-Status, if it is wanted.
 fn value(r: Request, context: &'static Context) -> Option<Vec<u8>> {
-    let header = context.basics.status_header.as_ref()?;
+    let header = context.location.status_header.as_ref()?;
     let (status, reason) = (context.status()?, context.first_reason()?);
     let forwarding = context.find::<Forwarding>();
     let forward_status = if context.is_passing() {

@@ -15,7 +15,7 @@ use crate::ngx::guard::guard;
 use crate::ngx::request::Request;
 use crate::ngx::{pool, shim};
 use crate::request::access::Entered;
-use crate::request::settings::{Basics, Wish};
+use crate::request::settings::{CacheableRequest, LocationSettings};
 use crate::request::state::{State, States};
 use crate::worker::{self, Ending, Go};
 
@@ -27,9 +27,9 @@ pub struct Context {
     /// Index of the phase handler behind ours.
     pub after: ngx_int_t,
     /// What holds for any request of the location.
-    pub basics: Basics,
-    /// What the request asks of the cache. `None` if the cache has no part in it.
-    pub wish: Option<Wish>,
+    pub location: LocationSettings,
+    /// What the cache is to do for the request. `None` if it has no part in it.
+    pub cacheable: Option<CacheableRequest>,
     task: Cell<Option<TaskId>>,
     passing: Cell<bool>,
     /// The backend's own location, for a request that runs the backend itself.
@@ -39,7 +39,7 @@ pub struct Context {
     reason: Cell<Option<Reason>>,
     age: Cell<Option<u32>>,
     ttl: Cell<Option<i64>>,
-    outcome: OnceCell<Rc<Cell<Option<Reason>>>>,
+    fill_outcome: OnceCell<Rc<Cell<Option<Reason>>>>,
     alive: OnceCell<Rc<Cell<Option<Request>>>>,
     states: States,
 }
@@ -47,13 +47,17 @@ pub struct Context {
 impl Context {
     /// Attaches a context to a request, for as long as the request lives. The task that serves it
     /// is cancelled when the request ends. `None` if there is no memory.
-    pub fn attach(r: Request, basics: Basics, wish: Option<Wish>) -> Option<&'static Context> {
+    pub fn attach(
+        r: Request,
+        location: LocationSettings,
+        cacheable: Option<CacheableRequest>,
+    ) -> Option<&'static Context> {
         let context = Context {
             request: r.as_ptr(),
             loc_conf: r.get().loc_conf,
             after: r.phase() + 1,
-            basics,
-            wish,
+            location,
+            cacheable,
             task: Cell::default(),
             passing: Cell::default(),
             entered: Cell::default(),
@@ -62,7 +66,7 @@ impl Context {
             reason: Cell::default(),
             age: Cell::default(),
             ttl: Cell::default(),
-            outcome: OnceCell::new(),
+            fill_outcome: OnceCell::new(),
             alive: OnceCell::new(),
             states: States::default(),
         };
@@ -117,8 +121,8 @@ impl Context {
     }
 
     /// Where to leave what becomes of the fill that this request starts.
-    pub fn outcome(&self) -> Rc<Cell<Option<Reason>>> {
-        Rc::clone(self.outcome.get_or_init(Rc::default))
+    pub fn fill_outcome(&self) -> Rc<Cell<Option<Reason>>> {
+        Rc::clone(self.fill_outcome.get_or_init(Rc::default))
     }
 
     /// This request, until it ends: for work that goes on without it.
@@ -147,19 +151,19 @@ impl Context {
     }
 
     /// What the client is told.
-    pub fn say(&self, word: Word, status: CacheStatus, reason: Reason) {
+    pub fn set_outcome(&self, word: Word, status: CacheStatus, reason: Reason) {
         self.word.set(Some(word));
         self.status.set(Some(status));
         self.reason.set(Some(reason));
     }
 
-    /// Age of a record that is the answer, and what is left of its freshness, in seconds.
+    /// Age of a record that is the response, and what is left of its freshness, in seconds.
     pub fn set_freshness(&self, age: u32, ttl: i64) {
         self.age.set(Some(age));
         self.ttl.set(Some(ttl));
     }
 
-    /// What is left of the freshness of a fill's answer, in seconds. One that isn't stored is of no use later.
+    /// What is left of the freshness of a fill's response, in seconds. One that isn't stored is of no use later.
     pub fn set_ttl(&self, ttl: u32) {
         if self.word.get() != Some(Word::Skip) {
             self.ttl.set(Some(ttl.into()));
@@ -214,7 +218,7 @@ impl Context {
     /// From now on the request runs the backend itself.
     pub fn set_passing(&self, r: Request) {
         self.set_running();
-        self.entered.set(match self.basics.backend {
+        self.entered.set(match self.location.backend {
             Backend::Own => Entered::at(r),
             Backend::Uri(_) | Backend::Named(_) => Entered::after_redirect(r),
         });
@@ -242,7 +246,7 @@ impl Context {
 
     /// `$redis_cache_reason`
     pub fn reason(&self) -> Option<Reason> {
-        let outcome = self.outcome.get().and_then(|outcome| outcome.get());
+        let outcome = self.fill_outcome.get().and_then(|outcome| outcome.get());
         match (self.reason.get(), outcome) {
             // Known beforehand; that storing failed then says less.
             (

@@ -17,8 +17,8 @@ use crate::request::cache::{FillTarget, RequestCache};
 use crate::request::cache_status::Forwarding;
 use crate::request::context::Context;
 use crate::request::pass::pass;
-use crate::request::respond::{self, Source};
-use crate::request::settings::Wish;
+use crate::request::respond::{self, FillResponse};
+use crate::request::settings::CacheableRequest;
 use crate::request::state::State;
 use crate::shm::zone::RefillSlot;
 use crate::worker::Go;
@@ -36,19 +36,19 @@ struct Decided(Cell<Option<Decision>>);
 impl State for Decided {}
 
 /// Asks the flow about a request, in a task that ends with it. Returns what our phase handler does.
-pub fn begin(r: Request, context: &'static Context, wish: &'static Wish) -> Code {
+pub fn begin(r: Request, context: &'static Context, cacheable: &'static CacheableRequest) -> Code {
     let Some(decided) = context.state::<Decided>() else {
         return NGX_HTTP_INTERNAL_SERVER_ERROR as Code;
     };
     r.await_task();
     context.serve(r, async move {
-        let cache = RequestCache::new(wish, r);
-        let answer = if wish.asks.only_if_cached {
+        let cache = RequestCache::new(cacheable, r);
+        let answer = if cacheable.directives.only_if_cached {
             flow::only_if_cached(&cache).await
-        } else if wish.bypass {
-            flow::bypass(&cache, wish.settings.lookup.store.available())
+        } else if cacheable.bypass {
+            flow::bypass(&cache, cacheable.settings.lookup.store.available())
         } else {
-            flow::serve(&cache, wish.settings.limits).await
+            flow::serve(&cache, cacheable.settings.limits).await
         };
         let fills = matches!(
             answer,
@@ -74,24 +74,29 @@ fn carry_out(r: Request, _: Option<Code>) {
         let decision = context
             .find::<Decided>()
             .and_then(|decided| decided.0.take());
-        if let (Some(decision), Some(wish)) = (decision, &context.wish) {
+        if let (Some(decision), Some(cacheable)) = (decision, &context.cacheable) {
             trip("deliver");
-            deliver(r, context, wish, decision);
+            deliver(r, context, cacheable, decision);
         }
     });
 }
 
 /// Carries out what the flow has decided. The request may be gone when it returns.
-fn deliver(r: Request, context: &'static Context, wish: &Wish, decision: Decision) {
+fn deliver(
+    r: Request,
+    context: &'static Context,
+    cacheable: &CacheableRequest,
+    decision: Decision,
+) {
     let Decision { answer, target } = decision;
     context.end_task();
     let (word, status) = (answer.word(), answer.status());
     match answer {
         Answer::Hit(record) => {
-            context.say(word, status, Reason::Fresh);
+            context.set_outcome(word, status, Reason::Fresh);
             context.set_freshness(
                 record.age,
-                record.fresh_for(wish.settings.lookup.rules.stale),
+                record.fresh_for(cacheable.settings.lookup.rules.stale),
             );
             let code = respond::record(r, context, record);
             r.finalize(code);
@@ -102,10 +107,10 @@ fn deliver(r: Request, context: &'static Context, wish: &Wish, decision: Decisio
                 Behind::Updating => (Reason::Updating, None),
                 Behind::Failing => (Reason::BackendFailed, None),
             };
-            context.say(word, status, reason);
+            context.set_outcome(word, status, reason);
             context.set_freshness(
                 record.age,
-                record.fresh_for(wish.settings.lookup.rules.stale),
+                record.fresh_for(cacheable.settings.lookup.rules.stale),
             );
             let held = refill.as_ref().map(|refill| Held {
                 record: Rc::clone(&record),
@@ -114,7 +119,7 @@ fn deliver(r: Request, context: &'static Context, wish: &Wish, decision: Decisio
             let code = respond::record(r, context, record);
             trip("refill");
             if let (Some(refill), Some(held), Some(target)) = (refill, held, target) {
-                start_refill(r, context, wish, refill, (held, target));
+                start_refill(r, context, cacheable, refill, (held, target));
             }
             r.finalize(code);
         }
@@ -135,12 +140,12 @@ fn deliver(r: Request, context: &'static Context, wish: &Wish, decision: Decisio
                 target,
                 held: held.map(Rc::new),
             };
-            let status = if wish.bypass {
+            let status = if cacheable.bypass {
                 CacheStatus::Bypass
             } else {
                 status
             };
-            fetch(r, context, wish, start, (word, status));
+            fetch(r, context, cacheable, start, (word, status));
         }
         Answer::Join(joined) => {
             let (word, status, reason) = if joined.stored {
@@ -148,36 +153,36 @@ fn deliver(r: Request, context: &'static Context, wish: &Wish, decision: Decisio
             } else {
                 (Word::Skip, CacheStatus::Miss, Reason::StoreUnavailable)
             };
-            context.say(word, status, reason);
+            context.set_outcome(word, status, reason);
             Forwarding::set_fill(context, &joined.times, true);
             // It has its header: it waits no more.
             drop(joined.queued);
-            let source = Source {
+            let source = FillResponse {
                 subscription: joined.subscription,
                 known: Some(reason),
                 held: None,
-                stale: wish.settings.lookup.rules.stale,
+                stale: cacheable.settings.lookup.rules.stale,
             };
             stream(r, context, source);
         }
         Answer::Pass(Reason::OnlyIfCached) => {
-            context.say(word, status, Reason::OnlyIfCached);
+            context.set_outcome(word, status, Reason::OnlyIfCached);
             r.finalize(NGX_HTTP_GATEWAY_TIME_OUT as Code);
         }
         Answer::Pass(reason) => pass(r, context, reason),
     }
 }
 
-/// The backend's answer through a fill that this request starts.
+/// The backend's response through a fill that this request starts.
 fn fetch(
     r: Request,
     context: &'static Context,
-    wish: &Wish,
+    cacheable: &CacheableRequest,
     start: Start,
     (word, status): (Word, CacheStatus),
 ) {
     let (known, held) = (start.known, start.held.clone());
-    let rules = &wish.settings.lookup.rules;
+    let rules = &cacheable.settings.lookup.rules;
     match &held {
         // Only this client wants another.
         Some(held) if usable::judge(&held.record, rules) == Use::Fresh => {
@@ -188,12 +193,12 @@ fn fetch(
         }
         _ => {}
     }
-    let Some((subscription, times)) = start_first(r, context, wish, start) else {
+    let Some((subscription, times)) = start_first(r, context, cacheable, start) else {
         return pass(r, context, Reason::NoConnections);
     };
     Forwarding::set_fill(context, &times, false);
-    context.say(word, status, known.unwrap_or(Reason::Storing));
-    let source = Source {
+    context.set_outcome(word, status, known.unwrap_or(Reason::Storing));
+    let source = FillResponse {
         subscription,
         known,
         held,
@@ -202,7 +207,7 @@ fn fetch(
     stream(r, context, source);
 }
 
-fn stream(r: Request, context: &'static Context, source: Source) {
+fn stream(r: Request, context: &'static Context, source: FillResponse) {
     r.watch_client();
     context.serve(r, async move {
         let code = respond::stream(r, context, source).await;

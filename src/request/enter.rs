@@ -19,7 +19,7 @@ use crate::request::deliver::begin;
 use crate::request::invalidate::{self, Effect};
 use crate::request::key;
 use crate::request::pass;
-use crate::request::settings::{self, Basics, Wish};
+use crate::request::settings::{self, CacheableRequest, LocationSettings};
 use crate::request::variables::upstream;
 
 mod again;
@@ -126,8 +126,8 @@ fn enter(r: Request) -> Code {
     let Some(main) = r.main_conf::<MainConf>() else {
         return ERROR;
     };
-    let basics = settings::basics(r, conf, main);
-    if wants_body_first(r, conf, &basics) {
+    let location = settings::of_location(r, conf, main);
+    if wants_body_first(r, conf, &location) {
         return r.read_body(body_read);
     }
     if r.is_body_read() {
@@ -139,33 +139,36 @@ fn enter(r: Request) -> Code {
         DECLINED => {}
         code => return code,
     }
-    let wish = match wish(r, conf, main, &basics) {
-        Ok(wish) => Some(wish),
+    match cacheable(r, conf, main, &location) {
+        Ok(cacheable) => serve(r, location, cacheable),
         Err(reason) => {
-            let effect = invalidate::expected(r, conf, main, &basics, reason);
-            return match attach(r, basics, None) {
-                Some(context) => go_past(r, context, reason, effect),
-                None => INTERNAL_ERROR,
-            };
+            let effect = invalidate::expected(r, conf, main, &location, reason);
+            pass_uncacheable(r, location, reason, effect)
         }
-    };
-    let Some(context) = attach(r, basics, wish) else {
+    }
+}
+
+/// The cache serves the request.
+fn serve(r: Request, location: LocationSettings, cacheable: CacheableRequest) -> Code {
+    let Some(context) = attach(r, location, Some(cacheable)) else {
         return INTERNAL_ERROR;
     };
-    match &context.wish {
-        Some(wish) => begin(r, context, wish),
+    match &context.cacheable {
+        Some(cacheable) => begin(r, context, cacheable),
         None => INTERNAL_ERROR,
     }
 }
 
-fn attach(r: Request, basics: Basics, wish: Option<Wish>) -> Option<&'static Context> {
-    let context = Context::attach(r, basics, wish)?;
-    upstream::note_own(r, context)?;
-    Some(context)
-}
-
-/// The cache has no part in the request, but what the backend answers may have an effect on what is stored.
-fn go_past(r: Request, context: &'static Context, reason: Reason, effect: Option<Effect>) -> Code {
+/// The cache has no part in the request, but the response may have an effect on what is stored.
+fn pass_uncacheable(
+    r: Request,
+    location: LocationSettings,
+    reason: Reason,
+    effect: Option<Effect>,
+) -> Code {
+    let Some(context) = attach(r, location, None) else {
+        return INTERNAL_ERROR;
+    };
     if let Some(effect) = effect
         && invalidate::expect(context, effect).is_none()
     {
@@ -174,15 +177,25 @@ fn go_past(r: Request, context: &'static Context, reason: Reason, effect: Option
     pass::pass_at_once(r, context, reason)
 }
 
+fn attach(
+    r: Request,
+    location: LocationSettings,
+    cacheable: Option<CacheableRequest>,
+) -> Option<&'static Context> {
+    let context = Context::attach(r, location, cacheable)?;
+    upstream::note_own(r, context)?;
+    Some(context)
+}
+
 /// Whether the body is read before anything else: a fill needs a copy of all of it, and keys and conditions may be made of
 /// it, by whatever variable.
-fn wants_body_first(r: Request, conf: &LocConf, basics: &Basics) -> bool {
+fn wants_body_first(r: Request, conf: &LocConf, location: &LocationSettings) -> bool {
     r.has_body()
         && !r.is_subrequest()
         && !r.is_body_read()
         && !r.is_get_or_head()
         && !r.wants_upgrade()
-        && basics.methods.contains(r.method())
+        && location.methods.contains(r.method())
         && !passes_whatever_the_body(r, conf)
 }
 
@@ -194,15 +207,20 @@ fn passes_whatever_the_body(r: Request, conf: &LocConf) -> bool {
     })
 }
 
-/// Whether the cache has a part in this request.
-fn wish(r: Request, conf: &LocConf, main: &MainConf, basics: &Basics) -> Result<Wish, Reason> {
+/// What the cache is to do for this request, or why it has no part in it.
+fn cacheable(
+    r: Request,
+    conf: &LocConf,
+    main: &MainConf,
+    location: &LocationSettings,
+) -> Result<CacheableRequest, Reason> {
     if r.wants_upgrade() {
         return Err(Reason::Upgrade);
     }
     if memory::is_short() && !memory::restore() {
         return Err(Reason::NoMemory);
     }
-    if !basics.methods.contains(r.method()) {
+    if !location.methods.contains(r.method()) {
         return Err(Reason::MethodNotListed);
     }
     // Content means nothing in a GET (RFC 9110 9.3.1), but there are backends that heed it, and it is no part of
@@ -212,14 +230,14 @@ fn wish(r: Request, conf: &LocConf, main: &MainConf, basics: &Basics) -> Result<
     }
     // SAFETY: filled by nginx's own setter.
     let (bypass, no_store) = unsafe {
-        // Values of the answer are asked once more when it is there.
+        // Values of the response are evaluated once more when it is there.
         (r.holds(conf.bypass()), r.holds_so_far(conf.no_store()))
     };
     if bypass && no_store {
         return Err(Reason::Bypass);
     }
     key::make_key_again(r, conf, main);
-    let settings = settings::settings(r, conf, main, basics).ok_or(Reason::NotConfigured)?;
+    let settings = settings::settings(r, conf, main, location).ok_or(Reason::NotConfigured)?;
     if key::misses_body(r, conf, main) {
         return Err(Reason::ContentUnknown);
     }
@@ -227,7 +245,7 @@ fn wish(r: Request, conf: &LocConf, main: &MainConf, basics: &Basics) -> Result<
     if slice::is_sliced(r) {
         return Err(Reason::Slice);
     }
-    let asks = if conf.honor_request == Some(true) {
+    let directives = if conf.honor_request == Some(true) {
         headers::directives(r)
     } else {
         RequestDirectives::default()
@@ -235,13 +253,13 @@ fn wish(r: Request, conf: &LocConf, main: &MainConf, basics: &Basics) -> Result<
     let view = RequestView {
         authorization: r.has_authorization(),
         no_store,
-        asks_no_store: asks.no_store,
+        asks_no_store: directives.no_store,
     };
-    Ok(Wish {
+    Ok(CacheableRequest {
         settings,
         bypass,
         view,
-        asks,
+        directives,
     })
 }
 

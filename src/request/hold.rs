@@ -1,5 +1,5 @@
-//! An answer that waits until the store knows what it means: its header stays here, and what comes of its body behind
-//! it, as nginx's image filter does. Whoever sends the answer sees a client that takes nothing for a while.
+//! A response that waits until the store knows what it means: its header stays here, and behind it what comes of its
+//! body, as in nginx's image filter. Its sender sees a client that takes nothing for a while.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -18,14 +18,14 @@ use crate::request::context::Context;
 use crate::request::state::State;
 use crate::worker;
 
-/// An answer waits no longer than this, in milliseconds: a location as the store may have patient timeouts.
+/// A response waits no longer than this, in milliseconds: a location as the store may have patient timeouts.
 const LONGEST: u64 = 3000;
 
 /// In `r->buffered`: there is more to send. nginx's own filters use the three bits below.
 const BUFFERED: ngx_uint_t = 0x08;
 
 thread_local! {
-    /// How many answers of this worker wait.
+    /// How many responses of this worker wait.
     static WAITING: Cell<usize> = const { Cell::new(0) };
 }
 
@@ -40,12 +40,12 @@ enum Stage {
     Ready,
 }
 
-/// What is held of the answer to one request.
+/// What is held of the response to one request.
 #[derive(Default)]
 pub struct Hold {
     stage: Cell<Stage>,
     chain: Cell<Option<ptr::NonNull<ngx_chain_t>>>,
-    /// Whether the end of the body is held, too: whoever sends the answer is done with it.
+    /// Whether the end of the body is held, too: its sender is done with it.
     whole: Cell<bool>,
     /// Whether an upstream sends it: that is done with it when it has ended, be it with less than the whole.
     by_upstream: Cell<bool>,
@@ -97,8 +97,8 @@ impl State for Hold {
     }
 }
 
-/// Does `work`, whatever becomes of the client; if it is worth it the answer, whose header is just about to go, waits
-/// for its end. Returns what the header filter returns then.
+/// Does `work`, whatever becomes of the client. If `worth_it`, the response, whose header is just about to go, waits for
+/// its end. Returns what the header filter returns then.
 pub fn until(
     r: Request,
     context: &'static Context,
@@ -237,7 +237,7 @@ unsafe fn open(r: Request, hold: &Hold, input: *mut ngx_chain_t) -> Code {
     }
 }
 
-/// The wait is over: what is held goes, and whoever sends the answer is told that the client takes more.
+/// The wait is over: what is held goes, and the sender of the response is told that the client takes more.
 fn go_on(r: Request) {
     guard("answer", (), || {
         let Some(hold) = Context::of(r).and_then(Context::find::<Hold>) else {
@@ -263,7 +263,7 @@ fn go_on(r: Request) {
     });
 }
 
-/// nginx refuses what was held: a range that can't be had, or a client that is gone. Its own answer takes the place of
+/// nginx refuses what was held: a range that can't be had, or a client that is gone. Its own response takes the place of
 /// the one that was held, if nobody sends that any more. An upstream is ended first: it would finalize the request once
 /// more, and free it while it is being ended.
 fn refuse(r: Request, hold: &Hold, code: Code) {

@@ -32,7 +32,7 @@ use crate::request::context::Context;
 use crate::request::hold;
 use crate::request::key::{self, KeySource};
 use crate::request::pass;
-use crate::request::settings::{self, Basics, Settings};
+use crate::request::settings::{self, LocationSettings, Settings};
 use crate::request::state::State;
 use crate::shm::Zone;
 use crate::store::lookup::{self, Lookup};
@@ -90,7 +90,7 @@ pub fn key(context: &'static Context) -> Option<&'static Bytes> {
 
 /// The header of the backend's response is here, and not on its way to the client yet. `Some` if it has to wait.
 pub fn on_header(r: Request, context: &'static Context) -> Option<Code> {
-    if context.wish.is_some() {
+    if context.cacheable.is_some() {
         return None;
     }
     let effect = context.find::<Expected>()?.effect.take()?;
@@ -102,11 +102,11 @@ pub fn expected(
     r: Request,
     conf: &LocConf,
     main: &MainConf,
-    basics: &Basics,
+    location: &LocationSettings,
     reason: Reason,
 ) -> Option<Effect> {
     // What methods are listed is the operator's word: those change nothing.
-    let changes = !basics.methods.contains(r.method()) && may_invalidate(r.method());
+    let changes = !location.methods.contains(r.method()) && may_invalidate(r.method());
     let asks = r.is_head() && matches!(reason, Reason::MethodNotListed | Reason::Bypass);
     let unwanted = conf.invalidate == Some(false);
     if unwanted || r.is_subrequest() || !(changes || asks) {
@@ -114,7 +114,7 @@ pub fn expected(
     }
     // nginx itself would ask for no variable of these now.
     let _kept = Variables::keep(r);
-    let Settings { zone, lookup, .. } = settings::settings(r, conf, main, basics)?;
+    let Settings { zone, lookup, .. } = settings::settings(r, conf, main, location)?;
     if asks {
         return Some(Effect::Freshening(Freshening {
             zone,
@@ -122,7 +122,7 @@ pub fn expected(
             authorization: r.has_authorization(),
         }));
     }
-    let source = key::key_source(r, conf, main)?;
+    let source = key::source(r, conf, main)?;
     Some(Effect::Invalidation(Invalidation {
         zone,
         store: lookup.store,
@@ -170,7 +170,7 @@ impl Invalidation {
         hold::until(r, context, work, available)
     }
 
-    /// The keys of what Location and Content-Location of the answer name, and Destination of the request.
+    /// The keys of what Location and Content-Location of the response name, and Destination of the request.
     fn others(&self, r: Request) -> Vec<Bytes> {
         let Some(own) = Target::of_request(r.unparsed_uri()) else {
             return Vec::new();
@@ -237,7 +237,7 @@ impl Freshening {
         hold::until(r, context, work, available)
     }
 
-    /// Whether the answer could have been stored, had it been one to a GET: an answer for one client says nothing of
+    /// Whether the response could have been stored, had it been one to a GET: a response for one client says nothing of
     /// what others get.
     fn is_for_everybody(&self, captured: &Captured) -> bool {
         let response = ResponseView {
@@ -249,7 +249,7 @@ impl Freshening {
         storable_behind(&request, before, &response, &self.lookup.rules, now_sec()).is_ok()
     }
 
-    /// The answer speaks of the record: what it says of its freshness and other fields holds from now on, as with a
+    /// The response speaks of the record: what it says of its freshness and other fields holds from now on, as with a
     /// 304 (RFC 9111 3.2).
     async fn refresh(&self, record: &Record, captured: &Captured, own: Option<&Variant>) {
         let (rules, key) = (&self.lookup.rules, &self.lookup.key);
@@ -289,7 +289,7 @@ struct Deletion {
 }
 
 impl Deletion {
-    /// First those who fetch it are told that theirs is worthless, then the store is asked to forget it: an answer that
+    /// First its fills are told that what they bring is worthless, then the store is asked to forget it: a response that
     /// is stored in between is taken back by its fill.
     fn begin(zone: Zone, store: &Store, key: Bytes) -> Deletion {
         zone.invalidate(&lock_id(zone, store, &key));

@@ -133,7 +133,7 @@ impl KeySource {
 
 /// Where the key of a request comes from. What `$cache_key` holds may be the work of a `set_md5`: of one that would
 /// make the same of this request.
-pub fn key_source(r: Request, conf: &LocConf, main: &MainConf) -> Option<KeySource> {
+pub fn source(r: Request, conf: &LocConf, main: &MainConf) -> Option<KeySource> {
     let source = source_as_set(r, conf, main)?;
     let KeySource::Variable(key) = source else {
         return Some(source);
@@ -154,7 +154,7 @@ pub fn make_key_again(r: Request, conf: &LocConf, main: &MainConf) {
     if !r.has_body() || r.is_subrequest() || !r.was_missed(body) {
         return;
     }
-    if let Some(KeySource::Md5(value)) = key_source(r, conf, main) {
+    if let Some(KeySource::Md5(value)) = source(r, conf, main) {
         r.forget_variable(body);
         // SAFETY: compiled in this configuration.
         if let Some(text) = unsafe { r.evaluate(value) } {

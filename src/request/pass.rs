@@ -13,15 +13,15 @@ use crate::request::state::State;
 
 /// A request that the cache has no part in goes on in this very phase.
 pub fn pass_at_once(r: Request, context: &'static Context, reason: Reason) -> Code {
-    say_pass(r, context, reason);
-    if context.basics.backend == Backend::Own {
+    start_passing(r, context, reason);
+    if context.location.backend == Backend::Own {
         return DECLINED;
     }
-    redirect(r, &context.basics.backend);
+    redirect(r, &context.location.backend);
     DONE
 }
 
-fn say_pass(r: Request, context: &Context, reason: Reason) {
+fn start_passing(r: Request, context: &Context, reason: Reason) {
     let status = match reason {
         Reason::MethodNotListed
         | Reason::Content
@@ -31,7 +31,7 @@ fn say_pass(r: Request, context: &Context, reason: Reason) {
         | Reason::Upgrade => CacheStatus::Bypass,
         _ => CacheStatus::Miss,
     };
-    context.say(Word::Skip, status, reason);
+    context.set_outcome(Word::Skip, status, reason);
     context.set_passing(r);
 }
 
@@ -46,12 +46,12 @@ pub fn redirect(r: Request, backend: &Backend) {
 
 /// The backend, in the client's own request, after a wait.
 pub fn pass(r: Request, context: &'static Context, reason: Reason) {
-    say_pass(r, context, reason);
-    if context.basics.backend == Backend::Own {
+    start_passing(r, context, reason);
+    if context.location.backend == Backend::Own {
         r.run_phases_from(context.after);
     } else {
         let c = r.connection();
-        redirect(r, &context.basics.backend);
+        redirect(r, &context.location.backend);
         // SAFETY: the connection outlives its requests until posted ones have run.
         unsafe { ngx_http_run_posted_requests(c) };
     }

@@ -17,7 +17,7 @@ mod fill;
 mod header;
 mod record;
 
-pub use fill::{Source, stream};
+pub use fill::{FillResponse, stream};
 pub use record::record;
 
 /// The response on its way to the client, and what it is made of.

@@ -27,7 +27,7 @@ const LOCK_AGE: u64 = 30_000;
 const LOCK_QUEUE: u32 = 1024;
 /// Background refills at once in a zone, by default.
 const REFILLS: u32 = 64;
-/// Milliseconds for which a key is remembered whose answers aren't storable, by default.
+/// Milliseconds for which a key is remembered whose responses aren't storable, by default.
 const UNCACHEABLE_TTL: u64 = 5_000;
 /// How long a backend that fails is left alone, by default.
 const BACK_OFF: BackOff = BackOff {
@@ -39,7 +39,7 @@ const BACK_OFF: BackOff = BackOff {
 const PASS_TIMEOUT: u64 = 200;
 /// Bytes of captured bodies in a worker, by default.
 const CAPTURE_MEMORY: u64 = 256 << 20;
-/// Milliseconds for which an answer is captured, by default.
+/// Milliseconds for which a response is captured, by default.
 const CAPTURE_TIMEOUT: u64 = 300_000;
 
 /// The settings of a request that may be cached.
@@ -64,20 +64,20 @@ pub struct Settings {
     pub capture_timeout: u64,
 }
 
-/// What a request asks of the cache.
-pub struct Wish {
+/// A request that may be served from the cache, or whose response may be stored.
+pub struct CacheableRequest {
     /// The settings.
     pub settings: Settings,
     /// It isn't looked up.
     pub bypass: bool,
-    /// What of it counts for storing the answer.
+    /// What of it counts for storing the response.
     pub view: RequestView,
     /// What its Cache-Control says.
-    pub asks: RequestDirectives,
+    pub directives: RequestDirectives,
 }
 
-/// Settings that are known before a key is made.
-pub struct Basics {
+/// What holds for any request of a location, known before a key is made.
+pub struct LocationSettings {
     /// The header that says what happened.
     pub header: Option<Rc<[u8]>>,
     /// Cache-Status.
@@ -234,10 +234,10 @@ impl<'a> Reader<'a> {
 }
 
 /// Reads what must be known of any request of the location.
-pub fn basics(r: Request, conf: &LocConf, main: &MainConf) -> Basics {
+pub fn of_location(r: Request, conf: &LocConf, main: &MainConf) -> LocationSettings {
     let reader = Reader::of(r, conf, main);
     let (rules, methods) = reader.rules();
-    Basics {
+    LocationSettings {
         header: reader.header(),
         status_header: conf.status_header.clone().flatten(),
         backend: reader.backend(),
@@ -252,7 +252,12 @@ pub fn backend(r: Request, conf: &LocConf, main: &MainConf) -> Backend {
 }
 
 /// Reads the rest, for a request that may be cached. `None` if zone, store or key is missing.
-pub fn settings(r: Request, conf: &LocConf, main: &MainConf, basics: &Basics) -> Option<Settings> {
+pub fn settings(
+    r: Request,
+    conf: &LocConf,
+    main: &MainConf,
+    location: &LocationSettings,
+) -> Option<Settings> {
     let reader = Reader::of(r, conf, main);
     let zone = reader.zone()?;
     let store = reader.store()?;
@@ -262,7 +267,7 @@ pub fn settings(r: Request, conf: &LocConf, main: &MainConf, basics: &Basics) ->
         lookup: Lookup {
             store,
             key,
-            rules: Rc::clone(&basics.rules),
+            rules: Rc::clone(&location.rules),
         },
         limits: Limits {
             lock_timeout: reader.variables.millis(

@@ -11,7 +11,7 @@ use cache_core::status::{CacheStatus, Reason, Word};
 use cache_core::use_stale::Failure;
 use ngx::ffi::*;
 
-use super::header::{INTERNAL_ERROR, Shape, send_header, settle};
+use super::header::{Header, INTERNAL_ERROR, evaluate_conditions, send_header};
 use super::{Response, body, record};
 use crate::fill::{ResponseHead, Subscription};
 use crate::ngx::request::{Code, Request, is_refused};
@@ -22,9 +22,9 @@ use crate::request::context::Context;
 /// So many bytes are thrown away rather than asking the backend once more.
 const FAR: u64 = 256 * 1024;
 
-/// A fill's answer, for one request.
-pub struct Source {
-    /// The answer.
+/// A fill's response, for one request.
+pub struct FillResponse {
+    /// The response.
     pub subscription: Subscription,
     /// What was known of storing it beforehand.
     pub known: Option<Reason>,
@@ -34,11 +34,11 @@ pub struct Source {
     pub stale: u32,
 }
 
-/// What the header of a fill's answer means for a request.
+/// What the header of a fill's response means for a request.
 enum Turn {
-    /// The answer itself is streamed.
+    /// The response itself is streamed.
     Stream(Rc<ResponseHead>),
-    /// A record is the answer.
+    /// A record is the response.
     Record(Rc<Record>),
     /// The request is finalized with this.
     Code(Code),
@@ -46,9 +46,9 @@ enum Turn {
     Pass(Reason),
 }
 
-/// Answers with a fill's answer as it comes, or with the record that it confirms or leaves in use. `None` if
-/// it is no answer to this request, which must ask the backend itself.
-pub async fn stream(r: Request, context: &'static Context, source: Source) -> Option<Code> {
+/// Responds with a fill's response as it comes, or with the record that it confirms or leaves in use. `None` if it is
+/// none for this request, which must ask the backend itself.
+pub async fn stream(r: Request, context: &'static Context, source: FillResponse) -> Option<Code> {
     r.set_write_handler(body::writable);
     let head = source.subscription.wait_head().await;
     match turn(r, context, head, &source) {
@@ -59,7 +59,7 @@ pub async fn stream(r: Request, context: &'static Context, source: Source) -> Op
         }
         Turn::Code(code) => Some(code),
         Turn::Pass(reason) => {
-            context.say(Word::Skip, CacheStatus::Miss, reason);
+            context.set_outcome(Word::Skip, CacheStatus::Miss, reason);
             None
         }
     }
@@ -69,11 +69,11 @@ fn turn(
     r: Request,
     context: &'static Context,
     head: Option<Rc<ResponseHead>>,
-    source: &Source,
+    source: &FillResponse,
 ) -> Turn {
     let held = source.held.as_ref();
     let stale = |held: &Held| {
-        context.say(Word::Stale, CacheStatus::Stale, Reason::BackendFailed);
+        context.set_outcome(Word::Stale, CacheStatus::Stale, Reason::BackendFailed);
         Forwarding::set_why(context, Forward::Stale);
         Turn::Record(Rc::clone(&held.record))
     };
@@ -95,7 +95,7 @@ fn turn(
                 Some(_) => (CacheStatus::Revalidated, Reason::Revalidated),
                 None => (CacheStatus::Hit, Reason::Subscribed),
             };
-            context.say(Word::Hit, status, reason);
+            context.set_outcome(Word::Hit, status, reason);
             Forwarding::set_why(context, Forward::Stale);
             return Turn::Record(Rc::new(renewed.record.clone()));
         }
@@ -108,12 +108,12 @@ fn turn(
             if head.generated && held.record.terms.never_stale =>
         {
             // RFC 9111 5.2.2.2: what must be validated and can't be is an error, and this is the one.
-            context.say(Word::Skip, CacheStatus::Expired, *reason);
+            context.set_outcome(Word::Skip, CacheStatus::Expired, *reason);
             return Turn::Code(NGX_HTTP_GATEWAY_TIME_OUT as Code);
         }
         (Finding::NotStorable(reason), _) => {
             if let (None, Some(status)) = (source.known, context.status()) {
-                context.say(Word::Skip, status, *reason);
+                context.set_outcome(Word::Skip, status, *reason);
             }
         }
         (Finding::Failed(_), None) | (Finding::Storable(_), _) => {}
@@ -155,15 +155,15 @@ async fn answer(
     let outcome = if r.is_conditional() {
         let date = Date::exactly(head.date);
         let selected = Selected::new(head.status, headers, date, false);
-        settle(r, &selected, head.content_length)
+        evaluate_conditions(r, &selected, head.content_length)
     } else {
         Outcome::Proceed
     };
     if head.status == 0 {
-        // The backend's answer is a body alone, and nginx passes it on so.
+        // The backend's response is a body alone, and nginx passes it on so.
         r.forbid_header();
     }
-    let shape = Shape {
+    let header = Header {
         status: head.status,
         headers,
         place: headers::copied,
@@ -175,7 +175,7 @@ async fn answer(
     };
     // SAFETY: live request. The body comes in pieces: one range at a time can be cut from it.
     unsafe { shim::rcs_set_single_range(r.as_ptr(), 1) };
-    let code = send_header(r, context, outcome, &shape);
+    let code = send_header(r, context, outcome, &header);
     if is_refused(code) || r.is_header_only() {
         return code;
     }

@@ -18,8 +18,12 @@ const NOT_MODIFIED: u16 = NGX_HTTP_NOT_MODIFIED as u16;
 const PRECONDITION_FAILED: Code = NGX_HTTP_PRECONDITION_FAILED as Code;
 const RANGE_NOT_SATISFIABLE: Code = NGX_HTTP_RANGE_NOT_SATISFIABLE as Code;
 
-/// Evaluates what a client asks of an answer with a body of this length, in nginx's place.
-pub(super) fn settle(r: Request, selected: &Selected<'_>, length: Option<u64>) -> Outcome {
+/// Evaluates the conditions and the range that a client asks of a response with a body of this length, in nginx's place.
+pub(super) fn evaluate_conditions(
+    r: Request,
+    selected: &Selected<'_>,
+    length: Option<u64>,
+) -> Outcome {
     let conditions = r.conditions();
     let outcome = evaluate(r.method(), &conditions, selected, r.by_date());
     r.settle_conditions();
@@ -30,8 +34,8 @@ pub(super) fn settle(r: Request, selected: &Selected<'_>, length: Option<u64>) -
     outcome
 }
 
-/// The header of an answer that a client is to get.
-pub(super) struct Shape<'a> {
+/// The header of a response that a client is to get.
+pub(super) struct Header<'a> {
     pub status: u16,
     pub headers: &'a Headers,
     pub place: Place<'a>,
@@ -52,12 +56,12 @@ pub(super) fn send_header(
     r: Request,
     context: &'static Context,
     outcome: Outcome,
-    shape: &Shape<'_>,
+    header: &Header<'_>,
 ) -> Code {
     if outcome == Outcome::PreconditionFailed {
         return PRECONDITION_FAILED;
     }
-    if apply(r, shape).is_err() {
+    if apply(r, header).is_err() {
         return INTERNAL_ERROR;
     }
     if outcome != Outcome::NotModified {
@@ -72,37 +76,37 @@ pub(super) fn send_header(
         return code;
     }
     headers::clean(r);
-    let shape = Shape {
+    let header = Header {
         status: NOT_MODIFIED,
-        headers: &of_not_modified(shape.headers),
+        headers: &of_not_modified(header.headers),
         place: headers::copied,
         length: None,
-        ..*shape
+        ..*header
     };
-    match apply(r, &shape) {
+    match apply(r, &header) {
         Ok(()) => pass_header(r),
         Err(_) => INTERNAL_ERROR,
     }
 }
 
-fn apply(r: Request, shape: &Shape<'_>) -> Result<(), NoMemory> {
-    let (headers, length) = (shape.headers, shape.length);
+fn apply(r: Request, header: &Header<'_>) -> Result<(), NoMemory> {
+    let (headers, length) = (header.headers, header.length);
     headers::apply(
         r,
-        shape.status,
+        header.status,
         headers,
-        shape.place,
+        header.place,
         length,
-        shape.own_location,
+        header.own_location,
     )?;
-    if let Some(age) = shape.age {
+    if let Some(age) = header.age {
         let mut decimal = itoa::Buffer::new();
         headers::push_known(r, b"Age", decimal.format(age).as_bytes())?;
     }
-    if let Some(date) = shape.date {
+    if let Some(date) = header.date {
         headers::date(r, date)?;
     }
-    if let Some(unsent) = shape.unsent {
+    if let Some(unsent) = header.unsent {
         accel::apply(r, unsent)?;
     }
     Ok(())

@@ -7,14 +7,14 @@ use cache_core::conditions::{Date, Outcome, Selected};
 use cache_core::record::Record;
 
 use super::Response;
-use super::header::{INTERNAL_ERROR, Shape, send_header, settle};
+use super::header::{Header, INTERNAL_ERROR, evaluate_conditions, send_header};
 use crate::ngx::event::now_sec;
 use crate::ngx::output::Output;
 use crate::ngx::request::{Code, Request, is_refused};
 use crate::ngx::{headers, unread};
 use crate::request::context::Context;
 
-/// Answers with a record; returns what the request is to be finalized with.
+/// Responds with a record; returns what the request is to be finalized with.
 pub fn record(r: Request, context: &'static Context, record: Rc<Record>) -> Code {
     let body = record.body.clone();
     let Some(response) = context.state::<Response>() else {
@@ -32,22 +32,22 @@ pub fn record(r: Request, context: &'static Context, record: Rc<Record>) -> Code
     let outcome = if r.is_conditional() {
         let date = Date::before(now_sec(), record.age);
         let selected = Selected::new(record.status, &record.headers, date, true);
-        settle(r, &selected, length)
+        evaluate_conditions(r, &selected, length)
     } else {
         Outcome::Proceed
     };
-    let shape = Shape {
+    let header = Header {
         status: record.status,
         headers: &record.headers,
         place: headers::kept,
         length,
         own_location: record.meta.as_ref().is_some_and(|meta| meta.own_location),
         age: Some(record.age),
-        // Age and Expires count from the origin's Date; without it nginx would tell the time of this answer.
+        // Age and Expires count from the origin's Date; without it nginx would tell the time of this response.
         date: record.meta.as_ref().and_then(|meta| meta.date),
         unsent: record.meta.as_ref().map(|meta| &meta.unsent),
     };
-    let code = send_header(r, context, outcome, &shape);
+    let code = send_header(r, context, outcome, &header);
     if is_refused(code) || r.is_header_only() {
         return code;
     }
