@@ -104,15 +104,15 @@ impl Context {
     /// What a feature keeps of the request, made on first use. It lives as long as the request's memory. `None` if there
     /// is no memory for it.
     pub fn state<T: State + Default>(&'static self) -> Option<&'static T> {
-        self.find().or_else(|| {
-            self.states.make(|link| {
-                // SAFETY: while code of the module has a context, its request is live.
-                unsafe {
-                    let r = Request::new(self.request)?;
-                    Some(&*pool::keep(r.pool(), link)?.as_ptr())
-                }
-            })
-        })
+        if let Some(known) = self.find() {
+            return Some(known);
+        }
+        // SAFETY: while code of the module has a context, its request is live; what is kept lives as long.
+        let link = unsafe {
+            let r = Request::new(self.request)?;
+            &*pool::keep(r.pool(), self.states.link::<T>())?.as_ptr()
+        };
+        Some(self.states.add(link))
     }
 
     /// What a feature keeps of the request, if it does.

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use cache_core::cache_status::Forward;
 use cache_core::flow::{self, Answer, Behind, Held};
+use cache_core::record::Record;
 use cache_core::status::{CacheStatus, Reason, Word};
 use cache_core::usable::{self, Use};
 use ngx::ffi::*;
@@ -91,37 +92,18 @@ fn deliver(
     let Decision { answer, target } = decision;
     context.end_task();
     let (word, status) = (answer.word(), answer.status());
+    let stale_for = cacheable.settings.lookup.rules.stale;
     match answer {
         Answer::Hit(record) => {
             context.set_outcome(word, status, Reason::Fresh);
-            context.set_freshness(
-                record.age,
-                record.fresh_for(cacheable.settings.lookup.rules.stale),
-            );
+            context.set_freshness(record.age, record.fresh_for(stale_for));
             let code = respond::record(r, context, record);
             r.finalize(code);
         }
         Answer::Stale(record, behind) => {
-            let (reason, refill) = match behind {
-                Behind::Refill(refill) => (Reason::Stale, Some(refill)),
-                Behind::Updating => (Reason::Updating, None),
-                Behind::Failing => (Reason::BackendFailed, None),
-            };
-            context.set_outcome(word, status, reason);
-            context.set_freshness(
-                record.age,
-                record.fresh_for(cacheable.settings.lookup.rules.stale),
-            );
-            let held = refill.as_ref().map(|refill| Held {
-                record: Rc::clone(&record),
-                on_failure: refill.on_failure,
-            });
-            let code = respond::record(r, context, record);
-            trip("refill");
-            if let (Some(refill), Some(held), Some(target)) = (refill, held, target) {
-                start_refill(r, context, cacheable, refill, (held, target));
-            }
-            r.finalize(code);
+            context.set_outcome(word, status, reason_of(&behind));
+            context.set_freshness(record.age, record.fresh_for(stale_for));
+            stale(r, context, cacheable, record, behind, target);
         }
         // A fill carries no conditions, but the backend must not do more than the client wants.
         Answer::Fill(permit, ..) if r.is_guarded() => {
@@ -147,30 +129,73 @@ fn deliver(
             };
             fetch(r, context, cacheable, start, (word, status));
         }
-        Answer::Join(joined) => {
-            let (word, status, reason) = if joined.stored {
-                (word, status, Reason::Subscribed)
-            } else {
-                (Word::Skip, CacheStatus::Miss, Reason::StoreUnavailable)
-            };
-            context.set_outcome(word, status, reason);
-            Forwarding::set_fill(context, &joined.times, true);
-            // It has its header: it waits no more.
-            drop(joined.queued);
-            let source = FillResponse {
-                subscription: joined.subscription,
-                known: Some(reason),
-                held: None,
-                stale: cacheable.settings.lookup.rules.stale,
-            };
-            stream(r, context, source);
-        }
+        Answer::Join(joined) => join(r, context, joined, (word, status), stale_for),
         Answer::Pass(Reason::OnlyIfCached) => {
             context.set_outcome(word, status, Reason::OnlyIfCached);
             r.finalize(NGX_HTTP_GATEWAY_TIME_OUT as Code);
         }
         Answer::Pass(reason) => pass(r, context, reason),
     }
+}
+
+/// Why a stale record is the response.
+fn reason_of(behind: &Behind<LockPermit, RefillSlot>) -> Reason {
+    match behind {
+        Behind::Refill(_) => Reason::Stale,
+        Behind::Updating => Reason::Updating,
+        Behind::Failing => Reason::BackendFailed,
+    }
+}
+
+/// A stale record is the response, and may be refilled behind the client's back.
+fn stale(
+    r: Request,
+    context: &'static Context,
+    cacheable: &CacheableRequest,
+    record: Rc<Record>,
+    behind: Behind<LockPermit, RefillSlot>,
+    target: Option<Box<FillTarget>>,
+) {
+    let refill = match behind {
+        Behind::Refill(refill) => Some(refill),
+        Behind::Updating | Behind::Failing => None,
+    };
+    let held = refill.as_ref().map(|refill| Held {
+        record: Rc::clone(&record),
+        on_failure: refill.on_failure,
+    });
+    let code = respond::record(r, context, record);
+    trip("refill");
+    if let (Some(refill), Some(held), Some(target)) = (refill, held, target) {
+        start_refill(r, context, cacheable, refill, (held, target));
+    }
+    r.finalize(code);
+}
+
+/// The response of a fill that another request has started.
+fn join(
+    r: Request,
+    context: &'static Context,
+    joined: Joined,
+    (word, status): (Word, CacheStatus),
+    stale_for: u32,
+) {
+    let (word, status, reason) = if joined.stored {
+        (word, status, Reason::Subscribed)
+    } else {
+        (Word::Skip, CacheStatus::Miss, Reason::StoreUnavailable)
+    };
+    context.set_outcome(word, status, reason);
+    Forwarding::set_fill(context, &joined.times, true);
+    // It has its header: it waits no more.
+    drop(joined.queued);
+    let source = FillResponse {
+        subscription: joined.subscription,
+        known: Some(reason),
+        held: None,
+        stale: stale_for,
+    };
+    stream(r, context, source);
 }
 
 /// The backend's response through a fill that this request starts.

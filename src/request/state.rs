@@ -29,10 +29,15 @@ pub struct States {
 impl States {
     /// The state of this type, if there is one.
     pub fn find<T: State>(&self) -> Option<&'static T> {
-        self.all().find_map(|state| {
-            let state: &'static dyn Any = state;
-            state.downcast_ref()
-        })
+        let mut latest = self.latest.get();
+        while let Some(link) = latest {
+            let state: &'static dyn Any = &link.state;
+            if let Some(found) = state.downcast_ref() {
+                return Some(found);
+            }
+            latest = link.earlier;
+        }
+        None
     }
 
     /// All of them, the latest first.
@@ -41,16 +46,17 @@ impl States {
         links.map(|link| &link.state)
     }
 
-    /// Makes a state of this type, which `keep` gives its memory. `None` if there is none.
-    pub fn make<T: State + Default>(
-        &self,
-        keep: impl FnOnce(Link<T>) -> Option<&'static Link<T>>,
-    ) -> Option<&'static T> {
-        let link = keep(Link {
+    /// A new state, for memory that lives as long as these.
+    pub fn link<T: State + Default>(&self) -> Link<T> {
+        Link {
             earlier: self.latest.get(),
             state: T::default(),
-        })?;
+        }
+    }
+
+    /// Adds a new state, which is in its memory now.
+    pub fn add<T: State>(&self, link: &'static Link<T>) -> &'static T {
         self.latest.set(Some(link));
-        Some(&link.state)
+        &link.state
     }
 }
