@@ -1,8 +1,9 @@
 //! What the module knows of any request of a client.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::ffi::c_void;
 use std::future::Future;
+use std::ptr;
 use std::rc::Rc;
 
 use cache_core::executor::TaskId;
@@ -18,6 +19,11 @@ use crate::request::access::Entered;
 use crate::request::settings::{CacheableRequest, LocationSettings};
 use crate::request::state::{State, States};
 use crate::worker::{self, Ending, Go};
+
+thread_local! {
+    /// The requests that are being handed on, the innermost last; null once one has ended.
+    static HANDED_ON: RefCell<Vec<*mut ngx_http_request_t>> = const { RefCell::new(Vec::new()) };
+}
 
 /// One request of a client in a location that caches.
 pub struct Context {
@@ -41,6 +47,7 @@ pub struct Context {
     ttl: Cell<Option<i64>>,
     fill_outcome: OnceCell<Rc<Cell<Option<Reason>>>>,
     alive: OnceCell<Rc<Cell<Option<Request>>>>,
+    retired: Cell<bool>,
     states: States,
 }
 
@@ -68,6 +75,7 @@ impl Context {
             ttl: Cell::default(),
             fill_outcome: OnceCell::new(),
             alive: OnceCell::new(),
+            retired: Cell::default(),
             states: States::default(),
         };
         // SAFETY: the request is live, and so is its pool until its cleanups have run; the end of
@@ -173,9 +181,14 @@ impl Context {
     /// The client has its response, or has left: nothing goes on for its sake. What remains of the request is its
     /// `post_action`, if the location has one.
     fn retire(&self) {
+        self.retired.set(true);
         if let Some(alive) = self.alive.get() {
             alive.set(None);
         }
+        HANDED_ON.with_borrow_mut(|requests| {
+            let ended = requests.iter_mut().filter(|r| **r == self.request);
+            ended.for_each(|r| *r = ptr::null_mut());
+        });
         // SAFETY: the request is live until its cleanups have run.
         if let Some(r) = unsafe { Request::new(self.request) } {
             self.states.all().for_each(|state| state.retire(r));
@@ -194,12 +207,19 @@ impl Context {
     /// Runs `work`, which hands the request on: to nginx, to a task, or to its end. Should it panic before, the request
     /// ends here.
     pub fn hand_on(&'static self, place: &'static str, r: Request, work: impl FnOnce()) {
-        let alive = self.alive(r);
+        let request = if self.retired.get() {
+            ptr::null_mut()
+        } else {
+            self.request
+        };
+        HANDED_ON.with_borrow_mut(|requests| requests.push(request));
         let handed_on = guard(place, false, || {
             work();
             true
         });
-        if !handed_on && alive.get().is_some() {
+        // With the request its context may be gone.
+        let left = HANDED_ON.with_borrow_mut(Vec::pop);
+        if !handed_on && left.is_some_and(|r| !r.is_null()) {
             guard(place, (), || {
                 self.abandon(r);
                 r.give_up();
