@@ -10,11 +10,10 @@ use ngx::ffi::*;
 use ngx::ngx_log_error;
 
 use super::hook::{Header, Hook, hook};
-use super::postpone::postpone;
 use super::purpose::FilterPosition;
 use crate::ngx::request::{AGAIN, Code, ERROR, OK, Request};
 use crate::ngx::upstream::captured;
-use crate::ngx::{memory, shim};
+use crate::ngx::{filter, memory, shim};
 
 /// The largest piece that is kept as one.
 const PIECE: usize = 64 * 1024;
@@ -79,7 +78,7 @@ pub unsafe fn body(r: Request, input: *mut ngx_chain_t, position: FilterPosition
         unsafe { note(hook, input) };
     }
     // SAFETY: by contract.
-    (hook.purpose.position() == position).then(|| unsafe { postpone(r, input) })
+    (hook.purpose.position() == position).then(|| unsafe { filter::postpone(r, input) })
 }
 
 /// What the backend's location gives, before anybody changes it: by this it is known whether it is whole.

@@ -4,7 +4,7 @@
 //!
 //! In the order of its life: `purpose` and `backend`; `connection` and `copy` make it; `handle` is what its maker has of it,
 //! `hook` what nginx's filters find, `times` what both note; `run` starts it; `entered` is the location that it was sent to;
-//! `capture` gives its answer to the `sink`, past the filters that `postpone` passes by; `ending` says whether the answer is
+//! `capture` gives its answer to the `sink`, `ending` says whether the answer is
 //! whole.
 
 mod backend;
@@ -15,7 +15,6 @@ mod ending;
 mod entered;
 mod handle;
 mod hook;
-mod postpone;
 mod purpose;
 mod run;
 mod sink;
@@ -28,7 +27,6 @@ pub use copy::leaves_out;
 pub use entered::Entered;
 pub use handle::{Detached, Kept};
 pub use hook::{Hook, hook};
-pub use postpone::learn_postpone;
 pub use purpose::{Fetch, FilterPosition, Message, Purpose};
 pub use run::{create, located};
 pub use sink::Sink;

@@ -1,6 +1,7 @@
 //! nginx's memory: every touch of it, one subject a file or folder. Above this room nobody follows a raw pointer.
 
 // What a request gets: the header and the body of its response, and the upstreams that it asks.
+pub mod filter;
 pub mod headers;
 pub mod output;
 pub mod upstream;

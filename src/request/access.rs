@@ -144,7 +144,7 @@ unsafe fn check(r: Request, hook: &Hook, handler: *mut ngx_http_phase_handler_t)
         r.set_phase(r.phase() + 1);
         return AGAIN;
     }
-    // What comes of it depends on who asks.
+    // What comes of it depends on the client.
     hook.checked.set(true);
     if code == AGAIN || code == DONE {
         return OK;

@@ -20,7 +20,7 @@ use crate::fill::request_header;
 use crate::fill::start::FillTarget;
 use crate::ngx::event::{now_msec, sleep};
 use crate::ngx::request::Request;
-use crate::request::settings::{Settings, Wish};
+use crate::request::settings::{CacheableRequest, Settings};
 use crate::shm::Zone;
 use crate::shm::locks::Acquired;
 use crate::shm::process::pid;
@@ -38,24 +38,24 @@ pub struct RequestCache {
     key: OnceCell<LockKey>,
     /// What the last look has shown of the key's variants.
     variants: RefCell<Variants>,
-    /// The request's own, as far as it is known what the answers vary on.
+    /// The request's own, as far as it is known what the responses vary on.
     variant: Cell<Option<VariantId>>,
     /// Among whom the lock that it asks for is held.
     domain: Cell<Domain>,
-    asks: RequestDirectives,
+    directives: RequestDirectives,
 }
 
 impl RequestCache {
-    /// The cache for a request that asks this of it.
-    pub fn new(wish: &'static Wish, request: Request) -> RequestCache {
+    /// The cache for this request.
+    pub fn new(cacheable: &'static CacheableRequest, request: Request) -> RequestCache {
         RequestCache {
             request,
-            settings: &wish.settings,
+            settings: &cacheable.settings,
             key: OnceCell::new(),
             variants: RefCell::default(),
             variant: Cell::new(None),
             domain: Cell::new(Domain::Zone),
-            asks: wish.asks,
+            directives: cacheable.directives,
         }
     }
 
@@ -86,8 +86,8 @@ impl RequestCache {
             .map_or(key, |variant| lock_of(key, variant))
     }
 
-    /// An answer that is for others may yet be for those who ask for another variant (RFC 9111 4.1). What it
-    /// varies on is known then, and with it the lock that the request needs.
+    /// A response of another variant (RFC 9111 4.1) isn't for this request. It tells what the key's responses vary on,
+    /// and so which lock the request needs.
     fn of_our_variant(&self, fill: &Joined, head: HeaderWait) -> HeaderWait {
         let answer = fill.subscription.variant();
         let (HeaderWait::Shared, Some(theirs)) = (head, answer) else {
@@ -165,7 +165,7 @@ impl Cache for RequestCache {
     }
 
     fn judge(&self, record: &Record) -> Use {
-        usable::judge_for(record, &self.settings.lookup.rules, &self.asks)
+        usable::judge_for(record, &self.settings.lookup.rules, &self.directives)
     }
 
     fn failing(&self) -> Option<Failure> {

@@ -1,24 +1,29 @@
 //! What the flow decides for a request, and how that is carried out.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use cache_core::cache_status_field::Forward;
 use cache_core::flow::{self, Answer, Behind, Held};
 use cache_core::outcome::{CacheStatus, Reason, Word};
+use cache_core::record::Record;
 use cache_core::usable::{self, Use};
 use ngx::ffi::*;
 
 use crate::fill::registry::{Joined, LockPermit};
 use crate::fill::start::{FillTarget, Initiator, Start, start_first, start_refill};
 use crate::ngx::guard::trip;
-use crate::ngx::request::{Code, Request};
+use crate::ngx::request::{Code, DONE, Request};
 use crate::request::cache::RequestCache;
+use crate::request::cache_status::Forwarding;
 use crate::request::context::Context;
+use crate::request::key;
 use crate::request::pass::pass;
-use crate::request::respond::{self, Source};
-use crate::request::settings::{self, Wish};
+use crate::request::respond::{self, FillResponse};
+use crate::request::settings::CacheableRequest;
+use crate::request::state::State;
 use crate::shm::zone::RefillSlot;
-use crate::worker::{self, Go};
+use crate::worker::Go;
 
 /// What the flow has decided for a request, and what a fill that it starts knows beforehand.
 pub struct Decision {
@@ -26,84 +31,80 @@ pub struct Decision {
     target: Option<Box<FillTarget>>,
 }
 
-/// Asks the flow about a request, in a task that ends with it.
-pub fn begin(r: Request, context: &'static Context, wish: &'static Wish) {
+/// A decision that waits to be carried out.
+#[derive(Default)]
+struct Decided(Cell<Option<Decision>>);
+
+impl State for Decided {}
+
+/// Asks the flow about a request, in a task that ends with it. Returns what our phase handler does.
+pub fn begin(r: Request, context: &'static Context, cacheable: &'static CacheableRequest) -> Code {
+    let Some(decided) = context.state::<Decided>() else {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR as Code;
+    };
     r.await_task();
-    let task = worker::serve(
-        async move {
-            let cache = RequestCache::new(wish, r);
-            let answer = if wish.asks.only_if_cached {
-                flow::only_if_cached(&cache).await
-            } else if wish.bypass {
-                flow::bypass(&cache, wish.settings.lookup.store.available())
-            } else {
-                flow::serve(&cache, wish.settings.limits).await
-            };
-            let fills = matches!(
-                answer,
-                Answer::Fill(..) | Answer::Stale(_, Behind::Refill(_))
-            );
-            let target = fills.then(|| Box::new(cache.target()));
-            context.decision.set(Some(Decision { answer, target }));
-            Some(Go {
-                request: r,
-                context,
-                code: None,
-                on: decided,
-            })
-        },
-        Go::failed(r, context),
-    );
-    context.set_task(Some(task));
+    context.serve(r, async move {
+        let cache = RequestCache::new(cacheable, r);
+        let answer = if cacheable.directives.only_if_cached {
+            flow::only_if_cached(&cache).await
+        } else if cacheable.bypass {
+            flow::bypass(&cache, cacheable.settings.lookup.store.available())
+        } else {
+            flow::serve(&cache, cacheable.settings.limits).await
+        };
+        let fills = matches!(
+            answer,
+            Answer::Fill(..) | Answer::Stale(_, Behind::Refill(_))
+        );
+        let target = fills.then(|| Box::new(cache.target()));
+        decided.0.set(Some(Decision { answer, target }));
+        Some(Go {
+            request: r,
+            code: None,
+            on: carry_out,
+        })
+    });
+    DONE
 }
 
-fn decided(r: Request, context: &'static Context, _: Option<Code>) {
+/// The flow has decided: the request goes on by that.
+fn carry_out(r: Request, _: Option<Code>) {
+    let Some(context) = Context::of(r) else {
+        return r.give_up();
+    };
     context.hand_on("answer", r, || {
-        if let (Some(decision), Some(wish)) = (context.decision.take(), &context.wish) {
+        let decision = context
+            .find::<Decided>()
+            .and_then(|decided| decided.0.take());
+        if let (Some(decision), Some(cacheable)) = (decision, &context.cacheable) {
             trip("deliver");
-            deliver(r, context, wish, decision);
+            deliver(r, context, cacheable, decision);
         }
     });
 }
 
 /// Carries out what the flow has decided. The request may be gone when it returns.
-fn deliver(r: Request, context: &'static Context, wish: &Wish, decision: Decision) {
+fn deliver(
+    r: Request,
+    context: &'static Context,
+    cacheable: &CacheableRequest,
+    decision: Decision,
+) {
     let Decision { answer, target } = decision;
-    context.set_task(None);
+    context.end_task();
     let (word, status) = (answer.word(), answer.status());
+    let stale_for = cacheable.settings.lookup.rules.stale;
     match answer {
         Answer::Hit(record) => {
-            context.say(word, status, Reason::Fresh);
-            context.set_freshness(
-                record.age,
-                record.fresh_for(wish.settings.lookup.rules.stale),
-            );
+            context.set_outcome(word, status, Reason::Fresh);
+            context.set_freshness(record.age, record.fresh_for(stale_for));
             let code = respond::record(r, context, record);
             r.finalize(code);
         }
         Answer::Stale(record, behind) => {
-            let (reason, refill) = match behind {
-                Behind::Refill(refill) => (Reason::Stale, Some(refill)),
-                Behind::Updating => (Reason::Updating, None),
-                Behind::Failing => (Reason::BackendFailed, None),
-            };
-            context.say(word, status, reason);
-            context.set_freshness(
-                record.age,
-                record.fresh_for(wish.settings.lookup.rules.stale),
-            );
-            let held = refill.as_ref().map(|refill| Held {
-                record: Rc::clone(&record),
-                on_failure: refill.on_failure,
-            });
-            let code = respond::record(r, context, record);
-            trip("refill");
-            if let (Some(refill), Some(held), Some(target)) = (refill, held, target) {
-                let (initiator, template) =
-                    (initiator(r, context, wish), settings::key_template(r));
-                start_refill(&initiator, template, refill, (held, target));
-            }
-            r.finalize(code);
+            context.set_outcome(word, status, reason_of(&behind));
+            context.set_freshness(record.age, record.fresh_for(stale_for));
+            stale(r, context, cacheable, record, behind, target);
         }
         // A fill carries no conditions, but the backend must not do more than the client wants.
         Answer::Fill(permit, ..) if r.is_guarded() => {
@@ -122,33 +123,16 @@ fn deliver(r: Request, context: &'static Context, wish: &Wish, decision: Decisio
                 target,
                 held: held.map(Rc::new),
             };
-            let status = if wish.bypass {
+            let status = if cacheable.bypass {
                 CacheStatus::Bypass
             } else {
                 status
             };
-            fetch(r, context, wish, start, (word, status));
+            fetch(r, context, cacheable, start, (word, status));
         }
-        Answer::Join(joined) => {
-            let (word, status, reason) = if joined.stored {
-                (word, status, Reason::Subscribed)
-            } else {
-                (Word::Skip, CacheStatus::Miss, Reason::StoreUnavailable)
-            };
-            context.say(word, status, reason);
-            context.set_fill(&joined.times, true);
-            // It has its header: it waits no more.
-            drop(joined.queued);
-            let source = Source {
-                subscription: joined.subscription,
-                known: Some(reason),
-                held: None,
-                stale: wish.settings.lookup.rules.stale,
-            };
-            stream(r, context, source);
-        }
+        Answer::Join(joined) => join(r, context, joined, (word, status), stale_for),
         Answer::Pass(Reason::OnlyIfCached) => {
-            context.say(word, status, Reason::OnlyIfCached);
+            context.set_outcome(word, status, Reason::OnlyIfCached);
             r.finalize(NGX_HTTP_GATEWAY_TIME_OUT as Code);
         }
         Answer::Pass(reason) => pass(r, context, reason),
@@ -156,44 +140,110 @@ fn deliver(r: Request, context: &'static Context, wish: &Wish, decision: Decisio
 }
 
 /// What a fill needs of the request that starts it.
-fn initiator<'a>(r: Request, context: &'a Context, wish: &'a Wish) -> Initiator<'a> {
+fn initiator<'a>(
+    r: Request,
+    context: &'a Context,
+    cacheable: &'a CacheableRequest,
+) -> Initiator<'a> {
     Initiator {
         request: r,
-        lookup: &wish.settings.lookup,
-        terms: &wish.settings.terms,
-        view: wish.view,
-        backend: &context.basics.backend,
+        lookup: &cacheable.settings.lookup,
+        terms: &cacheable.settings.terms,
+        view: cacheable.view,
+        backend: &context.location.backend,
         next_phase: context.after,
     }
 }
 
-/// The backend's answer through a fill that this request starts.
+/// Why a stale record is the response.
+fn reason_of(behind: &Behind<LockPermit, RefillSlot>) -> Reason {
+    match behind {
+        Behind::Refill(_) => Reason::Stale,
+        Behind::Updating => Reason::Updating,
+        Behind::Failing => Reason::BackendFailed,
+    }
+}
+
+/// A stale record is the response, and may be refilled behind the client's back.
+fn stale(
+    r: Request,
+    context: &'static Context,
+    cacheable: &CacheableRequest,
+    record: Rc<Record>,
+    behind: Behind<LockPermit, RefillSlot>,
+    target: Option<Box<FillTarget>>,
+) {
+    let refill = match behind {
+        Behind::Refill(refill) => Some(refill),
+        Behind::Updating | Behind::Failing => None,
+    };
+    let held = refill.as_ref().map(|refill| Held {
+        record: Rc::clone(&record),
+        on_failure: refill.on_failure,
+    });
+    let code = respond::record(r, context, record);
+    trip("refill");
+    if let (Some(refill), Some(held), Some(target)) = (refill, held, target) {
+        let initiator = initiator(r, context, cacheable);
+        start_refill(&initiator, key::template(r), refill, (held, target));
+    }
+    r.finalize(code);
+}
+
+/// The response of a fill that another request has started.
+fn join(
+    r: Request,
+    context: &'static Context,
+    joined: Joined,
+    (word, status): (Word, CacheStatus),
+    stale_for: u32,
+) {
+    let (word, status, reason) = if joined.stored {
+        (word, status, Reason::Subscribed)
+    } else {
+        (Word::Skip, CacheStatus::Miss, Reason::StoreUnavailable)
+    };
+    context.set_outcome(word, status, reason);
+    Forwarding::set_fill(context, &joined.times, true);
+    // It has its header: it waits no more.
+    drop(joined.queued);
+    let source = FillResponse {
+        subscription: joined.subscription,
+        known: Some(reason),
+        held: None,
+        stale: stale_for,
+    };
+    stream(r, context, source);
+}
+
+/// The backend's response through a fill that this request starts.
 fn fetch(
     r: Request,
     context: &'static Context,
-    wish: &Wish,
+    cacheable: &CacheableRequest,
     start: Start,
     (word, status): (Word, CacheStatus),
 ) {
     let (known, held) = (start.known, start.held.clone());
-    let rules = &wish.settings.lookup.rules;
+    let rules = &cacheable.settings.lookup.rules;
     match &held {
         // Only this client wants another.
         Some(held) if usable::judge(&held.record, rules) == Use::Fresh => {
-            context.set_forward(Forward::Request);
+            Forwarding::set_why(context, Forward::Request);
         }
         None if known.is_none() && start.target.variants.family.is_some() => {
-            context.set_forward(Forward::VaryMiss);
+            Forwarding::set_why(context, Forward::VaryMiss);
         }
         _ => {}
     }
-    let initiator = initiator(r, context, wish);
-    let Some((subscription, times)) = start_first(&initiator, start, context.outcome()) else {
+    let initiator = initiator(r, context, cacheable);
+    let outcome = context.fill_outcome();
+    let Some((subscription, times)) = start_first(&initiator, start, outcome) else {
         return pass(r, context, Reason::NoConnections);
     };
-    context.set_fill(&times, false);
-    context.say(word, status, known.unwrap_or(Reason::Storing));
-    let source = Source {
+    Forwarding::set_fill(context, &times, false);
+    context.set_outcome(word, status, known.unwrap_or(Reason::Storing));
+    let source = FillResponse {
         subscription,
         known,
         held,
@@ -202,26 +252,24 @@ fn fetch(
     stream(r, context, source);
 }
 
-fn stream(r: Request, context: &'static Context, source: Source) {
+fn stream(r: Request, context: &'static Context, source: FillResponse) {
     r.watch_client();
-    let task = worker::serve(
-        async move {
-            let code = respond::stream(r, context, source).await;
-            Some(Go {
-                request: r,
-                context,
-                code,
-                on: streamed,
-            })
-        },
-        Go::failed(r, context),
-    );
-    context.set_task(Some(task));
+    context.serve(r, async move {
+        let code = respond::stream(r, context, source).await;
+        Some(Go {
+            request: r,
+            code,
+            on: streamed,
+        })
+    });
 }
 
-/// The answer has been sent, or it is none to this request.
-fn streamed(r: Request, context: &'static Context, code: Option<Code>) {
-    context.set_task(None);
+/// The response has been sent, or it is none to this request.
+fn streamed(r: Request, code: Option<Code>) {
+    let Some(context) = Context::of(r) else {
+        return r.give_up();
+    };
+    context.end_task();
     context.hand_on("answer", r, || {
         trip("streamed");
         match code {

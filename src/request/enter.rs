@@ -1,5 +1,6 @@
 //! Entry from nginx: our handlers in its phases, and whether the cache has a part in a request.
 
+use cache_core::complex_value::is_derivable;
 use cache_core::outcome::Reason;
 use cache_core::policy::RequestView;
 use cache_core::request_directives::RequestDirectives;
@@ -10,24 +11,26 @@ use crate::detached::{self, is_detached};
 use crate::ngx::guard::{guard, trip};
 use crate::ngx::headers;
 use crate::ngx::memory;
-use crate::ngx::request::{Code, DECLINED, DONE, ERROR, Request};
+use crate::ngx::request::{Code, DECLINED, ERROR, Request};
 use crate::ngx::slice;
-use crate::ngx::upstream;
 use crate::ngx::values::Scope;
 use crate::request::access;
-use crate::request::content;
-use crate::request::context::{Context, Part};
+use crate::request::context::Context;
 use crate::request::deliver::begin;
-use crate::request::invalidate;
-use crate::request::pass::pass_at_once;
-use crate::request::settings::{self, Basics, Wish};
+use crate::request::invalidate::{self, Effect};
+use crate::request::key;
+use crate::request::pass;
+use crate::request::settings::{self, CacheableRequest, LocationSettings};
+use crate::request::variables::upstream;
 
 mod again;
 mod mirror;
 
+const INTERNAL_ERROR: Code = NGX_HTTP_INTERNAL_SERVER_ERROR as Code;
+
 /// The phase handler: PRECONTENT, before try_files and the location's content.
 pub unsafe extern "C" fn precontent(r: *mut ngx_http_request_t) -> ngx_int_t {
-    guard("handler", NGX_HTTP_INTERNAL_SERVER_ERROR as Code, || {
+    guard("handler", INTERNAL_ERROR, || {
         // SAFETY: nginx calls with a live request.
         match unsafe { Request::new(r) } {
             Some(r) => enter(r),
@@ -47,7 +50,7 @@ pub unsafe extern "C" fn preaccess(r: *mut ngx_http_request_t) -> ngx_int_t {
         if let Some(context) = r.redirected_context::<Context>(Context::of)
             && context.is_passing()
         {
-            upstream::note_left(r, &mut context.left.borrow_mut());
+            pass::note_left(r, context);
         }
         DECLINED
     })
@@ -62,8 +65,7 @@ pub unsafe extern "C" fn rewrite(r: *mut ngx_http_request_t) -> ngx_int_t {
             && r.is_post_action()
             && let Some(context) = Context::of(r)
         {
-            context.hold.abandon(r);
-            context.retire();
+            context.abandon(r);
         }
         DECLINED
     })
@@ -80,30 +82,17 @@ pub unsafe fn register(cf: *mut ngx_conf_t) -> bool {
         let ctx = (*cf).ctx.cast::<ngx_http_conf_ctx_t>();
         let core = (*(*ctx).main_conf.add(ngx_http_core_module.ctx_index))
             .cast::<ngx_http_core_main_conf_t>();
-        let handlers: [(u32, ngx_http_handler_pt, bool); 5] = [
-            (
-                ngx_http_phases_NGX_HTTP_SERVER_REWRITE_PHASE,
-                Some(rewrite),
-                false,
-            ),
-            (ngx_http_phases_NGX_HTTP_REWRITE_PHASE, Some(rewrite), false),
+        let handlers: [(u32, ngx_http_handler_pt); 5] = [
+            (ngx_http_phases_NGX_HTTP_SERVER_REWRITE_PHASE, Some(rewrite)),
+            (ngx_http_phases_NGX_HTTP_REWRITE_PHASE, Some(rewrite)),
             (
                 ngx_http_phases_NGX_HTTP_REWRITE_PHASE,
                 Some(access::rewrite),
-                false,
             ),
-            (
-                ngx_http_phases_NGX_HTTP_PREACCESS_PHASE,
-                Some(preaccess),
-                false,
-            ),
-            (
-                ngx_http_phases_NGX_HTTP_PRECONTENT_PHASE,
-                Some(precontent),
-                true,
-            ),
+            (ngx_http_phases_NGX_HTTP_PREACCESS_PHASE, Some(preaccess)),
+            (ngx_http_phases_NGX_HTTP_PRECONTENT_PHASE, Some(precontent)),
         ];
-        for (phase, handler, late) in handlers {
+        for (phase, handler) in handlers {
             let Some(phase) = (*core).phases.get_mut(phase as usize) else {
                 return false;
             };
@@ -112,9 +101,10 @@ pub unsafe fn register(cf: *mut ngx_conf_t) -> bool {
                 return false;
             }
             place.write(handler);
-            if late {
-                mirror::arrange(cf, &mut phase.handlers);
-            }
+        }
+        let precontent = ngx_http_phases_NGX_HTTP_PRECONTENT_PHASE as usize;
+        if let Some(phase) = (*core).phases.get_mut(precontent) {
+            mirror::arrange(cf, &mut phase.handlers);
         }
     }
     true
@@ -137,8 +127,8 @@ fn enter(r: Request) -> Code {
     let Some(main) = r.main_conf::<MainConf>() else {
         return ERROR;
     };
-    let basics = settings::basics(r, conf, main);
-    if wants_body_first(r, conf, &basics) {
+    let location = settings::of_location(r, conf, main);
+    if wants_body_first(r, conf, &location) {
         return r.read_body(body_read);
     }
     if r.is_body_read() {
@@ -150,46 +140,90 @@ fn enter(r: Request) -> Code {
         DECLINED => {}
         code => return code,
     }
-    let (part, reason) = match wish(r, conf, main, &basics) {
-        Ok(wish) => (Part::Wish(wish), None),
+    match cacheable(r, conf, main, &location) {
+        Ok(cacheable) => serve(r, location, cacheable),
         Err(reason) => {
-            let aftermath = invalidate::expected(r, conf, main, &basics, reason);
-            (Part::None(aftermath.map(Box::new)), Some(reason))
+            let effect = invalidate::expected(r, conf, main, &location, reason);
+            pass_uncacheable(r, location, reason, effect)
         }
-    };
-    let Some(context) = Context::attach(r, basics, part) else {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR as Code;
-    };
-    match (&context.wish, reason) {
-        (Some(wish), None) => {
-            begin(r, context, wish);
-            DONE
-        }
-        (_, reason) => pass_at_once(r, context, reason.unwrap_or(Reason::NotConfigured)),
     }
+}
+
+/// The cache serves the request.
+fn serve(r: Request, location: LocationSettings, cacheable: CacheableRequest) -> Code {
+    let Some(context) = attach(r, location, Some(cacheable)) else {
+        return INTERNAL_ERROR;
+    };
+    match &context.cacheable {
+        Some(cacheable) => begin(r, context, cacheable),
+        None => INTERNAL_ERROR,
+    }
+}
+
+/// The cache has no part in the request, but the response may have an effect on what is stored.
+fn pass_uncacheable(
+    r: Request,
+    location: LocationSettings,
+    reason: Reason,
+    effect: Option<Effect>,
+) -> Code {
+    let Some(context) = attach(r, location, None) else {
+        return INTERNAL_ERROR;
+    };
+    if let Some(effect) = effect
+        && invalidate::expect(context, effect).is_none()
+    {
+        return INTERNAL_ERROR;
+    }
+    pass::pass_at_once(r, context, reason)
+}
+
+fn attach(
+    r: Request,
+    location: LocationSettings,
+    cacheable: Option<CacheableRequest>,
+) -> Option<&'static Context> {
+    let context = Context::attach(r, location, cacheable)?;
+    upstream::note_own(r, context)?;
+    Some(context)
 }
 
 /// Whether the body is read before anything else: a fill needs a copy of all of it, and keys and conditions may be made of
 /// it, by whatever variable.
-fn wants_body_first(r: Request, conf: &LocConf, basics: &Basics) -> bool {
+fn wants_body_first(r: Request, conf: &LocConf, location: &LocationSettings) -> bool {
     r.has_body()
         && !r.is_subrequest()
         && !r.is_body_read()
         && !r.is_get_or_head()
         && !r.wants_upgrade()
-        && basics.methods.contains(r.method())
-        && !content::passes_whatever_the_body(r, conf)
+        && location.methods.contains(r.method())
+        && !passes_whatever_the_body(r, conf)
 }
 
-/// Whether the cache has a part in this request.
-fn wish(r: Request, conf: &LocConf, main: &MainConf, basics: &Basics) -> Result<Wish, Reason> {
+/// Whether a request passes by the cache whatever its content is: then nobody needs to wait for that.
+fn passes_whatever_the_body(r: Request, conf: &LocConf) -> bool {
+    [conf.bypass(), conf.no_store()].iter().all(|predicates| {
+        // SAFETY: filled by nginx's own setter.
+        unsafe {
+            Request::templates(*predicates).all(is_derivable) && r.holds(*predicates, Scope::Own)
+        }
+    })
+}
+
+/// What the cache is to do for this request, or why it has no part in it.
+fn cacheable(
+    r: Request,
+    conf: &LocConf,
+    main: &MainConf,
+    location: &LocationSettings,
+) -> Result<CacheableRequest, Reason> {
     if r.wants_upgrade() {
         return Err(Reason::Upgrade);
     }
     if memory::is_short() && !memory::restore() {
         return Err(Reason::NoMemory);
     }
-    if !basics.methods.contains(r.method()) {
+    if !location.methods.contains(r.method()) {
         return Err(Reason::MethodNotListed);
     }
     // Content means nothing in a GET (RFC 9110 9.3.1), but there are backends that heed it, and it is no part of
@@ -199,7 +233,7 @@ fn wish(r: Request, conf: &LocConf, main: &MainConf, basics: &Basics) -> Result<
     }
     // SAFETY: filled by nginx's own setter.
     let (bypass, no_store) = unsafe {
-        // Values of the answer are asked once more when it is there.
+        // Values of the response are evaluated once more when it is there.
         (
             r.holds(conf.bypass(), Scope::Own),
             r.holds(conf.no_store(), Scope::Apart),
@@ -208,16 +242,16 @@ fn wish(r: Request, conf: &LocConf, main: &MainConf, basics: &Basics) -> Result<
     if bypass && no_store {
         return Err(Reason::Bypass);
     }
-    content::make_key_again(r, conf, main);
-    let settings = settings::settings(r, conf, main, basics).ok_or(Reason::NotConfigured)?;
-    if content::misses_body(r, conf, main) {
+    key::make_key_again(r, conf, main);
+    let settings = settings::settings(r, conf, main, location).ok_or(Reason::NotConfigured)?;
+    if key::misses_body(r, conf, main) {
         return Err(Reason::ContentUnknown);
     }
     // A fill has no Range: each slice would be the whole.
     if slice::is_sliced(r) {
         return Err(Reason::Slice);
     }
-    let asks = if conf.honor_request == Some(true) {
+    let directives = if conf.honor_request == Some(true) {
         headers::directives(r)
     } else {
         RequestDirectives::default()
@@ -225,13 +259,13 @@ fn wish(r: Request, conf: &LocConf, main: &MainConf, basics: &Basics) -> Result<
     let view = RequestView {
         authorization: r.has_authorization(),
         no_store,
-        asks_no_store: asks.no_store,
+        asks_no_store: directives.no_store,
     };
-    Ok(Wish {
+    Ok(CacheableRequest {
         settings,
         bypass,
         view,
-        asks,
+        directives,
     })
 }
 

@@ -1,5 +1,5 @@
-//! An answer that waits until the store knows what it means: its header stays here, and what comes of its body behind
-//! it, as nginx's image filter does. Whoever sends the answer sees a client that takes nothing for a while.
+//! A response that waits until the store knows what it means: its header stays here, and behind it what comes of its
+//! body, as in nginx's image filter. Its sender sees a client that takes nothing for a while.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -10,26 +10,27 @@ use std::rc::Rc;
 use ngx::ffi::*;
 
 use crate::ngx::event::{Posted, sleep};
+use crate::ngx::filter::BEHIND_FIRST;
 use crate::ngx::guard::guard;
 use crate::ngx::request::{AGAIN, Code, ERROR, OK, Request, is_refused};
 use crate::ngx::{chain, headers, shim, shutdown};
 use crate::request::context::Context;
-use crate::request::filters;
+use crate::request::state::State;
 use crate::worker;
 
-/// An answer waits no longer than this, in milliseconds: a location as the store may have patient timeouts.
+/// A response waits no longer than this, in milliseconds: a location as the store may have patient timeouts.
 const LONGEST: u64 = 3000;
 
 /// In `r->buffered`: there is more to send. nginx's own filters use the three bits below.
 const BUFFERED: ngx_uint_t = 0x08;
 
 thread_local! {
-    /// How many answers of this worker wait.
+    /// How many responses of this worker wait.
     static WAITING: Cell<usize> = const { Cell::new(0) };
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum State {
+enum Stage {
     /// Nothing is held.
     #[default]
     Open,
@@ -39,12 +40,12 @@ enum State {
     Ready,
 }
 
-/// What is held of the answer to one request.
+/// What is held of the response to one request.
 #[derive(Default)]
 pub struct Hold {
-    state: Cell<State>,
+    stage: Cell<Stage>,
     chain: Cell<Option<ptr::NonNull<ngx_chain_t>>>,
-    /// Whether the end of the body is held, too: whoever sends the answer is done with it.
+    /// Whether the end of the body is held, too: its sender is done with it.
     whole: Cell<bool>,
     /// Whether an upstream sends it: that is done with it when it has ended, be it with less than the whole.
     by_upstream: Cell<bool>,
@@ -53,10 +54,10 @@ pub struct Hold {
 }
 
 impl Hold {
-    fn set(&self, state: State) {
+    fn set(&self, stage: Stage) {
         let (was, is) = (
-            self.state.replace(state) != State::Open,
-            state != State::Open,
+            self.stage.replace(stage) != Stage::Open,
+            stage != Stage::Open,
         );
         let waiting = WAITING.get();
         WAITING.set(match (was, is) {
@@ -66,37 +67,6 @@ impl Hold {
         });
     }
 
-    /// The request ends.
-    ///
-    /// # Safety
-    ///
-    /// `r` is null or the live request whose answer it is.
-    pub unsafe fn forget(&self, r: *mut ngx_http_request_t) {
-        // SAFETY: by contract.
-        let request = unsafe { Request::new(r) };
-        if self.state.get() != State::Open
-            && let Some(r) = request
-        {
-            r.set_delayed(false);
-        }
-        self.set(State::Open);
-    }
-
-    /// The client has left, but its request goes on: there is nothing more to send.
-    pub fn abandon(&self, r: Request) {
-        if self.state.get() == State::Open {
-            return;
-        }
-        // SAFETY: links and buffers of the live request.
-        unsafe {
-            self.forget(r.as_ptr());
-            chain::consume(self.chain());
-            let buffered = shim::rcs_get_buffered(r.as_ptr());
-            shim::rcs_set_buffered(r.as_ptr(), buffered & !BUFFERED);
-        }
-        self.chain.set(None);
-    }
-
     fn chain(&self) -> *mut ngx_chain_t {
         self.chain
             .get()
@@ -104,31 +74,59 @@ impl Hold {
     }
 }
 
-/// Does `work`, whatever becomes of the client; if it is worth it the answer, whose header is just about to go, waits
-/// for its end. Returns what the header filter returns then.
+impl State for Hold {
+    fn retire(&self, r: Request) {
+        if self.stage.get() != Stage::Open {
+            r.set_delayed(false);
+        }
+        self.set(Stage::Open);
+    }
+
+    fn abandon(&self, r: Request) {
+        if self.stage.get() == Stage::Open {
+            return;
+        }
+        self.retire(r);
+        // SAFETY: links and buffers of the live request.
+        unsafe {
+            chain::consume(self.chain());
+            let buffered = shim::rcs_get_buffered(r.as_ptr());
+            shim::rcs_set_buffered(r.as_ptr(), buffered & !BUFFERED);
+        }
+        self.chain.set(None);
+    }
+}
+
+/// Does `work`, whatever becomes of the client. If `worth_it`, the response, whose header is just about to go, waits for
+/// its end. Returns what the header filter returns then.
 pub fn until(
     r: Request,
     context: &'static Context,
     work: impl Future<Output = ()> + 'static,
     worth_it: bool,
 ) -> Option<Code> {
-    if !worth_it {
+    let hold = if worth_it {
+        context.state::<Hold>()
+    } else {
+        None
+    };
+    let Some(hold) = hold else {
         worker::spawn(async move {
             let _guard = shutdown::delay();
             work.await;
             None
         });
         return None;
-    }
+    };
     let alive = context.alive(r);
     let resume = Rc::new(Posted::new(move || {
         if let Some(r) = alive.get() {
             go_on(r);
         }
     }));
-    *context.hold.resume.borrow_mut() = Some(Rc::clone(&resume));
-    context.hold.set(State::Waiting);
-    context.hold.by_upstream.set(r.asks_upstream());
+    *hold.resume.borrow_mut() = Some(Rc::clone(&resume));
+    hold.set(Stage::Waiting);
+    hold.by_upstream.set(r.asks_upstream());
     let status = r.get().headers_out.status;
     // SAFETY: live request. nginx sets the first as late as in its last filter, where it would now be seen too late.
     unsafe {
@@ -159,13 +157,17 @@ pub fn until(
 }
 
 /// A header on its way, where one is held already: nginx has found something else to say, and that waits in its place.
-pub fn header(context: &Context) -> Option<Code> {
-    if context.hold.state.get() != State::Waiting {
+pub fn header(context: &'static Context) -> Option<Code> {
+    if WAITING.get() == 0 {
+        return None;
+    }
+    let hold = context.find::<Hold>()?;
+    if hold.stage.get() != Stage::Waiting {
         return None;
     }
     // SAFETY: links and buffers of the live request.
-    unsafe { chain::consume(context.hold.chain()) };
-    context.hold.chain.set(None);
+    unsafe { chain::consume(hold.chain()) };
+    hold.chain.set(None);
     Some(OK)
 }
 
@@ -179,11 +181,10 @@ pub unsafe fn body(r: Request, input: *mut ngx_chain_t) -> Option<Code> {
         return None;
     }
     let main = r.main();
-    let context = Context::of(main)?;
-    let hold = &context.hold;
-    match hold.state.get() {
-        State::Open => None,
-        State::Waiting if r == main => {
+    let hold = Context::of(main)?.find::<Hold>()?;
+    match hold.stage.get() {
+        Stage::Open => None,
+        Stage::Waiting if r == main => {
             let mut chain = hold.chain();
             // SAFETY: by contract.
             if unsafe { chain::has_last(input) } {
@@ -194,23 +195,26 @@ pub unsafe fn body(r: Request, input: *mut ngx_chain_t) -> Option<Code> {
             hold.chain.set(ptr::NonNull::new(chain));
             Some(if added == OK { AGAIN } else { ERROR })
         }
-        State::Ready if r == main => {
+        Stage::Ready if r == main => {
             // SAFETY: by contract.
-            Some(unsafe { open(main, context, input) })
+            Some(unsafe { open(main, hold, input) })
         }
         // A subrequest's part must not come before the header: that waits no longer.
-        State::Waiting | State::Ready => {
+        Stage::Waiting | Stage::Ready => {
             // SAFETY: nothing is added.
-            let code = unsafe { open(main, context, ptr::null_mut()) };
+            let code = unsafe { open(main, hold, ptr::null_mut()) };
             is_refused(code).then_some(ERROR)
         }
     }
 }
 
 /// Lets what is held go, and `input` behind it. What the header filters refuse is dropped.
-unsafe fn open(r: Request, context: &Context, input: *mut ngx_chain_t) -> Code {
-    let hold = &context.hold;
-    hold.set(State::Open);
+///
+/// # Safety
+///
+/// `input` is a chain as nginx gives body filters, or null.
+unsafe fn open(r: Request, hold: &Hold, input: *mut ngx_chain_t) -> Code {
+    hold.set(Stage::Open);
     r.set_delayed(false);
     let mut chain = hold.chain();
     hold.chain.set(None);
@@ -221,7 +225,7 @@ unsafe fn open(r: Request, context: &Context, input: *mut ngx_chain_t) -> Code {
         if ngx_chain_add_copy(r.pool(), &mut chain, input) != OK {
             return ERROR;
         }
-        let code = filters::next_header(r);
+        let code = BEHIND_FIRST.header(r.as_ptr());
         if is_refused(code) || r.is_header_only() {
             chain::consume(chain);
             return code;
@@ -229,24 +233,24 @@ unsafe fn open(r: Request, context: &Context, input: *mut ngx_chain_t) -> Code {
         if chain.is_null() {
             return code;
         }
-        filters::next_body(r, chain)
+        BEHIND_FIRST.body(r.as_ptr(), chain)
     }
 }
 
-/// The wait is over: what is held goes, and whoever sends the answer is told that the client takes more.
+/// The wait is over: what is held goes, and the sender of the response is told that the client takes more.
 fn go_on(r: Request) {
     guard("answer", (), || {
-        let Some(context) = Context::of(r) else {
+        let Some(hold) = Context::of(r).and_then(Context::find::<Hold>) else {
             return;
         };
-        if context.hold.state.get() != State::Waiting {
+        if hold.stage.get() != Stage::Waiting {
             return;
         }
-        context.hold.set(State::Ready);
+        hold.set(Stage::Ready);
         // SAFETY: the request is live, as its context says; a null chain adds nothing.
         let code = unsafe { ngx_http_output_filter(r.as_ptr(), ptr::null_mut()) };
         if is_refused(code) {
-            refuse(r, context, code);
+            refuse(r, hold, code);
             return;
         }
         // SAFETY: as above; the handler may end the request, and it is not touched again.
@@ -259,11 +263,10 @@ fn go_on(r: Request) {
     });
 }
 
-/// nginx refuses what was held: a range that can't be had, or a client that is gone. Its own answer takes the place of
+/// nginx refuses what was held: a range that can't be had, or a client that is gone. Its own response takes the place of
 /// the one that was held, if nobody sends that any more. An upstream is ended first: it would finalize the request once
 /// more, and free it while it is being ended.
-fn refuse(r: Request, context: &Context, code: Code) {
-    let hold = &context.hold;
+fn refuse(r: Request, hold: &Hold, code: Code) {
     let ended = r.end_upstream() || hold.whole.get() || hold.by_upstream.get();
     let answered = code > OK && ended && !r.is_header_sent();
     if answered && headers::leave_content_range(r).is_ok() {

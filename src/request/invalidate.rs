@@ -1,5 +1,7 @@
-//! What a request that passes by the cache means for what is in it: a change makes records worthless (RFC 9111 4.4),
-//! and the answer to a HEAD may show that a record is (4.3.5).
+//! Invalidation: what the response to a request that the cache doesn't answer means for stored ones. That to an unsafe
+//! request invalidates them (RFC 9111 4.4), that to a HEAD freshens or invalidates them (4.3.5).
+
+use std::cell::{Cell, OnceCell};
 
 use bytes::Bytes;
 use cache_core::headers::trim_ows;
@@ -27,7 +29,10 @@ use crate::ngx::values::KeptVariables;
 use crate::request::cache::lock_id;
 use crate::request::context::Context;
 use crate::request::hold;
-use crate::request::settings::{self, Basics, KeySource, Settings};
+use crate::request::key::{self, KeySource};
+use crate::request::pass;
+use crate::request::settings::{self, LocationSettings, Settings};
+use crate::request::state::State;
 use crate::shm::Zone;
 use crate::store::lookup::{self, Lookup};
 use crate::store::redis::{self, ChangeReply};
@@ -35,16 +40,16 @@ use crate::store::refresh::refresh;
 use crate::store::variants;
 use crate::store::{Sent, Store};
 
-/// What is done when the header of the answer is here.
-pub enum Aftermath {
-    /// The request changes what records tell of, if it succeeds.
-    Change(Change),
-    /// The answer tells what a GET would get.
-    Head(Head),
+/// What is done to stored responses when the header of the backend's response is here.
+pub enum Effect {
+    /// The request is unsafe: what it may have changed is invalidated, if it succeeds.
+    Invalidation(Invalidation),
+    /// The response tells what a GET would get.
+    Freshening(Freshening),
 }
 
 /// A request by a method that isn't known to be safe.
-pub struct Change {
+pub struct Invalidation {
     zone: Zone,
     store: Store,
     /// The key of its own URI.
@@ -54,22 +59,54 @@ pub struct Change {
 }
 
 /// A HEAD that the cache doesn't answer.
-pub struct Head {
+pub struct Freshening {
     zone: Zone,
     lookup: Lookup,
     authorization: bool,
 }
 
-/// What a request for which the cache has no answer may mean for the cache.
+/// What waits for the header of the backend's response.
+#[derive(Default)]
+struct Expected {
+    /// The key of a GET of the request's URI.
+    key: OnceCell<Bytes>,
+    effect: Cell<Option<Effect>>,
+}
+
+impl State for Expected {}
+
+/// Has this done when the header of the backend's response is here. `None` if there is no memory.
+pub fn expect(context: &'static Context, effect: Effect) -> Option<()> {
+    let expected = context.state::<Expected>()?;
+    let _ = expected.key.set(effect.key().clone());
+    expected.effect.set(Some(effect));
+    Some(())
+}
+
+/// The key of a GET of the request's URI, if the request may have an effect on what is stored under it.
+pub fn key(context: &'static Context) -> Option<&'static Bytes> {
+    context.find::<Expected>()?.key.get()
+}
+
+/// The header of the backend's response is here, and not on its way to the client yet. `Some` if it has to wait.
+pub fn on_header(r: Request, context: &'static Context) -> Option<Code> {
+    if context.cacheable.is_some() {
+        return None;
+    }
+    let effect = context.find::<Expected>()?.effect.take()?;
+    effect.carry_out(r, context)
+}
+
+/// What a request that the cache doesn't answer may mean for stored responses.
 pub fn expected(
     r: Request,
     conf: &LocConf,
     main: &MainConf,
-    basics: &Basics,
+    location: &LocationSettings,
     reason: Reason,
-) -> Option<Aftermath> {
+) -> Option<Effect> {
     // What methods are listed is the operator's word: those change nothing.
-    let changes = !basics.methods.contains(r.method()) && may_invalidate(r.method());
+    let changes = !location.methods.contains(r.method()) && may_invalidate(r.method());
     let asks = r.is_head() && matches!(reason, Reason::MethodNotListed | Reason::Bypass);
     let unwanted = conf.invalidate == Some(false);
     if unwanted || r.is_subrequest() || !(changes || asks) {
@@ -77,16 +114,16 @@ pub fn expected(
     }
     // nginx itself would ask for no variable of these now.
     let _kept = KeptVariables::of(r);
-    let Settings { zone, lookup, .. } = settings::settings(r, conf, main, basics)?;
+    let Settings { zone, lookup, .. } = settings::settings(r, conf, main, location)?;
     if asks {
-        return Some(Aftermath::Head(Head {
+        return Some(Effect::Freshening(Freshening {
             zone,
             lookup,
             authorization: r.has_authorization(),
         }));
     }
-    let source = settings::key_source(r, conf, main)?;
-    Some(Aftermath::Change(Change {
+    let source = key::source(r, conf, main)?;
+    Some(Effect::Invalidation(Invalidation {
         zone,
         store: lookup.store,
         own: source.of_get(r)?,
@@ -94,27 +131,29 @@ pub fn expected(
     }))
 }
 
-impl Aftermath {
+impl Effect {
     /// The key of a GET of the request's URI.
-    pub fn key(&self) -> &Bytes {
+    fn key(&self) -> &Bytes {
         match self {
-            Aftermath::Change(change) => &change.own,
-            Aftermath::Head(head) => &head.lookup.key,
+            Effect::Invalidation(invalidation) => &invalidation.own,
+            Effect::Freshening(freshening) => &freshening.lookup.key,
         }
     }
 
-    /// The header of the answer is here, and not on its way to the client yet. `Some` if it has to wait.
-    pub fn carry_out(self, r: Request, context: &'static Context) -> Option<Code> {
+    /// `Some` if the header of the response has to wait.
+    fn carry_out(self, r: Request, context: &'static Context) -> Option<Code> {
         let status = u16::try_from(r.get().headers_out.status).unwrap_or(0);
         match self {
-            Aftermath::Change(change) if is_non_error(status) => change.carry_out(r, context),
-            Aftermath::Head(head) if status == 200 => head.carry_out(r, context),
+            Effect::Invalidation(invalidation) if is_non_error(status) => {
+                invalidation.carry_out(r, context)
+            }
+            Effect::Freshening(freshening) if status == 200 => freshening.carry_out(r, context),
             _ => None,
         }
     }
 }
 
-impl Change {
+impl Invalidation {
     fn carry_out(self, r: Request, context: &'static Context) -> Option<Code> {
         let others = self.others(r);
         let available = self.store.available();
@@ -131,7 +170,7 @@ impl Change {
         hold::until(r, context, work, available)
     }
 
-    /// The keys of what Location and Content-Location of the answer name, and Destination of the request.
+    /// The keys of what Location and Content-Location of the response name, and Destination of the request.
     fn others(&self, r: Request) -> Vec<Bytes> {
         let Some(own) = Target::of_request(r.unparsed_uri()) else {
             return Vec::new();
@@ -165,9 +204,9 @@ impl Change {
     }
 }
 
-impl Head {
+impl Freshening {
     fn carry_out(self, r: Request, context: &'static Context) -> Option<Code> {
-        let captured = captured::capture(r, context.left.take());
+        let captured = captured::capture(r, pass::left_upstreams(context));
         if !self.is_for_everybody(&captured) {
             return None;
         }
@@ -198,7 +237,7 @@ impl Head {
         hold::until(r, context, work, available)
     }
 
-    /// Whether the answer could have been stored, had it been one to a GET: an answer for one client says nothing of
+    /// Whether the response could have been stored, had it been one to a GET: a response for one client says nothing of
     /// what others get.
     fn is_for_everybody(&self, captured: &Captured) -> bool {
         let response = ResponseView {
@@ -210,7 +249,7 @@ impl Head {
         storable_behind(&request, before, &response, &self.lookup.rules, now_sec()).is_ok()
     }
 
-    /// The answer speaks of the record: what it says of its freshness and other fields holds from now on, as with a
+    /// The response speaks of the record: what it says of its freshness and other fields holds from now on, as with a
     /// 304 (RFC 9111 3.2).
     async fn refresh(&self, record: &Record, captured: &Captured, own: Option<&Variant>) {
         let (rules, key) = (&self.lookup.rules, &self.lookup.key);
@@ -250,7 +289,7 @@ struct Deletion {
 }
 
 impl Deletion {
-    /// First those who fetch it are told that theirs is worthless, then the store is asked to forget it: an answer that
+    /// First its fills are told that what they bring is worthless, then the store is asked to forget it: a response that
     /// is stored in between is taken back by its fill.
     fn begin(zone: Zone, store: &Store, key: Bytes) -> Deletion {
         zone.invalidate(&lock_id(zone, store, &key));

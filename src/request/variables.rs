@@ -3,16 +3,17 @@
 use cache_core::shown::shown;
 use ngx::ffi::*;
 
-mod upstream;
+pub mod upstream;
 
 use crate::conf::default_key;
 use crate::conf::variables::name;
 use crate::ngx::guard::guard;
 use crate::ngx::request::{Code, ERROR, OK, Request};
 use crate::ngx::text;
+use crate::request::cache_status;
 use crate::request::context::Context;
 
-type Reader = fn(&Context) -> Option<String>;
+type Reader = fn(&'static Context) -> Option<String>;
 
 /// The variables that the module exports.
 const EXPORTS: &[(&str, Reader)] = &[
@@ -29,12 +30,11 @@ const EXPORTS: &[(&str, Reader)] = &[
         context.ttl().map(|ttl| ttl.to_string())
     }),
     ("redis_cache_fill_time", |context| {
-        let ms = context.fill_time()?;
+        let ms = cache_status::fill_time(context)?;
         Some(format!("{}.{:03}", ms / 1000, ms % 1000))
     }),
     ("redis_cache_key", |context| {
-        let key = context.key();
-        (!key.is_empty()).then(|| shown(key).into_owned())
+        cache_status::key(context).map(|key| shown(key).into_owned())
     }),
 ];
 

@@ -9,7 +9,6 @@ use executor::{Executor, TaskId};
 use crate::ngx::event::Posted;
 use crate::ngx::guard::report;
 use crate::ngx::request::{Code, Request};
-use crate::request::context::Context;
 
 thread_local! {
     // Never dropped: at the worker's exit nginx has taken its pools away before.
@@ -33,32 +32,15 @@ pub type Ending = Option<Go>;
 pub struct Go {
     /// The request.
     pub request: Request,
-    /// What the module knows of it.
-    pub context: &'static Context,
     /// What it is to be finalized with, if that is known.
     pub code: Option<Code>,
     /// How it goes on.
-    pub on: fn(Request, &'static Context, Option<Code>),
-}
-
-impl Go {
-    /// The request ends: its task has panicked.
-    pub fn failed(request: Request, context: &'static Context) -> Go {
-        Go {
-            request,
-            context,
-            code: None,
-            on: |r, context, _| {
-                context.set_task(None);
-                r.give_up();
-            },
-        }
-    }
+    pub on: fn(Request, Option<Code>),
 }
 
 fn finish(ending: Ending) {
     if let Some(go) = ending {
-        (go.on)(go.request, go.context, go.code);
+        (go.on)(go.request, go.code);
     }
 }
 

@@ -4,16 +4,37 @@
 //! A module of its own, because nginx gives the filters of a module one place in its chain. This one's is behind all
 //! that change bodies, before Range is looked at.
 
+use std::cell::Cell;
+
 use ::ngx::ffi::*;
 
+use crate::ngx::filter::Next;
 use crate::ngx::guard::guard;
-use crate::ngx::request::{Code, ERROR, OK, Request};
+use crate::ngx::headers::Validators;
+use crate::ngx::request::{Code, Request};
 use crate::request::context::Context;
+use crate::request::state::State;
 
-type HeaderFilter = unsafe extern "C" fn(*mut ngx_http_request_t) -> ngx_int_t;
+/// The validators by which a response isn't modified for its client, until the filters have had their say.
+#[derive(Default)]
+struct NotModified(Cell<Option<Validators>>);
 
-/// The filter behind ours. nginx builds the same chain again at each reload in the same process, so the latest counts.
-static mut NEXT: Option<HeaderFilter> = None;
+impl State for NotModified {}
+
+/// Has the response of these validators become a 304 if the filters leave them alone. `None` if there is no memory.
+pub fn expect(context: &'static Context, validators: Validators) -> Option<()> {
+    context
+        .state::<NotModified>()
+        .map(|expected| expected.0.set(Some(validators)))
+}
+
+/// The validators of a response that no filter has decided about yet.
+pub fn take(context: &'static Context) -> Option<Validators> {
+    context.find::<NotModified>()?.0.take()
+}
+
+/// What comes behind the conditions.
+static BEHIND_CONDITIONS: Next = Next::new();
 
 /// Puts the filter into its place.
 ///
@@ -21,12 +42,8 @@ static mut NEXT: Option<HeaderFilter> = None;
 ///
 /// Only while nginx runs postconfigurations.
 pub unsafe extern "C" fn register(_: *mut ngx_conf_t) -> Code {
-    // SAFETY: while nginx runs postconfigurations nobody else does.
-    unsafe {
-        NEXT = ngx_http_top_header_filter;
-        ngx_http_top_header_filter = Some(header_filter);
-    }
-    OK
+    // SAFETY: by contract.
+    unsafe { BEHIND_CONDITIONS.put_header(header_filter) }
 }
 
 unsafe extern "C" fn header_filter(r: *mut ngx_http_request_t) -> ngx_int_t {
@@ -34,17 +51,12 @@ unsafe extern "C" fn header_filter(r: *mut ngx_http_request_t) -> ngx_int_t {
         // SAFETY: nginx calls with a live request.
         let request = unsafe { Request::new(r) };
         if let Some(r) = request.filter(|r| !r.is_subrequest())
-            && let Some(before) = Context::of(r).and_then(|context| context.not_modified.take())
+            && let Some(before) = Context::of(r).and_then(take)
             && before.hold_for(r)
         {
             before.not_modified(r);
         }
     });
-    // SAFETY: written only by `register`, before any request; the next filter takes what we were given.
-    unsafe {
-        match NEXT {
-            Some(next) => next(r),
-            None => ERROR,
-        }
-    }
+    // SAFETY: the next filter takes what we were given.
+    unsafe { BEHIND_CONDITIONS.header(r) }
 }

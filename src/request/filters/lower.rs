@@ -15,8 +15,8 @@ use std::ptr;
 
 use ngx::ffi::*;
 
-use super::{BodyFilter, HeaderFilter, Next};
 use crate::detached::{self, FilterPosition};
+use crate::ngx::filter::{Next, POSTPONE_FILTER};
 use crate::ngx::guard::guard;
 use crate::ngx::request::{Code, ERROR, OK, Request};
 use crate::request::filters::conditions;
@@ -75,47 +75,24 @@ pub static CAPTURE: ngx_http_module_t = context(register_capture);
 pub static MODIFIED: ngx_http_module_t = context(conditions::register);
 
 /// What comes behind the output of a fill: for a fill nothing.
-static mut BEHIND_OUTPUT: Option<Next> = None;
+static BEHIND_OUTPUT: Next = Next::new();
 /// What comes behind the capture.
-static mut BEHIND_CAPTURE: Option<Next> = None;
-
-/// Puts two filters in front of the others and keeps what was first in `next`.
-///
-/// # Safety
-///
-/// Only while nginx runs postconfigurations; `next` is one of the statics above.
-unsafe fn push(next: *mut Option<Next>, header: HeaderFilter, body: BodyFilter) -> Code {
-    // SAFETY: by contract nobody else is running.
-    unsafe {
-        let (Some(first_header), Some(first_body)) =
-            (ngx_http_top_header_filter, ngx_http_top_body_filter)
-        else {
-            return ERROR;
-        };
-        *next = Some(Next {
-            header: first_header,
-            body: first_body,
-        });
-        ngx_http_top_header_filter = Some(header);
-        ngx_http_top_body_filter = Some(body);
-    }
-    OK
-}
+static BEHIND_CAPTURE: Next = Next::new();
 
 unsafe extern "C" fn register_output(_: *mut ngx_conf_t) -> Code {
     // SAFETY: nginx calls this among the postconfigurations.
-    unsafe { push(&raw mut BEHIND_OUTPUT, output_header, output_body) }
+    unsafe { BEHIND_OUTPUT.put(output_header, output_body) }
 }
 
 unsafe extern "C" fn learn_postpone(_: *mut ngx_conf_t) -> Code {
-    // SAFETY: as above; what is first now is the postpone filter, by the order of the modules.
-    unsafe { detached::learn_postpone(ngx_http_top_body_filter) };
+    // SAFETY: as above.
+    unsafe { POSTPONE_FILTER.learn() };
     OK
 }
 
 unsafe extern "C" fn register_capture(_: *mut ngx_conf_t) -> Code {
     // SAFETY: as above.
-    unsafe { push(&raw mut BEHIND_CAPTURE, capture_header, capture_body) }
+    unsafe { BEHIND_CAPTURE.put(capture_header, capture_body) }
 }
 
 unsafe extern "C" fn capture_header(r: *mut ngx_http_request_t) -> ngx_int_t {
@@ -124,7 +101,7 @@ unsafe extern "C" fn capture_header(r: *mut ngx_http_request_t) -> ngx_int_t {
         detached::header(unsafe { Request::new(r) }?, FilterPosition::Lower)
     });
     // SAFETY: the next filter takes what we were given.
-    own.unwrap_or_else(|| unsafe { call_header(&raw const BEHIND_CAPTURE, r) })
+    own.unwrap_or_else(|| unsafe { BEHIND_CAPTURE.header(r) })
 }
 
 unsafe extern "C" fn capture_body(
@@ -136,7 +113,7 @@ unsafe extern "C" fn capture_body(
         unsafe { detached::body(Request::new(r)?, input, FilterPosition::Lower) }
     });
     // SAFETY: as above.
-    own.unwrap_or_else(|| unsafe { call_body(&raw const BEHIND_CAPTURE, r, input) })
+    own.unwrap_or_else(|| unsafe { BEHIND_CAPTURE.body(r, input) })
 }
 
 unsafe extern "C" fn output_header(r: *mut ngx_http_request_t) -> ngx_int_t {
@@ -145,7 +122,7 @@ unsafe extern "C" fn output_header(r: *mut ngx_http_request_t) -> ngx_int_t {
         detached::output_header(unsafe { Request::new(r) }?)
     });
     // SAFETY: as above.
-    own.unwrap_or_else(|| unsafe { call_header(&raw const BEHIND_OUTPUT, r) })
+    own.unwrap_or_else(|| unsafe { BEHIND_OUTPUT.header(r) })
 }
 
 unsafe extern "C" fn output_body(r: *mut ngx_http_request_t, input: *mut ngx_chain_t) -> ngx_int_t {
@@ -154,25 +131,5 @@ unsafe extern "C" fn output_body(r: *mut ngx_http_request_t, input: *mut ngx_cha
         unsafe { detached::output_body(Request::new(r)?, input) }
     });
     // SAFETY: as above.
-    own.unwrap_or_else(|| unsafe { call_body(&raw const BEHIND_OUTPUT, r, input) })
-}
-
-/// # Safety
-///
-/// `next` is one of the statics above, `r` as nginx gives header filters.
-unsafe fn call_header(next: *const Option<Next>, r: *mut ngx_http_request_t) -> ngx_int_t {
-    // SAFETY: written only among the postconfigurations; by contract.
-    unsafe { (*next).as_ref().map_or(ERROR, |next| (next.header)(r)) }
-}
-
-/// # Safety
-///
-/// `next` is one of the statics above, `r` and `input` as nginx gives body filters.
-unsafe fn call_body(
-    next: *const Option<Next>,
-    r: *mut ngx_http_request_t,
-    input: *mut ngx_chain_t,
-) -> ngx_int_t {
-    // SAFETY: as above.
-    unsafe { (*next).as_ref().map_or(ERROR, |next| (next.body)(r, input)) }
+    own.unwrap_or_else(|| unsafe { BEHIND_OUTPUT.body(r, input) })
 }

@@ -1,14 +1,24 @@
 //! nginx's `$upstream_*` variables, which a request answered by a fill or a record has too. nginx's own handlers read
 //! them; ours see to it that there is something to read.
 
+use std::cell::{Cell, OnceCell};
 use std::ffi::c_void;
+use std::ptr;
 
+use bytes::Bytes;
+use cache_core::headers::Headers;
+use cache_core::http_date;
+use cache_core::outcome::Reason;
+use cache_core::record::{Record, without};
 use ngx::ffi::*;
 
 use crate::ngx::guard::guard;
 use crate::ngx::request::{Code, ERROR, OK, Request};
-use crate::ngx::text;
+use crate::ngx::{text, upstream};
+use crate::request::cache_status::Forwarding;
 use crate::request::context::Context;
+use crate::request::respond::{Response, ResponseSource};
+use crate::request::state::State;
 
 type Handler = unsafe extern "C" fn(
     *mut ngx_http_request_t,
@@ -134,6 +144,96 @@ unsafe extern "C" fn prefixed<const PLACE: usize>(
     })
 }
 
+/// What is known of the upstream whose response a client gets.
+struct Upstream {
+    /// The upstream that the request itself had asked before it came to the cache, or null.
+    own: Cell<*mut ngx_http_upstream_t>,
+    /// The header of the upstream's response, once it was asked for.
+    header: OnceCell<Headers>,
+}
+
+impl Default for Upstream {
+    fn default() -> Upstream {
+        Upstream {
+            own: Cell::new(ptr::null_mut()),
+            header: OnceCell::new(),
+        }
+    }
+}
+
+impl State for Upstream {}
+
+/// Notes the upstream that a request has asked before it came to the cache, if there is one. `None` if there is no
+/// memory.
+pub fn note_own(r: Request, context: &'static Context) -> Option<()> {
+    let own = r.get().upstream;
+    if !own.is_null() {
+        context.state::<Upstream>()?.own.set(own);
+    }
+    Some(())
+}
+
+/// Reads one of the variables: of the fill whose response the request got, or of the record. A request that runs the
+/// backend itself, or has asked an upstream since, has its own.
+fn read_of(r: Request, context: &'static Context, handler: impl FnOnce() -> Code) -> Code {
+    let before = context
+        .find::<Upstream>()
+        .map_or(ptr::null_mut(), |upstream| upstream.own.get());
+    if context.is_passing() || r.get().upstream != before {
+        return handler();
+    }
+    // A request that joins a fill asks nobody, as one that hits.
+    let times = context
+        .find::<Forwarding>()
+        .filter(|forwarding| !forwarding.is_joined())
+        .and_then(Forwarding::times);
+    let header = header(context);
+    if header.is_none() && times.is_none() {
+        return handler();
+    }
+    let nothing = Headers::new();
+    let watched = times.as_ref().map(|times| &times.asked);
+    // SAFETY: the context keeps both, and lives as long as the request's memory.
+    unsafe { upstream::variables::read(r, header.unwrap_or(&nothing), watched, handler) }
+}
+
+/// The header of the upstream whose response this is, as far as it is known.
+fn header(context: &'static Context) -> Option<&'static Headers> {
+    let source = Response::source(context)?;
+    let upstream = context.state::<Upstream>()?;
+    Some(upstream.header.get_or_init(|| match source {
+        ResponseSource::Record(record) => header_of_record(record),
+        ResponseSource::Fill(head) if is_joined(context) => without(&head.upstream, &head.withheld),
+        ResponseSource::Fill(head) => head.upstream.clone(),
+    }))
+}
+
+fn is_joined(context: &'static Context) -> bool {
+    context
+        .find::<Forwarding>()
+        .is_some_and(Forwarding::is_joined)
+}
+
+/// What is left of the header that a record came with.
+fn header_of_record(record: &Record) -> Headers {
+    let mut header = record.said().into_owned();
+    if !header.contains("Content-Length") {
+        header.push("Content-Length", record.body.len().to_string());
+    }
+    if let Some(meta) = &record.meta {
+        if let Some(date) = meta.date {
+            header.push("Date", Bytes::copy_from_slice(&http_date::print(date)));
+        }
+        if let Some(rate) = meta.unsent.limit_rate {
+            header.push("X-Accel-Limit-Rate", rate.to_string());
+        }
+        if let Some(charset) = &meta.unsent.charset {
+            header.push("X-Accel-Charset", charset.clone());
+        }
+    }
+    header
+}
+
 /// # Safety
 ///
 /// `r` is live.
@@ -141,7 +241,7 @@ unsafe fn read(r: *mut ngx_http_request_t, handler: impl FnOnce() -> Code) -> Co
     // SAFETY: by contract.
     let request = unsafe { Request::new(r) };
     match request.and_then(|r| Some((r, Context::of(r)?))) {
-        Some((r, context)) => context.read_upstream(r, handler),
+        Some((r, context)) => read_of(r, context, handler),
         None => handler(),
     }
 }
@@ -157,9 +257,12 @@ unsafe fn cache_status(
 ) -> Option<Code> {
     // SAFETY: by contract; the word is a static text.
     unsafe {
-        let word = Request::new(r)
-            .and_then(Context::of)?
-            .upstream_cache_status()?;
+        let context = Request::new(r).and_then(Context::of)?;
+        // `proxy_cache` says nothing of a method that it doesn't know.
+        if context.first_reason() == Some(Reason::MethodNotListed) {
+            return None;
+        }
+        let word = context.status()?.as_str();
         let value = &mut *value;
         value.data = word.as_ptr().cast::<c_void>().cast_mut().cast();
         value.set_len(u32::try_from(word.len()).unwrap_or(0));

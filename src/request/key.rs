@@ -1,0 +1,200 @@
+//! The cache key of a request: where it comes from, and whether it may lack the request's content.
+
+use bytes::Bytes;
+use cache_core::complex_value::is_derivable;
+use cache_core::uri::Target;
+use ngx::ffi::*;
+use ngx::ngx_log_error;
+
+use crate::conf::variables::Setting;
+use crate::conf::{LocConf, MainConf, set_md5};
+use crate::ngx::request::Request;
+use crate::ngx::text;
+use crate::ngx::values::{OtherUri, Scope};
+use crate::request::cache_variables::CacheVariables;
+
+/// The fault of a key without the body, beside those of [`Setting`].
+const NO_BODY: usize = 31;
+
+/// The cache key of a request. `None` if it has none.
+pub fn of_request(r: Request, conf: &LocConf, main: &MainConf) -> Option<Bytes> {
+    let key = match source_as_set(r, conf, main)? {
+        KeySource::Variable(key) | KeySource::Computed(_, key) => key,
+        KeySource::Script => return Some(md5(r.unparsed_uri())),
+        KeySource::Value(value) | KeySource::Md5(value) => {
+            // SAFETY: compiled in this configuration.
+            unsafe { r.evaluate(value, Scope::head_as_get(r)) }?
+        }
+    };
+    (!key.is_empty()).then(|| Bytes::copy_from_slice(key))
+}
+
+/// Where the key comes from: what `$cache_key` says, else the directive, else the script's own (where variables
+/// configure the location) or the URI.
+fn source_as_set(r: Request, conf: &LocConf, main: &MainConf) -> Option<KeySource> {
+    let variables = CacheVariables::of(r, conf, main);
+    if let Some(key) = variables.value(Setting::Key) {
+        let place = main.variables.get(Setting::Key as usize)?;
+        return Some(if place.computed {
+            KeySource::Computed(place.index, key)
+        } else {
+            KeySource::Variable(key)
+        });
+    }
+    if conf.key.is_none() && !r.is_subrequest() && r.unparsed_uri().is_empty() {
+        // nginx has refused it before its target was read. The default keys are made of that: all such requests
+        // would have one record.
+        return None;
+    }
+    let by_variables = variables
+        .value(Setting::Lock)
+        .or(variables.value(Setting::Pass))
+        .is_some();
+    Some(KeySource::Value(match (conf.key, by_variables) {
+        (Some(value), _) => value,
+        (None, true) if !r.is_subrequest() => return Some(KeySource::Script),
+        (None, _) if r.is_subrequest() => main.subrequest_key?,
+        (None, _) => main.default_key?,
+    }))
+}
+
+fn md5(text: &[u8]) -> Bytes {
+    Bytes::copy_from_slice(&set_md5::digest(text))
+}
+
+/// Where a key comes from.
+#[derive(Clone, Copy)]
+pub enum KeySource {
+    /// `$cache_key`, computed before.
+    Variable(&'static [u8]),
+    /// `$cache_key` of this index, which a `map` or the like computes when it is asked for.
+    Computed(usize, &'static [u8]),
+    /// The MD5 of `$request_uri`.
+    Script,
+    /// The directive, or its default.
+    Value(*mut ngx_http_complex_value_t),
+    /// The MD5 of a value.
+    Md5(*mut ngx_http_complex_value_t),
+}
+
+impl KeySource {
+    /// The text that makes the key, with `$variables`, if it is known.
+    pub fn template(&self) -> Option<&'static [u8]> {
+        match self {
+            KeySource::Variable(_) | KeySource::Computed(..) => None,
+            KeySource::Script => Some(b"$request_uri"),
+            // SAFETY: compiled in this configuration, with its text.
+            KeySource::Value(value) | KeySource::Md5(value) => unsafe {
+                Some(text::bytes(&(**value).value))
+            },
+        }
+    }
+
+    /// The key of a GET of the request's own URI, whatever its method. What `set` has put into `$cache_key` stands
+    /// as it is.
+    pub fn of_get(self, r: Request) -> Option<Bytes> {
+        let key = match self {
+            KeySource::Variable(key) => key,
+            KeySource::Computed(index, _) => r.variable_in(index, Scope::Get)?,
+            KeySource::Script => return Some(md5(r.unparsed_uri())),
+            // SAFETY: compiled in this configuration.
+            KeySource::Value(value) => unsafe { r.evaluate(value, Scope::Get) }?,
+            // SAFETY: likewise.
+            KeySource::Md5(value) => return unsafe { r.evaluate(value, Scope::Get) }.map(md5),
+        };
+        (!key.is_empty()).then(|| Bytes::copy_from_slice(key))
+    }
+
+    /// The key of a GET of another URI, if it can be known.
+    pub fn of_other(self, r: Request, target: &Target) -> Option<Bytes> {
+        let other = OtherUri {
+            unparsed: target.in_origin_form(),
+            uri: target.decoded_path(r.merges_slashes())?,
+            args: target.query.clone().unwrap_or_default(),
+        };
+        let value = match self {
+            KeySource::Variable(_) | KeySource::Computed(..) => return None,
+            KeySource::Script => return Some(md5(&other.unparsed)),
+            KeySource::Value(value) | KeySource::Md5(value) => value,
+        };
+        // SAFETY: compiled in this configuration, with its text.
+        let key = unsafe {
+            if !is_derivable(text::bytes(&(*value).value)) {
+                return None;
+            }
+            r.evaluate(value, Scope::GetOf(&other))?
+        };
+        if matches!(self, KeySource::Md5(_)) {
+            return Some(md5(key));
+        }
+        (!key.is_empty()).then(|| Bytes::copy_from_slice(key))
+    }
+}
+
+/// Where the key of a request comes from. What `$cache_key` holds may be the work of a `set_md5`: of one that would
+/// make the same of this request.
+pub fn source(r: Request, conf: &LocConf, main: &MainConf) -> Option<KeySource> {
+    let source = source_as_set(r, conf, main)?;
+    let KeySource::Variable(key) = source else {
+        return Some(source);
+    };
+    let made = conf.md5_keys.iter().find(|value| {
+        // SAFETY: compiled in this configuration.
+        unsafe { r.evaluate(**value, Scope::Apart) }.is_some_and(|text| md5(text) == key)
+    });
+    Some(made.map_or(source, |value| KeySource::Md5(*value)))
+}
+
+/// The text that makes the key, with `$variables`, if it is known.
+pub fn template(r: Request) -> Option<&'static [u8]> {
+    let (conf, main) = (r.loc_conf::<LocConf>()?, r.main_conf::<MainConf>()?);
+    source(r, conf, main)?.template()
+}
+
+/// Makes a key again that `set_md5 $cache_key` has made of `$request_body` before the body was read.
+pub fn make_key_again(r: Request, conf: &LocConf, main: &MainConf) {
+    let (Some(body), Some(place)) = (main.request_body, main.variables.get(Setting::Key as usize))
+    else {
+        return;
+    };
+    if !r.has_body() || r.is_subrequest() || !r.was_missed(body) {
+        return;
+    }
+    if let Some(KeySource::Md5(value)) = source(r, conf, main) {
+        r.forget_variable(body);
+        // SAFETY: compiled in this configuration.
+        if let Some(text) = unsafe { r.evaluate(value, Scope::Own) } {
+            r.write_variable(place.index, &set_md5::digest(text));
+        }
+    }
+}
+
+/// Whether something was made of the request's content without it: a variable of the body was asked for before the body was
+/// read, or doesn't have one that lies in a file. Two requests may have one key then.
+pub fn misses_body(r: Request, conf: &LocConf, main: &MainConf) -> bool {
+    if !r.has_body() || r.is_subrequest() {
+        return false;
+    }
+    let asked = |index: &usize| r.was_missed(*index) || r.written_variable(*index).is_some();
+    let mut asked = [main.request_body, main.request_body_file]
+        .into_iter()
+        .flatten()
+        .filter(asked)
+        .peekable();
+    if asked.peek().is_none() || asked.any(|index| !r.was_missed(index)) {
+        return false;
+    }
+    if conf.first_fault(NO_BODY) {
+        let remedy = if r.is_body_in_file() {
+            "it lies in a file; raise \"client_body_buffer_size\""
+        } else {
+            "it is asked for before it is read; have it in \"redis_cache_key\""
+        };
+        ngx_log_error!(
+            NGX_LOG_ERR,
+            r.log(),
+            "redis_cache: $request_body has no value: {remedy}; requests go to the backend"
+        );
+    }
+    true
+}

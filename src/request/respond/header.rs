@@ -1,0 +1,122 @@
+//! The header of a response that comes from the cache.
+
+use cache_core::conditions::{Evaluation, Selected, evaluate, of_not_modified, range_applies};
+use cache_core::headers::Headers;
+use cache_core::ranges::is_worth_it;
+use cache_core::record::Unsent;
+use ngx::ffi::*;
+
+use crate::ngx::headers;
+use crate::ngx::headers::{NoMemory, ToNginx, Validators};
+use crate::ngx::request::{Code, ERROR, Request, is_refused};
+use crate::request::context::Context;
+use crate::request::filters::conditions;
+
+pub(super) const INTERNAL_ERROR: Code = NGX_HTTP_INTERNAL_SERVER_ERROR as Code;
+const NOT_MODIFIED: u16 = NGX_HTTP_NOT_MODIFIED as u16;
+const PRECONDITION_FAILED: Code = NGX_HTTP_PRECONDITION_FAILED as Code;
+const RANGE_NOT_SATISFIABLE: Code = NGX_HTTP_RANGE_NOT_SATISFIABLE as Code;
+
+/// Evaluates the conditions and the range that a client asks of a response with a body of this length, in nginx's place.
+pub(super) fn evaluate_conditions(
+    r: Request,
+    selected: &Selected<'_>,
+    length: Option<u64>,
+) -> Evaluation {
+    let conditions = r.conditions();
+    let outcome = evaluate(r.method(), &conditions, selected, r.by_date());
+    r.settle_conditions();
+    let worth = |range: &&[u8]| length.is_some_and(|length| is_worth_it(range, length));
+    r.settle_range(
+        range_applies(r.method(), &conditions, selected) && conditions.range.iter().all(worth),
+    );
+    outcome
+}
+
+/// The header of a response that a client is to get.
+pub(super) struct Header<'a> {
+    pub status: u16,
+    pub headers: &'a Headers,
+    pub to_nginx: ToNginx<'a>,
+    pub length: Option<u64>,
+    /// Its Location is a path for nginx to complete.
+    pub own_location: bool,
+    pub age: Option<u32>,
+    pub date: Option<u64>,
+    /// What nginx has made of X-Accel-* fields that clients don't get.
+    pub unsent: Option<&'a Unsent>,
+}
+
+/// Gives the client's response its header and sends it; returns what the filters say, or what to finalize with instead.
+///
+/// A response that isn't modified goes to the filters as it would otherwise be: [`crate::request::filters::conditions`] makes it a 304 if they
+/// leave its validators alone.
+pub(super) fn send_header(
+    r: Request,
+    context: &'static Context,
+    outcome: Evaluation,
+    header: &Header<'_>,
+) -> Code {
+    if outcome == Evaluation::PreconditionFailed {
+        return PRECONDITION_FAILED;
+    }
+    if apply(r, header).is_err() {
+        return INTERNAL_ERROR;
+    }
+    if outcome != Evaluation::NotModified {
+        return pass_header(r);
+    }
+    if conditions::expect(context, Validators::of(r)).is_none() {
+        return INTERNAL_ERROR;
+    }
+    let code = pass_header(r);
+    let undecided = conditions::take(context).is_some();
+    if !undecided || is_refused(code) || !r.is_kept_for_image() {
+        return code;
+    }
+    headers::clean(r);
+    let header = Header {
+        status: NOT_MODIFIED,
+        headers: &of_not_modified(header.headers),
+        to_nginx: headers::copied,
+        length: None,
+        ..*header
+    };
+    match apply(r, &header) {
+        Ok(()) => pass_header(r),
+        Err(_) => INTERNAL_ERROR,
+    }
+}
+
+fn apply(r: Request, header: &Header<'_>) -> Result<(), NoMemory> {
+    let (headers, length) = (header.headers, header.length);
+    headers::apply(
+        r,
+        header.status,
+        headers,
+        header.to_nginx,
+        length,
+        header.own_location,
+    )?;
+    if let Some(age) = header.age {
+        let mut decimal = itoa::Buffer::new();
+        headers::push_known(r, b"Age", decimal.format(age).as_bytes())?;
+    }
+    if let Some(date) = header.date {
+        headers::date(r, date)?;
+    }
+    if let Some(unsent) = header.unsent {
+        headers::apply_accel(r, unsent)?;
+    }
+    Ok(())
+}
+
+/// Gives the header to the filters. Where nginx finds that there is no such range, the error page that it sends
+/// instead isn't described by the record's header.
+fn pass_header(r: Request) -> Code {
+    let code = r.send_header();
+    if code == RANGE_NOT_SATISFIABLE && headers::leave_content_range(r).is_err() {
+        return ERROR;
+    }
+    code
+}

@@ -1,0 +1,69 @@
+//! A record becomes the response.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use cache_core::conditions::{Date, Evaluation, Selected};
+use cache_core::record::Record;
+
+use super::Response;
+use super::header::{Header, INTERNAL_ERROR, evaluate_conditions, send_header};
+use crate::ngx::event::now_sec;
+use crate::ngx::headers;
+use crate::ngx::output::{self, Output};
+use crate::ngx::request::{Code, Request, is_refused};
+use crate::request::context::Context;
+
+/// Responds with a record; returns what the request is to be finalized with.
+pub fn record(r: Request, context: &'static Context, record: Rc<Record>) -> Code {
+    let body = record.body.clone();
+    let Some(response) = context.state::<Response>() else {
+        return INTERNAL_ERROR;
+    };
+    // There is one response to a request.
+    let record = match response.record.set(without_large_body(record)) {
+        Ok(()) => response.record.get(),
+        Err(_) => None,
+    };
+    let Some(record) = record else {
+        return INTERNAL_ERROR;
+    };
+    let length = u64::try_from(body.len()).ok();
+    let outcome = if r.is_conditional() {
+        let date = Date::before(now_sec(), record.age);
+        let selected = Selected::new(record.status, &record.headers, date, true);
+        evaluate_conditions(r, &selected, length)
+    } else {
+        Evaluation::Proceed
+    };
+    let header = Header {
+        status: record.status,
+        headers: &record.headers,
+        to_nginx: headers::borrowed,
+        length,
+        own_location: record.meta.as_ref().is_some_and(|meta| meta.own_location),
+        age: Some(record.age),
+        // Age and Expires count from the origin's Date; without it nginx would tell the time of this response.
+        date: record.meta.as_ref().and_then(|meta| meta.date),
+        unsent: record.meta.as_ref().map(|meta| &meta.unsent),
+    };
+    let code = send_header(r, context, outcome, &header);
+    if is_refused(code) || r.is_header_only() {
+        return code;
+    }
+    let mut output = Output::new(r);
+    let code = output.send_whole(body);
+    // The filters may still hold the body.
+    *response.output.borrow_mut() = Some(output);
+    code
+}
+
+/// What the header of a response needs of a record: the body has its own way, on which its memory may be given back.
+fn without_large_body(record: Rc<Record>) -> Rc<Record> {
+    if !output::is_large(&record.body) {
+        return record;
+    }
+    let mut header = Rc::unwrap_or_clone(record);
+    header.body = Bytes::new();
+    Rc::new(header)
+}
