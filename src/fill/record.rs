@@ -44,7 +44,7 @@ pub fn write(
     };
     let fields = record::encode(head.status, &headers, length as u64, plan, new);
     Some(RecordWrite {
-        key: lookup.key.clone(),
+        key: lookup.key.redis.clone(),
         status: head.status,
         headers: Bytes::from(fields.headers),
         body,
@@ -56,7 +56,7 @@ pub fn write(
 
 /// Where an answer goes that varies.
 fn placed(lookup: &Lookup, known: &Variants, own: &vary::Variant) -> Option<(Tie, VariantWrite)> {
-    let (key, most) = (&lookup.key, lookup.rules.variants);
+    let (key, most) = (&lookup.key.redis, lookup.rules.variants);
     let target = choose_slot(key, known.family.as_ref(), &own.on, own.id, most, new_token);
     let slot = match target.slot {
         0 => None,

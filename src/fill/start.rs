@@ -22,7 +22,6 @@ use super::terms::Terms;
 use crate::conf::LocConf;
 use crate::detached::{self, Backend, Fetch, Purpose, Times};
 use crate::ngx::request::Request;
-use crate::shm::Zone;
 use crate::shm::locks::Retention;
 use crate::shm::zone::RefillSlot;
 use crate::store::lookup::{Lookup, Variants};
@@ -45,12 +44,9 @@ pub struct Initiator<'a> {
 
 /// What is known of a fill's key before it starts.
 pub struct FillTarget {
-    /// The lock domain.
-    pub zone: Zone,
-    /// The key's place there.
-    pub key: LockKey,
-    /// The place of what the request asks for, where a mark as not storable may be: the key's or that of a variant.
-    pub mark: LockKey,
+    /// The lock key of what the request asks for: that of the key, or of a variant. The lock table may say that it isn't
+    /// storable.
+    pub wanted: LockKey,
     /// What a look has shown of the key's variants.
     pub variants: Variants,
 }
@@ -84,7 +80,7 @@ pub fn start_refill(
         initiator.request,
         rules,
         &held.record,
-        &target.key,
+        initiator.lookup.lock_key(),
         template,
     );
     let start = Start {
@@ -149,6 +145,7 @@ fn start_fill(
     let target = start.target;
     let fill = Fill {
         lookup: Lookup {
+            zone: lookup.zone,
             store: lookup.store.of_fill(&detached),
             key: lookup.key.clone(),
             rules: Rc::clone(&lookup.rules),
@@ -156,9 +153,7 @@ fn start_fill(
         stream: Rc::clone(&stream),
         detached,
         known: start.known,
-        zone: target.zone,
-        key: target.key,
-        mark: start.permit.is_none().then_some(target.mark),
+        marked: start.permit.is_none().then_some(target.wanted),
         locks: Locks::default(),
         variants: RefCell::new(target.variants),
         terms,
@@ -201,6 +196,6 @@ fn criteria(
         conditional,
         without_cookie: leaves_out(Credential::Cookie),
         without_fields: !header.without_fields.is_empty(),
-        key: start.target.key,
+        key: *initiator.lookup.lock_key(),
     })
 }

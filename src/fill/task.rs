@@ -27,12 +27,11 @@ use crate::detached::Detached;
 use crate::ngx::event::within;
 use crate::ngx::memory;
 use crate::ngx::shutdown;
-use crate::shm::Zone;
 use crate::shm::zone::RefillSlot;
 use crate::store::lookup::{self, Lookup, Variants};
 use crate::store::redis::{Change, ChangeReply, StoreError};
 use crate::store::refresh::refresh;
-use crate::store::variants::{lock_of, variant};
+use crate::store::variants::variant;
 use crate::worker;
 
 /// Maximum attempts to write a record when its key's variants change concurrently.
@@ -48,13 +47,9 @@ pub struct Fill {
     pub detached: Rc<Detached>,
     /// Why it is known beforehand that it won't be stored.
     pub known: Option<Reason>,
-    /// The lock domain.
-    pub zone: Zone,
-    /// The key's place there.
-    pub key: LockKey,
     /// Lock-table entry whose not-storable mark this fill clears on success. `None` if it holds the lock, whose release
     /// clears it.
-    pub mark: Option<LockKey>,
+    pub marked: Option<LockKey>,
     /// The locks that it holds: the one that it began with, and that of the variant that the answer is.
     pub locks: Locks,
     /// What is known of the key's variants.
@@ -92,10 +87,15 @@ impl Fill {
         });
     }
 
+    /// How often the key was invalidated.
+    fn invalidations(&self) -> u64 {
+        self.lookup.zone.invalidations(self.lookup.lock_key())
+    }
+
     /// Whether the answer tells of what another request has changed meanwhile (RFC 9111 4.4).
     fn is_invalidated(&self) -> bool {
         let begun = self.detached.times().invalidations();
-        begun.is_some_and(|begun| self.zone.invalidations(&self.key) != begun)
+        begun.is_some_and(|begun| self.invalidations() != begun)
     }
 
     /// The answer is this variant of the key: the lock of that is held too from now on, and requests for it join here.
@@ -104,10 +104,11 @@ impl Fill {
             // It isn't stored: nobody of another worker has anything of it.
             return;
         }
-        let lock = lock_of(self.key, id);
-        self.locks.add(self.zone, lock, &self.terms, |permit| {
-            permit.publish(&self.stream, self.detached.times(), true);
-        });
+        let lock = self.lookup.lock_key_of(id);
+        self.locks
+            .add(self.lookup.zone, lock, &self.terms, |permit| {
+                permit.publish(&self.stream, self.detached.times(), true);
+            });
     }
 
     /// Writes the record; where its key's variants have changed meanwhile, to where it belongs then.
@@ -131,14 +132,16 @@ impl Fill {
     /// The Redis key of the record that was read for this fill.
     fn key_of(&self, tie: Option<&Tie>) -> Option<Bytes> {
         match tie {
-            Some(tie) if tie.slot > 0 => slot_key(&self.lookup.key, tie.slot).map(Bytes::from),
-            _ => Some(self.lookup.key.clone()),
+            Some(tie) if tie.slot > 0 => {
+                slot_key(&self.lookup.key.redis, tie.slot).map(Bytes::from)
+            }
+            _ => Some(self.lookup.key.redis.clone()),
         }
     }
 
     /// Says why the store didn't take it.
     fn not_stored(&self, error: &StoreError) -> Trouble {
-        let (key, store) = (shown(&self.lookup.key), self.lookup.store.name());
+        let (key, store) = (shown(&self.lookup.key.redis), self.lookup.store.name());
         ngx_log_error!(
             error.level(),
             ngx_cycle_log().as_ptr(),
@@ -171,7 +174,7 @@ impl Filling for Fill {
 
     fn start(&self) {
         let times = self.detached.times();
-        times.set_invalidations(self.zone.invalidations(&self.key));
+        times.set_invalidations(self.invalidations());
         self.detached.start();
     }
 
@@ -209,11 +212,11 @@ impl Filling for Fill {
         let stored = self.write_where_it_belongs(plan).await;
         if self.is_invalidated() {
             // The deletion may have come first. What it leaves behind is logged as any trouble of the store.
-            let _ = store.change(Change::Delete(key.clone())).await;
+            let _ = store.change(Change::Delete(key.redis.clone())).await;
             return Err(Trouble::Invalidated);
         }
-        if let (Ok(()), Some(mark), false) = (&stored, &self.mark, plan.always_validate) {
-            self.zone.unmark(mark);
+        if let (Ok(()), Some(marked), false) = (&stored, &self.marked, plan.always_validate) {
+            self.lookup.zone.unmark(marked);
         }
         stored.map_err(|error| self.not_stored(&error))
     }
@@ -244,7 +247,7 @@ impl Filling for Fill {
         self.outcome.set(Some(reason));
         (self.learn)(reason);
         memory::give_back(self.stream.take_surplus());
-        let key = shown(&self.lookup.key);
+        let key = shown(&self.lookup.key.redis);
         let level = if reason == Reason::Truncated {
             NGX_LOG_WARN
         } else {

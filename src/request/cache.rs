@@ -1,6 +1,6 @@
 //! The cache as the flow sees it, for one request of a client.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
@@ -13,7 +13,6 @@ use cache_core::request_directives::RequestDirectives;
 use cache_core::usable::{self, Use};
 use cache_core::use_stale::Failure;
 use cache_core::vary::VariantId;
-use md5::{Digest, Md5};
 
 use crate::fill::registry::{self, Joined, LockPermit, NotJoined, Queued};
 use crate::fill::request_header;
@@ -23,19 +22,16 @@ use crate::ngx::request::Request;
 use crate::request::settings::{CacheableRequest, Settings};
 use crate::shm::Zone;
 use crate::shm::locks::Acquired;
-use crate::shm::process::pid;
 use crate::shm::zone::RefillSlot;
-use crate::store::Store;
+use crate::store::key::lock_in_worker;
 use crate::store::lookup::{self, Variants};
-use crate::store::variants::{lock_of, variant};
+use crate::store::variants::variant;
 
 /// The view of one request.
 pub struct RequestCache {
     /// Tasks that hold it are cancelled when it ends.
     request: Request,
     settings: &'static Settings,
-    /// The key in the lock table. A hit needs none.
-    key: OnceCell<LockKey>,
     /// What the last look has shown of the key's variants.
     variants: RefCell<Variants>,
     /// The request's own, as far as it is known what the responses vary on.
@@ -51,7 +47,6 @@ impl RequestCache {
         RequestCache {
             request,
             settings: &cacheable.settings,
-            key: OnceCell::new(),
             variants: RefCell::default(),
             variant: Cell::new(None),
             domain: Cell::new(Domain::Zone),
@@ -62,28 +57,27 @@ impl RequestCache {
     /// What a fill that this request starts knows beforehand.
     pub fn target(&self) -> FillTarget {
         FillTarget {
-            zone: self.settings.zone,
-            key: *self.key(),
-            mark: self.shared_lock(),
+            wanted: self.shared_lock_key(),
             variants: self.variants.take(),
         }
     }
 
-    /// The place in the lock domain of what this request asks for.
-    fn lock_id(&self) -> LockKey {
-        let shared = self.shared_lock();
+    /// The lock key of what this request asks for: the key, or the variant that it selects.
+    fn lock_key(&self) -> LockKey {
+        let shared = self.shared_lock_key();
         match self.domain.get() {
             Domain::Zone => shared,
-            Domain::Worker => lock_in_worker(shared),
+            Domain::Worker => lock_in_worker(&shared),
         }
     }
 
     /// The same among all workers.
-    fn shared_lock(&self) -> LockKey {
-        let key = *self.key();
-        self.variant
-            .get()
-            .map_or(key, |variant| lock_of(key, variant))
+    fn shared_lock_key(&self) -> LockKey {
+        let lookup = &self.settings.lookup;
+        match self.variant.get() {
+            Some(variant) => lookup.lock_key_of(variant),
+            None => *lookup.lock_key(),
+        }
     }
 
     /// A response of another variant (RFC 9111 4.1) isn't for this request. It tells what the key's responses vary on,
@@ -105,33 +99,14 @@ impl RequestCache {
     /// freed then, unless another zone has taken this one's place at a reload; that of a variant wasn't.
     fn is_worthless(&self, fill: &Joined) -> bool {
         let begun = fill.times.invalidations();
-        begun.is_some_and(|begun| self.settings.zone.invalidations(self.key()) != begun)
+        begun.is_some_and(|begun| {
+            self.zone().invalidations(self.settings.lookup.lock_key()) != begun
+        })
     }
 
-    fn key(&self) -> &LockKey {
-        let Settings { zone, lookup, .. } = self.settings;
-        self.key
-            .get_or_init(|| lock_id(*zone, &lookup.store, &lookup.key))
+    fn zone(&self) -> Zone {
+        self.settings.lookup.zone
     }
-}
-
-/// What a key of a store is called in the lock table. Nobody who doesn't know the zone's secret can tell.
-pub fn lock_id(zone: Zone, store: &Store, key: &[u8]) -> LockKey {
-    let mut hash = Md5::new();
-    hash.update(zone.secret());
-    // Two stores may hold the same key.
-    hash.update(store.id());
-    hash.update([0]);
-    hash.update(key);
-    LockKey(hash.finalize().into())
-}
-
-/// The place of a lock that is held in this worker alone.
-fn lock_in_worker(lock: LockKey) -> LockKey {
-    let mut hash = Md5::new();
-    hash.update(lock.as_bytes());
-    hash.update(pid().to_ne_bytes());
-    LockKey(hash.finalize().into())
 }
 
 impl Cache for RequestCache {
@@ -145,7 +120,7 @@ impl Cache for RequestCache {
     }
 
     fn sequence(&self) -> u64 {
-        self.settings.zone.sequence()
+        self.zone().sequence()
     }
 
     async fn lookup(&self) -> Result<Option<Rc<Record>>, Trouble> {
@@ -170,22 +145,22 @@ impl Cache for RequestCache {
 
     fn failing(&self) -> Option<Failure> {
         let sender = || request_header::sender(self.request);
-        self.settings.zone.failing(&self.shared_lock(), sender)
+        self.zone().failing(&self.shared_lock_key(), sender)
     }
 
     fn lock(&self, since: u64, domain: Domain) -> Lock<LockPermit, Joined, Queued> {
         self.domain.set(domain);
-        let (zone, id, terms) = (self.settings.zone, self.lock_id(), &self.settings.terms);
-        if domain == Domain::Worker && zone.is_marked(&self.shared_lock()) {
+        let (zone, key, terms) = (self.zone(), self.lock_key(), &self.settings.terms);
+        if domain == Domain::Worker && zone.is_marked(&self.shared_lock_key()) {
             return Lock::Unneeded;
         }
-        match zone.acquire(&id, since, terms.lock_age, terms.queue) {
+        match zone.acquire(&key, since, terms.lock_age, terms.queue) {
             Acquired::Mine { instance, changed } => Lock::Mine {
-                permit: LockPermit::new(zone, id, instance, terms.retention),
+                permit: LockPermit::new(zone, key, instance, terms.retention),
                 changed,
             },
             Acquired::Busy { instance, .. } => {
-                let queued = Queued::new(zone, id, instance);
+                let queued = Queued::new(zone, key, instance);
                 match registry::join(queued, terms.queue) {
                     Ok(joined) if self.is_worthless(&joined) => Lock::Elsewhere(joined.queued),
                     Ok(joined) => Lock::Here(joined),
@@ -200,11 +175,11 @@ impl Cache for RequestCache {
     }
 
     fn is_for_us(&self, permit: &LockPermit) -> bool {
-        permit.is_of(&self.lock_id())
+        permit.is_of(&self.lock_key())
     }
 
     fn refill_slot(&self) -> Option<RefillSlot> {
-        self.settings.zone.begin_refill(self.settings.refills)
+        self.zone().begin_refill(self.settings.refills)
     }
 
     async fn head(&self, fill: &Joined, deadline: u64) -> HeaderWait {
@@ -222,10 +197,7 @@ impl Cache for RequestCache {
 
     async fn released(&self, ticket: &Queued, deadline: u64) -> Woken {
         self.request.watch_client();
-        let waiter = self
-            .settings
-            .zone
-            .wait_for_release(ticket.key, ticket.instance);
+        let waiter = self.zone().wait_for_release(ticket.key, ticket.instance);
         let mut late = pin!(sleep(deadline.saturating_sub(now_msec())));
         poll_fn(|cx| match waiter.poll(cx) {
             Poll::Ready(verdict) => Poll::Ready(Woken::Released(verdict)),
@@ -235,6 +207,6 @@ impl Cache for RequestCache {
     }
 
     fn elect(&self, timeout: u64) -> Result<(), u64> {
-        self.settings.zone.elect(&self.lock_id(), timeout)
+        self.zone().elect(&self.lock_key(), timeout)
     }
 }

@@ -68,7 +68,7 @@ pub fn fill_time(context: &'static Context) -> Option<u64> {
 /// `$redis_cache_key`: of what the request asks for, or of what it may invalidate.
 pub fn key(context: &'static Context) -> Option<&'static [u8]> {
     let key = match &context.cacheable {
-        Some(cacheable) => &cacheable.settings.lookup.key,
+        Some(cacheable) => &cacheable.settings.lookup.key.redis,
         None => invalidate::key(context)?,
     };
     (!key.is_empty()).then_some(key)

@@ -26,7 +26,6 @@ use crate::ngx::request::{Code, Request};
 use crate::ngx::text;
 use crate::ngx::upstream::captured::{self, Captured};
 use crate::ngx::values::KeptVariables;
-use crate::request::cache::lock_id;
 use crate::request::context::Context;
 use crate::request::hold;
 use crate::request::key::{self, KeySource};
@@ -38,7 +37,7 @@ use crate::store::lookup::{self, Lookup};
 use crate::store::redis::{self, ChangeReply};
 use crate::store::refresh::refresh;
 use crate::store::variants;
-use crate::store::{Sent, Store};
+use crate::store::{Key, Sent, Store};
 
 /// What is done to stored responses when the header of the backend's response is here.
 pub enum Effect {
@@ -50,17 +49,14 @@ pub enum Effect {
 
 /// A request by a method that isn't known to be safe.
 pub struct Invalidation {
-    zone: Zone,
-    store: Store,
-    /// The key of its own URI.
-    own: Bytes,
+    /// The key of a GET of its own URI, and where its record is.
+    lookup: Lookup,
     /// Where keys of others come from.
     source: KeySource,
 }
 
 /// A HEAD that the cache doesn't answer.
 pub struct Freshening {
-    zone: Zone,
     lookup: Lookup,
     authorization: bool,
 }
@@ -114,19 +110,19 @@ pub fn expected(
     }
     // nginx itself would ask for no variable of these now.
     let _kept = KeptVariables::of(r);
-    let Settings { zone, lookup, .. } = settings::settings(r, conf, main, location)?;
+    let Settings { lookup, .. } = settings::settings(r, conf, main, location)?;
     if asks {
         return Some(Effect::Freshening(Freshening {
-            zone,
             lookup,
             authorization: r.has_authorization(),
         }));
     }
     let source = key::source(r, conf, main)?;
     Some(Effect::Invalidation(Invalidation {
-        zone,
-        store: lookup.store,
-        own: source.of_get(r)?,
+        lookup: Lookup {
+            key: Key::new(source.of_get(r)?),
+            ..lookup
+        },
         source,
     }))
 }
@@ -135,8 +131,8 @@ impl Effect {
     /// The key of a GET of the request's URI.
     fn key(&self) -> &Bytes {
         match self {
-            Effect::Invalidation(invalidation) => &invalidation.own,
-            Effect::Freshening(freshening) => &freshening.lookup.key,
+            Effect::Invalidation(invalidation) => &invalidation.lookup.key.redis,
+            Effect::Freshening(freshening) => &freshening.lookup.key.redis,
         }
     }
 
@@ -156,10 +152,13 @@ impl Effect {
 impl Invalidation {
     fn carry_out(self, r: Request, context: &'static Context) -> Option<Code> {
         let others = self.others(r);
-        let available = self.store.available();
-        let sent: Vec<_> = std::iter::once(self.own.clone())
-            .chain(others)
-            .map(|key| Deletion::begin(self.zone, &self.store, key))
+        let Lookup {
+            zone, store, key, ..
+        } = &self.lookup;
+        let available = store.available();
+        let sent: Vec<_> = std::iter::once(key.clone())
+            .chain(others.into_iter().map(Key::new))
+            .map(|key| Deletion::begin(*zone, store, key))
             .collect();
         let method = String::from_utf8_lossy(r.method()).into_owned();
         let work = async move {
@@ -199,7 +198,7 @@ impl Invalidation {
         targets
             .iter()
             .filter_map(|target| self.source.of_other(r, target))
-            .filter(|key| *key != self.own)
+            .filter(|key| *key != self.lookup.key.redis)
             .collect()
     }
 }
@@ -226,10 +225,10 @@ impl Freshening {
             let length = record.body.len() as u64;
             let (ours, theirs) = (record.said(), &captured.said);
             if head_disagrees(&ours, length, theirs, captured.content_length) {
-                let Lookup { store, key, .. } = &self.lookup;
-                Deletion::begin(self.zone, store, key.clone())
-                    .end("HEAD")
-                    .await;
+                let Lookup {
+                    zone, store, key, ..
+                } = &self.lookup;
+                Deletion::begin(*zone, store, key.clone()).end("HEAD").await;
             } else if theirs.has_validator() {
                 self.refresh(&record, &captured, own.as_ref()).await;
             }
@@ -252,7 +251,7 @@ impl Freshening {
     /// The response speaks of the record: what it says of its freshness and other fields holds from now on, as with a
     /// 304 (RFC 9111 3.2).
     async fn refresh(&self, record: &Record, captured: &Captured, own: Option<&Variant>) {
-        let (rules, key) = (&self.lookup.rules, &self.lookup.key);
+        let (rules, key) = (&self.lookup.rules, &self.lookup.key.redis);
         let rules = &*rules.ignoring(captured.unsent.ignored);
         let confirmation = captured.confirmation();
         let renewed = renew(record, &confirmation, &self.request(), rules, now_sec());
@@ -283,7 +282,7 @@ impl Freshening {
 
 /// A record on its way out.
 struct Deletion {
-    key: Bytes,
+    key: Key,
     store: String,
     sent: Sent<ChangeReply>,
 }
@@ -291,17 +290,17 @@ struct Deletion {
 impl Deletion {
     /// First its fills are told that what they bring is worthless, then the store is asked to forget it: a response that
     /// is stored in between is taken back by its fill.
-    fn begin(zone: Zone, store: &Store, key: Bytes) -> Deletion {
-        zone.invalidate(&lock_id(zone, store, &key));
+    fn begin(zone: Zone, store: &Store, key: Key) -> Deletion {
+        zone.invalidate(key.lock(zone, store));
         Deletion {
-            sent: store.change(redis::Change::Delete(key.clone())),
+            sent: store.change(redis::Change::Delete(key.redis.clone())),
             store: store.name().to_owned(),
             key,
         }
     }
 
     async fn end(self, method: &str) {
-        let (key, store) = (shown(&self.key), &self.store);
+        let (key, store) = (shown(&self.key.redis), &self.store);
         if let Err(error) = self.sent.await {
             ngx_log_error!(
                 error.level(),

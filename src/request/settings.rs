@@ -19,7 +19,7 @@ use crate::shm::Zone;
 use crate::shm::locks::{BackOff, Retention};
 use crate::store::lookup::Lookup;
 use crate::store::redis::is_address;
-use crate::store::{Location, Store, registry};
+use crate::store::{Key, Location, Store, registry};
 
 /// Milliseconds that a request waits for somebody else's fill, by default.
 const LOCK_TIMEOUT: u64 = 3_000;
@@ -47,8 +47,6 @@ const CAPTURE_TIMEOUT: u64 = 300_000;
 
 /// The settings of a request that may be cached.
 pub struct Settings {
-    /// The lock domain.
-    pub zone: Zone,
     /// The store, the key, and what is stored, for how long.
     pub lookup: Lookup,
     /// What waiting and staleness are allowed.
@@ -258,10 +256,10 @@ pub fn settings(
     let store = reader.store()?;
     let key = key::of_request(r, conf, main)?;
     Some(Settings {
-        zone,
         lookup: Lookup {
+            zone,
             store,
-            key,
+            key: Key::new(key),
             rules: Rc::clone(&location.rules),
         },
         limits: WaitLimits {

@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use cache_core::flow::Trouble;
+use cache_core::key::LockKey;
 use cache_core::record::{self, Base, ReadFrom, Record};
 use cache_core::rules::Rules;
 use cache_core::shown::shown;
@@ -15,8 +16,10 @@ use ngx::ffi::*;
 use ngx::log::ngx_cycle_log;
 use ngx::ngx_log_error;
 
-use crate::store::Store;
+use crate::shm::Zone;
+use crate::store::key::lock_of_variant;
 use crate::store::redis::{Found, Reading, StoreError};
+use crate::store::{Key, Store};
 
 /// How many keys whose records were complained about are remembered.
 const COMPLAINTS: usize = 1024;
@@ -24,12 +27,26 @@ const COMPLAINTS: usize = 1024;
 /// A lookup: what a request looks for, and where.
 #[derive(Clone)]
 pub struct Lookup {
+    /// The zone whose lock table has the key.
+    pub zone: Zone,
     /// The store.
     pub store: Store,
-    /// The key, as it is in Redis.
-    pub key: Bytes,
+    /// The key.
+    pub key: Key,
     /// The operator's rules: what of a record counts.
     pub rules: Rc<Rules>,
+}
+
+impl Lookup {
+    /// The lock key.
+    pub fn lock_key(&self) -> &LockKey {
+        self.key.lock(self.zone, &self.store)
+    }
+
+    /// The lock key of a variant.
+    pub fn lock_key_of(&self, variant: VariantId) -> LockKey {
+        lock_of_variant(self.lock_key(), variant)
+    }
 }
 
 /// What is known of the variants of a key.
@@ -64,7 +81,7 @@ pub async fn lookup(
     lookup: &Lookup,
     select: Select<'_>,
 ) -> Result<(Option<Rc<Record>>, Variants), Trouble> {
-    let found = read(lookup, &lookup.key).await?;
+    let found = read(lookup, &lookup.key.redis).await?;
     let Some(text) = found
         .variants
         .as_ref()
@@ -95,7 +112,7 @@ async fn lookup_varied(
     let record = match ours.and_then(|id| family.slot_of(id)) {
         None => None,
         Some(0) => decode(lookup, &found, ReadFrom::Base, &select),
-        Some(slot) => match vary::slot_key(&lookup.key, slot) {
+        Some(slot) => match vary::slot_key(&lookup.key.redis, slot) {
             Some(key) => {
                 // The base's body isn't needed while the slot is read.
                 drop(found);
@@ -115,7 +132,7 @@ pub fn lookup_detached(
     lookup: Lookup,
     own: Option<Variant>,
 ) -> impl Future<Output = Result<Option<Rc<Record>>, Trouble>> {
-    let found = lookup.store.lookup_detached(&lookup.key);
+    let found = lookup.store.lookup_detached(&lookup.key.redis);
     async move {
         let found = heard(&lookup, found.await)?;
         let own = own.as_ref();
@@ -188,10 +205,10 @@ fn complain(lookup: &Lookup, level: u32, what: &str) {
         if known.len() >= COMPLAINTS {
             known.clear();
         }
-        known.insert(lookup.key.clone())
+        known.insert(lookup.key.redis.clone())
     });
     if new {
-        let (key, store) = (shown(&lookup.key), lookup.store.name());
+        let (key, store) = (shown(&lookup.key.redis), lookup.store.name());
         ngx_log_error!(
             level,
             ngx_cycle_log().as_ptr(),

@@ -10,6 +10,9 @@ use cache_core::record::Base;
 use crate::detached::Detached;
 use crate::store::redis::{Change, ChangeReply, Client, Found, RecordWrite, StoreError};
 
+/// The key of a record, in Redis and in the lock table.
+pub mod key;
+
 /// Reading a record: what a request looks for, and what it makes of what is found.
 pub mod lookup;
 
@@ -28,6 +31,7 @@ mod location;
 /// Redis over connections of our own.
 pub mod redis;
 
+pub use key::Key;
 pub use location::Location;
 
 /// A command that is on its way already.

@@ -1,11 +1,9 @@
 //! Variants of a key, as requests of nginx select them.
 
 use cache_core::headers::Headers;
-use cache_core::key::LockKey;
 use cache_core::renewal::Renewed;
 use cache_core::rules::Rules;
 use cache_core::vary::{self, Names, RequestFields, Variant, VariantId};
-use md5::{Digest, Md5};
 
 use crate::detached;
 use crate::ngx::headers;
@@ -48,12 +46,4 @@ pub fn renewed(renewed: Renewed, own: Option<&Variant>, rules: &Rules) -> Renewe
     } else {
         renewed.as_variant(own)
     }
-}
-
-/// The lock key of a variant, beside that of its cache key.
-pub fn lock_of(key: LockKey, variant: VariantId) -> LockKey {
-    let mut hash = Md5::new();
-    hash.update(key.as_bytes());
-    hash.update(variant.0);
-    LockKey(hash.finalize().into())
 }

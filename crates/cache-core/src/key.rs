@@ -1,18 +1,17 @@
-//! The lock-table key: what a cache key is called where its full text would be too long.
+//! The lock key: what a cache key is called in a lock table, where its full text would be too long.
 
-/// Fixed-size name of a cache key, a digest of its text: equal keys have equal ids. The digest is
-/// made where keys are made; nothing here depends on which one it is.
+/// A digest of a cache key: equal cache keys have equal lock keys. Nothing here depends on how it is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LockKey(pub [u8; 16]);
 
 impl LockKey {
-    /// The bytes of the id.
+    /// The bytes of the digest.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 16] {
         &self.0
     }
 
-    /// The id in hexadecimal, as the log shows it.
+    /// The digest in hexadecimal.
     #[must_use]
     pub fn to_hex(self) -> String {
         crate::hex::encode(&self.0)
