@@ -10,16 +10,4 @@ impl LockKey {
     pub const fn as_bytes(&self) -> &[u8; 16] {
         &self.0
     }
-
-    /// The digest in hexadecimal.
-    #[must_use]
-    pub fn to_hex(self) -> String {
-        crate::hex::encode(&self.0)
-    }
-}
-
-impl From<[u8; 16]> for LockKey {
-    fn from(digest: [u8; 16]) -> Self {
-        Self(digest)
-    }
 }
