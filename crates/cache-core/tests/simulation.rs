@@ -17,7 +17,7 @@ mod common;
 #[path = "../../../src/shm/locks/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "the simulation uses a part of it")]
 mod locks;
-#[path = "../../../src/fill/stream.rs"]
+#[path = "../../../src/fill/stream/mod.rs"]
 #[allow(dead_code, reason = "the simulation uses a part of it")]
 mod stream;
 

@@ -63,7 +63,7 @@ impl Subscription {
     /// Has `waker` woken at the next change.
     pub fn listen(&self, waker: &Waker) {
         let mut state = self.stream.state.borrow_mut();
-        state.listen(self.number, waker);
+        state.listeners.listen(self.number, waker);
     }
 
     /// The next piece of the body.
@@ -76,7 +76,7 @@ impl Subscription {
                     state.forget();
                     Next::Piece(piece)
                 }
-                None => state.ending().map_or(Next::Wait, Next::End),
+                None => state.phase.ending().map_or(Next::Wait, Next::End),
             }
         };
         self.stream.demand();
@@ -90,9 +90,11 @@ impl Subscription {
 
     /// Waits until there may be more.
     pub async fn changed(&self) {
-        let seen = self.stream.state.borrow().version;
+        let seen = self.stream.state.borrow().listeners.version();
         self.stream
-            .until(self.number, |state| (state.version != seen).then_some(()))
+            .until(self.number, |state| {
+                (state.listeners.version() != seen).then_some(())
+            })
             .await;
     }
 }
@@ -101,7 +103,7 @@ impl Drop for Subscription {
     fn drop(&mut self) {
         {
             let mut state = self.stream.state.borrow_mut();
-            let waker = state.wakers.remove(&self.number);
+            let waker = state.listeners.leave(self.number);
             state.joined -= usize::from(self.joined);
             state.pieces.leave(self.position.get());
             state.forget();
