@@ -1,49 +1,49 @@
 //! One request of a client, in the order of its life.
 
-/// It comes to a location that caches, by our handlers in nginx's phases.
+/// Entry: our handlers in nginx's phases, and whether the cache has a part in the request.
 pub mod enter;
 
-/// The `$cache_*` variables are read that it has.
+/// The values of the `$cache_*` variables, which win over the directives.
 pub mod cache_variables;
 
-/// They and the directives make its cache key,
+/// The cache key.
 pub mod key;
 
-/// and its settings.
+/// The settings that hold for the request.
 pub mod settings;
 
-/// From now on the module knows it,
+/// What the module knows of any request.
 pub mod context;
 
-/// and features keep what they need of it.
+/// What features keep of a request, beside its context.
 pub mod state;
 
-/// It looks for a stored response, and locks or waits.
+/// The cache as the flow sees it: lookup, lock, wait.
 pub mod cache;
 
-/// What the flow decides is carried out.
+/// The flow's decision, and how it is carried out.
 pub mod deliver;
 
-/// A record or a fill gives it its response,
+/// The response: of a record, or of a fill.
 pub mod respond;
 
-/// or it asks the backend itself,
+/// The backend, asked in the client's own request.
 pub mod pass;
 
-/// whose own location is spared the access rules.
+/// Access rules in the backend's location.
 pub mod access;
 
-/// The response goes through our filters,
+/// Our filters in nginx's chains.
 pub mod filters;
 
-/// which tell how the cache has handled it.
+/// The Cache-Status field (RFC 9211) and what it tells.
 pub mod cache_status;
 
-/// A response to an unsafe method, or to a HEAD, changes what is stored,
+/// What unsafe methods and HEAD mean for stored responses.
 pub mod invalidate;
 
-/// and waits until that is done.
+/// A response that waits until the store has taken a change.
 pub mod hold;
 
-/// The log reads what has become of it.
+/// The variables that the module exports.
 pub mod variables;

@@ -1,10 +1,18 @@
 //! What the workers of a server share: the memory of a zone with its locks, and wake-ups from one worker to another.
 
+/// A zone, as the rest of the module uses it.
 pub mod zone;
 
+/// The lock table, without nginx: also taken in by tests.
 pub mod locks;
+
+/// The shared memory of a zone, and how it is laid out.
 mod mapping;
+
+/// The processes that share it.
 pub mod process;
+
+/// Wake-ups from one worker to another.
 pub mod wake;
 
 pub use zone::Zone;
