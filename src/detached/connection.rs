@@ -1,6 +1,7 @@
 //! The connection of a detached request: nginx's own structure, without a socket.
 
 use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ngx::ffi::*;
 
@@ -158,20 +159,27 @@ pub(super) unsafe fn create(client: Request) -> Option<*mut ngx_connection_t> {
     }
 }
 
-/// ngx_http_close_connection counts down where nginx has stub_status: count up before. The counter
-/// is looked up at run time, because a module may be loaded into a binary with or without it.
-unsafe fn count_active() {
-    // SAFETY: the symbol, where it exists, is a pointer to a counter in shared memory.
-    unsafe {
-        let symbol = libc::dlsym(libc::RTLD_DEFAULT, c"ngx_stat_active".as_ptr());
-        if let Some(counter) = symbol
-            .cast::<*mut std::sync::atomic::AtomicUsize>()
-            .as_ref()
-            && let Some(counter) = counter.as_ref()
-        {
-            counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+thread_local! {
+    /// nginx's counter of active connections in shared memory, if it was compiled with stub_status. It is looked up at run
+    /// time, because a module may be loaded into a binary with or without it.
+    static ACTIVE: Option<&'static AtomicUsize> =
+        // SAFETY: the symbol, where it exists, is a pointer to a counter; nginx sets it up before workers run, and leaves it
+        // where it is.
+        unsafe {
+            libc::dlsym(libc::RTLD_DEFAULT, c"ngx_stat_active".as_ptr())
+                .cast::<*mut AtomicUsize>()
+                .as_ref()
+                .and_then(|counter| counter.as_ref())
+        };
+}
+
+/// ngx_http_close_connection counts down: count up before.
+fn count_active() {
+    ACTIVE.with(|active| {
+        if let Some(active) = active {
+            active.fetch_add(1, Ordering::Relaxed);
         }
-    }
+    });
 }
 
 /// Zeroed memory for one of nginx's structures.

@@ -223,7 +223,7 @@ unsafe fn begin(main: *mut ngx_http_request_t) -> bool {
         (*sr).method_name = m.method_name;
         hook.subrequest.set(sr);
         if let Some(request) = Request::new(sr) {
-            hook.times.asked.begin(request);
+            hook.times.upstreams.begin(request);
         }
         if let (Some(sr), false) = (Request::new(sr), hook.purpose.is_own()) {
             hook.entered.set(match backend {

@@ -12,7 +12,7 @@ pub struct Times {
     ended: Cell<Option<u64>>,
     invalidations: Cell<Option<u64>>,
     /// The upstreams that were asked for it.
-    pub asked: WatchedUpstreams,
+    pub upstreams: WatchedUpstreams,
 }
 
 impl Times {
@@ -23,7 +23,7 @@ impl Times {
 
     /// Nothing more comes. Later calls change nothing.
     pub fn end(&self) {
-        self.asked.settle();
+        self.upstreams.settle();
         if self.ended.get().is_none() {
             self.ended.set(Some(now_msec()));
         }

@@ -9,28 +9,6 @@ use crate::ngx::request::Request;
 use crate::ngx::text;
 use crate::ngx::values::KeptCaptures;
 
-/// Read off the connection, which the copy doesn't have.
-const OF_THE_CONNECTION: &[&[u8]] = &[
-    b"scheme",
-    b"https",
-    b"http2",
-    b"http3",
-    b"remote_addr",
-    b"remote_port",
-    b"binary_remote_addr",
-    b"server_addr",
-    b"server_port",
-    b"server_protocol",
-    b"connection",
-    b"connection_requests",
-    b"connection_time",
-    b"request_id",
-    b"host",
-    b"tcpinfo_rtt",
-];
-
-const PREFIXES: &[&[u8]] = &[b"ssl_", b"realip_", b"proxy_protocol_", b"geoip"];
-
 /// `$http_range` and the like, of fields that the copy doesn't have.
 fn of_field_left_out(name: &[u8]) -> bool {
     name.strip_prefix(b"http_")
@@ -43,8 +21,32 @@ fn is_variable_of(field: &[u8], name: &[u8]) -> bool {
     field.iter().map(spelt).eq(name.iter().copied())
 }
 
-fn concerns(name: &[u8]) -> bool {
-    OF_THE_CONNECTION.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+/// Whether a variable is read off the connection, which the copy doesn't have.
+fn is_of_connection(name: &[u8]) -> bool {
+    // A match tells names apart by their lengths first: this is asked for each variable of each fill.
+    match name {
+        b"scheme"
+        | b"https"
+        | b"http2"
+        | b"http3"
+        | b"remote_addr"
+        | b"remote_port"
+        | b"binary_remote_addr"
+        | b"server_addr"
+        | b"server_port"
+        | b"server_protocol"
+        | b"connection"
+        | b"connection_requests"
+        | b"connection_time"
+        | b"request_id"
+        | b"host"
+        | b"tcpinfo_rtt" => true,
+        [b's', b's', b'l', b'_', ..] => true,
+        [b'r' | b'p' | b'g', ..] => ["realip_", "proxy_protocol_", "geoip"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix.as_bytes())),
+        _ => false,
+    }
 }
 
 /// Reads what only the client's connection can tell.
@@ -59,7 +61,7 @@ pub unsafe fn force(client: Request) {
         // A configuration may have made such a name by "map".
         let captures = KeptCaptures::of(client);
         for (index, variable) in known.iter().enumerate() {
-            if concerns(text::bytes(&variable.name)) {
+            if is_of_connection(text::bytes(&variable.name)) {
                 ngx_http_get_indexed_variable(client.as_ptr(), index);
                 captures.rewind();
             }
@@ -82,7 +84,7 @@ pub unsafe fn copy(client: Request, main: *mut ngx_http_request_t) -> Option<()>
             if of_field_left_out(name) {
                 continue;
             }
-            let forced = concerns(name);
+            let forced = is_of_connection(name);
             let value = &*from.variables.add(index);
             let place = &mut *(*main).variables.add(index);
             if value.valid() == 0 && value.not_found() == 0 {

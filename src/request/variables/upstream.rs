@@ -192,7 +192,7 @@ fn read_of(r: Request, context: &'static Context, handler: impl FnOnce() -> Code
         return handler();
     }
     let nothing = Headers::new();
-    let watched = times.as_ref().map(|times| &times.asked);
+    let watched = times.as_ref().map(|times| &times.upstreams);
     // SAFETY: the context keeps both, and lives as long as the request's memory.
     unsafe { upstream::variables::read(r, header.unwrap_or(&nothing), watched, handler) }
 }
