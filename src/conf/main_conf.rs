@@ -34,7 +34,8 @@ pub struct Reference {
 pub struct Variable {
     /// Its index.
     pub index: usize,
-    /// Whether a `map` or the like computes it. Else it has the value that a `set` has written for the request, if one has.
+    /// Whether a `map` or the like computes it. Else it has the value that a `set` has written for the request, if one
+    /// has.
     pub computed: bool,
 }
 

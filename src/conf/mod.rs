@@ -1,8 +1,8 @@
 //! The configuration: what the directives say, merged from http to location.
 //!
-//! nginx reads the table of `directives`, whose setters leave what they are told in `main_conf` and `loc_conf`. Then it has
-//! each location inherit by `merge`. When all is read the module checks `names`, completes `variables`, and compiles
-//! `default_key`.
+//! nginx reads the table of `directives`, whose setters leave what they are told in `main_conf` and `loc_conf`. Then it
+//! has each location inherit by `merge`. When all is read the module checks `names`, completes `variables`, and
+//! compiles `default_key`.
 
 /// The table of directives, and a setter for each.
 pub mod directives;

@@ -1,7 +1,7 @@
 //! Which servers might share records: those whose locations have the default key, and the ports that they listen on.
 //!
-//! A key names the port that the client asks, which is the same on every machine. But a client may ask any: where several
-//! such servers listen on several ports, it is the connection's port that tells them apart.
+//! A key names the port that the client asks, which is the same on every machine. But a client may ask any: where
+//! several such servers listen on several ports, it is the connection's port that tells them apart.
 
 use ngx::ffi::*;
 

@@ -11,8 +11,8 @@ use crate::ngx::{shutdown, text};
 /// The length of nginx's small pools.
 const POOL_SIZE: usize = 1024;
 
-/// Nothing is ever sent. A detached request's connection is known by this function's address, so the function must exist
-/// once only.
+/// Nothing is ever sent. A detached request's connection is known by this function's address, so the function must
+/// exist once only.
 #[inline(never)]
 unsafe extern "C" fn send_chain(
     _: *mut ngx_connection_t,
@@ -160,11 +160,11 @@ pub(super) unsafe fn create(client: Request) -> Option<*mut ngx_connection_t> {
 }
 
 thread_local! {
-    /// nginx's counter of active connections in shared memory, if it was compiled with stub_status. It is looked up at run
-    /// time, because a module may be loaded into a binary with or without it.
+    /// nginx's counter of active connections in shared memory, if it was compiled with stub_status. It is looked up at
+    /// run time, because a module may be loaded into a binary with or without it.
     static ACTIVE: Option<&'static AtomicUsize> =
-        // SAFETY: the symbol, where it exists, is a pointer to a counter; nginx sets it up before workers run, and leaves it
-        // where it is.
+        // SAFETY: the symbol, where it exists, is a pointer to a counter; nginx sets it up before workers run, and
+        // leaves it where it is.
         unsafe {
             libc::dlsym(libc::RTLD_DEFAULT, c"ngx_stat_active".as_ptr())
                 .cast::<*mut AtomicUsize>()

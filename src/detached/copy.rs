@@ -83,7 +83,7 @@ unsafe fn fields(client: Request, main: *mut ngx_http_request_t, own: bool) -> O
         m.method = from.method;
         m.method_name = copy(&from.method_name)?;
         if client.is_head() {
-            // The whole answer is stored, as proxy_cache_convert_head does.
+            // The whole response is stored, as proxy_cache_convert_head does.
             m.method = NGX_HTTP_GET as ngx_uint_t;
             m.method_name = text::borrowed(b"GET ");
             m.method_name.len = 3;

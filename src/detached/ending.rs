@@ -1,4 +1,4 @@
-//! Whether an answer is whole.
+//! Whether a response is whole.
 
 use cache_core::flow::Ending;
 
@@ -6,7 +6,7 @@ use super::hook::Hook;
 use crate::ngx::request::{DONE, OK};
 
 /// Complete means: the last buffer came, or all was well and the length is what the header said
-/// (an empty file and `return 204` send no last buffer; an answer that the backend cut off ends
+/// (an empty file and `return 204` send no last buffer; a response that the backend cut off ends
 /// well, but short). It is the backend's location that is judged, before Lua or njs have changed what it gives.
 pub(super) fn verdict(hook: &Hook) -> Ending {
     let Some(header) = hook.header.get() else {

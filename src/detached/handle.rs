@@ -13,9 +13,9 @@ use crate::ngx::request::Request;
 /// A request that is ready to run, runs, or has ended.
 pub struct Detached {
     main: Cell<Option<NonNull<ngx_http_request_t>>>,
-    /// How many want the request to stay when its answer has ended.
+    /// How many want the request to stay when its response has ended.
     kept: Cell<usize>,
-    /// Its answer has ended: it stays only for those.
+    /// Its response has ended: it stays only for those.
     over: Cell<bool>,
     times: Rc<Times>,
     /// What is called if limit_req holds it back before the backend is asked.
@@ -25,7 +25,8 @@ pub struct Detached {
 }
 
 impl Detached {
-    /// The handle of `main`. `run` and `resume` are called from posted events, where nobody else's request is half-handled.
+    /// The handle of `main`. `run` and `resume` are called from posted events, where nobody else's request is
+    /// half-handled.
     pub(super) fn new(
         main: NonNull<ngx_http_request_t>,
         times: Rc<Times>,
@@ -58,8 +59,8 @@ impl Detached {
         self.run.post();
     }
 
-    /// Has `call` called once if limit_req of the backend's location holds it back: the backend isn't asked before its time
-    /// has come.
+    /// Has `call` called once if limit_req of the backend's location holds it back: the backend isn't asked before its
+    /// time has come.
     pub fn when_delayed(&self, call: impl FnOnce() + 'static) {
         self.when_delayed.set(Some(Box::new(call)));
     }
@@ -69,7 +70,7 @@ impl Detached {
         self.when_delayed.take()
     }
 
-    /// When its answer was fetched.
+    /// When its response was fetched.
     pub fn times(&self) -> &Rc<Times> {
         &self.times
     }
@@ -97,7 +98,7 @@ impl Detached {
         self.resume.post();
     }
 
-    /// Keeps the request when its answer has ended, as a template for messages.
+    /// Keeps the request when its response has ended, as a template for messages.
     pub fn keep(self: &Rc<Self>) -> Kept {
         self.kept.set(self.kept.get() + 1);
         Kept(Rc::clone(self))
@@ -108,7 +109,7 @@ impl Detached {
         self.kept.get() > 0
     }
 
-    /// The answer has ended.
+    /// The response has ended.
     pub(super) fn set_over(&self) {
         self.over.set(true);
     }
@@ -119,7 +120,7 @@ impl Detached {
     }
 }
 
-/// The will that a request stays when its answer has ended.
+/// The will that a request stays when its response has ended.
 pub struct Kept(Rc<Detached>);
 
 impl Kept {

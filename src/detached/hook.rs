@@ -21,9 +21,9 @@ use crate::ngx::upstream::Left;
 pub struct Hook {
     /// What it is for.
     pub(super) purpose: Purpose,
-    /// Where the answer goes.
+    /// Where the response goes.
     pub(super) sink: Rc<dyn Sink>,
-    /// The subrequest whose answer is captured.
+    /// The subrequest whose response is captured.
     pub subrequest: Cell<*mut ngx_http_request_t>,
     /// The backend's own location, whose access rules aren't checked.
     pub entered: Cell<Entered>,
@@ -39,7 +39,7 @@ pub struct Hook {
     pub(super) taken: Cell<u64>,
     /// Buffers that wait until a reader catches up.
     pub(super) waiting: Cell<*mut ngx_chain_t>,
-    /// How long the backend's location says that its answer is.
+    /// How long the backend's location says that its response is.
     pub(super) promised: Cell<Option<u64>>,
     /// How much of it the location has given.
     pub(super) given: Cell<u64>,
@@ -48,11 +48,11 @@ pub struct Hook {
     /// The return code of the subrequest, once it has ended.
     pub(super) code: Cell<Option<Code>>,
     pub(super) times: Rc<Times>,
-    /// Lives as long as the request: the task that has started it may have ended before the answer has.
+    /// Lives as long as the request: the task that has started it may have ended before the response has.
     pub(super) detached: OnceCell<Rc<Detached>>,
 }
 
-/// What of an answer's header tells whether its body is whole.
+/// What of a response's header tells whether its body is whole.
 #[derive(Clone, Copy)]
 pub(super) struct Header {
     /// Its status.
@@ -96,7 +96,7 @@ impl Drop for Hook {
             detached.forget();
         }
         self.times.end();
-        // Unless it has ended already, the request went before its answer was whole.
+        // Unless it has ended already, the request went before its response was whole.
         self.sink.end(Ending::Cut);
     }
 }
@@ -106,8 +106,8 @@ pub fn hook(r: Request) -> Option<&'static Hook> {
     if !is_detached(r.connection()) {
         return None;
     }
-    // SAFETY: the context of a detached main request is its hook, set before it runs, never wiped: the main request runs no
-    // phases.
+    // SAFETY: the context of a detached main request is its hook, set before it runs, never wiped: the main request
+    // runs no phases.
     unsafe { hook_of_main(r.main().as_ptr()) }
 }
 

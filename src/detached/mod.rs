@@ -1,10 +1,10 @@
-//! A request without a client: nginx's own, on a connection without a socket. A fill's request to the backend is one, and
-//! so is an exchange with a location that is the store. Its maker says what it is for ([`Purpose`]) and where its response
-//! goes ([`Sink`]). The client's request is copied deeply enough that it may be gone a moment later.
+//! A request without a client: nginx's own, on a connection without a socket. A fill's request to the backend is one,
+//! and so is an exchange with a location that is the store. Its maker says what it is for ([`Purpose`]) and where its
+//! response goes ([`Sink`]). The client's request is copied deeply enough that it may be gone a moment later.
 //!
-//! In the order of its life: `purpose` and `backend`; `connection` and `copy` make it; `handle` is what its maker has of it,
-//! `hook` what nginx's filters find, `times` what both note; `run` starts it; `entered` is the location that it was sent to;
-//! `capture` gives its response to the `sink`; `ending` says whether the response is whole.
+//! In the order of its life: `purpose` and `backend`; `connection` and `copy` make it; `handle` is what its maker has
+//! of it, `hook` what nginx's filters find, `times` what both note; `run` starts it; `entered` is the location that it
+//! was sent to; `capture` gives its response to the `sink`; `ending` says whether the response is whole.
 
 mod backend;
 mod capture;

@@ -9,9 +9,9 @@ use super::backend::Backend;
 
 /// What a detached request is for.
 pub enum Purpose {
-    /// To fetch the backend's answer to the client's request.
+    /// To fetch the backend's response to the client's request.
     Fetch(Fetch),
-    /// To carry a message to a location of the same server, and its answer back.
+    /// To carry a message to a location of the same server, and its response back.
     Message(Message),
 }
 
@@ -19,8 +19,8 @@ pub enum Purpose {
 pub struct Fetch {
     /// Where the backend is.
     pub backend: Backend,
-    /// Index in the phase engine of what comes behind our handler. The request goes on there if the client's location is
-    /// the backend itself.
+    /// Index in the phase engine of what comes behind our handler. The request goes on there if the client's location
+    /// is the backend itself.
     pub next_phase: ngx_int_t,
     /// Credentials of the client that the backend doesn't see.
     pub without_credentials: Vec<Credential>,
@@ -74,8 +74,8 @@ impl Purpose {
         }
     }
 
-    /// Where the answer is captured. The filters of the client's own location work on the client's response, so they must
-    /// not work on a fetched answer before. A message's answer is for the module alone.
+    /// Where the response is captured. The filters of the client's own location work on the client's response, so they
+    /// must not work on a fetched response before. A message's response is for the module alone.
     pub(super) fn position(&self) -> FilterPosition {
         match self {
             Purpose::Fetch(fetch) if fetch.backend != Backend::Own => FilterPosition::Lower,

@@ -27,7 +27,7 @@ const CLIENT_CLOSED: Code = NGX_HTTP_CLIENT_CLOSED_REQUEST as Code;
 #[derive(Debug)]
 pub struct Refused;
 
-/// Makes a request from the client's, or from another detached one. Its answer will go to `sink`.
+/// Makes a request from the client's, or from another detached one. Its response will go to `sink`.
 pub fn create(
     client: Request,
     sink: Rc<dyn Sink>,
@@ -69,7 +69,7 @@ impl Detached {
             return 0;
         };
         // SAFETY: main is live, and so are its hook and the subrequest that it names until its
-        // answer has ended; upstream and connection are null or live as long as they are named.
+        // response has ended; upstream and connection are null or live as long as they are named.
         unsafe {
             hook_of_main(main.as_ptr())
                 .filter(|hook| !hook.sink.has_ended())
@@ -128,7 +128,7 @@ fn resume(detached: &Detached) {
         }
         return;
     }
-    // SAFETY: the hook is dropped with the request; while the answer hasn't ended it is there.
+    // SAFETY: the hook is dropped with the request; while the response hasn't ended it is there.
     unsafe {
         let Some(hook) = hook_of_main(main.as_ptr()) else {
             return;
@@ -261,7 +261,7 @@ unsafe extern "C" fn enter_named(sr: *mut ngx_http_request_t) {
     }
 }
 
-/// Whether nginx breaks a request off with this, rather than end it with an answer.
+/// Whether nginx breaks a request off with this, rather than end it with a response.
 fn is_broken_off(code: Code) -> bool {
     [ERROR, TIMED_OUT, CLIENT_CLOSED].contains(&code)
 }

@@ -1,4 +1,4 @@
-//! Where the answer to a detached request goes.
+//! Where the response to a detached request goes.
 
 use bytes::Bytes;
 use cache_core::flow::Ending;
@@ -6,12 +6,12 @@ use cache_core::flow::Ending;
 use crate::ngx::request::Request;
 use crate::ngx::upstream::captured::Captured;
 
-/// Takes the answer to a detached request: its header, its body piece by piece, its end.
+/// Takes the response to a detached request: its header, its body piece by piece, its end.
 ///
 /// One that takes the whole body at once, and keeps it for its reader, needs no more than what has no default here.
 pub trait Sink {
-    /// The header has come, once. `r` is the subrequest that got it. `is_restricted`: access rules had a say, so that the
-    /// answer depends on who asks.
+    /// The header has come, once. `r` is the subrequest that got it. `is_restricted`: access rules had a say, so that
+    /// the response depends on who asks.
     fn header(&self, r: Request, captured: Captured, is_restricted: bool);
 
     /// A piece of the body has come. It isn't empty.
@@ -29,8 +29,9 @@ pub trait Sink {
     /// Whether nobody wants the rest, so that the request is to be broken off.
     fn is_unwanted(&self) -> bool;
 
-    /// Has `wake` called, at any time before the end, when the answer is to go on after [`is_blocked`](Sink::is_blocked), or
-    /// when nobody wants it any more. The call only posts an event: it never comes back here.
+    /// Has `wake` called, at any time before the end, when the response is to go on after
+    /// [`is_blocked`](Sink::is_blocked), or when nobody wants it any more. The call only posts an event: it never comes
+    /// back here.
     fn set_wake(&self, wake: Box<dyn Fn()>);
 
     /// Whether the backend shall wait before it sends more.

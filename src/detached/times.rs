@@ -1,4 +1,4 @@
-//! When an answer was fetched, by the clock and in its key's count of invalidations, and of whom.
+//! When a response was fetched, by the clock and in its key's count of invalidations, and of whom.
 
 use std::cell::Cell;
 

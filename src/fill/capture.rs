@@ -1,4 +1,5 @@
-//! A fill's answer on its way from the detached request into the fill's stream: here it is decided what becomes of it.
+//! A fill's response on its way from the detached request into the fill's stream: here it is decided what becomes of
+//! it.
 
 use std::rc::Rc;
 
@@ -22,7 +23,7 @@ use crate::store::variants;
 
 /// The sink of a fill's request.
 pub struct Capture {
-    /// Where the answer is read.
+    /// Where the response is read.
     pub stream: Rc<Stream>,
     /// By what it is decided what becomes of it.
     pub criteria: Criteria,
@@ -107,7 +108,7 @@ impl Sink for Capture {
 }
 
 impl Criteria {
-    /// What becomes of an answer.
+    /// What becomes of a response.
     fn finding(&self, r: Request, captured: &Captured, now: u64) -> Finding {
         let view = RequestView {
             no_store: self.view.no_store || self.no_store.holds(r),
@@ -139,7 +140,7 @@ impl Criteria {
         }
     }
 
-    /// What becomes of an answer that says something of the record which the backend was asked about.
+    /// What becomes of a response that says something of the record which the backend was asked about.
     fn finding_on_held(
         &self,
         view: &RequestView,
@@ -165,7 +166,7 @@ impl Criteria {
         Some(Finding::Confirmed(Rc::new(renewed)))
     }
 
-    /// Which variant an answer is, if it varies: that of the request which asked for it (RFC 9111 4.1).
+    /// Which variant a response is, if it varies: that of the request which asked for it (RFC 9111 4.1).
     fn vary(
         &self,
         r: Request,

@@ -1,4 +1,4 @@
-//! Says once per worker and backend that the backend's clock is wrong: its answers are taken for older than they are.
+//! Says once per worker and backend that the backend's clock is wrong: its responses are taken for older than they are.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -18,7 +18,7 @@ thread_local! {
     static SAID: RefCell<HashSet<Box<[u8]>>> = RefCell::default();
 }
 
-/// Looks at the Date of an answer to a fill.
+/// Looks at the Date of a response to a fill.
 pub fn check(r: Request, captured: &Captured, now: u64) {
     let behind = clock_behind(&captured.headers, &captured.dates, captured.delay, now);
     let (Some(behind), Some(peer)) = (behind, captured::peer(r)) else {

@@ -18,8 +18,8 @@ thread_local! {
     static WANTING_COOKIE: RefCell<HashSet<LockKey>> = RefCell::default();
 }
 
-/// Remembers that the backend gives nothing storable for this key to those who have no cookie: it wants them to log in, or
-/// begins a session.
+/// Remembers that the backend gives nothing storable for this key to those who have no cookie: it wants them to log in,
+/// or begins a session.
 pub fn wants_cookie(key: LockKey) {
     WANTING_COOKIE.with_borrow_mut(|wanting| {
         if wanting.len() >= WANTING {

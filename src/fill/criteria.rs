@@ -1,4 +1,4 @@
-//! By what it is decided what becomes of a fill's answer: what is known when the backend is asked.
+//! By what it is decided what becomes of a fill's response: what is known when the backend is asked.
 
 use std::rc::Rc;
 
@@ -12,13 +12,13 @@ use crate::conf::LocConf;
 use crate::ngx::request::Request;
 use crate::ngx::values::Scope;
 
-/// What storing an answer depends on beside the answer.
+/// What storing a response depends on beside the response.
 pub struct Criteria {
     /// The operator's rules for storing it.
     pub rules: Rc<Rules>,
-    /// The client's request, as far as storing the answer depends on it.
+    /// The client's request, as far as storing the response depends on it.
     pub view: RequestView,
-    /// What must not hold once the answer is there.
+    /// What must not hold once the response is there.
     pub no_store: NoStore,
     /// The record that the fill is to replace or to confirm, if there is one.
     pub held: Option<Rc<Held>>,
@@ -42,8 +42,8 @@ impl NoStore {
         NoStore(conf.no_store())
     }
 
-    /// Whether any of its values holds for a request and what has come of its response. Asked of the fill's own request, as
-    /// `proxy_no_cache` is.
+    /// Whether any of its values holds for a request and what has come of its response. Asked of the fill's own
+    /// request, as `proxy_no_cache` is.
     pub fn holds(self, r: Request) -> bool {
         // SAFETY: filled by nginx's own setter, in the configuration that the request runs under.
         unsafe { r.holds(self.0, Scope::Own) }

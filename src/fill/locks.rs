@@ -1,4 +1,4 @@
-//! The locks of one fill: the one that it began with, and that of the variant that the answer is.
+//! The locks of one fill: the one that it began with, and that of the variant that the response is.
 
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};

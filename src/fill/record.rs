@@ -1,4 +1,4 @@
-//! What a fill writes to the store: the record that its answer makes, in its place among the key's variants.
+//! What a fill writes to the store: the record that its response makes, in its place among the key's variants.
 
 use bytes::Bytes;
 use cache_core::policy::Plan;
@@ -11,8 +11,8 @@ use crate::store::lookup::{Lookup, Variants};
 use crate::store::redis::{RecordWrite, VariantWrite};
 use crate::store::refresh::new_generation;
 
-/// The record that an answer makes which has been captured whole. `known`: what was last seen of the key's variants.
-/// `None` if there is no answer, or no place for it.
+/// The record that a response makes which has been captured whole. `known`: what was last seen of the key's variants.
+/// `None` if there is no response, or no place for it.
 pub fn write(
     stream: &Stream,
     lookup: &Lookup,
@@ -54,7 +54,7 @@ pub fn write(
     })
 }
 
-/// Where an answer goes that varies.
+/// Where a response goes that varies.
 fn placed(lookup: &Lookup, known: &Variants, own: &vary::Variant) -> Option<(Tie, VariantWrite)> {
     let (key, most) = (&lookup.key.redis, lookup.rules.variants);
     let target = choose_slot(key, known.family.as_ref(), &own.on, own.id, most, new_token);

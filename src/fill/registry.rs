@@ -29,11 +29,11 @@ thread_local! {
 
 /// A waiter's place in a fill of its own worker.
 pub struct Joined {
-    /// The answer.
+    /// The response.
     pub subscription: Subscription,
     /// When it was fetched.
     pub times: Rc<Times>,
-    /// Whether the answer goes to the store.
+    /// Whether the response goes to the store.
     pub stored: bool,
     /// As long as it waits.
     pub queued: Queued,
@@ -77,7 +77,7 @@ pub enum NotJoined {
 pub fn join(queued: Queued, most: u32) -> Result<Joined, NotJoined> {
     FILLS.with(|fills| {
         let fills = fills.borrow();
-        // An answer that isn't captured any more is about to be given up: its release will say so.
+        // A response that isn't captured any more is about to be given up: its release will say so.
         let joinable = fills
             .get(&queued.key)
             .filter(|fill| fill.instance == queued.instance && fill.stream.is_joinable());

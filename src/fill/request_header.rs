@@ -110,7 +110,8 @@ fn remember(key: LockKey, carried: Carried) {
     });
 }
 
-/// All that a client asks with, as a hash; 0 if that is no more than a Host. See [`Retention::sender`](crate::shm::locks::Retention::sender).
+/// All that a client asks with, as a hash; 0 if that is no more than a Host. See
+/// [`Retention::sender`](crate::shm::locks::Retention::sender).
 pub fn sender(r: Request) -> u64 {
     let (mut more, mut seen) = (false, DefaultHasher::new());
     headers::each_of_request(r, &mut |name, value| {

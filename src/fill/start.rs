@@ -34,7 +34,7 @@ pub struct Initiator<'a> {
     pub lookup: &'a Lookup,
     /// On which terms the fill runs.
     pub terms: &'a Terms,
-    /// What of the request counts for storing the answer.
+    /// What of the request counts for storing the response.
     pub view: RequestView,
     /// Where the backend is.
     pub backend: &'a Backend,
@@ -44,8 +44,8 @@ pub struct Initiator<'a> {
 
 /// What is known of a fill's key before it starts.
 pub struct FillTarget {
-    /// The lock key of what the request asks for: that of the key, or of a variant. The lock table may say that it isn't
-    /// storable.
+    /// The lock key of what the request asks for: that of the key, or of a variant. The lock table may say that it
+    /// isn't storable.
     pub wanted: LockKey,
     /// What a look has shown of the key's variants.
     pub variants: Variants,
@@ -57,7 +57,7 @@ pub struct Start {
     pub permit: Option<LockPermit>,
     /// Whether the record is read once more before the backend is asked.
     pub look_again: bool,
-    /// Why it is known beforehand that the answer won't be stored.
+    /// Why it is known beforehand that the response won't be stored.
     pub known: Option<Reason>,
     /// The right to run behind a client's back.
     pub slot: Option<RefillSlot>,
@@ -95,7 +95,8 @@ pub fn start_refill(
     let _ = start_fill(initiator, start, header, Rc::default());
 }
 
-/// Starts a fill for the client to read. What becomes of it is left in `outcome`. `None` if there is no connection for it.
+/// Starts a fill for the client to read. What becomes of it is left in `outcome`. `None` if there is no connection for
+/// it.
 pub fn start_first(
     initiator: &Initiator<'_>,
     start: Start,
@@ -175,7 +176,7 @@ fn validators(initiator: &Initiator<'_>, start: &Start) -> Option<Validators> {
     Validators::of(&held.record)
 }
 
-/// By what it is decided what becomes of the answer. `None` without a configuration.
+/// By what it is decided what becomes of the response. `None` without a configuration.
 fn criteria(
     initiator: &Initiator<'_>,
     start: &Start,
@@ -186,7 +187,7 @@ fn criteria(
     Some(Criteria {
         rules: Rc::clone(&initiator.lookup.rules),
         view: RequestView {
-            // A refill is nobody's answer: what the client wants of its own says nothing of it.
+            // A refill is nobody's response: what the client wants of its own says nothing of it.
             asks_no_store: initiator.view.asks_no_store && start.slot.is_none(),
             authorization: initiator.view.authorization && !leaves_out(Credential::Authorization),
             ..initiator.view

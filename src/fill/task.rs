@@ -1,4 +1,4 @@
-//! The fill as the flow sees it: the backend's answer on one side, the store on the other.
+//! The fill as the flow sees it: the backend's response on one side, the store on the other.
 
 use std::cell::{Cell, RefCell};
 use std::pin::pin;
@@ -41,7 +41,7 @@ const ATTEMPTS: usize = 64;
 pub struct Fill {
     /// Where the record goes.
     pub lookup: Lookup,
-    /// The answer.
+    /// The response.
     pub stream: Rc<Stream>,
     /// The request that brings it.
     pub detached: Rc<Detached>,
@@ -50,7 +50,7 @@ pub struct Fill {
     /// Lock-table entry whose not-storable mark this fill clears on success. `None` if it holds the lock, whose release
     /// clears it.
     pub marked: Option<LockKey>,
-    /// The locks that it holds: the one that it began with, and that of the variant that the answer is.
+    /// The locks that it holds: the one that it began with, and that of the variant that the response is.
     pub locks: Locks,
     /// What is known of the key's variants.
     pub variants: RefCell<Variants>,
@@ -92,13 +92,14 @@ impl Fill {
         self.lookup.zone.invalidations(self.lookup.lock_key())
     }
 
-    /// Whether the answer tells of what another request has changed meanwhile (RFC 9111 4.4).
+    /// Whether the response tells of what another request has changed meanwhile (RFC 9111 4.4).
     fn is_invalidated(&self) -> bool {
         let begun = self.detached.times().invalidations();
         begun.is_some_and(|begun| self.invalidations() != begun)
     }
 
-    /// The answer is this variant of the key: the lock of that is held too from now on, and requests for it join here.
+    /// The response is this variant of the key: the lock of that is held too from now on, and requests for it join
+    /// here.
     fn hold_variant(&self, id: VariantId) {
         if self.known.is_some() {
             // It isn't stored: nobody of another worker has anything of it.
@@ -225,7 +226,7 @@ impl Filling for Fill {
         if let Err(reason) = &renewed.plan
             && reason.is_of_request()
         {
-            // Another request's answer may be stored: the record is none the worse for it.
+            // Another request's response may be stored: the record is none the worse for it.
             return Ok(true);
         }
         let tie = renewed

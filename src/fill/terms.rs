@@ -13,6 +13,6 @@ pub struct Terms {
     pub retention: Retention,
     /// `redis_cache_capture_memory`, bytes
     pub capture_memory: u64,
-    /// `redis_cache_capture_timeout`: how long an answer may be captured from its header on, in milliseconds.
+    /// `redis_cache_capture_timeout`: how long a response may be captured from its header on, in milliseconds.
     pub capture_timeout: u64,
 }

@@ -1,7 +1,7 @@
 //! nginx's chains of filters: what comes behind a filter of ours.
 //!
-//! Each filter keeps what was first in the chain before it. nginx builds the same chains again at each reload in the same
-//! process, so the latest counts.
+//! Each filter keeps what was first in the chain before it. nginx builds the same chains again at each reload in the
+//! same process, so the latest counts.
 
 use std::cell::Cell;
 
@@ -102,7 +102,7 @@ impl Next {
     }
 }
 
-/// Gives a part of a fill's answer its place in the page, past all filters on the way.
+/// Gives a part of a fill's response its place in the page, past all filters on the way.
 ///
 /// # Safety
 ///

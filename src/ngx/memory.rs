@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use bytes::Bytes;
 
-/// Enough for what a thousand requests under way still need until they end. Nobody writes to it, so it costs addresses, no
-/// memory; and it is so large that the system has it back at once when it is freed.
+/// Enough for what a thousand requests under way still need until they end. Nobody writes to it, so it costs addresses,
+/// no memory; and it is so large that the system has it back at once when it is freed.
 const RESERVE: usize = 8 << 20;
 
 static HELD: AtomicPtr<u8> = AtomicPtr::new(ptr::null_mut());
@@ -46,7 +46,8 @@ fn spend() -> bool {
     true
 }
 
-// SAFETY: all memory comes from the system's allocator and goes back to it, with the same layouts; nothing here unwinds.
+// SAFETY: all memory comes from the system's allocator and goes back to it, with the same layouts; nothing here
+// unwinds.
 unsafe impl GlobalAlloc for Reserved {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: by the caller's contract.

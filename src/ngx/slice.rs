@@ -10,7 +10,7 @@ thread_local! {
     static PLACE: OnceCell<Option<usize>> = const { OnceCell::new() };
 }
 
-/// Whether nginx is to fetch the answer in slices: `$slice_range` has been asked for.
+/// Whether nginx is to fetch the response in slices: `$slice_range` has been asked for.
 pub fn is_sliced(r: Request) -> bool {
     let Some(index) = PLACE.with(|place| *place.get_or_init(find)) else {
         return false;

@@ -3,8 +3,8 @@
 //!
 //! The backend's own location, which the module enters, is spared the rules there: the client has passed those of the
 //! location that it asked for. Where an internal redirect leads from there (try_files, error_page, X-Accel-Redirect,
-//! `rewrite ... last`) the rules hold. A fill runs as a subrequest, which nginx checks nowhere, so that they are checked
-//! here.
+//! `rewrite ... last`) the rules hold. A fill runs as a subrequest, which nginx checks nowhere, so that they are
+//! checked here.
 
 use ngx::ffi::*;
 

@@ -107,8 +107,8 @@ impl Context {
         }
     }
 
-    /// What a feature keeps of the request, made on first use. It lives as long as the request's memory. `None` if there
-    /// is no memory for it.
+    /// What a feature keeps of the request, made on first use. It lives as long as the request's memory. `None` if
+    /// there is no memory for it.
     pub fn state<T: State + Default>(&'static self) -> Option<&'static T> {
         if let Some(known) = self.find() {
             return Some(known);

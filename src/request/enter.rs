@@ -188,8 +188,8 @@ fn attach(
     Some(context)
 }
 
-/// Whether the body is read before anything else: a fill needs a copy of all of it, and keys and conditions may be made of
-/// it, by whatever variable.
+/// Whether the body is read before anything else: a fill needs a copy of all of it, and keys and conditions may be made
+/// of it, by whatever variable.
 fn wants_body_first(r: Request, conf: &LocConf, location: &LocationSettings) -> bool {
     r.has_body()
         && !r.is_subrequest()

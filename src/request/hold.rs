@@ -97,8 +97,8 @@ impl State for Hold {
     }
 }
 
-/// Does `work`, whatever becomes of the client. If `worth_it`, the response, whose header is just about to go, waits for
-/// its end. Returns what the header filter returns then.
+/// Does `work`, whatever becomes of the client. If `worth_it`, the response, whose header is just about to go, waits
+/// for its end. Returns what the header filter returns then.
 pub fn until(
     r: Request,
     context: &'static Context,
@@ -263,9 +263,9 @@ fn go_on(r: Request) {
     });
 }
 
-/// nginx refuses what was held: a range that can't be had, or a client that is gone. Its own response takes the place of
-/// the one that was held, if nobody sends that any more. An upstream is ended first: it would finalize the request once
-/// more, and free it while it is being ended.
+/// nginx refuses what was held: a range that can't be had, or a client that is gone. Its own response takes the place
+/// of the one that was held, if nobody sends that any more. An upstream is ended first: it would finalize the request
+/// once more, and free it while it is being ended.
 fn refuse(r: Request, hold: &Hold, code: Code) {
     let ended = r.end_upstream() || hold.whole.get() || hold.by_upstream.get();
     let answered = code > OK && ended && !r.is_header_sent();

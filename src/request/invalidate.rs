@@ -288,8 +288,8 @@ struct Deletion {
 }
 
 impl Deletion {
-    /// First its fills are told that what they bring is worthless, then the store is asked to forget it: a response that
-    /// is stored in between is taken back by its fill.
+    /// First its fills are told that what they bring is worthless, then the store is asked to forget it: a response
+    /// that is stored in between is taken back by its fill.
     fn begin(zone: Zone, store: &Store, key: Key) -> Deletion {
         zone.invalidate(key.lock(zone, store));
         Deletion {

@@ -169,8 +169,8 @@ pub fn make_key_again(r: Request, conf: &LocConf, main: &MainConf) {
     }
 }
 
-/// Whether something was made of the request's content without it: a variable of the body was asked for before the body was
-/// read, or doesn't have one that lies in a file. Two requests may have one key then.
+/// Whether something was made of the request's content without it: a variable of the body was asked for before the body
+/// was read, or doesn't have one that lies in a file. Two requests may have one key then.
 pub fn misses_body(r: Request, conf: &LocConf, main: &MainConf) -> bool {
     if !r.has_body() || r.is_subrequest() {
         return false;

@@ -24,7 +24,8 @@ pub fn pid() -> i32 {
     unsafe { ngx_pid }
 }
 
-/// Whether a process lives, as of [`FRESH`] milliseconds ago at most; no lock is taken. One that may not be signalled lives.
+/// Whether a process lives, as of [`FRESH`] milliseconds ago at most; no lock is taken. One that may not be signalled
+/// lives.
 pub fn is_alive(process: i32) -> bool {
     if process == pid() {
         return true;

@@ -140,7 +140,7 @@ impl Zone {
             .flatten()
     }
 
-    /// Forgets that answers of a key weren't storable: one was.
+    /// Forgets that responses of a key weren't storable: one was.
     pub fn unmark(self, key: &LockKey) {
         self.with(|table| table.mark(key, 0));
     }
@@ -165,7 +165,7 @@ impl Zone {
             .map_or(0, |common| common.invalidations(key))
     }
 
-    /// Whether answers of a key are taken not to be storable.
+    /// Whether responses of a key are taken not to be storable.
     pub fn is_marked(self, key: &LockKey) -> bool {
         self.with(|table| table.is_marked(key, now_msec()))
             .unwrap_or(false)

@@ -83,7 +83,7 @@ impl Location {
     }
 
     /// Begins an exchange, which from then on needs the client's request no more. Dropping the future ends it: nobody
-    /// reads its answer any more.
+    /// reads its response any more.
     fn exchange<T: Clone>(
         &self,
         dialog: Result<Dialog<T>, StoreError>,
@@ -130,7 +130,7 @@ struct Asked<T> {
     _guard: ShutdownGuard,
 }
 
-/// Waits for a part of an answer, as long as it comes in time or the question is still on its way, and the whole keeps
+/// Waits for a part of a response, as long as it comes in time or the question is still on its way, and the whole keeps
 /// its pace.
 async fn patiently<T>(
     exchange: &Detached,

@@ -126,8 +126,8 @@ async fn lookup_varied(
     Ok((record, variants))
 }
 
-/// Reads the record that the key itself holds. The caller may be gone when it comes. A record that varies counts if it is
-/// this variant.
+/// Reads the record that the key itself holds. The caller may be gone when it comes. A record that varies counts if it
+/// is this variant.
 pub fn lookup_detached(
     lookup: Lookup,
     own: Option<Variant>,

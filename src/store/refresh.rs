@@ -11,8 +11,8 @@ pub fn new_generation() -> Bytes {
     Bytes::from(format!("{:x}", ngx_random()))
 }
 
-/// The change that stores what has become of the record under a key, or takes it away if it must not be kept. `None` for
-/// a record whose write has no name.
+/// The change that stores what has become of the record under a key, or takes it away if it must not be kept. `None`
+/// for a record whose write has no name.
 pub fn refresh(key: Bytes, renewed: &Renewed) -> Option<Change> {
     let record = &renewed.record;
     let meta = record.meta.as_ref()?;

@@ -64,7 +64,8 @@ pub fn at_address(address: &[u8]) -> Result<Rc<StoreConfig>, String> {
     })
 }
 
-/// The store behind the location `uri` of a server. `server` tells the server from others, and says for people which it is.
+/// The store behind the location `uri` of a server. `server` tells the server from others, and says for people which it
+/// is.
 ///
 /// # Errors
 ///

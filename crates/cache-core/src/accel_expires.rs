@@ -1,4 +1,4 @@
-//! X-Accel-Expires: the backend's word to nginx on how long an answer is cached, as nginx's own cache
+//! X-Accel-Expires: the backend's word to nginx on how long a response is cached, as nginx's own cache
 //! takes it.
 
 use crate::headers::trim_ows;

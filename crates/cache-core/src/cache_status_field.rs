@@ -86,18 +86,18 @@ pub const fn collapsed(reason: Reason) -> Option<bool> {
     }
 }
 
-/// What the cache did for one answer.
+/// What the cache did for one response.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Member<'a> {
-    /// Why the request was forwarded; `None` is a hit, or an answer of the cache's own.
+    /// Why the request was forwarded; `None` is a hit, or a response of the cache's own.
     pub forward: Option<Forward>,
-    /// The answer is neither a stored one nor the backend's.
+    /// The response is neither a stored one nor the backend's.
     pub own: bool,
-    /// The status of the backend's answer, where that is known.
+    /// The status of the backend's response, where that is known.
     pub forward_status: Option<u16>,
-    /// What is left of the freshness of the answer, in seconds.
+    /// What is left of the freshness of the response, in seconds.
     pub ttl: Option<i64>,
-    /// The answer is being stored.
+    /// The response is being stored.
     pub stored: bool,
     /// The request was put together with others: tried with success or without.
     pub collapsed: Option<bool>,

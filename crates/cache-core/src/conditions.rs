@@ -51,7 +51,7 @@ impl<'a> Conditions<'a> {
 /// (RFC 9110 3.2).
 #[derive(Clone, Copy, Debug)]
 pub struct Selected<'a> {
-    /// Status of that answer.
+    /// Status of that response.
     pub status: u16,
     /// Its ETag.
     pub etag: Option<&'a [u8]>,
@@ -64,7 +64,7 @@ pub struct Selected<'a> {
 }
 
 impl<'a> Selected<'a> {
-    /// An answer with these headers.
+    /// A response with these headers.
     #[must_use]
     pub fn new(status: u16, headers: &'a Headers, date: Date, stored: bool) -> Self {
         Self {
@@ -81,7 +81,7 @@ impl<'a> Selected<'a> {
     }
 }
 
-/// When an answer was made, in unix seconds. Records don't keep it: it is computed from an age, and
+/// When a response was made, in unix seconds. Records don't keep it: it is computed from an age, and
 /// then known to the second only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Date {
@@ -140,7 +140,7 @@ pub fn evaluate(
     selected: &Selected<'_>,
     by_date: ByDate,
 ) -> Evaluation {
-    // 13.2.1: they count only where the answer without them is a success.
+    // 13.2.1: they count only where the response without them is a success.
     if !(200..300).contains(&selected.status) {
         return Evaluation::Proceed;
     }
@@ -190,7 +190,7 @@ fn same_representation(value: &[u8], selected: &Selected<'_>) -> bool {
     if value.starts_with(b"\"") || value.starts_with(b"W/") {
         return selected.etag.is_some_and(|etag| strong_match(value, etag));
     }
-    // 8.8.2.2: a date is strong if the answer that carried it was made a second later at least.
+    // 8.8.2.2: a date is strong if the response that carried it was made a second later at least.
     let is_strong = |modified: u64| modified < selected.date.from;
     selected
         .modified()
@@ -298,7 +298,7 @@ fn member_length(text: &[u8]) -> usize {
     }
 }
 
-/// Whether a 304 has this field of the answer that it stands for (RFC 9110 15.4.5): not what describes
+/// Whether a 304 has this field of the response that it stands for (RFC 9110 15.4.5): not what describes
 /// a content that isn't sent.
 #[must_use]
 pub fn is_in_not_modified(name: &[u8]) -> bool {
@@ -317,7 +317,7 @@ pub fn is_in_not_modified(name: &[u8]) -> bool {
         .any(|field| name.eq_ignore_ascii_case(field))
 }
 
-/// The headers of a 304 for an answer with these.
+/// The headers of a 304 for a response with these.
 #[must_use]
 pub fn of_not_modified(headers: &Headers) -> Headers {
     headers

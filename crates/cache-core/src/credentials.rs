@@ -1,5 +1,5 @@
-//! Which credentials of a client the refill of a record carries. Its answer is for everybody, so the backend is asked in
-//! nobody's name, unless the record is selected by the credentials or may be shared in spite of them.
+//! Which credentials of a client the refill of a record carries. Its response is for everybody, so the backend is asked
+//! in nobody's name, unless the record is selected by the credentials or may be shared in spite of them.
 
 use crate::complex_value::{is_derivable, variables_of};
 use crate::policy::authorization_allows;
@@ -53,7 +53,7 @@ impl Credential {
     /// find out than the rest.
     ///
     /// What the record varies on stays, so that the refill is one of the same variant (RFC 9111 4.1). Authorization
-    /// stays where the answer may be shared nevertheless (3.5): without it the backend might not answer at all.
+    /// stays where the response may be shared nevertheless (3.5): without it the backend might not answer at all.
     #[must_use]
     pub fn is_kept(self, record: &Record, rules: &Rules, in_key: impl FnOnce() -> bool) -> bool {
         (self == Self::Authorization && shares_authorized(record, rules))
@@ -67,7 +67,7 @@ impl Credential {
     }
 }
 
-/// Whether a record says that answers like it may be shared though the request had Authorization.
+/// Whether a record says that responses like it may be shared though the request had Authorization.
 fn shares_authorized(record: &Record, rules: &Rules) -> bool {
     let by_accel_expires = record.meta.as_ref().is_some_and(|meta| meta.accel_expires);
     let ignored = record.meta.as_ref().map(|meta| meta.unsent.ignored);

@@ -9,9 +9,9 @@
 //!                           └─ elsewhere ► wait (woken, with a deadline) ─► lookup again
 //! ```
 //!
-//! While the store is in trouble the lock is one of the worker: an answer that another worker fetches can't come here.
+//! While the store is in trouble the lock is one of the worker: a response that another worker fetches can't come here.
 //!
-//! A record that must be validated is held meanwhile: a 304 makes it the answer, and so does a
+//! A record that must be validated is held meanwhile: a 304 makes it the response, and so does a
 //! failure of the backend for which it may be served stale.
 //!
 //! [`serve`] is that picture for a request, [`fill`] for the refill or the first fill. Both are
@@ -38,7 +38,7 @@ pub struct WaitLimits {
     pub lock_timeout: u64,
 }
 
-/// The refill of a stale record, to be started once the client has its answer.
+/// The refill of a stale record, to be started once the client has its response.
 pub struct Refill<P, S> {
     /// The right to fill.
     pub permit: P,
@@ -50,7 +50,7 @@ pub struct Refill<P, S> {
     pub on_failure: UseStale,
 }
 
-/// What happens behind an answer from a stale record.
+/// What happens behind a response from a stale record.
 pub enum Behind<P, S> {
     /// Its refill, to be started.
     Refill(Refill<P, S>),
@@ -60,7 +60,7 @@ pub enum Behind<P, S> {
     Failing,
 }
 
-/// A record that is the answer if the backend confirms it, or fails in one of these ways.
+/// A record that is the response if the backend confirms it, or fails in one of these ways.
 #[derive(Clone, Debug)]
 pub struct Held {
     /// The record.
@@ -75,12 +75,12 @@ pub enum Answer<P, F, S> {
     Hit(Rc<Record>),
     /// The record, stale.
     Stale(Rc<Record>, Behind<P, S>),
-    /// The backend's answer through a fill that this request starts. The reason says why it is
+    /// The backend's response through a fill that this request starts. The reason says why it is
     /// known already not to be stored.
     Fill(Option<P>, Option<Reason>, Option<Held>),
-    /// The answer of a fill that runs in this worker.
+    /// The response of a fill that runs in this worker.
     Join(F),
-    /// The backend's answer in the client's own request.
+    /// The backend's response in the client's own request.
     Pass(Reason),
 }
 
@@ -127,7 +127,7 @@ enum Waited<F> {
 }
 
 /// So many fills of other variants a request looks at. A backend that changes what it varies on with
-/// each answer could send it from one to the next.
+/// each response could send it from one to the next.
 const OTHERS: usize = 4;
 
 /// Serves one request that is looked up.
@@ -175,7 +175,7 @@ pub async fn serve<C: Cache>(
                     Lock::Unneeded if held.is_none() && cache.wants_part() => {
                         return Answer::Pass(Reason::Part);
                     }
-                    // Side by side, each ready to store an answer that turns out to be storable.
+                    // Side by side, each ready to store a response that turns out to be storable.
                     Lock::Unneeded => {
                         return Answer::Fill(None, trouble.map(Trouble::reason), held);
                     }
@@ -185,7 +185,7 @@ pub async fn serve<C: Cache>(
             };
             match (waited, &held) {
                 (Waited::Join(fill), _) => return Answer::Join(fill),
-                // Side by side, too, but by the record that is held: a 304 is less than the whole answer.
+                // Side by side, too, but by the record that is held: a 304 is less than the whole response.
                 (Waited::Pass(Reason::WaitersReleased), Some(held)) => {
                     return Answer::Fill(None, None, Some(held.clone()));
                 }
@@ -204,7 +204,7 @@ pub async fn serve<C: Cache>(
 }
 
 /// Serves one request that wants a record or nothing (only-if-cached, RFC 9111 5.2.1.7): it neither waits nor
-/// asks the backend. A stale record's refill is nobody's answer.
+/// asks the backend. A stale record's refill is nobody's response.
 pub async fn only_if_cached<C: Cache>(cache: &C) -> Answer<C::Permit, C::Fill, C::RefillSlot> {
     let since = cache.sequence();
     match cache.lookup().await {
@@ -217,7 +217,7 @@ pub async fn only_if_cached<C: Cache>(cache: &C) -> Answer<C::Permit, C::Fill, C
     }
 }
 
-/// Serves one request that is not looked up, but whose answer is stored if the store is
+/// Serves one request that is not looked up, but whose response is stored if the store is
 /// `available`. It waits for nobody: what a fill that runs already brings may be older than what
 /// the client asked for.
 pub fn bypass<C: Cache>(cache: &C, available: bool) -> Answer<C::Permit, C::Fill, C::RefillSlot> {

@@ -230,8 +230,8 @@ fn date(headers: &Headers, origin: &OriginDates, now: u64) -> Option<u64> {
     http_date::parse(value?, now)
 }
 
-/// By how many seconds a backend's clock is behind ours, as its response's Date tells; negative if it is ahead. What Age and the
-/// time that the response took explain doesn't count. `None` within [`CLOCK_TOLERANCE`], or without a Date.
+/// By how many seconds a backend's clock is behind ours, as its response's Date tells; negative if it is ahead. What
+/// Age and the time that the response took explain doesn't count. `None` within [`CLOCK_TOLERANCE`], or without a Date.
 #[must_use]
 pub fn clock_behind(headers: &Headers, origin: &OriginDates, delay: u32, now: u64) -> Option<i64> {
     let date = i64::try_from(date(headers, origin, now)?).ok()?;

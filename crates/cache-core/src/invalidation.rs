@@ -65,7 +65,7 @@ pub fn other_targets<'a>(
     found
 }
 
-/// Whether the 200 answer to a HEAD shows that a record isn't what a GET would get now: a validator that it carries,
+/// Whether the 200 response to a HEAD shows that a record isn't what a GET would get now: a validator that it carries,
 /// or its Content-Length, isn't the record's (RFC 9111 4.3.5).
 ///
 /// ETags are compared weakly: a backend that compresses on the way out weakens them.

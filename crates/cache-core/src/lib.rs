@@ -35,7 +35,7 @@ pub mod request_directives;
 pub mod vary;
 // What does a client get that has a copy already: 200, 206, 304 or 412 (RFC 9110 13)?
 pub mod conditions;
-// Is a Range request worth an answer in parts (RFC 9110 14.2)?
+// Is a Range request worth a response in parts (RFC 9110 14.2)?
 pub mod ranges;
 
 // Storing a response.

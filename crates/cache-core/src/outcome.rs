@@ -37,7 +37,7 @@ pub enum CacheStatus {
     Miss,
     /// The record wasn't looked up.
     Bypass,
-    /// The record was too old; the answer comes from the backend.
+    /// The record was too old; the response comes from the backend.
     Expired,
     /// A record past its freshness, because the backend is slow, failed, or not asked yet.
     Stale,
@@ -63,7 +63,7 @@ impl CacheStatus {
     }
 }
 
-/// Why an answer came as it came, or why it wasn't stored: value of `$redis_cache_reason`.
+/// Why a response came as it came, or why it wasn't stored: value of `$redis_cache_reason`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
     /// The record was fresh.
@@ -72,11 +72,11 @@ pub enum Reason {
     Stale,
     /// The record was stale and a refill was running already.
     Updating,
-    /// The answer of another request's fill was shared.
+    /// The response of another request's fill was shared.
     Subscribed,
-    /// The answer is on its way to the store.
+    /// The response is on its way to the store.
     Storing,
-    /// The answer was stored.
+    /// The response was stored.
     Stored,
     /// The backend has confirmed the record (304), which is fresh again.
     Revalidated,
@@ -87,13 +87,13 @@ pub enum Reason {
     Content,
     /// The key or a condition is made of the request's content, which can't be told to it.
     ContentUnknown,
-    /// nginx fetches the answer in slices, by `$slice_range`.
+    /// nginx fetches the response in slices, by `$slice_range`.
     Slice,
     /// `redis_cache_bypass` held: no lookup.
     Bypass,
-    /// `redis_cache_no_store` held: the operator wants the answer not stored.
+    /// `redis_cache_no_store` held: the operator wants the response not stored.
     NoStoreDirective,
-    /// The client wants the answer not stored (Cache-Control: no-store, RFC 9111 5.2.1.5).
+    /// The client wants the response not stored (Cache-Control: no-store, RFC 9111 5.2.1.5).
     NoStoreAsked,
     /// The client wants a record or nothing (only-if-cached, RFC 9111 5.2.1.7), and there is none for it.
     OnlyIfCached,
@@ -123,7 +123,7 @@ pub enum Reason {
     WaitersReleased,
     /// The request wants a part (Range) of what isn't stored anyway.
     Part,
-    /// The answers vary, and each on something else (RFC 9111 4.1).
+    /// The responses vary, and each on something else (RFC 9111 4.1).
     VariesOtherwise,
     /// No free `worker_connections` for a fill.
     NoConnections,
@@ -149,18 +149,18 @@ pub enum Reason {
     NoCache,
     /// The response sets a cookie (RFC 9111 7.3).
     SetCookie,
-    /// The backend was asked without the client's cookie, and gave nothing that could be stored; the next time it is asked
-    /// with it.
+    /// The backend was asked without the client's cookie, and gave nothing that could be stored; the next time it is
+    /// asked with it.
     WithoutCookie,
-    /// The backend was asked without fields that the client has sent, and gave nothing that could take the record's place; the
-    /// next time it is asked with them.
+    /// The backend was asked without fields that the client has sent, and gave nothing that could take the record's
+    /// place; the next time it is asked with them.
     WithoutHeader,
     /// The response varies on more than request fields, `*`, or on what is no field name
     /// (RFC 9111 4.1).
     Vary,
     /// The request carries credentials and the response doesn't allow sharing (RFC 9111 3.5).
     Authorization,
-    /// 1xx comes before the answer proper (RFC 9110 15.2).
+    /// 1xx comes before the response proper (RFC 9110 15.2).
     Interim,
     /// 206 is only a part (RFC 9111 3.3).
     PartialContent,
@@ -172,19 +172,19 @@ pub enum Reason {
     TooLarge,
     /// The body took longer than `redis_cache_capture_timeout`.
     CaptureTimeout,
-    /// An answer that is read while it happens, and may never end.
+    /// A response that is read while it happens, and may never end.
     EventStream,
     /// While it was fetched, another request has changed what it tells of (RFC 9111 4.4).
     Invalidated,
     /// The response had no lifetime left when it came, and staleness isn't allowed.
     Expired,
-    /// X-Accel-Redirect: the answer is decided by nginx, request by request.
+    /// X-Accel-Redirect: the response is decided by nginx, request by request.
     AccelRedirect,
     /// An internal redirect led to a location with access rules: who gets in is decided request by request.
     AccessRules,
     /// A header that can't be sent again as it stands.
     HeaderInvalid,
-    /// The backend gave no answer, or an error while a stale record was there.
+    /// The backend gave no response, or an error while a stale record was there.
     BackendFailed,
 }
 
@@ -208,7 +208,7 @@ impl Reason {
         )
     }
 
-    /// Whether it lies with the request alone: the same answer to another one may be stored.
+    /// Whether it lies with the request alone: the same response to another one may be stored.
     #[must_use]
     pub const fn is_of_request(self) -> bool {
         matches!(

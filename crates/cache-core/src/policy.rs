@@ -14,14 +14,14 @@ use crate::targeted::{By, governing_over};
 use crate::units::MAX_SECONDS;
 use crate::vary;
 
-/// What matters of a request to storing its answer.
+/// What matters of a request to storing its response.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RequestView {
     /// It carries Authorization (RFC 9111 3.5).
     pub authorization: bool,
     /// `redis_cache_no_store` holds for it.
     pub no_store: bool,
-    /// It asks that its answer isn't stored (no-store, RFC 9111 5.2.1.5), and is honoured.
+    /// It asks that its response isn't stored (no-store, RFC 9111 5.2.1.5), and is honoured.
     pub asks_no_store: bool,
 }
 
@@ -30,7 +30,8 @@ pub struct RequestView {
 pub struct ResponseView<'a> {
     /// Its status.
     pub status: u16,
-    /// Its headers as the backend sent them, those that clients don't get among them, hop-by-hop fields included or not.
+    /// Its headers as the backend sent them, those that clients don't get among them, hop-by-hop fields included or
+    /// not.
     pub headers: &'a Headers,
     /// Its dates.
     pub dates: &'a OriginDates,
@@ -123,8 +124,8 @@ pub fn storable(
     plan(resp.status, &received, rules)
 }
 
-/// Whether a response tells of what happens while its client reads it: it is for that client from its beginning on, and may
-/// never end.
+/// Whether a response tells of what happens while its client reads it: it is for that client from its beginning on, and
+/// may never end.
 fn is_event_stream(resp: &ResponseView<'_>) -> bool {
     let media_type = |value: &[u8]| {
         let value = value.split(|b| *b == b';').next().unwrap_or_default();
@@ -137,7 +138,7 @@ fn is_event_stream(resp: &ResponseView<'_>) -> bool {
         || resp.headers.get("Content-Type").is_some_and(media_type)
 }
 
-/// Media types of answers that go on as long as somebody reads them.
+/// Media types of responses that go on as long as somebody reads them.
 const EVENT_STREAMS: [&[u8]; 2] = [b"text/event-stream", b"multipart/x-mixed-replace"];
 
 /// Decides it for a response that stands in for others, as an error page does for what `before` has: those must be
@@ -194,7 +195,7 @@ pub fn withheld(headers: &Headers, plan: &Plan, rules: &Rules) -> Vec<Bytes> {
 }
 
 /// Whether a response of this status stands for itself: a part (206) isn't stored as a whole
-/// (RFC 9111 3.3), a 304 only confirms a record (4.3.3), and an interim answer is followed by the one
+/// (RFC 9111 3.3), a 304 only confirms a record (4.3.3), and an interim response is followed by the one
 /// that it announces (RFC 9110 15.2), whatever is listed.
 pub(crate) const fn whole(status: u16) -> Result<(), Reason> {
     match status {
@@ -245,7 +246,7 @@ fn set_cookie_allows(headers: &Headers, says: &CacheControl, rules: &Rules) -> b
             .any(|name| name.eq_ignore_ascii_case(b"Set-Cookie"))
 }
 
-/// RFC 9111 3.5: only these let the answer to a request with Authorization be shared. Where Cache-Control
+/// RFC 9111 3.5: only these let the response to a request with Authorization be shared. Where Cache-Control
 /// is ignored it can't allow it either.
 pub(crate) const fn authorization_allows(says: &CacheControl, ignore: Ignore) -> bool {
     ignore.authorization || says.public || says.s_maxage.is_some() || says.must_revalidate

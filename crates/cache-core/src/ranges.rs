@@ -25,8 +25,8 @@ pub fn is_worth_it(range: &[u8], length: u64) -> bool {
     parts <= FEW || size.saturating_add(parts * PART) <= length.saturating_add(FEW * PART)
 }
 
-/// How many bytes of a body this long come before the first that `range` asks for. `None` if it asks for none of them, or
-/// for what can't be read.
+/// How many bytes of a body this long come before the first that `range` asks for. `None` if it asks for none of them,
+/// or for what can't be read.
 #[must_use]
 pub fn skipped(range: &[u8], length: u64) -> Option<u64> {
     let list = range.splitn(2, |&b| b == b'=').nth(1)?;

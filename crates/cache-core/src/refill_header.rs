@@ -1,7 +1,8 @@
 //! Which fields of a client's header the refill of a record carries, beside its credentials ([`crate::credentials`]).
 //!
 //! The record is for everybody, so the refill leaves out what doesn't select the record: a client whose field makes the
-//! backend fail must not keep the page of all others from being refreshed. But some backends want what every client sends.
+//! backend fail must not keep the page of all others from being refreshed. But some backends want what every client
+//! sends.
 
 use crate::complex_value::{is_derivable, variables_of};
 use crate::outcome::Reason;
@@ -101,7 +102,8 @@ impl Selecting {
     }
 }
 
-/// Fields by which proxies in front say what they know of the client's connection. A backend may build its links by them.
+/// Fields by which proxies in front say what they know of the client's connection. A backend may build its links by
+/// them.
 fn is_of_proxies(field: &[u8]) -> bool {
     matches!(field, b"forwarded" | b"x-real-ip") || field.starts_with(b"x-forwarded-")
 }

@@ -25,8 +25,8 @@ pub struct Validators {
 }
 
 impl Validators {
-    /// The validators of a record; `None` if it has none, or a status that a 304 can't speak of. Nor has one of the Lua script, whatever its
-    /// headers say: a record whose write has no name can't be renewed safely.
+    /// The validators of a record; `None` if it has none, or a status that a 304 can't speak of. Nor has one of the Lua
+    /// script, whatever its headers say: a record whose write has no name can't be renewed safely.
     #[must_use]
     pub fn of(record: &Record) -> Option<Self> {
         record.meta.as_ref()?;

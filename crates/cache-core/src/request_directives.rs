@@ -9,7 +9,7 @@ use crate::units::MAX_SECONDS;
 pub struct RequestDirectives {
     /// 5.2.1.4, or Pragma in its place (5.4): no record without asking the backend.
     pub no_cache: bool,
-    /// 5.2.1.5: the answer is not to be stored.
+    /// 5.2.1.5: the response is not to be stored.
     pub no_store: bool,
     /// 5.2.1.7: a record or 504, never the backend.
     pub only_if_cached: bool,

@@ -27,7 +27,7 @@ pub const fn heuristically_cacheable(status: u16) -> bool {
     )
 }
 
-/// Whether a 304 can confirm a response with this status: it says that the answer would have been a 200
+/// Whether a 304 can confirm a response with this status: it says that the response would have been a 200
 /// (RFC 9110 15.4.5), which somebody on the way may have made a 203 of (15.3.4).
 #[must_use]
 pub const fn confirmable(status: u16) -> bool {

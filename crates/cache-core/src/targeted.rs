@@ -71,7 +71,7 @@ pub(crate) fn governing_over(headers: &Headers, accel_expires: bool, ignore: Ign
 }
 
 impl Governing {
-    /// As it is beside an X-Accel-Expires: the backend has told nginx itself to cache the answer, so
+    /// As it is beside an X-Accel-Expires: the backend has told nginx itself to cache the response, so
     /// nothing that was said to all caches is in the way. What must not be done with a stale record stays.
     #[must_use]
     pub fn under_accel_expires(self) -> Self {

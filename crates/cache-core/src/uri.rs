@@ -36,8 +36,8 @@ impl Origin {
     }
 }
 
-/// What a request's key says of host and port: the authority of the target URI (RFC 9110 4.2), without a port that is the
-/// scheme's own, however that is written.
+/// What a request's key says of host and port: the authority of the target URI (RFC 9110 4.2), without a port that is
+/// the scheme's own, however that is written.
 #[must_use]
 pub fn key_authority(https: bool, host: &[u8], port: &[u8]) -> Vec<u8> {
     let own = if https { 443 } else { 80 };
@@ -207,8 +207,8 @@ pub fn resolve(reference: &[u8], base: &Target, origin: Option<&Origin>) -> Opti
     })
 }
 
-/// What the Destination field of a request means (RFC 4918 10.3), if it is on the `host` that was asked. As nginx and others
-/// that carry such requests out do, scheme and port are passed over: a proxy in front may have changed both.
+/// What the Destination field of a request means (RFC 4918 10.3), if it is on the `host` that was asked. As nginx and
+/// others that carry such requests out do, scheme and port are passed over: a proxy in front may have changed both.
 #[must_use]
 pub fn destination(reference: &[u8], base: &Target, host: &[u8]) -> Option<Target> {
     let (_, rest) = split_scheme(reference);

@@ -6,22 +6,22 @@ use std::ops::BitOr;
 /// What went wrong when the backend was asked about a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Failure {
-    /// No connection, or one that broke, or an answer that is no HTTP: nginx answers 502 to all of them.
+    /// No connection, or one that broke, or a response that is no HTTP: nginx answers 502 to all of them.
     Error,
-    /// No answer in time: nginx answers 504.
+    /// No response in time: nginx answers 504.
     Timeout,
     /// The backend answered with this status.
     Status(u16),
 }
 
 impl Failure {
-    /// Reads the failure, if it is one, from an answer. `generated`: nginx made the answer in want of one
+    /// Reads the failure, if it is one, from a response. `generated`: nginx made the response in want of one
     /// of the backend.
     #[must_use]
     pub const fn of(status: u16, generated: bool) -> Option<Self> {
         match (status, generated) {
             (504, true) => Some(Self::Timeout),
-            // An answer without a header has no status.
+            // A response without a header has no status.
             (502, true) | (0, _) => Some(Self::Error),
             (403 | 404 | 429 | 500..=599, _) => Some(Self::Status(status)),
             _ => None,
@@ -85,9 +85,9 @@ impl UseStale {
     pub const NONE: Self = Self(0);
     /// No connection, or one that broke.
     pub const ERROR: Self = Self(1);
-    /// No answer in time.
+    /// No response in time.
     pub const TIMEOUT: Self = Self(1 << 1);
-    /// An answer that is no HTTP. nginx doesn't tell it from [`UseStale::ERROR`].
+    /// A response that is no HTTP. nginx doesn't tell it from [`UseStale::ERROR`].
     pub const INVALID_HEADER: Self = Self(1 << 2);
     /// While the record is being refilled.
     pub const UPDATING: Self = Self(1 << 3);
@@ -107,7 +107,7 @@ impl UseStale {
     pub const HTTP_429: Self = Self(1 << 10);
     /// Any status from 500 to 599.
     pub const HTTP_5XX: Self = Self(1 << 11);
-    /// What stale-if-error speaks of (RFC 5861 4): "500, 502, 503 or 504", and no answer at all.
+    /// What stale-if-error speaks of (RFC 5861 4): "500, 502, 503 or 504", and no response at all.
     pub const STALE_IF_ERROR: Self = Self(
         Self::ERROR.0
             | Self::TIMEOUT.0

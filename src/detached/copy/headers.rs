@@ -9,7 +9,7 @@ use crate::ngx::headers::lines;
 use crate::ngx::request::{OK, Request};
 use crate::ngx::{shim, text};
 
-/// Fields of the client that don't concern a detached request: its answer is whole and for everybody
+/// Fields of the client that don't concern a detached request: its response is whole and for everybody
 /// (conditions, ranges), its body is known (lengths, codings), its connection is its own.
 pub(super) const NOT_COPIED: &[&[u8]] = &[
     b"if-modified-since",
@@ -35,7 +35,7 @@ pub fn leaves_out(name: &[u8]) -> bool {
     NOT_COPIED.contains(&name)
 }
 
-/// Nor does a message want its answer coded.
+/// Nor does a message want its response coded.
 const NOT_IN_MESSAGES: &[&[u8]] = &[b"accept-encoding"];
 
 /// The client's header lines, and what nginx knows of them.

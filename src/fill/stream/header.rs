@@ -27,9 +27,9 @@ pub struct ResponseHead {
     pub unsent: Unsent,
     /// The backend's own header, as it came.
     pub upstream: Headers,
-    /// Whether nginx made it in want of an answer of the backend.
+    /// Whether nginx made it in want of a response of the backend.
     pub generated: bool,
-    /// The status of the backend's own answer, if it gave one.
+    /// The status of the backend's own response, if it gave one.
     pub backend_status: Option<u16>,
     /// Whether the backend could confirm a record with it.
     pub conditional: bool,

@@ -1,7 +1,7 @@
 //! A fill's response as it comes: written by the capture, read by any number of subscribers.
 //!
-//! While the response is captured nothing is forgotten, and a slow reader slows nobody. Once it is not, pieces behind the
-//! slowest reader are dropped, and the backend waits for that reader.
+//! While the response is captured nothing is forgotten, and a slow reader slows nobody. Once it is not, pieces behind
+//! the slowest reader are dropped, and the backend waits for that reader.
 
 use std::cell::{Cell, RefCell, RefMut};
 use std::future::poll_fn;
@@ -40,18 +40,18 @@ struct State {
 
 type Control = Box<dyn Fn(Demand)>;
 
-/// The answer of one fill.
+/// The response of one fill.
 pub struct Stream {
     state: RefCell<State>,
     control: RefCell<Option<Control>>,
-    /// Bytes beyond which the answer isn't captured any more.
+    /// Bytes beyond which the response isn't captured any more.
     max_size: u64,
     /// Bytes that all captures of the worker may take.
     memory: u64,
 }
 
 impl Stream {
-    /// An answer of which up to `max_size` bytes are captured, as long as all captures of the worker
+    /// A response of which up to `max_size` bytes are captured, as long as all captures of the worker
     /// take no more than `memory`.
     pub fn new(max_size: u64, memory: u64) -> Rc<Stream> {
         Rc::new(Stream {
@@ -208,12 +208,12 @@ impl Stream {
         self.state.borrow().phase.keeps_all()
     }
 
-    /// Joins the answer to somebody else's request, from its beginning.
+    /// Joins the response to somebody else's request, from its beginning.
     pub fn join(self: &Rc<Self>) -> Subscription {
         self.reader(true)
     }
 
-    /// Reads the answer from its beginning.
+    /// Reads the response from its beginning.
     pub fn subscribe(self: &Rc<Self>) -> Subscription {
         self.reader(false)
     }

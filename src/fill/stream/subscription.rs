@@ -1,4 +1,4 @@
-//! One reader of an answer.
+//! One reader of a response.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -23,7 +23,7 @@ pub enum Next {
     Wait,
 }
 
-/// One reader of an answer. Dropping it gives its place up.
+/// One reader of a response. Dropping it gives its place up.
 pub struct Subscription {
     pub(super) stream: Rc<Stream>,
     /// Among those who are woken.
@@ -48,13 +48,13 @@ impl Subscription {
         }
     }
 
-    /// What is known of the answer so far, for a waiter.
+    /// What is known of the response so far, for a waiter.
     pub fn verdict(&self) -> Option<HeaderWait> {
         let head = self.stream.state.borrow().verdict()?;
         Some(head.map_or(HeaderWait::Failed, |head| head.finding.head()))
     }
 
-    /// What the answer varies on, if its header has come and it does.
+    /// What the response varies on, if its header has come and it does.
     pub fn variant(&self) -> Option<Variant> {
         let state = self.stream.state.borrow();
         state.head.as_ref()?.variant.clone()

@@ -125,8 +125,8 @@ unsafe fn forget_line(line: *mut ngx_table_elt_t, headers: &mut ngx_http_headers
     let words = size_of::<ngx_http_headers_in_t>() / POINTER;
     let start = ptr::from_mut(headers).cast::<*mut ngx_table_elt_t>();
     for index in (0..list).chain(behind..words) {
-        // SAFETY: the structure is as long as that, aligned for pointers and filled by nginx from zeroed memory; only what
-        // is this pointer is written.
+        // SAFETY: the structure is as long as that, aligned for pointers and filled by nginx from zeroed memory; only
+        // what is this pointer is written.
         unsafe {
             let place = start.add(index);
             if *place == line {

@@ -8,7 +8,7 @@ use ngx::ffi::*;
 
 use super::super::request::{OK, Request};
 
-/// Bodies up to this many bytes don't count: nginx's own buffers for the answer of an upstream are as large.
+/// Bodies up to this many bytes don't count: nginx's own buffers for the response of an upstream are as large.
 const SMALL: usize = 64 << 10;
 
 /// Bytes of larger bodies that wait in the memory of one worker. One body may be longer.

@@ -9,8 +9,9 @@ use super::super::{module, shim};
 use super::{Code, Request};
 
 impl Request {
-    /// Watches for the client's leaving while it waits for a backend's answer, as nginx's upstream does: a client that
-    /// shuts down its side has left, unless `proxy_ignore_client_abort` says otherwise. A `post_action` has no client.
+    /// Watches for the client's leaving while it waits for a backend's response, as nginx's upstream does: a client
+    /// that shuts down its side has left, unless `proxy_ignore_client_abort` says otherwise. A `post_action` has no
+    /// client.
     pub fn watch_client(self) {
         if self.is_subrequest() || self.is_post_action() || ignores_client_abort(self) {
             return;
@@ -30,7 +31,7 @@ impl Request {
     }
 
     /// Leaves the request to a task that soon ends. A client whose connection is reset ends it; one that has shut down
-    /// its side gets its answer, as where nginx reads its own cache.
+    /// its side gets its response, as where nginx reads its own cache.
     pub fn await_task(self) {
         // SAFETY: live request and connection.
         unsafe {

@@ -47,8 +47,8 @@ impl Request {
     ///
     /// # Safety
     ///
-    /// Nobody holds a reference into what is written, and `change` reaches the request by its argument alone: it neither
-    /// uses another [`Request`] nor calls nginx.
+    /// Nobody holds a reference into what is written, and `change` reaches the request by its argument alone: it
+    /// neither uses another [`Request`] nor calls nginx.
     pub(in crate::ngx) unsafe fn change<T>(
         self,
         change: impl FnOnce(&mut ngx_http_request_t) -> T,

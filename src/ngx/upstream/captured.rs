@@ -28,9 +28,9 @@ pub struct Captured {
     pub upstream: Headers,
     /// Its length, where it is known beforehand.
     pub content_length: Option<u64>,
-    /// Whether nginx made it in want of an answer of the backend.
+    /// Whether nginx made it in want of a response of the backend.
     pub generated: bool,
-    /// The status of the backend's own answer, if it gave one.
+    /// The status of the backend's own response, if it gave one.
     pub backend_status: Option<u16>,
     /// Upstreams that were asked before it, and left for it.
     pub left: Vec<Left>,
@@ -102,7 +102,7 @@ pub fn capture(r: Request, mut left: Vec<Left>) -> Captured {
 }
 
 impl Captured {
-    /// The answer as what may be stored.
+    /// The response as what may be stored.
     pub fn view(&self) -> ResponseView<'_> {
         ResponseView {
             status: self.status,
@@ -121,7 +121,7 @@ impl Captured {
         self.left.iter().map(Left::view)
     }
 
-    /// The answer as a confirmation of a record.
+    /// The response as a confirmation of a record.
     pub fn confirmation(&self) -> Confirmation<'_> {
         Confirmation {
             headers: &self.headers,
@@ -183,7 +183,7 @@ fn named_by_connection(said: &Headers) -> Vec<Bytes> {
         .collect()
 }
 
-/// The address of the backend's server that gave the answer, as the log has it.
+/// The address of the backend's server that gave the response, as the log has it.
 pub fn peer(r: Request) -> Option<&'static [u8]> {
     // SAFETY: null, or living as long as the request.
     unsafe {
@@ -192,7 +192,7 @@ pub fn peer(r: Request) -> Option<&'static [u8]> {
     }
 }
 
-/// Whole seconds since nginx began to ask for the answer: a subrequest is as old as its question.
+/// Whole seconds since nginx began to ask for the response: a subrequest is as old as its question.
 fn delay(r: Request) -> u32 {
     let asked = r.get();
     let now = ngx_timeofday();

@@ -10,15 +10,15 @@ use ngx::ffi::*;
 use super::super::request::Request;
 use super::{dates, ignored_of, is_answering, lines_of, mask, of};
 
-/// An upstream that was asked but hasn't the last word: its answer led elsewhere, or it gave none.
+/// An upstream that was asked but hasn't the last word: its response led elsewhere, or it gave none.
 pub struct Left {
     /// Tells it from others of the request.
     upstream: *const ngx_http_upstream_t,
     /// X-Accel-Redirect led on from it.
     pub accel_redirect: bool,
-    /// Whether it gave an answer.
+    /// Whether it gave a response.
     pub answered: bool,
-    /// The status of its answer, or what nginx says in want of one.
+    /// The status of its response, or what nginx says in want of one.
     pub status: u16,
     said: Headers,
     dates: OriginDates,
@@ -58,7 +58,7 @@ impl Left {
         Failure::of(self.status, !self.answered)
     }
 
-    /// Its answer as what might be stored.
+    /// Its response as what might be stored.
     pub fn view(&self) -> ResponseView<'_> {
         ResponseView {
             status: self.status,

@@ -10,8 +10,8 @@ use super::super::request::{OK, Request};
 use super::super::text;
 use super::captures::KeptCaptures;
 
-/// Keeps the values of a request's variables, and its captures, until it is dropped. What is made in between is forgotten
-/// then.
+/// Keeps the values of a request's variables, and its captures, until it is dropped. What is made in between is
+/// forgotten then.
 pub struct KeptVariables {
     request: Request,
     values: Vec<ngx_http_variable_value_t>,
@@ -33,8 +33,8 @@ impl KeptVariables {
         }
     }
 
-    /// Forgets those whose name `also` tells, and those that nginx would make again of what the request is now, as `map`
-    /// and `geo` do. Those that were given once (by `set`, by a match, by another module) stay.
+    /// Forgets those whose name `also` tells, and those that nginx would make again of what the request is now, as
+    /// `map` and `geo` do. Those that were given once (by `set`, by a match, by another module) stay.
     pub fn forget_made(&self, also: impl Fn(&[u8]) -> bool) {
         // SAFETY: a live request; each variable has a place.
         unsafe {
@@ -75,8 +75,8 @@ impl Drop for KeptVariables {
     }
 }
 
-/// Whether a value is what the variable's handler would make again, as of a `map`. Those of `set` and of modules that do
-/// likewise have one only for want of a value; it complains in the log. They are known by their data.
+/// Whether a value is what the variable's handler would make again, as of a `map`. Those of `set` and of modules that
+/// do likewise have one only for want of a value; it complains in the log. They are known by their data.
 unsafe fn is_made(
     r: Request,
     variable: &ngx_http_variable_t,

@@ -1,6 +1,6 @@
 //! The order in the precontent phase. nginx runs try_files first and mirror behind it. A cached request has to be
-//! mirrored whatever the cache does, and must not have chosen its content by try_files: a fill does that. So mirror runs
-//! before our handler for such a request, and not again behind it.
+//! mirrored whatever the cache does, and must not have chosen its content by try_files: a fill does that. So mirror
+//! runs before our handler for such a request, and not again behind it.
 
 use std::ffi::CStr;
 

@@ -2,13 +2,13 @@
 //! orders filters by module: see [`ORDER`].
 //!
 //! nginx calls in this order: our first filters, those of other makers (Lua, njs), nginx's headers filter, **the
-//! capture**, nginx's filters that change a body (sub, ssi, charset ...), the postpone filter, **the output of a fill**,
-//! gzip, **the conditions**, ranges, the socket.
+//! capture**, nginx's filters that change a body (sub, ssi, charset ...), the postpone filter, **the output of a
+//! fill**, gzip, **the conditions**, ranges, the socket.
 //!
-//! Where the backend is a location of its own, its answer is captured where the Lua script's own capture is: behind what
-//! Lua or njs do to it there. nginx's own filters are those of the location that the client asked for, and work on each
-//! client's response. A subrequest of the backend's location goes through all of its filters. What is part of the page
-//! comes to the output in the page's order, which the postpone filter keeps.
+//! Where the backend is a location of its own, its response is captured where the Lua script's own capture is: behind
+//! what Lua or njs do to it there. nginx's own filters are those of the location that the client asked for, and work on
+//! each client's response. A subrequest of the backend's location goes through all of its filters. What is part of the
+//! page comes to the output in the page's order, which the postpone filter keeps.
 
 use std::ffi::c_char;
 use std::ptr;

@@ -121,8 +121,8 @@ fn turn(
     Turn::Stream(head)
 }
 
-/// Whether the client wants a part that is so far behind the beginning that the backend is better asked for it: as nobody
-/// needs what is before.
+/// Whether the client wants a part that is so far behind the beginning that the backend is better asked for it: as
+/// nobody needs what is before.
 fn is_far(r: Request, head: &ResponseHead) -> bool {
     if head.generated || head.status != NGX_HTTP_OK as u16 {
         return false;

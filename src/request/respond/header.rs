@@ -17,7 +17,8 @@ const NOT_MODIFIED: u16 = NGX_HTTP_NOT_MODIFIED as u16;
 const PRECONDITION_FAILED: Code = NGX_HTTP_PRECONDITION_FAILED as Code;
 const RANGE_NOT_SATISFIABLE: Code = NGX_HTTP_RANGE_NOT_SATISFIABLE as Code;
 
-/// Evaluates the conditions and the range that a client asks of a response with a body of this length, in nginx's place.
+/// Evaluates the conditions and the range that a client asks of a response with a body of this length, in nginx's
+/// place.
 pub(super) fn evaluate_conditions(
     r: Request,
     selected: &Selected<'_>,
@@ -49,8 +50,8 @@ pub(super) struct Header<'a> {
 
 /// Gives the client's response its header and sends it; returns what the filters say, or what to finalize with instead.
 ///
-/// A response that isn't modified goes to the filters as it would otherwise be: [`crate::request::filters::conditions`] makes it a 304 if they
-/// leave its validators alone.
+/// A response that isn't modified goes to the filters as it would otherwise be: [`crate::request::filters::conditions`]
+/// makes it a 304 if they leave its validators alone.
 pub(super) fn send_header(
     r: Request,
     context: &'static Context,

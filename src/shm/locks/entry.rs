@@ -19,7 +19,7 @@ pub struct Entry {
     pub(super) touched: u64,
     pub(super) released: u64,
     pub(super) elected: u64,
-    /// Until when, in milliseconds, answers are taken not to be storable.
+    /// Until when, in milliseconds, responses are taken not to be storable.
     pub(super) uncacheable: u64,
     /// Until when, in milliseconds, the backend is left alone where a record is there.
     pub(super) retry: u64,
@@ -50,12 +50,12 @@ pub struct BackOff {
 /// How long a zone remembers what a fill has found, in milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Retention {
-    /// That a key's answers aren't storable.
+    /// That a key's responses aren't storable.
     pub uncacheable: u64,
     /// That the backend has failed.
     pub back_off: BackOff,
-    /// Hash of the fields that went to the backend beside those that any client's request has; 0 for none. A failure is held
-    /// against requests with the same fields, or against all requests if there were none.
+    /// Hash of the fields that went to the backend beside those that any client's request has; 0 for none. A failure is
+    /// held against requests with the same fields, or against all requests if there were none.
     pub sender: u64,
 }
 

@@ -43,7 +43,7 @@ pub enum Acquired {
         /// The process that holds it.
         owner: i32,
     },
-    /// Its answers were found not to be storable a moment ago.
+    /// Its responses were found not to be storable a moment ago.
     Unneeded,
     /// As many as may wait for it already.
     Crowded {
@@ -235,7 +235,7 @@ impl Table<'_> {
         }
     }
 
-    /// Remembers until `until`, in milliseconds, that answers of this key aren't storable; with 0 it
+    /// Remembers until `until`, in milliseconds, that responses of this key aren't storable; with 0 it
     /// is forgotten.
     pub fn mark(&mut self, key: &LockKey, until: u64) {
         if let Some(entry) = self.find(key) {
@@ -243,7 +243,7 @@ impl Table<'_> {
         }
     }
 
-    /// Whether the key's answers are taken not to be storable.
+    /// Whether the key's responses are taken not to be storable.
     pub fn is_marked(&mut self, key: &LockKey, now: u64) -> bool {
         self.find(key).is_some_and(|entry| now < entry.uncacheable)
     }

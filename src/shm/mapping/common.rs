@@ -13,7 +13,7 @@ use cache_core::key::LockKey;
 /// Changes whenever the layout does.
 pub const MAGIC: u64 = 0x7263_636f_6d6d_0001;
 
-/// How many counters there are. Two keys with one counter cost an answer that isn't stored, where one of them is
+/// How many counters there are. Two keys with one counter cost a response that isn't stored, where one of them is
 /// invalidated while the other is fetched.
 pub const COUNTERS: usize = 16 * 1024;
 

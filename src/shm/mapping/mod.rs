@@ -1,4 +1,5 @@
-//! The memory of a zone, and of what all zones have in common: its declaration, its layout, and the mutex that guards it.
+//! The memory of a zone, and of what all zones have in common: its declaration, its layout, and the mutex that guards
+//! it.
 
 mod common;
 mod declared;

@@ -23,7 +23,7 @@ pub enum Next {
     Wait,
 }
 
-/// The answer. All of it is kept until it is read.
+/// The response. All of it is kept until it is read.
 pub struct Reply {
     state: RefCell<State>,
     wake: OnceCell<Box<dyn Fn()>>,
@@ -44,7 +44,7 @@ struct State {
 /// The reader of a reply. An exchange without a reader is broken off.
 pub struct Reader(Rc<Reply>);
 
-/// An answer that has yet to come, for the exchange and for who reads it.
+/// A response that has yet to come, for the exchange and for who reads it.
 pub fn pair() -> (Rc<Reply>, Reader) {
     let reply = Rc::new(Reply {
         state: RefCell::default(),

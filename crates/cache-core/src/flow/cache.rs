@@ -13,15 +13,15 @@ use crate::use_stale::Failure;
 pub enum Verdict {
     /// The record is in the store.
     Stored,
-    /// This answer may not be stored: those who wait for it go to the backend themselves.
+    /// This response may not be stored: those who wait for it go to the backend themselves.
     NotStorable,
     /// Nor may the next one, as the response itself says: for a while nobody waits for this key.
     Uncacheable,
-    /// The fill ended without a whole answer, or its owner vanished: somebody else shall try.
+    /// The fill ended without a whole response, or its owner vanished: somebody else shall try.
     Failed,
     /// The backend failed, and the record that it was asked about stays in use.
     Failing(Failure),
-    /// The answer was whole, but it isn't in the store: that did not take it, or it was invalidated meanwhile.
+    /// The response was whole, but it isn't in the store: that did not take it, or it was invalidated meanwhile.
     Unavailable,
 }
 
@@ -36,7 +36,7 @@ pub trait Permit {
 pub enum Domain {
     /// All workers of the zone: a waiter finds the record in the store.
     Zone,
-    /// This worker alone: the store doesn't carry the answer from one worker to another, so that nobody of another
+    /// This worker alone: the store doesn't carry the response from one worker to another, so that nobody of another
     /// worker waits for it.
     Worker,
 }
@@ -66,7 +66,7 @@ pub enum Lock<P, F, T> {
     Here(F),
     /// Another worker holds it.
     Elsewhere(T),
-    /// The answers of this key were found not to be storable a moment ago: nobody needs a lock.
+    /// The responses of this key were found not to be storable a moment ago: nobody needs a lock.
     Unneeded,
     /// As many requests as may wait for this key already.
     Crowded,
@@ -77,16 +77,16 @@ pub enum Lock<P, F, T> {
 /// How the wait for the header of a fill of one's own worker ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeaderWait {
-    /// The header is here and the answer is for everybody.
+    /// The header is here and the response is for everybody.
     Shared,
     /// It is for everybody who asks for the same variant, but this request asks for another
     /// (RFC 9111 4.1). Its lock is known now.
     OtherVariant,
-    /// The answer is not for others.
+    /// The response is not for others.
     NotStorable,
     /// The backend has failed in this way.
     Failing(Failure),
-    /// No answer will come of it.
+    /// No response will come of it.
     Failed,
     /// The deadline has passed first.
     Late,
@@ -101,7 +101,7 @@ pub enum Woken {
     Late,
 }
 
-/// The store's answer where it has none: the request goes on without it.
+/// The store's response where it has none: the request goes on without it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trouble {
     /// Down, slow or talking nonsense.
@@ -140,14 +140,14 @@ pub trait Cache {
     fn sequence(&self) -> u64;
     /// Reads the record. A broken record is none.
     fn lookup(&self) -> impl Future<Output = Result<Option<Rc<Record>>, Trouble>>;
-    /// Whether the request wants a part of the answer only (Range).
+    /// Whether the request wants a part of the response only (Range).
     fn wants_part(&self) -> bool;
     /// What a record may be used for, for this request.
     fn judge(&self, record: &Record) -> Use;
     /// How the backend failed, if that is so short a time ago that it is left alone.
     fn failing(&self) -> Option<Failure>;
     /// Asks for the lock; never waits. It is that of the key, or once a look or a [`HeaderWait`] has shown
-    /// what the key's answers vary on, that of the request's own variant.
+    /// what the key's responses vary on, that of the request's own variant.
     fn lock(&self, since: u64, domain: Domain) -> Lock<Self::Permit, Self::Fill, Self::Ticket>;
     /// Whether a permit is that of the lock that [`Cache::lock`] would ask for now.
     fn is_for_us(&self, permit: &Self::Permit) -> bool;

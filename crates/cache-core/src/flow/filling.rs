@@ -1,4 +1,4 @@
-//! A fill, from the backend's answer to the release of its key.
+//! A fill, from the backend's response to the release of its key.
 
 use std::future::Future;
 use std::rc::Rc;
@@ -9,7 +9,7 @@ use crate::policy::Plan;
 use crate::renewal::Renewed;
 use crate::use_stale::Failure;
 
-/// How a fill's answer ended.
+/// How a fill's response ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// All of it is here.
@@ -24,7 +24,7 @@ pub enum Ending {
     TooLong,
 }
 
-/// What the header of a fill's answer makes of it.
+/// What the header of a fill's response makes of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {
     /// It is stored, in this way.
@@ -38,7 +38,7 @@ pub enum Finding {
 }
 
 impl Finding {
-    /// Whether the answer is stored, or shared.
+    /// Whether the response is stored, or shared.
     #[must_use]
     pub fn is_kept(&self) -> bool {
         matches!(self, Self::Storable(_)) || self.is_shared()
@@ -65,7 +65,7 @@ impl Finding {
     }
 }
 
-/// An answer that is always validated is for nobody but the client that had it validated (RFC 9111 5.2.2.4).
+/// A response that is always validated is for nobody but the client that had it validated (RFC 9111 5.2.2.4).
 fn shared(plan: &Plan) -> HeaderWait {
     if plan.always_validate {
         HeaderWait::NotStorable
@@ -74,7 +74,7 @@ fn shared(plan: &Plan) -> HeaderWait {
     }
 }
 
-/// A fill as its own task sees it: the backend's answer on one side, the store on the other.
+/// A fill as its own task sees it: the backend's response on one side, the store on the other.
 pub trait Filling {
     /// Reads the record again, before the backend is asked. Whether it is fresh now.
     fn is_fresh(&self) -> impl Future<Output = bool>;
@@ -82,11 +82,11 @@ pub trait Filling {
     fn start(&self);
     /// Gives the fill up before it was started.
     fn abandon(&self);
-    /// Waits for the header and for what it makes of the answer. `None` if there is no answer.
+    /// Waits for the header and for what it makes of the response. `None` if there is no response.
     fn head(&self) -> impl Future<Output = Option<Finding>>;
     /// Waits for the end of the body, or of the time for which it may be captured.
     fn ending(&self) -> impl Future<Output = Ending>;
-    /// Stores the whole answer.
+    /// Stores the whole response.
     fn store(&self, plan: Plan) -> impl Future<Output = Result<(), Trouble>>;
     /// Stores what a 304 has changed of a record, or takes away one that it makes unfit to be kept. False if
     /// the record isn't there any more: one that was written since is left alone.

@@ -99,8 +99,8 @@ impl Backing<'_> {
     }
 }
 
-/// A text with a NUL behind it: parsers of header values in nginx look a few bytes ahead. A slice of JSON has a quotation
-/// mark there.
+/// A text with a NUL behind it: parsers of header values in nginx look a few bytes ahead. A slice of JSON has a
+/// quotation mark there.
 fn terminated(mut text: Vec<u8>) -> Bytes {
     let length = text.len();
     text.push(0);

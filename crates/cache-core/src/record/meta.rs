@@ -62,10 +62,9 @@ impl Meta {
     }
 }
 
-/// Writes the field: `1 age=<s> expiry=<s> gen=<token> sum=<hex>`, ` date=<s>` where it is known, and
-/// ` location=own` and ` by=x-accel-expires` where that holds; of a variant ` fam=<token> id=<hex>`, and ` slot=<n>` unless it is 0;
-/// what [`Unsent`] has.
-/// A byte that would end a token is left out.
+/// Writes the field: `1 age=<s> expiry=<s> gen=<token> sum=<hex>`, ` date=<s>` where it is known, and ` location=own`
+/// and ` by=x-accel-expires` where that holds; of a variant ` fam=<token> id=<hex>`, and ` slot=<n>` unless it is 0;
+/// what [`Unsent`] has. A byte that would end a token is left out.
 #[must_use]
 pub fn encode_meta(meta: &Meta) -> Vec<u8> {
     let mut decimal = itoa::Buffer::new();
@@ -184,9 +183,9 @@ fn hexadecimal(text: &[u8]) -> Option<u64> {
     })
 }
 
-/// Fingerprint of a record by what the Lua script would change: status, headers and length of the body.
-/// In the way of FNV-1a, but eight bytes at a time, since every hit computes it; it is the same on every
-/// machine and in every version. It is no guard against collisions made on purpose: a client that can write records needs none.
+/// Fingerprint of a record by what the Lua script would change: status, headers and length of the body. In the way of
+/// FNV-1a, but eight bytes at a time, since every hit computes it; it is the same on every machine and in every
+/// version. It is no guard against collisions made on purpose: a client that can write records needs none.
 #[must_use]
 pub fn fingerprint(status: &[u8], headers: &[u8], body_len: u64) -> u64 {
     const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;

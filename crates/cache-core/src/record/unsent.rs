@@ -44,8 +44,8 @@ impl Unsent {
         }
     }
 
-    /// Appends what there is: ` hidden=<lines>`, ` ignored=<names>`, ` rate=<bytes>` and ` charset=<name>`. In lines what
-    /// isn't graphic, and `%`, is percent-encoded.
+    /// Appends what there is: ` hidden=<lines>`, ` ignored=<names>`, ` rate=<bytes>` and ` charset=<name>`. In lines
+    /// what isn't graphic, and `%`, is percent-encoded.
     pub(super) fn encode(&self, text: &mut Vec<u8>) {
         if !self.hidden.is_empty() {
             text.extend_from_slice(b" hidden=");

@@ -107,7 +107,7 @@ fn number(text: &[u8]) -> Option<usize> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
-/// The slot that a new answer goes to, and the family as it is then.
+/// The slot that a new response goes to, and the family as it is then.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Placement {
     /// 0 is the base.
@@ -116,7 +116,7 @@ pub struct Placement {
     pub family: Family,
 }
 
-/// Chooses the slot for an answer that varies on `on` and is the variant `id`: into its own place if it has one,
+/// Chooses the slot for a response that varies on `on` and is the variant `id`: into its own place if it has one,
 /// else into a new slot, else into that of the oldest. Without a family, or with one that varies on
 /// something else, it becomes the base of a new one, named by `token`.
 ///

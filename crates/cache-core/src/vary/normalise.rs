@@ -2,7 +2,7 @@
 //!
 //! Only what the RFC allows: two values become one only if their field's specification gives them the
 //! same meaning. To keep two apart that mean the same costs a request to the backend; to take two for
-//! one that don't gives somebody another's answer.
+//! one that don't gives somebody another's response.
 
 use crate::headers::{is_token, trim_ows};
 

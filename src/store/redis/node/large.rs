@@ -1,7 +1,8 @@
 //! Records that are known to be large: how many lookups of them are under way at once, and which wait for a turn.
 //!
-//! Redis copies the records for all commands that it has read before it sends a byte. Lookups of large records for clients
-//! that have gone would keep it from everybody else. A lookup whose clients have gone before its turn is never sent.
+//! Redis copies the records for all commands that it has read before it sends a byte. Lookups of large records for
+//! clients that have gone would keep it from everybody else. A lookup whose clients have gone before its turn is never
+//! sent.
 
 use std::collections::{HashSet, VecDeque};
 

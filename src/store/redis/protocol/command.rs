@@ -7,13 +7,13 @@ use crate::store::redis::change::{Change, RecordRefresh, RecordWrite};
 use crate::store::redis::config::StoreConfig;
 
 /// What each script that writes begins with: a function that ends it unless the store lets us write a key together with
-/// its expiry. Nothing is changed before that is known, since neither command can take back what the other has done: DEL
-/// needn't be permitted, and would take the record that was there before.
+/// its expiry. Nothing is changed before that is known, since neither command can take back what the other has done:
+/// DEL needn't be permitted, and would take the record that was there before.
 ///
-/// HSET ends a script before it has written: without permission (ACL) or memory, on a replica, on a key of another type.
-/// EXPIRE can then fail for want of permission only. Redis 7 tells of that; before, or to hear the refusal, both are
-/// called with arguments that they are permitted with or not, but can't carry out. HSET comes first there, because a
-/// script that has called any command which writes isn't asked for memory any more, whatever came of that.
+/// HSET ends a script before it has written: without permission (ACL) or memory, on a replica, on a key of another
+/// type. EXPIRE can then fail for want of permission only. Redis 7 tells of that; before, or to hear the refusal, both
+/// are called with arguments that they are permitted with or not, but can't carry out. HSET comes first there, because
+/// a script that has called any command which writes isn't asked for memory any more, whatever came of that.
 macro_rules! demand {
     () => {
         "local function demand(key)\n\
