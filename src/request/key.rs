@@ -175,13 +175,13 @@ pub fn misses_body(r: Request, conf: &LocConf, main: &MainConf) -> bool {
     if !r.has_body() || r.is_subrequest() {
         return false;
     }
-    let asked = |index: &usize| r.was_missed(*index) || r.written_variable(*index).is_some();
-    let mut asked = [main.request_body, main.request_body_file]
+    let was_read = |index: &usize| r.was_missed(*index) || r.written_variable(*index).is_some();
+    let mut read = [main.request_body, main.request_body_file]
         .into_iter()
         .flatten()
-        .filter(asked)
+        .filter(was_read)
         .peekable();
-    if asked.peek().is_none() || asked.any(|index| !r.was_missed(index)) {
+    if read.peek().is_none() || read.any(|index| !r.was_missed(index)) {
         return false;
     }
     if conf.first_fault(NO_BODY) {

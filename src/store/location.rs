@@ -88,11 +88,11 @@ impl Location {
         &self,
         dialog: Result<Dialog<T>, StoreError>,
     ) -> impl Future<Output = Result<T, StoreError>> + use<T> {
-        let asked = dialog.and_then(|dialog| self.ask(dialog));
-        async { asked?.answer().await }
+        let exchange = dialog.and_then(|dialog| self.begin(dialog));
+        async { exchange?.outcome().await }
     }
 
-    fn ask<T: Clone>(&self, mut dialog: Dialog<T>) -> Result<Asked<T>, StoreError> {
+    fn begin<T: Clone>(&self, mut dialog: Dialog<T>) -> Result<Exchange<T>, StoreError> {
         let message = Message {
             uri: self.uri.clone(),
             args: Bytes::from(format!("n={}", dialog.replies())),
@@ -101,13 +101,13 @@ impl Location {
         let (reply, reader) = reply::pair();
         let request = self.request().ok_or(StoreError::Unavailable)?;
         // Without a free connection nothing is said of the store.
-        let exchange = detached::create(request, reply, Purpose::Message(message))
+        let detached = detached::create(request, reply, Purpose::Message(message))
             .map_err(|_| StoreError::Unavailable)?;
-        exchange.start();
-        Ok(Asked {
+        detached.start();
+        Ok(Exchange {
             dialog,
             reader,
-            exchange,
+            detached,
             timeout: self.timeout,
             _guard: shutdown::delay(),
         })
@@ -122,10 +122,10 @@ impl Location {
 }
 
 /// An exchange on its way.
-struct Asked<T> {
+struct Exchange<T> {
     dialog: Dialog<T>,
     reader: Reader,
-    exchange: Rc<Detached>,
+    detached: Rc<Detached>,
     timeout: u64,
     _guard: ShutdownGuard,
 }
@@ -133,17 +133,17 @@ struct Asked<T> {
 /// Waits for a part of a response, as long as it comes in time or the question is still on its way, and the whole keeps
 /// its pace.
 async fn patiently<T>(
-    exchange: &Detached,
+    detached: &Detached,
     timeout: u64,
     pace: &Pace,
     part: impl Future<Output = T>,
 ) -> Option<T> {
     let mut part = pin!(part);
-    let mut sent = exchange.sent();
+    let mut sent = detached.sent();
     loop {
         let left = pace.end(timeout).saturating_sub(now_msec());
         let come = within(timeout.min(left), part.as_mut()).await;
-        let more = exchange.sent() - sent;
+        let more = detached.sent() - sent;
         pace.moved(usize::try_from(more).unwrap_or(0));
         if come.is_some() || more <= 0 || pace.is_over(timeout) {
             return come;
@@ -152,17 +152,17 @@ async fn patiently<T>(
     }
 }
 
-impl<T: Clone> Asked<T> {
-    async fn answer(self) -> Result<T, StoreError> {
-        let Asked {
+impl<T: Clone> Exchange<T> {
+    async fn outcome(self) -> Result<T, StoreError> {
+        let Exchange {
             mut dialog,
             reader,
-            exchange,
+            detached,
             timeout,
             ..
         } = self;
         let pace = Pace::new();
-        let status = match patiently(&exchange, timeout, &pace, reader.status()).await {
+        let status = match patiently(&detached, timeout, &pace, reader.status()).await {
             Some(Some(status)) => status,
             Some(None) => return dialog.outcome("the location gave no answer").await,
             None => return dialog.too_late().await,
@@ -186,7 +186,7 @@ impl<T: Clone> Asked<T> {
                 }
                 Next::End => break,
                 Next::Wait => {
-                    let changed = patiently(&exchange, timeout, &pace, reader.changed()).await;
+                    let changed = patiently(&detached, timeout, &pace, reader.changed()).await;
                     if changed.is_none() {
                         return dialog.too_late().await;
                     }
