@@ -29,7 +29,7 @@ pub struct Entry {
     pub(super) failures: u32,
     /// The lock is free once its holder hasn't touched it for this long, in milliseconds.
     pub(super) age: u64,
-    /// What it was asked with then ([`Retention::sender`]).
+    /// What tells who asked then ([`Retention::sender`]).
     pub(super) sender: u64,
     pub(super) waiters: Workers,
 }
@@ -125,7 +125,7 @@ impl Entry {
         };
         if self.sender != retention.sender {
             if self.sender == 0 && self.failures > 0 {
-                // What holds for all isn't forgotten for what one has asked.
+                // What holds for all isn't forgotten for what one sender has met.
                 return;
             }
             (self.sender, self.failures) = (retention.sender, 0);
