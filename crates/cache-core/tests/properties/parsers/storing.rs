@@ -5,8 +5,9 @@ use bytes::Bytes;
 use cache_core::freshness::OriginDates;
 use cache_core::policy::{RequestView, ResponseView, storable, withheld};
 use cache_core::rules::{Rules, StatusList};
-use cache_core::record::{self, New, RawRecord, strip_for_storage};
+use cache_core::record::{self, New, RawRecord, Tie, strip_for_storage};
 use cache_core::units::MAX_SECONDS;
+use cache_core::vary::VariantId;
 
 use super::{cut, headers};
 
@@ -56,7 +57,14 @@ pub fn holds(input: &[u8]) {
     if kept.contains("Content-Length") {
         return; // of which the body says whether it is true
     }
-    let fields = record::encode(response.status, &kept, 4, &plan, New::named("1-a".into()));
+    // A response that varies is stored as a variant of its key.
+    let tie = kept.contains("Vary").then(|| Tie {
+        family: "f".into(),
+        id: VariantId([0; 16]),
+        slot: 0,
+    });
+    let new = New { tie, ..New::named("1-a".into()) };
+    let fields = record::encode(response.status, &kept, 4, &plan, new);
     let raw = RawRecord {
         pttl: i64::from(plan.expiry) * 1000,
         status: Some(Bytes::copy_from_slice(&fields.status)),
