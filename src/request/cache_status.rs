@@ -10,6 +10,7 @@ use cache_core::outcome::{Reason, Word};
 use crate::detached::Times;
 use crate::ngx::headers::{self, NoMemory};
 use crate::ngx::request::Request;
+use crate::ngx::upstream;
 use crate::request::context::Context;
 use crate::request::invalidate;
 use crate::request::state::State;
@@ -26,7 +27,7 @@ pub struct Forwarding {
 impl State for Forwarding {}
 
 impl Forwarding {
-    /// Why the backend was asked, where the outcome doesn't say it. The first word counts.
+    /// Why the request was forwarded, where the outcome doesn't say it. The first call counts.
     pub fn set_why(context: &'static Context, why: Forward) {
         if let Some(forwarding) = context.state::<Forwarding>() {
             let known = forwarding.why.get();
@@ -60,12 +61,12 @@ impl Forwarding {
     }
 }
 
-/// `$redis_cache_fill_time`, in milliseconds
+/// `$redis_cache_fill_time`, in milliseconds.
 pub fn fill_time(context: &'static Context) -> Option<u64> {
     context.find::<Forwarding>()?.times()?.taken()
 }
 
-/// `$redis_cache_key`: of what the request asks for, or of what it may invalidate.
+/// `$redis_cache_key`: the cache key of the request, or that of the record that it may invalidate.
 pub fn key(context: &'static Context) -> Option<&'static [u8]> {
     let key = match &context.cacheable {
         Some(cacheable) => &cacheable.settings.lookup.key.redis,
@@ -74,7 +75,7 @@ pub fn key(context: &'static Context) -> Option<&'static [u8]> {
     (!key.is_empty()).then_some(key)
 }
 
-/// Adds to a response what its client is told.
+/// Adds the header that `$cache_header` names, and Cache-Status, to a response.
 pub fn add_headers(r: Request, context: &'static Context) -> Result<(), NoMemory> {
     if let (Some(name), Some(word)) = (context.location.header.as_deref(), context.word()) {
         headers::remove(r, name);
@@ -92,7 +93,7 @@ fn value(r: Request, context: &'static Context) -> Option<Vec<u8>> {
     let (status, reason) = (context.status()?, context.first_reason()?);
     let forwarding = context.find::<Forwarding>();
     let forward_status = if context.is_passing() {
-        backend_status(r)
+        upstream::backend_status(r)
     } else {
         forwarding.and_then(|forwarding| forwarding.status.get())
     };
@@ -104,7 +105,7 @@ fn value(r: Request, context: &'static Context) -> Option<Vec<u8>> {
         together = Some(true);
     }
     let word = context.word();
-    // Why it isn't stored, or why it is stale: what the other parameters don't say.
+    // The detail says why the response isn't stored, or why it is stale, where the other parameters don't.
     let own = reason == Reason::OnlyIfCached;
     let tells = (forward.is_some() || own)
         && matches!(word, Some(Word::Skip | Word::Stale))
@@ -120,15 +121,4 @@ fn value(r: Request, context: &'static Context) -> Option<Vec<u8>> {
         detail: tells.then_some(reason.as_str()),
     };
     Some(member.value(&header.name))
-}
-
-/// The status of the response to a request that runs the backend itself. An upstream that gave none has none, whatever
-/// nginx says in its place.
-fn backend_status(r: Request) -> Option<u16> {
-    // SAFETY: upstream is null or lives as long as the request.
-    let status = match unsafe { r.get().upstream.as_ref() } {
-        Some(upstream) => upstream.headers_in.status_n,
-        None => r.get().headers_out.status,
-    };
-    u16::try_from(status).ok().filter(|status| *status > 0)
 }
