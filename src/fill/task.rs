@@ -56,9 +56,9 @@ pub struct Fill {
     pub variants: RefCell<Variants>,
     /// On which terms it runs.
     pub terms: Terms,
-    /// What has become of it is told here, for the next refill of its record.
+    /// Receives the outcome, for the next refill of the same record.
     pub learn: Box<dyn Fn(Reason)>,
-    /// What has become of it is left here.
+    /// Receives the outcome.
     pub outcome: Rc<Cell<Option<Reason>>>,
 }
 

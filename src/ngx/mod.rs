@@ -1,12 +1,13 @@
-//! nginx's memory: every touch of it, one subject a file or folder. Above this room nobody follows a raw pointer.
+//! nginx's memory: each file or folder holds one subject, and what reads and writes nginx's structures for it. Rooms above
+//! get safe calls where nginx's contract allows it.
 
-// What a request gets: the header and the body of its response, and the upstreams that it asks.
+// The header and the body of a response, and the upstreams of a request.
 pub mod filter;
 pub mod headers;
 pub mod output;
 pub mod upstream;
 
-// A request, and what values say for it.
+// A request, and the values of variables for it.
 pub mod request;
 pub mod slice;
 pub mod values;

@@ -14,7 +14,7 @@ const MOST: usize = 512;
 const FRESH: u64 = 50;
 
 thread_local! {
-    /// When a process was last asked for, in milliseconds, and whether it lived.
+    /// When a process was last looked for, in milliseconds, and whether it lived.
     static KNOWN: RefCell<HashMap<i32, (u64, bool)>> = RefCell::default();
 }
 

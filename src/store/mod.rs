@@ -19,17 +19,17 @@ pub mod lookup;
 /// Variants of a key, as requests select them.
 pub mod variants;
 
-/// The change that writes what has become of a record.
+/// The change that writes what the backend has said anew of a stored record.
 pub mod refresh;
 
-/// The stores that this worker knows.
-pub mod registry;
+/// Redis over connections of our own.
+pub mod redis;
 
 /// A location of the same server as the store.
 mod location;
 
-/// Redis over connections of our own.
-pub mod redis;
+/// The stores that this worker knows.
+pub mod registry;
 
 pub use key::Key;
 pub use location::Location;

@@ -27,7 +27,7 @@ pub struct ResponseHead {
     pub unsent: Unsent,
     /// The backend's own header, as it came.
     pub upstream: Headers,
-    /// Whether nginx made it in want of a response of the backend.
+    /// Whether nginx made it because the backend gave no response.
     pub generated: bool,
     /// The status of the backend's own response, if it gave one.
     pub backend_status: Option<u16>,

@@ -20,15 +20,15 @@ pub struct Captured {
     pub status: u16,
     /// Its lines, Content-Type and Last-Modified among them, without Content-Length.
     pub headers: Headers,
-    /// Its lines and those that nginx has kept back: by these is decided what becomes of it.
+    /// Its lines and those that nginx has kept back: they decide what becomes of the response.
     pub said: Headers,
-    /// What of the latter counts for a record.
+    /// What counts for a record of the lines that nginx has kept back.
     pub unsent: Unsent,
     /// The header of the upstream that was asked last, as it came.
     pub upstream: Headers,
     /// Its length, where it is known beforehand.
     pub content_length: Option<u64>,
-    /// Whether nginx made it in want of a response of the backend.
+    /// Whether nginx made it because the backend gave no response.
     pub generated: bool,
     /// The status of the backend's own response, if it gave one.
     pub backend_status: Option<u16>,
@@ -192,13 +192,13 @@ pub fn peer(r: Request) -> Option<&'static [u8]> {
     }
 }
 
-/// Whole seconds since nginx began to ask for the response: a subrequest is as old as its question.
+/// Whole seconds since nginx began the request; a subrequest counts from its own beginning.
 fn delay(r: Request) -> u32 {
-    let asked = r.get();
+    let request = r.get();
     let now = ngx_timeofday();
     let millis =
         |sec: time_t, msec: ngx_msec_t| sec * 1000 + i64::try_from(msec).unwrap_or_default();
-    let passed = millis(now.sec, now.msec) - millis(asked.start_sec, asked.start_msec);
+    let passed = millis(now.sec, now.msec) - millis(request.start_sec, request.start_msec);
     u32::try_from(passed / 1000).unwrap_or(0)
 }
 
