@@ -120,7 +120,7 @@ impl Detached {
     }
 }
 
-/// The will that a request stays when its response has ended.
+/// Keeps a request after its response has ended, until this is dropped.
 pub struct Kept(Rc<Detached>);
 
 impl Kept {

@@ -1,4 +1,4 @@
-//! Our place in nginx's chains of filters: the first, before anything is changed. Others are further down.
+//! The module's first filters, before any other changes the response. The module's other filters are further down.
 
 use ngx::ffi::*;
 

@@ -1,4 +1,4 @@
-//! The backend, asked in the client's own request: past the cache.
+//! Passes a client's own request on to the backend, past the cache.
 
 use std::cell::RefCell;
 

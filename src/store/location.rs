@@ -1,5 +1,5 @@
 //! A location as the store: commands go to it as the Lua script sent them, `POST URI?n=COUNT` with the commands as the
-//! body, and what it answers are the replies, both in RESP.
+//! body, and its response's body holds the replies, both in RESP.
 //!
 //! Each exchange is a detached request, so that it neither disturbs the client's nor needs it once the client is gone.
 //! The location's own timeouts may be longer than any client should wait: an exchange in which nothing moves for a

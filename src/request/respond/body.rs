@@ -24,7 +24,7 @@ pub(super) async fn send(r: Request, response: &Response, subscription: &Subscri
         let (piece, last) = match subscription.next() {
             Next::Piece(piece) => {
                 passed = passed.saturating_add(piece.len() as u64);
-                // What is behind the part that the client asked for isn't waited for.
+                // The client asked for a part of the body alone: the bytes behind it aren't waited for.
                 (piece, end.is_some_and(|end| passed >= end))
             }
             Next::End(Ending::Whole) => (Bytes::new(), true),
@@ -75,8 +75,8 @@ pub(super) async fn send(r: Request, response: &Response, subscription: &Subscri
     }
 }
 
-/// What the client has is not all: it gets what there is, and the end of its connection says the
-/// rest (RFC 9112 8), as after a proxy_pass whose backend breaks off.
+/// The body breaks off. The client gets the bytes that have come, and the end of its connection tells it that they aren't
+/// all (RFC 9112 8), as after a proxy_pass whose backend breaks off.
 fn cut(r: Request, response: &Response) -> Code {
     r.forbid_keepalive();
     match with(response, Output::push_through) {

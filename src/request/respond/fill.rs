@@ -1,4 +1,4 @@
-//! What a fill brings becomes the response: its own as it comes, or the record that it confirms or leaves in use.
+//! Responds from a fill: with its response as it comes, or with the record that it confirms or leaves in use.
 
 use std::rc::Rc;
 

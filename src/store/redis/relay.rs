@@ -1,5 +1,5 @@
-//! A store that is reached through somebody else: commands and replies as bytes, and what a worker knows of
-//! the store's state from how they fare.
+//! A store that is reached through a location: commands and replies as bytes, and the store's state as a worker learns it
+//! from their success or failure.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -31,8 +31,8 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// A store that nobody has tried to reach yet. `id` tells it from others of its name, which is for people, as is
-    /// `server`.
+    /// A store that nobody has tried to reach yet. `id` tells it from other stores of the same name. `name` and `server` are
+    /// for the log.
     pub fn new(name: &str, server: &str, id: Vec<u8>) -> Rc<Relay> {
         Rc::new(Relay {
             name: name.to_owned(),
@@ -48,7 +48,7 @@ impl Relay {
         &self.name
     }
 
-    /// What tells it from others.
+    /// Tells it from other stores of the same name.
     pub fn id(&self) -> &[u8] {
         &self.id
     }

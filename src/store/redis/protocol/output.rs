@@ -1,5 +1,4 @@
-//! What is still to be sent on a connection: small commands joined in one buffer, large pieces of
-//! bodies as they are.
+//! Bytes still to be sent on a connection: small commands joined in one buffer, large pieces of bodies as they are.
 
 use std::collections::VecDeque;
 use std::mem;
