@@ -89,9 +89,9 @@ impl Table<'_> {
         self.entries.get_mut(index)
     }
 
-    /// A free place for the key, else that of the key that has been idle longest, else one whose
-    /// holder does nothing. A lock that is held is never lost to another key.
-    fn place(&self, tag: u64, now: u64) -> Option<usize> {
+    /// The index of a free entry for the key, else of the entry that has been idle longest, else of one whose holder does
+    /// nothing. A lock that is held is never lost to another key.
+    fn room_for(&self, tag: u64, now: u64) -> Option<usize> {
         let mut oldest: Option<(u64, usize)> = None;
         let mut abandoned = None;
         for index in self.window(tag) {
@@ -110,7 +110,7 @@ impl Table<'_> {
         oldest.map(|(_, index)| index).or(abandoned)
     }
 
-    /// Takes the lock of `key` if it is free or abandoned. A caller that finds it busy counts as waiting for it until
+    /// Takes the lock of `key` if it is free or abandoned. A caller that finds it held counts as waiting for it until
     /// [`Table::leave`].
     pub fn acquire(&mut self, key: &LockKey, since: u64, asker: Asker) -> Acquired {
         let instance = self.header.instance + 1;
@@ -136,7 +136,7 @@ impl Table<'_> {
             return Acquired::Mine { instance, changed };
         }
         let tag = tag(key);
-        let Some(index) = self.place(tag, asker.now) else {
+        let Some(index) = self.room_for(tag, asker.now) else {
             return Acquired::Full;
         };
         // What was known of a key that had to go is lost: a request that has looked before must look again.
@@ -168,13 +168,13 @@ impl Table<'_> {
         Some(entry)
     }
 
-    /// What the key has is worthless from now on: a request that comes later must not wait for what is fetched already,
+    /// Invalidates what is stored and what is on its way for the key: a request that comes later must not wait for what is fetched already,
     /// so the lock is free, and a request that has looked before looks again. Returns the workers to wake.
     pub fn invalidate(&mut self, key: &LockKey, now: u64) -> Workers {
         let sequence = self.header.sequence.fetch_add(1, Ordering::Relaxed) + 1;
         if self.find(key).is_none() {
-            let place = self.place(tag(key), now);
-            if let Some(entry) = place.and_then(|index| self.settle(index, key)) {
+            let index = self.room_for(tag(key), now);
+            if let Some(entry) = index.and_then(|index| self.settle(index, key)) {
                 entry.state = IDLE;
                 entry.touched = now;
             }

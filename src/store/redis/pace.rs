@@ -1,5 +1,5 @@
-//! The deadline of a whole transfer, beside that of each part: a peer that sends a byte now and then never exceeds the time
-//! between two reads.
+//! The deadline of a whole transfer, beside that of each part: a peer that sends a byte now and then never exceeds the
+//! time between two reads.
 
 use std::cell::Cell;
 
