@@ -103,7 +103,7 @@ fmt: ## formats the Rust sources
 	@build-aux/toolchain rustfmt
 	@cargo fmt --all
 
-lint: ## checks formatting and lints, without running tests
+lint: ## checks formatting, lints and which room of src/ uses which, without running tests
 	@build-aux/packages $(DEB_BUILD)
 	@build-aux/toolchain rustfmt clippy
 	@build-aux/test lint

@@ -1,6 +1,6 @@
 //! Gives the response of a detached request to its sink instead of a client. The header is captured at one of two
-//! places among nginx's filters, the body behind the postpone filter, in the page's order. A subrequest of the backend's
-//! location goes through nginx's filters as everywhere, to whoever it is for.
+//! places among nginx's filters, the body behind the postpone filter, in the page's order. A subrequest of the
+//! backend's location goes through nginx's filters as everywhere, to whoever it is for.
 
 use std::ptr;
 

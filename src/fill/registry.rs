@@ -49,7 +49,7 @@ pub struct Queued {
 }
 
 impl Queued {
-    /// The place that a busy lock has given.
+    /// The place that a held lock has given.
     pub fn new(zone: Zone, key: LockKey, instance: u64) -> Queued {
         Queued {
             zone,

@@ -1,5 +1,5 @@
-//! nginx's memory: each file or folder holds one subject, and what reads and writes nginx's structures for it. Rooms above
-//! get safe calls where nginx's contract allows it.
+//! nginx's memory: each file or folder holds one subject, and what reads and writes nginx's structures for it. Rooms
+//! above get safe calls where nginx's contract allows it.
 
 // The header and the body of a response, and the upstreams of a request.
 pub mod filter;

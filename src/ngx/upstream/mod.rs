@@ -29,8 +29,8 @@ pub fn is_answering(r: Request) -> bool {
     of(r).is_some_and(|u| !u.cleanup.is_null() || unsafe { shim::rcs_is_cached(r.as_ptr()) } != 0)
 }
 
-/// The status of the response to a request that runs the backend itself. `None` if its upstream gave none, whatever nginx
-/// sends in its place.
+/// The status of the response to a request that runs the backend itself. `None` if its upstream gave none, whatever
+/// nginx sends in its place.
 pub fn backend_status(r: Request) -> Option<u16> {
     let status = match of(r) {
         Some(upstream) => upstream.headers_in.status_n,

@@ -75,8 +75,8 @@ pub(super) async fn send(r: Request, response: &Response, subscription: &Subscri
     }
 }
 
-/// The body breaks off. The client gets the bytes that have come, and the end of its connection tells it that they aren't
-/// all (RFC 9112 8), as after a proxy_pass whose backend breaks off.
+/// The body breaks off. The client gets the bytes that have come, and the end of its connection tells it that they
+/// aren't all (RFC 9112 8), as after a proxy_pass whose backend breaks off.
 fn cut(r: Request, response: &Response) -> Code {
     r.forbid_keepalive();
     match with(response, Output::push_through) {

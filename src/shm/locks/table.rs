@@ -89,8 +89,8 @@ impl Table<'_> {
         self.entries.get_mut(index)
     }
 
-    /// The index of a free entry for the key, else of the entry that has been idle longest, else of one whose holder does
-    /// nothing. A lock that is held is never lost to another key.
+    /// The index of a free entry for the key, else of the entry that has been idle longest, else of one whose holder
+    /// does nothing. A lock that is held is never lost to another key.
     fn room_for(&self, tag: u64, now: u64) -> Option<usize> {
         let mut oldest: Option<(u64, usize)> = None;
         let mut abandoned = None;
@@ -168,8 +168,9 @@ impl Table<'_> {
         Some(entry)
     }
 
-    /// Invalidates what is stored and what is on its way for the key: a request that comes later must not wait for what is fetched already,
-    /// so the lock is free, and a request that has looked before looks again. Returns the workers to wake.
+    /// Invalidates what is stored and what is on its way for the key: a request that comes later must not wait for what
+    /// is fetched already, so the lock is free, and a request that has looked before looks again. Returns the workers
+    /// to wake.
     pub fn invalidate(&mut self, key: &LockKey, now: u64) -> Workers {
         let sequence = self.header.sequence.fetch_add(1, Ordering::Relaxed) + 1;
         if self.find(key).is_none() {

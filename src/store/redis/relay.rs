@@ -1,5 +1,5 @@
-//! A store that is reached through a location: commands and replies as bytes, and the store's state as a worker learns it
-//! from their success or failure.
+//! A store that is reached through a location: commands and replies as bytes, and the store's state as a worker learns
+//! it from their success or failure.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -31,8 +31,8 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// A store that nobody has tried to reach yet. `id` tells it from other stores of the same name. `name` and `server` are
-    /// for the log.
+    /// A store that nobody has tried to reach yet. `id` tells it from other stores of the same name. `name` and
+    /// `server` are for the log.
     pub fn new(name: &str, server: &str, id: Vec<u8>) -> Rc<Relay> {
         Rc::new(Relay {
             name: name.to_owned(),
