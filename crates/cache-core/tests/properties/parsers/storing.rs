@@ -5,9 +5,9 @@ use bytes::Bytes;
 use cache_core::freshness::OriginDates;
 use cache_core::policy::{RequestView, ResponseView, storable, withheld};
 use cache_core::rules::{Rules, StatusList};
-use cache_core::record::{self, New, RawRecord, Tie, strip_for_storage};
+use cache_core::record::{self, New, RawRecord, ReadFrom, Tie, strip_for_storage};
 use cache_core::units::MAX_SECONDS;
-use cache_core::vary::VariantId;
+use cache_core::vary::{self, VariantId};
 
 use super::{cut, headers};
 
@@ -58,9 +58,11 @@ pub fn holds(input: &[u8]) {
         return; // of which the body says whether it is true
     }
     // A response that varies is stored as a variant of its key.
-    let tie = kept.contains("Vary").then(|| Tie {
+    let id = VariantId([0; 16]);
+    let on = vary::parse(kept.get_all("Vary")).expect("names that can be matched");
+    let tie = (!on.is_empty()).then(|| Tie {
         family: "f".into(),
-        id: VariantId([0; 16]),
+        id,
         slot: 0,
     });
     let new = New { tie, ..New::named("1-a".into()) };
@@ -72,8 +74,10 @@ pub fn holds(input: &[u8]) {
         body: Some("body".into()),
         meta: Some(fields.meta.into()),
     };
-    let read = record::decode_base(&raw, &rules);
+    let read = record::decode(&raw, &rules);
     let read = read.expect("readable").expect("a record");
+    let read = read.for_request(ReadFrom::Base, &|_| Some(id));
+    let read = read.expect("a record for who asks for this variant");
     assert_eq!((read.status, read.headers.len()), (response.status, kept.len()));
     assert_eq!(read.age, plan.age);
     assert_eq!(read.is_fresh(rules.stale), plan.fresh_for > 0);
