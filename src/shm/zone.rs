@@ -11,6 +11,7 @@ use super::mapping::Mapping;
 use super::process::{is_alive, pid};
 use super::wake::{self, Holding, Waiter};
 use crate::ngx::event::now_msec;
+use crate::ngx::guard::trip;
 
 /// The least size of a zone, in bytes.
 pub const MIN_SIZE: usize = 64 * 1024;
@@ -61,7 +62,10 @@ impl Zone {
     /// Takes a lock; see [`Table::acquire`]. `age` in milliseconds. What a dead process holds is freed first.
     pub fn acquire(self, key: &LockKey, since: u64, age: u64, queue: u32) -> Acquired {
         let acquire = || {
-            let acquired = self.with(|table| table.acquire(key, since, Self::asker(age, queue)));
+            let acquired = self.with(|table| {
+                trip("zone held");
+                table.acquire(key, since, Self::asker(age, queue))
+            });
             acquired.unwrap_or(Acquired::Full)
         };
         let acquired = match acquire() {
