@@ -1,4 +1,5 @@
-//! What matters most, over HTTP/1.1 and over HTTP/2 with windows of 1,000 bytes: what a client speaks changes nothing.
+//! What matters most, over HTTP/1.1, and over HTTP/2 and HTTP/3 with windows of 1,000 bytes: what a client speaks changes
+//! nothing.
 
 use testbed::{
     Answer, Certificate, Client, Gate, Http2, Port, Protocol, Request, Response, Running, Site,
@@ -8,10 +9,10 @@ use testbed::{
 /// However busy the machine is, nobody goes for having waited too long.
 const PATIENT: &str = "redis_cache_lock_timeout 60s;";
 
-/// Both protocols, each with a site of its own.
+/// All protocols, each with a site of its own.
 fn scenes(workers: usize) -> impl Iterator<Item = (Protocol, Running)> {
     let start = move |protocol| {
-        let site = Site::new().spread().workers(workers).http2();
+        let site = Site::new().spread().workers(workers).http2().http3();
         (protocol, site.location(PATIENT).start())
     };
     Protocol::ALL.into_iter().map(start)
@@ -34,7 +35,7 @@ fn a_miss_with_many_waiters_is_filled_once() {
         let (body, gate) = (pattern(100_000, 1), Gate::new());
         let answer = Answer::ok(body.clone()).gate_at(50_000, &gate);
         site.backend.set("/x", answer);
-        // Two connections of HTTP/2, which may well be those of two workers.
+        // Two connections of HTTP/2 or HTTP/3, which may well be those of two workers.
         let requests = vec![Request::get("/x"); 10];
         let mut exchanges = protocol.send(&site, &requests);
         exchanges.extend(protocol.send(&site, &requests));

@@ -1,10 +1,11 @@
-//! One request and its answer, over HTTP/1.1 or HTTP/2 by the same calls: one test runs over both.
+//! One request and its answer, over HTTP/1.1, HTTP/2 or HTTP/3 by the same calls: one test runs over all.
 
 use std::fmt::Display;
 use std::sync::Arc;
 
 use crate::client::{Client, Request, Response};
 use crate::http2::{Http2, Stream};
+use crate::http3::{Http3, Http3Stream};
 use crate::site::Running;
 
 /// What a client speaks.
@@ -14,13 +15,20 @@ pub enum Protocol {
     Http1,
     /// HTTP/2 in clear text, all requests on one connection, with windows of so many bytes for each stream.
     Http2(u32),
+    /// HTTP/3, likewise.
+    Http3(u32),
 }
 
 impl Protocol {
-    /// Both. HTTP/2 with windows of 1,000 bytes: a body of some size has to stop and go on many times.
-    pub const ALL: [Protocol; 2] = [Protocol::Http1, Protocol::Http2(1000)];
+    /// All. HTTP/2 and HTTP/3 with windows of 1,000 bytes: a body of some size has to stop and go on many times.
+    pub const ALL: [Protocol; 3] = [
+        Protocol::Http1,
+        Protocol::Http2(1000),
+        Protocol::Http3(1000),
+    ];
 
-    /// Sends `requests` at once to `site`, which for HTTP/2 is one of [`crate::Site::http2`].
+    /// Sends `requests` at once to `site`, which for HTTP/2 is one of [`crate::Site::http2`] and for HTTP/3 one of
+    /// [`crate::Site::http3`].
     ///
     /// # Panics
     ///
@@ -46,6 +54,20 @@ impl Protocol {
                 let client = Arc::new(client);
                 let exchange = |stream| {
                     Exchange(Way::Http2 {
+                        stream,
+                        _connection: Arc::clone(&client),
+                    })
+                };
+                streams.into_iter().map(exchange).collect()
+            }
+            Protocol::Http3(window) => {
+                let (address, certificate) = site.http3();
+                let mut client = Http3::connect(address, certificate, window);
+                let send = |request| client.send(request).expect("a request sent");
+                let streams: Vec<_> = requests.iter().map(send).collect();
+                let client = Arc::new(client);
+                let exchange = |stream| {
+                    Exchange(Way::Http3 {
                         stream,
                         _connection: Arc::clone(&client),
                     })
@@ -101,6 +123,11 @@ enum Way {
         /// It lives as long as a stream of it.
         _connection: Arc<Http2>,
     },
+    Http3 {
+        stream: Http3Stream,
+        /// Likewise.
+        _connection: Arc<Http3>,
+    },
 }
 
 impl Exchange {
@@ -109,6 +136,7 @@ impl Exchange {
         match &mut self.0 {
             Way::Http1(client) => told(client.receive_header()),
             Way::Http2 { stream, .. } => told(stream.receive_header()),
+            Way::Http3 { stream, .. } => told(stream.receive_header()),
         }
     }
 
@@ -117,6 +145,7 @@ impl Exchange {
         match &mut self.0 {
             Way::Http1(client) => told(client.receive_until(response, bytes)),
             Way::Http2 { stream, .. } => told(stream.receive_until(response, bytes)),
+            Way::Http3 { stream, .. } => told(stream.receive_until(response, bytes)),
         }
     }
 
@@ -125,6 +154,7 @@ impl Exchange {
         let _ = match &mut self.0 {
             Way::Http1(client) => told(client.receive_rest(response)),
             Way::Http2 { stream, .. } => told(stream.receive_rest(response)),
+            Way::Http3 { stream, .. } => told(stream.receive_rest(response)),
         };
     }
 
@@ -140,6 +170,7 @@ impl Exchange {
         match self.0 {
             Way::Http1(client) => client.reset(),
             Way::Http2 { stream, .. } => stream.cancel(),
+            Way::Http3 { stream, .. } => stream.cancel(),
         }
     }
 }

@@ -8,8 +8,8 @@
 //! * [`Nginx`], [`Redis`], [`Backend`] are the servers alone.
 //! * [`Proxy`] stands before a Redis and mistreats what passes; [`Faucet`] is a backend of bodies too large to keep.
 //! * [`Vitals`] and [`Zone`] are read from a running nginx: its memory and descriptors, its locks and waiters.
-//! * [`Client`] speaks HTTP/1.1 on a plain socket; [`crowd()`] runs many at once. [`Http2`] speaks HTTP/2, over TLS too;
-//!   [`Protocol`] lets one test run over both; [`TlsTunnel`] gives any other client TLS.
+//! * [`Client`] speaks HTTP/1.1 on a plain socket; [`crowd()`] runs many at once. [`Http2`] speaks HTTP/2, over TLS too, and
+//!   [`Http3`] HTTP/3; [`Protocol`] lets one test run over all; [`TlsTunnel`] gives any other client TLS.
 //! * [`wait_for`] and [`eventually`] await a condition; nothing here sleeps where something can be awaited.
 
 mod conf;
@@ -31,6 +31,7 @@ mod client;
 mod crowd;
 mod exchange;
 mod http2;
+mod http3;
 
 // What is read from running servers and from what they keep.
 mod log;
@@ -55,6 +56,7 @@ pub use exchange::{Exchange, Protocol};
 pub use faucet::Faucet;
 pub use gzip::unzipped;
 pub use http2::{Certificate, Failure, Http2, Http2Options, Stream};
+pub use http3::{Http3, Http3Stream};
 pub use log::{Log, Position};
 pub use nginx::Nginx;
 pub use places::{module, nginx_binary, nginx_is_at_least, nginx_version, workspace};

@@ -52,6 +52,12 @@ impl Port {
         self.number
     }
 
+    /// 127.0.0.2 and its number, for UDP: the lease has the port of 127.0.0.1.
+    #[must_use]
+    pub fn udp_address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 2], self.number))
+    }
+
     /// 127.0.0.1 and its number.
     #[must_use]
     pub fn address(&self) -> SocketAddr {

@@ -22,6 +22,7 @@ use tokio::sync::oneshot;
 use crate::client::{Request, Response};
 use reading::{Pace, Paced};
 
+pub(crate) use stream::fields;
 pub use stream::{Failure, Stream};
 pub use tls::Certificate;
 pub(crate) use tls::client_config;
@@ -193,7 +194,7 @@ impl Http2 {
 
     /// Sends the header of a request. A body that it has is to follow by [`Stream::send_body`].
     pub fn open(&mut self, request: &Request) -> Result<Stream, Failure> {
-        let head = self.head(request)?;
+        let head = head(request, self.scheme, http::Version::HTTP_2)?;
         let ends = request.body.is_none();
         let mut requests = self.requests.clone();
         let handle = self.handle.clone();
@@ -247,38 +248,43 @@ impl Http2 {
     pub fn slow_down(&self, bytes_per_second: usize) {
         self.pace.slow_down(bytes_per_second);
     }
+}
 
-    fn head(&self, request: &Request) -> Result<http::Request<()>, Failure> {
-        let mut authority = "localhost".to_owned();
-        let mut fields = http::HeaderMap::new();
-        for (name, value) in &request.fields {
-            let lower = name.to_ascii_lowercase();
-            let value = HeaderValue::from_bytes(value).map_err(Failure::other)?;
-            match lower.as_str() {
-                "host" => authority = String::from_utf8_lossy(value.as_bytes()).into_owned(),
-                // HTTP/2 has none of these.
-                "connection" | "keep-alive" | "transfer-encoding" | "upgrade" => {}
-                _ => {
-                    let name = HeaderName::from_bytes(lower.as_bytes()).map_err(Failure::other)?;
-                    fields.append(name, value);
-                }
+/// The header of a request, as HTTP/2 and HTTP/3 have it.
+pub(crate) fn head(
+    request: &Request,
+    scheme: &str,
+    version: http::Version,
+) -> Result<http::Request<()>, Failure> {
+    let mut authority = "localhost".to_owned();
+    let mut fields = http::HeaderMap::new();
+    for (name, value) in &request.fields {
+        let lower = name.to_ascii_lowercase();
+        let value = HeaderValue::from_bytes(value).map_err(Failure::other)?;
+        match lower.as_str() {
+            "host" => authority = String::from_utf8_lossy(value.as_bytes()).into_owned(),
+            // Neither has any of these.
+            "connection" | "keep-alive" | "transfer-encoding" | "upgrade" => {}
+            _ => {
+                let name = HeaderName::from_bytes(lower.as_bytes()).map_err(Failure::other)?;
+                fields.append(name, value);
             }
         }
-        if let (Some(body), false) = (&request.body, request.chunked) {
-            fields.insert("content-length", body.len().into());
-        }
-        let uri: Uri = format!("{}://{authority}{}", self.scheme, request.target)
-            .parse()
-            .map_err(Failure::other)?;
-        let mut head = http::Request::builder()
-            .method(request.method.as_str())
-            .uri(uri)
-            .version(http::Version::HTTP_2)
-            .body(())
-            .map_err(Failure::other)?;
-        *head.headers_mut() = fields;
-        Ok(head)
     }
+    if let (Some(body), false) = (&request.body, request.chunked) {
+        fields.insert("content-length", body.len().into());
+    }
+    let uri: Uri = format!("{}://{authority}{}", scheme, request.target)
+        .parse()
+        .map_err(Failure::other)?;
+    let mut head = http::Request::builder()
+        .method(request.method.as_str())
+        .uri(uri)
+        .version(version)
+        .body(())
+        .map_err(Failure::other)?;
+    *head.headers_mut() = fields;
+    Ok(head)
 }
 
 impl Drop for Http2 {

@@ -160,7 +160,7 @@ fn within<T>(handle: &Handle, future: impl Future<Output = T>) -> Result<T, Fail
     })
 }
 
-fn fields(map: &http::HeaderMap) -> Fields {
+pub(crate) fn fields(map: &http::HeaderMap) -> Fields {
     let fields = map
         .iter()
         .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()));

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 
 use crate::backend::Backend;
 use crate::conf::Conf;
+use crate::http2::Certificate;
 use crate::nginx::Nginx;
 use crate::ports::Port;
 use crate::redis_server::Redis;
@@ -25,6 +26,7 @@ pub struct Site {
     plain: bool,
     reuseport: bool,
     http2: bool,
+    http3: bool,
     workers: usize,
     connections: usize,
     modules: String,
@@ -102,6 +104,13 @@ impl Site {
         self
     }
 
+    /// HTTP/3, at a port of its own with a certificate of its own: [`Running::http3`].
+    #[must_use]
+    pub fn http3(mut self) -> Site {
+        self.http3 = true;
+        self
+    }
+
     /// `load_module` of other modules. `OURS` stands for this module's, which comes last unless it is said.
     #[must_use]
     pub fn modules(mut self, directives: &str) -> Site {
@@ -164,14 +173,17 @@ impl Site {
     pub fn start_with(&self, redis: Redis) -> Running {
         let (port, backend) = (Port::take(), Backend::start());
         let http2 = self.http2.then(Port::take);
-        let site = match &http2 {
-            Some(port) => {
-                let reuseport = if self.reuseport { " reuseport" } else { "" };
-                let listen = format!("listen {} http2{reuseport};\n", port.address());
-                self.clone().server(&listen)
-            }
-            None => self.clone(),
-        };
+        let http3 = self.http3.then(|| (Port::take(), Certificate::make()));
+        let mut site = self.clone();
+        if let Some(port) = &http2 {
+            let reuseport = if self.reuseport { " reuseport" } else { "" };
+            site = site.server(&format!("listen {} http2{reuseport};\n", port.address()));
+        }
+        if let Some((port, certificate)) = &http3 {
+            // Without reuseport nginx doesn't give a worker the packets of its own connections.
+            let listen = format!("listen {} quic reuseport;\n", port.udp_address());
+            site = site.server(&format!("{listen}{}", certificate.directives()));
+        }
         let conf = site.conf(port.address(), &redis, &backend);
         Running {
             nginx: Nginx::start(&conf, port.address()),
@@ -179,6 +191,7 @@ impl Site {
             backend,
             seed: self.seed,
             http2,
+            http3,
             _port: port,
         }
     }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use crate::backend::Backend;
 use crate::client::{Client, Request, Response};
 use crate::crowd::{Crowd, crowd};
+use crate::http2::Certificate;
 use crate::log::Position;
 use crate::nginx::Nginx;
 use crate::ports::Port;
@@ -24,6 +25,7 @@ pub struct Running {
     pub backend: Backend,
     pub(super) seed: bool,
     pub(super) http2: Option<Port>,
+    pub(super) http3: Option<(Port, Certificate)>,
     pub(super) _port: Port,
 }
 
@@ -44,6 +46,19 @@ impl Running {
     pub fn http2_address(&self) -> SocketAddr {
         let port = self.http2.as_ref();
         port.expect("a site that speaks HTTP/2").address()
+    }
+
+    /// Where nginx listens for HTTP/3, and its certificate there.
+    ///
+    /// # Panics
+    ///
+    /// If it wasn't asked for by [`super::Site::http3`].
+    #[must_use]
+    #[track_caller]
+    pub fn http3(&self) -> (SocketAddr, &Certificate) {
+        let http3 = self.http3.as_ref();
+        let (port, certificate) = http3.expect("a site that speaks HTTP/3");
+        (port.udp_address(), certificate)
     }
 
     /// The module's zone as it is now.
