@@ -219,3 +219,36 @@ fn the_protocols_share_a_record() {
     assert_eq!(http2.ask(&other).word(), "STORE", "another host");
     println!("{:?}", site.redis.keys());
 }
+
+/// A GET may say that it has a body, and have none: over HTTP/2 the end of a request may come after its header. That is
+/// a GET like any other.
+#[test]
+fn a_body_that_turns_out_empty_is_none() {
+    let site = Site::new().workers(1).http2().location(PATIENT).start();
+    site.backend.set("/x", Answer::ok("page"));
+    let request = Request::get("/x").body("").chunked();
+    let mut http2 = Http2::new().connect(site.http2_address());
+    let mut words = Vec::new();
+    for _ in 0..2 {
+        let mut stream = http2.open(&request).unwrap();
+        stream.send_body(b"");
+        let answer = stream.receive().unwrap();
+        words.push((answer.status, answer.word()));
+        site.redis.wait_for_record("/x");
+        let answer = site.ask(&request);
+        words.push((answer.status, answer.word()));
+    }
+    let words: Vec<_> = words
+        .iter()
+        .map(|(code, word)| (*code, word.as_str()))
+        .collect();
+    assert_eq!(
+        words,
+        [(200, "STORE"), (200, "HIT"), (200, "HIT"), (200, "HIT")]
+    );
+    // One that has a body isn't for others.
+    let answer = site.ask(&Request::get("/x").body("a").chunked());
+    assert_eq!((answer.status, answer.word().as_str()), (200, "SKIP"));
+    assert_eq!(site.backend.requests("/x").len(), 2);
+    site.nginx.finish();
+}

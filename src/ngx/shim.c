@@ -51,7 +51,7 @@ rcs_is_nameless(const ngx_http_core_loc_conf_t *conf)
 /* a body has come or is to come with the request */
 
 ngx_uint_t
-rcs_has_body(const ngx_http_request_t *r)
+rcs_announces_body(const ngx_http_request_t *r)
 {
     if (r->headers_in.content_length_n > 0 || r->headers_in.chunked) {
         return 1;

@@ -189,12 +189,13 @@ fn attach(
 }
 
 /// Whether the body is read before anything else: a fill needs a copy of all of it, and keys and conditions may be made
-/// of it, by whatever variable.
+/// of it, by whatever variable. That of a GET may turn out to be empty: over HTTP/2 and HTTP/3 the end of a request may
+/// come after its header.
 fn wants_body_first(r: Request, conf: &LocConf, location: &LocationSettings) -> bool {
     r.has_body()
         && !r.is_subrequest()
         && !r.is_body_read()
-        && !r.is_get_or_head()
+        && (!r.is_get_or_head() || r.has_body_of_unknown_length())
         && !r.wants_upgrade()
         && location.methods.contains(r.method())
         && !passes_whatever_the_body(r, conf)

@@ -68,7 +68,7 @@ pub unsafe fn copy(client: Request, main: *mut ngx_http_request_t) -> Option<()>
             (*body).temp_file = temp;
         }
         m.request_body = body;
-        if total == 0 && !client.has_body() {
+        if total == 0 && !client.announces_body() {
             return Some(());
         }
         headers::content_length(main, total)?;

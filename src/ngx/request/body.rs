@@ -6,10 +6,21 @@ use super::super::shim;
 use super::{Code, DONE, Request};
 
 impl Request {
-    /// Whether a body has come or is to come with it.
-    pub fn has_body(self) -> bool {
+    /// Whether the client says that a body comes with it.
+    pub fn announces_body(self) -> bool {
         // SAFETY: live request.
-        unsafe { shim::rcs_has_body(self.as_ptr()) != 0 }
+        unsafe { shim::rcs_announces_body(self.as_ptr()) != 0 }
+    }
+
+    /// Whether a body has come or is to come with it. One that is announced without a length may be empty: that is known
+    /// when it has been read.
+    pub fn has_body(self) -> bool {
+        self.announces_body() && self.get().headers_in.content_length_n != 0
+    }
+
+    /// Whether only reading tells if its body has any bytes: it has no Content-Length.
+    pub fn has_body_of_unknown_length(self) -> bool {
+        self.has_body() && self.get().headers_in.content_length_n < 0
     }
 
     /// Whether nothing of its body is to be read any more.
