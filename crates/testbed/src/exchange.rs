@@ -68,7 +68,7 @@ impl Protocol {
                 let client = Arc::new(client);
                 let exchange = |stream| {
                     Exchange(Way::Http3 {
-                        stream,
+                        stream: Box::new(stream),
                         _connection: Arc::clone(&client),
                     })
                 };
@@ -124,7 +124,7 @@ enum Way {
         _connection: Arc<Http2>,
     },
     Http3 {
-        stream: Http3Stream,
+        stream: Box<Http3Stream>,
         /// Likewise.
         _connection: Arc<Http3>,
     },
