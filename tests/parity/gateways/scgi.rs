@@ -1,11 +1,9 @@
 //! An SCGI server: a netstring of variables and a body in, a CGI response out.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read};
 use std::net::TcpStream;
 
-use testbed::Response;
-
-use super::server::{Asked, Sink, by_variables, cgi_fields};
+use super::server::{Asked, by_variables};
 
 /// Reads a request.
 pub fn receive(stream: &mut TcpStream) -> io::Result<Asked> {
@@ -43,24 +41,5 @@ fn length(stream: &mut TcpStream) -> io::Result<usize> {
             [b':'] => return digits.parse().map_err(io::Error::other),
             [digit] => digits.push(char::from(digit)),
         }
-    }
-}
-
-/// The way of an answer. The connection's end is its end.
-pub struct Out(pub TcpStream);
-
-impl Sink for Out {
-    fn head(&mut self, response: &Response) -> io::Result<()> {
-        let mut text = format!("Status: {} Whatever\r\n", response.status).into_bytes();
-        text.extend(cgi_fields(response));
-        self.0.write_all(&text)
-    }
-
-    fn piece(&mut self, piece: &[u8]) -> io::Result<()> {
-        self.0.write_all(piece)
-    }
-
-    fn end(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! A server that speaks another protocol than HTTP/1.1 and has its answers from a testbed backend: so all that a backend
 //! can be told to do, its answers do over that protocol too.
 
-use std::io;
+use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
@@ -32,6 +32,25 @@ pub trait Sink {
     fn head(&mut self, response: &Response) -> io::Result<()>;
     fn piece(&mut self, piece: &[u8]) -> io::Result<()>;
     fn end(&mut self) -> io::Result<()>;
+}
+
+/// The way of an answer in clear text, whose end is that of the connection; its first line begins like this.
+struct UntilClosed(TcpStream, &'static str);
+
+impl Sink for UntilClosed {
+    fn head(&mut self, response: &Response) -> io::Result<()> {
+        let mut text = format!("{} {} Whatever\r\n", self.1, response.status).into_bytes();
+        text.extend(cgi_fields(response));
+        self.0.write_all(&text)
+    }
+
+    fn piece(&mut self, piece: &[u8]) -> io::Result<()> {
+        self.0.write_all(piece)
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The server, as long as the test lives, and its backend.
@@ -72,11 +91,11 @@ fn serve(mut stream: TcpStream, protocol: Protocol, backend: SocketAddr) -> io::
         }
         Protocol::Uwsgi => {
             let asked = uwsgi::receive(&mut stream)?;
-            relay(backend, &asked, &mut uwsgi::Out(stream))
+            relay(backend, &asked, &mut UntilClosed(stream, "HTTP/1.1"))
         }
         Protocol::Scgi => {
             let asked = scgi::receive(&mut stream)?;
-            relay(backend, &asked, &mut scgi::Out(stream))
+            relay(backend, &asked, &mut UntilClosed(stream, "Status:"))
         }
         Protocol::Grpc => unreachable!("a server of its own"),
     }

@@ -1,11 +1,9 @@
 //! A uwsgi server: a packet of variables in, an HTTP response without chunks out.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read};
 use std::net::TcpStream;
 
-use testbed::Response;
-
-use super::server::{Asked, Sink, by_variables, cgi_fields};
+use super::server::{Asked, by_variables};
 
 /// Reads a request.
 pub fn receive(stream: &mut TcpStream) -> io::Result<Asked> {
@@ -37,23 +35,4 @@ fn variables(mut packet: &[u8]) -> Option<Vec<(String, Vec<u8>)>> {
         variables.push((String::from_utf8_lossy(name).into_owned(), value.to_vec()));
     }
     Some(variables)
-}
-
-/// The way of an answer. The connection's end is its end.
-pub struct Out(pub TcpStream);
-
-impl Sink for Out {
-    fn head(&mut self, response: &Response) -> io::Result<()> {
-        let mut text = format!("HTTP/1.1 {} Whatever\r\n", response.status).into_bytes();
-        text.extend(cgi_fields(response));
-        self.0.write_all(&text)
-    }
-
-    fn piece(&mut self, piece: &[u8]) -> io::Result<()> {
-        self.0.write_all(piece)
-    }
-
-    fn end(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
