@@ -92,18 +92,17 @@ impl Watch {
         if self.verdict.get().is_some() {
             return;
         }
-        let Some(verdict) = (self.look)() else {
-            let timer = self.timer.get_or_init(|| {
-                let watch = Rc::downgrade(self);
-                Timer::new(true, move || {
-                    if let Some(watch) = watch.upgrade() {
-                        watch.look();
-                    }
-                })
-            });
-            timer.arm(LOOK);
-            return;
-        };
+        // Armed first: a look that fails is made again.
+        let timer = self.timer.get_or_init(|| {
+            let watch = Rc::downgrade(self);
+            Timer::new(true, move || {
+                if let Some(watch) = watch.upgrade() {
+                    watch.look();
+                }
+            })
+        });
+        timer.arm(LOOK);
+        let Some(verdict) = (self.look)() else { return };
         self.verdict.set(Some(verdict));
         self.end();
         let wakers = self.wakers.take();
