@@ -54,10 +54,13 @@ pub fn pair() -> (Rc<Reply>, Reader) {
 }
 
 impl Reply {
-    /// Something has come: wakes the reader. Without one the exchange is told so.
+    /// Something has come, unless the end came before: wakes the reader. Without one the exchange is told so.
     fn change(&self, change: impl FnOnce(&mut State)) {
         let (reader, is_unread) = {
             let mut state = self.state.borrow_mut();
+            if state.is_over {
+                return;
+            }
             change(&mut state);
             state.changes += 1;
             (state.reader.take(), state.is_unread && !state.is_over)
