@@ -9,7 +9,7 @@ use ngx::ffi::*;
 use super::MainConf;
 use super::reader::{Directive, Fault, SetResult, set};
 use crate::ngx::{sockaddr, text};
-use crate::store::redis::{Server, StoreConfig, is_address};
+use crate::store::redis::{Server, SocketAddress, StoreConfig, is_address};
 
 /// The port of a server that names none.
 const PORT: u16 = 6379;
@@ -22,6 +22,7 @@ struct Block {
     send_timeout: Option<u64>,
     read_timeout: Option<u64>,
     connections: Option<usize>,
+    queue: Option<usize>,
     username: Option<String>,
     password: Option<String>,
     database: Option<u32>,
@@ -37,6 +38,7 @@ impl Block {
             send_timeout: None,
             read_timeout: None,
             connections: None,
+            queue: None,
             username: None,
             password: None,
             database: None,
@@ -51,6 +53,7 @@ impl Block {
             send_timeout: self.send_timeout.unwrap_or(standard.send_timeout),
             read_timeout: self.read_timeout.unwrap_or(standard.read_timeout),
             connections: self.connections.unwrap_or(standard.connections),
+            queue: self.queue.unwrap_or(standard.queue),
             username: self.username,
             password: self.password,
             database: self.database.unwrap_or(standard.database),
@@ -121,6 +124,16 @@ fn parameter(line: &Directive, block: &mut Block) -> SetResult {
                 format!("\"connections\" of store \"{store}\" must be between 1 and 1024")
             })?;
             once(&mut block.connections, number, line, &block.name)
+        }
+        b"queue" => {
+            let number = single(line, block)?.parse().ok();
+            let number = number
+                .filter(|n| (1..=1_000_000).contains(n))
+                .ok_or_else(|| {
+                    let store = &block.name;
+                    format!("\"queue\" of store \"{store}\" must be between 1 and 1000000")
+                })?;
+            once(&mut block.queue, number, line, &block.name)
         }
         b"username" => {
             let username = single(line, block)?;
@@ -255,10 +268,20 @@ pub fn resolve(cf: *mut ngx_conf_t, address: &str) -> Result<Server, String> {
                 .to_string_lossy()
                 .into_owned());
         }
-        let Some(first) = url.addrs.as_ref() else {
+        if url.addrs.is_null() || url.naddrs == 0 {
             return Err(String::from("no address"));
+        }
+        let addresses: Vec<SocketAddress> = std::slice::from_raw_parts(url.addrs, url.naddrs)
+            .iter()
+            .map(|address| {
+                let (sockaddr, text) = sockaddr::of_nginx(address);
+                SocketAddress { sockaddr, text }
+            })
+            .collect();
+        let text = match addresses.as_slice() {
+            [one] => one.text.clone(),
+            _ => address.to_owned(),
         };
-        let (sockaddr, text) = sockaddr::of_nginx(first);
-        Ok(Server { sockaddr, text })
+        Ok(Server { text, addresses })
     }
 }

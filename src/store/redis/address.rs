@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use redis::{ConnectionAddr, IntoConnectionInfo};
 
-use super::config::{Server, StoreConfig};
+use super::config::{Server, SocketAddress, StoreConfig};
 use crate::ngx::sockaddr;
 
 /// Looks up a host name: gets `host:port`, gives the server or the reason why there is none.
@@ -57,10 +57,10 @@ pub fn from_address(address: &str, resolve: Option<Resolve<'_>>) -> Result<Store
 
 fn unix(path: &str) -> Result<Server, String> {
     let sockaddr = sockaddr::unix(path).ok_or("invalid path of a unix socket")?;
-    Ok(Server {
+    Ok(Server::at(SocketAddress {
         sockaddr,
         text: format!("unix:{path}"),
-    })
+    }))
 }
 
 fn tcp(host: &str, port: u16, resolve: Option<Resolve<'_>>) -> Result<Server, String> {
@@ -68,10 +68,10 @@ fn tcp(host: &str, port: u16, resolve: Option<Resolve<'_>>) -> Result<Server, St
     match (bare.parse::<IpAddr>(), resolve) {
         (Ok(ip), _) => {
             let address = SocketAddr::new(ip, port);
-            Ok(Server {
+            Ok(Server::at(SocketAddress {
                 sockaddr: sockaddr::inet(address),
                 text: address.to_string(),
-            })
+            }))
         }
         (Err(_), Some(resolve)) => resolve(&format!("{host}:{port}")),
         (Err(_), None) => Err(String::from(

@@ -73,6 +73,15 @@ pub enum Change {
 }
 
 impl Change {
+    /// The key whose record it changes.
+    pub fn key(&self) -> &Bytes {
+        match self {
+            Change::Write(record) => &record.key,
+            Change::Refresh(refresh) => &refresh.key,
+            Change::Delete(key) => key,
+        }
+    }
+
     /// The same once more, if that does no harm where nobody knows whether the first was carried out.
     pub fn again(&self) -> Option<Change> {
         match self {

@@ -10,8 +10,8 @@ use super::change::{Change, ChangeReply};
 use super::config::StoreConfig;
 use super::error::StoreError;
 use super::found::Found;
-use super::node::Node;
 use super::pace::patience;
+use super::topology::Topology;
 use crate::ngx::event::now_msec;
 
 /// How often a command that may be sent twice is sent again after its connection was closed.
@@ -19,22 +19,28 @@ const RETRIES: usize = 2;
 
 /// A store, as one worker sees it. Clones share its connections.
 #[derive(Clone)]
-pub struct Client(Rc<Node>);
+pub struct Client {
+    config: Rc<StoreConfig>,
+    topology: Rc<Topology>,
+}
 
 impl Client {
     /// A store that nobody has tried to reach yet.
     pub fn new(config: Rc<StoreConfig>) -> Client {
-        Client(Node::new(config))
+        Client {
+            topology: Rc::new(Topology::of(&config)),
+            config,
+        }
     }
 
     /// Its configuration.
     pub fn config(&self) -> &StoreConfig {
-        self.0.config()
+        &self.config
     }
 
     /// False while the store is known to be down: every command fails at once.
     pub fn available(&self) -> bool {
-        !self.0.is_down()
+        self.topology.is_available()
     }
 
     /// Reads a record, in one round trip. Requests that look for a key at the same time share a reply, which is
@@ -45,9 +51,9 @@ impl Client {
     /// Why there is no telling whether there is a record.
     pub async fn lookup(&self, key: &Bytes) -> Result<Rc<Found>, StoreError> {
         let mut retries = RETRIES;
-        let end = now_msec().saturating_add(patience(self.config().read_timeout));
+        let end = now_msec().saturating_add(patience(self.config.read_timeout));
         loop {
-            let failure = match self.0.lookup(key)?.await {
+            let failure = match self.topology.node(key).lookup(key)?.await {
                 Ok(found) => return Ok(found),
                 Err(failure) => failure,
             };
@@ -68,7 +74,7 @@ impl Client {
         &self,
         change: Change,
     ) -> impl Future<Output = Result<ChangeReply, StoreError>> + use<> {
-        let node = Rc::clone(&self.0);
+        let node = Rc::clone(self.topology.node(change.key()));
         let mut again = change.again();
         let mut attempt = node.change(change);
         async move {

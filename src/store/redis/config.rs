@@ -3,8 +3,11 @@
 /// Milliseconds of each timeout that isn't configured.
 const TIMEOUT: u64 = 200;
 
-/// How many connections a worker opens at most, unless configured.
+/// How many connections a worker opens to a server at most, unless configured.
 const CONNECTIONS: usize = 2;
+
+/// How many commands wait for replies in a worker at most, unless configured.
+const QUEUE: usize = 4096;
 
 /// A store: a `redis_cache_store` block, or an address in its place.
 #[derive(Clone, Debug)]
@@ -19,8 +22,10 @@ pub struct StoreConfig {
     pub send_timeout: u64,
     /// Milliseconds between two reads while replies are owed.
     pub read_timeout: u64,
-    /// How many connections a worker opens at most.
+    /// How many connections a worker opens to a server at most.
     pub connections: usize,
+    /// How many commands wait for replies in a worker at most. Beyond it a request goes on without the store.
+    pub queue: usize,
     /// The user to log in as. Without it the default user.
     pub username: Option<String>,
     /// The password to log in with. Without it nobody logs in.
@@ -39,6 +44,7 @@ impl StoreConfig {
             send_timeout: TIMEOUT,
             read_timeout: TIMEOUT,
             connections: CONNECTIONS,
+            queue: QUEUE,
             username: None,
             password: None,
             database: 0,
@@ -49,6 +55,25 @@ impl StoreConfig {
 /// Where a server listens.
 #[derive(Clone, Debug)]
 pub struct Server {
+    /// What the configuration calls it: `127.0.0.1:6379`, `redis.example.com:6379` or `unix:/path`. For the log.
+    pub text: String,
+    /// Its addresses, in the order in which they are tried. A name may have several.
+    pub addresses: Vec<SocketAddress>,
+}
+
+impl Server {
+    /// A server with one address.
+    pub fn at(address: SocketAddress) -> Server {
+        Server {
+            text: address.text.clone(),
+            addresses: vec![address],
+        }
+    }
+}
+
+/// An address that a socket can be connected to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SocketAddress {
     /// A `struct sockaddr` of any family.
     pub sockaddr: Vec<u8>,
     /// The same for people: `127.0.0.1:6379` or `unix:/path`.

@@ -27,6 +27,8 @@ pub enum StoreError {
     NoMemory,
     /// The store refuses this command; these are its words.
     Refused(String),
+    /// As many commands wait for the server as may.
+    Crowded,
     /// The worker exits without waiting any longer.
     Leaving,
 }
@@ -39,7 +41,11 @@ impl StoreError {
             Self::Unavailable | Self::Timeout | Self::Closed | Self::Protocol | Self::Leaving => {
                 true
             }
-            Self::WrongType | Self::TooLarge | Self::NoMemory | Self::Refused(_) => false,
+            Self::WrongType
+            | Self::TooLarge
+            | Self::NoMemory
+            | Self::Crowded
+            | Self::Refused(_) => false,
         }
     }
 
@@ -63,6 +69,7 @@ impl fmt::Display for StoreError {
             Self::Protocol => "the store sent an invalid reply",
             Self::WrongType => "the key holds a value of another type",
             Self::TooLarge => "the record is too large",
+            Self::Crowded => "too many commands wait for the store",
             Self::Leaving => "worker_shutdown_timeout has passed",
             Self::NoMemory => "no memory for the record",
             Self::Refused(text) => return write!(f, "the store refused: {text}"),

@@ -1,6 +1,6 @@
 //! Redis over nginx's own event loop.
 //!
-//! A [`Client`] is a store. It hands commands to a `Node`, which gives each to one of its `Connection`s. A connection
+//! A [`Client`] is a store. Its topology says which `Node` has a key. A node gives each command to one of its `Connection`s. A connection
 //! sends commands in the order in which they come and keeps those that are owed a reply in that order. A [`Relay`] is a
 //! store that others bring the same commands to. Arrows point down this list:
 
@@ -9,6 +9,9 @@ mod client;
 
 /// A store that is reached through somebody else.
 mod relay;
+
+/// Which server has a key.
+mod topology;
 
 /// One server: its connections, its health, and large records.
 mod node;
@@ -46,7 +49,7 @@ mod error;
 pub use address::{from_address, is_address};
 pub use change::{Change, ChangeReply, RecordRefresh, RecordWrite, ValidatedRecord, VariantWrite};
 pub use client::Client;
-pub use config::{Server, StoreConfig};
+pub use config::{Server, SocketAddress, StoreConfig};
 pub use error::StoreError;
 pub use found::{Found, Reading};
 pub use pace::Pace;

@@ -17,7 +17,7 @@ use self::coalescing::CoalescedLookups;
 use self::end::End;
 use super::call::{Failure, LookupPromise, Promise, Retry, WaitingLookup};
 use super::change::{Change, ChangeReply};
-use super::config::StoreConfig;
+use super::config::{SocketAddress, StoreConfig};
 use super::error::{StoreError, reason};
 use super::pace::Pace;
 use super::protocol::command::{self, Kind};
@@ -31,8 +31,8 @@ use crate::ngx::shutdown::{self, ShutdownGuard};
 
 /// What a connection tells the one that has opened it.
 pub trait ConnectionOwner {
-    /// The server has agreed to the greeting: the connection can be used.
-    fn established(&self);
+    /// The server has agreed to the greeting at this address: the connection can be used.
+    fn established(&self, address: &SocketAddress);
 
     /// A command has its reply.
     fn replied(&self, replied: Replied);
@@ -67,6 +67,8 @@ pub struct Connection {
     config: Rc<StoreConfig>,
     owner: Weak<dyn ConnectionOwner>,
     peer: Peer,
+    /// The address that it is connected to, or being connected to, and those to try after it.
+    addresses: RefCell<VecDeque<SocketAddress>>,
     state: Cell<State>,
     input: RefCell<Input>,
     /// The handshake: it goes alone.
@@ -94,13 +96,14 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Begins to connect.
+    /// Begins to connect to the first of a server's addresses. The others are tried in turn where that fails.
     ///
     /// # Errors
     ///
-    /// The reason why the server can't be reached.
+    /// The reason why the server can't be reached at the last of them.
     pub fn open(
         config: &Rc<StoreConfig>,
+        addresses: &[SocketAddress],
         owner: Weak<dyn ConnectionOwner>,
     ) -> Result<Rc<Connection>, String> {
         let connection = Rc::new_cyclic(|this: &Weak<Connection>| {
@@ -109,6 +112,7 @@ impl Connection {
                 config: Rc::clone(config),
                 owner,
                 peer: Peer::new(this.clone()),
+                addresses: RefCell::new(addresses.iter().cloned().collect()),
                 state: Cell::new(State::Connecting),
                 input: RefCell::new(Input::new()),
                 greeting: RefCell::default(),
@@ -135,17 +139,42 @@ impl Connection {
             .pending
             .borrow_mut()
             .extend(steps.into_iter().map(Pending::Step));
-        let server = &config.server;
-        let connected = connection
-            .peer
-            .connect(&server.sockaddr, &server.text)
-            .map_err(|e| reason(&e))?;
-        if connected {
-            connection.greet();
-        } else {
-            connection.peer.arm_write(config.connect_timeout);
-        }
+        connection.connect()?;
         Ok(connection)
+    }
+
+    /// Begins to connect to the first address that lets it begin.
+    fn connect(&self) -> Result<(), String> {
+        let mut fault = String::from("no address");
+        loop {
+            let address = self.addresses.borrow().front().cloned();
+            let Some(address) = address else {
+                return Err(fault);
+            };
+            match self.peer.connect(&address.sockaddr, &address.text) {
+                Ok(connected) => {
+                    self.peer.set_idle(self.owed.get() == 0);
+                    if connected {
+                        self.greet();
+                    } else {
+                        self.peer.arm_write(self.config.connect_timeout);
+                    }
+                    return Ok(());
+                }
+                Err(error) => fault = reason(&error),
+            }
+            self.addresses.borrow_mut().pop_front();
+        }
+    }
+
+    /// The address under way has failed for this reason: the next is tried.
+    fn connect_elsewhere(&self, fault: &str) {
+        self.addresses.borrow_mut().pop_front();
+        if self.addresses.borrow().is_empty() {
+            self.end(End::Down(StoreError::Unavailable, fault.to_owned()));
+        } else if let Err(fault) = self.connect() {
+            self.end(End::Down(StoreError::Unavailable, fault));
+        }
     }
 
     /// Its state.
@@ -156,6 +185,11 @@ impl Connection {
     /// Whether commands wait for a reply.
     pub fn is_owing(&self) -> bool {
         self.owed.get() > 0
+    }
+
+    /// How many commands wait for a reply.
+    pub fn owed(&self) -> usize {
+        self.owed.get()
     }
 
     /// Keeps it for large replies.
@@ -234,7 +268,7 @@ impl Connection {
         if self.state.get() == State::Connecting {
             match self.peer.outcome() {
                 Ok(()) => self.greet(),
-                Err(error) => self.end(End::Down(StoreError::Unavailable, reason(&error))),
+                Err(error) => self.connect_elsewhere(&reason(&error)),
             }
         } else if self.blocked.get() {
             self.flush();
@@ -246,7 +280,9 @@ impl Connection {
         self.state.set(State::Established);
         self.flush.post();
         if let Some(owner) = self.owner.upgrade() {
-            owner.established();
+            if let Some(address) = self.addresses.borrow().front() {
+                owner.established(address);
+            }
         }
     }
 

@@ -3,7 +3,6 @@
 use super::end::End;
 use super::{Connection, State};
 use crate::ngx::event::now_msec;
-use crate::store::redis::error::StoreError;
 
 impl Connection {
     /// Sends what there is, as far as it goes.
@@ -65,10 +64,7 @@ impl Connection {
 
     pub fn on_write_timer(&self) {
         if self.state.get() == State::Connecting {
-            self.end(End::Down(
-                StoreError::Unavailable,
-                "connecting timed out".into(),
-            ));
+            self.connect_elsewhere("connecting timed out");
         } else if self.blocked.get() {
             self.too_slow("sending a command timed out");
         }

@@ -3,7 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use ngx::ffi::{NGX_LOG_ERR, NGX_LOG_INFO, NGX_LOG_NOTICE};
+use ngx::ffi::{NGX_LOG_ERR, NGX_LOG_INFO, NGX_LOG_NOTICE, NGX_LOG_WARN};
 use ngx::log::ngx_cycle_log;
 use ngx::ngx_log_error;
 
@@ -30,6 +30,8 @@ pub struct Health {
     reason: RefCell<String>,
     delay: Cell<u64>,
     up_since: Cell<u64>,
+    /// As many commands wait as may, and the log says so.
+    crowded: Cell<bool>,
     /// What was said last when lookups, writes and deletions were refused, until one succeeds.
     refused: [RefCell<Option<String>>; 3],
 }
@@ -43,6 +45,7 @@ impl Health {
             reason: RefCell::default(),
             delay: Cell::new(FIRST),
             up_since: Cell::new(0),
+            crowded: Cell::new(false),
             refused: [const { RefCell::new(None) }; 3],
         }
     }
@@ -94,6 +97,27 @@ impl Health {
                 "redis store {store} is up again"
             );
         }
+    }
+
+    /// Whether another command may wait, where `waiting` of `most` do.
+    pub fn admits(&self, waiting: usize, most: usize) -> bool {
+        if waiting < most {
+            // Said once more only after the queue has been half empty.
+            if self.crowded.get() && waiting <= most / 2 {
+                self.crowded.set(false);
+            }
+            return true;
+        }
+        if !self.crowded.replace(true) {
+            let store = &self.store;
+            ngx_log_error!(
+                NGX_LOG_WARN,
+                ngx_cycle_log().as_ptr(),
+                "redis store {store} has {most} commands waiting in this worker; requests go on without it; \
+                 if it is fast enough, raise \"queue\" in its block"
+            );
+        }
+        false
     }
 
     /// The store has refused a command for a reason that isn't its key.

@@ -90,6 +90,11 @@ impl Large {
         None
     }
 
+    /// How many lookups wait for a turn.
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// Those that wait since before this time, for the caller to fail.
     pub fn expired(&mut self, time: u64) -> Vec<LookupPromise> {
         let count = self

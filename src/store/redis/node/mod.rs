@@ -16,7 +16,7 @@ use self::health::Health;
 use self::large::Large;
 use super::call::{Waiting, WaitingLookup, call};
 use super::change::{Change, ChangeReply};
-use super::config::StoreConfig;
+use super::config::{Server, SocketAddress, StoreConfig};
 use super::connection::end::End;
 use super::connection::{Connection, ConnectionOwner, State};
 use super::error::StoreError;
@@ -41,6 +41,10 @@ const PATIENCE: u64 = 1000;
 /// A server and its connections.
 pub struct Node {
     config: Rc<StoreConfig>,
+    /// What the log calls it.
+    text: String,
+    /// Its addresses: the one that served last, then the others.
+    addresses: RefCell<Vec<SocketAddress>>,
     connections: RefCell<Vec<Rc<Connection>>>,
     health: Health,
     /// Bytes of a reply to a lookup, averaged over the last ones.
@@ -57,10 +61,12 @@ pub struct Node {
 
 impl Node {
     /// A server without a connection: the first command opens one.
-    pub fn new(config: Rc<StoreConfig>) -> Rc<Node> {
+    pub fn new(config: Rc<StoreConfig>, server: &Server) -> Rc<Node> {
         Rc::new(Node {
-            health: Health::new(&config.name, &config.server.text),
+            health: Health::new(&config.name, &server.text),
             config,
+            text: server.text.clone(),
+            addresses: RefCell::new(server.addresses.clone()),
             connections: RefCell::default(),
             average: Cell::new(0),
             losses: Cell::new(0),
@@ -69,11 +75,6 @@ impl Node {
             large: RefCell::default(),
             next_turn: OnceCell::new(),
         })
-    }
-
-    /// Its configuration.
-    pub fn config(&self) -> &StoreConfig {
-        &self.config
     }
 
     /// Whether the store is known to be down.
@@ -105,6 +106,7 @@ impl Node {
         if self.health.is_down() {
             return Err(StoreError::Unavailable);
         }
+        self.admit()?;
         let (promise, waiting) = call();
         let lookup = waiting.another();
         self.large.borrow_mut().wait(key.clone(), promise, lookup);
@@ -172,6 +174,7 @@ impl Node {
         if shutdown::has_timed_out() {
             return Err(StoreError::Leaving);
         }
+        self.admit()?;
         let (best, grow) = self.survey(large);
         if let Some(connection) = best {
             if grow {
@@ -192,6 +195,18 @@ impl Node {
                 self.fell(&StoreError::Unavailable, &reason);
                 Err(StoreError::Unavailable)
             }
+        }
+    }
+
+    /// Whether one command more may wait for a reply.
+    fn admit(&self) -> Result<(), StoreError> {
+        let connections = self.connections.borrow();
+        let waiting =
+            connections.iter().map(|c| c.owed()).sum::<usize>() + self.large.borrow().len();
+        if self.health.admits(waiting, self.config.queue) {
+            Ok(())
+        } else {
+            Err(StoreError::Crowded)
         }
     }
 
@@ -236,7 +251,8 @@ impl Node {
 
     fn open(self: &Rc<Self>) -> Result<Rc<Connection>, String> {
         let owner: Weak<dyn ConnectionOwner> = Rc::<Node>::downgrade(self);
-        let connection = Connection::open(&self.config, owner)?;
+        let addresses = self.addresses.borrow().clone();
+        let connection = Connection::open(&self.config, &addresses, owner)?;
         self.connections.borrow_mut().push(Rc::clone(&connection));
         Ok(connection)
     }
@@ -249,7 +265,7 @@ impl Node {
 
     fn cannot_grow(&self, reason: &str) {
         self.patience.set(now_msec().saturating_add(PATIENCE));
-        let (name, server) = (&self.config.name, &self.config.server.text);
+        let (name, server) = (&self.config.name, &self.text);
         ngx_log_error!(
             NGX_LOG_INFO,
             ngx_cycle_log().as_ptr(),
@@ -279,7 +295,11 @@ impl Node {
 }
 
 impl ConnectionOwner for Node {
-    fn established(&self) {
+    fn established(&self, address: &SocketAddress) {
+        let mut addresses = self.addresses.borrow_mut();
+        if let Some(place) = addresses.iter().position(|known| known == address) {
+            addresses.swap(0, place);
+        }
         self.health.up();
     }
 
