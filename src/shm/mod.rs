@@ -15,4 +15,5 @@ pub mod process;
 /// Wake-ups from one worker to another.
 pub mod wake;
 
+pub use mapping::{ServerWords, StoreMemory, StoreState, digest};
 pub use zone::Zone;

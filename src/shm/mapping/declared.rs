@@ -6,13 +6,61 @@ use ngx::ffi::*;
 
 use super::super::locks::{Table, TableHeader};
 use super::common::Common;
-use super::layout::{Init, init, init_common, table};
+use super::layout::{Init, init, init_common, init_store, table};
 use super::names;
+use super::store::StoreState;
 use crate::ngx::module;
 use crate::ngx::text;
 
 /// Enough for [`Common`] and nginx's own pages.
 const COMMON_SIZE: usize = size_of::<Common>() + 64 * 1024;
+
+/// Enough for [`StoreState`] and nginx's own pages.
+const STORE_SIZE: usize = size_of::<StoreState>() + 64 * 1024;
+
+/// Declares memory in the configuration that is being read. The module's address tags it as ours.
+///
+/// # Safety
+///
+/// `cf` is the configuration being read.
+unsafe fn add(
+    cf: *mut ngx_conf_t,
+    name: &str,
+    size: usize,
+    init: Init,
+) -> Option<*mut ngx_shm_zone_t> {
+    // SAFETY: by contract; nginx keeps the name, which lives in the configuration's pool.
+    unsafe {
+        let mut name = text::copy((*cf).pool, name.as_bytes())?;
+        let zone = ngx_shared_memory_add(cf, &mut name, size, module::own().cast());
+        zone.as_mut()?.init = Some(init);
+        Some(zone)
+    }
+}
+
+/// The memory of a declared store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreMemory(*mut ngx_shm_zone_t);
+
+impl StoreMemory {
+    /// Declares the memory of a store in the configuration that is being read. `identity` tells what the configuration
+    /// says of its servers.
+    ///
+    /// # Safety
+    ///
+    /// `cf` is the configuration being read.
+    pub unsafe fn declare(cf: *mut ngx_conf_t, name: &str, identity: u64) -> Option<StoreMemory> {
+        // SAFETY: by contract.
+        let zone = unsafe { add(cf, &names::of_store(name, identity), STORE_SIZE, init_store) };
+        zone.map(StoreMemory)
+    }
+
+    /// What is shared of the store. `None` before it is initialised.
+    pub fn state<'a>(self) -> Option<&'a StoreState> {
+        // SAFETY: laid out by `init_store`, mapped as long as the process lives; what changes in it is atomic.
+        unsafe { (*self.0).data.cast::<StoreState>().as_ref() }
+    }
+}
 
 /// The memory of a declared zone, and of what all zones have in common.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -28,21 +76,13 @@ impl Mapping {
     ///
     /// `cf` is the configuration being read.
     pub unsafe fn declare(cf: *mut ngx_conf_t, name: &str, size: usize) -> Option<Mapping> {
-        let add = |name: &str, size, init| {
-            // SAFETY: by contract; nginx keeps the name, which lives in the configuration's pool. The module's address
-            // tags the memory as ours.
-            unsafe {
-                let mut name = text::copy((*cf).pool, name.as_bytes())?;
-                let tag = module::own().cast();
-                let zone = ngx_shared_memory_add(cf, &mut name, size, tag);
-                zone.as_mut()?.init = Some(init);
-                Some(zone)
-            }
-        };
-        Some(Mapping {
-            table: add(&names::of_zone(name), size, init as Init)?,
-            common: add(names::COMMON, COMMON_SIZE, init_common as Init)?,
-        })
+        // SAFETY: by contract.
+        unsafe {
+            Some(Mapping {
+                table: add(cf, &names::of_zone(name), size, init)?,
+                common: add(cf, names::COMMON, COMMON_SIZE, init_common)?,
+            })
+        }
     }
 
     /// Its name in the configuration.

@@ -8,6 +8,7 @@ use ngx::ngx_log_error;
 use super::super::locks::{Entry, MAGIC, Table, TableHeader, WORKERS};
 use super::common::{self, Common};
 use super::names;
+use super::store::{self, StoreState};
 use crate::ngx::guard::guard;
 use crate::ngx::request::{Code, ERROR, OK};
 
@@ -95,6 +96,25 @@ pub(super) unsafe extern "C" fn init_common(
         unsafe {
             adopt(zone, old, common::MAGIC, |pool| {
                 lay_out_common(pool).map(|common| common.cast())
+            })
+        }
+    })
+}
+
+/// The same for the memory of a store.
+pub(super) unsafe extern "C" fn init_store(
+    zone: *mut ngx_shm_zone_t,
+    old: *mut std::ffi::c_void,
+) -> Code {
+    guard("store memory init", ERROR, || {
+        // SAFETY: as above.
+        unsafe {
+            adopt(zone, old, store::MAGIC, |pool| {
+                // All zeroes is a store of which nothing is known.
+                let state = ngx_slab_calloc(pool, size_of::<StoreState>()).cast::<StoreState>();
+                let state = state.as_mut()?;
+                state.magic = store::MAGIC;
+                Some((&raw mut *state).cast())
             })
         }
     })

@@ -1,9 +1,12 @@
-//! The memory of a zone, and of what all zones have in common: its declaration, its layout, and the mutex that guards
-//! it.
+//! The memory of a zone, of what all zones have in common, and of a store: declarations, layouts, and the mutex that
+//! guards a zone.
 
 mod common;
 mod declared;
 mod layout;
 mod names;
+mod store;
 
 pub(super) use declared::Mapping;
+pub use declared::StoreMemory;
+pub use store::{ServerWords, StoreState, digest};

@@ -10,6 +10,12 @@ const PREFIX: &str = "redis_cache_zone ";
 /// The memory that all zones have in common. No zone has this name: theirs are longer than [`PREFIX`].
 pub(super) const COMMON: &str = "redis_cache_zone";
 
+/// nginx's name of the memory of a store. `identity` tells what its block says of its servers: with other servers it
+/// begins anew.
+pub(super) fn of_store(name: &str, identity: u64) -> String {
+    format!("redis_cache_store {name} {identity:016x}")
+}
+
 /// nginx's name of the zone that the configuration calls `name`.
 pub(super) fn of_zone(name: &str) -> String {
     format!("{PREFIX}{name}")
