@@ -187,7 +187,7 @@ unknown directive "foo" in store "main"
 --- http_config
     redis_cache_store main { server 127.0.0.1:6379; server 127.0.0.1:6380; }    # <--
 --- emerg
-duplicate "server" in store "main"; several servers are not supported yet
+store "main" has several servers; that takes "mode sentinel MASTER" or "mode cluster"
 
 
 
@@ -243,7 +243,7 @@ invalid time "5x" in "read_timeout" of store "main"; use a time such as 200ms
 --- http_config
     redis_cache_store main { server nosuch.invalid; }    # <--
 --- emerg
-host not found in "server nosuch.invalid" of store "main"
+host not found in "server nosuch.invalid" of store "main"; correct it, or add a "resolver" to the http block, which looks it up later
 
 
 
@@ -716,7 +716,7 @@ invalid number "many" in "redis_cache_variants"; use one from 1 to 256
 --- http_config
     redis_cache_store main { server 127.0.0.1:6379; mode twins; }    # <--
 --- emerg
-unknown mode "twins" of store "main"; it is "standalone"
+unknown mode "twins" of store "main"; it is "standalone", "sentinel MASTER" or "cluster"
 
 
 
@@ -1012,7 +1012,7 @@ invalid address "redis://127.0.0.1:6379/-1" in "redis_cache_pass": invalid datab
 --- config
     location /t { redis_cache_pass redis://nosuch.invalid; }    # <--
 --- emerg
-invalid address "redis://nosuch.invalid" in "redis_cache_pass": host not found; use one such as redis://127.0.0.1:6379/0 or unix:/run/redis.sock
+host not found in "redis_cache_pass redis://nosuch.invalid"; correct it, or add a "resolver" to the http block, which looks it up later
 
 
 
@@ -1150,3 +1150,83 @@ invalid time "long" in "redis_cache_capture_timeout"; use a time such as 2m
     location /t { redis_cache_capture_timeout 0; }    # <--
 --- emerg
 invalid time "0" in "redis_cache_capture_timeout"; use a time such as 5m
+
+
+
+=== TEST 131: a queue of nothing
+--- http_config
+    redis_cache_store main { server 127.0.0.1:6379; queue 0; }    # <--
+--- emerg
+"queue" of store "main" must be between 1 and 1000000
+
+
+
+=== TEST 132: max_fails that is no number
+--- http_config
+    redis_cache_store main { server 127.0.0.1:6379; max_fails often; }    # <--
+--- emerg
+"max_fails" of store "main" must be between 1 and 1000
+
+
+
+=== TEST 133: fail_timeout that is no time
+--- http_config
+    redis_cache_store main { server 127.0.0.1:6379; fail_timeout soon; }    # <--
+--- emerg
+invalid time "soon" in "fail_timeout" of store "main"; use a time such as 200ms
+
+
+
+=== TEST 134: a server that is named twice
+--- http_config
+    redis_cache_store main { server 127.0.0.1:6379; server 127.0.0.1; }    # <--
+--- emerg
+duplicate "server 127.0.0.1" in store "main"
+
+
+
+=== TEST 135: Sentinel without the name of a master
+--- http_config
+    redis_cache_store main { server 127.0.0.1:26379; mode sentinel; }    # <--
+--- emerg
+"mode sentinel" of store "main" takes the name of the master, such as "mode sentinel mymaster"
+
+
+
+=== TEST 136: lookups from a replica of one server
+--- http_config
+    redis_cache_store main { server 127.0.0.1:6379; read_from replica; }    # <--
+--- emerg
+store "main" has "read_from replica"; that takes "mode sentinel MASTER" or "mode cluster"
+
+
+
+=== TEST 137: read_from somebody else
+--- http_config
+    redis_cache_store main { server 127.0.0.1:6379; read_from both; }    # <--
+--- emerg
+unknown value "both" in "read_from" of store "main"; it is "master" or "replica"
+
+
+
+=== TEST 138: a database of a Cluster
+--- http_config
+    redis_cache_store main { server 127.0.0.1:6379; mode cluster; database 1; }    # <--
+--- emerg
+store "main" has a "database"; a Redis Cluster has number 0 alone
+
+
+
+=== TEST 139: a password of Sentinels without Sentinels
+--- http_config
+    redis_cache_store main { server 127.0.0.1:6379; sentinel_password word; }    # <--
+--- emerg
+store "main" has a user or password of Sentinels; that takes "mode sentinel MASTER"
+
+
+
+=== TEST 140: an address with a password, which no message shows
+--- config
+    location /t { redis_cache_pass redis://user:word@127.0.0.1:6379/first; }    # <--
+--- emerg
+invalid address "redis://user:...@127.0.0.1:6379/first" in "redis_cache_pass": invalid database number; use one such as redis://127.0.0.1:6379/0 or unix:/run/redis.sock

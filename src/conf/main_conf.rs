@@ -20,7 +20,7 @@ pub struct ZoneDeclaration {
     pub zone: Zone,
 }
 
-/// The name of a zone or store, with the line that names it.
+/// The name of a zone, store or server, with the line that names it.
 #[derive(Clone)]
 pub struct Reference {
     /// The name.
@@ -62,6 +62,8 @@ pub struct MainConf {
     pub zone_names: Vec<Reference>,
     /// The stores that `redis_cache_pass` names.
     pub store_names: Vec<Reference>,
+    /// Servers of stores whose names couldn't be looked up, in nginx's words.
+    pub unknown_hosts: Vec<Reference>,
 }
 
 impl MainConf {

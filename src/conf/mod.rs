@@ -10,6 +10,9 @@ pub mod directives;
 /// `redis_cache_store NAME { ... }`.
 mod store_block;
 
+/// Servers of stores, and how their names are looked up.
+mod servers;
+
 /// `set_md5 $variable [text]`.
 pub mod set_md5;
 

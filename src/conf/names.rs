@@ -4,12 +4,16 @@ use ngx::ffi::*;
 
 use super::main_conf::main_conf;
 use super::reader::emerg;
+use super::servers;
 
 /// Checks that each zone and store that is named is declared, now that all is read. Says which is not.
 pub fn check(cf: *mut ngx_conf_t) -> bool {
     // SAFETY: nginx calls postconfigurations with the configuration that was read, within http.
     let conf = unsafe { main_conf(cf) };
     let Some(conf) = conf else { return false };
+    if !servers::check(cf, conf) {
+        return false;
+    }
     for named in &conf.zone_names {
         let name = &named.name;
         if conf.zone(name.as_bytes()).is_none() {

@@ -1,23 +1,25 @@
-//! `redis_cache_store NAME { ... }`: the block, and how its server is looked up.
+//! `redis_cache_store NAME { ... }`: the block.
+
+mod values;
 
 use std::ffi::{c_char, c_void};
-use std::fs;
 use std::rc::Rc;
 
 use ngx::ffi::*;
 
+use self::values::{number, once, secret, single, timeout};
 use super::MainConf;
 use super::reader::{Directive, Fault, SetResult, set};
-use crate::ngx::{sockaddr, text};
-use crate::store::redis::{Server, SocketAddress, StoreConfig, is_address};
-
-/// The port of a server that names none.
-const PORT: u16 = 6379;
+use super::servers;
+use crate::store::redis::{Login, Mode, ReadFrom, Server, StoreConfig, is_address};
 
 /// A block that is being read.
+#[derive(Default)]
 struct Block {
     name: String,
-    server: Option<Server>,
+    servers: Vec<Server>,
+    mode: Option<Mode>,
+    read_from: Option<ReadFrom>,
     connect_timeout: Option<u64>,
     send_timeout: Option<u64>,
     read_timeout: Option<u64>,
@@ -25,38 +27,69 @@ struct Block {
     queue: Option<usize>,
     username: Option<String>,
     password: Option<String>,
+    sentinel_username: Option<String>,
+    sentinel_password: Option<String>,
     database: Option<u32>,
-    mode: Option<()>,
+    max_fails: Option<u32>,
+    fail_timeout: Option<u64>,
 }
 
 impl Block {
-    fn new(name: String) -> Block {
-        Block {
-            name,
-            server: None,
-            connect_timeout: None,
-            send_timeout: None,
-            read_timeout: None,
-            connections: None,
-            queue: None,
-            username: None,
-            password: None,
-            database: None,
-            mode: None,
-        }
+    /// What must hold for the block as a whole.
+    fn check(&self) -> SetResult {
+        let name = &self.name;
+        let fault = match (&self.mode, self.servers.as_slice()) {
+            (_, []) => "no \"server\"; add one such as \"server 127.0.0.1:6379\"",
+            (None | Some(Mode::Standalone), [_, _, ..]) => {
+                "several servers; that takes \"mode sentinel MASTER\" or \"mode cluster\""
+            }
+            (None | Some(Mode::Standalone), _) if self.read_from == Some(ReadFrom::Replica) => {
+                "\"read_from replica\"; that takes \"mode sentinel MASTER\" or \"mode cluster\""
+            }
+            (Some(Mode::Cluster), _) if self.database.is_some_and(|number| number > 0) => {
+                "a \"database\"; a Redis Cluster has number 0 alone"
+            }
+            (mode, _)
+                if !matches!(mode, Some(Mode::Sentinel(_)))
+                    && (self.sentinel_username.is_some() || self.sentinel_password.is_some()) =>
+            {
+                "a user or password of Sentinels; that takes \"mode sentinel MASTER\""
+            }
+            (Some(mode @ (Mode::Sentinel(_) | Mode::Cluster)), _) => {
+                let mode = match mode {
+                    Mode::Cluster => "cluster",
+                    _ => "sentinel",
+                };
+                return Err(Fault::Text(format!(
+                    "\"mode {mode}\" of store \"{name}\" is not supported yet"
+                )));
+            }
+            _ => return Ok(()),
+        };
+        Err(Fault::Text(format!("store \"{name}\" has {fault}")))
     }
 
-    fn finish(self, server: Server) -> StoreConfig {
-        let standard = StoreConfig::new(self.name, server);
+    fn finish(self) -> StoreConfig {
+        let standard = StoreConfig::new(self.name, self.servers);
         StoreConfig {
+            mode: self.mode.unwrap_or(standard.mode),
+            read_from: self.read_from.unwrap_or(standard.read_from),
             connect_timeout: self.connect_timeout.unwrap_or(standard.connect_timeout),
             send_timeout: self.send_timeout.unwrap_or(standard.send_timeout),
             read_timeout: self.read_timeout.unwrap_or(standard.read_timeout),
             connections: self.connections.unwrap_or(standard.connections),
             queue: self.queue.unwrap_or(standard.queue),
-            username: self.username,
-            password: self.password,
+            login: Login {
+                username: self.username,
+                password: self.password,
+            },
+            sentinel_login: Login {
+                username: self.sentinel_username,
+                password: self.sentinel_password,
+            },
             database: self.database.unwrap_or(standard.database),
+            max_fails: self.max_fails.unwrap_or(standard.max_fails),
+            fail_timeout: self.fail_timeout.unwrap_or(standard.fail_timeout),
             ..standard
         }
     }
@@ -76,7 +109,10 @@ pub fn block(directive: &Directive, conf: &mut MainConf) -> SetResult {
             "store \"{name}\" is declared twice; give each a name of its own"
         )));
     }
-    let mut block = Block::new(name);
+    let mut block = Block {
+        name,
+        ..Block::default()
+    };
     let cf = directive.as_ptr();
     // SAFETY: as nginx's own blocks (map, types) do: the handler sees the block's lines, and the
     // configuration is put back as it was.
@@ -93,13 +129,9 @@ pub fn block(directive: &Directive, conf: &mut MainConf) -> SetResult {
     if !result.is_null() {
         return Err(Fault::Logged);
     }
-    let Some(server) = block.server.take() else {
-        return Err(Fault::Text(format!(
-            "store \"{}\" has no \"server\"; add one such as \"server 127.0.0.1:6379\"",
-            block.name
-        )));
-    };
-    conf.stores.push(Rc::new(block.finish(server)));
+    block.check()?;
+    let store = servers::with_memory(cf, block.finish())?;
+    conf.stores.push(Rc::new(store));
     Ok(())
 }
 
@@ -114,48 +146,59 @@ unsafe extern "C" fn line(
 }
 
 fn parameter(line: &Directive, block: &mut Block) -> SetResult {
+    let store = block.name.clone();
+    let store = store.as_str();
     match line.argument(0) {
         b"server" => server(line, block),
-        b"connect_timeout" | b"send_timeout" | b"read_timeout" => timeout(line, block),
+        b"mode" => once(&mut block.mode, mode(line, store)?, line, store),
+        b"read_from" => once(&mut block.read_from, read_from(line, store)?, line, store),
+        b"connect_timeout" => once(
+            &mut block.connect_timeout,
+            timeout(line, store)?,
+            line,
+            store,
+        ),
+        b"send_timeout" => once(&mut block.send_timeout, timeout(line, store)?, line, store),
+        b"read_timeout" => once(&mut block.read_timeout, timeout(line, store)?, line, store),
+        b"fail_timeout" => once(&mut block.fail_timeout, timeout(line, store)?, line, store),
         b"connections" => {
-            let number = single(line, block)?.parse().ok();
-            let number = number.filter(|n| (1..=1024).contains(n)).ok_or_else(|| {
-                let store = &block.name;
-                format!("\"connections\" of store \"{store}\" must be between 1 and 1024")
-            })?;
-            once(&mut block.connections, number, line, &block.name)
+            let most = number(line, store, 1..=1024)?;
+            once(&mut block.connections, most, line, store)
         }
-        b"queue" => {
-            let number = single(line, block)?.parse().ok();
-            let number = number
-                .filter(|n| (1..=1_000_000).contains(n))
-                .ok_or_else(|| {
-                    let store = &block.name;
-                    format!("\"queue\" of store \"{store}\" must be between 1 and 1000000")
-                })?;
-            once(&mut block.queue, number, line, &block.name)
-        }
-        b"username" => {
-            let username = single(line, block)?;
-            once(&mut block.username, username, line, &block.name)
-        }
-        b"password" => {
-            let password = secret(line.as_ptr(), &single(line, block)?).map_err(|reason| {
-                let store = &block.name;
-                format!("\"password\" of store \"{store}\" can't be read: {reason}")
-            })?;
-            once(&mut block.password, password, line, &block.name)
-        }
+        b"queue" => once(
+            &mut block.queue,
+            number(line, store, 1..=1_000_000)?,
+            line,
+            store,
+        ),
+        b"max_fails" => once(
+            &mut block.max_fails,
+            number(line, store, 1..=1000)?,
+            line,
+            store,
+        ),
+        b"username" => once(&mut block.username, single(line, store)?, line, store),
+        b"password" => once(&mut block.password, secret(line, store)?, line, store),
+        b"sentinel_username" => once(
+            &mut block.sentinel_username,
+            single(line, store)?,
+            line,
+            store,
+        ),
+        b"sentinel_password" => once(
+            &mut block.sentinel_password,
+            secret(line, store)?,
+            line,
+            store,
+        ),
         b"database" => {
-            let number = single(line, block)?.parse().map_err(|_| {
-                let store = &block.name;
+            let number = single(line, store)?.parse().map_err(|_| {
                 format!("\"database\" of store \"{store}\" must be a number such as 0")
             })?;
-            once(&mut block.database, number, line, &block.name)
+            once(&mut block.database, number, line, store)
         }
-        b"mode" => mode(line, block),
         other => {
-            let (word, store) = (line.text(0), &block.name);
+            let word = line.text(0);
             Err(Fault::Text(match other {
                 b"tls" | b"tls_name" | b"tls_trusted_certificate" | b"tls_verify" => {
                     format!("\"{word}\" of store \"{store}\" is not supported yet")
@@ -166,122 +209,42 @@ fn parameter(line: &Directive, block: &mut Block) -> SetResult {
     }
 }
 
-/// The value of a line that takes one.
-fn single(line: &Directive, block: &Block) -> Result<String, Fault> {
-    if line.words().len() == 2 {
-        return Ok(line.text(1));
-    }
-    let (word, store) = (line.text(0), &block.name);
-    Err(Fault::Text(format!(
-        "\"{word}\" of store \"{store}\" takes one value"
-    )))
-}
-
 fn server(line: &Directive, block: &mut Block) -> SetResult {
-    let (address, store) = (single(line, block)?, &block.name);
-    if block.server.is_some() {
+    let (address, store) = (single(line, &block.name)?, &block.name);
+    let what = format!("\"server {address}\" of store \"{store}\"");
+    let server = servers::of_configuration(line, &address, &what)
+        .map_err(|reason| format!("{reason} in {what}"))?;
+    if block.servers.iter().any(|known| known.text == server.text) {
         return Err(Fault::Text(format!(
-            "duplicate \"server\" in store \"{store}\"; several servers are not supported yet"
+            "duplicate \"server {address}\" in store \"{store}\""
         )));
     }
-    let server = resolve(line.as_ptr(), &address)
-        .map_err(|reason| format!("{reason} in \"server {address}\" of store \"{store}\""))?;
-    block.server = Some(server);
+    block.servers.push(server);
     Ok(())
 }
 
-fn timeout(line: &Directive, block: &mut Block) -> SetResult {
-    let (word, value) = (line.text(0), single(line, block)?);
-    let millis = line.millis(1).ok().filter(|ms| *ms > 0).ok_or_else(|| {
-        let store = &block.name;
-        format!(
-            "invalid time \"{value}\" in \"{word}\" of store \"{store}\"; use a time such as 200ms"
-        )
-    })?;
-    let timeout = match word.as_str() {
-        "connect_timeout" => &mut block.connect_timeout,
-        "send_timeout" => &mut block.send_timeout,
-        _ => &mut block.read_timeout,
-    };
-    once(timeout, millis, line, &block.name)
-}
-
-fn mode(line: &Directive, block: &mut Block) -> SetResult {
-    let store = block.name.clone();
-    let mode = line.text(1);
-    if let "sentinel" | "cluster" = mode.as_str() {
-        return Err(Fault::Text(format!(
-            "\"mode {mode}\" of store \"{store}\" is not supported yet"
-        )));
-    }
-    match single(line, block)?.as_str() {
-        "standalone" => once(&mut block.mode, (), line, &store),
-        mode => Err(Fault::Text(format!(
-            "unknown mode \"{mode}\" of store \"{store}\"; it is \"standalone\""
+fn mode(line: &Directive, store: &str) -> Result<Mode, Fault> {
+    match (line.argument(1), line.words().len()) {
+        (b"sentinel", 3) if !line.argument(2).is_empty() => Ok(Mode::Sentinel(line.text(2))),
+        (b"sentinel", _) => Err(Fault::Text(format!(
+            "\"mode sentinel\" of store \"{store}\" takes the name of the master, such as \"mode sentinel mymaster\""
         ))),
+        _ => match single(line, store)?.as_str() {
+            "standalone" => Ok(Mode::Standalone),
+            "cluster" => Ok(Mode::Cluster),
+            mode => Err(Fault::Text(format!(
+                "unknown mode \"{mode}\" of store \"{store}\"; it is \"standalone\", \"sentinel MASTER\" or \"cluster\""
+            ))),
+        },
     }
 }
 
-/// Sets a value that may be set once in a block.
-fn once<T>(place: &mut Option<T>, value: T, line: &Directive, store: &str) -> SetResult {
-    if place.is_some() {
-        let word = line.text(0);
-        return Err(Fault::Text(format!(
-            "duplicate \"{word}\" in store \"{store}\""
-        )));
-    }
-    *place = Some(value);
-    Ok(())
-}
-
-/// A password as it stands, or the first line of a file: `file:/path`, relative to the
-/// configuration's directory.
-fn secret(cf: *mut ngx_conf_t, value: &str) -> Result<String, String> {
-    let Some(path) = value.strip_prefix("file:") else {
-        return Ok(value.to_owned());
-    };
-    // SAFETY: nginx replaces the string by a full path in the configuration's pool.
-    let path = unsafe {
-        let mut name = text::copy((*cf).pool, path.as_bytes()).ok_or("no memory")?;
-        if ngx_conf_full_name((*cf).cycle, &mut name, 1) != NGX_OK as isize {
-            return Err(String::from("no memory"));
-        }
-        String::from_utf8_lossy(text::bytes(&name)).into_owned()
-    };
-    let content = fs::read_to_string(&path).map_err(|error| format!("\"{path}\": {error}"))?;
-    Ok(content.lines().next().unwrap_or_default().to_owned())
-}
-
-/// A host and port, or `unix:/path`, as nginx reads them. Names are looked up here and now, while
-/// nobody waits.
-pub fn resolve(cf: *mut ngx_conf_t, address: &str) -> Result<Server, String> {
-    // SAFETY: nginx parses its own copy; the addresses live in the configuration's pool.
-    unsafe {
-        let mut url: ngx_url_t = std::mem::zeroed();
-        url.url = text::copy((*cf).pool, address.as_bytes()).ok_or("no memory")?;
-        url.default_port = PORT;
-        if ngx_parse_url((*cf).pool, &mut url) != NGX_OK as isize {
-            if url.err.is_null() {
-                return Err(String::from("invalid address"));
-            }
-            return Err(std::ffi::CStr::from_ptr(url.err)
-                .to_string_lossy()
-                .into_owned());
-        }
-        if url.addrs.is_null() || url.naddrs == 0 {
-            return Err(String::from("no address"));
-        }
-        let addresses: Vec<SocketAddress> = std::slice::from_raw_parts(url.addrs, url.naddrs)
-            .iter()
-            .map(|address| {
-                let (sockaddr, text) = sockaddr::of_nginx(address);
-                SocketAddress { sockaddr, text }
-            })
-            .collect();
-        let text = match addresses.as_slice() {
-            [one] => one.text.clone(),
-            _ => address.to_owned(),
-        };
-        Ok(Server { text, addresses })
+fn read_from(line: &Directive, store: &str) -> Result<ReadFrom, Fault> {
+    match single(line, store)?.as_str() {
+        "master" => Ok(ReadFrom::Master),
+        "replica" => Ok(ReadFrom::Replica),
+        other => Err(Fault::Text(format!(
+            "unknown value \"{other}\" in \"read_from\" of store \"{store}\"; it is \"master\" or \"replica\""
+        ))),
     }
 }

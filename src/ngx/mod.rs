@@ -15,6 +15,7 @@ pub mod values;
 // The event loop: timers, connections to servers, and how long a shutdown waits.
 pub mod event;
 pub mod peer;
+pub mod resolver;
 pub mod shutdown;
 pub mod sockaddr;
 

@@ -18,7 +18,7 @@ use crate::request::key;
 use crate::shm::Zone;
 use crate::shm::locks::{BackOff, Retention};
 use crate::store::lookup::Lookup;
-use crate::store::redis::is_address;
+use crate::store::redis::{is_address, without_password};
 use crate::store::{Key, Location, Store, registry};
 
 /// Milliseconds that a request waits for somebody else's fill, by default.
@@ -197,7 +197,9 @@ impl<'a> Reader<'a> {
             Ok(store) => Some(store),
             Err(fault) => {
                 let what = format!("{fault}; requests go to the backend");
-                self.variables.complain(Setting::Pass, value, &what);
+                let value = without_password(&String::from_utf8_lossy(value));
+                self.variables
+                    .complain(Setting::Pass, value.as_bytes(), &what);
                 None
             }
         }

@@ -47,10 +47,10 @@ pub enum Store {
 }
 
 impl Store {
-    /// Its name in the configuration.
+    /// Its name in the configuration, for the log.
     pub fn name(&self) -> &str {
         match self {
-            Store::Redis(client) => &client.config().name,
+            Store::Redis(client) => &client.config().shown,
             Store::Location(location) => location.relay().name(),
         }
     }

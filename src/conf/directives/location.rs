@@ -7,9 +7,9 @@ use cache_core::headers::is_token;
 
 use crate::conf::main_conf::Reference;
 use crate::conf::reader::{Directive, Fault, SetResult, once, refuse_slices};
-use crate::conf::{LocConf, MainConf, StatusHeader, store_block};
+use crate::conf::{LocConf, MainConf, StatusHeader, servers};
 use crate::detached::Backend;
-use crate::store::redis::{from_address, is_address};
+use crate::store::redis::{from_address, is_address, without_password};
 
 pub(super) fn cache(directive: &Directive, conf: &mut LocConf) -> SetResult {
     let on = directive.arguments().is_empty() || directive.flag(1)?;
@@ -38,13 +38,18 @@ pub(super) fn pass(directive: &Directive, conf: &mut LocConf) -> SetResult {
     }
     if is_address(&name) {
         if main.store(name.as_bytes()).is_none() {
-            let resolve = |address: &str| store_block::resolve(directive.as_ptr(), address);
+            let shown = without_password(&name);
+            let resolve = |address: &str| {
+                let what = format!("\"redis_cache_pass {shown}\"");
+                servers::of_configuration(directive, address, &what)
+            };
             let config = from_address(&name, Some(&resolve)).map_err(|reason| {
                 format!(
-                    "invalid address \"{name}\" in \"redis_cache_pass\": {reason}; \
+                    "invalid address \"{shown}\" in \"redis_cache_pass\": {reason}; \
                      use one such as redis://127.0.0.1:6379/0 or unix:/run/redis.sock"
                 )
             })?;
+            let config = servers::with_memory(directive.as_ptr(), config)?;
             main.stores.push(Rc::new(config));
         }
         return Ok(());

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use redis::{ConnectionAddr, IntoConnectionInfo};
 
-use super::config::{Server, SocketAddress, StoreConfig};
+use super::config::{Login, Server, SocketAddress, StoreConfig};
 use crate::ngx::sockaddr;
 
 /// Looks up a host name: gets `host:port`, gives the server or the reason why there is none.
@@ -17,13 +17,41 @@ pub fn is_address(name: &str) -> bool {
         .any(|scheme| name.starts_with(scheme))
 }
 
+/// An address without its password, for the log. Any other name of a store is left as it is.
+pub fn without_password(address: &str) -> String {
+    let Some((scheme, rest)) = address.split_once("://") else {
+        return address.to_owned();
+    };
+    let (address, query) = rest.split_once('?').unwrap_or((rest, ""));
+    // A password may contain a slash that nobody has escaped.
+    let (user, place) = address.rsplit_once('@').unwrap_or(("", address));
+    let user = match user.split_once(':') {
+        Some((name, _)) => format!("{name}:...@"),
+        None if user.is_empty() => String::new(),
+        None => format!("{user}@"),
+    };
+    let query: Vec<&str> = query
+        .split('&')
+        .filter(|part| !part.is_empty())
+        .map(|part| {
+            if part.starts_with("pass=") {
+                "pass=..."
+            } else {
+                part
+            }
+        })
+        .collect();
+    let mark = if query.is_empty() { "" } else { "?" };
+    format!("{scheme}://{user}{place}{mark}{}", query.join("&"))
+}
+
 /// The store at an address. Without `resolve` (at run time) the host must be an IP address.
 ///
 /// # Errors
 ///
 /// What is wrong with the address, for the log.
 pub fn from_address(address: &str, resolve: Option<Resolve<'_>>) -> Result<StoreConfig, String> {
-    let config = |server| StoreConfig::new(address.to_owned(), server);
+    let config = |server| StoreConfig::new(address.to_owned(), vec![server]);
     if let Some(path) = address.strip_prefix("unix:")
         && !path.starts_with("//")
     {
@@ -48,8 +76,10 @@ pub fn from_address(address: &str, resolve: Option<Resolve<'_>>) -> Result<Store
         _ => return Err(String::from("tls is not supported yet")),
     };
     Ok(StoreConfig {
-        username: settings.username().map(str::to_owned),
-        password: settings.password().map(str::to_owned),
+        login: Login {
+            username: settings.username().map(str::to_owned),
+            password: settings.password().map(str::to_owned),
+        },
         database,
         ..config(server)
     })

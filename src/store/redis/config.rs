@@ -1,5 +1,10 @@
 //! What a store is told by its configuration.
 
+use std::fmt;
+
+use super::address::without_password;
+use crate::shm::StoreMemory;
+
 /// Milliseconds of each timeout that isn't configured.
 const TIMEOUT: u64 = 200;
 
@@ -9,13 +14,26 @@ const CONNECTIONS: usize = 2;
 /// How many commands wait for replies in a worker at most, unless configured.
 const QUEUE: usize = 4096;
 
+/// How many failures open a server's breaker, unless configured.
+const MAX_FAILS: u32 = 3;
+
+/// How long an open breaker stays open, in milliseconds, unless configured.
+const FAIL_TIMEOUT: u64 = 500;
+
 /// A store: a `redis_cache_store` block, or an address in its place.
 #[derive(Clone, Debug)]
 pub struct StoreConfig {
-    /// Its name in the configuration.
+    /// Its name in the configuration, which may be an address with a password.
     pub name: String,
-    /// The server.
-    pub server: Server,
+    /// The same for the log, without a password.
+    pub shown: String,
+    /// Which of its servers has a key.
+    pub mode: Mode,
+    /// Its servers as configured: one of a standalone store, the Sentinels, or nodes of the Cluster by which the others
+    /// are found. There is one at least.
+    pub servers: Vec<Server>,
+    /// Where lookups go.
+    pub read_from: ReadFrom,
     /// How long connecting may take, in milliseconds.
     pub connect_timeout: u64,
     /// Milliseconds between two writes while the server takes no more.
@@ -26,28 +44,79 @@ pub struct StoreConfig {
     pub connections: usize,
     /// How many commands wait for replies in a worker at most. Beyond it a request goes on without the store.
     pub queue: usize,
-    /// The user to log in as. Without it the default user.
-    pub username: Option<String>,
-    /// The password to log in with. Without it nobody logs in.
-    pub password: Option<String>,
+    /// Whom to log in as to servers that have records.
+    pub login: Login,
+    /// Whom to log in as to Sentinels.
+    pub sentinel_login: Login,
     /// The number of the database.
     pub database: u32,
+    /// Failures within a time that open a server's breaker.
+    pub max_fails: u32,
+    /// How long an open breaker stays open before the first probe, in milliseconds.
+    pub fail_timeout: u64,
+    /// What the workers share of it. `None` for a store at an address that a variable names.
+    pub memory: Option<StoreMemory>,
+}
+
+/// Which server has a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// The one there is.
+    Standalone,
+    /// The master of this name, which Sentinels tell.
+    Sentinel(String),
+    /// The master of the key's slot, which the Cluster tells.
+    Cluster,
+}
+
+/// Where lookups go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadFrom {
+    /// To masters.
+    Master,
+    /// To replicas, and to the master where none serves.
+    Replica,
+}
+
+/// Who logs in.
+#[derive(Clone, Default)]
+pub struct Login {
+    /// The user. Without it the default user.
+    pub username: Option<String>,
+    /// The password. Without it nobody logs in.
+    pub password: Option<String>,
+}
+
+impl fmt::Debug for Login {
+    /// Without the password, which is for nobody's eyes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login")
+            .field("username", &self.username)
+            .field("password", &self.password.as_ref().map(|_| "..."))
+            .finish()
+    }
 }
 
 impl StoreConfig {
-    /// A store of which only its name and its server are known.
-    pub fn new(name: String, server: Server) -> StoreConfig {
+    /// A store of which only its name and its servers are known.
+    pub fn new(name: String, servers: Vec<Server>) -> StoreConfig {
         StoreConfig {
+            shown: without_password(&name),
             name,
-            server,
+            mode: Mode::Standalone,
+            servers,
+            read_from: ReadFrom::Master,
             connect_timeout: TIMEOUT,
             send_timeout: TIMEOUT,
             read_timeout: TIMEOUT,
             connections: CONNECTIONS,
             queue: QUEUE,
-            username: None,
-            password: None,
+            login: Login::default(),
+            sentinel_login: Login::default(),
             database: 0,
+            max_fails: MAX_FAILS,
+            fail_timeout: FAIL_TIMEOUT,
+            memory: None,
         }
     }
 }
@@ -57,8 +126,19 @@ impl StoreConfig {
 pub struct Server {
     /// What the configuration calls it: `127.0.0.1:6379`, `redis.example.com:6379` or `unix:/path`. For the log.
     pub text: String,
-    /// Its addresses, in the order in which they are tried. A name may have several.
+    /// Its host name, if it isn't named by its address.
+    pub name: Option<HostName>,
+    /// Its addresses, in the order in which they are tried. A name may have several, or none that is known yet.
     pub addresses: Vec<SocketAddress>,
+}
+
+/// A host name and a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostName {
+    /// The name, without a port.
+    pub host: String,
+    /// The port.
+    pub port: u16,
 }
 
 impl Server {
@@ -66,6 +146,7 @@ impl Server {
     pub fn at(address: SocketAddress) -> Server {
         Server {
             text: address.text.clone(),
+            name: None,
             addresses: vec![address],
         }
     }

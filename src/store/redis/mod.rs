@@ -46,10 +46,10 @@ mod pace;
 /// What can go wrong.
 mod error;
 
-pub use address::{from_address, is_address};
+pub use address::{from_address, is_address, without_password};
 pub use change::{Change, ChangeReply, RecordRefresh, RecordWrite, ValidatedRecord, VariantWrite};
 pub use client::Client;
-pub use config::{Server, SocketAddress, StoreConfig};
+pub use config::{HostName, Login, Mode, ReadFrom, Server, SocketAddress, StoreConfig};
 pub use error::StoreError;
 pub use found::{Found, Reading};
 pub use pace::Pace;

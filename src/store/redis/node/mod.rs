@@ -63,7 +63,7 @@ impl Node {
     /// A server without a connection: the first command opens one.
     pub fn new(config: Rc<StoreConfig>, server: &Server) -> Rc<Node> {
         Rc::new(Node {
-            health: Health::new(&config.name, &server.text),
+            health: Health::new(&config.shown, &server.text),
             config,
             text: server.text.clone(),
             addresses: RefCell::new(server.addresses.clone()),
@@ -265,7 +265,7 @@ impl Node {
 
     fn cannot_grow(&self, reason: &str) {
         self.patience.set(now_msec().saturating_add(PATIENCE));
-        let (name, server) = (&self.config.name, &self.text);
+        let (name, server) = (&self.config.shown, &self.text);
         ngx_log_error!(
             NGX_LOG_INFO,
             ngx_cycle_log().as_ptr(),

@@ -184,8 +184,8 @@ pub enum Step {
 /// Packs the steps of a new connection and gives them back in order.
 pub fn handshake(out: &mut Vec<u8>, config: &StoreConfig) -> Vec<Step> {
     let mut steps = Vec::with_capacity(3);
-    if let Some(password) = &config.password {
-        match &config.username {
+    if let Some(password) = &config.login.password {
+        match &config.login.username {
             Some(name) => resp::command(out, &[b"AUTH", name.as_bytes(), password.as_bytes()]),
             None => resp::command(out, &[b"AUTH", password.as_bytes()]),
         }

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::config::StoreConfig;
+use super::config::{Server, StoreConfig};
 use super::node::Node;
 
 /// The servers of a store, and which of them has which keys.
@@ -14,7 +14,13 @@ pub enum Topology {
 impl Topology {
     /// The servers of a configured store. Nobody has tried to reach them yet.
     pub fn of(config: &Rc<StoreConfig>) -> Topology {
-        Topology::Standalone(Node::new(Rc::clone(config), &config.server))
+        let nobody = Server {
+            text: String::from("no server"),
+            name: None,
+            addresses: Vec::new(),
+        };
+        let server = config.servers.first().unwrap_or(&nobody);
+        Topology::Standalone(Node::new(Rc::clone(config), server))
     }
 
     /// The server that has a key.

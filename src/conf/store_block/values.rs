@@ -1,0 +1,85 @@
+//! What lines of a `redis_cache_store` block have for values.
+
+use std::fs;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+use ngx::ffi::*;
+
+use crate::conf::reader::{Directive, Fault, SetResult};
+use crate::ngx::text;
+
+/// The value of a line that takes one.
+pub fn single(line: &Directive, store: &str) -> Result<String, Fault> {
+    if line.words().len() == 2 {
+        return Ok(line.text(1));
+    }
+    let word = line.text(0);
+    Err(Fault::Text(format!(
+        "\"{word}\" of store \"{store}\" takes one value"
+    )))
+}
+
+/// Sets a value that may be set once in a block.
+pub fn once<T>(place: &mut Option<T>, value: T, line: &Directive, store: &str) -> SetResult {
+    if place.is_some() {
+        let word = line.text(0);
+        return Err(Fault::Text(format!(
+            "duplicate \"{word}\" in store \"{store}\""
+        )));
+    }
+    *place = Some(value);
+    Ok(())
+}
+
+/// A time in milliseconds, longer than 0.
+pub fn timeout(line: &Directive, store: &str) -> Result<u64, Fault> {
+    let (word, value) = (line.text(0), single(line, store)?);
+    let millis = line.millis(1).ok().filter(|ms| *ms > 0);
+    millis.ok_or_else(|| {
+        Fault::Text(format!(
+            "invalid time \"{value}\" in \"{word}\" of store \"{store}\"; use a time such as 200ms"
+        ))
+    })
+}
+
+/// A number within bounds.
+pub fn number<T>(line: &Directive, store: &str, bounds: RangeInclusive<T>) -> Result<T, Fault>
+where
+    T: FromStr + PartialOrd + std::fmt::Display,
+{
+    let value = single(line, store)?.parse().ok();
+    value.filter(|n| bounds.contains(n)).ok_or_else(|| {
+        let (word, least, most) = (line.text(0), bounds.start(), bounds.end());
+        Fault::Text(format!(
+            "\"{word}\" of store \"{store}\" must be between {least} and {most}"
+        ))
+    })
+}
+
+/// A password as it stands, or the first line of a file: `file:/path`, relative to the configuration's directory.
+pub fn secret(line: &Directive, store: &str) -> Result<String, Fault> {
+    let value = single(line, store)?;
+    let Some(path) = value.strip_prefix("file:") else {
+        return Ok(value);
+    };
+    first_line(line.as_ptr(), path).map_err(|reason| {
+        let word = line.text(0);
+        Fault::Text(format!(
+            "\"{word}\" of store \"{store}\" can't be read: {reason}"
+        ))
+    })
+}
+
+fn first_line(cf: *mut ngx_conf_t, path: &str) -> Result<String, String> {
+    // SAFETY: nginx replaces the string by a full path in the configuration's pool.
+    let path = unsafe {
+        let mut name = text::copy((*cf).pool, path.as_bytes()).ok_or("no memory")?;
+        if ngx_conf_full_name((*cf).cycle, &mut name, 1) != NGX_OK as isize {
+            return Err(String::from("no memory"));
+        }
+        String::from_utf8_lossy(text::bytes(&name)).into_owned()
+    };
+    let content = fs::read_to_string(&path).map_err(|error| format!("\"{path}\": {error}"))?;
+    Ok(content.lines().next().unwrap_or_default().to_owned())
+}
