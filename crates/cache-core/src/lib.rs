@@ -66,6 +66,13 @@ pub mod refill_header;
 // Which records does a request make worthless (RFC 9111 4.4)?
 pub mod invalidation;
 
+// Reaching the store.
+
+// What follows a command that has failed: stop, again, at another node, later?
+pub mod attempts;
+// Which node of a Redis Cluster has a key, and how is that kept up to date?
+pub mod cluster;
+
 // How things are written.
 
 // What are the header lines of a response, and can they be sent?

@@ -1,0 +1,13 @@
+//! Redis Cluster as its clients see it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test"
+)]
+
+mod addresses;
+mod server;
+mod slots;
+mod told;
