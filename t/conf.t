@@ -1230,3 +1230,11 @@ store "main" has a user or password of Sentinels; that takes "mode sentinel MAST
     location /t { redis_cache_pass redis://user:word@127.0.0.1:6379/first; }    # <--
 --- emerg
 invalid address "redis://user:...@127.0.0.1:6379/first" in "redis_cache_pass": invalid database number; use one such as redis://127.0.0.1:6379/0 or unix:/run/redis.sock
+
+
+
+=== TEST 141: redis_cache_on_error that is neither
+--- config
+    location /t { redis_cache_on_error stop; }    # <--
+--- emerg
+invalid value "stop" in "redis_cache_on_error"; it is "pass" or "fail"

@@ -96,6 +96,8 @@ pub struct LocConf {
     pub uncacheable_ttl: Option<u64>,
     /// `redis_cache_use_stale`
     pub use_stale: Option<UseStale>,
+    /// `redis_cache_on_error fail`
+    pub needs_store: Option<bool>,
     /// `redis_cache_revalidate`
     pub revalidate: Option<bool>,
     /// `redis_cache_backoff`
@@ -147,6 +149,7 @@ impl Default for LocConf {
             lock_queue: None,
             uncacheable_ttl: None,
             use_stale: None,
+            needs_store: None,
             revalidate: None,
             back_off: None,
             variants: None,
@@ -197,6 +200,7 @@ impl LocConf {
             lock_queue,
             uncacheable_ttl,
             use_stale,
+            needs_store,
             revalidate,
             back_off,
             variants

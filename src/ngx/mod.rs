@@ -23,6 +23,7 @@ pub mod sockaddr;
 pub mod chain;
 pub mod memory;
 pub mod pool;
+pub mod random;
 pub mod text;
 
 // The border to C, and to the modules of nginx.

@@ -135,6 +135,10 @@ impl Cache for RequestCache {
         found
     }
 
+    fn needs_store(&self) -> bool {
+        self.settings.needs_store
+    }
+
     fn wants_part(&self) -> bool {
         self.request.range().is_some()
     }

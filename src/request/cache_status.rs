@@ -106,7 +106,7 @@ fn value(r: Request, context: &'static Context) -> Option<Vec<u8>> {
     }
     let word = context.word();
     // The detail says why the response isn't stored, or why it is stale, where the other parameters don't.
-    let own = reason == Reason::OnlyIfCached;
+    let own = matches!(reason, Reason::OnlyIfCached | Reason::StoreRequired);
     let tells = (forward.is_some() || own)
         && matches!(word, Some(Word::Skip | Word::Stale))
         && !matches!(reason, Reason::MethodNotListed | Reason::Bypass);

@@ -13,6 +13,7 @@ use ngx::ffi::*;
 use crate::fill::registry::{Joined, LockPermit};
 use crate::fill::start::{FillTarget, Initiator, Start, start_first, start_refill};
 use crate::ngx::guard::trip;
+use crate::ngx::headers;
 use crate::ngx::request::{Code, DONE, Request};
 use crate::request::cache::RequestCache;
 use crate::request::cache_status::Forwarding;
@@ -24,6 +25,10 @@ use crate::request::settings::CacheableRequest;
 use crate::request::state::State;
 use crate::shm::zone::RefillSlot;
 use crate::worker::Go;
+
+/// Seconds after which a client may come again that was refused because the store is down: it is tried again within a
+/// second.
+const RETRY_AFTER: &[u8] = b"1";
 
 /// What the flow has decided for a request, and what a fill that it starts knows beforehand.
 pub struct Decision {
@@ -134,6 +139,12 @@ fn deliver(
         Answer::Pass(Reason::OnlyIfCached) => {
             context.set_outcome(word, status, Reason::OnlyIfCached);
             r.finalize(NGX_HTTP_GATEWAY_TIME_OUT as Code);
+        }
+        Answer::Pass(Reason::StoreRequired) => {
+            context.set_outcome(word, status, Reason::StoreRequired);
+            // Without memory for the line the code tells enough.
+            let _ = headers::push_known(r, b"Retry-After", RETRY_AFTER);
+            r.finalize(NGX_HTTP_SERVICE_UNAVAILABLE as Code);
         }
         Answer::Pass(reason) => pass(r, context, reason),
     }

@@ -51,6 +51,8 @@ pub struct Settings {
     pub lookup: Lookup,
     /// What waiting and staleness are allowed.
     pub limits: WaitLimits,
+    /// `redis_cache_on_error fail`: without the store there is no response.
+    pub needs_store: bool,
     /// `redis_cache_refills`
     pub refills: u32,
     /// On which terms a fill runs.
@@ -271,6 +273,7 @@ pub fn settings(
                 LOCK_TIMEOUT,
             ),
         },
+        needs_store: conf.needs_store.unwrap_or(false),
         refills: conf.refills.unwrap_or(REFILLS),
         terms: Terms {
             lock_age: reader

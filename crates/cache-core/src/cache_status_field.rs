@@ -63,7 +63,7 @@ impl Forward {
     pub const fn of(status: CacheStatus, reason: Reason) -> Option<Self> {
         match (status, reason) {
             (_, Reason::Subscribed) => Some(Self::UriMiss),
-            (_, Reason::OnlyIfCached) => None,
+            (_, Reason::OnlyIfCached | Reason::StoreRequired) => None,
             (CacheStatus::Hit | CacheStatus::Stale | CacheStatus::Updating, _) => None,
             (CacheStatus::Bypass, Reason::MethodNotListed) => Some(Self::Method),
             (CacheStatus::Bypass, _) | (_, Reason::NotConfigured) => Some(Self::Bypass),

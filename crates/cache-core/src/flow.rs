@@ -10,6 +10,7 @@
 //! ```
 //!
 //! While the store is in trouble the lock is one of the worker: a response that another worker fetches can't come here.
+//! Where the backend must be spared, the request fails instead ([`Cache::needs_store`]).
 //!
 //! A record that must be validated is held meanwhile: a 304 makes it the response, and so does a
 //! failure of the backend for which it may be served stale.
@@ -150,6 +151,9 @@ pub async fn serve<C: Cache>(
                 Use::Validate(on_failure) => (Some(Held { record, on_failure }), None),
             },
             Ok(None) => (None, None),
+            Err(Trouble::Unavailable) if cache.needs_store() => {
+                return Answer::Pass(Reason::StoreRequired);
+            }
             Err(trouble) => (None, Some(trouble)),
         };
         let on_failure = held.as_ref().map_or(UseStale::NONE, |held| held.on_failure);
@@ -311,6 +315,7 @@ async fn first<C: Cache>(
         },
         Ok(None) if !cache.is_for_us(&permit) => return None,
         Ok(None) => Answer::Fill(Some(permit), None, None),
+        Err(Trouble::Unavailable) if cache.needs_store() => Answer::Pass(Reason::StoreRequired),
         Err(trouble) => Answer::Fill(Some(permit), Some(trouble.reason()), held),
     })
 }

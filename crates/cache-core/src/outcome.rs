@@ -106,6 +106,8 @@ pub enum Reason {
 
     /// The store is down, slow or talking nonsense.
     StoreUnavailable,
+    /// The same where the backend isn't to be asked instead (`redis_cache_on_error fail`).
+    StoreRequired,
     /// The key holds something that is no hash; it is left alone.
     WrongType,
     /// The store refused or lost the write.
@@ -240,6 +242,7 @@ impl Reason {
             Self::Conditional => "conditional",
             Self::NotConfigured => "zone, store or key missing",
             Self::StoreUnavailable => "store unavailable",
+            Self::StoreRequired => "store unavailable, backend spared",
             Self::WrongType => "key of another type",
             Self::StoreFailed => "store failed",
             Self::RecordChanged => "record changed meanwhile",

@@ -72,6 +72,20 @@ pub(super) fn pass_timeout(directive: &Directive, conf: &mut LocConf) -> SetResu
     once(&mut conf.pass_timeout, time)
 }
 
+pub(super) fn on_error(directive: &Directive, conf: &mut LocConf) -> SetResult {
+    let fails = match directive.argument(1) {
+        b"pass" => false,
+        b"fail" => true,
+        _ => {
+            let value = directive.text(1);
+            return Err(Fault::Text(format!(
+                "invalid value \"{value}\" in \"redis_cache_on_error\"; it is \"pass\" or \"fail\""
+            )));
+        }
+    };
+    once(&mut conf.needs_store, fails)
+}
+
 pub(super) fn backend(directive: &Directive, conf: &mut LocConf) -> SetResult {
     let backend = Backend::parse(directive.argument(1)).ok_or_else(|| {
         let value = directive.text(1);

@@ -6,26 +6,21 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
+use cache_core::attempts::{self, Next};
+
 use super::error::StoreError;
 use super::found::Found;
 
-/// How a command ended without a result.
-#[derive(Clone, Debug)]
-pub struct Failure {
-    pub error: StoreError,
-    /// Whether another connection may do better, at once.
-    pub retry: Retry,
-}
+/// How a command ended without a result, and what may be tried.
+pub type Failure = attempts::Failure<StoreError>;
 
-/// Whether a command that has failed may be sent again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Retry {
-    /// No.
-    No,
-    /// A few times: the connection has failed.
-    Counted,
-    /// Yes: it was closed for a reason that has nothing to do with the command.
-    Free,
+/// A command that has ended with this error, which nothing can be done about.
+pub fn stopped(error: StoreError) -> Failure {
+    Failure {
+        error,
+        next: Next::Stop,
+        unsure: false,
+    }
 }
 
 /// Where a result is left for the futures that wait for it.
@@ -84,7 +79,8 @@ impl<T> Drop for Promise<T> {
             // Fails where there is a result, which then stands.
             let _ = self.call.outcome.set(Err(Failure {
                 error: StoreError::Closed,
-                retry: Retry::No,
+                next: Next::Stop,
+                unsure: true,
             }));
         }
         for waker in self.call.wakers.take().into_iter().flatten() {

@@ -82,12 +82,9 @@ impl Change {
         }
     }
 
-    /// The same once more, if that does no harm where nobody knows whether the first was carried out.
-    pub fn again(&self) -> Option<Change> {
-        match self {
-            Change::Write(_) | Change::Refresh(_) => None,
-            Change::Delete(key) => Some(Change::Delete(key.clone())),
-        }
+    /// Whether it does no harm a second time, where nobody knows whether the first was carried out.
+    pub fn is_repeatable(&self) -> bool {
+        matches!(self, Change::Delete(_))
     }
 }
 

@@ -4,18 +4,17 @@ use std::future::Future;
 use std::rc::Rc;
 
 use bytes::Bytes;
+use cache_core::attempts::{self, Access, Command, Route};
 
-use super::call::Retry;
+use super::call::{Failure, Waiting, stopped};
 use super::change::{Change, ChangeReply};
 use super::config::StoreConfig;
 use super::error::StoreError;
 use super::found::Found;
+use super::node::Node;
 use super::pace::patience;
 use super::topology::Topology;
 use crate::ngx::event::now_msec;
-
-/// How often a command that may be sent twice is sent again after its connection was closed.
-const RETRIES: usize = 2;
 
 /// A store, as one worker sees it. Clones share its connections.
 #[derive(Clone)]
@@ -50,19 +49,17 @@ impl Client {
     ///
     /// Why there is no telling whether there is a record.
     pub async fn lookup(&self, key: &Bytes) -> Result<Rc<Found>, StoreError> {
-        let mut retries = RETRIES;
-        let end = now_msec().saturating_add(patience(self.config.read_timeout));
-        loop {
-            let failure = match self.topology.node(key).lookup(key)?.await {
-                Ok(found) => return Ok(found),
-                Err(failure) => failure,
+        let topology = &*self.topology;
+        let command = self.command(key, Access::Read, true);
+        attempts::attempt(topology, command, async |node: &Rc<Node>, asking| {
+            let sent = if asking {
+                node.lookup_asking(key)
+            } else {
+                node.lookup(key)
             };
-            match failure.retry {
-                Retry::Counted if retries > 0 => retries -= 1,
-                Retry::Free if now_msec() < end => {}
-                Retry::No | Retry::Counted | Retry::Free => return Err(failure.error),
-            }
-        }
+            outcome(topology, sent).await
+        })
+        .await
     }
 
     /// Changes what is stored. The command is on its way when this returns.
@@ -74,25 +71,42 @@ impl Client {
         &self,
         change: Change,
     ) -> impl Future<Output = Result<ChangeReply, StoreError>> + use<> {
-        let node = Rc::clone(self.topology.node(change.key()));
-        let mut again = change.again();
-        let mut attempt = node.change(change);
+        let topology = Rc::clone(&self.topology);
+        let command = self.command(change.key(), Access::Write, change.is_repeatable());
+        let first = topology.node(command.slot, command.access).map(|node| {
+            let sent = node.change(change.clone(), false);
+            (node, sent)
+        });
         async move {
-            let mut retries = RETRIES;
-            loop {
-                let failure = match attempt?.await {
-                    Ok(changed) => return Ok(changed),
-                    Err(failure) => failure,
-                };
-                match again.take() {
-                    Some(change) if failure.retry != Retry::No && retries > 0 => {
-                        retries -= 1;
-                        again = change.again();
-                        attempt = node.change(change);
-                    }
-                    _ => return Err(failure.error),
-                }
-            }
+            let (node, sent) = first?;
+            let failure = match outcome(&topology, sent).await {
+                Ok(changed) => return Ok(changed),
+                Err(failure) => failure,
+            };
+            attempts::recover(&*topology, command, node, failure, async |node, asking| {
+                outcome(&topology, node.change(change.clone(), asking)).await
+            })
+            .await
         }
+    }
+
+    fn command(&self, key: &[u8], access: Access, repeatable: bool) -> Command {
+        Command {
+            slot: self.topology.slot_of(key),
+            access,
+            repeatable,
+            deadline: now_msec().saturating_add(patience(self.config.read_timeout)),
+        }
+    }
+}
+
+/// What came of a command that was sent, and what may be tried if it has failed.
+async fn outcome<T: Clone>(
+    topology: &Topology,
+    sent: Result<Waiting<T>, StoreError>,
+) -> Result<T, Failure> {
+    match sent {
+        Ok(waiting) => waiting.await.map_err(|failure| topology.judge(failure)),
+        Err(error) => Err(stopped(error)),
     }
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 
+use cache_core::attempts::Next;
+use cache_core::cluster::Told;
 use ngx::ffi::{NGX_LOG_INFO, NGX_LOG_WARN, ngx_uint_t};
 
 /// How much of Redis's own words is kept.
@@ -84,8 +86,10 @@ impl std::error::Error for StoreError {}
 pub enum Refusal {
     /// The server serves nobody for now, or not us. These are its words.
     Down(String),
-    /// This command, or this key.
+    /// This command, or this key, and there is nothing to be done about it.
     Command(StoreError),
+    /// Another server has the key, or it is too early: what may be tried.
+    Elsewhere(Next, StoreError),
 }
 
 impl Refusal {
@@ -103,7 +107,10 @@ impl Refusal {
             b"WRONGTYPE" => Refusal::Command(StoreError::WrongType),
             // Before Redis 7 an error inside a script begins with ERR and the place in the script.
             b"ERR" if contains(text, b" WRONGTYPE ") => Refusal::Command(StoreError::WrongType),
-            _ => Refusal::Command(StoreError::Refused(words(text))),
+            _ => match Told::parse(text) {
+                Some(told) => Refusal::Elsewhere(told.into(), StoreError::Refused(words(text))),
+                None => Refusal::Command(StoreError::Refused(words(text))),
+            },
         }
     }
 }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use cache_core::resp::{ProtocolError, Reply};
 
-use super::call::{Retry, Waiting, call};
+use super::call::{Waiting, call, stopped};
 use super::change::{Change, ChangeReply};
 use super::error::StoreError;
 use super::found::Found;
@@ -175,7 +175,7 @@ impl<T: Clone> Dialog<T> {
     pub fn take(&mut self, piece: &[u8]) -> bool {
         if !self.input.push(piece) {
             if let Some(pending) = self.pending.take() {
-                pending.fail(StoreError::NoMemory, Retry::No);
+                pending.fail(stopped(StoreError::NoMemory));
             }
             return false;
         }
@@ -187,7 +187,7 @@ impl<T: Clone> Dialog<T> {
                     return true;
                 }
                 Err(ProtocolError::BulkTooLong) => {
-                    pending.fail(StoreError::TooLarge, Retry::No);
+                    pending.fail(stopped(StoreError::TooLarge));
                     return false;
                 }
                 Err(error) => {
@@ -213,7 +213,7 @@ impl<T: Clone> Dialog<T> {
             } else {
                 StoreError::Unavailable
             };
-            pending.fail(error, Retry::No);
+            pending.fail(stopped(error));
         }
         self.waiting.await.map_err(|failure| failure.error)
     }
@@ -226,7 +226,7 @@ impl<T: Clone> Dialog<T> {
     pub async fn too_late(mut self) -> Result<T, StoreError> {
         if let Some(pending) = self.pending.take() {
             self.attempt.down("reading a reply timed out");
-            pending.fail(StoreError::Timeout, Retry::No);
+            pending.fail(stopped(StoreError::Timeout));
         }
         self.waiting.await.map_err(|failure| failure.error)
     }
@@ -237,7 +237,7 @@ impl<T: Clone> Dialog<T> {
             Replied::More(pending) => self.pending = Some(pending),
             Replied::Down(pending, words) => {
                 self.attempt.down(&words);
-                pending.fail(StoreError::Unavailable, Retry::No);
+                pending.fail(stopped(StoreError::Unavailable));
             }
             Replied::Nonsense(pending) => {
                 self.nonsense(pending, "a reply that doesn't fit its command");
@@ -256,6 +256,6 @@ impl<T: Clone> Dialog<T> {
 
     fn nonsense(&self, pending: Pending, what: &str) {
         self.attempt.down(&format!("invalid reply: {what}"));
-        pending.fail(StoreError::Protocol, Retry::No);
+        pending.fail(stopped(StoreError::Protocol));
     }
 }

@@ -140,6 +140,8 @@ pub trait Cache {
     fn sequence(&self) -> u64;
     /// Reads the record. A broken record is none.
     fn lookup(&self) -> impl Future<Output = Result<Option<Rc<Record>>, Trouble>>;
+    /// Whether the request fails while the store can't be used, for a backend that must be spared.
+    fn needs_store(&self) -> bool;
     /// Whether the request wants a part of the response only (Range).
     fn wants_part(&self) -> bool;
     /// What a record may be used for, for this request.

@@ -133,6 +133,10 @@ impl Cache for SimCache {
         result
     }
 
+    fn needs_store(&self) -> bool {
+        false
+    }
+
     fn wants_part(&self) -> bool {
         self.part
     }

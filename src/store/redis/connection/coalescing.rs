@@ -6,7 +6,7 @@ use std::collections::{HashMap, VecDeque};
 use bytes::Bytes;
 
 use crate::ngx::event::now_msec;
-use crate::store::redis::call::{Failure, LookupPromise, Retry, WaitingLookup, call};
+use crate::store::redis::call::{Failure, LookupPromise, WaitingLookup, call, stopped};
 use crate::store::redis::error::StoreError;
 
 /// Lookups of one connection that are owed a reply.
@@ -108,10 +108,7 @@ impl CoalescedLookups {
     pub fn expire(&mut self, time: u64) {
         for known in self.keys.values_mut() {
             if let Some(next) = known.next.take_if(|next| next.since < time) {
-                next.promise.finish(Err(Failure {
-                    error: StoreError::Timeout,
-                    retry: Retry::No,
-                }));
+                next.promise.finish(Err(stopped(StoreError::Timeout)));
             }
         }
     }

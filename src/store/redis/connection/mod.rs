@@ -12,10 +12,12 @@ use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 
 use bytes::Bytes;
+use cache_core::attempts::Next;
+use cache_core::resp::{self, Reply};
 
 use self::coalescing::CoalescedLookups;
 use self::end::End;
-use super::call::{Failure, LookupPromise, Promise, Retry, WaitingLookup};
+use super::call::{Failure, LookupPromise, Promise, WaitingLookup, stopped};
 use super::change::{Change, ChangeReply};
 use super::config::{SocketAddress, StoreConfig};
 use super::error::{StoreError, reason};
@@ -233,13 +235,36 @@ impl Connection {
         self.queue(Pending::lookup(promise, turn));
     }
 
-    /// Takes a change.
-    pub fn change(&self, change: Change, promise: Promise<ChangeReply>) {
+    /// Takes a lookup that an ASK has redirected to this server. Later callers don't share it: the redirection is
+    /// for one command.
+    pub fn lookup_asking(&self, key: &Bytes, promise: LookupPromise, lookup: WaitingLookup) {
+        command::lookup_asking(self.output.borrow_mut().tail(), key);
+        let mut lookups = self.lookups.borrow_mut();
+        lookups.add(key.clone(), lookup);
+        lookups.close();
+        drop(lookups);
+        self.queue(Pending::lookup_asking(promise));
+    }
+
+    /// Takes a change. `asking`: an ASK has redirected it to this server.
+    pub fn change(&self, change: Change, promise: Promise<ChangeReply>, asking: bool) {
         let kind = Kind::of(&change);
         // A later request must see the change, so it can't share an earlier lookup.
         self.lookups.borrow_mut().close();
-        command::change(&mut self.output.borrow_mut(), change);
+        let mut output = self.output.borrow_mut();
+        if asking {
+            command::asking(output.tail());
+            self.pending.borrow_mut().push_back(Pending::Asking);
+        }
+        command::change(&mut output, change);
+        drop(output);
         self.queue(Pending::Change(kind, promise));
+    }
+
+    /// Takes a question about the server itself.
+    pub fn ask(&self, question: &[&[u8]], promise: Promise<Reply>) {
+        resp::command(self.output.borrow_mut().tail(), question);
+        self.queue(Pending::Question(promise));
     }
 
     fn queue(&self, pending: Pending) {
@@ -312,19 +337,25 @@ impl Connection {
         if let Some(error) = lost
             && let Some(first) = pending.pop_front()
         {
-            first.fail(error, Retry::No);
+            first.fail(stopped(error));
         }
-        let (error, retry) = match end {
-            End::Closed | End::TooLarge | End::NoMemory => (StoreError::Closed, Retry::Counted),
-            End::Unwanted => (StoreError::Closed, Retry::Free),
-            End::Leaving => (StoreError::Leaving, Retry::No),
-            End::Down(..) if others => (StoreError::Closed, Retry::Counted),
-            End::Down(error, _) => (error, Retry::No),
+        let (error, next) = match end {
+            End::Closed | End::TooLarge | End::NoMemory => (StoreError::Closed, Next::Again),
+            End::Unwanted => (StoreError::Closed, Next::AgainFree),
+            End::Leaving => (StoreError::Leaving, Next::Stop),
+            End::Down(..) if others => (StoreError::Closed, Next::Again),
+            End::Down(error, _) => (error, Next::Refresh),
+        };
+        let failure = Failure {
+            error,
+            next,
+            // Before that it was never sent.
+            unsure: before == State::Established,
         };
         for command in pending {
-            command.fail(error.clone(), retry);
+            command.fail(failure.clone());
         }
-        self.lookups.borrow_mut().fail(&Failure { error, retry });
+        self.lookups.borrow_mut().fail(&failure);
         self.guard.replace(None);
     }
 }

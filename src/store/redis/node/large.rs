@@ -9,7 +9,7 @@ use std::collections::{HashSet, VecDeque};
 use bytes::Bytes;
 
 use crate::ngx::event::now_msec;
-use crate::store::redis::call::{Failure, LookupPromise, Retry, WaitingLookup};
+use crate::store::redis::call::{LookupPromise, WaitingLookup, stopped};
 use crate::store::redis::error::StoreError;
 
 /// How many keys are remembered.
@@ -112,9 +112,6 @@ impl Large {
 /// Fails lookups that wait.
 pub fn fail(waiting: Vec<LookupPromise>, error: &StoreError) {
     for promise in waiting {
-        promise.finish(Err(Failure {
-            error: error.clone(),
-            retry: Retry::No,
-        }));
+        promise.finish(Err(stopped(error.clone())));
     }
 }

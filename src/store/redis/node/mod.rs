@@ -8,6 +8,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::{Rc, Weak};
 
 use bytes::Bytes;
+use cache_core::resp::Reply;
 use ngx::ffi::NGX_LOG_INFO;
 use ngx::log::ngx_cycle_log;
 use ngx::ngx_log_error;
@@ -153,11 +154,31 @@ impl Node {
         }
     }
 
-    /// Sends a change.
-    pub fn change(self: &Rc<Self>, change: Change) -> Result<Waiting<ChangeReply>, StoreError> {
+    /// Sends a lookup that an ASK has redirected here.
+    pub fn lookup_asking(self: &Rc<Self>, key: &Bytes) -> Result<WaitingLookup, StoreError> {
         let connection = self.choose(false)?;
         let (promise, waiting) = call();
-        connection.change(change, promise);
+        connection.lookup_asking(key, promise, waiting.another());
+        Ok(waiting)
+    }
+
+    /// Sends a change. `asking`: an ASK has redirected it here.
+    pub fn change(
+        self: &Rc<Self>,
+        change: Change,
+        asking: bool,
+    ) -> Result<Waiting<ChangeReply>, StoreError> {
+        let connection = self.choose(false)?;
+        let (promise, waiting) = call();
+        connection.change(change, promise, asking);
+        Ok(waiting)
+    }
+
+    /// Asks the server about itself. The reply is given as it is, errors too.
+    pub fn ask(self: &Rc<Self>, question: &[&[u8]]) -> Result<Waiting<Reply>, StoreError> {
+        let connection = self.choose(false)?;
+        let (promise, waiting) = call();
+        connection.ask(question, promise);
         Ok(waiting)
     }
 

@@ -97,6 +97,28 @@ pub fn lookup(out: &mut Vec<u8>, key: &[u8]) {
     record::pack_lookup(out, key);
 }
 
+/// The same, each of the two behind an ASKING.
+pub fn lookup_asking(out: &mut Vec<u8>, key: &[u8]) {
+    asking(out);
+    resp::command(out, &[b"PTTL", key]);
+    asking(out);
+    let fields = [
+        record::STATUS_FIELD,
+        record::HEADERS_FIELD,
+        record::BODY_FIELD,
+        record::META_FIELD,
+        record::VARIANTS_FIELD,
+    ]
+    .map(str::as_bytes);
+    let [status, headers, body, meta, variants] = fields;
+    resp::command(out, &[b"HMGET", key, status, headers, body, meta, variants]);
+}
+
+/// Lets the next command of the connection in, although its slot isn't here yet.
+pub fn asking(out: &mut Vec<u8>) {
+    resp::command(out, &[b"ASKING"]);
+}
+
 /// One command; its reply is 1, or 0 if there was nothing to change, or what is known of a key whose variants
 /// have changed. What ties variants to their key goes with the key.
 pub fn change(output: &mut Output, change: Change) {

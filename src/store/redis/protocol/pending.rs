@@ -3,12 +3,13 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
+use cache_core::attempts::Next;
 use cache_core::record::{Base, RawRecord};
 use cache_core::resp::Reply;
 
 use super::command::{FIELDS, Kind, Step};
 use crate::ngx::event::now_msec;
-use crate::store::redis::call::{Failure, Promise, Retry};
+use crate::store::redis::call::{Failure, Promise, stopped};
 use crate::store::redis::change::ChangeReply;
 use crate::store::redis::error::{Refusal, StoreError};
 use crate::store::redis::found::Found;
@@ -22,6 +23,10 @@ pub enum Pending {
     Lookup(PendingLookup),
     /// A change of this kind.
     Change(Kind, Promise<ChangeReply>),
+    /// A question about the server itself, whose reply is given as it is.
+    Question(Promise<Reply>),
+    /// ASKING, which goes before each command that an ASK has redirected.
+    Asking,
 }
 
 /// A lookup that is owed its replies.
@@ -31,9 +36,13 @@ pub struct PendingLookup {
     /// When it began, in milliseconds.
     since: u64,
     /// What came for PTTL.
-    pttl: Option<Result<i64, StoreError>>,
+    pttl: Option<Result<i64, Failure>>,
     /// If the record was large before.
     turn: Option<Turn>,
+    /// How many replies to ASKING are to come before each of the two others: 0 or 1,
+    askings: u8,
+    /// and before the next.
+    before: u8,
 }
 
 impl PendingLookup {
@@ -58,7 +67,11 @@ pub enum Replied {
     Refused(Kind, String),
     /// The command has failed for a reason of its own.
     Failed,
-    /// The store is down, in its own words. The command is still owed its reply.
+    /// The question has its reply.
+    Answered,
+    /// The server said that another has the key, or that it can't serve the command for now.
+    Redirected,
+    /// The server is down, in its own words. The command is still owed its reply.
     Down(Pending, String),
     /// No reply to this command. The command is still owed its reply.
     Nonsense(Pending),
@@ -69,11 +82,22 @@ impl Pending {
     pub fn take(self, reply: Reply) -> Replied {
         match self {
             Pending::Step(step) => step_replied(step, reply),
+            Pending::Lookup(mut lookup) if lookup.before > 0 => {
+                // A refusal is told by the command behind it, too.
+                lookup.before -= 1;
+                Replied::More(Pending::Lookup(lookup))
+            }
             Pending::Lookup(mut lookup) => match lookup.pttl.take() {
                 None => pttl_replied(lookup, reply),
                 Some(pttl) => hmget_replied(lookup, pttl, reply),
             },
             Pending::Change(kind, promise) => change_replied(kind, promise, reply),
+            Pending::Question(promise) => {
+                promise.finish(Ok(reply));
+                Replied::Answered
+            }
+            // A refusal is told by the command behind it, too.
+            Pending::Asking => Replied::Redirected,
         }
     }
 
@@ -84,6 +108,20 @@ impl Pending {
             since: now_msec(),
             pttl: None,
             turn,
+            askings: 0,
+            before: 0,
+        })
+    }
+
+    /// The same for a lookup whose two commands stand behind an ASKING each.
+    pub fn lookup_asking(promise: Promise<Rc<Found>>) -> Pending {
+        Pending::Lookup(PendingLookup {
+            promise: Some(promise),
+            since: now_msec(),
+            pttl: None,
+            turn: None,
+            askings: 1,
+            before: 1,
         })
     }
 
@@ -94,10 +132,7 @@ impl Pending {
             && lookup.since < time
             && let Some(promise) = lookup.promise.take()
         {
-            promise.finish(Err(Failure {
-                error: StoreError::Timeout,
-                retry: Retry::No,
-            }));
+            promise.finish(Err(stopped(StoreError::Timeout)));
         }
     }
 
@@ -108,16 +143,19 @@ impl Pending {
                 let promise = lookup.promise.as_ref();
                 !promise.is_some_and(Promise::is_wanted)
             }
-            Pending::Step(_) | Pending::Change(..) => false,
+            Pending::Step(_) | Pending::Change(..) | Pending::Question(_) | Pending::Asking => {
+                false
+            }
         }
     }
 
-    /// Ends it without a reply. `retry`: whether another connection may do better.
-    pub fn fail(self, error: StoreError, retry: Retry) {
+    /// Ends it without a reply.
+    pub fn fail(self, failure: Failure) {
         match self {
-            Pending::Step(_) => {}
-            Pending::Lookup(lookup) => lookup.finish(Err(Failure { error, retry })),
-            Pending::Change(_, promise) => promise.finish(Err(Failure { error, retry })),
+            Pending::Step(_) | Pending::Asking => {}
+            Pending::Lookup(lookup) => lookup.finish(Err(failure)),
+            Pending::Change(_, promise) => promise.finish(Err(failure)),
+            Pending::Question(promise) => promise.finish(Err(failure)),
         }
     }
 
@@ -133,56 +171,70 @@ impl Pending {
 
     /// Whether a future may wait for it.
     pub fn is_command(&self) -> bool {
-        !matches!(self, Pending::Step(_))
+        !matches!(self, Pending::Step(_) | Pending::Asking)
     }
 }
 
 fn step_replied(step: Step, reply: Reply) -> Replied {
-    match reply {
-        Reply::Status(_) => Replied::Step(step),
-        Reply::Error(text) => match (step, Refusal::parse(&text)) {
-            // A server that can't save to disk refuses PING with MISCONF, and a user may lack the
-            // permission for it (NOPERM): both serve lookups.
-            (Step::Ping, Refusal::Command(StoreError::Refused(words)))
-                if words.starts_with("MISCONF ") || words.starts_with("NOPERM ") =>
-            {
-                Replied::Step(step)
-            }
-            (_, Refusal::Down(words) | Refusal::Command(StoreError::Refused(words))) => {
-                Replied::Down(Pending::Step(step), words)
-            }
-            (_, Refusal::Command(_)) => Replied::Nonsense(Pending::Step(step)),
-        },
-        _ => Replied::Nonsense(Pending::Step(step)),
+    let text = match reply {
+        Reply::Status(_) => return Replied::Step(step),
+        Reply::Error(text) => text,
+        _ => return Replied::Nonsense(Pending::Step(step)),
+    };
+    match (step, Refusal::parse(&text)) {
+        // A server that can't save to disk refuses PING with MISCONF, and a user may lack the
+        // permission for it (NOPERM): both serve lookups.
+        (Step::Ping, Refusal::Command(StoreError::Refused(words)))
+            if words.starts_with("MISCONF ") || words.starts_with("NOPERM ") =>
+        {
+            Replied::Step(step)
+        }
+        (
+            _,
+            Refusal::Down(words)
+            | Refusal::Command(StoreError::Refused(words))
+            | Refusal::Elsewhere(_, StoreError::Refused(words)),
+        ) => Replied::Down(Pending::Step(step), words),
+        (_, Refusal::Command(_) | Refusal::Elsewhere(..)) => Replied::Nonsense(Pending::Step(step)),
+    }
+}
+
+/// What an error reply says of the command it came for, unless the server is down: these are its words then.
+fn refused(text: &[u8]) -> Result<Failure, String> {
+    match Refusal::parse(text) {
+        Refusal::Down(words) => Err(words),
+        Refusal::Command(error) => Ok(stopped(error)),
+        Refusal::Elsewhere(next, error) => Ok(Failure {
+            error,
+            next,
+            unsure: false,
+        }),
     }
 }
 
 fn pttl_replied(mut lookup: PendingLookup, reply: Reply) -> Replied {
     let pttl = match reply {
         Reply::Integer(pttl) => Ok(pttl),
-        Reply::Error(text) => match Refusal::parse(&text) {
-            Refusal::Down(words) => return Replied::Down(Pending::Lookup(lookup), words),
-            Refusal::Command(error) => Err(error),
+        Reply::Error(text) => match refused(&text) {
+            Ok(failure) => Err(failure),
+            Err(words) => return Replied::Down(Pending::Lookup(lookup), words),
         },
         _ => return Replied::Nonsense(Pending::Lookup(lookup)),
     };
     lookup.pttl = Some(pttl);
+    lookup.before = lookup.askings;
     Replied::More(Pending::Lookup(lookup))
 }
 
-fn hmget_replied(
-    mut lookup: PendingLookup,
-    pttl: Result<i64, StoreError>,
-    reply: Reply,
-) -> Replied {
+fn hmget_replied(mut lookup: PendingLookup, pttl: Result<i64, Failure>, reply: Reply) -> Replied {
     let fields = match reply {
         Reply::Array(Some(elements)) => fields::<FIELDS>(elements),
-        Reply::Error(text) => match Refusal::parse(&text) {
-            Refusal::Down(words) => {
+        Reply::Error(text) => match refused(&text) {
+            Ok(failure) => return refuse_lookup(lookup, failure),
+            Err(words) => {
                 lookup.pttl = Some(pttl);
                 return Replied::Down(Pending::Lookup(lookup), words);
             }
-            Refusal::Command(error) => return refuse_lookup(lookup, error),
         },
         _ => None,
     };
@@ -204,14 +256,13 @@ fn hmget_replied(
             lookup.finish(Ok(Rc::new(Found::new(record, variants))));
             Replied::Found(size)
         }
-        Err(error) => refuse_lookup(lookup, error),
+        Err(failure) => refuse_lookup(lookup, failure),
     }
 }
 
-fn refuse_lookup(lookup: PendingLookup, error: StoreError) -> Replied {
-    let replied = refusal(Kind::Lookup, &error);
-    let retry = Retry::No;
-    lookup.finish(Err(Failure { error, retry }));
+fn refuse_lookup(lookup: PendingLookup, failure: Failure) -> Replied {
+    let replied = refusal(Kind::Lookup, &failure);
+    lookup.finish(Err(failure));
     replied
 }
 
@@ -222,9 +273,13 @@ fn change_replied(kind: Kind, promise: Promise<ChangeReply>, reply: Reply) -> Re
         Reply::Array(Some(elements)) if kind == Kind::Write => {
             base(elements).map(ChangeReply::Variants)
         }
-        Reply::Error(text) => match Refusal::parse(&text) {
-            Refusal::Down(words) => return Replied::Down(Pending::Change(kind, promise), words),
-            Refusal::Command(error) => return refuse(kind, promise, error),
+        Reply::Error(text) => match refused(&text) {
+            Ok(failure) => {
+                let replied = refusal(kind, &failure);
+                promise.finish(Err(failure));
+                return replied;
+            }
+            Err(words) => return Replied::Down(Pending::Change(kind, promise), words),
         },
         _ => None,
     };
@@ -237,17 +292,14 @@ fn change_replied(kind: Kind, promise: Promise<ChangeReply>, reply: Reply) -> Re
     }
 }
 
-fn refuse<T>(kind: Kind, promise: Promise<T>, error: StoreError) -> Replied {
-    let replied = refusal(kind, &error);
-    let retry = Retry::No;
-    promise.finish(Err(Failure { error, retry }));
-    replied
-}
-
-fn refusal(kind: Kind, error: &StoreError) -> Replied {
-    match error {
-        StoreError::Refused(words) => Replied::Refused(kind, words.clone()),
-        _ => Replied::Failed,
+fn refusal(kind: Kind, failure: &Failure) -> Replied {
+    match (&failure.next, &failure.error) {
+        // A replica that is to write is in trouble for a Sentinel or a Cluster to tell; for one server alone it is.
+        (Next::Stop | Next::Refresh, StoreError::Refused(words)) => {
+            Replied::Refused(kind, words.clone())
+        }
+        (Next::Stop, _) => Replied::Failed,
+        _ => Replied::Redirected,
     }
 }
 
