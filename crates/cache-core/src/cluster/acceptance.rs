@@ -41,12 +41,14 @@ impl Acceptance {
             return Judged::Same;
         }
         let lost = lost(known, offered);
-        if lost.is_empty() || !has_second(known, offered) || self.is_confirmed(asked, &lost) {
+        // One that is reached by a name that no map knows may be one that was asked by its address.
+        let counts = known.find(asked).is_some() || offered.find(asked).is_some();
+        let confirmed = counts && self.is_confirmed(asked, &lost);
+        if lost.is_empty() || confirmed || !has_second(known, offered) {
             self.pending = None;
             return Judged::Taken;
         }
-        // One that is reached by a name that no map knows may be one that was asked by its address.
-        if known.find(asked).is_some() || offered.find(asked).is_some() {
+        if counts {
             self.pending = Some((asked.clone(), lost));
         }
         Judged::Unconfirmed

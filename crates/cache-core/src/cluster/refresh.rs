@@ -114,6 +114,8 @@ impl Refresh {
             return Err(due);
         }
         self.next.fetch_max(after(now, INTERVAL, chance), Relaxed);
+        // A poll is a wish, too: if this worker dies, another takes over.
+        self.wished.fetch_max(now.max(1), Relaxed);
         let (least, more) = POLL;
         let poll = now.saturating_add(least).saturating_add(chance % more);
         self.poll.store(poll, Relaxed);
