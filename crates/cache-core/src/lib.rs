@@ -73,6 +73,9 @@ pub mod attempts;
 // Which node of a Redis Cluster has a key, and how is that kept up to date?
 pub mod cluster;
 
+// Which worker does what one does for all?
+pub mod lease;
+
 // How things are written.
 
 // What are the header lines of a response, and can they be sent?

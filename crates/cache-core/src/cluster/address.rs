@@ -52,6 +52,17 @@ impl Address {
         self.port
     }
 
+    /// A number that stands for it where there is no room for text. It is never 0. Two addresses may have the same.
+    #[must_use]
+    pub fn tag(&self) -> u64 {
+        // FNV-1a
+        let bytes = self.host.bytes().chain(self.port.to_be_bytes());
+        let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        hash | 1
+    }
+
     /// The address itself, or, if it names no host, the same port of the host that was asked.
     #[must_use]
     pub fn behind(self, asked: &Address) -> Self {

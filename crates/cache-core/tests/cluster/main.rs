@@ -8,6 +8,10 @@
 )]
 
 mod addresses;
+mod believed;
+mod maps;
+mod refreshed;
 mod server;
+mod shared;
 mod slots;
 mod told;
