@@ -88,7 +88,7 @@ pub mod http_date;
 pub mod uri;
 // What is a cache key called in the lock table?
 pub mod key;
-// What do Redis and its clients say to each other (RESP2)?
+// What do Redis and its clients say to each other (RESP2, RESP3)?
 pub mod resp;
 // What is a byte in hexadecimal?
 pub mod hex;

@@ -1,4 +1,4 @@
-//! RESP2: whatever arrives, in whatever pieces.
+//! RESP: whatever arrives, in whatever pieces.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -69,7 +69,6 @@ fn malformed_replies() {
     let cases: &[(&str, ProtocolError)] = &[
         ("HTTP/1.1 400\r\n", ProtocolError::Type(b'H')),
         ("\r\n", ProtocolError::Type(b'\r')),
-        ("%1\r\n", ProtocolError::Type(b'%')),
         ("+OK\n", ProtocolError::LineEnd),
         ("+O\rK\r\n", ProtocolError::LineEnd),
         ("+\n", ProtocolError::LineEnd),
@@ -88,7 +87,7 @@ fn malformed_replies() {
         ("$3\r\nabc\n\n", ProtocolError::LineEnd),
         ("$9223372036854775807\r\n", ProtocolError::BulkTooLong),
         ("*9223372036854775807\r\n", ProtocolError::TooManyElements),
-        ("*1\r\n!\r\n", ProtocolError::Type(b'!')),
+        ("*1\r\n?\r\n", ProtocolError::Type(b'?')),
     ];
     for (text, wanted) in cases {
         assert_eq!(read(text), Err(*wanted), "{text:?}");
@@ -228,6 +227,14 @@ fn write(out: &mut Vec<u8>, reply: &Reply) {
             array_header(out, parts.len());
             parts.iter().for_each(|part| write(out, part));
         }
+        Reply::Map(parts) => {
+            write_line(out, b'%', (parts.len() / 2).to_string().as_bytes());
+            parts.iter().for_each(|part| write(out, part));
+        }
+        Reply::Boolean(true) => write_line(out, b'#', b"t"),
+        Reply::Boolean(false) => write_line(out, b'#', b"f"),
+        Reply::Double(text) => write_line(out, b',', text),
+        Reply::BigNumber(text) => write_line(out, b'(', text),
     }
 }
 
@@ -245,9 +252,22 @@ fn any_reply() -> impl Strategy<Value = Reply> {
         any::<i64>().prop_map(Reply::Integer),
         any::<Option<Vec<u8>>>().prop_map(|bytes| Reply::Bulk(bytes.map(Bytes::from))),
         Just(Reply::Array(None)),
+        any::<bool>().prop_map(Reply::Boolean),
+        any::<f64>().prop_map(|number| Reply::Double(Bytes::from(number.to_string()))),
+        "[-+]?[0-9]{1,40}".prop_map(|text| Reply::BigNumber(Bytes::from(text))),
     ];
     leaf.prop_recursive(6, 40, 5, |inner| {
-        prop::collection::vec(inner, 0..5).prop_map(|parts| Reply::Array(Some(parts)))
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..5).prop_map(|parts| Reply::Array(Some(parts))),
+            prop::collection::vec((inner.clone(), inner), 0..3).prop_map(|pairs| {
+                Reply::Map(
+                    pairs
+                        .into_iter()
+                        .flat_map(|(key, value)| [key, value])
+                        .collect(),
+                )
+            }),
+        ]
     })
 }
 
@@ -266,13 +286,13 @@ proptest! {
     }
 
     #[test]
-    fn garbage_is_an_error_or_incomplete(bytes: Vec<u8>, like in "([*$:+-][0-9-]{0,3}\r\n|[a-z\r\n]{0,4}){0,12}") {
+    fn garbage_is_an_error_or_incomplete(bytes: Vec<u8>, like in "([*$:+%~>|!=_#,(-][0-9tf?-]{0,3}\r\n|[a-z\r\n]{0,4}){0,12}") {
         let _ = read_all(Limits::default(), &bytes);
         let _ = read_all(Limits::default(), like.as_bytes());
     }
 
     #[test]
-    fn pieces_change_no_verdict(like in "([*$:+-][0-9-]{0,3}\r\n|[a-z\r\n]{0,4}){0,12}") {
+    fn pieces_change_no_verdict(like in "([*$:+%~>|!=_#,(-][0-9tf?-]{0,3}\r\n|[a-z\r\n]{0,4}){0,12}") {
         let at_once = read_all(Limits::default(), like.as_bytes());
         let mut decoder = Decoder::default();
         let mut buf = BytesMut::new();
