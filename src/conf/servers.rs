@@ -107,7 +107,10 @@ pub fn with_memory(cf: *mut ngx_conf_t, store: StoreConfig) -> Result<StoreConfi
         store.name.as_str()
     };
     // SAFETY: this is the configuration being read.
-    let memory = unsafe { StoreMemory::declare(cf, name, digest(identity.as_bytes())) };
+    let memory = unsafe {
+        let identity = digest(identity.as_bytes());
+        StoreMemory::declare(cf, name, identity, store.mode.room())
+    };
     Ok(StoreConfig {
         memory: Some(memory.ok_or(Fault::Text(String::from("no memory")))?),
         ..store

@@ -55,13 +55,12 @@ impl Block {
             {
                 "a user or password of Sentinels; that takes \"mode sentinel MASTER\""
             }
-            (Some(mode @ (Mode::Sentinel(_) | Mode::Cluster)), _) => {
-                let mode = match mode {
-                    Mode::Cluster => "cluster",
-                    _ => "sentinel",
-                };
+            (Some(Mode::Cluster), servers) if servers.iter().any(Server::is_local) => {
+                "the address of a unix socket; the nodes of a Redis Cluster are reached by host and port"
+            }
+            (Some(Mode::Sentinel(_)), _) => {
                 return Err(Fault::Text(format!(
-                    "\"mode {mode}\" of store \"{name}\" is not supported yet"
+                    "\"mode sentinel\" of store \"{name}\" is not supported yet"
                 )));
             }
             _ => return Ok(()),

@@ -170,6 +170,15 @@ impl Timer {
         unsafe { (*self.0.as_ptr()).timer_set() != 0 }
     }
 
+    /// Milliseconds until the callback is due, if it is.
+    pub fn left(&self) -> u64 {
+        // SAFETY: as in is_armed.
+        let due = unsafe { (*self.0.as_ptr()).timer.key };
+        u64::try_from(due)
+            .unwrap_or_default()
+            .saturating_sub(now_msec())
+    }
+
     /// Whether a worker that shuts down leaves without waiting for this timer. It can be changed
     /// while the timer is armed: nginx looks at it anew in each iteration of its loop.
     pub fn set_cancelable(&self, cancelable: bool) {

@@ -24,6 +24,7 @@ use crate::request::respond::{self, FillResponse};
 use crate::request::settings::CacheableRequest;
 use crate::request::state::State;
 use crate::shm::zone::RefillSlot;
+use crate::store::lookup::Lookup;
 use crate::worker::Go;
 
 /// Seconds after which a client may come again that was refused because the store is down: it is tried again within a
@@ -53,7 +54,8 @@ pub fn begin(r: Request, context: &'static Context, cacheable: &'static Cacheabl
         let answer = if cacheable.directives.only_if_cached {
             flow::only_if_cached(&cache).await
         } else if cacheable.bypass {
-            flow::bypass(&cache, cacheable.settings.lookup.store.available())
+            let Lookup { store, key, .. } = &cacheable.settings.lookup;
+            flow::bypass(&cache, store.available(&key.redis))
         } else {
             flow::serve(&cache, cacheable.settings.limits).await
         };

@@ -155,7 +155,7 @@ impl Invalidation {
         let Lookup {
             zone, store, key, ..
         } = &self.lookup;
-        let available = store.available();
+        let available = store.available(&key.redis);
         let sent: Vec<_> = std::iter::once(key.clone())
             .chain(others.into_iter().map(Key::new))
             .map(|key| Deletion::begin(*zone, store, key))
@@ -209,7 +209,7 @@ impl Freshening {
         if !self.is_for_everybody(&captured) {
             return None;
         }
-        let available = self.lookup.store.available();
+        let available = self.lookup.store.available(&self.lookup.key.redis);
         let rules = self.lookup.rules.ignoring(captured.unsent.ignored);
         let own = variants::of_answer(&captured.said, &rules, r);
         let found = lookup::lookup_detached(self.lookup.clone(), own.clone());

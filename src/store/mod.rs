@@ -28,6 +28,9 @@ pub mod redis;
 /// A location of the same server as the store.
 mod location;
 
+/// Tasks that no request waits for.
+mod background;
+
 /// The stores that this worker knows.
 pub mod registry;
 
@@ -63,10 +66,10 @@ impl Store {
         }
     }
 
-    /// False while the store is known to be down: every command fails at once.
-    pub fn available(&self) -> bool {
+    /// False while the store, or the server that has this key, is known to be down: every command fails at once.
+    pub fn available(&self, key: &[u8]) -> bool {
         match self {
-            Store::Redis(client) => client.available(),
+            Store::Redis(client) => client.available(key),
             Store::Location(location) => location.relay().available(),
         }
     }

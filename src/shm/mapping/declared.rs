@@ -6,7 +6,7 @@ use ngx::ffi::*;
 
 use super::super::locks::{Table, TableHeader};
 use super::common::Common;
-use super::layout::{Init, init, init_common, init_store, table};
+use super::layout::{Init, STORE_SIZE, init, init_common, init_store, table};
 use super::names;
 use super::store::StoreState;
 use crate::ngx::module;
@@ -14,9 +14,6 @@ use crate::ngx::text;
 
 /// Enough for [`Common`] and nginx's own pages.
 const COMMON_SIZE: usize = size_of::<Common>() + 64 * 1024;
-
-/// Enough for [`StoreState`] and nginx's own pages.
-const STORE_SIZE: usize = size_of::<StoreState>() + 64 * 1024;
 
 /// Declares memory in the configuration that is being read. The module's address tags it as ours.
 ///
@@ -44,14 +41,20 @@ pub struct StoreMemory(*mut ngx_shm_zone_t);
 
 impl StoreMemory {
     /// Declares the memory of a store in the configuration that is being read. `identity` tells what the configuration
-    /// says of its servers.
+    /// says of its servers, `room` is how many bytes what is known of them takes at most.
     ///
     /// # Safety
     ///
     /// `cf` is the configuration being read.
-    pub unsafe fn declare(cf: *mut ngx_conf_t, name: &str, identity: u64) -> Option<StoreMemory> {
+    pub unsafe fn declare(
+        cf: *mut ngx_conf_t,
+        name: &str,
+        identity: u64,
+        room: usize,
+    ) -> Option<StoreMemory> {
+        let (name, size) = (names::of_store(name, identity), STORE_SIZE + room);
         // SAFETY: by contract.
-        let zone = unsafe { add(cf, &names::of_store(name, identity), STORE_SIZE, init_store) };
+        let zone = unsafe { add(cf, &name, size, init_store) };
         zone.map(StoreMemory)
     }
 

@@ -9,6 +9,9 @@ use super::super::locks::{Entry, MAGIC, Table, TableHeader, WORKERS};
 use super::common::{self, Common};
 use super::names;
 use super::store::{self, StoreState};
+
+/// Enough for [`StoreState`] and nginx's own pages. What is declared beyond it is room for the topology.
+pub(super) const STORE_SIZE: usize = size_of::<StoreState>() + 64 * 1024;
 use crate::ngx::guard::guard;
 use crate::ngx::request::{Code, ERROR, OK};
 
@@ -110,11 +113,14 @@ pub(super) unsafe extern "C" fn init_store(
         // SAFETY: as above.
         unsafe {
             adopt(zone, old, store::MAGIC, |pool| {
-                // All zeroes is a store of which nothing is known.
-                let state = ngx_slab_calloc(pool, size_of::<StoreState>()).cast::<StoreState>();
-                let state = state.as_mut()?;
-                state.magic = store::MAGIC;
-                Some((&raw mut *state).cast())
+                // What the declaration has added to the rest is room for the topology.
+                let room = (*zone).shm.size.checked_sub(STORE_SIZE)?;
+                let state = ngx_slab_calloc(pool, size_of::<StoreState>() + room);
+                if state.is_null() {
+                    return None;
+                }
+                StoreState::lay_out(state.cast(), (room / size_of::<u64>()) as u64);
+                Some(state)
             })
         }
     })

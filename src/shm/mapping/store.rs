@@ -3,11 +3,10 @@
 //!
 //! It survives reloads, and has no mutex: a worker that dies in the middle of a change leaves words that others
 //! overwrite.
-//!
-//! Pure over memory but for its declaration.
 
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
+use cache_core::cluster::Refresh;
 use md5::{Digest, Md5};
 
 /// Changes whenever the layout does.
@@ -19,12 +18,6 @@ pub const SERVERS: usize = 512;
 /// Words of a server, as the breaker uses them.
 pub const SERVER_WORDS: usize = 7;
 
-/// Words for whoever asks which server has which keys.
-pub const REFRESH_WORDS: usize = 8;
-
-/// Words of what is known of that.
-pub const TOPOLOGY_WORDS: usize = 16 * 1024;
-
 /// A server's words, found by its name.
 #[repr(C)]
 pub struct ServerWords {
@@ -34,7 +27,8 @@ pub struct ServerWords {
     pub words: [AtomicU64; SERVER_WORDS],
 }
 
-/// The shared state of a store, as it lies in shared memory.
+/// The shared state of a store, as it lies in shared memory. Room for what is known of its topology follows: so many
+/// words as the memory was laid out for.
 #[repr(C)]
 pub struct StoreState {
     /// [`MAGIC`].
@@ -45,10 +39,11 @@ pub struct StoreState {
     length: AtomicU64,
     /// [`digest`] of the topology: tells what a writer has left that was stopped in between, and went on later.
     sum: AtomicU64,
-    /// For whoever asks for the topology.
-    pub refresh: [AtomicU64; REFRESH_WORDS],
+    /// Words behind this.
+    room: u64,
+    /// Who asks for the slot map of a Redis Cluster, and when.
+    pub refresh: Refresh,
     servers: [ServerWords; SERVERS],
-    topology: [AtomicU64; TOPOLOGY_WORDS],
 }
 
 impl StoreState {
@@ -64,6 +59,26 @@ impl StoreState {
         })
     }
 
+    /// Lays it out over zeroed memory.
+    ///
+    /// # Safety
+    ///
+    /// `place` has room for the state and `room` words, all of them zero, and nobody else uses it yet.
+    pub unsafe fn lay_out(place: *mut StoreState, room: u64) {
+        // SAFETY: by contract. All zero is a store of which nothing is known.
+        unsafe {
+            (*place).room = room;
+            (*place).magic = MAGIC;
+        }
+    }
+
+    /// The words behind it.
+    fn words(&self) -> &[AtomicU64] {
+        let room = usize::try_from(self.room).unwrap_or_default();
+        // SAFETY: it was laid out with so many words behind it, which change atomically.
+        unsafe { std::slice::from_raw_parts(std::ptr::from_ref(self).add(1).cast(), room) }
+    }
+
     /// Changes whenever [`StoreState::write_topology`] does.
     pub fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)
@@ -76,7 +91,7 @@ impl StoreState {
         if version % 2 == 1 || length == 0 {
             return None;
         }
-        let words = self.topology.get(..length.div_ceil(8))?;
+        let words = self.words().get(..length.div_ceil(8))?;
         let mut bytes: Vec<u8> = words
             .iter()
             .flat_map(|word| word.load(Ordering::Relaxed).to_ne_bytes())
@@ -91,7 +106,7 @@ impl StoreState {
     /// Writes what is known of the topology. One process at a time does so: the one that has the right to ask for it.
     /// False if it is too long.
     pub fn write_topology(&self, bytes: &[u8]) -> bool {
-        let Some(words) = self.topology.get(..bytes.len().div_ceil(8)) else {
+        let Some(words) = self.words().get(..bytes.len().div_ceil(8)) else {
             return false;
         };
         // Odd from here on, also after a writer that has died in between.

@@ -8,7 +8,7 @@ use cache_core::attempts::{self, Access, Command, Route};
 
 use super::call::{Failure, Waiting, stopped};
 use super::change::{Change, ChangeReply};
-use super::config::StoreConfig;
+use super::config::{ReadFrom, StoreConfig};
 use super::error::StoreError;
 use super::found::Found;
 use super::node::Node;
@@ -37,9 +37,9 @@ impl Client {
         &self.config
     }
 
-    /// False while the store is known to be down: every command fails at once.
-    pub fn available(&self) -> bool {
-        self.topology.is_available()
+    /// False while the server of a key is known to be down: every command fails at once.
+    pub fn available(&self, key: &[u8]) -> bool {
+        self.topology.is_available(key)
     }
 
     /// Reads a record, in one round trip. Requests that look for a key at the same time share a reply, which is
@@ -49,8 +49,26 @@ impl Client {
     ///
     /// Why there is no telling whether there is a record.
     pub async fn lookup(&self, key: &Bytes) -> Result<Rc<Found>, StoreError> {
+        match self.config.read_from {
+            ReadFrom::Master => self.lookup_as(key, Access::Read).await,
+            // Boxed to keep the future of a lookup at a master small.
+            ReadFrom::Replica => Box::pin(self.lookup_at_replica(key)).await,
+        }
+    }
+
+    /// Where a replica has nothing the master may: the replica may be late, or the key's slot on its way elsewhere.
+    async fn lookup_at_replica(&self, key: &Bytes) -> Result<Rc<Found>, StoreError> {
+        let found = self.lookup_as(key, Access::Read).await?;
+        if found.is_nothing() {
+            self.lookup_as(key, Access::ReadMaster).await
+        } else {
+            Ok(found)
+        }
+    }
+
+    async fn lookup_as(&self, key: &Bytes, access: Access) -> Result<Rc<Found>, StoreError> {
         let topology = &*self.topology;
-        let command = self.command(key, Access::Read, true);
+        let command = self.command(key, access, true);
         attempts::attempt(topology, command, async |node: &Rc<Node>, asking| {
             let sent = if asking {
                 node.lookup_asking(key)

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use cache_core::cluster::ENCODED_SIZE;
+
 use super::address::without_password;
 use crate::shm::StoreMemory;
 
@@ -69,6 +71,17 @@ pub enum Mode {
     Cluster,
 }
 
+impl Mode {
+    /// Bytes that what is known of the servers takes at most.
+    pub fn room(&self) -> usize {
+        match self {
+            Mode::Standalone => 0,
+            Mode::Sentinel(_) => 4096,
+            Mode::Cluster => ENCODED_SIZE,
+        }
+    }
+}
+
 /// Where lookups go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadFrom {
@@ -130,6 +143,13 @@ pub struct Server {
     pub name: Option<HostName>,
     /// Its addresses, in the order in which they are tried. A name may have several, or none that is known yet.
     pub addresses: Vec<SocketAddress>,
+}
+
+impl Server {
+    /// Whether it is reached by a unix socket.
+    pub fn is_local(&self) -> bool {
+        self.text.starts_with("unix:")
+    }
 }
 
 /// A host name and a port.

@@ -7,6 +7,9 @@ use bytes::Bytes;
 use cache_core::record::{Broken, Decoded, RawRecord};
 use cache_core::rules::Rules;
 
+/// What PTTL says of a key that doesn't exist.
+const NO_KEY: i64 = -2;
+
 /// What Redis has under a key. Requests that look for it at the same time share it.
 #[derive(Debug)]
 pub struct Found {
@@ -26,6 +29,13 @@ impl Found {
             variants,
             reading: OnceCell::new(),
         }
+    }
+}
+
+impl Found {
+    /// Whether there is no such key.
+    pub fn is_nothing(&self) -> bool {
+        self.record.pttl == NO_KEY
     }
 }
 

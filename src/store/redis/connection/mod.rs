@@ -13,7 +13,7 @@ use std::rc::{Rc, Weak};
 
 use bytes::Bytes;
 use cache_core::attempts::Next;
-use cache_core::resp::{self, Reply};
+use cache_core::resp::{self, Limits, Reply};
 
 use self::coalescing::CoalescedLookups;
 use self::end::End;
@@ -262,9 +262,9 @@ impl Connection {
     }
 
     /// Takes a question about the server itself.
-    pub fn ask(&self, question: &[&[u8]], promise: Promise<Reply>) {
+    pub fn ask(&self, question: &[&[u8]], limits: Limits, promise: Promise<Reply>) {
         resp::command(self.output.borrow_mut().tail(), question);
-        self.queue(Pending::Question(promise));
+        self.queue(Pending::Question(limits, promise));
     }
 
     fn queue(&self, pending: Pending) {

@@ -48,7 +48,13 @@ impl Connection {
 
     fn decode(&self) {
         while self.state.get() != State::Closed {
-            let reply = self.input.borrow_mut().reply();
+            let reply = {
+                let mut input = self.input.borrow_mut();
+                if let Some(first) = self.pending.borrow().front() {
+                    input.set_limits(first.limits());
+                }
+                input.reply()
+            };
             match reply {
                 Ok(Some(reply)) => self.on_reply(reply),
                 Ok(None) => return,

@@ -8,7 +8,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::{Rc, Weak};
 
 use bytes::Bytes;
-use cache_core::resp::Reply;
+use cache_core::resp::{Limits, Reply};
 use ngx::ffi::NGX_LOG_INFO;
 use ngx::log::ngx_cycle_log;
 use ngx::ngx_log_error;
@@ -58,6 +58,8 @@ pub struct Node {
     large: RefCell<Large>,
     /// Gives turns to those who wait for large records.
     next_turn: OnceCell<Posted>,
+    /// Told when the server can't be reached, or doesn't reply.
+    on_trouble: OnceCell<Box<dyn Fn()>>,
 }
 
 impl Node {
@@ -75,7 +77,29 @@ impl Node {
             reconnect: OnceCell::new(),
             large: RefCell::default(),
             next_turn: OnceCell::new(),
+            on_trouble: OnceCell::new(),
         })
+    }
+
+    /// Has somebody told when the server can't be reached, or doesn't reply.
+    pub fn on_trouble(&self, told: impl Fn() + 'static) {
+        // Set once, by whoever has made the node.
+        let _ = self.on_trouble.set(Box::new(told));
+    }
+
+    /// Whether commands wait for a reply.
+    pub fn is_owing(&self) -> bool {
+        let connections = self.connections.borrow();
+        connections.iter().any(|c| c.is_owing()) || self.large.borrow().len() > 0
+    }
+
+    /// Closes all connections: another server has this address by now, or is to be used. Commands that may be
+    /// sent again are.
+    pub fn hang_up(&self) {
+        let connections = self.connections.take();
+        for connection in connections {
+            connection.end(End::Unwanted);
+        }
     }
 
     /// Whether the store is known to be down.
@@ -175,10 +199,14 @@ impl Node {
     }
 
     /// Asks the server about itself. The reply is given as it is, errors too.
-    pub fn ask(self: &Rc<Self>, question: &[&[u8]]) -> Result<Waiting<Reply>, StoreError> {
+    pub fn ask(
+        self: &Rc<Self>,
+        question: &[&[u8]],
+        limits: Limits,
+    ) -> Result<Waiting<Reply>, StoreError> {
         let connection = self.choose(false)?;
         let (promise, waiting) = call();
-        connection.ask(question, promise);
+        connection.ask(question, limits, promise);
         Ok(waiting)
     }
 
@@ -298,6 +326,9 @@ impl Node {
     fn fell(self: &Rc<Self>, error: &StoreError, reason: &str) {
         self.losses.set(0);
         self.health.down(reason);
+        if let Some(told) = self.on_trouble.get() {
+            told();
+        }
         let connections = self.connections.take();
         for connection in connections {
             connection.end(End::Down(error.clone(), reason.to_owned()));

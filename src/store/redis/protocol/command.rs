@@ -4,7 +4,7 @@ use cache_core::{record, resp};
 
 use super::output::Output;
 use crate::store::redis::change::{Change, RecordRefresh, RecordWrite};
-use crate::store::redis::config::StoreConfig;
+use crate::store::redis::config::{Mode, ReadFrom, StoreConfig};
 
 /// What each script that writes begins with: a function that ends it unless the store lets us write a key together with
 /// its expiry. Nothing is changed before that is known, since neither command can take back what the other has done:
@@ -199,13 +199,15 @@ pub enum Step {
     Auth,
     /// Chooses the database.
     Select,
+    /// Lets a replica of a Redis Cluster serve lookups. A master doesn't mind.
+    ReadOnly,
     /// Asks whether the server serves: one that loads its data accepts the others.
     Ping,
 }
 
 /// Packs the steps of a new connection and gives them back in order.
 pub fn handshake(out: &mut Vec<u8>, config: &StoreConfig) -> Vec<Step> {
-    let mut steps = Vec::with_capacity(3);
+    let mut steps = Vec::with_capacity(4);
     if let Some(password) = &config.login.password {
         match &config.login.username {
             Some(name) => resp::command(out, &[b"AUTH", name.as_bytes(), password.as_bytes()]),
@@ -216,6 +218,10 @@ pub fn handshake(out: &mut Vec<u8>, config: &StoreConfig) -> Vec<Step> {
     if config.database != 0 {
         resp::command(out, &[b"SELECT", config.database.to_string().as_bytes()]);
         steps.push(Step::Select);
+    }
+    if config.mode == Mode::Cluster && config.read_from == ReadFrom::Replica {
+        resp::command(out, &[b"READONLY"]);
+        steps.push(Step::ReadOnly);
     }
     resp::command(out, &[b"PING"]);
     steps.push(Step::Ping);

@@ -12,10 +12,6 @@ const CHUNK: usize = 16 << 10;
 /// With less room than this a read isn't worth its system call.
 const ROOM: usize = 2 << 10;
 
-/// The longest field that is read, in bytes: Redis's own default for what it takes. A lookup that meets a longer one
-/// fails without reading it, and the connection is closed, since Redis would send it to its end.
-const MAX_BULK: usize = 512 << 20;
-
 /// Bytes on their way to becoming replies.
 pub struct Input {
     buffer: BytesMut,
@@ -25,15 +21,9 @@ pub struct Input {
 impl Input {
     /// An empty one.
     pub fn new() -> Input {
-        let limits = Limits {
-            bulk: MAX_BULK,
-            line: 8 << 10,
-            elements: 16,
-            depth: 2,
-        };
         Input {
             buffer: BytesMut::new(),
-            decoder: Decoder::new(limits),
+            decoder: Decoder::new(Limits::LOOKUP),
         }
     }
 
@@ -70,7 +60,13 @@ impl Input {
         self.buffer.is_empty()
     }
 
-    /// The next whole reply, if there is one.
+    /// Sets the limits of the reply that is read next. A lookup that meets a longer field fails without reading it, and
+    /// the connection is closed, since Redis would send it to its end.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.decoder.set_limits(limits);
+    }
+
+    /// The next whole reply, if there is one. What the server sends unasked is skipped.
     pub fn reply(&mut self) -> Result<Option<Reply>, ProtocolError> {
         self.decoder.decode(&mut self.buffer)
     }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use cache_core::attempts::Next;
 use cache_core::record::{Base, RawRecord};
-use cache_core::resp::Reply;
+use cache_core::resp::{Limits, Reply};
 
 use super::command::{FIELDS, Kind, Step};
 use crate::ngx::event::now_msec;
@@ -24,7 +24,7 @@ pub enum Pending {
     /// A change of this kind.
     Change(Kind, Promise<ChangeReply>),
     /// A question about the server itself, whose reply is given as it is.
-    Question(Promise<Reply>),
+    Question(Limits, Promise<Reply>),
     /// ASKING, which goes before each command that an ASK has redirected.
     Asking,
 }
@@ -92,7 +92,7 @@ impl Pending {
                 Some(pttl) => hmget_replied(lookup, pttl, reply),
             },
             Pending::Change(kind, promise) => change_replied(kind, promise, reply),
-            Pending::Question(promise) => {
+            Pending::Question(_, promise) => {
                 promise.finish(Ok(reply));
                 Replied::Answered
             }
@@ -143,7 +143,7 @@ impl Pending {
                 let promise = lookup.promise.as_ref();
                 !promise.is_some_and(Promise::is_wanted)
             }
-            Pending::Step(_) | Pending::Change(..) | Pending::Question(_) | Pending::Asking => {
+            Pending::Step(_) | Pending::Change(..) | Pending::Question(..) | Pending::Asking => {
                 false
             }
         }
@@ -155,7 +155,16 @@ impl Pending {
             Pending::Step(_) | Pending::Asking => {}
             Pending::Lookup(lookup) => lookup.finish(Err(failure)),
             Pending::Change(_, promise) => promise.finish(Err(failure)),
-            Pending::Question(promise) => promise.finish(Err(failure)),
+            Pending::Question(_, promise) => promise.finish(Err(failure)),
+        }
+    }
+
+    /// How much of the worker's memory its reply may take.
+    pub fn limits(&self) -> Limits {
+        match self {
+            Pending::Step(_) | Pending::Asking => Limits::GREETING,
+            Pending::Lookup(_) | Pending::Change(..) => Limits::LOOKUP,
+            Pending::Question(limits, _) => *limits,
         }
     }
 

@@ -1,26 +1,37 @@
 //! Which server has a key.
 
+/// Redis Cluster.
+mod cluster;
+
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
 use cache_core::attempts::{Access, Next, Route};
-use cache_core::cluster::{Address, Slot};
+use cache_core::cluster::{Address, Slot, slot_of};
 
+use self::cluster::Cluster;
 use super::call::Failure;
-use super::config::{Server, StoreConfig};
+use super::config::{HostName, Mode, Server, SocketAddress, StoreConfig};
 use super::error::StoreError;
 use super::node::Node;
 use crate::ngx::event::{now_msec, sleep};
-use crate::ngx::random;
+use crate::ngx::{random, sockaddr};
 
 /// The servers of a store, and which of them has which keys.
 pub enum Topology {
     /// One server has all keys.
     Standalone(Rc<Node>),
+    /// Each key has a slot, and each slot a master.
+    Cluster(Rc<Cluster>),
 }
 
 impl Topology {
     /// The servers of a configured store. Nobody has tried to reach them yet.
     pub fn of(config: &Rc<StoreConfig>) -> Topology {
+        let state = config.memory.and_then(|memory| memory.state());
+        if let (Mode::Cluster, Some(state)) = (&config.mode, state) {
+            return Topology::Cluster(Cluster::new(config, state));
+        }
         let nobody = Server {
             text: String::from("no server"),
             name: None,
@@ -31,16 +42,20 @@ impl Topology {
     }
 
     /// The slot that a key belongs to. A store that has no slots takes the first for all.
-    pub fn slot_of(&self, _key: &[u8]) -> Slot {
+    pub fn slot_of(&self, key: &[u8]) -> Slot {
         match self {
             Topology::Standalone(_) => Slot::default(),
+            Topology::Cluster(_) => slot_of(key),
         }
     }
 
-    /// False while no server can be used.
-    pub fn is_available(&self) -> bool {
+    /// False while the server of a key is known to be down.
+    pub fn is_available(&self, key: &[u8]) -> bool {
         match self {
             Topology::Standalone(node) => !node.is_down(),
+            Topology::Cluster(cluster) => cluster
+                .node(slot_of(key), Access::Write)
+                .is_ok_and(|node| !node.is_down()),
         }
     }
 
@@ -56,6 +71,7 @@ impl Topology {
                 },
                 ..failure
             },
+            Topology::Cluster(_) => failure,
         }
     }
 }
@@ -64,15 +80,23 @@ impl Route for Topology {
     type Node = Rc<Node>;
     type Error = StoreError;
 
-    fn node(&self, _slot: Slot, _access: Access) -> Result<Rc<Node>, StoreError> {
+    fn node(&self, slot: Slot, access: Access) -> Result<Rc<Node>, StoreError> {
         match self {
             Topology::Standalone(node) => Ok(Rc::clone(node)),
+            Topology::Cluster(cluster) => cluster.node(slot, access),
         }
     }
 
-    fn at(&self, _address: &Address, _from: &Rc<Node>) -> Result<Rc<Node>, StoreError> {
+    fn at(&self, address: &Address, from: &Rc<Node>) -> Result<Rc<Node>, StoreError> {
         match self {
             Topology::Standalone(_) => Err(StoreError::Unavailable),
+            Topology::Cluster(cluster) => {
+                let address = match cluster.address_of(from) {
+                    Some(from) => address.clone().behind(&from),
+                    None => address.clone(),
+                };
+                Ok(cluster.at(&address))
+            }
         }
     }
 
@@ -80,11 +104,21 @@ impl Route for Topology {
         Rc::ptr_eq(one, other)
     }
 
-    fn moved(&self, _slot: Slot, _to: &Address, _from: &Rc<Node>) {}
+    fn moved(&self, slot: Slot, to: &Address, from: &Rc<Node>) {
+        if let Topology::Cluster(cluster) = self {
+            cluster.moved(slot, to, from);
+        }
+    }
 
-    fn suspect(&self, _node: &Rc<Node>) {}
+    fn suspect(&self, _node: &Rc<Node>) {
+        if let Topology::Cluster(cluster) = self {
+            cluster.wish(None);
+        }
+    }
 
-    fn dial_anew(&self, _node: &Rc<Node>) {}
+    fn dial_anew(&self, node: &Rc<Node>) {
+        node.hang_up();
+    }
 
     async fn pause(&self, millis: u64) {
         sleep(millis).await;
@@ -96,5 +130,24 @@ impl Route for Topology {
 
     fn random(&self, low: u64, high: u64) -> u64 {
         random::between(low, high)
+    }
+}
+
+/// A server that others have named by its address.
+fn server_at(address: &Address) -> Server {
+    let text = address.to_string();
+    match address.host().parse::<IpAddr>() {
+        Ok(ip) => {
+            let sockaddr = sockaddr::inet(SocketAddr::new(ip, address.port()));
+            Server::at(SocketAddress { sockaddr, text })
+        }
+        Err(_) => Server {
+            text,
+            name: Some(HostName {
+                host: address.host().to_owned(),
+                port: address.port(),
+            }),
+            addresses: Vec::new(),
+        },
     }
 }
