@@ -304,10 +304,9 @@ impl Connection {
     fn establish(&self) {
         self.state.set(State::Established);
         self.flush.post();
-        if let Some(owner) = self.owner.upgrade() {
-            if let Some(address) = self.addresses.borrow().front() {
-                owner.established(address);
-            }
+        let address = self.addresses.borrow().front().cloned();
+        if let (Some(owner), Some(address)) = (self.owner.upgrade(), address) {
+            owner.established(&address);
         }
     }
 

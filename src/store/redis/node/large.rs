@@ -90,6 +90,11 @@ impl Large {
         None
     }
 
+    /// Whether lookups wait for a turn.
+    pub fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// How many lookups wait for a turn.
     pub fn len(&self) -> usize {
         self.waiting.len()

@@ -90,7 +90,7 @@ impl Node {
     /// Whether commands wait for a reply.
     pub fn is_owing(&self) -> bool {
         let connections = self.connections.borrow();
-        connections.iter().any(|c| c.is_owing()) || self.large.borrow().len() > 0
+        connections.iter().any(|c| c.is_owing()) || self.large.borrow().is_waiting()
     }
 
     /// Closes all connections: another server has this address by now, or is to be used. Commands that may be
