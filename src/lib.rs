@@ -19,6 +19,7 @@ use crate::ngx::guard::guard;
 use crate::ngx::request::{Code, ERROR, OK};
 use crate::ngx::{memory, module};
 use crate::request::{access, enter, filters, variables};
+use crate::store::registry;
 
 /// The tables that nginx reads when it loads the module.
 mod table {
@@ -152,6 +153,10 @@ unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> Code {
         }
         if let Some(zone) = zones.first() {
             shm::wake::open(cycle, zone.instance());
+        }
+        // SAFETY: as above.
+        for store in unsafe { conf::stores(cycle) } {
+            registry::prepare(&store);
         }
         OK
     })

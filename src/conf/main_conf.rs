@@ -98,21 +98,42 @@ pub unsafe fn main_conf<'a>(cf: *mut ngx_conf_t) -> Option<&'a mut MainConf> {
     }
 }
 
+/// A cycle's configuration of the http block, if it has one.
+///
+/// # Safety
+///
+/// `cycle` is the worker's cycle.
+unsafe fn of_cycle<'a>(cycle: *mut ngx_cycle_t) -> Option<&'a MainConf> {
+    // SAFETY: by contract; without an http block there is no context.
+    unsafe {
+        let ctx = (*(*cycle).conf_ctx.add(ngx_http_module.index)).cast::<ngx_http_conf_ctx_t>();
+        let ctx = ctx.as_ref()?;
+        (*ctx.main_conf.add(module::index()))
+            .cast::<MainConf>()
+            .as_ref()
+    }
+}
+
 /// The zones of a cycle's configuration.
 ///
 /// # Safety
 ///
 /// `cycle` is the worker's cycle.
 pub unsafe fn zones(cycle: *mut ngx_cycle_t) -> Vec<Zone> {
-    // SAFETY: by contract; without an http block there is no context.
-    unsafe {
-        let ctx = (*(*cycle).conf_ctx.add(ngx_http_module.index)).cast::<ngx_http_conf_ctx_t>();
-        let Some(ctx) = ctx.as_ref() else {
-            return Vec::new();
-        };
-        let conf = (*ctx.main_conf.add(module::index())).cast::<MainConf>();
-        conf.as_ref().map_or_else(Vec::new, |conf| {
-            conf.zones.iter().map(|zone| zone.zone).collect()
-        })
-    }
+    // SAFETY: by contract.
+    let conf = unsafe { of_cycle(cycle) };
+    let zones = conf.into_iter().flat_map(|conf| &conf.zones);
+    zones.map(|zone| zone.zone).collect()
+}
+
+/// The stores of a cycle's configuration.
+///
+/// # Safety
+///
+/// `cycle` is the worker's cycle.
+pub unsafe fn stores(cycle: *mut ngx_cycle_t) -> Vec<Rc<StoreConfig>> {
+    // SAFETY: by contract.
+    let conf = unsafe { of_cycle(cycle) };
+    let stores = conf.into_iter().flat_map(|conf| &conf.stores);
+    stores.cloned().collect()
 }

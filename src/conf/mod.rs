@@ -41,4 +41,4 @@ pub mod variables;
 pub mod default_key;
 
 pub use loc_conf::{LocConf, StatusHeader, VariableRules};
-pub use main_conf::{MainConf, zones};
+pub use main_conf::{MainConf, stores, zones};

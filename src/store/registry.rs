@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use cache_core::shown::shown;
 
-use crate::store::redis::{Client, Relay, StoreConfig, from_address};
+use crate::store::redis::{Client, Mode, Relay, StoreConfig, from_address};
 
 /// How many stores may be named by addresses at run time: each has connections of its own.
 const MAX_ADDRESSES: usize = 16;
@@ -40,6 +40,13 @@ pub fn client(config: &Rc<StoreConfig>) -> Client {
         stores.push((Rc::clone(config), client.clone()));
         client
     })
+}
+
+/// Has a store whose servers must be asked for found before the first request needs it.
+pub fn prepare(config: &Rc<StoreConfig>) {
+    if config.mode != Mode::Standalone {
+        let _ = client(config);
+    }
 }
 
 /// The store at an address that a variable names.
