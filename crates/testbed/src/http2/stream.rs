@@ -106,6 +106,7 @@ impl Stream {
         Ok(Response {
             version: "HTTP/2.0".to_owned(),
             status: head.status.as_u16(),
+            reason: String::new(),
             fields: fields(&head.headers),
             body: Vec::new(),
             trailers: Vec::new(),
