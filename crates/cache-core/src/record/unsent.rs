@@ -197,6 +197,18 @@ mod tests {
     }
 
     #[test]
+    fn a_confirmed_record_keeps_its_phrase() {
+        let told = |status, line: &[u8]| Unsent {
+            phrase: Phrase::of(status, line),
+            ..Unsent::default()
+        };
+        let (held, news) = (told(200, b"200 Fine"), told(304, b"304 Still"));
+        let renewed = held.renewed(&news, &Headers::new());
+        assert_eq!(renewed.phrase, Phrase::of(200, b"200 Fine"));
+        assert!(renewed.phrase.is_some());
+    }
+
+    #[test]
     fn lines_that_could_not_be_sent_are_refused() {
         for text in [
             "", "no-colon", "A:b%0", "A:b%xy", "A:b%0D", "A:b%00", ":b", "A b:c",
