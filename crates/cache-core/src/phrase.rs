@@ -90,9 +90,12 @@ fn of_nginx(status: u16) -> &'static str {
 mod tests {
     use super::*;
 
+    /// Status, status line, what is kept.
+    type Case = (u16, &'static [u8], Option<&'static [u8]>);
+
     #[test]
     fn a_phrase_is_kept_where_nginx_would_write_another() {
-        let cases: [(u16, &[u8], Option<&[u8]>); 15] = [
+        let cases: [Case; 15] = [
             (200, b"200 OK", None),
             (200, b"200 Fine", Some(b" Fine")),
             (200, b"200 ", Some(b" ")),
