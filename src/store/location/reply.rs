@@ -23,8 +23,9 @@ pub enum Next {
     Wait,
 }
 
-/// How many bytes a location may be ahead of its reader.
-const AHEAD: usize = 256 << 10;
+/// How many bytes a location may be ahead of its reader. A record of the usual size fits, whatever comes in one turn of
+/// the loop: nginx would put what must wait into a temporary file.
+const AHEAD: usize = 16 << 20;
 
 /// The response. What has come is kept until it is read, and the location waits for that.
 pub struct Reply {
