@@ -34,6 +34,11 @@ impl Failure {
     pub(super) fn timeout() -> Failure {
         Failure::other(format!("nothing came for {TIMEOUT:?}"))
     }
+
+    /// Whether nothing came, rather than that something ended.
+    pub(crate) fn is_timeout(&self) -> bool {
+        *self == Failure::timeout()
+    }
 }
 
 impl fmt::Display for Failure {
