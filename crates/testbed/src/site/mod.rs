@@ -11,6 +11,7 @@ use crate::client;
 use crate::conf::Conf;
 use crate::http2::Certificate;
 use crate::nginx::Nginx;
+use crate::places::nginx_is_at_least;
 use crate::ports::Port;
 use crate::redis_server::Redis;
 use defaults::{FALLBACK, OWN, PROXY, SEED, SEED_SERVER, STORE, with_defaults};
@@ -178,7 +179,13 @@ impl Site {
         let mut site = self.clone();
         if let Some(port) = &http2 {
             let reuseport = if self.reuseport { " reuseport" } else { "" };
-            site = site.server(&format!("listen {} http2{reuseport};\n", port.address()));
+            let address = port.address();
+            // Newer ones warn of the older form.
+            site = site.server(&if nginx_is_at_least([1, 25, 1]) {
+                format!("listen {address}{reuseport}; http2 on;\n")
+            } else {
+                format!("listen {address} http2{reuseport};\n")
+            });
         }
         let http2_port = http2.as_ref().filter(|_| client::is_wanted());
         let offer = http2_port.map(|http2| client::offer(port.address(), http2.address()));
