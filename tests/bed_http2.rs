@@ -1,7 +1,7 @@
 //! The test bed's own HTTP/2 client, on nginx without the module.
 
 use testbed::{
-    Answer, Certificate, Http2, PATIENCE, Port, Request, Running, Site, pattern, wait_for,
+    Answer, Certificate, Client, Http2, PATIENCE, Port, Request, Running, Site, pattern, wait_for,
 };
 
 /// A site that speaks HTTP/2 at a port of its own, and what keeps port and certificate.
@@ -126,4 +126,20 @@ fn an_answer_that_comes_before_the_request_is_sent_is_taken() {
     let answer = client.ask(&Request::post("/early", pattern(1_000_000, 6)));
     assert_eq!((answer.status, answer.complete), (403, true));
     assert_eq!(site.backend.hits("/early"), 0);
+}
+
+/// The usual client speaks HTTP/2 where `TESTBED_CLIENT=h2` asks for it, but for what only HTTP/1.1 can say.
+#[test]
+fn the_usual_client_speaks_what_is_asked_for() {
+    let wanted = std::env::var("TESTBED_CLIENT").is_ok_and(|client| client == "h2");
+    let site = Site::new().workers(1).start();
+    let body = pattern(100_000, 1);
+    site.backend.set("/x", Answer::ok(body.clone()));
+    let answer = site.get("/x");
+    assert_eq!(answer.version == "HTTP/2.0", wanted, "{}", answer.version);
+    assert!(answer.complete && answer.body == body);
+    let close = Request::get("/x").header("Connection", "close");
+    assert_eq!(site.ask(&close).version, "HTTP/1.1");
+    let mut http1 = Client::connect_http1(site.address());
+    assert_eq!(http1.get("/x").version, "HTTP/1.1");
 }

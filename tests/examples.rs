@@ -1,4 +1,4 @@
-//! The files of `nginx-conf/` run as they are, but for the places of their servers and how long they wait for Redis, and
+//! The files of `nginx-conf/` and README's first example run as they are, but for the places of their servers and how long they wait for Redis, and
 //! do what they say.
 
 use std::fs;
@@ -17,11 +17,16 @@ struct Scene {
 
 /// Starts a file with ports of our own in it.
 fn start(name: &str, listen: &str) -> Scene {
+    start_conf(example(name), listen)
+}
+
+/// Starts a configuration with ports of our own in it.
+fn start_conf(conf: Conf, listen: &str) -> Scene {
     let (redis, backend, port) = (Redis::start(), Backend::start(), Port::take());
     let listen_here = listen
         .replace("127.0.0.1:", "")
         .replace("8080", &port.address().to_string());
-    let conf: Conf = example(name)
+    let conf = conf
         .replace(listen, &listen_here)
         // A test machine may be busy, and that is no trouble of Redis.
         .replace("200ms", "2s")
@@ -33,6 +38,43 @@ fn start(name: &str, listen: &str) -> Scene {
         backend,
         _port: port,
     }
+}
+
+/// README's first example: the indented block behind "## Example" that declares a zone.
+fn readme_example() -> String {
+    let readme = fs::read_to_string(testbed::workspace().join("README.md")).unwrap();
+    let (_, section) = readme.split_once("\n## Example\n").unwrap();
+    let lines = section.lines();
+    let block = lines
+        .skip_while(|line| !line.starts_with("    redis_cache_zone"))
+        .take_while(|line| line.is_empty() || line.starts_with("    "));
+    block.flat_map(|line| [line, "\n"]).collect()
+}
+
+#[test]
+fn the_example_of_the_readme_runs_as_it_is() {
+    let conf = Conf::new(format!(
+        "load_module modules/ngx_http_redis_cache_module.so;\nevents {{}}\nhttp {{\n{}}}\n",
+        readme_example()
+    ))
+    // The example leaves the times to their defaults.
+    .replace(
+        "6379;",
+        "6379; connect_timeout 200ms; send_timeout 200ms; read_timeout 200ms;",
+    );
+    let scene = start_conf(conf, "listen 8080;");
+    let mut client = scene.nginx.client();
+    let page = Request::get("/").header("Host", "127.0.0.1:8080");
+    let start = Instant::now();
+    let first = client.ask(&page);
+    assert_eq!((first.status, first.word().as_str()), (200, "STORE"));
+    let key = "http:GET:127.0.0.1:8080:/";
+    let _ = scene.redis.wait_for_record(key);
+    // 2 m fresh and 100 s stale
+    scene.redis.assert_left(key, 220, start);
+    let hit = client.ask(&page);
+    assert_eq!((hit.word().as_str(), hit.text()), ("HIT", first.text()));
+    scene.nginx.finish();
 }
 
 #[test]

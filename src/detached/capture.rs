@@ -20,6 +20,10 @@ const PIECE: usize = 64 * 1024;
 /// `NGX_HTTP_WRITE_BUFFERED`: tells nginx that there is more to send, as its own write filter does.
 const BUFFERED: u32 = 0x10;
 
+/// How many bytes are taken that nobody wants. Often they are the rest, and a backend that can send it keeps its
+/// connection.
+const WASTE: u64 = 256 * 1024;
+
 /// The header of a response to a detached request. `None` if it goes on to the next filter.
 pub fn header(r: Request, position: FilterPosition) -> Option<Code> {
     let hook = hook(r)?;
@@ -133,7 +137,7 @@ unsafe fn take(hook: &Hook, r: Request, input: *mut ngx_chain_t) -> Code {
         }
         while let Some(link) = waiting.as_ref() {
             // Before it is taken: a buffer that is given back makes nginx read on.
-            if hook.sink.is_blocked() {
+            if hook.sink.is_blocked() || is_wasted(hook) {
                 break;
             }
             if memory::is_short() {
@@ -143,6 +147,9 @@ unsafe fn take(hook: &Hook, r: Request, input: *mut ngx_chain_t) -> Code {
             match piece(link.buf, r) {
                 Ok(Some(piece)) => {
                     hook.taken.set(hook.taken.get() + piece.len() as u64);
+                    if hook.sink.is_unwanted() {
+                        hook.wasted.set(hook.wasted.get() + piece.len() as u64);
+                    }
                     hook.sink.push(piece);
                 }
                 Ok(None) => {}
@@ -177,6 +184,12 @@ unsafe fn take(hook: &Hook, r: Request, input: *mut ngx_chain_t) -> Code {
             AGAIN
         }
     }
+}
+
+/// Whether enough was taken for nobody. The request is about to be broken off, but in the same turn of the loop a file
+/// would be read to its end.
+fn is_wasted(hook: &Hook) -> bool {
+    hook.wasted.get() >= WASTE && hook.sink.is_unwanted()
 }
 
 unsafe fn is_empty(buffer: *const ngx_buf_t) -> bool {

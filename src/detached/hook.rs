@@ -37,6 +37,8 @@ pub struct Hook {
     pub(super) header: Cell<Option<Header>>,
     /// Bytes of the body that the sink got.
     pub(super) taken: Cell<u64>,
+    /// Bytes of it that nobody wanted any more.
+    pub(super) wasted: Cell<u64>,
     /// Buffers that wait until a reader catches up.
     pub(super) waiting: Cell<*mut ngx_chain_t>,
     /// How long the backend's location says that its response is.
@@ -79,6 +81,7 @@ impl Hook {
             left: RefCell::default(),
             header: Cell::default(),
             taken: Cell::default(),
+            wasted: Cell::default(),
             waiting: Cell::new(ptr::null_mut()),
             promised: Cell::default(),
             given: Cell::default(),

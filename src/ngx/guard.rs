@@ -38,6 +38,23 @@ pub fn trip(place: &str) {
 #[cfg(not(debug_assertions))]
 pub fn trip(_: &str) {}
 
+/// The variable of the environment that names a place for [`starves`].
+#[cfg(debug_assertions)]
+const STARVED: &str = "REDIS_CACHE_NO_MEMORY";
+
+/// Whether the environment says that there is no memory at a place, in builds with assertions alone: what is done
+/// without memory is tested by this.
+#[cfg(debug_assertions)]
+pub fn starves(place: &str) -> bool {
+    std::env::var_os(STARVED).is_some_and(|wanted| wanted == place)
+}
+
+/// Never: a release can't be told so.
+#[cfg(not(debug_assertions))]
+pub fn starves(_: &str) -> bool {
+    false
+}
+
 /// Logs a panic.
 pub fn report(place: &str, cause: &(dyn Any + Send)) {
     let text = cause

@@ -21,7 +21,7 @@ fn a_record_is_sent_to_a_client_that_has_shut_down_its_side() {
             if word == "STALE" {
                 site.make_stale("/x");
             }
-            let got = ask_and_shut(site.client(), "/x")
+            let got = ask_and_shut(Client::connect_http1(site.address()), "/x")
                 .unwrap_or_else(|error| panic!("{form} {word}: {error}"));
             assert_eq!((got.status, got.word().as_str()), (200, word), "{form}");
             assert!(got.complete && got.body == body, "{form} {word}");
@@ -49,7 +49,8 @@ fn a_miss_is_sent_as_the_proxy_would() {
 fn is_answered(site: &Site, directive: &str) -> bool {
     let site = site.clone().workers(1).server(directive).start();
     site.backend.set("/x", Answer::ok("body").delay(ms(300)));
-    ask_and_shut(site.client(), "/x").is_ok_and(|got| got.complete && got.text() == "body")
+    ask_and_shut(Client::connect_http1(site.address()), "/x")
+        .is_ok_and(|got| got.complete && got.text() == "body")
 }
 
 /// While others' fill is waited for, a client that leaves is still noticed.

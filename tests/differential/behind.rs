@@ -98,6 +98,7 @@ fn body(request: &Received, path: &str) -> Answer {
         "status" | "private" => {
             Answer::of(second.parse().unwrap_or(200), page()).content_type("text/html")
         }
+        "phrase" => phrase(second, third),
         "moved" => Answer::of(301, "moved").header("Location", "http://elsewhere/page"),
         "pixel.gif" => Answer::ok(GIF).content_type("image/gif"),
         "xml" => {
@@ -119,6 +120,21 @@ fn lines_without(text: &str, prefix: &str) -> String {
         .split_inclusive('\n')
         .filter(|line| !line.starts_with(prefix));
     kept.collect()
+}
+
+/// A status, and what its line has instead of the usual phrase.
+fn phrase(status: &str, what: &str) -> Answer {
+    let status = status.parse().unwrap_or(200);
+    let body = if status == 204 { String::new() } else { page() };
+    let answer = Answer::of(status, body).content_type("text/html");
+    match what {
+        "usual" => answer,
+        "empty" => answer.reason(" "),
+        "none" => answer.reason(""),
+        "long" => answer.reason(&format!(" {}", "long ".repeat(300))),
+        "odd" => answer.reason(" \u{e9}\t\u{1}x"),
+        _ => answer.reason(" Fine"),
+    }
 }
 
 fn accel(what: &str, status: &str) -> Answer {

@@ -29,6 +29,8 @@ pub enum Part {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outcome {
     pub status: String,
+    /// The phrase of the status line.
+    pub reason: String,
     pub fields: Vec<(String, String)>,
     pub body: Vec<u8>,
     pub log: String,
@@ -69,6 +71,7 @@ impl Outcome {
             Ok(response) => {
                 let end = if response.complete { "whole" } else { "cut" };
                 outcome.status = format!("{} {}, {end}", response.version, response.status);
+                outcome.reason.clone_from(&response.reason);
                 outcome.body.clone_from(&response.body);
                 for (name, value) in &response.fields {
                     let value = String::from_utf8_lossy(value);
@@ -170,6 +173,12 @@ impl fmt::Display for Finding {
 pub fn findings(question: &Question, reference: &Outcome, module: &Outcome) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut add = |part, text: String| findings.push(Finding { part, text });
+    if reference.reason != module.reason {
+        add(
+            Part::Status,
+            format!("{:?}, not {:?}", module.reason, reference.reason),
+        );
+    }
     if reference.status != module.status {
         add(
             Part::Status,

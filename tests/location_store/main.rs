@@ -3,6 +3,7 @@
 
 mod hanging;
 mod lifetime;
+mod size;
 mod trouble;
 
 use testbed::{Answer, Bridge, Gate, Port, Position, Redis, Request, Running, Site, ms, pattern};

@@ -10,6 +10,7 @@ mod oversize;
 mod parts;
 mod prompt;
 mod readers;
+mod unread;
 
 use std::thread;
 use std::time::{Duration, Instant};

@@ -52,6 +52,8 @@ pub mod cache_control;
 pub mod accel_expires;
 // What is known of a status code (RFC 9110 15)?
 pub mod status_code;
+// Which reason phrase does a response keep (RFC 9112 4)?
+pub mod phrase;
 // What is a response in Redis, and what of it is written and read?
 pub mod record;
 

@@ -39,7 +39,7 @@ impl Protocol {
         match self {
             Protocol::Http1 => {
                 let send = |request| {
-                    let mut client = site.client();
+                    let mut client = Client::connect_http1(site.address());
                     client.send(request).expect("a request sent");
                     Exchange(Way::Http1(client))
                 };

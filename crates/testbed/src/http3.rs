@@ -144,6 +144,7 @@ impl Http3Stream {
         Ok(Response {
             version: "HTTP/3.0".to_owned(),
             status: head.status().as_u16(),
+            reason: String::new(),
             fields: fields(head.headers()),
             body: Vec::new(),
             trailers: Vec::new(),

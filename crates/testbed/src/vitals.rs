@@ -2,7 +2,7 @@
 
 use std::fs;
 
-/// Memory and descriptors of a process.
+/// Memory, descriptors and reading of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Vitals {
     /// Memory in use (VmRSS), kB.
@@ -11,6 +11,8 @@ pub struct Vitals {
     pub peak: u64,
     /// Addresses in use (VmSize), kB.
     pub mapped: u64,
+    /// Bytes that it has read so far, from files, sockets and all else.
+    pub read: u64,
     /// Open descriptors.
     pub descriptors: usize,
 }
@@ -20,8 +22,9 @@ impl Vitals {
     #[must_use]
     pub fn of(pid: i32) -> Option<Vitals> {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-        let kilobytes = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        let io = fs::read_to_string(format!("/proc/{pid}/io")).ok()?;
+        let number = |text: &str, name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name))?;
             line.trim_start_matches(':')
                 .split_whitespace()
                 .next()?
@@ -29,9 +32,10 @@ impl Vitals {
                 .ok()
         };
         Some(Vitals {
-            rss: kilobytes("VmRSS")?,
-            peak: kilobytes("VmHWM")?,
-            mapped: kilobytes("VmSize")?,
+            rss: number(&status, "VmRSS")?,
+            peak: number(&status, "VmHWM")?,
+            mapped: number(&status, "VmSize")?,
+            read: number(&io, "rchar")?,
             descriptors: fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count(),
         })
     }

@@ -9,6 +9,7 @@ mod list;
 mod masked;
 mod request;
 mod response;
+mod status_line;
 mod validators;
 
 pub use accel::apply as apply_accel;
@@ -20,4 +21,5 @@ pub use request::{directives, each_of_request, has, of_request};
 pub use response::{
     NoMemory, ToNginx, borrowed, clean, copied, leave_content_range, push, push_known, remove,
 };
+pub use status_line::status_line;
 pub use validators::Validators;

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use cache_core::freshness::OriginDates;
 use cache_core::headers::Headers;
+use cache_core::phrase::Phrase;
 use cache_core::policy::ResponseView;
 use cache_core::record::{Unsent, is_for_nginx, strip_for_storage};
 use cache_core::renewal::Confirmation;
@@ -84,6 +85,8 @@ pub fn capture(r: Request, mut left: Vec<Left>) -> Captured {
             },
             limit_rate: super::limit_rate(r),
             charset: super::charset(r),
+            // SAFETY: a string of headers_out lives as long as the request.
+            phrase: Phrase::of(status, unsafe { text::bytes(&out.status_line) }),
         },
         content_length: u64::try_from(out.content_length_n).ok(),
         generated: !answering && status >= 500 && last.is_some_and(|left| !left.answered),

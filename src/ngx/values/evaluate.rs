@@ -2,6 +2,7 @@
 
 use ngx::ffi::*;
 
+use super::super::guard::starves;
 use super::super::request::{OK, Request};
 use super::super::text;
 use super::captures::KeptCaptures;
@@ -69,14 +70,14 @@ impl Request {
             return false;
         };
         // SAFETY: likewise.
-        let mut any = || unsafe {
+        let any = || unsafe {
             let values = predicates.as_slice_mut::<ngx_http_complex_value_t>();
-            values
-                .iter_mut()
-                .any(|value| !matches!(self.evaluate_now(value), Some(b"" | b"0")))
+            values.iter_mut().any(|value| match starves("predicate") {
+                true => holds(None),
+                false => holds(self.evaluate_now(value)),
+            })
         };
-        // One that can't be told for want of memory counts as holding: then nothing is taken from the cache or stored.
-        self.within(scope, &mut any).unwrap_or(true)
+        self.within(scope, any).unwrap_or(holds(None))
     }
 
     /// The texts of the values, with `$variables`.
@@ -195,6 +196,12 @@ impl Request {
             }
         }
     }
+}
+
+/// Whether a predicate of this value holds. One that can't be told for want of memory does: then nothing is taken from
+/// the cache or stored.
+fn holds(value: Option<&[u8]>) -> bool {
+    !matches!(value, Some(b"" | b"0"))
 }
 
 /// Whether a value with `$variables` names a group of a match, such as `$1`.

@@ -172,6 +172,7 @@ async fn answer(
         age: None,
         date: None,
         unsent: Some(&head.unsent),
+        phrase: head.unsent.phrase.as_ref(),
     };
     // SAFETY: live request. The body comes in pieces: one range at a time can be cut from it.
     unsafe { shim::rcs_set_single_range(r.as_ptr(), 1) };

@@ -2,6 +2,7 @@
 
 use cache_core::conditions::{Evaluation, Selected, evaluate, of_not_modified, range_applies};
 use cache_core::headers::Headers;
+use cache_core::phrase::Phrase;
 use cache_core::ranges::is_worth_it;
 use cache_core::record::Unsent;
 use ngx::ffi::*;
@@ -46,6 +47,8 @@ pub(super) struct Header<'a> {
     pub date: Option<u64>,
     /// What nginx has made of X-Accel-* fields that clients don't get.
     pub unsent: Option<&'a Unsent>,
+    /// The backend's own phrase for its status.
+    pub phrase: Option<&'a Phrase>,
 }
 
 /// Gives the client's response its header and sends it; returns what the filters say, or what to finalize with instead.
@@ -81,6 +84,7 @@ pub(super) fn send_header(
         headers: &of_not_modified(header.headers),
         to_nginx: headers::copied,
         length: None,
+        phrase: None,
         ..*header
     };
     match apply(r, &header) {
@@ -99,6 +103,9 @@ fn apply(r: Request, header: &Header<'_>) -> Result<(), NoMemory> {
         length,
         header.own_location,
     )?;
+    if let Some(phrase) = header.phrase {
+        headers::status_line(r, header.status, phrase)?;
+    }
     if let Some(age) = header.age {
         let mut decimal = itoa::Buffer::new();
         headers::push_known(r, b"Age", decimal.format(age).as_bytes())?;

@@ -6,6 +6,8 @@ use bytes::Bytes;
 use cache_core::conditions::{Date, Evaluation, Selected};
 use cache_core::record::Record;
 
+use ngx::ffi::NGX_HTTP_NO_CONTENT;
+
 use super::Response;
 use super::header::{Header, INTERNAL_ERROR, evaluate_conditions, send_header};
 use crate::ngx::event::now_sec;
@@ -13,6 +15,8 @@ use crate::ngx::headers;
 use crate::ngx::output::{self, Output};
 use crate::ngx::request::{Code, Request, is_refused};
 use crate::request::context::Context;
+
+const NO_CONTENT: u16 = NGX_HTTP_NO_CONTENT as u16;
 
 /// Responds with a record; returns what the request is to be finalized with.
 pub fn record(r: Request, context: &'static Context, record: Rc<Record>) -> Code {
@@ -36,16 +40,20 @@ pub fn record(r: Request, context: &'static Context, record: Rc<Record>) -> Code
     } else {
         Evaluation::Proceed
     };
+    let unsent = record.meta.as_ref().map(|meta| &meta.unsent);
+    let phrase = unsent.and_then(|unsent| unsent.phrase.as_ref());
     let header = Header {
         status: record.status,
         headers: &record.headers,
         to_nginx: headers::borrowed,
-        length,
+        // nginx sends the length of a 204 that has a phrase; its backend has none (RFC 9110 8.6).
+        length: length.filter(|_| record.status != NO_CONTENT),
         own_location: record.meta.as_ref().is_some_and(|meta| meta.own_location),
         age: Some(record.age),
         // Age and Expires count from the origin's Date; without it nginx would tell the time of this response.
         date: record.meta.as_ref().and_then(|meta| meta.date),
-        unsent: record.meta.as_ref().map(|meta| &meta.unsent),
+        unsent,
+        phrase,
     };
     let code = send_header(r, context, outcome, &header);
     if is_refused(code) || r.is_header_only() {

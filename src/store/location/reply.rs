@@ -23,7 +23,11 @@ pub enum Next {
     Wait,
 }
 
-/// The response. All of it is kept until it is read.
+/// How many bytes a location may be ahead of its reader. A record of the usual size fits, whatever comes in one turn of
+/// the loop: nginx would put what must wait into a temporary file.
+const AHEAD: usize = 16 << 20;
+
+/// The response. What has come is kept until it is read, and the location waits for that.
 pub struct Reply {
     state: RefCell<State>,
     wake: OnceCell<Box<dyn Fn()>>,
@@ -33,6 +37,10 @@ pub struct Reply {
 struct State {
     status: Option<u16>,
     pieces: VecDeque<Bytes>,
+    /// Bytes of the pieces.
+    ahead: usize,
+    /// The location waits for the reader.
+    is_blocked: bool,
     is_over: bool,
     /// Its reader has left.
     is_unread: bool,
@@ -80,6 +88,18 @@ impl Reply {
     }
 }
 
+impl State {
+    /// So many bytes were read. Whether the location, which has waited for that, is to go on.
+    fn has_read(&mut self, bytes: usize) -> bool {
+        self.ahead = self.ahead.saturating_sub(bytes);
+        let goes_on = self.is_blocked && self.ahead < AHEAD / 2;
+        if goes_on {
+            self.is_blocked = false;
+        }
+        goes_on
+    }
+}
+
 impl Sink for Reply {
     fn header(&self, _: Request, captured: Captured, _: bool) {
         self.change(|state| state.status = Some(captured.status));
@@ -88,6 +108,8 @@ impl Sink for Reply {
     fn push(&self, piece: Bytes) {
         self.change(|state| {
             if !state.is_unread {
+                state.ahead += piece.len();
+                state.is_blocked = state.ahead >= AHEAD;
                 state.pieces.push_back(piece);
             }
         });
@@ -110,6 +132,10 @@ impl Sink for Reply {
         state.is_unread && !state.is_over
     }
 
+    fn is_blocked(&self) -> bool {
+        self.state.borrow().is_blocked
+    }
+
     fn set_wake(&self, wake: Box<dyn Fn()>) {
         let _ = self.wake.set(wake);
     }
@@ -127,12 +153,21 @@ impl Reader {
 
     /// What is there of the body.
     pub fn next(&self) -> Next {
-        let mut state = self.0.state.borrow_mut();
-        match state.pieces.pop_front() {
-            Some(piece) => Next::Piece(piece),
-            None if state.is_over => Next::End,
-            None => Next::Wait,
+        let (next, goes_on) = {
+            let mut state = self.0.state.borrow_mut();
+            match state.pieces.pop_front() {
+                Some(piece) => {
+                    let goes_on = state.has_read(piece.len());
+                    (Next::Piece(piece), goes_on)
+                }
+                None if state.is_over => (Next::End, false),
+                None => (Next::Wait, false),
+            }
+        };
+        if goes_on {
+            self.0.wake();
         }
+        next
     }
 
     /// Waits until there may be more.
@@ -162,6 +197,7 @@ impl Drop for Reader {
         let (left, reader) = {
             let mut state = self.0.state.borrow_mut();
             state.is_unread = true;
+            state.is_blocked = false;
             (std::mem::take(&mut state.pieces), state.reader.take())
         };
         drop((left, reader));

@@ -105,8 +105,8 @@ fn a_miss_is_stored_and_hits_are_the_same() {
     }
 }
 
-/// Status, body, names and values.
-type Shown = (u16, Vec<u8>, Vec<(String, Vec<u8>)>);
+/// Status, phrase, body, names and values.
+type Shown = (u16, String, Vec<u8>, Vec<(String, Vec<u8>)>);
 
 /// What an answer is in any place: status, body, and fields but for those that tell of the cache and of the framing.
 fn shown(answer: &Response) -> Shown {
@@ -128,7 +128,12 @@ fn shown(answer: &Response) -> Shown {
         .filter(|(name, _)| !OWN.contains(&name.as_str()))
         .collect();
     fields.sort();
-    (answer.status, answer.body.clone(), fields)
+    (
+        answer.status,
+        answer.reason.clone(),
+        answer.body.clone(),
+        fields,
+    )
 }
 
 #[test]
@@ -149,12 +154,16 @@ fn a_fill_gives_what_the_directive_alone_gives() {
         backend.set("/chunked", answer.clone().chunked());
         backend.set("/empty", Answer::ok("").header("ETag", "\"tag\""));
         backend.set("/gone", Answer::of(404, "gone"));
+        // With a status line of its backend nginx leaves Content-Type there.
+        backend.set("/nothing", Answer::of(204, ""));
         backend.set(
             "/moved",
             Answer::of(301, "moved").header("Location", "/there"),
         );
         backend.set("/cookie", answer.header("Set-Cookie", "a=b"));
-        let paths = ["/page", "/chunked", "/empty", "/gone", "/moved", "/cookie"];
+        let paths = [
+            "/page", "/chunked", "/empty", "/gone", "/nothing", "/moved", "/cookie",
+        ];
         for (path, method) in paths
             .iter()
             .flat_map(|path| [(path, "GET"), (path, "HEAD")])
@@ -164,9 +173,10 @@ fn a_fill_gives_what_the_directive_alone_gives() {
             for turn in ["first", "second"] {
                 let answer = site.ask(&request);
                 let what = format!("{protocol:?}, {method} {path}, {turn}: {}", answer.word());
-                let (status, body, fields) = shown(&answer);
-                assert_eq!((status, fields), (expected.0, expected.2.clone()), "{what}");
-                assert!(body == expected.1, "{what}");
+                let (status, reason, body, fields) = shown(&answer);
+                assert_eq!((status, &reason), (expected.0, &expected.1), "{what}");
+                assert!(body == expected.2, "{what}");
+                assert_eq!(fields, expected.3, "{what}");
                 site.wait_for_quiet_zone();
             }
         }

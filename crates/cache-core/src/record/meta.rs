@@ -134,6 +134,7 @@ pub fn parse_meta(text: &Bytes) -> Option<Meta> {
             (b"ignored", [_, value @ ..]) => unsent.ignored = unsent::parse_ignored(value),
             (b"rate", [_, value @ ..]) => unsent.limit_rate = unsent::parse_rate(value),
             (b"charset", [_, value @ ..]) => unsent.charset = unsent::parse_charset(value),
+            (b"phrase", [_, value @ ..]) => unsent.phrase = unsent::parse_phrase(value),
             _ => {}
         }
     }

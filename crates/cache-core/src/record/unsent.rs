@@ -1,4 +1,4 @@
-//! What a backend said that its clients aren't sent, but that counts for the record.
+//! What a backend said beside the lines that its clients are sent, and that counts for the record.
 
 use std::borrow::Cow;
 
@@ -7,8 +7,9 @@ use bytes::Bytes;
 use crate::headers::{Headers, trim_ows};
 use crate::hex;
 use crate::ignore::Ignore;
+use crate::phrase::Phrase;
 
-/// What a backend said that its clients aren't sent. It lives in the field `meta`, never in a header.
+/// What a backend said beside the lines that its clients are sent. It lives in the field `meta`, never in a header.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unsent {
     /// Lines that nginx kept back (`proxy_hide_header`): they decide like any other.
@@ -19,6 +20,8 @@ pub struct Unsent {
     pub limit_rate: Option<u64>,
     /// X-Accel-Charset.
     pub charset: Option<Bytes>,
+    /// The phrase of its status line, where nginx wouldn't write the same by itself.
+    pub phrase: Option<Phrase>,
 }
 
 impl Unsent {
@@ -32,7 +35,7 @@ impl Unsent {
         Cow::Owned(all.cloned().collect())
     }
 
-    /// What holds after a 304 that came with `news`; `sent` are its lines that are sent.
+    /// What holds after a 304 that came with `news`; `sent` are its lines that are sent. The phrase of a 304 is its own.
     pub(crate) fn renewed(&self, news: &Self, sent: &Headers) -> Self {
         let said_anew = |name: &Bytes| news.hidden.contains(name) || sent.contains(name);
         let old = self.hidden.iter().filter(|line| !said_anew(&line.name));
@@ -41,11 +44,12 @@ impl Unsent {
             ignored: news.ignored,
             limit_rate: news.limit_rate.or(self.limit_rate),
             charset: news.charset.clone().or_else(|| self.charset.clone()),
+            phrase: self.phrase.clone(),
         }
     }
 
-    /// Appends what there is: ` hidden=<lines>`, ` ignored=<names>`, ` rate=<bytes>` and ` charset=<name>`. In lines
-    /// what isn't graphic, and `%`, is percent-encoded.
+    /// Appends what there is: ` hidden=<lines>`, ` ignored=<names>`, ` rate=<bytes>`, ` charset=<name>` and
+    /// ` phrase=<text>`. In texts what isn't graphic, and `%`, is percent-encoded.
     pub(super) fn encode(&self, text: &mut Vec<u8>) {
         if !self.hidden.is_empty() {
             text.extend_from_slice(b" hidden=");
@@ -70,6 +74,10 @@ impl Unsent {
         if let Some(charset) = &self.charset {
             text.extend_from_slice(b" charset=");
             escape(text, charset);
+        }
+        if let Some(phrase) = &self.phrase {
+            text.extend_from_slice(b" phrase=");
+            escape(text, phrase.rest());
         }
     }
 }
@@ -110,6 +118,11 @@ pub(super) fn parse_ignored(text: &[u8]) -> Ignore {
 /// Reads ` charset=`.
 pub(super) fn parse_charset(text: &[u8]) -> Option<Bytes> {
     unescape(text).map(Bytes::from)
+}
+
+/// Reads ` phrase=`. One that would split a response is none.
+pub(super) fn parse_phrase(text: &[u8]) -> Option<Phrase> {
+    Phrase::new(Bytes::from(unescape(text)?))
 }
 
 fn escape(text: &mut Vec<u8>, bytes: &[u8]) {
@@ -159,18 +172,40 @@ mod tests {
             ignored,
             limit_rate: Some(0),
             charset: Some(Bytes::from("koi8-r")),
+            phrase: Phrase::of(200, b"200 100% fine"),
         }
         .encode(&mut text);
         assert_eq!(
             String::from_utf8(text).as_deref(),
             Ok(
                 " hidden=Cache-Control:private,%20max-age=60%0AX-Odd:100%25%20%FF:%09=x%0AX-Empty: \
-                ignored=set-cookie,vary rate=0 charset=koi8-r"
+                ignored=set-cookie,vary rate=0 charset=koi8-r phrase=%20100%25%20fine"
             )
         );
         let lines = b"Cache-Control:private,%20max-age=60%0AX-Odd:100%25%20%FF:%09=x%0AX-Empty:";
         assert_eq!(parse_hidden(lines), Some(hidden));
         assert_eq!(parse_ignored(b"set-cookie,vary,later"), ignored);
+        let phrase = parse_phrase(b"%20100%25%20fine");
+        assert_eq!(phrase, Phrase::of(200, b"200 100% fine"));
+    }
+
+    #[test]
+    fn a_phrase_that_would_split_a_response_is_none() {
+        for text in ["%20a%0D%0AX:%20y", "%20a%0A", "%00", "%2", "%xy"] {
+            assert_eq!(parse_phrase(text.as_bytes()), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_confirmed_record_keeps_its_phrase() {
+        let told = |status, line: &[u8]| Unsent {
+            phrase: Phrase::of(status, line),
+            ..Unsent::default()
+        };
+        let (held, news) = (told(200, b"200 Fine"), told(304, b"304 Still"));
+        let renewed = held.renewed(&news, &Headers::new());
+        assert_eq!(renewed.phrase, Phrase::of(200, b"200 Fine"));
+        assert!(renewed.phrase.is_some());
     }
 
     #[test]

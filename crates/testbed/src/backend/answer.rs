@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Clone)]
 pub struct Answer {
     pub(super) status: u16,
+    pub(super) reason: Option<String>,
     pub(super) fields: Vec<(String, Vec<u8>)>,
     pub(super) body: Arc<Vec<u8>>,
     pub(super) trailers: Vec<(String, Vec<u8>)>,
@@ -55,6 +56,7 @@ impl Answer {
     pub fn of(status: u16, body: impl Into<Vec<u8>>) -> Answer {
         Answer {
             status,
+            reason: None,
             fields: vec![("Content-Type".to_owned(), b"text/plain".to_vec())],
             body: Arc::new(body.into()),
             trailers: Vec::new(),
@@ -64,6 +66,13 @@ impl Answer {
             pauses: Vec::new(),
             end: End::Whole,
         }
+    }
+
+    /// What its status line has behind the digits, the space included.
+    #[must_use]
+    pub fn reason(mut self, rest: &str) -> Answer {
+        self.reason = Some(rest.to_owned());
+        self
     }
 
     /// Adds a header field, beside others of its name.

@@ -143,7 +143,11 @@ fn write_piece(mut stream: &TcpStream, piece: &[u8], framing: Framing) -> io::Re
 }
 
 fn header(answer: &Answer, close: bool) -> Vec<u8> {
-    let mut head = format!("HTTP/1.1 {} {}\r\n", answer.status, reason(answer.status)).into_bytes();
+    let rest = match &answer.reason {
+        Some(rest) => rest.clone(),
+        None => format!(" {}", reason(answer.status)),
+    };
+    let mut head = format!("HTTP/1.1 {}{rest}\r\n", answer.status).into_bytes();
     let given = |name: &str| {
         answer
             .fields

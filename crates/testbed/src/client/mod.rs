@@ -1,32 +1,37 @@
-//! An HTTP/1.1 client on a plain socket: keep-alive, pipelining, times, and all the ways to leave.
+//! A client of keep-alive, pipelining, times, and all the ways to leave: HTTP/1.1 on a plain socket, or, where
+//! `TESTBED_CLIENT` says so, HTTP/2 by the same calls.
 
+mod http1;
+mod narrow;
 mod request;
 mod response;
 
-use std::collections::VecDeque;
-use std::io::{self, ErrorKind, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::time::{Duration, Instant};
-
-use socket2::{Domain, SockRef, Socket, Type};
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
 
 pub use request::Request;
 pub use response::Response;
 
-use crate::http::{Body, Reader};
+use http1::Http1;
+use narrow::Narrow;
+pub(crate) use narrow::{Offer, is_wanted, offer};
 
 /// Longer than anything that is right takes; shorter than nginx's own timeouts of 60 s.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A connection to nginx.
 #[derive(Debug)]
-pub struct Client {
-    stream: TcpStream,
-    reader: Reader,
-    sent: Instant,
-    /// For each answer owed: whether it has a body.
-    owed: VecDeque<bool>,
-    body: Body,
+pub struct Client(Way);
+
+#[derive(Debug)]
+enum Way {
+    Http1 {
+        wire: Http1,
+        /// Where HTTP/2 is spoken in its place, if the first request can be said so.
+        http2: Option<SocketAddr>,
+    },
+    Http2(Narrow),
 }
 
 impl Client {
@@ -43,49 +48,70 @@ impl Client {
 
     /// Connects, or says why not.
     pub fn try_connect(address: SocketAddr) -> io::Result<Client> {
-        Client::over(TcpStream::connect_timeout(&address, TIMEOUT)?)
+        Ok(Client::over(Http1::try_connect(address)?, address))
     }
 
     /// Connects with a receive buffer of about `bytes`: what isn't read soon fills the server's buffers.
     pub fn connect_narrow(address: SocketAddr, bytes: usize) -> io::Result<Client> {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-        socket.set_recv_buffer_size(bytes)?;
-        socket.connect(&address.into())?;
-        Client::over(socket.into())
+        Ok(Client::over(
+            Http1::connect_narrow(address, bytes)?,
+            address,
+        ))
     }
 
-    fn over(stream: TcpStream) -> io::Result<Client> {
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(TIMEOUT))?;
-        stream.set_write_timeout(Some(TIMEOUT))?;
-        Ok(Client {
-            reader: Reader::new(stream.try_clone()?),
-            stream,
-            sent: Instant::now(),
-            owed: VecDeque::new(),
-            body: Body::Done,
-        })
+    /// Connects, and speaks HTTP/1.1 whatever `TESTBED_CLIENT` says.
+    ///
+    /// # Panics
+    ///
+    /// If that is refused.
+    #[must_use]
+    #[track_caller]
+    pub fn connect_http1(address: SocketAddr) -> Client {
+        let wire = Http1::try_connect(address);
+        let wire = wire.unwrap_or_else(|error| panic!("{address}: {error}"));
+        Client(Way::Http1 { wire, http2: None })
+    }
+
+    fn over(wire: Http1, address: SocketAddr) -> Client {
+        let http2 = narrow::in_place_of(address);
+        Client(Way::Http1 { wire, http2 })
     }
 
     /// Sends a request. Several may be sent before the first answer is read.
     pub fn send(&mut self, request: &Request) -> io::Result<()> {
-        self.owed.push_back(request.method != "HEAD");
-        self.send_raw(&request.bytes())
+        if let Way::Http1 { http2, .. } = &mut self.0
+            && let Some(address) = http2.take()
+            && narrow::can_say(request)
+        {
+            self.0 = Way::Http2(Narrow::connect(address)?);
+        }
+        match &mut self.0 {
+            Way::Http1 { wire, .. } => wire.send(request),
+            Way::Http2(narrow) => narrow.send(request),
+        }
     }
 
-    /// Sends requests in one piece, before any answer is read.
+    /// Sends requests in one piece, before any answer is read. By HTTP/1.1, if it is the first that is sent.
     pub fn pipeline(&mut self, requests: &[Request]) -> io::Result<()> {
-        self.owed
-            .extend(requests.iter().map(|request| request.method != "HEAD"));
-        let bytes: Vec<u8> = requests.iter().flat_map(Request::bytes).collect();
-        self.send_raw(&bytes)
+        match &mut self.0 {
+            Way::Http1 { wire, http2 } => {
+                *http2 = None;
+                wire.pipeline(requests)
+            }
+            Way::Http2(narrow) => requests.iter().try_for_each(|request| narrow.send(request)),
+        }
     }
 
-    /// Sends bytes as they are. For each answer that these ask for and that has no body, use [`Client::send`].
+    /// Sends bytes of HTTP/1.1 as they are. For each answer that these ask for and that has no body, use
+    /// [`Client::send`].
     pub fn send_raw(&mut self, bytes: &[u8]) -> io::Result<()> {
-        // Before it is sent: a client that is held up afterwards must not count its answer as sooner than it was.
-        self.sent = Instant::now();
-        self.stream.write_all(bytes)
+        match &mut self.0 {
+            Way::Http1 { wire, http2 } => {
+                *http2 = None;
+                wire.send_raw(bytes)
+            }
+            Way::Http2(_) => Err(io::Error::other("HTTP/2 has no bytes of HTTP/1.1")),
+        }
     }
 
     /// Reads an answer. Without a header there is none: an error; a cut body is an answer that isn't complete.
@@ -97,21 +123,10 @@ impl Client {
 
     /// Reads an answer up to the end of its header.
     pub fn receive_header(&mut self) -> io::Result<Response> {
-        if self.reader.is_empty() && !self.reader.fill()? {
-            return Err(ErrorKind::UnexpectedEof.into());
+        match &mut self.0 {
+            Way::Http1 { wire, .. } => wire.receive_header(),
+            Way::Http2(narrow) => narrow.receive_header(),
         }
-        let first_byte = self.sent.elapsed();
-        let (line, fields) = self.reader.head()?.ok_or(ErrorKind::UnexpectedEof)?;
-        let mut response = Response::new(&line, fields, first_byte);
-        let has_body =
-            self.owed.pop_front().unwrap_or(true) && !matches!(response.status, 204 | 304);
-        self.body = if has_body {
-            Body::of(&response.fields, Body::Close)
-        } else {
-            Body::Done
-        };
-        response.complete = self.body == Body::Done;
-        Ok(response)
     }
 
     /// Reads on until the body has at least `bytes` bytes (or its end).
@@ -122,17 +137,10 @@ impl Client {
 
     /// Reads the next piece of the body; `false` once nothing follows.
     pub fn receive_piece(&mut self, response: &mut Response) -> io::Result<bool> {
-        let more = match self.body.read(&mut self.reader, &mut response.body) {
-            Err(error) if error.kind() == ErrorKind::ConnectionReset => {
-                self.body = Body::Cut;
-                false
-            }
-            result => result?,
-        };
-        response.last_byte = self.sent.elapsed();
-        response.complete = self.body == Body::Done;
-        response.trailers = std::mem::take(&mut self.reader.trailers);
-        Ok(more)
+        match &mut self.0 {
+            Way::Http1 { wire, .. } => wire.receive_piece(response),
+            Way::Http2(narrow) => narrow.receive_piece(response),
+        }
     }
 
     /// Reads the body to its end.
@@ -173,25 +181,25 @@ impl Client {
 
     /// Whether the other side closes the connection within `time`.
     pub fn is_closed_within(&mut self, time: Duration) -> bool {
-        let _ = self.stream.set_read_timeout(Some(time));
-        let end = loop {
-            match self.reader.fill() {
-                Ok(true) => {}
-                Ok(false) => break true,
-                Err(error) => break error.kind() == ErrorKind::ConnectionReset,
-            }
-        };
-        let _ = self.stream.set_read_timeout(Some(TIMEOUT));
-        end
+        match &mut self.0 {
+            Way::Http1 { wire, .. } => wire.is_closed_within(time),
+            Way::Http2(narrow) => narrow.is_closed_within(time),
+        }
     }
 
-    /// Says that nothing more will be sent, and goes on reading.
+    /// Says that nothing more will be sent, and goes on reading. HTTP/2 has said so with each request.
     pub fn half_close(&mut self) -> io::Result<()> {
-        self.stream.shutdown(Shutdown::Write)
+        match &mut self.0 {
+            Way::Http1 { wire, .. } => wire.half_close(),
+            Way::Http2(_) => Ok(()),
+        }
     }
 
-    /// Leaves at once, by a reset.
+    /// Leaves at once, by a reset: of the connection, or of all streams.
     pub fn reset(self) {
-        let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+        match self.0 {
+            Way::Http1 { wire, .. } => wire.reset(),
+            Way::Http2(narrow) => narrow.reset(),
+        }
     }
 }

@@ -75,6 +75,11 @@ impl Request {
         self
     }
 
+    /// Whether it isn't HTTP/1.0.
+    pub(super) fn is_http11(&self) -> bool {
+        self.version == "HTTP/1.1"
+    }
+
     /// Header and body in bytes.
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {

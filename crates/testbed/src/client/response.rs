@@ -11,6 +11,8 @@ pub struct Response {
     pub version: String,
     /// The status.
     pub status: u16,
+    /// What follows the status in the status line: the reason phrase, without the space; empty over HTTP/2 and HTTP/3.
+    pub reason: String,
     /// Header fields in the order they came.
     pub fields: Vec<(String, Vec<u8>)>,
     /// The body, decoded: what came of it.
@@ -27,12 +29,13 @@ pub struct Response {
 
 impl Response {
     pub(super) fn new(line: &str, fields: Fields, first_byte: Duration) -> Response {
-        let mut words = line.split(' ');
+        let mut words = line.splitn(3, ' ');
         let version = words.next().unwrap_or_default().to_owned();
         let status = words.next().and_then(|status| status.parse().ok());
         Response {
             version,
             status: status.unwrap_or_else(|| panic!("a status line: {line:?}")),
+            reason: words.next().unwrap_or_default().to_owned(),
             fields,
             body: Vec::new(),
             trailers: Vec::new(),

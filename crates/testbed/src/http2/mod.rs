@@ -233,6 +233,12 @@ impl Http2 {
         self.ask(&Request::get(target))
     }
 
+    /// Whether the connection has ended.
+    pub(crate) fn is_closed(&self) -> bool {
+        let ended = JoinHandle::is_finished;
+        self.thread.as_ref().is_none_or(ended)
+    }
+
     /// Reads nothing from the socket any more until [`Http2::resume`]: what the server sends fills the kernel's buffers
     /// and then its own.
     pub fn pause(&self) {

@@ -34,6 +34,11 @@ impl Failure {
     pub(super) fn timeout() -> Failure {
         Failure::other(format!("nothing came for {TIMEOUT:?}"))
     }
+
+    /// Whether nothing came, rather than that something ended.
+    pub(crate) fn is_timeout(&self) -> bool {
+        *self == Failure::timeout()
+    }
 }
 
 impl fmt::Display for Failure {
@@ -106,6 +111,7 @@ impl Stream {
         Ok(Response {
             version: "HTTP/2.0".to_owned(),
             status: head.status.as_u16(),
+            reason: String::new(),
             fields: fields(&head.headers),
             body: Vec::new(),
             trailers: Vec::new(),

@@ -7,9 +7,11 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use crate::backend::Backend;
+use crate::client;
 use crate::conf::Conf;
 use crate::http2::Certificate;
 use crate::nginx::Nginx;
+use crate::places::nginx_is_at_least;
 use crate::ports::Port;
 use crate::redis_server::Redis;
 use defaults::{FALLBACK, OWN, PROXY, SEED, SEED_SERVER, STORE, with_defaults};
@@ -172,13 +174,21 @@ impl Site {
     #[track_caller]
     pub fn start_with(&self, redis: Redis) -> Running {
         let (port, backend) = (Port::take(), Backend::start());
-        let http2 = self.http2.then(Port::take);
+        let http2 = (self.http2 || client::is_wanted()).then(Port::take);
         let http3 = self.http3.then(|| (Port::take(), Certificate::make()));
         let mut site = self.clone();
         if let Some(port) = &http2 {
             let reuseport = if self.reuseport { " reuseport" } else { "" };
-            site = site.server(&format!("listen {} http2{reuseport};\n", port.address()));
+            let address = port.address();
+            // Newer ones warn of the older form.
+            site = site.server(&if nginx_is_at_least([1, 25, 1]) {
+                format!("listen {address}{reuseport}; http2 on;\n")
+            } else {
+                format!("listen {address} http2{reuseport};\n")
+            });
         }
+        let http2_port = http2.as_ref().filter(|_| client::is_wanted());
+        let offer = http2_port.map(|http2| client::offer(port.address(), http2.address()));
         if let Some((port, certificate)) = &http3 {
             // Without reuseport nginx doesn't give a worker the packets of its own connections.
             let listen = format!("listen {} quic reuseport;\n", port.udp_address());
@@ -192,6 +202,7 @@ impl Site {
             seed: self.seed,
             http2,
             http3,
+            _offer: offer,
             _port: port,
         }
     }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::backend::Backend;
-use crate::client::{Client, Request, Response};
+use crate::client::{Client, Offer, Request, Response};
 use crate::crowd::{Crowd, crowd};
 use crate::http2::Certificate;
 use crate::log::Position;
@@ -26,6 +26,8 @@ pub struct Running {
     pub(super) seed: bool,
     pub(super) http2: Option<Port>,
     pub(super) http3: Option<(Port, Certificate)>,
+    /// Where its clients are led, with `TESTBED_CLIENT`.
+    pub(super) _offer: Option<Offer>,
     pub(super) _port: Port,
 }
 

@@ -7,7 +7,8 @@ package Test::Nginx::Socket;
 #
 # Beside it:  Server.pm  writes nginx.conf, starts and stops nginx
 #             Client.pm  builds requests, sends them, reads responses
-#           Protocol.pm  has them go over HTTP/2 or TLS instead
+#           Protocol.pm  has them go over HTTP/2 or TLS instead, and
+#             Narrow.pm  makes the windows of HTTP/2 small
 #             Check.pm   compares responses and logs with what a block expects
 
 use v5.26;

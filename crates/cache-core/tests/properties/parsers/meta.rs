@@ -1,6 +1,7 @@
 //! The field beside those of the Lua script.
 
 use bytes::Bytes;
+use cache_core::phrase::MAX_PHRASE;
 use cache_core::record::{encode_meta, parse_meta};
 use cache_core::units::MAX_SECONDS;
 
@@ -12,6 +13,12 @@ pub fn holds(input: &[u8]) {
         return;
     };
     assert!(meta.age <= MAX_SECONDS && meta.expiry <= MAX_SECONDS);
+    if let Some(phrase) = &meta.unsent.phrase {
+        let rest = phrase.rest();
+        assert!(rest.len() <= MAX_PHRASE, "{}", shown(input));
+        let splits = |byte: &u8| [b'\r', b'\n', 0].contains(byte);
+        assert!(!rest.iter().any(splits), "{}", shown(input));
+    }
     let written = Bytes::from(encode_meta(&meta));
     let again = parse_meta(&written).expect("what is written can be read");
     assert_eq!(

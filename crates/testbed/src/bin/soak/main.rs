@@ -189,6 +189,7 @@ fn sample(site: &Running) -> Vitals {
         rss: sum.rss + one.rss,
         peak: sum.peak + one.peak,
         mapped: sum.mapped + one.mapped,
+        read: sum.read + one.read,
         descriptors: sum.descriptors + one.descriptors,
     })
 }

@@ -1,13 +1,15 @@
 package Test::Nginx::Socket::Protocol;
 
 # The suites over another protocol than HTTP/1.1 in clear text: TEST_NGINX_PROTOCOL
-# is h2 (HTTP/2 by prior knowledge) or tls (HTTP/1.1 over TLS). The client is curl.
+# is h2 (HTTP/2 by prior knowledge, with windows of 1,000 bytes) or tls (HTTP/1.1 over
+# TLS). The client is curl; it can't offer small windows, so that Narrow.pm makes them so.
 # A block that can't be expressed so is skipped, by its name and with the reason.
 
 use v5.26;
 use warnings;
 
 use File::Temp ();
+use Test::Nginx::Socket::Narrow ();
 
 # All that curl says, and gives, when the server answers and then resets the stream with NO_ERROR (RFC 9113 8.1)
 # before curl has sent the body: it drops the answer. Other resets have their code in another message.
@@ -71,6 +73,8 @@ sub exchange {
     my @command = ('curl', '-sS', '-i', '--raw', '--insecure', '--path-as-is', '--globoff', '--max-time', $timeout * 4,
         name() eq 'tls' ? '--http1.1' : '--http2-prior-knowledge', '--noproxy', '*',
         '-H', 'User-Agent:', '-H', 'Accept:', '-o', $out->filename);
+    my $narrow = name() eq 'h2' ? Test::Nginx::Socket::Narrow->start($authority) : undef;
+    push @command, '--connect-to', '::' . $narrow->address if $narrow;
     push @command, $method eq 'HEAD' ? '--head' : ('-X', $method);
     push @command, map { ('-H', $_) } grep { !/^(?:Connection|Content-Length):/i } @fields;
 
