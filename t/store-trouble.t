@@ -6,7 +6,7 @@ use Test::Nginx::Socket;
 use CacheSuite;
 use IO::Socket::INET;
 
-plan tests => 125;
+plan tests => 126;
 
 our $Closed = RedisServer->start('--requirepass', 'secret');
 our $Full   = RedisServer->start('--maxmemory', '1', '--maxmemory-policy', 'noeviction');
@@ -277,8 +277,9 @@ qr/store "closed".* refuses writes: /
 GET /a
 --- response_body
 from the backend
---- error_log
-OOM
+--- error_log eval
+[qr/store "full" .* has "maxmemory-policy noeviction": once it is full nothing more is stored/,
+ qr/store "full" .* refuses writes: OOM .*; answers aren't stored until it accepts them; raise its "maxmemory"/]
 --- timeout: 10
 
 

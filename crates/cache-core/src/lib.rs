@@ -92,6 +92,8 @@ pub mod uri;
 pub mod key;
 // What do Redis and its clients say to each other (RESP2, RESP3)?
 pub mod resp;
+// What does a server say of itself (INFO)?
+pub mod info;
 // What is a byte in hexadecimal?
 pub mod hex;
 // How are bytes of a client shown in a line of a log?

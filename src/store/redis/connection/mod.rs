@@ -34,7 +34,7 @@ use crate::ngx::shutdown::{self, ShutdownGuard};
 /// What a connection tells the one that has opened it.
 pub trait ConnectionOwner {
     /// The server has agreed to the greeting at this address: the connection can be used.
-    fn established(&self, address: &SocketAddress);
+    fn established(self: Rc<Self>, address: &SocketAddress);
 
     /// A command has its reply.
     fn replied(&self, replied: Replied);

@@ -132,7 +132,11 @@ impl Health {
             Kind::Write => (
                 writes,
                 "writes",
-                "answers aren't stored until it accepts them",
+                if words.starts_with("OOM ") {
+                    "answers aren't stored until it accepts them; raise its \"maxmemory\", or set \"maxmemory-policy\" to \"allkeys-lru\" or the like"
+                } else {
+                    "answers aren't stored until it accepts them"
+                },
             ),
             Kind::Delete => (
                 deletions,

@@ -1,6 +1,7 @@
 //! One server as this worker uses it: its connections, which of them takes a command, when another is opened, and how a
 //! server that went down is found again.
 
+mod advice;
 pub mod health;
 mod large;
 
@@ -58,6 +59,8 @@ pub struct Node {
     large: RefCell<Large>,
     /// Gives turns to those who wait for large records.
     next_turn: OnceCell<Posted>,
+    /// It has served before.
+    is_known: Cell<bool>,
     /// Told when the server can't be reached, or doesn't reply.
     on_trouble: OnceCell<Box<dyn Fn()>>,
 }
@@ -77,6 +80,7 @@ impl Node {
             reconnect: OnceCell::new(),
             large: RefCell::default(),
             next_turn: OnceCell::new(),
+            is_known: Cell::new(false),
             on_trouble: OnceCell::new(),
         })
     }
@@ -347,12 +351,16 @@ impl Node {
 }
 
 impl ConnectionOwner for Node {
-    fn established(&self, address: &SocketAddress) {
+    fn established(self: Rc<Self>, address: &SocketAddress) {
         let mut addresses = self.addresses.borrow_mut();
         if let Some(place) = addresses.iter().position(|known| known == address) {
             addresses.swap(0, place);
         }
+        drop(addresses);
         self.health.up();
+        if !self.is_known.replace(true) {
+            advice::warn_of_no_eviction(&self);
+        }
     }
 
     fn replied(&self, replied: Replied) {
