@@ -74,6 +74,8 @@ pub mod invalidation;
 pub mod attempts;
 // Which node of a Redis Cluster has a key, and how is that kept up to date?
 pub mod cluster;
+// Is a node in such trouble that nobody is to ask it for now?
+pub mod breaker;
 
 // Which worker does what one does for all?
 pub mod lease;

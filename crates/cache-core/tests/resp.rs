@@ -231,8 +231,6 @@ fn write(out: &mut Vec<u8>, reply: &Reply) {
             write_line(out, b'%', (parts.len() / 2).to_string().as_bytes());
             parts.iter().for_each(|part| write(out, part));
         }
-        Reply::Boolean(true) => write_line(out, b'#', b"t"),
-        Reply::Boolean(false) => write_line(out, b'#', b"f"),
         Reply::Double(text) => write_line(out, b',', text),
         Reply::BigNumber(text) => write_line(out, b'(', text),
     }
@@ -252,7 +250,6 @@ fn any_reply() -> impl Strategy<Value = Reply> {
         any::<i64>().prop_map(Reply::Integer),
         any::<Option<Vec<u8>>>().prop_map(|bytes| Reply::Bulk(bytes.map(Bytes::from))),
         Just(Reply::Array(None)),
-        any::<bool>().prop_map(Reply::Boolean),
         any::<f64>().prop_map(|number| Reply::Double(Bytes::from(number.to_string()))),
         "[-+]?[0-9]{1,40}".prop_map(|text| Reply::BigNumber(Bytes::from(text))),
     ];

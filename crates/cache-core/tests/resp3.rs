@@ -55,7 +55,7 @@ fn read(text: &str) -> Result<(Vec<Received>, bool), ProtocolError> {
 fn values() {
     let cases: Vec<(&str, Vec<Received>)> = vec![
         ("_\r\n", vec![reply(Reply::Bulk(None))]),
-        ("#t\r\n#f\r\n", vec![reply(Reply::Boolean(true)), reply(Reply::Boolean(false))]),
+        ("#t\r\n#f\r\n", vec![reply(Reply::Integer(1)), reply(Reply::Integer(0))]),
         (",1.5\r\n,-0\r\n,1e300\r\n", vec![number("1.5"), number("-0"), number("1e300")]),
         (",inf\r\n,-inf\r\n,nan\r\n", vec![number("inf"), number("-inf"), number("nan")]),
         ("(3492890328409238509324850943850943825024385\r\n", vec![big("3492890328409238509324850943850943825024385")]),

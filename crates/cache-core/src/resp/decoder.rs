@@ -29,6 +29,8 @@ pub struct Decoder {
     pushing: bool,
     /// Whether attributes of the reply have been read, and nothing of the reply itself.
     attributed: bool,
+    /// What is to be given back now.
+    whole: Option<Received>,
 }
 
 /// An aggregate whose elements aren't all there.
@@ -39,14 +41,13 @@ struct Open {
     elements: Vec<Reply>,
 }
 
-/// What the front of the buffer holds.
+/// What became of the front of the buffer. Replies go where they belong at once: to hand each part of one up through
+/// results would cost more than to read it.
 enum Step {
-    /// A reply that has no parts, or the nil array, or an empty one.
-    Complete(Reply),
-    /// A push without elements.
-    Pushed,
-    /// The header of something whose parts follow, or attributes, behind which a reply follows.
-    Begun,
+    /// [`Decoder::whole`] is filled.
+    Whole,
+    /// A part of a reply, or of its attributes.
+    Part,
     /// Not enough.
     Incomplete,
 }
@@ -71,6 +72,7 @@ impl Decoder {
             missing: 0,
             pushing: false,
             attributed: false,
+            whole: None,
         }
     }
 
@@ -93,20 +95,23 @@ impl Decoder {
     /// [`ProtocolError`] if this is no reply; the decoder and the buffer are then of no further use.
     pub fn receive(&mut self, buf: &mut BytesMut) -> Result<Option<Received>, ProtocolError> {
         loop {
-            let received = match self.step(buf)? {
-                Step::Complete(reply) => self.add(reply),
-                Step::Pushed => Some(Received::Push(Push(Vec::new()))),
-                Step::Begun => None,
+            match self.step(buf)? {
+                Step::Whole => {
+                    self.reset();
+                    return Ok(self.whole.take());
+                }
+                Step::Part => {}
                 Step::Incomplete => return Ok(None),
-            };
-            if received.is_some() {
-                self.elements = 0;
-                self.missing = 0;
-                self.pushing = false;
-                self.attributed = false;
-                return Ok(received);
             }
         }
+    }
+
+    /// The next reply or push begins.
+    fn reset(&mut self) {
+        self.elements = 0;
+        self.missing = 0;
+        self.pushing = false;
+        self.attributed = false;
     }
 
     /// As [`Decoder::receive`], for a connection that has asked for no pushes: those that come are skipped.
@@ -150,7 +155,6 @@ impl Decoder {
         }
     }
 
-    #[inline]
     fn step(&mut self, buf: &mut BytesMut) -> Result<Step, ProtocolError> {
         if let Some((kind, length)) = self.bulk {
             return self.take_blob(buf, kind, length);
@@ -174,17 +178,16 @@ impl Decoder {
                 let header = Header::read(kind, text)?;
                 buf.advance(end + 1);
                 return match header {
-                    Header::Reply(reply) => Ok(Step::Complete(reply)),
+                    Header::Reply(reply) => Ok(self.add(reply)),
                     Header::Blob(kind, length) => self.begin_blob(kind, length),
                     Header::Aggregate(kind, count) => self.begin_aggregate(kind, count),
                 };
             }
         };
-        Ok(Step::Complete(reply))
+        Ok(self.add(reply))
     }
 
     /// Finds the LF of the line at the front of the buffer.
-    #[inline]
     fn find_line(&mut self, buf: &BytesMut) -> Result<Option<usize>, ProtocolError> {
         if let Some(&kind) = buf.first()
             && !is_kind(kind)
@@ -209,7 +212,6 @@ impl Decoder {
         Ok(Some(end))
     }
 
-    #[inline]
     fn begin_blob(&mut self, kind: Blob, length: usize) -> Result<Step, ProtocolError> {
         match kind {
             // It goes where the line of an error goes.
@@ -220,10 +222,9 @@ impl Decoder {
             _ => {}
         }
         self.bulk = Some((kind, length));
-        Ok(Step::Begun)
+        Ok(Step::Part)
     }
 
-    #[inline]
     fn take_blob(
         &mut self,
         buf: &mut BytesMut,
@@ -241,7 +242,7 @@ impl Decoder {
         }
         buf.advance(2);
         self.bulk = None;
-        Ok(Step::Complete(match kind {
+        let reply = match kind {
             Blob::Bulk => Reply::Bulk(Some(content)),
             Blob::Error => Reply::Error(one_line(content)),
             Blob::Verbatim => {
@@ -251,7 +252,8 @@ impl Decoder {
                 content.advance(4);
                 Reply::Bulk(Some(content))
             }
-        }))
+        };
+        Ok(self.add(reply))
     }
 
     fn begin_aggregate(&mut self, kind: Aggregate, count: usize) -> Result<Step, ProtocolError> {
@@ -286,23 +288,22 @@ impl Decoder {
                 missing,
                 elements: Vec::with_capacity(room),
             });
-            return Ok(Step::Begun);
+            return Ok(Step::Part);
         }
         Ok(match kind {
-            Aggregate::Array => Step::Complete(Reply::Array(Some(Vec::new()))),
-            Aggregate::Map => Step::Complete(Reply::Map(Vec::new())),
-            Aggregate::Push => Step::Pushed,
+            Aggregate::Array => self.add(Reply::Array(Some(Vec::new()))),
+            Aggregate::Map => self.add(Reply::Map(Vec::new())),
+            Aggregate::Push => self.finish(Received::Push(Push(Vec::new()))),
             Aggregate::Attribute => {
                 self.attributed = true;
-                Step::Begun
+                Step::Part
             }
         })
     }
 
     /// Puts a complete reply into the aggregate it belongs to; that may complete the aggregate, and so on
-    /// outwards. Gives back what is outermost once it is whole.
-    #[inline]
-    fn add(&mut self, reply: Reply) -> Option<Received> {
+    /// outwards.
+    fn add(&mut self, reply: Reply) -> Step {
         let mut reply = reply;
         while let Some(innermost) = self.open.last_mut() {
             innermost.missing = innermost.missing.saturating_sub(1);
@@ -310,20 +311,27 @@ impl Decoder {
                 innermost.elements.push(reply);
             }
             if innermost.missing > 0 {
-                return None;
+                return Step::Part;
             }
-            let Open { kind, elements, .. } = self.open.pop()?;
+            let Some(Open { kind, elements, .. }) = self.open.pop() else {
+                return Step::Part;
+            };
             reply = match kind {
                 Aggregate::Array => Reply::Array(Some(elements)),
                 Aggregate::Map => Reply::Map(elements),
-                Aggregate::Push => return Some(Received::Push(Push(elements))),
+                Aggregate::Push => return self.finish(Received::Push(Push(elements))),
                 Aggregate::Attribute => {
                     self.attributed = true;
-                    return None;
+                    return Step::Part;
                 }
             };
         }
-        Some(Received::Reply(reply))
+        self.finish(Received::Reply(reply))
+    }
+
+    fn finish(&mut self, received: Received) -> Step {
+        self.whole = Some(received);
+        Step::Whole
     }
 }
 

@@ -21,7 +21,7 @@ pub enum ProtocolError {
     TooManyElements,
     /// Arrays in arrays deeper than [`Limits::depth`](super::Limits::depth).
     TooDeep,
-    /// A boolean, a double, a big number or a null that is none.
+    /// A null, a boolean, a double or a big number that is none.
     Value,
     /// A verbatim string that doesn't begin with its format, as `txt:`.
     Verbatim,

@@ -40,36 +40,38 @@ pub enum Header {
 
 impl Header {
     /// Reads a line: its first byte and what follows.
-    #[inline]
     pub fn read(kind: u8, text: &[u8]) -> Result<Self, ProtocolError> {
-        let reply = |reply| Ok(Header::Reply(reply));
-        match (kind, text) {
-            (b':', _) => return reply(Reply::Integer(integer(text)?)),
-            (b'_', b"") => return reply(Reply::Bulk(None)),
-            (b'#', b"t") => return reply(Reply::Boolean(true)),
-            (b'#', b"f") => return reply(Reply::Boolean(false)),
-            (b'_' | b'#' | b',' | b'(', _) => return Err(ProtocolError::Value),
-            (_, b"?") => return Err(ProtocolError::Streamed),
-            _ => {}
-        }
-        let number = integer(text)?;
-        match (kind, number) {
-            (b'$', -1) => return reply(Reply::Bulk(None)),
-            (b'*', -1) => return reply(Reply::Array(None)),
-            _ => {}
-        }
-        let number = length(number)?;
         Ok(match kind {
-            b'$' => Header::Blob(Blob::Bulk, number),
-            b'!' => Header::Blob(Blob::Error, number),
-            b'=' => Header::Blob(Blob::Verbatim, number),
-            b'*' | b'~' => Header::Aggregate(Aggregate::Array, number),
-            b'%' => Header::Aggregate(Aggregate::Map, number),
-            b'>' => Header::Aggregate(Aggregate::Push, number),
-            b'|' => Header::Aggregate(Aggregate::Attribute, number),
+            b'$' => match number(text)? {
+                -1 => Self::Reply(Reply::Bulk(None)),
+                number => Self::Blob(Blob::Bulk, length(number)?),
+            },
+            b':' => Self::Reply(Reply::Integer(integer(text)?)),
+            b'*' => match number(text)? {
+                -1 => Self::Reply(Reply::Array(None)),
+                number => Self::Aggregate(Aggregate::Array, length(number)?),
+            },
+            b'_' if text.is_empty() => Self::Reply(Reply::Bulk(None)),
+            b'#' if text == b"t" => Self::Reply(Reply::Integer(1)),
+            b'#' if text == b"f" => Self::Reply(Reply::Integer(0)),
+            b'_' | b'#' | b',' | b'(' => return Err(ProtocolError::Value),
+            b'!' => Self::Blob(Blob::Error, length(number(text)?)?),
+            b'=' => Self::Blob(Blob::Verbatim, length(number(text)?)?),
+            b'~' => Self::Aggregate(Aggregate::Array, length(number(text)?)?),
+            b'%' => Self::Aggregate(Aggregate::Map, length(number(text)?)?),
+            b'>' => Self::Aggregate(Aggregate::Push, length(number(text)?)?),
+            b'|' => Self::Aggregate(Aggregate::Attribute, length(number(text)?)?),
             other => return Err(ProtocolError::Type(other)),
         })
     }
+}
+
+/// A length or a count, -1 among them.
+fn number(text: &[u8]) -> Result<i64, ProtocolError> {
+    integer(text).map_err(|error| match text {
+        b"?" => ProtocolError::Streamed,
+        _ => error,
+    })
 }
 
 /// Bytes with which something begins.

@@ -3,7 +3,6 @@
 use super::error::ProtocolError;
 
 /// A length or a count.
-#[inline]
 pub fn length(number: i64) -> Result<usize, ProtocolError> {
     usize::try_from(number).map_err(|_| ProtocolError::Number)
 }
@@ -23,7 +22,6 @@ pub fn is_double(text: &[u8]) -> bool {
 }
 
 /// A number in decimal, with or without a sign.
-#[inline]
 pub fn integer(text: &[u8]) -> Result<i64, ProtocolError> {
     let (negative, digits) = match text {
         [b'-', digits @ ..] => (true, digits),

@@ -5,14 +5,15 @@ use bytes::Bytes;
 /// One reply. Bytes share the buffer they were read into.
 ///
 /// Where RESP3 has another form for what RESP2 can say, both are read as one: a consumer needn't know which of them the
-/// connection speaks. A set is an array, a verbatim string is a bulk without its format, `_` is a bulk that is nil.
+/// connection speaks. A set is an array, a verbatim string is a bulk without its format, `_` is a bulk that is nil, a
+/// boolean is an integer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
     /// `+OK`
     Status(Bytes),
     /// `-ERR ...`, or the blob error `!7 ERR ...`. It is one line: line ends in a blob error became blanks.
     Error(Bytes),
-    /// `:1`
+    /// `:1`, or a boolean: `#t` is 1, `#f` is 0.
     Integer(i64),
     /// `$3 abc`, or the verbatim string `=7 txt:abc`; `None` is `$-1` or `_`, nil.
     Bulk(Option<Bytes>),
@@ -20,8 +21,6 @@ pub enum Reply {
     Array(Option<Vec<Reply>>),
     /// `%1 ...`: keys and values in turn. RESP2 has an array of the same elements; see [`Reply::pairs`].
     Map(Vec<Reply>),
-    /// `#t` or `#f`
-    Boolean(bool),
     /// `,1.5`: the text of the number, which `f64` can parse.
     Double(Bytes),
     /// `(123`: the decimal text of an integer of any length.

@@ -90,7 +90,6 @@ fn write(out: &mut Vec<u8>, reply: &Reply) {
         Reply::Array(None) => line(out, b'*', b"-1"),
         Reply::Array(Some(parts)) => aggregate(out, b'*', parts.len(), parts),
         Reply::Map(parts) => aggregate(out, b'%', parts.len() / 2, parts),
-        Reply::Boolean(value) => line(out, b'#', if *value { b"t" } else { b"f" }),
         Reply::Double(text) => line(out, b',', text),
         Reply::BigNumber(text) => line(out, b'(', text),
     }
