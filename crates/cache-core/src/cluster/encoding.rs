@@ -92,7 +92,6 @@ impl SlotMap {
 
     /// Whether indexes point to nodes, each node is there once, and those of a master stand together.
     fn is_sound(&self) -> bool {
-        let owned = |owner: &u16| *owner == NOBODY || self.is_master(usize::from(*owner));
         let mut addresses = HashSet::new();
         let mut group = None;
         let grouped = self.nodes.iter().enumerate().all(|(index, node)| {
@@ -102,7 +101,10 @@ impl SlotMap {
             }
             group == Some(master) && addresses.insert(&node.address)
         });
-        grouped && self.owners.iter().all(owned)
+        let owned = |owner: u16| owner == NOBODY || self.is_master(usize::from(owner));
+        // Neighbours mostly have the same master.
+        let mut runs = self.owners.chunk_by(|one, other| one == other);
+        grouped && runs.all(|run| run.first().is_none_or(|owner| owned(*owner)))
     }
 }
 
@@ -119,8 +121,11 @@ fn read_content(reader: &mut Reader<'_>) -> Option<SlotMap> {
     if count > MAX_NODES {
         return None;
     }
-    let owners: Option<Box<[u16]>> = (0..SLOTS).map(|_| reader.short()).collect();
-    let owners = owners?;
+    let (owners, _) = reader.take(2 * SLOTS)?.as_chunks();
+    let owners = owners
+        .iter()
+        .map(|owner| u16::from_le_bytes(*owner))
+        .collect();
     let nodes: Option<Vec<ClusterNode>> = (0..count).map(|_| read_node(reader)).collect();
     let nodes = nodes?;
     reader.0.is_empty().then_some(SlotMap { owners, nodes })

@@ -19,8 +19,8 @@ const JITTER: u64 = 100;
 const SPREAD: u64 = 50;
 /// Time between rounds that nobody has wished for, and up to so much more.
 const POLL: (u64, u64) = (55_000, 10_000);
-/// A round takes no longer, in milliseconds: its lease ends.
-const LEASE: u64 = 5000;
+/// So long after its last sign a worker is taken to be dead, in milliseconds.
+const LEASE: u64 = 2000;
 
 /// The state, shared by the workers of an nginx. All zero is that of a map that nobody has asked for.
 #[derive(Debug, Default)]
@@ -49,7 +49,7 @@ pub struct Round {
 }
 
 impl Round {
-    /// When it must be over, in milliseconds.
+    /// When it must be over or [renewed](Refresh::renew), in milliseconds.
     #[must_use]
     pub const fn until(&self) -> u64 {
         self.held.until()
@@ -130,6 +130,12 @@ impl Refresh {
     #[must_use]
     pub fn is_ours(&self, round: &Round, now: u64) -> bool {
         self.lease.is_held(round.held, now)
+    }
+
+    /// Keeps a round for another 2 s: before each server that is asked. `None` if it is lost.
+    pub fn renew(&self, round: Round, now: u64) -> Option<Round> {
+        let held = self.lease.renew(round.held, now, LEASE)?;
+        Some(Round { held, ..round })
     }
 
     /// Ends a round.

@@ -64,18 +64,22 @@ fn any_number_of_wishes_of_any_worker_is_one_round_a_second() {
 fn one_worker_asks_for_all_and_another_takes_over_if_it_dies() {
     let refresh = Refresh::default();
     let first = refresh.begin(1, 10_000, 0).unwrap();
-    assert_eq!(first.until(), 15_000);
+    assert_eq!(first.until(), 12_000);
     assert_eq!(refresh.begin(2, 10_500, 0), Err(11_000));
-    refresh.wish(10_500, 0, 0);
-    assert_eq!(refresh.begin(2, 11_500, 0), Err(15_000));
-    assert!(refresh.is_ours(&first, 14_999));
-    assert!(!refresh.is_ours(&first, 15_000));
-    let second = refresh.begin(2, 15_000, 0).unwrap();
+    assert_eq!(refresh.begin(2, 11_500, 0), Err(12_000));
+    // It asks another server.
+    let first = refresh.renew(first, 11_900).unwrap();
+    assert_eq!(first.until(), 13_900);
+    assert_eq!(refresh.begin(2, 12_500, 0), Err(13_900));
+    assert!(refresh.is_ours(&first, 13_899));
+    assert!(!refresh.is_ours(&first, 13_900));
+    let second = refresh.begin(2, 13_900, 0).unwrap();
     // The first was only slow: what it has is worth nothing.
-    refresh.end(first, 15_100, Ended::Known, 0);
-    assert!(refresh.is_ours(&second, 15_100));
-    assert!(!refresh.is_ours(&first, 15_100));
-    refresh.end(second, 15_200, Ended::Known, 0);
+    refresh.end(first, 14_000, Ended::Known, 0);
+    assert_eq!(refresh.renew(first, 14_000), None);
+    assert!(refresh.is_ours(&second, 14_000));
+    assert!(!refresh.is_ours(&first, 14_000));
+    refresh.end(second, 14_200, Ended::Known, 0);
     assert!(refresh.due() > 60_000);
 }
 

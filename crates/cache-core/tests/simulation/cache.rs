@@ -111,7 +111,7 @@ impl Cache for SimCache {
 
     async fn lookup(&self) -> Result<Option<Rc<Record>>, Trouble> {
         self.world.judge().looks(self.request);
-        let found = store::lookup(&self.world, self.key, self.fields).await;
+        let found = store::lookup(&self.world, &self.worker, self.key, self.fields).await;
         let (result, variants) = match found {
             Ok((record, variants)) => (Ok(record), variants),
             Err(trouble) => (Err(trouble), Variants::default()),

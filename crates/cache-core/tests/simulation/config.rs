@@ -6,6 +6,7 @@ use cache_core::flow::WaitLimits;
 use cache_core::rules::Rules;
 
 use super::faults::Faults;
+use super::topology::Topology;
 use super::variants::On;
 use crate::locks::BackOff;
 use crate::locks::Retention;
@@ -120,6 +121,8 @@ pub struct Config {
     /// Milliseconds of a wake-up to another worker, at least and at most.
     pub wake_delay: (u64, u64),
     pub faults: Faults,
+    /// What servers the store is made of.
+    pub topology: Topology,
     /// Whether requests and answers vary.
     pub varies: bool,
     /// What the backend does first; then chance decides, or it gives good answers.
@@ -172,6 +175,7 @@ impl Config {
             store_delay: (1, 1),
             wake_delay: (0, 0),
             faults: Faults::default(),
+            topology: Topology::default(),
             varies: false,
             script: VecDeque::new(),
             trace: std::env::var_os("SIM_TRACE").is_some(),

@@ -15,8 +15,9 @@ use cache_core::vary::{Variant, VariantId, choose_slot};
 use super::backend::Asked;
 use super::cache::{SimCache, taken};
 use super::config::{Key, Kind, MAX_SIZE};
+use super::data::Stored;
 use super::permits::{SimPermit, Truth};
-use super::store::{self, Stored};
+use super::store;
 use super::variants::{FieldValues, Variants, lock_of};
 use super::wait::{first, sleep};
 use super::worker::Worker;
@@ -189,7 +190,7 @@ impl Drop for SimFill {
 
 impl Filling for SimFill {
     async fn is_fresh(&self) -> bool {
-        let found = store::lookup(&self.world, self.key, self.fields).await;
+        let found = store::lookup(&self.world, &self.worker, self.key, self.fields).await;
         let result = found.map(|(record, variants)| {
             *self.variants.borrow_mut() = variants;
             record
@@ -317,7 +318,8 @@ impl Filling for SimFill {
                 .as_ref()
                 .map(|own| self.slot_for(own, &mut stored));
             let (key, expiry) = (self.key, plan.expiry);
-            match store::write(&self.world, key, stored.clone(), variant, expiry).await {
+            let write = (stored.clone(), variant);
+            match store::write(&self.world, &self.worker, key, write, expiry).await {
                 Ok(None) => break Ok(()),
                 Ok(Some(changed)) => *self.variants.borrow_mut() = changed,
                 Err(trouble) => break Err(trouble),
@@ -341,7 +343,8 @@ impl Filling for SimFill {
         let tie = record.meta.as_ref().and_then(|meta| meta.tie.as_ref());
         let slot = tie.map_or(0, |tie| tie.slot);
         let expiry = renewed.plan.map(|plan| plan.expiry).ok();
-        let result = store::refresh(&self.world, self.key, slot, generation, expiry).await;
+        let place = (self.key, slot);
+        let result = store::refresh(&self.world, &self.worker, place, generation, expiry).await;
         self.decided(match (renewed.plan, &result) {
             (Err(Reason::VariesOtherwise), _) => Verdict::NotStorable,
             (Err(_), _) => Verdict::Uncacheable,

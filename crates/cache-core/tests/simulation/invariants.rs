@@ -8,6 +8,7 @@ use super::backend::Purpose;
 use super::bounds::Bounds;
 use super::config::{Key, Kind};
 use super::permits::{DomainKey, Holdings};
+use super::routing::{Acknowledged, Routing};
 use super::variants::FieldValues;
 use super::world::World;
 
@@ -83,6 +84,8 @@ pub struct Judge {
     pub(super) frozen: HashSet<i32>,
     /// Locks were taken or released in this event.
     pub(super) changed: bool,
+    pub data: Acknowledged,
+    pub(super) routing: Routing,
 }
 
 impl Judge {
@@ -101,6 +104,8 @@ impl Judge {
             timeouts: HashMap::new(),
             frozen: HashSet::new(),
             changed: false,
+            data: Acknowledged::default(),
+            routing: Routing::default(),
         }
     }
 

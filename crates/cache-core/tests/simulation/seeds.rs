@@ -11,9 +11,12 @@ use super::backend::{Asked, Purpose};
 use super::client::{Manner, arrive};
 use super::config::{Config, MAX_SIZE};
 use super::faults::{Faults, plan};
+use super::happening;
 use super::invariants::Decision;
 use super::rng::Rng;
+use super::topology::{Broken, Mode, Topology};
 use super::variants::FieldValues;
+use super::watching;
 use super::world::{START, World};
 
 /// How many seeds run, unless `SIM_SEEDS` says otherwise.
@@ -22,30 +25,42 @@ const SEEDS: u64 = 1000;
 /// So many failures are enough.
 const MANY: usize = 20;
 
-fn number(name: &str) -> Option<u64> {
+pub fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
     Some(text.parse().expect("a number"))
 }
 
+/// What kind of worlds.
+#[derive(Clone, Copy, Default)]
+pub struct Worlds {
+    pub varies: bool,
+    pub mode: Mode,
+    pub broken: Option<Broken>,
+}
+
 #[test]
 fn whatever_goes_wrong_the_invariants_hold() {
-    many(false, "whatever");
+    many(Worlds::default(), SEEDS, "whatever");
 }
 
 #[test]
 fn however_answers_vary_nobody_gets_anothers() {
-    many(true, "however");
+    let varies = Worlds {
+        varies: true,
+        ..Worlds::default()
+    };
+    many(varies, SEEDS / 2, "however");
 }
 
-fn many(varies: bool, test: &str) {
+/// Runs worlds of many seeds, or the one that is asked for.
+pub fn many(worlds: Worlds, most: u64, test: &str) {
     if let Some(seed) = number("SIM_SEED") {
-        run(seed, varies, true);
+        run(seed, worlds, true);
         return;
     }
     let mut failed = Vec::new();
-    let most = if varies { SEEDS / 2 } else { SEEDS };
     for seed in 0..number("SIM_SEEDS").unwrap_or(most) {
-        if catch_unwind(AssertUnwindSafe(|| run(seed, varies, false))).is_err() {
+        if catch_unwind(AssertUnwindSafe(|| run(seed, worlds, false))).is_err() {
             failed.push(seed);
         }
         if failed.len() == MANY {
@@ -61,7 +76,8 @@ fn many(varies: bool, test: &str) {
     );
 }
 
-fn config(seed: u64, rng: &mut Rng, varies: bool, trace: bool) -> Config {
+fn config(seed: u64, rng: &mut Rng, worlds: Worlds, trace: bool) -> Config {
+    let varies = worlds.varies;
     let machines: Vec<usize> = (0..rng.range(1, 3))
         .map(|_| rng.range(1, 3) as usize)
         .collect();
@@ -103,20 +119,34 @@ fn config(seed: u64, rng: &mut Rng, varies: bool, trace: bool) -> Config {
     }
 }
 
-fn run(seed: u64, varies: bool, trace: bool) {
+/// Runs the world of one seed.
+pub fn run(seed: u64, worlds: Worlds, trace: bool) {
     let mut rng = Rng::new(seed);
-    let config = config(seed, &mut rng, varies, trace);
+    let mut config = config(seed, &mut rng, worlds, trace);
+    let span = rng.range(2000, 15_000);
+    if worlds.mode != Mode::One {
+        // What happens to single servers is in the topology.
+        config.faults.store.clear();
+        config.topology = Topology::random(&mut rng, worlds.mode, span);
+        config.topology.broken = worlds.broken;
+    }
     let world = World::new(config);
     world.note(|| {
         let config = &world.config;
         format!(
-            "machines {:?}, {} keys, {} entries, {:?}, {:?}",
-            config.machines, config.keys, config.entries, config.limits, config.faults
+            "machines {:?}, {} keys, {} entries, {:?}, {:?}, {:?}",
+            config.machines,
+            config.keys,
+            config.entries,
+            config.limits,
+            config.faults,
+            config.topology
         )
     });
     world.faulty.set(true);
     plan(&world);
-    let span = rng.range(2000, 15_000);
+    happening::plan(&world);
+    watching::watch(&world, START + span + 10_000);
     crowds(&world, &mut rng, span);
     world.run();
     world.judge().at_rest(&world);
@@ -177,10 +207,18 @@ fn quiet(world: &Rc<World>, rng: &mut Rng) {
         return;
     }
     let pause = rng.range(0, 6000);
+    let pause = if world.config.topology.mode == Mode::One {
+        pause
+    } else {
+        happening::heal(world);
+        watching::wake(world);
+        pause + 3000
+    };
     world.run_until(world.now() + pause);
     if world.config.varies {
         // What answers vary on is the same from now on, but not what it was.
         world.keys().for_each(|key| world.store.purge(key));
+        world.judge().data.forget();
     }
     let (first, asked) = (world.judge().requests.len(), world.backend.count());
     let begin = world.now();

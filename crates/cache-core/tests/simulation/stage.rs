@@ -9,9 +9,9 @@ use cache_core::outcome::Reason;
 use super::backend::Purpose;
 use super::client::{Manner, arrive};
 use super::config::{Behaviour, Config};
+use super::data::Stored;
 use super::faults::Faults;
 use super::invariants::Decision;
-use super::store::Stored;
 use super::world::{START, World};
 
 pub const STORE: Decision = Decision::Fill {

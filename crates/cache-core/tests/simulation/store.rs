@@ -1,122 +1,78 @@
-//! The store that all machines share.
+//! The store that all machines share: one server, or several.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use cache_core::cache_control;
+use cache_core::attempts::Access;
 use cache_core::flow::Trouble;
-use cache_core::headers::Headers;
-use cache_core::record::{Meta, Record, Tie};
-use cache_core::terms::Terms;
-use cache_core::units::MAX_SECONDS;
-use cache_core::vary::{Family, VariantId};
+use cache_core::record::Record;
+use cache_core::vary::VariantId;
 
 use super::config::Key;
+use super::data::{Data, Place, Stored};
 use super::faults::StoreFault;
-use super::variants::{self, FieldValues, Variants};
+use super::routes;
+use super::servers::{Request, Servers};
+use super::serving::Act;
+use super::topology::{Broken, Mode, Topology};
+use super::variants::{FieldValues, Variants};
 use super::wait::Later;
+use super::worker::Worker;
 use super::world::World;
 
 /// What a client of the store waits for a reply, in milliseconds.
 pub const TIMEOUT: u64 = 200;
 
-/// A record as it is stored.
-#[derive(Clone)]
-pub struct Stored {
-    pub status: u16,
-    pub headers: Headers,
-    pub body: Bytes,
-    pub expires: u64,
-    /// Names the write, or the confirmation, that it comes from.
-    pub generation: u64,
-    /// A 304 was the last that wrote it.
-    pub confirmed: bool,
-    /// The number of the fill that wrote it.
-    pub fill: usize,
-    /// Which variant of the key it is.
-    pub tie: Option<Tie>,
-}
-
 /// The records.
-#[derive(Default)]
 pub struct Store {
-    records: RefCell<HashMap<(Key, usize), Stored>>,
-    variants: RefCell<HashMap<Key, Bytes>>,
+    one: RefCell<Data>,
+    servers: Option<Servers>,
     generation: Cell<u64>,
 }
 
-impl Stored {
-    fn read(&self, now: u64) -> Option<Record> {
-        let left = self.expires.checked_sub(now).filter(|left| *left > 0)?;
-        Some(Record {
-            status: self.status,
-            headers: self.headers.clone(),
-            body: self.body.clone(),
-            ttl_ms: i64::try_from(left).unwrap(),
-            age: 0,
-            terms: Terms::of(&cache_control::parse(self.headers.get_all("Cache-Control"))),
-            meta: Some(Meta {
-                age: 0,
-                expiry: MAX_SECONDS,
-                generation: self.generation.to_string().into(),
-                sum: 0,
-                date: None,
-                own_location: false,
-                accel_expires: false,
-                tie: self.tie.clone(),
-                unsent: cache_core::record::Unsent::default(),
-            }),
-            stored_headers: Bytes::new(),
-        })
-    }
-}
-
 impl Store {
-    /// What there is of a key, or in a slot of it.
-    pub fn peek_at(&self, key: Key, slot: usize, now: u64) -> Option<Stored> {
-        let records = self.records.borrow();
-        records
-            .get(&(key, slot))
-            .filter(|stored| stored.expires > now)
-            .cloned()
+    pub fn new(plan: &Topology) -> Store {
+        Store {
+            one: RefCell::default(),
+            servers: (plan.mode != Mode::One).then(|| Servers::new(plan)),
+            generation: Cell::new(0),
+        }
+    }
+
+    /// The servers, if it is more than one.
+    pub fn servers(&self) -> &Servers {
+        self.servers.as_ref().expect("servers")
+    }
+
+    /// Calls `f` with the data of whoever has a key.
+    fn with<T>(&self, key: Key, f: impl FnOnce(&mut Data) -> T) -> T {
+        match &self.servers {
+            None => f(&mut self.one.borrow_mut()),
+            Some(servers) => {
+                let owner = servers.owner(key);
+                f(&mut servers.all.borrow_mut()[owner].data)
+            }
+        }
     }
 
     /// What there is of a key.
     pub fn peek(&self, key: Key, now: u64) -> Option<Stored> {
-        self.peek_at(key, 0, now)
+        self.with(key, |data| data.peek_at(key, 0, now))
     }
 
     /// What there is of a key for a request.
     pub fn peek_for(&self, key: Key, fields: FieldValues, now: u64) -> Option<Stored> {
-        let slot = self.slot_for(key, fields, now)?;
-        self.peek_at(key, slot, now).filter(|s| s.is_for(fields))
-    }
-
-    fn slot_for(&self, key: Key, fields: FieldValues, now: u64) -> Option<usize> {
-        match self.variants(key, now).family {
-            Some(family) => family.slot_of(VariantId::of(&family.on, &fields)),
-            None => Some(0),
-        }
-    }
-
-    /// What a key says of its variants.
-    pub fn variants(&self, key: Key, now: u64) -> Variants {
-        let base = self.peek(key, now);
-        let known = self.variants.borrow();
-        let text = known.get(&key).filter(|_| base.is_some()).cloned();
-        let text = text.unwrap_or_default();
-        let tie = base.and_then(|base| base.tie);
-        let family = Family::parse(&text)
-            .filter(|f| tie.is_some_and(|t| t.family == f.token && f.ids[0] == t.id));
-        Variants { text, family }
+        self.with(key, |data| data.peek_for(key, fields, now))
     }
 
     /// Takes all of a key away, as DEL of it does.
     pub fn purge(&self, key: Key) {
-        self.records.borrow_mut().remove(&(key, 0));
-        self.variants.borrow_mut().remove(&key);
+        self.one.borrow_mut().purge(key);
+        if let Some(servers) = &self.servers {
+            let mut all = servers.all.borrow_mut();
+            all.iter_mut().for_each(|server| server.data.purge(key));
+        }
     }
 
     /// A name for a write.
@@ -125,25 +81,25 @@ impl Store {
         self.generation.get()
     }
 
+    /// The name of the last write.
+    pub fn last(&self) -> u64 {
+        self.generation.get()
+    }
+
+    /// Whether a record may be there that a lookup of a moment ago hasn't seen.
+    pub fn may_be_behind(&self, world: &World) -> bool {
+        self.servers.as_ref().is_some_and(|servers| {
+            let deceived = servers.deceived.get();
+            world.config.topology.read_from_replica || world.now() < deceived + 3 * TIMEOUT
+        })
+    }
+
     /// Puts a record there, or takes it away.
     pub fn put(&self, key: Key, stored: Option<Stored>) {
         match stored {
-            Some(stored) => self.put_at(key, 0, stored),
+            Some(stored) => self.with(key, |data| data.put((key, 0), stored)),
             None => self.purge(key),
         };
-    }
-
-    fn put_at(&self, key: Key, slot: usize, stored: Stored) {
-        self.records.borrow_mut().insert((key, slot), stored);
-    }
-}
-
-impl Stored {
-    /// Whether its own Vary selects it for a request.
-    fn is_for(&self, fields: FieldValues) -> bool {
-        let on = variants::names(&self.headers);
-        let id = VariantId::of(&on, &fields);
-        on.is_empty() || self.tie.as_ref().is_some_and(|tie| tie.id == id)
     }
 }
 
@@ -181,14 +137,24 @@ async fn trouble(world: &Rc<World>) -> Result<Option<StoreFault>, Trouble> {
 /// Sends a command; `act` is what it does in the store.
 async fn command<T: 'static>(
     world: &Rc<World>,
+    worker: &Rc<Worker>,
     fault: Option<StoreFault>,
-    act: impl FnOnce(&Rc<World>) -> Result<T, Trouble> + 'static,
+    (places, access): (&[Place], Access),
+    act: Act<T>,
 ) -> Result<T, Trouble> {
+    if world.store.servers.is_some() {
+        let request = Request {
+            places: places.to_vec(),
+            access,
+            repeatable: access != Access::Write,
+        };
+        return routes::command(world, worker, request, act).await;
+    }
     let (there, back) = ways(world, fault);
     let later = Later::new();
     let reply = Rc::clone(&later);
     world.after(there, move |world| {
-        let result = act(world);
+        let result = act(world, &mut world.store.one.borrow_mut());
         world.after(back, move |_| reply.set(result));
     });
     if there + back > TIMEOUT {
@@ -209,59 +175,60 @@ fn wrong_type(world: &World, key: Key) -> Result<(), Trouble> {
 /// Reads a record for a request, and what its key says of variants: in one command if it is the key's own.
 pub async fn lookup(
     world: &Rc<World>,
+    worker: &Rc<Worker>,
     key: Key,
     fields: FieldValues,
 ) -> Result<(Option<Rc<Record>>, Variants), Trouble> {
-    let (found, variants) = read(world, key, 0).await?;
+    let (found, variants) = read(world, worker, (key, 0)).await?;
+    let fits = |found: Option<(Rc<Record>, Stored)>| {
+        let found = found.filter(|(_, stored)| stored.is_for(fields));
+        found.map(|(record, _)| record)
+    };
     let Some(family) = &variants.family else {
-        return Ok((
-            found
-                .filter(|(_, s)| s.is_for(fields))
-                .map(|f| Rc::new(f.0)),
-            variants,
-        ));
+        return Ok((fits(found), variants));
     };
     let id = VariantId::of(&family.on, &fields);
     let found = match family.slot_of(id) {
         None => None,
         Some(0) => found,
         Some(slot) => {
-            let (found, _) = read(world, key, slot).await?;
+            let (found, _) = read(world, worker, (key, slot)).await?;
             found.filter(|(_, stored)| {
                 let tie = stored.tie.as_ref();
                 tie.is_some_and(|tie| tie.family == family.token && tie.slot == slot)
             })
         }
     };
-    Ok((
-        found
-            .filter(|(_, s)| s.is_for(fields))
-            .map(|f| Rc::new(f.0)),
-        variants,
-    ))
+    Ok((fits(found), variants))
 }
 
 async fn read(
     world: &Rc<World>,
-    key: Key,
-    slot: usize,
-) -> Result<(Option<(Record, Stored)>, Variants), Trouble> {
+    worker: &Rc<Worker>,
+    place: Place,
+) -> Result<(Option<(Rc<Record>, Stored)>, Variants), Trouble> {
     let fault = trouble(world).await?;
     let fails = world.fault(world.config.faults.lookup_fails);
-    command(world, fault, move |world| {
+    let (key, slot) = place;
+    let act = move |world: &Rc<World>, data: &mut Data| {
         wrong_type(world, key)?;
         if fails {
             return Err(Trouble::Unavailable);
         }
-        let records = world.store.records.borrow();
-        let stored = records.get(&(key, slot));
-        let found = stored.and_then(|s| Some((s.read(world.now())?, s.clone())));
-        Ok((found, world.store.variants(key, world.now())))
-    })
-    .await
+        let now = world.now();
+        // A lookup that went astray reads what is there.
+        let key = if world.config.topology.broken == Some(Broken::OtherKey) && world.fault(5) {
+            (key + 1) % world.config.keys
+        } else {
+            key
+        };
+        Ok((data.read(key, slot, now), data.variants(key, now)))
+    };
+    command(world, worker, fault, (&[place], Access::Read), Rc::new(act)).await
 }
 
 /// What more there is to a variant that is written: the slot, what was seen of the key's variants, what is to be.
+#[derive(Clone)]
 pub struct VariantWrite {
     pub slot: usize,
     pub seen: Bytes,
@@ -272,68 +239,77 @@ pub struct VariantWrite {
 /// written, and the result says which.
 pub async fn write(
     world: &Rc<World>,
+    worker: &Rc<Worker>,
     key: Key,
-    mut stored: Stored,
-    variant: Option<VariantWrite>,
+    (stored, variant): (Stored, Option<VariantWrite>),
     expiry: u32,
 ) -> Result<Option<Variants>, Trouble> {
     let fault = trouble(world).await?;
     let lost = world.fault(world.config.faults.write_lost);
     let unsure = world.fault(world.config.faults.write_unsure);
-    command(world, fault, move |world| {
+    let slot = variant.as_ref().map_or(0, |variant| variant.slot);
+    let act = move |world: &Rc<World>, data: &mut Data| {
         wrong_type(world, key)?;
         if !lost {
-            let known = world.store.variants(key, world.now());
+            let known = data.variants(key, world.now());
             if variant.as_ref().is_some_and(|v| v.seen != known.text) {
                 return Ok(Some(known));
             }
-            let slot = variant.as_ref().map_or(0, |variant| variant.slot);
             world.note(|| format!("slot {slot} of key {key} is stored by fill {}", stored.fill));
-            stored.expires = world.now() + u64::from(expiry) * 1000;
-            stored.generation = world.store.next();
-            stored.confirmed = false;
-            world.store.put_at(key, slot, stored);
-            let mut all = world.store.variants.borrow_mut();
-            match variant {
-                Some(variant) => all.insert(key, variant.text),
-                None => all.remove(&key),
+            let stored = Stored {
+                expires: world.now() + u64::from(expiry) * 1000,
+                generation: world.store.next(),
+                confirmed: false,
+                ..stored.clone()
             };
+            data.put((key, slot), stored);
+            data.put_variants(key, variant.as_ref().map(|variant| variant.text.clone()));
         }
         if unsure {
             return Err(Trouble::Unavailable);
         }
         Ok(None)
-    })
-    .await
+    };
+    let places = [(key, 0), (key, slot)];
+    let places = if slot == 0 { &places[..1] } else { &places };
+    command(world, worker, fault, (places, Access::Write), Rc::new(act)).await
 }
 
 /// Gives a record that was confirmed another expiry, if it is still the one of that name; takes it away if there is
 /// none.
 pub async fn refresh(
     world: &Rc<World>,
-    key: Key,
-    slot: usize,
+    worker: &Rc<Worker>,
+    place: Place,
     generation: Bytes,
     expiry: Option<u32>,
 ) -> Result<bool, Trouble> {
     let fault = trouble(world).await?;
     let unsure = world.fault(world.config.faults.write_unsure);
-    command(world, fault, move |world| {
+    let (key, slot) = place;
+    let act = move |world: &Rc<World>, data: &mut Data| {
         wrong_type(world, key)?;
         let mut changed = false;
-        let known = world.store.peek_at(key, slot, world.now());
+        let known = data.peek_at(key, slot, world.now());
         if let Some(mut stored) = known.filter(|s| s.generation.to_string() == generation) {
             world.note(|| format!("slot {slot} of key {key} is confirmed: {expiry:?}"));
             stored.expires = world.now() + u64::from(expiry.unwrap_or(0)) * 1000;
             stored.generation = world.store.next();
             stored.confirmed = true;
-            world.store.put_at(key, slot, stored);
+            data.put(place, stored);
             changed = true;
         }
         if unsure {
             return Err(Trouble::Unavailable);
         }
         Ok(changed)
-    })
+    };
+    command(
+        world,
+        worker,
+        fault,
+        (&[place], Access::Write),
+        Rc::new(act),
+    )
     .await
 }

@@ -9,6 +9,7 @@ use super::backend::Backend;
 use super::config::{Config, Key};
 use super::invariants::Judge;
 use super::rng::Rng;
+use super::routes::Nginx;
 use super::store::Store;
 use super::worker::{self, Worker};
 use super::zone::Zone;
@@ -51,6 +52,7 @@ impl Ord for Event {
 /// A machine: a lock domain and its workers.
 pub struct Machine {
     pub zone: Zone,
+    pub nginx: Nginx,
     pub workers: RefCell<Vec<Rc<Worker>>>,
 }
 
@@ -82,11 +84,12 @@ impl World {
             });
             machines.push(Machine {
                 zone: Zone::new(config.entries),
+                nginx: Nginx::default(),
                 workers: RefCell::new(workers.collect()),
             });
         }
         Rc::new(World {
-            store: Store::default(),
+            store: Store::new(&config.topology),
             backend: Backend::new(script),
             faulty: Cell::new(false),
             judge: RefCell::new(Judge::new(config.seed)),
