@@ -704,11 +704,11 @@ invalid number "many" in "redis_cache_variants"; use one from 1 to 256
 
 
 
-=== TEST 79: Cluster
+=== TEST 79: a Cluster that is named by a unix socket
 --- http_config
-    redis_cache_store main { server 127.0.0.1:6379; mode cluster; }    # <--
+    redis_cache_store main { server unix:/tmp/redis.sock; mode cluster; }    # <--
 --- emerg
-"mode cluster" of store "main" is not supported yet
+store "main" has the address of a unix socket; the nodes of a Redis Cluster are reached by host and port
 
 
 
@@ -1165,7 +1165,7 @@ invalid time "0" in "redis_cache_capture_timeout"; use a time such as 5m
 --- http_config
     redis_cache_store main { server 127.0.0.1:6379; max_fails often; }    # <--
 --- emerg
-"max_fails" of store "main" must be between 1 and 1000
+"max_fails" of store "main" must be between 1 and 60
 
 
 

@@ -431,7 +431,7 @@ fn is_used_soon(begin: fn(&mut Running, &Proxy), end: fn(&mut Running, &Proxy)) 
     let redis = Redis::start();
     let proxy = Proxy::start(&redis.address());
     let store = format!(
-        "server {}; connect_timeout 200ms; send_timeout 200ms; read_timeout 200ms;",
+        "server {}; connect_timeout 200ms; send_timeout 200ms; read_timeout 200ms; max_fails 1;",
         proxy.address()
     );
     let mut site = Site::new().workers(1).store(&store).start_with(redis);

@@ -172,7 +172,7 @@ fn parameter(line: &Directive, block: &mut Block) -> SetResult {
         ),
         b"max_fails" => once(
             &mut block.max_fails,
-            number(line, store, 1..=1000)?,
+            number(line, store, 1..=60)?,
             line,
             store,
         ),

@@ -6,6 +6,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
+use cache_core::breaker::Breaker;
 use cache_core::cluster::Refresh;
 use md5::{Digest, Md5};
 
@@ -15,16 +16,22 @@ pub const MAGIC: u64 = 0x7263_7374_6f72_0001;
 /// How many servers of a store have words of their own. Those beyond it are each worker's own business.
 pub const SERVERS: usize = 512;
 
-/// Words of a server, as the breaker uses them.
-pub const SERVER_WORDS: usize = 7;
-
 /// A server's words, found by its name.
 #[repr(C)]
 pub struct ServerWords {
     /// A digest of its name. 0: the place is free.
     name: AtomicU64,
-    /// The breaker's.
-    pub words: [AtomicU64; SERVER_WORDS],
+    /// Whether its breaker lets commands through.
+    pub breaker: Breaker,
+    /// Whether somebody has asked it about itself.
+    asked: AtomicU64,
+}
+
+impl ServerWords {
+    /// Whether this is the first time in this nginx that somebody asks the server about itself.
+    pub fn is_first(&self) -> bool {
+        self.asked.swap(1, Ordering::Relaxed) == 0
+    }
 }
 
 /// The shared state of a store, as it lies in shared memory. Room for what is known of its topology follows: so many

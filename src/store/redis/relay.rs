@@ -243,7 +243,9 @@ impl<T: Clone> Dialog<T> {
                 self.nonsense(pending, "a reply that doesn't fit its command");
             }
             told => {
-                health.up();
+                if health.is_down() {
+                    health.up();
+                }
                 match told {
                     Replied::Found(_) => health.accepted(Kind::Lookup),
                     Replied::Changed(kind) => health.accepted(kind),

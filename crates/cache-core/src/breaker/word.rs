@@ -10,8 +10,9 @@
 //!
 //! The level is how often in a row a probe has failed, or the node went down soon after it had come back.
 
-/// Longest time between two probes, in milliseconds.
-const PROBE_WITHIN: u64 = 1000;
+/// Longest time between the end of a probe and the next, in milliseconds: with the timeouts of the probe itself a node is used
+/// again within a second of its return.
+const PROBE_WITHIN: u64 = 500;
 /// A node that was well for less than this, in milliseconds, goes on with the delays where it was.
 const STEADY: u64 = 5000;
 /// What clocks of workers may differ by, in milliseconds: a busy worker looks at its clock late.

@@ -12,6 +12,9 @@ pub enum End {
     Closed,
     /// A reply was larger than allowed: closing is cheaper than reading it to its end.
     TooLarge,
+    /// A write had no reply in time: the server pauses writes, or it is too busy with this one. Lookups behind it may fare
+    /// better on another connection.
+    Paused,
     /// The worker may wait no longer. It is no fault of the server's.
     Leaving,
     /// There was no memory for a reply.
@@ -44,7 +47,9 @@ impl End {
                 StoreError::Protocol,
                 "invalid reply: too large for a greeting",
             ),
-            End::NoMemory | End::Unwanted => (StoreError::Unavailable, "no memory for a reply"),
+            End::NoMemory | End::Unwanted | End::Paused => {
+                (StoreError::Unavailable, "no memory for a reply")
+            }
             end @ (End::Leaving | End::Down(..)) => return end,
         };
         End::Down(error, reason.to_owned())

@@ -330,6 +330,7 @@ impl Connection {
         let lost = match end {
             End::TooLarge => Some(StoreError::TooLarge),
             End::NoMemory => Some(StoreError::NoMemory),
+            End::Paused => Some(StoreError::Timeout),
             _ => None,
         };
         // Closing is cheaper than reading that one reply to its end; the other commands are sent again.
@@ -339,7 +340,9 @@ impl Connection {
             first.fail(stopped(error));
         }
         let (error, next) = match end {
-            End::Closed | End::TooLarge | End::NoMemory => (StoreError::Closed, Next::Again),
+            End::Closed | End::TooLarge | End::NoMemory | End::Paused => {
+                (StoreError::Closed, Next::Again)
+            }
             End::Unwanted => (StoreError::Closed, Next::AgainFree),
             End::Leaving => (StoreError::Leaving, Next::Stop),
             End::Down(..) if others => (StoreError::Closed, Next::Again),

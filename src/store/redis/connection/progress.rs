@@ -90,7 +90,13 @@ impl Connection {
         }
     }
 
+    /// Ends the connection, because something took too long. Where that is the reply to a write, the server may pause
+    /// writes, and serve lookups.
     pub fn too_slow(&self, what: &str) {
+        let writes = self.pending.borrow().front().is_some_and(Pending::is_write);
+        if writes && self.state.get() == State::Established {
+            return self.end(End::Paused);
+        }
         self.end(End::Down(StoreError::Timeout, what.to_owned()));
     }
 }

@@ -79,6 +79,18 @@ impl Health {
         );
     }
 
+    /// An attempt to reach a store that is down has failed.
+    pub fn still_down(&self, reason: &str) {
+        if self.down.get() {
+            self.down(reason);
+        }
+    }
+
+    /// The store may be up: others see to it, and have said so.
+    pub fn forget(&self) {
+        self.down.set(false);
+    }
+
     /// How long to wait before the next attempt to reach the store.
     pub fn delay(&self) -> u64 {
         let delay = self.delay.get();
@@ -86,17 +98,16 @@ impl Health {
         delay
     }
 
-    /// The store serves.
+    /// A store that was down serves.
     pub fn up(&self) {
-        if self.down.replace(false) {
-            self.up_since.set(now_msec());
-            let store = &self.store;
-            ngx_log_error!(
-                NGX_LOG_NOTICE,
-                ngx_cycle_log().as_ptr(),
-                "redis store {store} is up again"
-            );
-        }
+        self.down.set(false);
+        self.up_since.set(now_msec());
+        let store = &self.store;
+        ngx_log_error!(
+            NGX_LOG_NOTICE,
+            ngx_cycle_log().as_ptr(),
+            "redis store {store} is up again"
+        );
     }
 
     /// Whether another command may wait, where `waiting` of `most` do.

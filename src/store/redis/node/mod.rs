@@ -2,6 +2,7 @@
 //! server that went down is found again.
 
 mod advice;
+mod breaker;
 pub mod health;
 mod large;
 
@@ -9,11 +10,13 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::{Rc, Weak};
 
 use bytes::Bytes;
+use cache_core::breaker::{Access, Blame, Pass};
 use cache_core::resp::{Limits, Reply};
 use ngx::ffi::NGX_LOG_INFO;
 use ngx::log::ngx_cycle_log;
 use ngx::ngx_log_error;
 
+use self::breaker::{Allowed, NodeBreaker, Probe};
 use self::health::Health;
 use self::large::Large;
 use super::call::{Waiting, WaitingLookup, call};
@@ -37,6 +40,10 @@ const QUIET: usize = 128 << 10;
 /// operator who kills all of them. A server that closes more accepts connections but serves nobody.
 const LOSSES: usize = 4;
 
+/// While a server is down a worker looks after so many milliseconds whether the next probe is due. That costs no system
+/// call.
+const LOOK: u64 = 100;
+
 /// If a further connection can't be opened, no other is tried for so many milliseconds.
 const PATIENCE: u64 = 1000;
 
@@ -49,6 +56,11 @@ pub struct Node {
     addresses: RefCell<Vec<SocketAddress>>,
     connections: RefCell<Vec<Rc<Connection>>>,
     health: Health,
+    breaker: NodeBreaker,
+    /// The probe of the server that is under way in this worker.
+    probe: Cell<Option<Probe>>,
+    /// The write that is under way as the probe of writes.
+    write_probe: Cell<Option<Pass>>,
     /// Bytes of a reply to a lookup, averaged over the last ones.
     average: Cell<usize>,
     /// How often connections were closed on their commands since one had its reply.
@@ -70,6 +82,9 @@ impl Node {
     pub fn new(config: Rc<StoreConfig>, server: &Server) -> Rc<Node> {
         Rc::new(Node {
             health: Health::new(&config.shown, &server.text),
+            breaker: NodeBreaker::new(&config, &server.text),
+            probe: Cell::new(None),
+            write_probe: Cell::new(None),
             config,
             text: server.text.clone(),
             addresses: RefCell::new(server.addresses.clone()),
@@ -108,7 +123,7 @@ impl Node {
 
     /// Whether the store is known to be down.
     pub fn is_down(&self) -> bool {
-        self.health.is_down()
+        self.breaker.is_down()
     }
 
     /// Sends a lookup, or shares one of the same key that is to be sent.
@@ -120,7 +135,7 @@ impl Node {
         if self.large.borrow().is_known(key) {
             return self.lookup_large(key);
         }
-        let connection = self.choose(false)?;
+        let connection = self.choose(Access::Read, false)?;
         let (promise, waiting) = call();
         connection.lookup(key, promise, waiting.another(), None);
         Ok(waiting)
@@ -132,7 +147,7 @@ impl Node {
         if let Some(waiting) = shared {
             return Ok(waiting);
         }
-        if self.health.is_down() {
+        if self.breaker.is_down() {
             return Err(StoreError::Unavailable);
         }
         self.admit()?;
@@ -175,7 +190,7 @@ impl Node {
                     node.end_turn();
                 }
             });
-            match self.choose(true) {
+            match self.choose(Access::Read, true) {
                 Ok(connection) => connection.lookup(&key, promise, lookup, Some(turn)),
                 Err(error) => large::fail(vec![promise], &error),
             }
@@ -184,7 +199,7 @@ impl Node {
 
     /// Sends a lookup that an ASK has redirected here.
     pub fn lookup_asking(self: &Rc<Self>, key: &Bytes) -> Result<WaitingLookup, StoreError> {
-        let connection = self.choose(false)?;
+        let connection = self.choose(Access::Read, false)?;
         let (promise, waiting) = call();
         connection.lookup_asking(key, promise, waiting.another());
         Ok(waiting)
@@ -196,7 +211,12 @@ impl Node {
         change: Change,
         asking: bool,
     ) -> Result<Waiting<ChangeReply>, StoreError> {
-        let connection = self.choose(false)?;
+        // A server that is full or a replica refuses writes, and still deletes or says where to.
+        let access = match Kind::of(&change) {
+            Kind::Write => Access::Write,
+            Kind::Delete | Kind::Lookup => Access::Read,
+        };
+        let connection = self.choose(access, false)?;
         let (promise, waiting) = call();
         connection.change(change, promise, asking);
         Ok(waiting)
@@ -208,7 +228,7 @@ impl Node {
         question: &[&[u8]],
         limits: Limits,
     ) -> Result<Waiting<Reply>, StoreError> {
-        let connection = self.choose(false)?;
+        let connection = self.choose(Access::Read, false)?;
         let (promise, waiting) = call();
         connection.ask(question, limits, promise);
         Ok(waiting)
@@ -220,14 +240,31 @@ impl Node {
     ///
     /// What is known to be large goes to connections of its own, if there may be two: nobody else waits behind it, nor
     /// loses its connection with it.
-    fn choose(self: &Rc<Self>, large: bool) -> Result<Rc<Connection>, StoreError> {
-        if self.health.is_down() {
-            return Err(StoreError::Unavailable);
-        }
+    fn choose(self: &Rc<Self>, access: Access, large: bool) -> Result<Rc<Connection>, StoreError> {
         if shutdown::has_timed_out() {
             return Err(StoreError::Leaving);
         }
-        self.admit()?;
+        let pass = match self.breaker.may(access) {
+            Allowed::Command(pass) => pass,
+            Allowed::Probe(probe) => {
+                self.begin_probe(probe);
+                return Err(StoreError::Unavailable);
+            }
+            Allowed::Nothing => return Err(StoreError::Unavailable),
+        };
+        // Another worker may have found it up again.
+        self.health.forget();
+        let chosen = self.admit().and_then(|()| self.connection(large));
+        if pass != Pass::Go {
+            match &chosen {
+                Ok(_) => self.write_probe.set(Some(pass)),
+                Err(_) => self.breaker.unused(pass),
+            }
+        }
+        chosen
+    }
+
+    fn connection(self: &Rc<Self>, large: bool) -> Result<Rc<Connection>, StoreError> {
         let (best, grow) = self.survey(large);
         if let Some(connection) = best {
             if grow {
@@ -242,10 +279,10 @@ impl Node {
             }
             Err(reason) if self.serves() => {
                 self.cannot_grow(&reason);
-                self.choose(large)
+                self.connection(large)
             }
             Err(reason) => {
-                self.fell(&StoreError::Unavailable, &reason);
+                self.trip(&StoreError::Unavailable, &reason);
                 Err(StoreError::Unavailable)
             }
         }
@@ -326,26 +363,89 @@ impl Node {
         );
     }
 
-    /// The store is down: what is in flight fails at once, and it is looked for until it is back.
-    fn fell(self: &Rc<Self>, error: &StoreError, reason: &str) {
+    /// The server can't serve: it is down at once.
+    fn trip(self: &Rc<Self>, error: &StoreError, reason: &str) {
         self.losses.set(0);
-        self.health.down(reason);
+        if self.breaker.trip() {
+            self.fell(error, reason);
+        }
+        self.say_trouble();
+    }
+
+    /// The server hasn't replied to so many commands. Enough of them take it down.
+    fn time_out(self: &Rc<Self>, commands: usize, reason: &str) {
+        if (0..commands.max(1)).any(|_| self.breaker.timed_out()) {
+            self.fell(&StoreError::Timeout, reason);
+        }
+        self.say_trouble();
+    }
+
+    fn say_trouble(&self) {
         if let Some(told) = self.on_trouble.get() {
             told();
         }
+    }
+
+    /// The server has gone down: what is in flight fails at once, and it is looked for until it is back.
+    fn fell(self: &Rc<Self>, error: &StoreError, reason: &str) {
+        self.health.down(reason);
         let connections = self.connections.take();
         for connection in connections {
             connection.end(End::Down(error.clone(), reason.to_owned()));
         }
         let waiting = self.large.borrow_mut().expired(u64::MAX);
         large::fail(waiting, error);
+        self.look_again(self.config.fail_timeout);
+    }
+
+    /// A write has had its reply, or none. If it was the probe of writes, it has told enough.
+    fn written(&self, kind: Kind, blame: Blame) {
+        if kind != Kind::Write {
+            return;
+        }
+        match (self.write_probe.take(), blame) {
+            (None, Blame::Nobody) => {}
+            (pass, blame) => self.breaker.written(pass.unwrap_or(Pass::Go), blame),
+        }
+    }
+
+    /// Looks whether a probe is due in so many milliseconds, though nobody asks for the server.
+    fn look_again(self: &Rc<Self>, millis: u64) {
         let node = Rc::downgrade(self);
         // Cancelable: a worker that shuts down doesn't wait for a store that is away.
         let timer = self
             .reconnect
             .get_or_init(|| Timer::new(true, move || probe(&node)));
         if !timer.is_armed() {
-            timer.arm(self.health.delay());
+            timer.arm(millis);
+        }
+    }
+
+    /// Tries to reach the server, as the only one of this nginx.
+    fn begin_probe(self: &Rc<Self>, probe: Probe) {
+        if let Some(unfinished) = self.probe.replace(Some(probe)) {
+            self.breaker.probed(unfinished, false);
+        }
+        // What is left of the time before it went down tells nothing.
+        self.hang_up();
+        if let Err(reason) = self.open() {
+            self.end_probe(Some(&reason));
+        }
+    }
+
+    /// The probe under way has ended: well, or for this reason.
+    fn end_probe(self: &Rc<Self>, fault: Option<&str>) {
+        let Some(probe) = self.probe.take() else {
+            return;
+        };
+        let is_up = self.breaker.probed(probe, fault.is_none());
+        match fault {
+            Some(reason) => {
+                self.health.still_down(reason);
+                self.look_again(LOOK);
+            }
+            None if is_up => self.health.up(),
+            None => {}
         }
     }
 }
@@ -357,8 +457,8 @@ impl ConnectionOwner for Node {
             addresses.swap(0, place);
         }
         drop(addresses);
-        self.health.up();
-        if !self.is_known.replace(true) {
+        self.end_probe(None);
+        if !self.is_known.replace(true) && self.breaker.is_first() {
             advice::warn_of_no_eviction(&self);
         }
     }
@@ -371,8 +471,14 @@ impl ConnectionOwner for Node {
                 self.average.set(average - average / 8 + size / 8);
                 self.health.accepted(Kind::Lookup);
             }
-            Replied::Changed(kind) => self.health.accepted(kind),
-            Replied::Refused(kind, words) => self.health.refused(kind, words),
+            Replied::Changed(kind) => {
+                self.written(kind, Blame::Nobody);
+                self.health.accepted(kind);
+            }
+            Replied::Refused(kind, words) => {
+                self.written(kind, Blame::of_reply(words.as_bytes()));
+                self.health.refused(kind, words);
+            }
             _ => {}
         }
     }
@@ -393,9 +499,16 @@ impl ConnectionOwner for Node {
         self.connections
             .borrow_mut()
             .retain(|c| !std::ptr::eq(Rc::as_ptr(c), ended));
+        let owed = ended.owed();
         let (error, reason) = match end {
             End::Down(error, reason) => (error, reason.as_str()),
-            End::Closed if ended.is_owing() => {
+            End::Paused => {
+                self.written(Kind::Write, Blame::Writes);
+                self.health
+                    .refused(Kind::Write, String::from("no reply within read_timeout"));
+                return true;
+            }
+            End::Closed if owed > 0 => {
                 self.losses.set(self.losses.get() + 1);
                 if self.losses.get() < LOSSES {
                     return false;
@@ -413,18 +526,26 @@ impl ConnectionOwner for Node {
             self.cannot_grow(reason);
             return true;
         }
-        self.fell(error, reason);
+        if self.probe.get().is_some() && before != State::Established {
+            self.end_probe(Some(reason));
+        } else if *error == StoreError::Timeout {
+            self.time_out(owed, reason);
+        } else {
+            self.trip(error, reason);
+        }
         false
     }
 }
 
-/// Tries to reach a store that is down.
+/// Looks whether a server that is down is to be probed, by this worker.
 fn probe(node: &Weak<Node>) {
     let Some(node) = node.upgrade() else { return };
-    if !node.health.is_down() || !node.connections.borrow().is_empty() {
-        return;
+    if !node.breaker.is_down() {
+        return node.health.forget();
     }
-    if let Err(reason) = node.open() {
-        node.fell(&StoreError::Unavailable, &reason);
+    if let Allowed::Probe(probe) = node.breaker.may(Access::Read) {
+        node.begin_probe(probe);
+    } else if node.probe.get().is_none() {
+        node.look_again(LOOK);
     }
 }

@@ -173,6 +173,11 @@ impl Pending {
         matches!(self, Pending::Lookup(PendingLookup { turn: Some(_), .. }))
     }
 
+    /// Whether it writes a record.
+    pub fn is_write(&self) -> bool {
+        matches!(self, Pending::Change(Kind::Write, _))
+    }
+
     /// Whether it is a lookup.
     pub fn is_lookup(&self) -> bool {
         matches!(self, Pending::Lookup(..))

@@ -88,6 +88,11 @@ impl Cluster {
         }
     }
 
+    /// Whether lookups may go to replicas.
+    pub fn reads_from_replicas(&self) -> bool {
+        self.config.read_from == ReadFrom::Replica
+    }
+
     /// The node at an address.
     pub fn at(self: &Rc<Self>, address: &Address) -> Rc<Node> {
         if let Some(node) = self.nodes.borrow().get(address) {

@@ -71,7 +71,18 @@ impl Topology {
                 },
                 ..failure
             },
-            Topology::Cluster(_) => failure,
+            Topology::Cluster(cluster) => match (&failure.next, &failure.error) {
+                // The client has waited for long enough, unless a replica is slow that has a master.
+                (Next::Refresh, StoreError::Timeout) => Failure {
+                    next: if cluster.reads_from_replicas() {
+                        Next::Master
+                    } else {
+                        Next::Stop
+                    },
+                    ..failure
+                },
+                _ => failure,
+            },
         }
     }
 }
