@@ -66,6 +66,9 @@ pub mod refill_header;
 // Which records does a request make worthless (RFC 9111 4.4)?
 pub mod invalidation;
 
+// Is a node in such trouble that nobody is to ask it for now?
+pub mod breaker;
+
 // How things are written.
 
 // What are the header lines of a response, and can they be sent?
