@@ -68,6 +68,8 @@ pub mod invalidation;
 
 // Is a node in such trouble that nobody is to ask it for now?
 pub mod breaker;
+// Which server is the master of a name that Redis Sentinel watches?
+pub mod sentinel;
 
 // How things are written.
 
