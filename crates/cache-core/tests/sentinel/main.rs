@@ -7,4 +7,6 @@
 )]
 
 mod reply;
+mod simulation;
 mod steps;
+mod world;

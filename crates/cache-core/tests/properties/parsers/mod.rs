@@ -30,6 +30,7 @@ all!(
     renewal,
     request_directives,
     resp,
+    sentinel,
     storing,
     targeted,
     times,
