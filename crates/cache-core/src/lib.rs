@@ -76,6 +76,8 @@ pub mod attempts;
 pub mod cluster;
 // Is a node in such trouble that nobody is to ask it for now?
 pub mod breaker;
+// Which server is the master of a name that Redis Sentinel watches?
+pub mod sentinel;
 
 // Which worker does what one does for all?
 pub mod lease;

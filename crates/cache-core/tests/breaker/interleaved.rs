@@ -125,7 +125,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn workers(
         steps in prop::collection::vec((0_usize..6, any::<u8>(), 0_u64..200), 0..600),

@@ -31,6 +31,7 @@ all!(
     renewal,
     request_directives,
     resp,
+    sentinel,
     slot_map,
     storing,
     targeted,

@@ -1,0 +1,185 @@
+//! What Sentinels and servers say, in both protocols.
+
+use bytes::BytesMut;
+use cache_core::resp::{Decoder, Received};
+use cache_core::sentinel::Role;
+use cache_core::sentinel::reply::{
+    self, Endpoint, Heard, LIMITS, address, config_epoch, heard, heard_push, info, role,
+};
+use proptest::prelude::*;
+
+fn read(text: &str) -> Received {
+    let mut buf = BytesMut::from(text);
+    Decoder::new(LIMITS).receive(&mut buf).unwrap().unwrap()
+}
+
+fn reply(text: &str) -> cache_core::resp::Reply {
+    match read(text) {
+        Received::Reply(reply) => reply,
+        Received::Push(push) => panic!("{push:?}"),
+    }
+}
+
+fn at(host: &'static str, port: u16) -> Endpoint {
+    Endpoint {
+        host: host.into(),
+        port,
+    }
+}
+
+#[test]
+fn addresses() {
+    for (text, wanted) in [
+        (
+            "*2\r\n$9\r\n127.0.0.1\r\n$4\r\n6379\r\n",
+            Some(at("127.0.0.1", 6379)),
+        ),
+        ("*2\r\n$3\r\n::1\r\n$4\r\n6379\r\n", Some(at("::1", 6379))),
+        (
+            "*2\r\n$7\r\nredis-1\r\n$5\r\n65535\r\n",
+            Some(at("redis-1", 65535)),
+        ),
+        // It doesn't know the name.
+        ("*-1\r\n", None),
+        ("_\r\n", None),
+        ("$-1\r\n", None),
+        (
+            "-IDONTKNOW I have not enough information to reply\r\n",
+            None,
+        ),
+        ("*2\r\n$0\r\n\r\n$4\r\n6379\r\n", None),
+        ("*2\r\n$1\r\na\r\n$1\r\n0\r\n", None),
+        ("*2\r\n$1\r\na\r\n$5\r\n65536\r\n", None),
+        ("*2\r\n$1\r\na\r\n$2\r\n+1\r\n", None),
+        ("*2\r\n$1\r\na\r\n:6379\r\n", None),
+        ("*1\r\n$1\r\na\r\n", None),
+        ("*0\r\n", None),
+    ] {
+        assert_eq!(address(&reply(text)), wanted, "{text:?}");
+    }
+}
+
+#[test]
+fn epochs() {
+    let pairs = "$4\r\nname\r\n$1\r\nm\r\n$12\r\nconfig-epoch\r\n$2\r\n12\r\n";
+    for (text, wanted) in [
+        (format!("*4\r\n{pairs}"), Some(12)),
+        (format!("%2\r\n{pairs}"), Some(12)),
+        (format!("*5\r\n{pairs}$1\r\nx\r\n"), None),
+        ("*2\r\n$4\r\nname\r\n$1\r\nm\r\n".to_owned(), None),
+        ("*2\r\n$12\r\nconfig-epoch\r\n$2\r\n-1\r\n".to_owned(), None),
+        ("-ERR No such master with that name\r\n".to_owned(), None),
+        ("-NOPERM this user has no permissions\r\n".to_owned(), None),
+    ] {
+        assert_eq!(config_epoch(&reply(&text)), wanted, "{text:?}");
+    }
+}
+
+#[test]
+fn roles() {
+    for (text, wanted) in [
+        (
+            "*3\r\n$6\r\nmaster\r\n:3129\r\n*1\r\n*3\r\n$9\r\n127.0.0.1\r\n$4\r\n9001\r\n$4\r\n3129\r\n",
+            Role::Master,
+        ),
+        (
+            "*5\r\n$5\r\nslave\r\n$9\r\n127.0.0.1\r\n:9000\r\n$9\r\nconnected\r\n:3167\r\n",
+            Role::Replica,
+        ),
+        ("*2\r\n$8\r\nsentinel\r\n*1\r\n$1\r\nm\r\n", Role::Unknown),
+        (
+            "-NOPERM this user has no permissions to run the 'role' command\r\n",
+            Role::Denied,
+        ),
+        (
+            "-ERR unknown command 'ROLE', with args beginning with:\r\n",
+            Role::Denied,
+        ),
+        (
+            "-LOADING Redis is loading the dataset in memory\r\n",
+            Role::Unknown,
+        ),
+        ("-NOAUTH Authentication required.\r\n", Role::Unknown),
+        ("*0\r\n", Role::Unknown),
+        ("*-1\r\n", Role::Unknown),
+        ("+OK\r\n", Role::Unknown),
+    ] {
+        let mut buf = BytesMut::from(text);
+        let limits = cache_core::resp::Limits { depth: 4, ..LIMITS };
+        let reply = Decoder::new(limits).decode(&mut buf).unwrap().unwrap();
+        assert_eq!(role(&reply), wanted, "{text:?}");
+    }
+    for (text, wanted) in [
+        (
+            "# Replication\r\nrole:master\r\nconnected_slaves:2\r\n",
+            Role::Master,
+        ),
+        (
+            "# Replication\r\nrole:slave\r\nmaster_host:::1\r\n",
+            Role::Replica,
+        ),
+        ("master_host:role:master\r\n", Role::Unknown),
+        ("", Role::Unknown),
+    ] {
+        let bulk = format!("${}\r\n{text}\r\n", text.len());
+        let verbatim = format!("={}\r\ntxt:{text}\r\n", text.len() + 4);
+        for text in [bulk, verbatim] {
+            assert_eq!(info(&reply(&text)), wanted, "{text:?}");
+        }
+    }
+    assert_eq!(info(&reply("-NOPERM no\r\n")), Role::Denied);
+    assert_eq!(info(&reply(":1\r\n")), Role::Unknown);
+}
+
+#[test]
+fn what_is_heard() {
+    let message = "$7\r\nmessage\r\n$14\r\n+switch-master\r\n";
+    let news = "$31\r\nmain 127.0.0.1 6379 10.0.0.2 80\r\n";
+    let switched = Heard::Switched {
+        name: "main".into(),
+        to: at("10.0.0.2", 80),
+    };
+    for (elements, wanted) in [
+        (format!("3\r\n{message}{news}"), switched),
+        (format!("3\r\n{message}$9\r\nmain a 1 \r\n"), Heard::Other),
+        (format!("3\r\n{message}$10\r\nmain a 1 b\r\n"), Heard::Other),
+        (format!("2\r\n{message}"), Heard::Other),
+        (
+            format!("3\r\n$7\r\nmessage\r\n$5\r\n+sdow\r\n{news}"),
+            Heard::Other,
+        ),
+        (
+            "3\r\n$9\r\nsubscribe\r\n$14\r\n+switch-master\r\n:1\r\n".to_owned(),
+            Heard::Subscribed,
+        ),
+        ("2\r\n$4\r\npong\r\n$0\r\n\r\n".to_owned(), Heard::Pong),
+        ("0\r\n".to_owned(), Heard::Other),
+    ] {
+        assert_eq!(
+            heard(&reply(&format!("*{elements}"))),
+            wanted,
+            "{elements:?}"
+        );
+        match read(&format!(">{elements}")) {
+            Received::Push(push) => assert_eq!(heard_push(&push), wanted, "{elements:?}"),
+            Received::Reply(reply) => panic!("{reply:?}"),
+        }
+    }
+    assert_eq!(heard(&reply("+PONG\r\n")), Heard::Pong);
+    assert_eq!(heard(&reply("-ERR\r\n")), Heard::Other);
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_said(text in "[*%>][0-4]\r\n([$](1\r\na|7\r\nmessage|14\r\n[+]switch-master|9\r\nn a 1 b 2|0\r\n)\r\n|:1\r\n|_\r\n|[*]0\r\n){0,8}") {
+        let mut buf = BytesMut::from(&text[..]);
+        if let Ok(Some(received)) = Decoder::new(LIMITS).receive(&mut buf) {
+            match received {
+                Received::Push(push) => { let _ = heard_push(&push); }
+                Received::Reply(reply) => {
+                    let _ = (address(&reply), config_epoch(&reply), role(&reply), info(&reply), reply::heard(&reply));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,393 @@
+//! The watcher, one event after the other.
+
+use cache_core::sentinel::{Action, Event, Master, Proof, Role, Settings, Watcher};
+use proptest::prelude::*;
+
+type Server = &'static str;
+
+/// A watcher at a time of its own.
+struct Bench {
+    watcher: Watcher<Server>,
+    now: u64,
+}
+
+impl Bench {
+    fn new(sentinels: usize) -> Self {
+        Self {
+            watcher: Watcher::new(sentinels, Settings::default(), 7),
+            now: 1000,
+        }
+    }
+
+    fn on(&mut self, event: Event<Server>) -> Vec<Action<Server>> {
+        let mut actions = Vec::new();
+        self.watcher.handle(self.now, event, &mut actions);
+        assert!(
+            self.watcher.wakes_at() > self.now,
+            "it would wake at once, for ever"
+        );
+        actions
+    }
+
+    fn after(&mut self, pause: u64, event: Event<Server>) -> Vec<Action<Server>> {
+        self.now += pause;
+        self.on(event)
+    }
+
+    fn answer(&mut self, sentinel: usize, address: Server, epoch: u64) -> Vec<Action<Server>> {
+        self.on(Event::Answered {
+            sentinel,
+            address,
+            epoch: Some(epoch),
+        })
+    }
+
+    fn role(&mut self, address: Server, role: Role) -> Vec<Action<Server>> {
+        self.on(Event::Role { address, role })
+    }
+
+    /// One of these Sentinels, with `a` announced in epoch 3.
+    fn with_master(sentinels: usize) -> Self {
+        let mut bench = Self::new(sentinels);
+        bench.on(Event::Tick);
+        for sentinel in 0..sentinels {
+            bench.answer(sentinel, "a", 3);
+        }
+        bench.role("a", Role::Master);
+        assert_eq!(bench.watcher.master(), Some(&master("a", 3)));
+        bench
+    }
+}
+
+fn master(address: Server, epoch: u64) -> Master<Server> {
+    Master { address, epoch }
+}
+
+fn verify(address: Server) -> Action<Server> {
+    Action::Verify {
+        address,
+        proof: Proof::Role,
+    }
+}
+
+#[test]
+fn the_first_master() {
+    let mut bench = Bench::new(2);
+    assert_eq!(
+        bench.on(Event::Tick),
+        [Action::Ask { sentinel: 0 }, Action::Ask { sentinel: 1 }]
+    );
+    assert_eq!(
+        bench.answer(1, "a", 3),
+        [verify("a"), Action::Subscribe { sentinel: 1 }]
+    );
+    assert_eq!(bench.watcher.master(), None);
+    assert_eq!(
+        bench.role("a", Role::Master),
+        [Action::Announce(master("a", 3))]
+    );
+    assert_eq!(bench.answer(0, "a", 3), []);
+}
+
+#[test]
+fn good_times_are_quiet() {
+    let mut bench = Bench::with_master(1);
+    let mut asked = 0;
+    for _ in 0..100 {
+        let wait = bench.watcher.wakes_at() - bench.now;
+        for action in bench.after(wait, Event::Tick) {
+            match action {
+                Action::Ask { sentinel } => {
+                    asked += 1;
+                    assert_eq!(bench.answer(sentinel, "a", 3), []);
+                }
+                Action::Ping { sentinel } => assert_eq!(bench.on(Event::Pong { sentinel }), []),
+                Action::Subscribe { sentinel } => {
+                    bench.on(Event::Subscribed { sentinel });
+                }
+                Action::Unsubscribe { .. } => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    let each = (bench.now - 1000) / asked;
+    assert!((400..=800).contains(&each), "asked every {each} ms");
+}
+
+#[test]
+fn a_server_must_say_that_it_is_a_master() {
+    let mut bench = Bench::new(1);
+    bench.on(Event::Tick);
+    bench.answer(0, "a", 3);
+    for role in [Role::Replica, Role::Unknown] {
+        let actions = bench.role("a", role);
+        assert!(
+            !actions.contains(&verify("a")),
+            "it isn't asked again at once"
+        );
+        assert_eq!(bench.watcher.master(), None);
+        // Begin again.
+        let mut asked = actions.contains(&Action::Ask { sentinel: 0 });
+        let mut verified = false;
+        while !verified || !asked {
+            let wait = bench.watcher.wakes_at() - bench.now;
+            let actions = bench.after(wait, Event::Tick);
+            verified |= actions.contains(&verify("a"));
+            if asked || actions.contains(&Action::Ask { sentinel: 0 }) {
+                asked = true;
+                verified |= bench.answer(0, "a", 3).contains(&verify("a"));
+            }
+            assert!(bench.now < 3000);
+        }
+    }
+    assert_eq!(bench.on(Event::Unreachable { address: "a" }).len(), 0);
+    assert_eq!(bench.watcher.master(), None);
+}
+
+#[test]
+fn info_where_role_is_denied() {
+    let mut bench = Bench::new(1);
+    bench.on(Event::Tick);
+    bench.answer(0, "a", 3);
+    let info = |address| Action::Verify {
+        address,
+        proof: Proof::Info,
+    };
+    assert_eq!(bench.role("a", Role::Denied), [info("a")]);
+    assert_eq!(
+        bench.role("a", Role::Master),
+        [Action::Announce(master("a", 3))]
+    );
+    // It is known from now on.
+    assert_eq!(bench.answer(0, "b", 4), [info("b")]);
+    bench.role("b", Role::Denied);
+    assert_eq!(bench.watcher.master(), Some(&master("a", 3)));
+}
+
+#[test]
+fn a_higher_epoch_outvotes_any_number() {
+    let mut bench = Bench::with_master(3);
+    assert_eq!(bench.answer(2, "b", 4), [verify("b")]);
+    assert_eq!(bench.answer(0, "a", 3), []);
+    assert_eq!(
+        bench.role("b", Role::Master),
+        [Action::Announce(master("b", 4))]
+    );
+    // Two Sentinels are stuck; the old master still thinks it is one.
+    for _ in 0..5 {
+        assert_eq!(bench.answer(0, "a", 3), []);
+        assert_eq!(bench.answer(1, "a", 3), []);
+    }
+    // Even if nobody else answers for a while.
+    bench.on(Event::Failed { sentinel: 2 });
+    assert_eq!(bench.answer(0, "a", 3), []);
+    assert_eq!(bench.watcher.master(), Some(&master("b", 4)));
+}
+
+#[test]
+fn a_newer_master_does_not_wait_for_a_frozen_one() {
+    let mut bench = Bench::new(2);
+    bench.on(Event::Tick);
+    assert!(bench.answer(0, "a", 3).contains(&verify("a")));
+    assert_eq!(bench.answer(1, "b", 4), [verify("b")]);
+    // The older one wakes up: too late.
+    assert_eq!(bench.role("a", Role::Master), []);
+    assert_eq!(
+        bench.role("b", Role::Master),
+        [Action::Announce(master("b", 4))]
+    );
+}
+
+#[test]
+fn the_same_server_in_a_newer_epoch_is_news() {
+    let mut bench = Bench::with_master(1);
+    assert_eq!(bench.answer(0, "a", 5), [verify("a")]);
+    assert_eq!(
+        bench.role("a", Role::Master),
+        [Action::Announce(master("a", 5))]
+    );
+}
+
+#[test]
+fn without_epochs_most_sentinels_are_right() {
+    let mut bench = Bench::new(3);
+    bench.on(Event::Tick);
+    let answer = |bench: &mut Bench, sentinel, address| {
+        bench.on(Event::Answered {
+            sentinel,
+            address,
+            epoch: None,
+        })
+    };
+    answer(&mut bench, 0, "a");
+    answer(&mut bench, 1, "a");
+    answer(&mut bench, 2, "a");
+    bench.role("a", Role::Master);
+    assert_eq!(answer(&mut bench, 0, "b"), []);
+    assert_eq!(answer(&mut bench, 1, "b"), [verify("b")]);
+    assert_eq!(
+        bench.role("b", Role::Master),
+        [Action::Announce(master("b", 0))]
+    );
+}
+
+#[test]
+fn a_suspected_master_is_asked_at_once() {
+    let mut bench = Bench::with_master(2);
+    let actions = bench.after(200, Event::Suspect { address: "a" });
+    let wanted = [
+        verify("a"),
+        Action::Ask { sentinel: 0 },
+        Action::Ask { sentinel: 1 },
+    ];
+    assert_eq!(actions, wanted);
+    assert_eq!(bench.after(1, Event::Suspect { address: "a" }), []);
+    assert_eq!(bench.role("a", Role::Master), []);
+    // Not a storm, whatever the workers say.
+    let storm: Vec<_> = (0..100)
+        .flat_map(|_| bench.on(Event::Suspect { address: "a" }))
+        .collect();
+    assert_eq!(storm, []);
+    assert_eq!(
+        bench.on(Event::Suspect { address: "b" }),
+        [],
+        "nobody uses it"
+    );
+}
+
+#[test]
+fn a_hint_asks_at_once_and_is_not_believed() {
+    let mut bench = Bench::with_master(2);
+    let wanted = [Action::Ask { sentinel: 0 }, Action::Ask { sentinel: 1 }];
+    assert_eq!(bench.after(5, Event::Switched { sentinel: 0 }), wanted);
+    // It comes while the question is under way, whose answer may be older.
+    assert_eq!(bench.on(Event::Switched { sentinel: 1 }), []);
+    bench.answer(0, "a", 3);
+    let again = bench.after(100, Event::Tick);
+    assert!(again.contains(&Action::Ask { sentinel: 0 }), "{again:?}");
+    assert_eq!(bench.watcher.master(), Some(&master("a", 3)));
+}
+
+#[test]
+fn a_silent_feed_is_replaced() {
+    let mut bench = Bench::with_master(2);
+    bench.on(Event::Subscribed { sentinel: 0 });
+    let mut pinged = 0;
+    let end = bench.now + 5000;
+    let mut next = None;
+    while bench.now < end && next.is_none() {
+        let wait = bench.watcher.wakes_at() - bench.now;
+        let actions = bench.after(wait, Event::Tick);
+        for action in &actions {
+            match *action {
+                Action::Ping { sentinel: 0 } => pinged += 1,
+                Action::Ask { sentinel } => {
+                    bench.answer(sentinel, "a", 3);
+                }
+                Action::Subscribe { sentinel } => next = Some(sentinel),
+                _ => {}
+            }
+        }
+        if next.is_some() {
+            assert!(
+                actions.contains(&Action::Unsubscribe { sentinel: 0 }),
+                "{actions:?}"
+            );
+        }
+    }
+    assert_eq!(next, Some(1));
+    assert!(pinged >= 2, "{pinged}");
+}
+
+#[test]
+fn sentinels_that_were_set_up_anew() {
+    let mut bench = Bench::with_master(1);
+    let forgotten = |bench: &mut Bench, of_master: Role| {
+        for _ in 0..12 {
+            bench.now += 1000;
+            for action in bench.answer(0, "b", 1) {
+                if let Action::Verify { address, .. } = action {
+                    bench.role(
+                        address,
+                        if address == "a" {
+                            of_master
+                        } else {
+                            Role::Master
+                        },
+                    );
+                }
+            }
+        }
+        bench.watcher.master().cloned()
+    };
+    // Not while the master is one.
+    assert_eq!(forgotten(&mut bench, Role::Master), Some(master("a", 3)));
+    assert_eq!(forgotten(&mut bench, Role::Replica), Some(master("b", 1)));
+}
+
+#[test]
+fn a_successor_knows_the_epoch() {
+    let watcher = Watcher::new(1, Settings::default(), 1).following(master("b", 4));
+    let mut bench = Bench { watcher, now: 1000 };
+    bench.on(Event::Tick);
+    assert_eq!(bench.answer(0, "a", 3), [Action::Subscribe { sentinel: 0 }]);
+    assert_eq!(bench.answer(0, "b", 4), [verify("b")]);
+    assert_eq!(bench.role("b", Role::Master), [], "it is announced already");
+}
+
+fn any_event() -> impl Strategy<Value = Event<u8>> {
+    let role = prop::sample::select(vec![
+        Role::Master,
+        Role::Replica,
+        Role::Denied,
+        Role::Unknown,
+    ]);
+    prop_oneof![
+        Just(Event::Tick),
+        (0_usize..4, 0_u8..3, prop::option::of(0_u64..4)).prop_map(|(sentinel, address, epoch)| {
+            Event::Answered {
+                sentinel,
+                address,
+                epoch,
+            }
+        }),
+        (0_usize..4).prop_map(|sentinel| Event::Failed { sentinel }),
+        (0_u8..3, role).prop_map(|(address, role)| Event::Role { address, role }),
+        (0_u8..3).prop_map(|address| Event::Unreachable { address }),
+        (0_u8..3).prop_map(|address| Event::Suspect { address }),
+        (0_usize..4).prop_map(|sentinel| Event::Switched { sentinel }),
+        (0_usize..4).prop_map(|sentinel| Event::Subscribed { sentinel }),
+        (0_usize..4).prop_map(|sentinel| Event::Pong { sentinel }),
+        (0_usize..4).prop_map(|sentinel| Event::FeedLost { sentinel }),
+    ]
+}
+
+proptest! {
+    /// Any events at any times, also of Sentinels that aren't there: no panic, no busy loop, and nobody is announced whose
+    /// last word wasn't `master`.
+    #[test]
+    fn any_events(
+        sentinels in 0_usize..4,
+        start in prop_oneof![Just(0), any::<u64>()],
+        events in prop::collection::vec((0_u64..700, any_event()), 0..200),
+        seed: u64,
+    ) {
+        let mut watcher = Watcher::new(sentinels, Settings::default(), seed);
+        let mut now = start;
+        let mut actions = Vec::new();
+        for (pause, event) in events {
+            now = now.saturating_add(pause);
+            let is_master = match event {
+                Event::Role { address, role: Role::Master } => Some(address),
+                _ => None,
+            };
+            watcher.handle(now, event, &mut actions);
+            prop_assert!(now > u64::MAX / 2 || watcher.wakes_at() > now);
+            for action in actions.drain(..) {
+                if let Action::Announce(master) = action {
+                    prop_assert_eq!(Some(master.address), is_master);
+                }
+            }
+        }
+    }
+}
