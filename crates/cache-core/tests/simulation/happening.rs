@@ -347,11 +347,12 @@ fn step(world: &Rc<World>, band: usize, (from, to): (Id, Id), key: Option<Key>) 
             {
                 let mut all = servers.all.borrow_mut();
                 let (stored, text) = all[from].data.take((key, slot));
-                if let Some(stored) = stored {
+                // What has expired is gone.
+                if let Some(stored) = stored.filter(|stored| stored.expires > world.now()) {
                     all[to].data.put((key, slot), stored);
-                }
-                if slot == 0 {
-                    all[to].data.put_variants(key, text);
+                    if slot == 0 {
+                        all[to].data.put_variants(key, text);
+                    }
                 }
             }
             changed(world, from, key);

@@ -118,7 +118,9 @@ pub fn is_sent(world: &Rc<World>, route: &SimRoute, (to, asking): (Id, bool), re
     match world.config.topology.mode {
         Mode::One => {}
         Mode::Sentinel => {
-            let since = judge.routing.announced;
+            // A worker that comes to a machine where nobody does anything knows what was known before.
+            let unwatched = world.machines[machine].nginx.unwatched.get();
+            let since = judge.routing.announced.max(unwatched);
             judge.check(now <= since + FOLLOWED, || {
                 let late = now - since;
                 format!(

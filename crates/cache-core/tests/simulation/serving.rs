@@ -34,7 +34,7 @@ pub struct Served {
     pub by: Id,
     /// The server had the right to serve it.
     pub rightful: bool,
-    /// By a replica.
+    /// By one that knows that it is a replica.
     pub replica: bool,
     /// The write from which the first place comes; it may have expired.
     pub seen: Option<u64>,
@@ -83,7 +83,7 @@ fn carry_out<T>(world: &Rc<World>, servers: &Servers, sent: &Sent<T>) -> Reply<T
     let (id, now) = (sent.to, world.now());
     let key = sent.request.places[0].0;
     let rightful = servers.is_rightful(id, band(key));
-    let replica = servers.truth.borrow().master_of[id] == Some(servers.owner(key));
+    let replica = servers.all.borrow()[id].view.master_of[id].is_some();
     // Taken out: the act may look at other servers.
     let mut data = std::mem::take(&mut servers.all.borrow_mut()[id].data);
     let before = sent.request.places.iter().map(|p| data.generation(*p));
@@ -102,7 +102,7 @@ fn carry_out<T>(world: &Rc<World>, servers: &Servers, sent: &Sent<T>) -> Reply<T
     if sent.request.access == Access::Write {
         changed(world, id, key);
     }
-    if !rightful && !replica {
+    if !rightful {
         servers.deceived.set(now);
     }
     Reply::Done(
