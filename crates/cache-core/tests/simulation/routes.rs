@@ -171,7 +171,7 @@ pub async fn command<T: 'static>(
     let command = Command {
         slot: slot(key),
         access: request.access,
-        repeatable: request.repeatable,
+        repeatable: request.repeatable || plan.broken == Some(Broken::Repeat),
         deadline: begun + TIMEOUT,
     };
     let floor = world.judge().data.floor(request.places[0]);
@@ -200,6 +200,7 @@ pub async fn command<T: 'static>(
             }
             other => other,
         };
+        world.judge().meets(&reply);
         match reply {
             Reply::Error(words) => match Told::parse(words.as_bytes()) {
                 Some(told) => fails(Next::from(told), false),

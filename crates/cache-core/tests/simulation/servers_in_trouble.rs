@@ -1,5 +1,6 @@
 //! Worlds by seed in which the store is several servers, and something happens to them.
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::seeds::{Worlds, many, run};
@@ -63,6 +64,11 @@ fn broken_rules_are_noticed() {
             Mode::Cluster,
             "asks for the map twice within a second",
         ),
+        (
+            Broken::Repeat,
+            Mode::Cluster,
+            "that may not be repeated is carried out again",
+        ),
         (Broken::Patience, Mode::Cluster, "goes on past its deadline"),
     ] {
         let broken_worlds = Worlds {
@@ -70,7 +76,9 @@ fn broken_rules_are_noticed() {
             ..worlds(mode)
         };
         let notices = |seed: &u64| {
-            let failed = catch_unwind(AssertUnwindSafe(|| run(*seed, broken_worlds, false)));
+            let failed = catch_unwind(AssertUnwindSafe(|| {
+                run(*seed, broken_worlds, false);
+            }));
             let cause = failed
                 .err()
                 .and_then(|cause| cause.downcast::<String>().ok());
@@ -79,5 +87,40 @@ fn broken_rules_are_noticed() {
         let seed = (0..NOTICED).find(notices);
         assert!(seed.is_some(), "{broken:?}: no world fails with {says:?}");
         println!("{broken:?} is noticed in the world of seed {seed:?}");
+    }
+}
+
+/// The worlds meet what they are made for.
+#[test]
+fn worlds_meet_every_trouble() {
+    for (mode, troubles) in [
+        (
+            Mode::Cluster,
+            &[
+                "MOVED",
+                "ASK",
+                "TRYAGAIN",
+                "CLUSTERDOWN",
+                "LOADING",
+                "refused",
+                "lost",
+                "silence",
+            ][..],
+        ),
+        (
+            Mode::Sentinel,
+            &["READONLY", "LOADING", "refused", "lost", "silence"],
+        ),
+    ] {
+        let mut met = BTreeSet::new();
+        for varies in [false, true] {
+            let worlds = Worlds {
+                varies,
+                ..worlds(mode)
+            };
+            (0..40).for_each(|seed| met.extend(run(seed, worlds, false)));
+        }
+        let missing: Vec<_> = troubles.iter().filter(|t| !met.contains(**t)).collect();
+        assert!(missing.is_empty(), "no world of {mode:?} meets {missing:?}");
     }
 }

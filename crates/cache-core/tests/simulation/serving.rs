@@ -91,6 +91,12 @@ fn carry_out<T>(world: &Rc<World>, servers: &Servers, sent: &Sent<T>) -> Reply<T
     let first = sent.request.places[0];
     let seen = data.generation(first);
     let result = (sent.act)(world, &mut data);
+    let times = &sent.request.carried_out;
+    times.set(times.get() + 1);
+    let once = times.get() == 1 || sent.request.repeatable;
+    world.judge().check(once, || {
+        format!("a command for key {key} that may not be repeated is carried out again")
+    });
     let mut wrote = Vec::new();
     for (place, before) in sent.request.places.iter().zip(before) {
         let after = data.generation(*place);
