@@ -40,6 +40,7 @@ mod simulation {
     mod locking;
     mod permits;
     mod readers;
+    mod resharding;
     mod rest;
     mod rng;
     mod routes;

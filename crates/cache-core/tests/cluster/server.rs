@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
+use cache_core::cluster::{Address, BadMap, SLOTS, SlotMap};
 use cache_core::resp::{self, Decoder, Reply};
 
 /// Ends with its value.
@@ -102,4 +103,56 @@ impl Drop for Server {
         let _ = self.process.wait();
         let _ = std::fs::remove_dir_all(&self.folder);
     }
+}
+
+/// The reply to CLUSTER SLOTS of a server of Redis 7, for each way in which it may name its nodes.
+#[test]
+fn a_server_names_itself_in_each_way() {
+    let server = Server::start();
+    let set = |name: &'static str, value: &'static str| {
+        let command = [&b"CONFIG"[..], b"SET", name.as_bytes(), value.as_bytes()];
+        let reply = server.commands(&[command.to_vec()]);
+        assert_eq!(reply, [Reply::Status("OK".into())], "{name} {value}");
+    };
+    let asked = Address::new(b"127.0.0.1", server.port).unwrap();
+    let map = || {
+        let reply = server.commands(&[vec![b"CLUSTER", b"SLOTS"]]).remove(0);
+        SlotMap::from_reply(&reply, &asked)
+    };
+    assert_eq!(map(), Err(BadMap::Empty));
+    let range = [
+        &b"CLUSTER"[..],
+        b"ADDSLOTSRANGE",
+        b"0",
+        b"9000",
+        b"9002",
+        b"16383",
+    ];
+    let added = server.commands(&[range.to_vec()]);
+    assert_eq!(added, [Reply::Status("OK".into())]);
+    let node = || {
+        let map = map().unwrap();
+        assert_eq!((map.covered(), map.nodes().len()), (SLOTS - 1, 1));
+        let node = map.nodes()[0].clone();
+        assert_eq!(node.id.len(), 40);
+        (
+            node.address.to_string(),
+            node.certified_name().map(str::to_owned),
+        )
+    };
+    // It has met nobody, and doesn't know its own address.
+    assert_eq!(node(), (asked.to_string(), None));
+    set("cluster-announce-hostname", "Redis-1.example.com");
+    let name = Some("redis-1.example.com".to_owned());
+    assert_eq!(node(), (asked.to_string(), name.clone()));
+    set("cluster-preferred-endpoint-type", "unknown-endpoint");
+    assert_eq!(node(), (asked.to_string(), name.clone()));
+    set("cluster-preferred-endpoint-type", "hostname");
+    let by_name = format!("redis-1.example.com:{}", server.port);
+    assert_eq!(node(), (by_name, name));
+    set("cluster-announce-hostname", "");
+    assert_eq!(map(), Err(BadMap::UnknownEndpoint));
+    set("cluster-preferred-endpoint-type", "ip");
+    set("cluster-announce-ip", "10.1.2.3");
+    assert_eq!(node(), (format!("10.1.2.3:{}", server.port), None));
 }

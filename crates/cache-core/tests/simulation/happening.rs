@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use super::config::Key;
+use super::resharding::{joins, leaves, moves};
 use super::servers::{BANDS, Id, band};
-use super::serving::changed;
 use super::topology::{Mode, Trouble};
 use super::world::World;
 
@@ -36,7 +36,7 @@ fn happens(world: &Rc<World>, trouble: Trouble) {
 }
 
 /// Whether anything is under way that this server has a part in.
-fn is_busy(world: &World, id: Id) -> bool {
+pub fn is_busy(world: &World, id: Id) -> bool {
     let all = world.store.servers().all.borrow();
     let server = &all[id];
     let moving = |bands: &[Option<Id>; BANDS]| bands.iter().any(Option::is_some);
@@ -45,7 +45,7 @@ fn is_busy(world: &World, id: Id) -> bool {
 }
 
 /// The truth has changed. Others hear of it by and by; `at_once` are those who know.
-fn announce(world: &Rc<World>, at_once: &[Id]) {
+pub fn announce(world: &Rc<World>, at_once: &[Id]) {
     let servers = world.store.servers();
     servers.truth.borrow_mut().epoch += 1;
     let count = servers.all.borrow().len();
@@ -118,21 +118,21 @@ fn follows(world: &Rc<World>, id: Id, master: Id) {
 }
 
 /// Records which bands have another owner now.
-fn has_changed(world: &World, bands: &[usize]) {
+pub fn has_changed(world: &World, bands: &[usize]) {
     let mut changed = world.store.servers().changed.borrow_mut();
     for band in bands {
         changed[*band] = world.now();
     }
 }
 
-fn bands_of(world: &World, id: Id) -> Vec<usize> {
+pub fn bands_of(world: &World, id: Id) -> Vec<usize> {
     let truth = world.store.servers().truth.borrow();
     (0..BANDS)
         .filter(|band| truth.owners[*band] == id)
         .collect()
 }
 
-fn keys_in(world: &World, band_wanted: usize) -> Vec<Key> {
+pub fn keys_in(world: &World, band_wanted: usize) -> Vec<Key> {
     world
         .keys()
         .filter(|key| band(*key) == band_wanted)
@@ -308,117 +308,6 @@ fn is_cut_off(world: &Rc<World>, id: Id, away: u64) {
             if master == Some(id) && link.is_some_and(|(_, link)| link == 0) {
                 follows(world, other, id);
             }
-        }
-    });
-}
-
-/// The slots of a band move to another master, key by key.
-pub fn moves(world: &Rc<World>, band: usize, to: Id) {
-    let servers = world.store.servers();
-    let from = servers.truth.borrow().owners[band];
-    let away = |id: Id| {
-        let all = servers.all.borrow();
-        !all[id].serves(world.now()) || all[id].deaf || !all[id].up
-    };
-    if from == to || servers.moves(band) || away(from) || away(to) {
-        return;
-    }
-    {
-        let mut all = servers.all.borrow_mut();
-        all[from].migrating[band] = Some(to);
-        all[to].importing[band] = Some(from);
-    }
-    has_changed(world, &[band]);
-    let mut steps = keys_in(world, band).into_iter();
-    let next = steps.next();
-    step(world, band, (from, to), next);
-}
-
-/// Moves what is left of a key, one place at a time, and ends.
-fn step(world: &Rc<World>, band: usize, (from, to): (Id, Id), key: Option<Key>) {
-    let delay = world.between((1, 60));
-    world.after(delay, move |world| {
-        let servers = world.store.servers();
-        let place = key.and_then(|key| {
-            let places = servers.all.borrow()[from].data.places();
-            places.into_iter().find(|(k, _)| *k == key)
-        });
-        if let Some((key, slot)) = place {
-            {
-                let mut all = servers.all.borrow_mut();
-                let (stored, text) = all[from].data.take((key, slot));
-                if let Some(stored) = stored {
-                    all[to].data.put((key, slot), stored);
-                }
-                if slot == 0 {
-                    all[to].data.put_variants(key, text);
-                }
-            }
-            changed(world, from, key);
-            changed(world, to, key);
-            step(world, band, (from, to), Some(key));
-            return;
-        }
-        {
-            let mut all = servers.all.borrow_mut();
-            all[from].migrating[band] = None;
-            all[to].importing[band] = None;
-            servers.truth.borrow_mut().owners[band] = to;
-        }
-        world.note(|| format!("band {band} is server {to}'s now, no more {from}'s"));
-        has_changed(world, &[band]);
-        announce(world, &[from, to]);
-    });
-}
-
-fn joins(world: &Rc<World>) {
-    let servers = world.store.servers();
-    let spare = servers
-        .truth
-        .borrow()
-        .member
-        .iter()
-        .position(|member| !member);
-    let never = |id: &Id| servers.all.borrow()[*id].data.places().is_empty();
-    let Some(id) = spare.filter(never) else {
-        return;
-    };
-    servers.all.borrow_mut()[id].up = true;
-    servers.truth.borrow_mut().member[id] = true;
-    announce(world, &[id]);
-    for band in [0, 3, 7, 12] {
-        moves(world, band, id);
-    }
-}
-
-fn leaves(world: &Rc<World>, id: Id) {
-    let servers = world.store.servers();
-    let others: Vec<Id> = servers.masters().into_iter().filter(|m| *m != id).collect();
-    if others.is_empty() || is_busy(world, id) {
-        return;
-    }
-    for (n, band) in bands_of(world, id).into_iter().enumerate() {
-        moves(world, band, others[n % others.len()]);
-    }
-    world.after(3000, move |world| {
-        let servers = world.store.servers();
-        if !bands_of(world, id).is_empty() || is_busy(world, id) {
-            return;
-        }
-        world.note(|| format!("server {id} leaves"));
-        {
-            let mut truth = servers.truth.borrow_mut();
-            for other in 0..truth.member.len() {
-                if other == id || truth.master_of[other] == Some(id) {
-                    truth.member[other] = false;
-                }
-            }
-        }
-        announce(world, &[]);
-        let member = servers.truth.borrow().member.clone();
-        let mut all = servers.all.borrow_mut();
-        for (other, server) in all.iter_mut().enumerate() {
-            server.up &= member[other];
         }
     });
 }

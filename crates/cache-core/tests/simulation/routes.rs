@@ -35,6 +35,8 @@ pub struct Nginx {
     /// The master that the Sentinels have named.
     pub master: Cell<Id>,
     pub watcher: Lease,
+    /// When no worker was there to watch.
+    pub unwatched: Cell<u64>,
     /// What each worker has made of the map.
     locals: RefCell<HashMap<i32, Local>>,
 }
@@ -165,20 +167,20 @@ pub async fn command<T: 'static>(
         worker: Rc::clone(worker),
     };
     let plan = &world.config.topology;
+    let (begun, key) = (world.now(), request.places[0].0);
+    let command = Command {
+        slot: slot(key),
+        access: request.access,
+        repeatable: request.repeatable || plan.broken == Some(Broken::Repeat),
+        deadline: begun + TIMEOUT,
+    };
+    let floor = world.judge().data.floor(request.places[0]);
+    let settled = super::routing::is_settled(world, route.master(command.slot), band(key));
     if plan.broken == Some(Broken::Wait) {
         while route.nginx().asking.get() {
             sleep(world, 1).await;
         }
     }
-    let (begun, key) = (world.now(), request.places[0].0);
-    let command = Command {
-        slot: slot(key),
-        access: request.access,
-        repeatable: request.repeatable,
-        deadline: begun + TIMEOUT,
-    };
-    let floor = world.judge().data.floor(request.places[0]);
-    let settled = super::routing::is_settled(world, route.master(command.slot), band(key));
     let troubled = Cell::new(false);
     let result = attempt(&route, command, async |to: &Id, asking| {
         let sent = send(&route, (*to, asking), &request, &act, command.deadline).await;
@@ -198,6 +200,7 @@ pub async fn command<T: 'static>(
             }
             other => other,
         };
+        world.judge().meets(&reply);
         match reply {
             Reply::Error(words) => match Told::parse(words.as_bytes()) {
                 Some(told) => fails(Next::from(told), false),

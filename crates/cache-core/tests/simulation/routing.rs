@@ -1,6 +1,6 @@
 //! What must hold of the ways of commands, and of what servers have acknowledged.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
 use cache_core::attempts::Access;
@@ -10,7 +10,7 @@ use super::data::Place;
 use super::invariants::Judge;
 use super::routes::{NODE_TIMEOUT, SimRoute};
 use super::servers::{Id, Request, band};
-use super::serving::Served;
+use super::serving::{Reply, Served};
 use super::topology::Mode;
 use super::world::World;
 
@@ -83,6 +83,8 @@ pub struct Routing {
     asked: HashMap<usize, u64>,
     /// When the Sentinels named another master.
     announced: u64,
+    /// Replies that were no results.
+    pub met: BTreeSet<String>,
 }
 
 /// Whether a worker's map is right about a band, and nothing is wrong with its server or has been lately.
@@ -118,7 +120,9 @@ pub fn is_sent(world: &Rc<World>, route: &SimRoute, (to, asking): (Id, bool), re
     match world.config.topology.mode {
         Mode::One => {}
         Mode::Sentinel => {
-            let since = judge.routing.announced;
+            // A worker that comes to a machine where nobody does anything knows what was known before.
+            let unwatched = world.machines[machine].nginx.unwatched.get();
+            let since = judge.routing.announced.max(unwatched);
             judge.check(now <= since + FOLLOWED, || {
                 let late = now - since;
                 format!(
@@ -147,6 +151,18 @@ pub fn is_sent(world: &Rc<World>, route: &SimRoute, (to, asking): (Id, bool), re
 }
 
 impl Judge {
+    /// A command has ended without a result.
+    pub fn meets<T>(&mut self, reply: &Reply<T>) {
+        let what = match reply {
+            Reply::Refused => "refused",
+            Reply::Lost => "lost",
+            Reply::Silence => "silence",
+            Reply::Error(words) => words.split(' ').next().unwrap_or_default(),
+            Reply::Done(..) => return,
+        };
+        self.routing.met.insert(what.to_owned());
+    }
+
     /// A machine is told that a band is a server's.
     pub fn is_told_of(&mut self, machine: usize, band: usize, owner: Option<Id>) {
         let Some(owner) = owner else { return };

@@ -1,5 +1,6 @@
 //! Worlds by seed: a time of faults, then a time without.
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
@@ -119,8 +120,8 @@ fn config(seed: u64, rng: &mut Rng, worlds: Worlds, trace: bool) -> Config {
     }
 }
 
-/// Runs the world of one seed.
-pub fn run(seed: u64, worlds: Worlds, trace: bool) {
+/// Runs the world of one seed; says which replies other than results its workers have met.
+pub fn run(seed: u64, worlds: Worlds, trace: bool) -> BTreeSet<String> {
     let mut rng = Rng::new(seed);
     let mut config = config(seed, &mut rng, worlds, trace);
     let span = rng.range(2000, 15_000);
@@ -152,6 +153,7 @@ pub fn run(seed: u64, worlds: Worlds, trace: bool) {
     world.judge().at_rest(&world);
     quiet(&world, &mut rng);
     world.end();
+    std::mem::take(&mut world.judge().routing.met)
 }
 
 /// Somebody comes, anywhere, for any key.

@@ -2,6 +2,7 @@
 //! replies.
 
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 
 use cache_core::attempts::Access;
 use cache_core::cluster::{Address, SLOTS, Slot, slot_of};
@@ -61,6 +62,8 @@ pub struct Request {
     pub places: Vec<Place>,
     pub access: Access,
     pub repeatable: bool,
+    /// How often it was carried out.
+    pub carried_out: Rc<Cell<u32>>,
 }
 
 /// All servers.

@@ -34,7 +34,7 @@ pub struct Served {
     pub by: Id,
     /// The server had the right to serve it.
     pub rightful: bool,
-    /// By a replica.
+    /// By one that knows that it is a replica.
     pub replica: bool,
     /// The write from which the first place comes; it may have expired.
     pub seen: Option<u64>,
@@ -83,7 +83,7 @@ fn carry_out<T>(world: &Rc<World>, servers: &Servers, sent: &Sent<T>) -> Reply<T
     let (id, now) = (sent.to, world.now());
     let key = sent.request.places[0].0;
     let rightful = servers.is_rightful(id, band(key));
-    let replica = servers.truth.borrow().master_of[id] == Some(servers.owner(key));
+    let replica = servers.all.borrow()[id].view.master_of[id].is_some();
     // Taken out: the act may look at other servers.
     let mut data = std::mem::take(&mut servers.all.borrow_mut()[id].data);
     let before = sent.request.places.iter().map(|p| data.generation(*p));
@@ -91,6 +91,12 @@ fn carry_out<T>(world: &Rc<World>, servers: &Servers, sent: &Sent<T>) -> Reply<T
     let first = sent.request.places[0];
     let seen = data.generation(first);
     let result = (sent.act)(world, &mut data);
+    let times = &sent.request.carried_out;
+    times.set(times.get() + 1);
+    let once = times.get() == 1 || sent.request.repeatable;
+    world.judge().check(once, || {
+        format!("a command for key {key} that may not be repeated is carried out again")
+    });
     let mut wrote = Vec::new();
     for (place, before) in sent.request.places.iter().zip(before) {
         let after = data.generation(*place);
@@ -102,7 +108,7 @@ fn carry_out<T>(world: &Rc<World>, servers: &Servers, sent: &Sent<T>) -> Reply<T
     if sent.request.access == Access::Write {
         changed(world, id, key);
     }
-    if !rightful && !replica {
+    if !rightful {
         servers.deceived.set(now);
     }
     Reply::Done(

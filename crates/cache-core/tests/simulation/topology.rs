@@ -51,6 +51,8 @@ pub enum Broken {
     Wait,
     /// Each wish is a round.
     Storm,
+    /// Whatever has no reply is sent again.
+    Repeat,
     /// A command waits for its reply for as long as it takes.
     Patience,
 }

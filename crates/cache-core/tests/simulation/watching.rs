@@ -220,7 +220,11 @@ fn turn(world: &Rc<World>, machine: usize, until: u64) {
     let now = world.now();
     let workers = world.machines[machine].workers.borrow().clone();
     let able = |worker: &&Rc<Worker>| worker.frozen_until(now).is_none();
-    let lease = &world.machines[machine].nginx.watcher;
+    let nginx = &world.machines[machine].nginx;
+    let lease = &nginx.watcher;
+    if workers.iter().find(able).is_none() {
+        nginx.unwatched.set(now);
+    }
     for worker in workers.iter().filter(able) {
         let who = u32::try_from(worker.pid).unwrap();
         let ours = lease.holder(now).is_some_and(|(holder, _)| holder == who);
