@@ -13,6 +13,8 @@
 /// Longest time between the end of a probe and the next, in milliseconds: with the timeouts of the probe itself a node is used
 /// again within a second of its return.
 const PROBE_WITHIN: u64 = 500;
+/// Longest time to the first probe of a node that comes and goes, in milliseconds.
+const RETURN_WITHIN: u64 = 1000;
 /// A node that was well for less than this, in milliseconds, goes on with the delays where it was.
 const STEADY: u64 = 5000;
 /// What clocks of workers may differ by, in milliseconds: a busy worker looks at its clock late.
@@ -43,8 +45,8 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// How long to wait for the next probe, in milliseconds, at a level.
-    fn delay(&self, level: u64) -> u64 {
+    /// How long to wait for the next probe, in milliseconds, at a level: `most` but for the first.
+    fn delay(&self, level: u64, most: u64) -> u64 {
         if level == 0 {
             return self.fail_timeout;
         }
@@ -53,13 +55,13 @@ impl Settings {
         self.fail_timeout
             .max(1)
             .saturating_mul(factor)
-            .min(PROBE_WITHIN)
+            .min(most)
     }
 
     /// Whether a time is still to come. Times are low bits of milliseconds, so one that is further ahead than any that is
     /// written is past, or was written by another clock.
     fn is_ahead(&self, now: u64, until: u64) -> bool {
-        let longest = self.fail_timeout.max(self.lease).max(PROBE_WITHIN);
+        let longest = self.fail_timeout.max(self.lease).max(RETURN_WITHIN);
         let wait = until.wrapping_sub(now) & TIME;
         wait > 0 && wait <= longest.saturating_add(SKEW)
     }
@@ -152,7 +154,7 @@ impl Word {
             (Phase::Closed, _) => self.count(now, settings),
             (Phase::HalfOpen(end), Pass::Probe(own)) if end == own => {
                 let level = (self.level() + 1).min(LEVELS);
-                (Self::open(level, now, settings), None)
+                (Self::open(level, PROBE_WITHIN, now, settings), None)
             }
             // It was sent before the breaker opened, or its lease is over: that says nothing new.
             _ => (self, None),
@@ -210,7 +212,8 @@ impl Word {
             .map(|slice| (counts >> (6 * slice)) & COUNT)
             .sum();
         if sum >= u64::from(settings.max_fails).min(COUNT) {
-            return (Self::open(level, now, settings), Some(Change::Opened));
+            let open = Self::open(level, RETURN_WITHIN, now, settings);
+            return (open, Some(Change::Opened));
         }
         (Self::closed(level, counts, slice), None)
     }
@@ -219,8 +222,8 @@ impl Word {
         Self((level << 2) | (counts << 5) | (slice << 29))
     }
 
-    fn open(level: u64, now: u64, settings: &Settings) -> Self {
-        let until = now.saturating_add(settings.delay(level)) & TIME;
+    fn open(level: u64, most: u64, now: u64, settings: &Settings) -> Self {
+        let until = now.saturating_add(settings.delay(level, most)) & TIME;
         Self::timed(1, level, until)
     }
 

@@ -121,13 +121,13 @@ fn later_probes_come_within_a_second() {
             };
             let (open, change) = probing.failed(pass, now, &settings);
             assert_eq!(change, None);
-            let wait = (0..=1000)
+            let wait = (0..=500)
                 .find(|wait| matches!(open.may(now + wait, &settings).1, Verdict::Probe(_)));
             let wait = wait.unwrap();
             assert!(wait >= before, "{fail_timeout}: {wait} after {before}");
             (before, now, word) = (wait, now + wait, open);
         }
-        let least = if fail_timeout == 0 { 128 } else { 1000 };
+        let least = if fail_timeout == 0 { 128 } else { 500 };
         assert!(before >= least, "{fail_timeout}: {before}");
     }
 }
