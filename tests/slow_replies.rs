@@ -9,7 +9,8 @@ use testbed::{
 };
 
 /// Much less than a reply takes whose bytes come one by one.
-const TIMEOUTS: &str = "connect_timeout 200ms; send_timeout 200ms; read_timeout 200ms; max_fails 1;";
+const TIMEOUTS: &str =
+    "connect_timeout 200ms; send_timeout 200ms; read_timeout 200ms; max_fails 1;";
 
 fn behind(store: &str) -> (Running, Proxy) {
     let redis = Redis::start();

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use cache_core::breaker::Breaker;
 use cache_core::cluster::Refresh;
+use cache_core::lease::Lease;
 use md5::{Digest, Md5};
 
 /// Changes whenever the layout does.
@@ -50,10 +51,24 @@ pub struct StoreState {
     room: u64,
     /// Who asks for the slot map of a Redis Cluster, and when.
     pub refresh: Refresh,
+    /// The worker that asks Sentinels for the master.
+    pub watch: Lease,
+    /// When a worker last had trouble with the master, in milliseconds.
+    suspected: AtomicU64,
     servers: [ServerWords; SERVERS],
 }
 
 impl StoreState {
+    /// A worker has trouble with the master.
+    pub fn suspect(&self, now: u64) {
+        self.suspected.fetch_max(now.max(1), Ordering::Relaxed);
+    }
+
+    /// When that was last, in milliseconds. 0: never.
+    pub fn suspected(&self) -> u64 {
+        self.suspected.load(Ordering::Relaxed)
+    }
+
     /// The words of the server of this name, whose digest isn't 0. `None` if there is no place left.
     pub fn server(&self, name: u64) -> Option<&ServerWords> {
         let start = usize::try_from(name % SERVERS as u64).ok()?;

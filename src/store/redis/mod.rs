@@ -13,6 +13,9 @@ mod relay;
 /// Which server has a key.
 mod topology;
 
+/// A line to one server to ask it questions.
+mod line;
+
 /// One server: its connections, its health, and large records.
 mod node;
 

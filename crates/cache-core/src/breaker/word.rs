@@ -52,10 +52,7 @@ impl Settings {
         }
         let shift = u32::try_from(level).unwrap_or(u32::MAX);
         let factor = 1_u64.checked_shl(shift).unwrap_or(u64::MAX);
-        self.fail_timeout
-            .max(1)
-            .saturating_mul(factor)
-            .min(most)
+        self.fail_timeout.max(1).saturating_mul(factor).min(most)
     }
 
     /// Whether a time is still to come. Times are low bits of milliseconds, so one that is further ahead than any that is

@@ -267,6 +267,22 @@ impl Connection {
         self.queue(Pending::Question(limits, promise));
     }
 
+    /// Subscribes to a channel. From now on each reply is for `heard`, and no command is taken but [`Connection::ping`].
+    pub fn subscribe(&self, channel: &[u8], limits: Limits, heard: Box<dyn Fn(Option<Reply>)>) {
+        resp::command(self.output.borrow_mut().tail(), &[b"SUBSCRIBE", channel]);
+        // Nothing is owed: what comes comes when there is news.
+        self.pending
+            .borrow_mut()
+            .push_back(Pending::Feed(limits, heard));
+        self.send_soon();
+    }
+
+    /// Sends PING on a connection that is subscribed.
+    pub fn ping(&self) {
+        resp::command(self.output.borrow_mut().tail(), &[b"PING"]);
+        self.send_soon();
+    }
+
     fn queue(&self, pending: Pending) {
         self.pending.borrow_mut().push_back(pending);
         if self.owed.replace(self.owed.get() + 1) == 0 {
@@ -275,6 +291,10 @@ impl Connection {
             self.reading.restart();
             self.await_reply();
         }
+        self.send_soon();
+    }
+
+    fn send_soon(&self) {
         if self.state.get() == State::Established && !self.blocked.get() {
             self.flush.post();
         }

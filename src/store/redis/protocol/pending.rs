@@ -25,6 +25,8 @@ pub enum Pending {
     Change(Kind, Promise<ChangeReply>),
     /// A question about the server itself, whose reply is given as it is.
     Question(Limits, Promise<Reply>),
+    /// A subscription, which is owed nothing and takes all that comes. It is told of its end by nothing.
+    Feed(Limits, Box<dyn Fn(Option<Reply>)>),
     /// ASKING, which goes before each command that an ASK has redirected.
     Asking,
 }
@@ -96,6 +98,10 @@ impl Pending {
                 promise.finish(Ok(reply));
                 Replied::Answered
             }
+            Pending::Feed(limits, heard) => {
+                heard(Some(reply));
+                Replied::More(Pending::Feed(limits, heard))
+            }
             // A refusal is told by the command behind it, too.
             Pending::Asking => Replied::Redirected,
         }
@@ -143,9 +149,11 @@ impl Pending {
                 let promise = lookup.promise.as_ref();
                 !promise.is_some_and(Promise::is_wanted)
             }
-            Pending::Step(_) | Pending::Change(..) | Pending::Question(..) | Pending::Asking => {
-                false
-            }
+            Pending::Step(_)
+            | Pending::Change(..)
+            | Pending::Question(..)
+            | Pending::Feed(..)
+            | Pending::Asking => false,
         }
     }
 
@@ -156,6 +164,7 @@ impl Pending {
             Pending::Lookup(lookup) => lookup.finish(Err(failure)),
             Pending::Change(_, promise) => promise.finish(Err(failure)),
             Pending::Question(_, promise) => promise.finish(Err(failure)),
+            Pending::Feed(_, heard) => heard(None),
         }
     }
 
@@ -164,7 +173,7 @@ impl Pending {
         match self {
             Pending::Step(_) | Pending::Asking => Limits::GREETING,
             Pending::Lookup(_) | Pending::Change(..) => Limits::LOOKUP,
-            Pending::Question(limits, _) => *limits,
+            Pending::Question(limits, _) | Pending::Feed(limits, _) => *limits,
         }
     }
 
@@ -185,7 +194,7 @@ impl Pending {
 
     /// Whether a future may wait for it.
     pub fn is_command(&self) -> bool {
-        !matches!(self, Pending::Step(_) | Pending::Asking)
+        !matches!(self, Pending::Step(_) | Pending::Feed(..) | Pending::Asking)
     }
 }
 

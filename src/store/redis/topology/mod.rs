@@ -3,6 +3,9 @@
 /// Redis Cluster.
 mod cluster;
 
+/// Sentinel.
+mod sentinel;
+
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
@@ -10,6 +13,7 @@ use cache_core::attempts::{Access, Next, Route};
 use cache_core::cluster::{Address, Slot, slot_of};
 
 use self::cluster::Cluster;
+use self::sentinel::Sentinels;
 use super::call::Failure;
 use super::config::{HostName, Mode, Server, SocketAddress, StoreConfig};
 use super::error::StoreError;
@@ -21,6 +25,8 @@ use crate::ngx::{random, sockaddr};
 pub enum Topology {
     /// One server has all keys.
     Standalone(Rc<Node>),
+    /// The one that Sentinels call the master has all keys.
+    Sentinel(Rc<Sentinels>),
     /// Each key has a slot, and each slot a master.
     Cluster(Rc<Cluster>),
 }
@@ -29,8 +35,14 @@ impl Topology {
     /// The servers of a configured store. Nobody has tried to reach them yet.
     pub fn of(config: &Rc<StoreConfig>) -> Topology {
         let state = config.memory.and_then(|memory| memory.state());
-        if let (Mode::Cluster, Some(state)) = (&config.mode, state) {
-            return Topology::Cluster(Cluster::new(config, state));
+        match (&config.mode, state) {
+            (Mode::Cluster, Some(state)) => {
+                return Topology::Cluster(Cluster::new(config, state));
+            }
+            (Mode::Sentinel(_), Some(state)) => {
+                return Topology::Sentinel(Sentinels::new(config, state));
+            }
+            _ => {}
         }
         let nobody = Server {
             text: String::from("no server"),
@@ -44,7 +56,7 @@ impl Topology {
     /// The slot that a key belongs to. A store that has no slots takes the first for all.
     pub fn slot_of(&self, key: &[u8]) -> Slot {
         match self {
-            Topology::Standalone(_) => Slot::default(),
+            Topology::Standalone(_) | Topology::Sentinel(_) => Slot::default(),
             Topology::Cluster(_) => slot_of(key),
         }
     }
@@ -53,6 +65,7 @@ impl Topology {
     pub fn is_available(&self, key: &[u8]) -> bool {
         match self {
             Topology::Standalone(node) => !node.is_down(),
+            Topology::Sentinel(sentinels) => sentinels.node().is_ok_and(|node| !node.is_down()),
             Topology::Cluster(cluster) => cluster
                 .node(slot_of(key), Access::Write)
                 .is_ok_and(|node| !node.is_down()),
@@ -71,6 +84,12 @@ impl Topology {
                 },
                 ..failure
             },
+            // The client has waited for long enough.
+            Topology::Sentinel(_) if failure.error == StoreError::Timeout => Failure {
+                next: Next::Stop,
+                ..failure
+            },
+            Topology::Sentinel(_) => failure,
             Topology::Cluster(cluster) => match (&failure.next, &failure.error) {
                 // The client has waited for long enough, unless a replica is slow that has a master.
                 (Next::Refresh, StoreError::Timeout) => Failure {
@@ -94,13 +113,14 @@ impl Route for Topology {
     fn node(&self, slot: Slot, access: Access) -> Result<Rc<Node>, StoreError> {
         match self {
             Topology::Standalone(node) => Ok(Rc::clone(node)),
+            Topology::Sentinel(sentinels) => sentinels.node(),
             Topology::Cluster(cluster) => cluster.node(slot, access),
         }
     }
 
     fn at(&self, address: &Address, from: &Rc<Node>) -> Result<Rc<Node>, StoreError> {
         match self {
-            Topology::Standalone(_) => Err(StoreError::Unavailable),
+            Topology::Standalone(_) | Topology::Sentinel(_) => Err(StoreError::Unavailable),
             Topology::Cluster(cluster) => {
                 let address = match cluster.address_of(from) {
                     Some(from) => address.clone().behind(&from),
@@ -121,9 +141,11 @@ impl Route for Topology {
         }
     }
 
-    fn suspect(&self, _node: &Rc<Node>) {
-        if let Topology::Cluster(cluster) = self {
-            cluster.wish(None);
+    fn suspect(&self, node: &Rc<Node>) {
+        match self {
+            Topology::Standalone(_) => {}
+            Topology::Sentinel(sentinels) => sentinels.suspect(node),
+            Topology::Cluster(cluster) => cluster.wish(None),
         }
     }
 
