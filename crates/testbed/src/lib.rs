@@ -62,7 +62,7 @@ pub use nginx::Nginx;
 pub use places::{module, nginx_binary, nginx_is_at_least, nginx_version, workspace};
 pub use ports::Port;
 pub use process::{Frozen, Process, keep_ctrl_c_from_servers};
-pub use proxy::{Piece, Proxy, Rule, Step, Way};
+pub use proxy::{Peers, Piece, Proxy, Rule, Step, Way};
 pub use record::{Record, md5_hex};
 pub use redis_server::Redis;
 pub use site::{Running, Site};
