@@ -54,7 +54,9 @@ impl Treatments {
 
     pub(super) fn rule(&self, address: IpAddr, way: Way) -> Rule {
         let treatment = self.of(address);
-        treatment.map_or_else(Rule::pass, |treatment| treatment.rules[way as usize].clone())
+        treatment.map_or_else(Rule::pass, |treatment| {
+            treatment.rules[way as usize].clone()
+        })
     }
 
     pub(super) fn refuses(&self, address: IpAddr) -> bool {
