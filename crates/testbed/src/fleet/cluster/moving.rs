@@ -37,7 +37,7 @@ impl RedisCluster {
     #[track_caller]
     pub fn moving(&self, slot: u16, to: usize) -> SlotMove<'_> {
         let from = self.master_of(slot);
-        self.wait_until_epochs_known(to);
+        self.wait_until_settled(slot, from);
         SlotMove {
             cluster: self,
             slot,
@@ -47,19 +47,25 @@ impl RedisCluster {
         }
     }
 
-    /// Waits until node `number` knows the config epoch of every master that is well. If it doesn't, the epoch by which it
-    /// claims a slot may be lower than that of an older claim still on its way, and in the end no node has the slot.
+    /// Waits until every node that is well knows that `slot` is at node `owner`, and the config epoch of every master.
+    ///
+    /// A move before that may end with a slot that no node has. The claim of the last owner, still on its way or told
+    /// by a node that has missed the last move, then counts more than that of the new one.
     #[track_caller]
-    fn wait_until_epochs_known(&self, number: usize) {
-        wait_for("config epochs to be known", PATIENCE, || {
-            let view = self.view(number).unwrap_or_default();
-            let mut masters = self
-                .selves()
-                .into_iter()
-                .filter(|(_, node)| node.is("master"));
-            masters.all(|(_, node)| {
-                view.iter()
-                    .any(|known| known.id == node.id && known.epoch == node.epoch)
+    fn wait_until_settled(&self, slot: u16, owner: usize) {
+        wait_for("a slot's last move to be known", PATIENCE, || {
+            let mut masters = self.selves();
+            masters.retain(|(_, node)| node.is("master"));
+            let owner = masters.iter().find(|(number, _)| *number == owner);
+            let owner = owner.map(|(_, node)| &node.id);
+            self.well().all(|number| {
+                let view = self.view(number).unwrap_or_default();
+                let has = view.iter().find(|known| known.has(slot));
+                has.map(|known| &known.id) == owner
+                    && masters.iter().all(|(_, node)| {
+                        let mut known = view.iter();
+                        known.any(|known| known.id == node.id && known.epoch == node.epoch)
+                    })
             })
         });
     }
