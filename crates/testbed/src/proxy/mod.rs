@@ -275,6 +275,10 @@ fn accept(listener: &TcpListener, target: &str, shared: &Arc<Shared>, over: &Ato
         // Whoever has seen that it was made sees whether it is open.
         shared.accepted.fetch_add(1, Ordering::SeqCst);
         let Some(link) = link else { continue };
+        // Refused meanwhile, and cut before it was kept.
+        if shared.treatments.lock().unwrap().refuses(link.peer) {
+            link.end(false);
+        }
         for way in [Way::Commands, Way::Replies] {
             let (link, shared) = (Arc::clone(&link), Arc::clone(shared));
             thread::spawn(move || {

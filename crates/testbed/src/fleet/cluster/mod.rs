@@ -173,7 +173,10 @@ impl RedisCluster {
     #[track_caller]
     pub fn master_of(&self, slot: u16) -> usize {
         let owner = eventually(PATIENCE, || self.owner_of(slot));
-        owner.unwrap_or_else(|| panic!("nobody has slot {slot}"))
+        owner.unwrap_or_else(|| {
+            let views: Vec<_> = (0..self.len()).map(|number| self.view(number)).collect();
+            panic!("nobody has slot {slot}: {views:#?}")
+        })
     }
 
     /// A key that begins so and whose slot node `number` has now.
