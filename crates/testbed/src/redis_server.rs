@@ -8,6 +8,7 @@ use redis::{Connection, ErrorKind, FromRedisValue, RedisError, RedisResult};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
+use crate::places::redis_server;
 use crate::ports::Port;
 use crate::process::Process;
 use crate::record::Record;
@@ -65,7 +66,7 @@ impl Redis {
     ///
     /// If it doesn't start.
     pub fn run(&mut self) {
-        let mut command = Command::new("redis-server");
+        let mut command = Command::new(redis_server());
         command.current_dir(self.folder.path());
         command.args([
             "--bind",

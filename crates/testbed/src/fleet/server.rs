@@ -19,6 +19,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use super::login::Login;
+use crate::places::redis_server;
 use crate::ports::Port;
 use crate::process::Process;
 use crate::proxy::{Peers, Proxy};
@@ -132,7 +133,7 @@ impl Server {
         if process.1.is_some() {
             return;
         }
-        let mut command = Command::new("redis-server");
+        let mut command = Command::new(redis_server());
         command.current_dir(self.folder.path()).arg("redis.conf");
         if self.sentinel {
             command.arg("--sentinel");

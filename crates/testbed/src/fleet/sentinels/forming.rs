@@ -10,11 +10,15 @@ use crate::fleet::login::{Login, TlsFiles};
 use crate::fleet::net::Net;
 use crate::fleet::server::{Plan, Server};
 
-/// How often Sentinels do in a test what they otherwise do each 10, 1 and 2 s.
-const PERIODS: [(&str, &str); 3] = [
-    ("INFO-PERIOD", "500"),
+/// Periods of Sentinels in milliseconds. Their own are longer: 1 to 15 s.
+const PERIODS: [(&str, &str); 7] = [
+    ("INFO-PERIOD", "300"),
     ("PING-PERIOD", "100"),
-    ("PUBLISH-PERIOD", "500"),
+    ("ASK-PERIOD", "200"),
+    ("PUBLISH-PERIOD", "300"),
+    ("MIN-LINK-RECONNECT-PERIOD", "1000"),
+    ("SLAVE-RECONF-TIMEOUT", "2000"),
+    ("ELECTION-TIMEOUT", "3000"),
 ];
 
 impl Sentinels {
