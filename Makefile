@@ -17,9 +17,11 @@ BUILD ?= release
 DEMO_ARGS ?=
 BENCH_ARGS ?=
 DESTDIR ?=
-# How long `make soak` goes on, and the seed of what happens in it (another one each time).
+# How long `make soak` and `make chaos` go on, and the seed of what happens in it (another one each time).
 SECONDS ?= 600
 SEED ?=
+# The store of `make chaos`: standalone, sentinel or cluster.
+MODE ?= standalone
 # How long `make fuzz` runs each target.
 FUZZ_SECONDS ?= 60
 MODULES_DIR ?=
@@ -54,7 +56,7 @@ DEB_BENCH := nginx perl redis-server memcached wrk libnginx-mod-http-srcache-fil
 # A program of crates/testbed, with cargo's own word on how far it is.
 compile = . build-aux/common.sh; heading 'building the $(1) program'; cargo build -p testbed --bin $(1)
 
-.PHONY: help build demo test memcheck soak fuzz bench fmt lint install clean distclean
+.PHONY: help build demo test memcheck soak chaos fuzz bench fmt lint install clean distclean
 
 help: ## shows this list
 	@echo 'make [TARGET] [FLAVOR=vendored|system] [BUILD=release|debug|sanitize]'
@@ -89,6 +91,12 @@ soak: build ## random load and random trouble for SECONDS=600; SEED=... repeats 
 	@$(call compile,soak)
 	@REDIS_CACHE_NGINX=$(CURDIR)/$(OUT)/nginx REDIS_CACHE_MODULE=$(CURDIR)/$(OUT)/$(MODULE) \
 	  cargo run --quiet -p testbed --bin soak -- $(SECONDS) $(SEED)
+
+chaos: build ## load while nodes of the store die, change roles and move slots: MODE=standalone|sentinel|cluster
+	@build-aux/packages redis-server
+	@$(call compile,chaos)
+	@REDIS_CACHE_NGINX=$(CURDIR)/$(OUT)/nginx REDIS_CACHE_MODULE=$(CURDIR)/$(OUT)/$(MODULE) \
+	  cargo run --quiet -p testbed --bin chaos -- $(MODE) $(SECONDS) $(SEED)
 
 fuzz: ## runs a fuzzer on each parser for FUZZ_SECONDS=60; prints the input that breaks one
 	@build-aux/packages $(DEB_FUZZ)

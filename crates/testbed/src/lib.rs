@@ -6,6 +6,8 @@
 //!
 //! * [`Site`] is where most tests begin: one nginx, one Redis, one backend, wired together.
 //! * [`Nginx`], [`Redis`], [`Backend`] are the servers alone.
+//! * [`RedisCluster`] and [`Sentinels`] are fleets of redis-servers; a [`Net`] parts their servers from each other or from
+//!   the module.
 //! * [`Proxy`] stands before a Redis and mistreats what passes; [`Faucet`] is a backend of bodies too large to keep.
 //! * [`Vitals`] and [`Zone`] are read from a running nginx: its memory and descriptors, its locks and waiters.
 //! * [`Client`] speaks HTTP/1.1 on a plain socket; [`crowd()`] runs many at once. [`Http2`] speaks HTTP/2, over TLS too, and
@@ -18,6 +20,7 @@ mod site;
 // Servers.
 mod backend;
 mod faucet;
+mod fleet;
 mod nginx;
 mod redis_server;
 
@@ -54,6 +57,10 @@ pub use conf::{Conf, example};
 pub use crowd::{Crowd, crowd};
 pub use exchange::{Exchange, Protocol};
 pub use faucet::Faucet;
+pub use fleet::{
+    ClusterOptions, Failover, KnownNode, Login, Moved, Net, RedisCluster, SLOTS, SentinelOptions,
+    Sentinels, Server, Side, SlotMove, TlsFiles, slot_of,
+};
 pub use gzip::unzipped;
 pub use http2::{Certificate, Failure, Http2, Http2Options, Stream};
 pub use http3::{Http3, Http3Stream};
@@ -62,7 +69,7 @@ pub use nginx::Nginx;
 pub use places::{module, nginx_binary, nginx_is_at_least, nginx_version, workspace};
 pub use ports::Port;
 pub use process::{Frozen, Process, keep_ctrl_c_from_servers};
-pub use proxy::{Piece, Proxy, Rule, Step, Way};
+pub use proxy::{Peers, Piece, Proxy, Rule, Step, Way};
 pub use record::{Record, md5_hex};
 pub use redis_server::Redis;
 pub use site::{Running, Site};

@@ -1,6 +1,7 @@
 //! Where the programs under test lie.
 
 use std::env;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
@@ -21,6 +22,11 @@ pub fn nginx_binary() -> PathBuf {
 #[must_use]
 pub fn module() -> PathBuf {
     chosen("REDIS_CACHE_MODULE", "build/ngx_http_redis_cache_module.so")
+}
+
+/// The program to start as a Redis server: `REDIS_CACHE_REDIS_SERVER`, a Valkey for instance, else `redis-server`.
+pub(crate) fn redis_server() -> OsString {
+    env::var_os("REDIS_CACHE_REDIS_SERVER").unwrap_or_else(|| "redis-server".into())
 }
 
 /// The version of [`nginx_binary`], as `nginx -v` has it: `1.28.3`.

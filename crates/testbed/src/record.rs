@@ -1,8 +1,9 @@
 //! A record as it lies in Redis.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use md5::{Digest, Md5};
+use redis::{Connection, RedisResult};
 use serde_json::Value;
 
 /// The fields of a record's hash.
@@ -28,6 +29,51 @@ impl Record {
             body: body.into(),
             others: BTreeMap::new(),
         }
+    }
+
+    /// Writes it as the Lua script does: MULTI, HMSET, EXPIRE, EXEC.
+    pub fn write(&self, connection: &mut Connection, key: &str, seconds: i64) -> RedisResult<()> {
+        let mut write = redis::pipe();
+        write.atomic();
+        let hmset = write.cmd("HMSET").arg(key);
+        hmset
+            .arg("status")
+            .arg(&self.status)
+            .arg("headers")
+            .arg(&self.headers);
+        hmset.arg("body").arg(&self.body);
+        for (field, value) in &self.others {
+            hmset.arg(field).arg(value);
+        }
+        write.ignore().cmd("EXPIRE").arg(key).arg(seconds).ignore();
+        write.query(connection)
+    }
+
+    /// Reads the one at `key`; `None` if there is no such key.
+    ///
+    /// # Panics
+    ///
+    /// If it lacks a field that all records have.
+    pub fn read(connection: &mut Connection, key: &str) -> RedisResult<Option<Record>> {
+        let mut fields: HashMap<String, Vec<u8>> =
+            redis::cmd("HGETALL").arg(key).query(connection)?;
+        if fields.is_empty() {
+            return Ok(None);
+        }
+        let mut field = |name: &str| {
+            fields
+                .remove(name)
+                .unwrap_or_else(|| panic!("{key}: no {name}"))
+        };
+        let status = String::from_utf8(field("status")).expect("a status in digits");
+        let (headers, body) = (field("headers"), field("body"));
+        let others: BTreeMap<String, Vec<u8>> = fields.into_iter().collect();
+        Ok(Some(Record {
+            status,
+            headers,
+            body,
+            others,
+        }))
     }
 
     /// The record of a 200 of type text/plain, as the Lua script writes it: slashes escaped, the length a number.

@@ -1,6 +1,5 @@
 //! A redis-server of its own: free port and unix socket, nothing on disk but a temporary folder.
 
-use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -9,6 +8,7 @@ use redis::{Connection, ErrorKind, FromRedisValue, RedisError, RedisResult};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
+use crate::places::redis_server;
 use crate::ports::Port;
 use crate::process::Process;
 use crate::record::Record;
@@ -66,7 +66,7 @@ impl Redis {
     ///
     /// If it doesn't start.
     pub fn run(&mut self) {
-        let mut command = Command::new("redis-server");
+        let mut command = Command::new(redis_server());
         command.current_dir(self.folder.path());
         command.args([
             "--bind",
@@ -172,46 +172,17 @@ impl Redis {
     /// Writes a record as the Lua script does: MULTI, HMSET, EXPIRE, EXEC.
     #[track_caller]
     pub fn put(&self, key: &str, record: &Record, seconds: i64) {
-        let mut write = redis::pipe();
-        write.atomic();
-        let hmset = write.cmd("HMSET").arg(key);
-        hmset
-            .arg("status")
-            .arg(&record.status)
-            .arg("headers")
-            .arg(&record.headers);
-        hmset.arg("body").arg(&record.body);
-        for (field, value) in &record.others {
-            hmset.arg(field).arg(value);
-        }
-        write.ignore().cmd("EXPIRE").arg(key).arg(seconds).ignore();
         let mut connection = self.connect().expect("a connection to Redis");
-        write
-            .query::<()>(&mut connection)
+        record
+            .write(&mut connection, key, seconds)
             .expect("a record written");
     }
 
     /// Reads a record; `None` if there is no such key.
     #[track_caller]
     pub fn get(&self, key: &str) -> Option<Record> {
-        let mut fields: HashMap<String, Vec<u8>> = self.command(&["HGETALL", key]);
-        if fields.is_empty() {
-            return None;
-        }
-        let mut field = |name: &str| {
-            fields
-                .remove(name)
-                .unwrap_or_else(|| panic!("{key}: no {name}"))
-        };
-        let status = String::from_utf8(field("status")).expect("a status in digits");
-        let (headers, body) = (field("headers"), field("body"));
-        let others: BTreeMap<String, Vec<u8>> = fields.into_iter().collect();
-        Some(Record {
-            status,
-            headers,
-            body,
-            others,
-        })
+        let mut connection = self.connect().expect("a connection to Redis");
+        Record::read(&mut connection, key).expect("a record read")
     }
 
     /// Waits until `key` is there: a record is stored after the client has its answer.

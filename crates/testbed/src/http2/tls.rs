@@ -31,12 +31,23 @@ impl Certificate {
     #[must_use]
     #[track_caller]
     pub fn make() -> Certificate {
+        Certificate::make_for(&["DNS:localhost".to_owned()])
+    }
+
+    /// Makes one for other names, as a subjectAltName has them: `DNS:localhost`, `IP:127.0.0.1`.
+    ///
+    /// # Panics
+    ///
+    /// If that fails.
+    #[must_use]
+    #[track_caller]
+    pub fn make_for(names: &[String]) -> Certificate {
         let folder = TempDir::with_prefix("testbed-tls-").expect("a temporary folder");
         let made = Command::new("openssl")
             .args(["req", "-x509", "-newkey", "ec", "-nodes", "-days", "2"])
             .args(["-pkeyopt", "ec_paramgen_curve:prime256v1"])
             .args(["-subj", "/CN=localhost"])
-            .args(["-addext", "subjectAltName=DNS:localhost"])
+            .args(["-addext", &format!("subjectAltName={}", names.join(","))])
             .args(["-addext", "basicConstraints=critical,CA:FALSE"])
             .arg("-keyout")
             .arg(folder.path().join("key.pem"))

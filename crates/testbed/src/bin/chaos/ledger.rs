@@ -1,0 +1,196 @@
+//! What clients saw: faults, the versions of pages, and how long answers took at which node.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long after the end of a trouble that may lose writes a version may still be an older one.
+pub const SETTLE: Duration = Duration::from_secs(2);
+
+/// No answer may come later than this.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The latest version of each page that came from the store, and since when such versions count.
+#[derive(Debug)]
+struct Versions {
+    latest: HashMap<String, u64>,
+    /// `None`: writes may be lost now.
+    since: Option<Instant>,
+}
+
+/// What clients and troubles share.
+#[derive(Debug)]
+pub struct Ledger {
+    over: AtomicBool,
+    answers: AtomicUsize,
+    wrong: Mutex<Vec<String>>,
+    words: Mutex<BTreeMap<String, usize>>,
+    kills: Mutex<Vec<Instant>>,
+    versions: Mutex<Versions>,
+    /// By owner: microseconds to the first byte.
+    times: Mutex<BTreeMap<String, Vec<u32>>>,
+    trouble: Mutex<String>,
+}
+
+/// Times of answers by owner, sorted.
+pub type Times = BTreeMap<String, Vec<u32>>;
+
+impl Ledger {
+    /// A ledger in calm weather.
+    pub fn new() -> Ledger {
+        Ledger {
+            over: AtomicBool::new(false),
+            answers: AtomicUsize::new(0),
+            wrong: Mutex::default(),
+            words: Mutex::default(),
+            kills: Mutex::default(),
+            versions: Mutex::new(Versions {
+                latest: HashMap::new(),
+                since: Some(Instant::now()),
+            }),
+            times: Mutex::default(),
+            trouble: Mutex::new("none".to_owned()),
+        }
+    }
+
+    /// Ends the load.
+    pub fn stop(&self) {
+        self.over.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether clients are to go: the time is over, or so much is wrong that it makes no sense to go on.
+    pub fn is_over(&self) -> bool {
+        self.over.load(Ordering::SeqCst) || self.is_hopeless()
+    }
+
+    /// Whether so much is wrong that it makes no sense to go on.
+    pub fn is_hopeless(&self) -> bool {
+        self.wrong.lock().expect("faults").len() >= 20
+    }
+
+    /// Something is wrong.
+    pub fn say(&self, what: &str) {
+        let trouble = self.trouble.lock().expect("trouble").clone();
+        let line = format!("[{trouble}] {what}");
+        println!("WRONG: {line}");
+        self.wrong.lock().expect("faults").push(line);
+    }
+
+    /// What is wrong.
+    pub fn wrong(&self) -> Vec<String> {
+        self.wrong.lock().expect("faults").clone()
+    }
+
+    /// How many answers there were.
+    pub fn answers(&self) -> usize {
+        self.answers.load(Ordering::Relaxed)
+    }
+
+    /// How many answers there were of each kind.
+    pub fn summary(&self) -> String {
+        let words = self.words.lock().expect("words");
+        format!("{} answers {words:?}", self.answers())
+    }
+
+    /// A worker is about to be killed.
+    pub fn kill(&self) {
+        self.kills.lock().expect("kills").push(Instant::now());
+    }
+
+    fn killed_since(&self, start: Instant) -> bool {
+        // A connection may have been taken by a worker just before its end.
+        let from = start
+            .checked_sub(Duration::from_millis(100))
+            .unwrap_or(start);
+        let kills = self.kills.lock().expect("kills");
+        kills.iter().any(|at| *at >= from)
+    }
+
+    /// A trouble begins. If it may lose writes, versions may go backwards from now on.
+    pub fn begin(&self, name: &str, loses: bool) {
+        name.clone_into(&mut self.trouble.lock().expect("trouble"));
+        if loses {
+            let mut versions = self.versions.lock().expect("versions");
+            versions.since = None;
+            versions.latest.clear();
+        }
+    }
+
+    /// A trouble is over.
+    pub fn end(&self) {
+        "none".clone_into(&mut self.trouble.lock().expect("trouble"));
+        let mut versions = self.versions.lock().expect("versions");
+        versions
+            .since
+            .get_or_insert_with(|| Instant::now() + SETTLE);
+    }
+
+    /// Gives the times since the last call.
+    pub fn take_times(&self) -> Times {
+        let mut times = std::mem::take(&mut *self.times.lock().expect("times"));
+        times.values_mut().for_each(|times| times.sort_unstable());
+        times
+    }
+
+    /// The latest version of `path` that a request which starts now must not fall behind.
+    pub fn floor(&self, path: &str) -> u64 {
+        let versions = self.versions.lock().expect("versions");
+        versions.latest.get(path).copied().unwrap_or(0)
+    }
+
+    /// A whole answer to a request of `start`, whose body is right.
+    pub fn version(&self, path: &str, word: &str, start: Instant, floor: u64, version: u64) {
+        if !["HIT", "STALE"].contains(&word) {
+            return;
+        }
+        let mut versions = self.versions.lock().expect("versions");
+        if versions.since.is_none_or(|since| start < since) {
+            return;
+        }
+        let latest = versions.latest.entry(path.to_owned()).or_default();
+        *latest = version.max(*latest);
+        drop(versions);
+        if version < floor {
+            self.say(&format!("{path}: {word}: version {version} after {floor}"));
+        }
+    }
+
+    /// An answer of this status and word, whose first byte came after `time`.
+    pub fn answer(&self, owner: &str, status: u16, word: &str, time: Duration) {
+        self.answers.fetch_add(1, Ordering::Relaxed);
+        let word = format!("{status} {word}");
+        *self
+            .words
+            .lock()
+            .expect("words")
+            .entry(word.clone())
+            .or_default() += 1;
+        let micros = u32::try_from(time.as_micros()).unwrap_or(u32::MAX);
+        let mut times = self.times.lock().expect("times");
+        match times.get_mut(owner) {
+            Some(times) => times.push(micros),
+            None => drop(times.insert(owner.to_owned(), vec![micros])),
+        }
+        drop(times);
+        if time > PATIENCE {
+            self.say(&format!("an answer after {time:?} ({word}, {owner})"));
+        }
+    }
+
+    /// No whole answer to a request of `start`.
+    pub fn lost(&self, path: &str, start: Instant, how: &str) {
+        if !self.killed_since(start) {
+            self.say(&format!("{path}: {how} after {:?}", start.elapsed()));
+        }
+    }
+}
+
+/// `p50 p99 count` in milliseconds, of times that are sorted.
+pub fn quantiles(times: Option<&Vec<u32>>) -> String {
+    let Some(times) = times.filter(|times| !times.is_empty()) else {
+        return format!("{:>8} {:>8} {:>6}", "-", "-", 0);
+    };
+    let at = |share: usize| f64::from(times[(times.len() - 1) * share / 100]) / 1000.0;
+    format!("{:>8.2} {:>8.2} {:>6}", at(50), at(99), times.len())
+}
