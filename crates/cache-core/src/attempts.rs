@@ -72,7 +72,8 @@ pub enum Next {
     Later,
     /// At whichever node has the slot now: this one is no master, wasn't reached, or didn't reply.
     Refresh,
-    /// At the master: this replica can't serve.
+    /// At the master: this replica can't serve, or has nothing, which is no proof while slots move
+    /// (valkey-io/valkey#495).
     Master,
 }
 

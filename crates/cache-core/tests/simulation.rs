@@ -48,6 +48,7 @@ mod simulation {
     mod seeds;
     mod sending;
     mod servers;
+    mod servers_directed;
     mod servers_in_trouble;
     mod serving;
     mod stage;

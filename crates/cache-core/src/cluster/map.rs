@@ -14,8 +14,7 @@ pub(super) const NOBODY: u16 = u16::MAX;
 pub struct ClusterNode {
     /// Where it listens.
     pub address: Address,
-    /// The host name that it announces, if it is reached by another. For the name that a host name is certified for see
-    /// [`ClusterNode::certified_name`].
+    /// The host name that it announces beside its address. See also [`ClusterNode::certified_name`].
     pub name: Option<Box<str>>,
     /// Its id. Empty if the server gives none.
     pub id: Box<str>,

@@ -113,6 +113,7 @@ fn follows(world: &Rc<World>, id: Id, master: Id) {
             all[id].data = all[master].data.clone();
             all[id].applied = all[master].log.len();
             all[id].syncing = false;
+            all[id].linked = world.now();
         }
     });
 }

@@ -23,26 +23,37 @@ const LEASE: u64 = 2000;
 /// How long a server must have been well to count as undisturbed.
 const WELL: u64 = 2500;
 
+/// A write.
+#[derive(Clone, Copy)]
+struct Write {
+    expires: u64,
+    /// When it was acknowledged.
+    at: u64,
+}
+
 /// Writes that were acknowledged by a master that had the right to.
 #[derive(Default)]
 pub struct Acknowledged {
-    /// For each place the names of writes, with their expiry.
-    writes: HashMap<Place, BTreeMap<u64, u64>>,
+    /// For each place the names of writes.
+    writes: HashMap<Place, BTreeMap<u64, Write>>,
     /// Writes above the first and up to the second name that a failover has lost.
     lost: Vec<(Place, u64, u64)>,
 }
 
 impl Acknowledged {
     /// A command has come back.
-    pub fn wrote(&mut self, served: &Served) {
+    pub fn wrote(&mut self, served: &Served, at: u64) {
         for (place, name, expires) in served.wrote.iter().filter(|_| served.rightful) {
             let is_lost =
                 |(p, above, upto): &(Place, u64, u64)| p == place && above < name && name <= upto;
             if !self.lost.iter().any(is_lost) {
-                self.writes
-                    .entry(*place)
-                    .or_default()
-                    .insert(*name, *expires);
+                self.writes.entry(*place).or_default().insert(
+                    *name,
+                    Write {
+                        expires: *expires,
+                        at,
+                    },
+                );
             }
         }
     }
@@ -66,11 +77,12 @@ impl Acknowledged {
         last.map_or(0, |(name, _)| *name)
     }
 
-    /// The last one up to that which still counts, and when it expires.
-    fn at_least(&self, place: Place, floor: u64) -> Option<(u64, u64)> {
+    /// The last one up to that, and acknowledged by that time, which still counts; and when it expires.
+    fn at_least(&self, place: Place, floor: u64, by: u64) -> Option<(u64, u64)> {
         let writes = self.writes.get(&place)?;
-        let last = writes.range(..=floor).next_back();
-        last.map(|(name, expires)| (*name, *expires))
+        let mut known = writes.range(..=floor).rev();
+        let last = known.find(|(_, write)| write.at <= by);
+        last.map(|(name, write)| (*name, write.expires))
     }
 }
 
@@ -192,11 +204,24 @@ impl Judge {
         (place, floor, begun): (Place, u64, u64),
         served: &Served,
     ) {
-        // A server that hasn't heard yet that it lost the slot, or a replica that lags behind.
         let plan = &world.config.topology;
-        let free = plan.read_from_replica || plan.mode == Mode::Sentinel;
-        let behind = !served.rightful && (free || !served.replica);
-        let Some((floor, expires)) = self.data.at_least(place, floor).filter(|_| !behind) else {
+        let follows = served.replica && plan.read_from_replica;
+        let by = if served.rightful {
+            begun
+        } else if follows {
+            // As old as its lag allows, if it has followed for that long.
+            let by = begun.saturating_sub(plan.lag);
+            match served.linked {
+                Some(since) if since <= by => by,
+                _ => return,
+            }
+        } else if served.replica && plan.mode == Mode::Cluster {
+            begun
+        } else {
+            // A server that hasn't heard yet that it lost the slot.
+            return;
+        };
+        let Some((floor, expires)) = self.data.at_least(place, floor, by) else {
             return;
         };
         let current = match served.seen {

@@ -52,6 +52,8 @@ pub struct Server {
     pub log: Vec<(Key, KeyState)>,
     /// Whom it follows, and which link this is.
     pub link: Option<(Id, u64)>,
+    /// Since when it has all that its master had then.
+    pub linked: u64,
     /// How much of its master's log it has.
     pub applied: usize,
 }
@@ -147,6 +149,7 @@ impl Servers {
             importing: [None; BANDS],
             log: Vec::new(),
             link: truth.master_of[id].map(|master| (master, id as u64)),
+            linked: 0,
             applied: 0,
         };
         Servers {

@@ -36,6 +36,8 @@ pub struct Served {
     pub rightful: bool,
     /// By one that knows that it is a replica.
     pub replica: bool,
+    /// Since when it follows the master that has the right to.
+    pub linked: Option<u64>,
     /// The write from which the first place comes; it may have expired.
     pub seen: Option<u64>,
     /// The first place holds something.
@@ -84,6 +86,15 @@ fn carry_out<T>(world: &Rc<World>, servers: &Servers, sent: &Sent<T>) -> Reply<T
     let key = sent.request.places[0].0;
     let rightful = servers.is_rightful(id, band(key));
     let replica = servers.all.borrow()[id].view.master_of[id].is_some();
+    let linked = {
+        let server = &servers.all.borrow()[id];
+        let owner = servers.owner(key);
+        // Link 0 was cut.
+        let follows = server
+            .link
+            .is_some_and(|(source, link)| source == owner && link != 0);
+        follows.then_some(server.linked)
+    };
     // Taken out: the act may look at other servers.
     let mut data = std::mem::take(&mut servers.all.borrow_mut()[id].data);
     let before = sent.request.places.iter().map(|p| data.generation(*p));
@@ -117,6 +128,7 @@ fn carry_out<T>(world: &Rc<World>, servers: &Servers, sent: &Sent<T>) -> Reply<T
             by: id,
             rightful,
             replica,
+            linked,
             seen: seen.map(|(generation, _)| generation),
             holds: seen.is_some_and(|(_, expires)| expires > now),
             wrote,
@@ -174,5 +186,6 @@ pub fn follow(world: &Rc<World>, replica: Id, link: u64, upto: usize) {
     for (key, state) in entries {
         all[replica].data.apply(key, state);
     }
-    all[replica].applied = upto.max(from);
+    let known = all[replica].applied;
+    all[replica].applied = known.max(upto);
 }
