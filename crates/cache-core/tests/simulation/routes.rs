@@ -188,12 +188,12 @@ pub async fn command<T: 'static>(
             Reply::Done(result, served) => {
                 let mut judge = world.judge();
                 judge.data.wrote(&served, world.now());
-                // A replica that has nothing proves nothing while slots move.
-                let replica = !asking && route.master(command.slot) != Some(*to);
-                if plan.read_from_replica && replica && !served.holds {
-                    return fails(Next::Master, false);
-                }
                 if request.access != Access::Write {
+                    // A replica that has nothing proves nothing while slots move.
+                    let replica = !asking && route.master(command.slot) != Some(*to);
+                    if plan.read_from_replica && replica && !served.holds {
+                        return fails(Next::Master, false);
+                    }
                     judge.data_is_current(world, (request.places[0], floor, begun), &served);
                 }
                 return Ok(result);
