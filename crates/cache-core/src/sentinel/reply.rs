@@ -5,11 +5,11 @@ use bytes::Bytes;
 use super::event::Role;
 use crate::resp::{Limits, Push, Reply};
 
-/// Limits of every reply that is read here. INFO and ROLE name all replicas.
+/// Limits of every reply that is read here. INFO and ROLE name all replicas; ROLE has arrays in arrays in an array.
 pub const LIMITS: Limits = Limits {
     bulk: 256 << 10,
     line: 8 << 10,
-    elements: 1 << 10,
+    elements: 4 << 10,
     depth: 4,
 };
 

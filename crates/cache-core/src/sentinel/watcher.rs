@@ -150,6 +150,7 @@ impl<A: Clone + Eq> Watcher<A> {
             }
             Event::FeedLost { sentinel } => self.feed_lost(now, sentinel),
         }
+        self.expire(now);
         self.decide(now, actions);
         self.ask(now, actions);
         self.listen(now, actions);
@@ -186,7 +187,9 @@ impl<A: Clone + Eq> Watcher<A> {
         self.sentinels.iter_mut().for_each(|s| s.hurry(now));
     }
 
-    fn ask(&mut self, now: u64, actions: &mut Vec<Action<A>>) {
+    /// Questions that have had their time have failed. This comes before anything is decided: what such a Sentinel said
+    /// counts no more.
+    fn expire(&mut self, now: u64) {
         for sentinel in 0..self.sentinels.len() {
             if self
                 .sentinels
@@ -195,12 +198,13 @@ impl<A: Clone + Eq> Watcher<A> {
             {
                 self.failed(now, sentinel);
             }
-            let timeout = self.settings.timeout;
-            if self
-                .sentinels
-                .get_mut(sentinel)
-                .is_some_and(|s| s.ask(now, timeout))
-            {
+        }
+    }
+
+    fn ask(&mut self, now: u64, actions: &mut Vec<Action<A>>) {
+        let timeout = self.settings.timeout;
+        for (sentinel, it) in self.sentinels.iter_mut().enumerate() {
+            if it.ask(now, timeout) {
                 actions.push(Action::Ask { sentinel });
             }
         }

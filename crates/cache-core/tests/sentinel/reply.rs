@@ -104,10 +104,7 @@ fn roles() {
         ("*-1\r\n", Role::Unknown),
         ("+OK\r\n", Role::Unknown),
     ] {
-        let mut buf = BytesMut::from(text);
-        let limits = cache_core::resp::Limits { depth: 4, ..LIMITS };
-        let reply = Decoder::new(limits).decode(&mut buf).unwrap().unwrap();
-        assert_eq!(role(&reply), wanted, "{text:?}");
+        assert_eq!(role(&reply(text)), wanted, "{text:?}");
     }
     for (text, wanted) in [
         (
@@ -129,6 +126,45 @@ fn roles() {
     }
     assert_eq!(info(&reply("-NOPERM no\r\n")), Role::Denied);
     assert_eq!(info(&reply(":1\r\n")), Role::Unknown);
+}
+
+/// As Redis 7.0 sends it.
+#[test]
+fn a_sentinel_in_full() {
+    let fields = [
+        ("name", "main"),
+        ("ip", "127.0.0.1"),
+        ("port", "51877"),
+        ("runid", "d1e0a60e1aab33749988114400c7c851330e6c54"),
+        ("flags", "master"),
+        ("link-pending-commands", "0"),
+        ("link-refcount", "1"),
+        ("last-ping-sent", "0"),
+        ("last-ok-ping-reply", "138"),
+        ("last-ping-reply", "138"),
+        ("down-after-milliseconds", "500"),
+        ("info-refresh", "2562"),
+        ("role-reported", "master"),
+        ("role-reported-time", "12589"),
+        ("config-epoch", "7"),
+        ("num-slaves", "1"),
+        ("num-other-sentinels", "0"),
+        ("quorum", "1"),
+        ("failover-timeout", "2000"),
+        ("parallel-syncs", "1"),
+    ];
+    let bulk = |text: &str| format!("${}\r\n{text}\r\n", text.len());
+    let all: String = fields
+        .iter()
+        .map(|(name, value)| bulk(name) + &bulk(value))
+        .collect();
+    for head in ["*40", "%20"] {
+        assert_eq!(
+            config_epoch(&reply(&format!("{head}\r\n{all}"))),
+            Some(7),
+            "{head}"
+        );
+    }
 }
 
 #[test]

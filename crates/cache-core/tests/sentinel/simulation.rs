@@ -5,7 +5,7 @@
 
 use crate::world::{Happening, Health, World};
 
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 100;
 /// When the failover begins, in milliseconds. Until then all is well.
 const START: u64 = 10_000;
 
