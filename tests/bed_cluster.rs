@@ -1,7 +1,7 @@
 //! The bed's Redis Cluster does what it says, without the module.
 
 use std::collections::BTreeSet;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -187,6 +187,13 @@ fn a_node_is_parted_from_clients_or_from_the_others() {
     net.silence(0, Side::Clients);
     assert!(ping(0).is_err());
     assert!(holds_for(ms(1500), || cluster.masters() == [0, 1, 2]));
+    net.heal();
+    assert!(ping(0).is_ok());
+
+    net.vanish(0);
+    let refused = TcpStream::connect_timeout(&cluster.node(0).address(), ms(150));
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::TimedOut);
+    assert!(ping(1).is_ok() && cluster.masters() == [0, 1, 2]);
     net.heal();
     assert!(ping(0).is_ok());
 

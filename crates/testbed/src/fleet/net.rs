@@ -90,6 +90,17 @@ impl Net {
         self.rule(number, side, &Rule::hold(&gate));
     }
 
+    /// Server `number` is gone for clients, until [`Net::heal`]: what they send on connections isn't answered, and new
+    /// connections are neither made nor refused. The other servers keep the connections that they have.
+    pub fn vanish(&self, number: usize) {
+        self.silence(number, Side::Clients);
+        let server = self.server(number);
+        server
+            .client_doors()
+            .iter()
+            .for_each(Proxy::swallow_connects);
+    }
+
     /// Each piece of bytes between server `number` and `side` takes so much longer, until [`Net::heal`].
     pub fn delay(&self, number: usize, side: Side, time: Duration) {
         self.rule(number, side, &Rule::delay(time));

@@ -2,6 +2,7 @@
 
 mod peers;
 mod rule;
+mod swallowing;
 
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};
@@ -20,6 +21,7 @@ use crate::backend::Gate;
 use crate::ports::Port;
 use crate::wait::{PATIENCE, eventually, wait_for};
 use peers::Treatments;
+use swallowing::Swallowing;
 
 /// Which way bytes go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +68,7 @@ pub struct Proxy {
     target: String,
     shared: Arc<Shared>,
     accepting: Mutex<Option<Accepting>>,
+    swallowing: Mutex<Option<Swallowing>>,
     _port: Option<Port>,
 }
 
@@ -95,6 +98,7 @@ impl Proxy {
             target: target.to_owned(),
             shared: Arc::default(),
             accepting: Mutex::new(None),
+            swallowing: Mutex::new(None),
             _port: None,
         };
         proxy.listen();
@@ -107,7 +111,7 @@ impl Proxy {
         self.address
     }
 
-    /// Listens again after [`Proxy::stop_listening`].
+    /// Listens again after [`Proxy::stop_listening`] or [`Proxy::swallow_connects`].
     ///
     /// # Panics
     ///
@@ -117,6 +121,7 @@ impl Proxy {
         if accepting.is_some() {
             return;
         }
+        self.swallowing.lock().unwrap().take();
         // A connection that somebody else is just closing may hold the port for a moment.
         let listener = eventually(PATIENCE, || TcpListener::bind(self.address).ok())
             .expect("the proxy's port");
@@ -129,13 +134,29 @@ impl Proxy {
 
     /// Ends all connections; the kernel refuses new ones, as it does where no server runs.
     pub fn stop_listening(&self) {
+        self.stop_accepting();
+        self.swallowing.lock().unwrap().take();
+        self.cut();
+    }
+
+    /// New connections hang: the kernel drops their SYN, as where a machine is gone. Those that are there stay. Ends
+    /// with [`Proxy::heal`].
+    ///
+    /// # Panics
+    ///
+    /// If the address can't be had again.
+    pub fn swallow_connects(&self) {
+        self.stop_accepting();
+        *self.swallowing.lock().unwrap() = Some(Swallowing::at(self.address));
+    }
+
+    fn stop_accepting(&self) {
         if let Some(accepting) = self.accepting.lock().unwrap().take() {
             accepting.over.store(true, Ordering::SeqCst);
             // Wakes the thread that accepts.
             let _ = TcpStream::connect(self.address);
             let _ = accepting.thread.join();
         }
-        self.cut();
     }
 
     /// What happens from now on to bytes that go this way, on all connections.
@@ -151,6 +172,9 @@ impl Proxy {
     /// Everything passes again, and new connections are served. What was held stays held by its gate.
     pub fn heal(&self) {
         self.heal_for(&Peers::All);
+        if self.swallowing.lock().unwrap().is_some() {
+            self.listen();
+        }
     }
 
     /// Ends what was said for exactly these `peers`; for [`Peers::All`], whatever was said.

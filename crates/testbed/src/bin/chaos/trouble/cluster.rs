@@ -4,7 +4,7 @@ use testbed::{Failover, PATIENCE, RedisCluster, Side, ms, wait_for};
 
 use super::{Scene, Trouble};
 
-pub const ALL: [Trouble<RedisCluster>; 16] = [
+pub const ALL: [Trouble<RedisCluster>; 17] = [
     keeps("coordinated failover", |cluster, scene| {
         failover(cluster, scene, Failover::Coordinated);
     }),
@@ -62,6 +62,9 @@ pub const ALL: [Trouble<RedisCluster>; 16] = [
             });
         },
     ),
+    loses("a master vanishes for the module", |cluster, scene| {
+        part(cluster, scene, |net, master| net.vanish(master));
+    }),
     loses(
         "the module's connections to a master are refused",
         |cluster, scene| {
@@ -87,7 +90,7 @@ pub const ALL: [Trouble<RedisCluster>; 16] = [
         });
         cluster.wait_until_agreed();
     }),
-    keeps("a slow way to a master", |cluster, scene| {
+    loses("a slow way to a master", |cluster, scene| {
         let time = ms(10 + scene.rng.below(60));
         part(cluster, scene, |net, master| {
             net.delay(master, Side::Clients, time)

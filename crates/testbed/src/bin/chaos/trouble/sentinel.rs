@@ -4,7 +4,7 @@ use testbed::{Sentinels, Side, ms};
 
 use super::{Scene, Trouble};
 
-pub const ALL: [Trouble<Sentinels>; 12] = [
+pub const ALL: [Trouble<Sentinels>; 13] = [
     loses("ordered failover", |all, _| {
         all.failover();
         all.wait_until_well();
@@ -75,6 +75,11 @@ pub const ALL: [Trouble<Sentinels>; 12] = [
     loses("silence between the module and the master", |all, scene| {
         let master = all.wait_for_master();
         all.net().silence(master, Side::Clients);
+        scene.go_on();
+        all.net().heal();
+    }),
+    loses("the master vanishes for the module", |all, scene| {
+        all.net().vanish(all.wait_for_master());
         scene.go_on();
         all.net().heal();
     }),
