@@ -47,6 +47,10 @@ impl Failure {
     fn no_memory() -> Failure {
         Failure(-1, String::from("no memory"))
     }
+
+    fn gone() -> Failure {
+        Failure(-1, String::from("the configuration has changed"))
+    }
 }
 
 impl fmt::Display for Failure {
@@ -318,15 +322,17 @@ fn watch_cycle() -> bool {
 /// `resolver` is the cycle's, or null. It hasn't been freed yet.
 unsafe extern "C" fn cycle_ends(resolver: *mut c_void) {
     guard("end of a cycle", (), || {
-        let gone = OPEN.with_borrow_mut(|open| {
-            let (gone, left) = open
-                .drain(..)
-                .partition(|o| o.resolver.cast::<c_void>() == resolver);
-            *open = left;
-            gone
+        OPEN.with_borrow(|all| {
+            let gone = |open: &&Rc<Open>| open.resolver.cast::<c_void>() == resolver;
+            for open in all.iter().filter(gone) {
+                open.done();
+                open.outcome
+                    .borrow_mut()
+                    .get_or_insert_with(|| Err(Failure::gone()));
+            }
         });
-        let gone: Vec<Rc<Open>> = gone;
-        gone.iter().for_each(|open| open.done());
+        // Without a master process the worker goes on.
+        sweep_later();
         // Another cycle may be given the same memory.
         WATCHED.set(ptr::null_mut());
     });
