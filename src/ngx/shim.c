@@ -39,6 +39,15 @@ rcs_buf_is_last(const ngx_buf_t *b)
 }
 
 
+/* a worker that shuts down doesn't wait for the question; set before it is asked */
+
+void
+rcs_set_resolver_cancelable(ngx_resolver_ctx_t *ctx)
+{
+    ctx->cancelable = 1;
+}
+
+
 /* a block within a location: if, limit_except */
 
 ngx_uint_t

@@ -58,6 +58,7 @@ ngx_uint_t rcs_is_nameless(const ngx_http_core_loc_conf_t *conf);
 ngx_uint_t rcs_buf_in_memory(const ngx_buf_t *b);
 uint64_t rcs_buf_size(const ngx_buf_t *b);
 ngx_uint_t rcs_buf_is_last(const ngx_buf_t *b);
+void rcs_set_resolver_cancelable(ngx_resolver_ctx_t *ctx);
 
 /*
  * Whether bits that Rust has set by the generated accessors lie where C has them, and no

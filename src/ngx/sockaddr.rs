@@ -1,8 +1,9 @@
 //! Socket addresses as nginx holds them: bytes of a `struct sockaddr`.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::ptr;
 
-use ngx::ffi::ngx_addr_t;
+use ngx::ffi::{ngx_addr_t, sockaddr, socklen_t};
 
 use crate::ngx::text;
 
@@ -56,6 +57,32 @@ pub unsafe fn of_nginx(address: &ngx_addr_t) -> (Vec<u8>, String) {
             std::slice::from_raw_parts(address.sockaddr.cast::<u8>(), address.socklen as usize);
         let text = String::from_utf8_lossy(text::bytes(&address.name)).into_owned();
         (bytes.to_vec(), text)
+    }
+}
+
+/// The IP address in a socket address. `None` if it is of another family.
+///
+/// # Safety
+///
+/// `address` is null or points to `length` bytes of a socket address.
+pub unsafe fn ip(address: *const sockaddr, length: socklen_t) -> Option<IpAddr> {
+    if address.is_null() {
+        return None;
+    }
+    let length = length as usize;
+    // SAFETY: by contract; so many bytes are read as the family says, if there are as many. They needn't be aligned.
+    unsafe {
+        match libc::c_int::from((*address).sa_family) {
+            libc::AF_INET if length >= size_of::<libc::sockaddr_in>() => {
+                let v4 = ptr::read_unaligned(address.cast::<libc::sockaddr_in>());
+                Some(IpAddr::from(v4.sin_addr.s_addr.to_ne_bytes()))
+            }
+            libc::AF_INET6 if length >= size_of::<libc::sockaddr_in6>() => {
+                let v6 = ptr::read_unaligned(address.cast::<libc::sockaddr_in6>());
+                Some(IpAddr::from(v6.sin6_addr.s6_addr))
+            }
+            _ => None,
+        }
     }
 }
 

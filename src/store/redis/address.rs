@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use redis::{ConnectionAddr, IntoConnectionInfo};
 
-use super::config::{Login, Server, SocketAddress, StoreConfig};
-use crate::ngx::sockaddr;
+use super::config::{HostName, Login, Server, SocketAddress, StoreConfig};
+use crate::ngx::{resolver, sockaddr};
 
 /// Looks up a host name: gets `host:port`, gives the server or the reason why there is none.
 pub type Resolve<'a> = &'a dyn Fn(&str) -> Result<Server, String>;
@@ -45,7 +45,8 @@ pub fn without_password(address: &str) -> String {
     format!("{scheme}://{user}{place}{mark}{}", query.join("&"))
 }
 
-/// The store at an address. Without `resolve` (at run time) the host must be an IP address.
+/// The store at an address. Without `resolve` (at run time) the host must be an IP address, unless the http block has a
+/// `resolver`, which looks it up at the first use.
 ///
 /// # Errors
 ///
@@ -104,6 +105,14 @@ fn tcp(host: &str, port: u16, resolve: Option<Resolve<'_>>) -> Result<Server, St
             }))
         }
         (Err(_), Some(resolve)) => resolve(&format!("{host}:{port}")),
+        (Err(_), None) if resolver::is_there() => {
+            let host = host.to_owned();
+            Ok(Server {
+                text: format!("{host}:{port}"),
+                name: Some(HostName { host, port }),
+                addresses: Vec::new(),
+            })
+        }
         (Err(_), None) => Err(String::from(
             "a host name can't be looked up at run time; use a \"redis_cache_store\" block",
         )),

@@ -1,10 +1,12 @@
 //! What a store is told by its configuration.
 
 use std::fmt;
+use std::net::SocketAddr;
 
 use cache_core::cluster::ENCODED_SIZE;
 
 use super::address::without_password;
+use crate::ngx::sockaddr;
 use crate::shm::StoreMemory;
 
 /// Milliseconds of each timeout that isn't configured.
@@ -179,4 +181,14 @@ pub struct SocketAddress {
     pub sockaddr: Vec<u8>,
     /// The same for people: `127.0.0.1:6379` or `unix:/path`.
     pub text: String,
+}
+
+impl SocketAddress {
+    /// An IP address and a port.
+    pub fn of(address: SocketAddr) -> SocketAddress {
+        SocketAddress {
+            sockaddr: sockaddr::inet(address),
+            text: address.to_string(),
+        }
+    }
 }

@@ -13,13 +13,16 @@ use super::connection::end::End;
 use super::connection::{Connection, ConnectionOwner, State};
 use super::error::StoreError;
 use super::protocol::pending::Replied;
+use crate::ngx::resolver::{self, Answer, Asked, Outcome, Question};
 use crate::ngx::shutdown;
 
 /// A server that is asked. It is connected to when there is a question, and stays so.
 pub struct Line {
     config: Rc<StoreConfig>,
-    addresses: Vec<SocketAddress>,
+    server: Server,
     connection: RefCell<Option<Rc<Connection>>>,
+    /// The lookup of its name that is under way.
+    question: RefCell<Option<Question>>,
 }
 
 impl Line {
@@ -27,8 +30,9 @@ impl Line {
     pub fn new(config: &Rc<StoreConfig>, server: &Server) -> Rc<Line> {
         Rc::new(Line {
             config: Rc::clone(config),
-            addresses: server.addresses.clone(),
+            server: server.clone(),
             connection: RefCell::default(),
+            question: RefCell::default(),
         })
     }
 
@@ -87,10 +91,49 @@ impl Line {
             return Ok(Rc::clone(connection));
         }
         let owner: Weak<dyn ConnectionOwner> = Rc::<Line>::downgrade(self);
-        let connection = Connection::open(&self.config, &self.addresses, owner)
+        let connection = Connection::new(&self.config, owner);
+        self.dial(&connection)
             .map_err(|_| StoreError::Unavailable)?;
         self.connection.replace(Some(Rc::clone(&connection)));
         Ok(connection)
+    }
+
+    /// Begins to connect, by the name if it has one: now, or once that is looked up.
+    fn dial(self: &Rc<Self>, connection: &Rc<Connection>) -> Result<(), String> {
+        let known = &self.server.addresses;
+        let Some(name) = &self.server.name else {
+            return connection.dial(known);
+        };
+        let line = Rc::downgrade(self);
+        let asked = resolver::ask(&name.host, name.port, move |outcome| {
+            if let Some(line) = line.upgrade() {
+                line.resolved(&outcome);
+            }
+        });
+        match asked {
+            Some(Asked::Answered(Ok(answer))) => connection.dial(&to_sockets(&answer)),
+            Some(Asked::Waiting(question)) => {
+                self.question.replace(Some(question));
+                Ok(())
+            }
+            None | Some(Asked::Answered(Err(_))) => connection.dial(known),
+        }
+    }
+
+    /// The lookup of the name is over. Without an answer the addresses of the configuration must do.
+    fn resolved(&self, outcome: &Outcome) {
+        self.question.take();
+        let connection = self.connection.borrow().clone();
+        let Some(connection) = connection.filter(|c| c.is_undialled()) else {
+            return;
+        };
+        let dialled = match outcome {
+            Ok(answer) => connection.dial(&to_sockets(answer)),
+            Err(_) => connection.dial(&self.server.addresses),
+        };
+        if let Err(reason) = dialled {
+            connection.end(End::Down(StoreError::Unavailable, reason));
+        }
     }
 }
 
@@ -113,6 +156,11 @@ impl ConnectionOwner for Line {
         }
         false
     }
+}
+
+fn to_sockets(answer: &Answer) -> Vec<SocketAddress> {
+    let addresses = answer.addresses.iter();
+    addresses.copied().map(SocketAddress::of).collect()
 }
 
 impl Drop for Line {

@@ -22,6 +22,8 @@ pub enum End {
     /// A large reply that nobody wants any more is under way: closing is cheaper than reading it, and others don't
     /// wait for it.
     Unwanted,
+    /// The server's name leads elsewhere.
+    Moved,
     /// The store is down: the error for those who wait, the reason for the log.
     Down(StoreError, String),
 }
@@ -50,7 +52,7 @@ impl End {
             End::NoMemory | End::Unwanted | End::Paused => {
                 (StoreError::Unavailable, "no memory for a reply")
             }
-            end @ (End::Leaving | End::Down(..)) => return end,
+            end @ (End::Leaving | End::Moved | End::Down(..)) => return end,
         };
         End::Down(error, reason.to_owned())
     }

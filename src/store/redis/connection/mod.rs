@@ -3,6 +3,7 @@
 
 mod coalescing;
 pub mod end;
+mod moving;
 mod progress;
 mod receiving;
 mod sending;
@@ -95,26 +96,20 @@ pub struct Connection {
     /// What is being sent since the server took no more at once.
     writing: Pace,
     flush: Posted,
+    /// It leads to a former address of the server.
+    retiring: Cell<bool>,
 }
 
 impl Connection {
-    /// Begins to connect to the first of a server's addresses. The others are tried in turn where that fails.
-    ///
-    /// # Errors
-    ///
-    /// The reason why the server can't be reached at the last of them.
-    pub fn open(
-        config: &Rc<StoreConfig>,
-        addresses: &[SocketAddress],
-        owner: Weak<dyn ConnectionOwner>,
-    ) -> Result<Rc<Connection>, String> {
+    /// One that takes commands, and connects when it is told where: see [`Connection::dial`].
+    pub fn new(config: &Rc<StoreConfig>, owner: Weak<dyn ConnectionOwner>) -> Rc<Connection> {
         let connection = Rc::new_cyclic(|this: &Weak<Connection>| {
             let flush = this.clone();
             Connection {
                 config: Rc::clone(config),
                 owner,
                 peer: Peer::new(this.clone()),
-                addresses: RefCell::new(addresses.iter().cloned().collect()),
+                addresses: RefCell::default(),
                 state: Cell::new(State::Connecting),
                 input: RefCell::new(Input::new()),
                 greeting: RefCell::default(),
@@ -134,6 +129,7 @@ impl Connection {
                         connection.flush();
                     }
                 }),
+                retiring: Cell::new(false),
             }
         });
         let steps = command::handshake(connection.greeting.borrow_mut().tail(), config);
@@ -141,8 +137,7 @@ impl Connection {
             .pending
             .borrow_mut()
             .extend(steps.into_iter().map(Pending::Step));
-        connection.connect()?;
-        Ok(connection)
+        connection
     }
 
     /// Begins to connect to the first address that lets it begin.
@@ -214,7 +209,7 @@ impl Connection {
     /// A lookup of this key to share: its reply is as new as the reply to another would be.
     pub fn join(&self, key: &Bytes) -> Option<WaitingLookup> {
         // A connection that can't send at once would have callers wait longer.
-        if self.blocked.get() {
+        if self.blocked.get() || self.retiring.get() {
             return None;
         }
         self.lookups.borrow_mut().join(key)
@@ -363,7 +358,7 @@ impl Connection {
             End::Closed | End::TooLarge | End::NoMemory | End::Paused => {
                 (StoreError::Closed, Next::Again)
             }
-            End::Unwanted => (StoreError::Closed, Next::AgainFree),
+            End::Unwanted | End::Moved => (StoreError::Closed, Next::AgainFree),
             End::Leaving => (StoreError::Leaving, Next::Stop),
             End::Down(..) if others => (StoreError::Closed, Next::Again),
             End::Down(error, _) => (error, Next::Refresh),

@@ -108,6 +108,7 @@ impl Connection {
                 }
             }
         }
+        self.leave_if_done();
     }
 
     /// The oldest lookup has a reply of so many bytes.

@@ -5,6 +5,7 @@ mod advice;
 mod breaker;
 pub mod health;
 mod large;
+mod names;
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::{Rc, Weak};
@@ -19,6 +20,7 @@ use ngx::ngx_log_error;
 use self::breaker::{Allowed, NodeBreaker, Probe};
 use self::health::Health;
 use self::large::Large;
+use self::names::Names;
 use super::call::{Waiting, WaitingLookup, call};
 use super::change::{Change, ChangeReply};
 use super::config::{Server, SocketAddress, StoreConfig};
@@ -54,6 +56,8 @@ pub struct Node {
     text: String,
     /// Its addresses: the one that served last, then the others.
     addresses: RefCell<Vec<SocketAddress>>,
+    /// Its name, unless it is known by its address.
+    names: Option<Names>,
     connections: RefCell<Vec<Rc<Connection>>>,
     health: Health,
     breaker: NodeBreaker,
@@ -85,6 +89,7 @@ impl Node {
             breaker: NodeBreaker::new(&config, &server.text),
             probe: Cell::new(None),
             write_probe: Cell::new(None),
+            names: Names::of(&config, server),
             config,
             text: server.text.clone(),
             addresses: RefCell::new(server.addresses.clone()),
@@ -303,23 +308,27 @@ impl Node {
     /// Whether a connection is established.
     fn serves(&self) -> bool {
         let connections = self.connections.borrow();
-        connections.iter().any(|c| c.state() == State::Established)
+        connections
+            .iter()
+            .any(|c| c.state() == State::Established && !c.is_retiring())
     }
 
     /// The best connection there is, and whether another would help. `None` if a new one is to be had.
     fn survey(&self, large: bool) -> (Option<Rc<Connection>>, bool) {
         let connections = self.connections.borrow();
-        let room = connections.len() < self.config.connections
-            && (connections.is_empty() || now_msec() >= self.patience.get());
+        let current = connections.iter().filter(|c| !c.is_retiring());
+        let count = current.clone().count();
+        let room =
+            count < self.config.connections && (count == 0 || now_msec() >= self.patience.get());
         let average = self.average.get();
         // Beside its own kind a command finds connections that do nothing, and if no more may be opened, any.
         let fits = |c: &Rc<Connection>| {
             c.is_for_large() == large
                 || (!large && !c.is_owing() && c.state() == State::Established)
         };
-        let any = !room && !connections.iter().any(fits);
+        let any = !room && !current.clone().any(fits);
         let mut best: Option<(&Rc<Connection>, usize)> = None;
-        let own = connections.iter().filter(|c| any || fits(c));
+        let own = current.filter(|c| any || fits(c));
         for connection in own.clone().filter(|c| c.state() == State::Established) {
             let load = connection.load(average);
             if load < QUIET {
@@ -341,8 +350,8 @@ impl Node {
 
     fn open(self: &Rc<Self>) -> Result<Rc<Connection>, String> {
         let owner: Weak<dyn ConnectionOwner> = Rc::<Node>::downgrade(self);
-        let addresses = self.addresses.borrow().clone();
-        let connection = Connection::open(&self.config, &addresses, owner)?;
+        let connection = Connection::new(&self.config, owner);
+        self.dial(&connection)?;
         self.connections.borrow_mut().push(Rc::clone(&connection));
         Ok(connection)
     }
@@ -381,6 +390,7 @@ impl Node {
     }
 
     fn say_trouble(&self) {
+        self.suspect();
         if let Some(told) = self.on_trouble.get() {
             told();
         }
@@ -455,6 +465,8 @@ impl ConnectionOwner for Node {
         let mut addresses = self.addresses.borrow_mut();
         if let Some(place) = addresses.iter().position(|known| known == address) {
             addresses.swap(0, place);
+        } else if let Some(names) = &self.names {
+            names.follow_later();
         }
         drop(addresses);
         self.end_probe(None);
@@ -500,6 +512,7 @@ impl ConnectionOwner for Node {
             .borrow_mut()
             .retain(|c| !std::ptr::eq(Rc::as_ptr(c), ended));
         let owed = ended.owed();
+        self.freed();
         let (error, reason) = match end {
             End::Down(error, reason) => (error, reason.as_str()),
             End::Paused => {
@@ -518,9 +531,12 @@ impl ConnectionOwner for Node {
                     "the server keeps closing connections",
                 )
             }
-            End::Closed | End::TooLarge | End::NoMemory | End::Unwanted | End::Leaving => {
-                return false;
-            }
+            End::Closed
+            | End::TooLarge
+            | End::NoMemory
+            | End::Unwanted
+            | End::Moved
+            | End::Leaving => return false,
         };
         if before != State::Established && self.serves() {
             self.cannot_grow(reason);
