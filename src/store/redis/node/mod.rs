@@ -3,51 +3,33 @@
 
 mod advice;
 mod breaker;
+mod choosing;
 pub mod health;
 mod large;
 mod names;
+mod told;
+mod trouble;
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 
 use bytes::Bytes;
-use cache_core::breaker::{Access, Blame, Pass};
+use cache_core::breaker::{Access, Pass};
 use cache_core::resp::{Limits, Reply};
-use ngx::ffi::NGX_LOG_INFO;
-use ngx::log::ngx_cycle_log;
-use ngx::ngx_log_error;
 
-use self::breaker::{Allowed, NodeBreaker, Probe};
+use self::breaker::{NodeBreaker, Probe};
 use self::health::Health;
 use self::large::Large;
 use self::names::Names;
 use super::call::{Waiting, WaitingLookup, call};
 use super::change::{Change, ChangeReply};
 use super::config::{Server, SocketAddress, StoreConfig};
+use super::connection::Connection;
 use super::connection::end::End;
-use super::connection::{Connection, ConnectionOwner, State};
 use super::error::StoreError;
 use super::protocol::command::Kind;
-use super::protocol::pending::Replied;
-use super::turn::{LARGE, Turn};
-use crate::ngx::event::{Posted, Timer, now_msec};
-use crate::ngx::shutdown;
-
-/// A connection with less than this ahead of a new command is as good as an idle one: about 0.1 ms
-/// of a fast network. While there is such a connection the first of them takes the command, because
-/// a system call that carries many commands is cheaper than many that carry one.
-const QUIET: usize = 128 << 10;
-
-/// How often in a row an established connection may be closed while it owes replies: enough for an
-/// operator who kills all of them. A server that closes more accepts connections but serves nobody.
-const LOSSES: usize = 4;
-
-/// While a server is down a worker looks after so many milliseconds whether the next probe is due. That costs no system
-/// call.
-const LOOK: u64 = 100;
-
-/// If a further connection can't be opened, no other is tried for so many milliseconds.
-const PATIENCE: u64 = 1000;
+use super::turn::Turn;
+use crate::ngx::event::{Posted, Timer};
 
 /// A server and its connections.
 pub struct Node {
@@ -237,331 +219,5 @@ impl Node {
         let (promise, waiting) = call();
         connection.ask(question, limits, promise);
         Ok(waiting)
-    }
-
-    /// The connection for a new command: the first that is quiet, else the one with the least ahead
-    /// of the command. If none is quiet another is opened, for later commands: until a connection is
-    /// established the others serve.
-    ///
-    /// What is known to be large goes to connections of its own, if there may be two: nobody else waits behind it, nor
-    /// loses its connection with it.
-    fn choose(self: &Rc<Self>, access: Access, large: bool) -> Result<Rc<Connection>, StoreError> {
-        if shutdown::has_timed_out() {
-            return Err(StoreError::Leaving);
-        }
-        let pass = match self.breaker.may(access) {
-            Allowed::Command(pass) => pass,
-            Allowed::Probe(probe) => {
-                self.begin_probe(probe);
-                return Err(StoreError::Unavailable);
-            }
-            Allowed::Nothing => return Err(StoreError::Unavailable),
-        };
-        // Another worker may have found it up again.
-        self.health.forget();
-        let chosen = self.admit().and_then(|()| self.connection(large));
-        if pass != Pass::Go {
-            match &chosen {
-                Ok(_) => self.write_probe.set(Some(pass)),
-                Err(_) => self.breaker.unused(pass),
-            }
-        }
-        chosen
-    }
-
-    fn connection(self: &Rc<Self>, large: bool) -> Result<Rc<Connection>, StoreError> {
-        let (best, grow) = self.survey(large);
-        if let Some(connection) = best {
-            if grow {
-                self.grow();
-            }
-            return Ok(connection);
-        }
-        match self.open() {
-            Ok(connection) => {
-                connection.set_for_large(large && self.config.connections > 1);
-                Ok(connection)
-            }
-            Err(reason) if self.serves() => {
-                self.cannot_grow(&reason);
-                self.connection(large)
-            }
-            Err(reason) => {
-                self.trip(&StoreError::Unavailable, &reason);
-                Err(StoreError::Unavailable)
-            }
-        }
-    }
-
-    /// Whether one command more may wait for a reply.
-    fn admit(&self) -> Result<(), StoreError> {
-        let connections = self.connections.borrow();
-        let waiting =
-            connections.iter().map(|c| c.owed()).sum::<usize>() + self.large.borrow().len();
-        if self.health.admits(waiting, self.config.queue) {
-            Ok(())
-        } else {
-            Err(StoreError::Crowded)
-        }
-    }
-
-    /// Whether a connection is established.
-    fn serves(&self) -> bool {
-        let connections = self.connections.borrow();
-        connections
-            .iter()
-            .any(|c| c.state() == State::Established && !c.is_retiring())
-    }
-
-    /// The best connection there is, and whether another would help. `None` if a new one is to be had.
-    fn survey(&self, large: bool) -> (Option<Rc<Connection>>, bool) {
-        let connections = self.connections.borrow();
-        let current = connections.iter().filter(|c| !c.is_retiring());
-        let count = current.clone().count();
-        let room =
-            count < self.config.connections && (count == 0 || now_msec() >= self.patience.get());
-        let average = self.average.get();
-        // Beside its own kind a command finds connections that do nothing, and if no more may be opened, any.
-        let fits = |c: &Rc<Connection>| {
-            c.is_for_large() == large
-                || (!large && !c.is_owing() && c.state() == State::Established)
-        };
-        let any = !room && !current.clone().any(fits);
-        let mut best: Option<(&Rc<Connection>, usize)> = None;
-        let own = current.filter(|c| any || fits(c));
-        for connection in own.clone().filter(|c| c.state() == State::Established) {
-            let load = connection.load(average);
-            if load < QUIET {
-                return (Some(Rc::clone(connection)), false);
-            }
-            if best.is_none_or(|(_, least)| load < least) {
-                best = Some((connection, load));
-            }
-        }
-        let opening = own.clone().find(|c| c.state() != State::Established);
-        let grow = opening.is_none() && best.is_some() && !large && room;
-        (
-            best.map(|(connection, _)| connection)
-                .or(opening)
-                .map(Rc::clone),
-            grow,
-        )
-    }
-
-    fn open(self: &Rc<Self>) -> Result<Rc<Connection>, String> {
-        let owner: Weak<dyn ConnectionOwner> = Rc::<Node>::downgrade(self);
-        let connection = Connection::new(&self.config, owner);
-        self.dial(&connection)?;
-        self.connections.borrow_mut().push(Rc::clone(&connection));
-        Ok(connection)
-    }
-
-    fn grow(self: &Rc<Self>) {
-        if let Err(reason) = self.open() {
-            self.cannot_grow(&reason);
-        }
-    }
-
-    fn cannot_grow(&self, reason: &str) {
-        self.patience.set(now_msec().saturating_add(PATIENCE));
-        let (name, server) = (&self.config.shown, &self.text);
-        ngx_log_error!(
-            NGX_LOG_INFO,
-            ngx_cycle_log().as_ptr(),
-            "redis store \"{name}\" ({server}): no further connection: {reason}"
-        );
-    }
-
-    /// The server can't serve: it is down at once.
-    fn trip(self: &Rc<Self>, error: &StoreError, reason: &str) {
-        self.losses.set(0);
-        if self.breaker.trip() {
-            self.fell(error, reason);
-        }
-        self.say_trouble();
-    }
-
-    /// The server hasn't replied to so many commands. Enough of them take it down.
-    fn time_out(self: &Rc<Self>, commands: usize, reason: &str) {
-        if (0..commands.max(1)).any(|_| self.breaker.timed_out()) {
-            self.fell(&StoreError::Timeout, reason);
-        }
-        self.say_trouble();
-    }
-
-    fn say_trouble(&self) {
-        self.suspect();
-        if let Some(told) = self.on_trouble.get() {
-            told();
-        }
-    }
-
-    /// The server has gone down: what is in flight fails at once, and it is looked for until it is back.
-    fn fell(self: &Rc<Self>, error: &StoreError, reason: &str) {
-        self.health.down(reason);
-        let connections = self.connections.take();
-        for connection in connections {
-            connection.end(End::Down(error.clone(), reason.to_owned()));
-        }
-        let waiting = self.large.borrow_mut().expired(u64::MAX);
-        large::fail(waiting, error);
-        self.look_again(self.config.fail_timeout);
-    }
-
-    /// A write has had its reply, or none. If it was the probe of writes, it has told enough.
-    fn written(&self, kind: Kind, blame: Blame) {
-        if kind != Kind::Write {
-            return;
-        }
-        match (self.write_probe.take(), blame) {
-            (None, Blame::Nobody) => {}
-            (pass, blame) => self.breaker.written(pass.unwrap_or(Pass::Go), blame),
-        }
-    }
-
-    /// Looks whether a probe is due in so many milliseconds, though nobody asks for the server.
-    fn look_again(self: &Rc<Self>, millis: u64) {
-        let node = Rc::downgrade(self);
-        // Cancelable: a worker that shuts down doesn't wait for a store that is away.
-        let timer = self
-            .reconnect
-            .get_or_init(|| Timer::new(true, move || probe(&node)));
-        if !timer.is_armed() {
-            timer.arm(millis);
-        }
-    }
-
-    /// Tries to reach the server, as the only one of this nginx.
-    fn begin_probe(self: &Rc<Self>, probe: Probe) {
-        if let Some(unfinished) = self.probe.replace(Some(probe)) {
-            self.breaker.probed(unfinished, false);
-        }
-        // What is left of the time before it went down tells nothing.
-        self.hang_up();
-        if let Err(reason) = self.open() {
-            self.end_probe(Some(&reason));
-        }
-    }
-
-    /// The probe under way has ended: well, or for this reason.
-    fn end_probe(self: &Rc<Self>, fault: Option<&str>) {
-        let Some(probe) = self.probe.take() else {
-            return;
-        };
-        let is_up = self.breaker.probed(probe, fault.is_none());
-        match fault {
-            Some(reason) => {
-                self.health.still_down(reason);
-                self.look_again(LOOK);
-            }
-            None if is_up => self.health.up(),
-            None => {}
-        }
-    }
-}
-
-impl ConnectionOwner for Node {
-    fn established(self: Rc<Self>, address: &SocketAddress) {
-        let mut addresses = self.addresses.borrow_mut();
-        if let Some(place) = addresses.iter().position(|known| known == address) {
-            addresses.swap(0, place);
-        } else if let Some(names) = &self.names {
-            names.follow_later();
-        }
-        drop(addresses);
-        self.end_probe(None);
-        if !self.is_known.replace(true) && self.breaker.is_first() {
-            advice::warn_of_no_eviction(&self);
-        }
-    }
-
-    fn replied(&self, replied: Replied) {
-        self.losses.set(0);
-        match replied {
-            Replied::Found(size) => {
-                let average = self.average.get();
-                self.average.set(average - average / 8 + size / 8);
-                self.health.accepted(Kind::Lookup);
-            }
-            Replied::Changed(kind) => {
-                self.written(kind, Blame::Nobody);
-                self.health.accepted(kind);
-            }
-            Replied::Refused(kind, words) => {
-                self.written(kind, Blame::of_reply(words.as_bytes()));
-                self.health.refused(kind, words);
-            }
-            _ => {}
-        }
-    }
-
-    fn learn(&self, key: &Bytes, size: usize) {
-        let mut large = self.large.borrow_mut();
-        if size > LARGE || !large.is_empty() {
-            large.learn(key, size > LARGE);
-        }
-    }
-
-    fn expire(&self, time: u64) {
-        let expired = self.large.borrow_mut().expired(time);
-        large::fail(expired, &StoreError::Timeout);
-    }
-
-    fn ended(self: Rc<Self>, ended: &Connection, before: State, end: &End) -> bool {
-        self.connections
-            .borrow_mut()
-            .retain(|c| !std::ptr::eq(Rc::as_ptr(c), ended));
-        let owed = ended.owed();
-        self.freed();
-        let (error, reason) = match end {
-            End::Down(error, reason) => (error, reason.as_str()),
-            End::Paused => {
-                self.written(Kind::Write, Blame::Writes);
-                self.health
-                    .refused(Kind::Write, String::from("no reply within read_timeout"));
-                return true;
-            }
-            End::Closed if owed > 0 => {
-                self.losses.set(self.losses.get() + 1);
-                if self.losses.get() < LOSSES {
-                    return false;
-                }
-                (
-                    &StoreError::Unavailable,
-                    "the server keeps closing connections",
-                )
-            }
-            End::Closed
-            | End::TooLarge
-            | End::NoMemory
-            | End::Unwanted
-            | End::Moved
-            | End::Leaving => return false,
-        };
-        if before != State::Established && self.serves() {
-            self.cannot_grow(reason);
-            return true;
-        }
-        if self.probe.get().is_some() && before != State::Established {
-            self.end_probe(Some(reason));
-        } else if *error == StoreError::Timeout {
-            self.time_out(owed, reason);
-        } else {
-            self.trip(error, reason);
-        }
-        false
-    }
-}
-
-/// Looks whether a server that is down is to be probed, by this worker.
-fn probe(node: &Weak<Node>) {
-    let Some(node) = node.upgrade() else { return };
-    if !node.breaker.is_down() {
-        return node.health.forget();
-    }
-    if let Allowed::Probe(probe) = node.breaker.may(Access::Read) {
-        node.begin_probe(probe);
-    } else if node.probe.get().is_none() {
-        node.look_again(LOOK);
     }
 }

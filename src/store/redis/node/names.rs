@@ -277,7 +277,7 @@ impl Node {
         }
         let left = !self.connections.borrow().iter().all(|c| c.is_retiring());
         if self.breaker.is_down() {
-            super::probe(&Rc::downgrade(self));
+            super::trouble::probe(&Rc::downgrade(self));
         } else if moved
             && !left
             && let Err(reason) = self.open()
