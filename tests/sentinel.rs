@@ -1,0 +1,284 @@
+//! A store behind Sentinels, on real nginx: which server is the master, and how a failover is followed.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use testbed::{PATIENCE, Position, Running, SentinelOptions, Sentinels, Side, Site, ms, wait_for};
+
+/// Shorter than the bed's own: what is silent is found out soon, and a busy machine has time enough.
+const TIMEOUTS: &str = "connect_timeout 500ms; send_timeout 500ms; read_timeout 500ms;";
+
+/// What is promised: all workers have followed a failover so long after it was announced. A busy machine has as much
+/// again.
+const FOLLOWED: Duration = Duration::from_millis(2000);
+
+fn bed() -> SentinelOptions {
+    Sentinels::options().down_after(ms(500))
+}
+
+fn site(all: &Sentinels, workers: usize, more: &str) -> Running {
+    let store = format!("{}{TIMEOUTS}{more}", all.directives());
+    let site = Site::new()
+        .workers(workers)
+        .spread()
+        .http("keepalive_requests 1000000;")
+        .store(&store)
+        .start();
+    wait_for("the master to be known", PATIENCE, || {
+        site.get("/first").word() == "STORE" || site.get("/first").word() == "HIT"
+    });
+    site
+}
+
+/// Requests without end, from four clients, while `during` runs. Each body is looked at, and each status.
+fn under_load<T>(site: &Running, during: impl FnOnce() -> T) -> T {
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let clients: Vec<_> = (0..4)
+            .map(|number| {
+                let over = &over;
+                scope.spawn(move || {
+                    let mut client = site.client();
+                    let mut count = 0;
+                    while !over.load(Ordering::Relaxed) {
+                        let path = format!("/load/{}", (count * 7 + number) % 50);
+                        let answer = client.get(&path);
+                        assert_eq!(answer.status, 200, "{path}: {}", answer.word());
+                        let text = answer.text();
+                        assert!(text.starts_with(&format!("GET {path} #")), "{path}: {text}");
+                        count += 1;
+                    }
+                    count
+                })
+            })
+            .collect();
+        let result = during();
+        over.store(true, Ordering::Relaxed);
+        for client in clients {
+            assert!(client.join().unwrap() > 10);
+        }
+        result
+    })
+}
+
+/// Waits until what is stored now is in this server, and no worker has a connection to another.
+#[track_caller]
+fn follows(site: &Running, all: &Sentinels, master: usize, within: Duration) {
+    let start = Instant::now();
+    let key = format!("/followed/{master}/{}", site.backend.all_hits());
+    wait_for("records in the new master", PATIENCE, || {
+        let target = format!("{key}/{}", site.backend.all_hits());
+        site.get(&target).word() == "STORE" && {
+            let stored = site.key(&target);
+            testbed::eventually(ms(500), || {
+                all.server(master).keys().contains(&stored).then_some(())
+            })
+            .is_some()
+        }
+    });
+    let took = start.elapsed();
+    assert!(took < within, "{took:?}");
+}
+
+#[test]
+fn records_live_in_the_master_and_a_failover_on_order_is_followed() {
+    let all = bed().start();
+    let site = site(&all, 2, "");
+    site.fill("/page");
+    assert_eq!(site.get("/page").word(), "HIT");
+    assert!(all.server(0).keys().contains(&site.key("/page")));
+    let master = under_load(&site, || {
+        let (master, took) = all.failover();
+        println!("announced after {took:?}");
+        follows(&site, &all, master, FOLLOWED);
+        master
+    });
+    assert_ne!(master, 0);
+    // The replica had the record.
+    assert_eq!(site.get("/page").word(), "HIT");
+    // And back, soon after: epochs go on.
+    all.wait_until_well();
+    let (again, _) = all.failover();
+    follows(&site, &all, again, FOLLOWED);
+    let lines = site
+        .nginx
+        .log()
+        .matching(Position::default(), "the master is");
+    assert_eq!(lines.len(), 3, "{lines:#?}");
+    assert!(lines[2].contains("config epoch"), "{lines:#?}");
+}
+
+#[test]
+fn a_master_that_dies_is_replaced_and_comes_back_as_a_replica() {
+    let all = bed().start();
+    let site = site(&all, 2, "");
+    under_load(&site, || {
+        let (heir, took) = all.kill_master();
+        println!("announced after {took:?}");
+        follows(&site, &all, heir, FOLLOWED);
+        all.restart(0);
+        all.wait_until_well();
+        follows(&site, &all, heir, FOLLOWED);
+    });
+    let keys = all.server(0).keys();
+    assert!(
+        wait_for("the copy", PATIENCE, || all.server(0).keys().len()
+            >= keys.len())
+            < PATIENCE
+    );
+}
+
+#[test]
+fn a_frozen_master_is_left_and_thaws_without_clients() {
+    let all = bed().start();
+    let site = site(&all, 2, "max_fails 2;");
+    let heir = under_load(&site, || {
+        let (heir, took) = all.freeze_master();
+        println!("announced after {took:?}");
+        follows(&site, &all, heir, FOLLOWED);
+        heir
+    });
+    let before = all.server(0).calls("eval");
+    all.server(0).thaw();
+    all.wait_until_well();
+    for number in 0..20 {
+        let target = format!("/thawed/{number}");
+        site.fill(&target);
+        assert!(all.server(heir).keys().contains(&site.key(&target)));
+    }
+    // What was under way when it froze may still have run there.
+    assert!(all.server(0).calls("eval") <= before + 2 * 4);
+}
+
+#[test]
+fn a_master_that_clients_are_parted_from_is_left_once_the_sentinels_say_so() {
+    let all = bed().start();
+    let site = site(&all, 1, "max_fails 1;");
+    under_load(&site, || {
+        all.net().silence(0, Side::Clients);
+        wait_for("the store to be down", PATIENCE, || {
+            site.get("/x").word() == "SKIP"
+        });
+        let (master, _) = all.failover();
+        follows(&site, &all, master, FOLLOWED);
+        all.net().heal();
+    });
+}
+
+#[test]
+fn a_sentinel_that_is_stuck_on_the_old_address_is_outvoted() {
+    let all = bed().start();
+    let site = site(&all, 1, "");
+    let stuck = all.sentinels().start;
+    all.net().silence(stuck, Side::Servers);
+    all.server(0).kill();
+    let (master, _) = all.wait_for_another(0);
+    follows(&site, &all, master, FOLLOWED);
+    assert_ne!(all.address_by(stuck), Some(all.server(master).address()));
+    // It says so again and again, and isn't believed.
+    assert!(testbed::holds_for(ms(1500), || {
+        let target = format!("/stuck/{}", site.backend.all_hits());
+        site.get(&target).word() == "STORE"
+    }));
+}
+
+#[test]
+fn sentinels_that_are_all_away_leave_the_master_in_use() {
+    let all = bed().start();
+    let site = site(&all, 2, "");
+    for sentinel in all.sentinels() {
+        all.server(sentinel).stop();
+    }
+    let log = site.nginx.log();
+    let lines = log.wait_for(
+        Position::default(),
+        "doesn't say who the master is",
+        PATIENCE,
+    );
+    assert!(lines.is_some());
+    site.fill("/away");
+    assert!(testbed::holds_for(ms(1500), || site.get("/away").word() == "HIT"));
+    let lines = log.serious(Position::default());
+    assert_eq!(lines.len(), 3, "one for each Sentinel: {lines:#?}");
+    for sentinel in all.sentinels() {
+        all.restart(sentinel);
+    }
+    log.wait_for(Position::default(), "answers again", PATIENCE)
+        .expect("a Sentinel that answers again");
+}
+
+#[test]
+fn a_name_that_no_sentinel_knows_is_said() {
+    let all = bed().start();
+    let store = all
+        .directives()
+        .replace("mode sentinel ", "mode sentinel not");
+    let site = Site::new().store(&format!("{store}{TIMEOUTS}")).start();
+    let answer = site.get("/x");
+    assert_eq!((answer.status, answer.word().as_str()), (200, "SKIP"));
+    let line = site
+        .nginx
+        .log()
+        .wait_for(Position::default(), "no master is called", PATIENCE);
+    assert!(line.is_some());
+}
+
+#[test]
+fn the_worker_that_watches_may_die() {
+    let all = bed().start();
+    let mut site = site(&all, 2, "");
+    // Whichever it is: both die, one after the other.
+    for worker in site.nginx.workers() {
+        site.nginx.kill_worker(worker);
+        all.wait_until_well();
+        let (master, _) = all.failover();
+        // The lease of the dead runs for a second.
+        follows(&site, &all, master, FOLLOWED + ms(1500));
+    }
+}
+
+#[test]
+fn a_reload_keeps_the_master() {
+    let all = bed().start();
+    let mut site = site(&all, 2, "");
+    site.fill("/page");
+    let old = site.nginx.reload();
+    assert_eq!(site.get("/page").word(), "HIT");
+    site.nginx.wait_for_exit(&old, PATIENCE);
+    let (master, _) = all.failover();
+    follows(&site, &all, master, FOLLOWED);
+}
+
+/// The users of README's section "Security", and nothing more.
+#[test]
+fn users_with_the_least_rights_do() {
+    const RECORDS: &str = "user cache on >word ~* -@all +pttl +hmget +eval +hset +expire +hget +hstrlen +hdel +del +ping \
+         +select +role\n";
+    const ROLE_BY_INFO: &str = "user cache on >word ~* -@all +pttl +hmget +eval +hset +expire +hget +hstrlen +hdel +del \
+         +ping +select +info\n";
+    const SENTINEL: &str = "user watcher on >word -@all +sentinel|get-master-addr-by-name +sentinel|master +subscribe +ping \
+         &+switch-master\n";
+    for rights in [RECORDS, ROLE_BY_INFO] {
+        let all = bed().acl(rights).sentinel_acl(SENTINEL).start();
+        let site = site(
+            &all,
+            1,
+            "username cache; password word; sentinel_username watcher; sentinel_password word;",
+        );
+        site.fill("/page");
+        assert_eq!(site.get("/page").word(), "HIT");
+        let (master, _) = all.failover();
+        follows(&site, &all, master, FOLLOWED);
+        let lines = site.nginx.log().serious(Position::default());
+        assert!(
+            !lines.iter().any(|line| line.contains("NOPERM")),
+            "{lines:#?}"
+        );
+        let all_lines = site.nginx.log().lines();
+        assert!(
+            !all_lines.iter().any(|line| line.contains("word;")),
+            "a password"
+        );
+    }
+}
