@@ -95,6 +95,13 @@ impl SimRoute {
         replica.flatten()
     }
 
+    /// Whether this worker takes a server for a replica of a key's master.
+    fn is_replica(&self, request: &Request, (to, asking): (Id, bool)) -> bool {
+        let plan = &self.world.config.topology;
+        let anybody = plan.read_from_replica || plan.broken == Some(Broken::Replicas);
+        anybody && !asking && self.master(slot(request.places[0].0)) != Some(to)
+    }
+
     fn wish(&self, hint: u64) {
         watching::wish(&self.world, &self.worker, hint);
     }
@@ -228,7 +235,7 @@ fn judged<T>(
                 return Ok(result);
             }
             // A replica that has nothing proves nothing while slots move.
-            let replica = !asking && route.master(slot(place.0)) != Some(to);
+            let replica = route.is_replica(request, (to, asking));
             if world.config.topology.read_from_replica && replica && !served.holds {
                 return fails(Next::Master, false);
             }
@@ -269,7 +276,10 @@ async fn send<T: 'static>(
     } else {
         let sent = Sent {
             to,
-            request: request.clone(),
+            request: Request {
+                readonly: route.is_replica(request, (to, asking)),
+                ..request.clone()
+            },
             asking,
             act: Rc::clone(act),
             back,
