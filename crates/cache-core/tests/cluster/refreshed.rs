@@ -1,5 +1,8 @@
 //! When maps are asked for, by whom, and whom.
 
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use cache_core::cluster::{Ended, Refresh, Round, SlotMap, order};
 
 use crate::maps::{address, read};
@@ -176,4 +179,27 @@ fn the_hint_is_that_of_the_last_wish_and_counts_once() {
     assert_eq!(round(&refresh, 10_000, Ended::Known).hint, 6);
     refresh.wish(12_000, 0, 0);
     assert_eq!(round(&refresh, 12_000, Ended::Known).hint, 0);
+}
+
+/// Workers that ask at the very same time: one begins, and who comes when it has ended sees that.
+#[test]
+fn of_workers_that_ask_at_once_one_begins_a_round() {
+    for turn in 1..1000_u64 {
+        let (refresh, now) = (Refresh::default(), turn * 100_000);
+        let begun = AtomicUsize::new(0);
+        let barrier = Barrier::new(3);
+        std::thread::scope(|scope| {
+            for who in 1..=3 {
+                let (refresh, begun, barrier) = (&refresh, &begun, &barrier);
+                scope.spawn(move || {
+                    barrier.wait();
+                    if let Ok(round) = refresh.begin(who, now, 0) {
+                        begun.fetch_add(1, Ordering::Relaxed);
+                        refresh.end(round, now, Ended::Known, 0);
+                    }
+                });
+            }
+        });
+        assert_eq!(begun.into_inner(), 1, "turn {turn}");
+    }
 }

@@ -95,6 +95,13 @@ impl SimRoute {
         replica.flatten()
     }
 
+    /// Whether this worker takes a server for a replica of a key's master.
+    fn is_replica(&self, request: &Request, (to, asking): (Id, bool)) -> bool {
+        let plan = &self.world.config.topology;
+        let anybody = plan.read_from_replica || plan.broken == Some(Broken::Replicas);
+        anybody && !asking && self.master(slot(request.places[0].0)) != Some(to)
+    }
+
     fn wish(&self, hint: u64) {
         watching::wish(&self.world, &self.worker, hint);
     }
@@ -183,37 +190,11 @@ pub async fn command<T: 'static>(
     }
     let troubled = Cell::new(false);
     let result = attempt(&route, command, async |to: &Id, asking| {
-        let sent = send(&route, (*to, asking), &request, &act, command.deadline).await;
-        let reply = match sent {
-            Reply::Done(result, served) => {
-                let mut judge = world.judge();
-                judge.data.wrote(&served, world.now());
-                if request.access != Access::Write {
-                    // A replica that has nothing proves nothing while slots move.
-                    let replica = !asking && route.master(command.slot) != Some(*to);
-                    if plan.read_from_replica && replica && !served.holds {
-                        return fails(Next::Master, false);
-                    }
-                    judge.data_is_current(world, (request.places[0], floor, begun), &served);
-                }
-                return Ok(result);
-            }
-            other => other,
-        };
-        world.judge().meets(&reply);
-        match reply {
-            Reply::Error(words) => match Told::parse(words.as_bytes()) {
-                Some(told) => fails(Next::from(told), false),
-                None => panic!("the server says {words}"),
-            },
-            Reply::Refused => fails(Next::Refresh, false),
-            Reply::Silence => fails(Next::Refresh, true),
-            Reply::Lost => {
-                troubled.set(true);
-                fails(Next::Again, true)
-            }
-            Reply::Done(..) => unreachable!("done"),
+        let reply = send(&route, (*to, asking), &request, &act, command.deadline).await;
+        if matches!(reply, Reply::Lost) {
+            troubled.set(true);
         }
+        judged(&route, &request, (*to, asking), (floor, begun), reply)
     })
     .await;
     let in_time = world.now() <= command.deadline;
@@ -227,6 +208,41 @@ pub async fn command<T: 'static>(
     }
     drop(judge);
     result?
+}
+
+/// What a reply is to the attempts. The judge sees each.
+fn judged<T>(
+    route: &SimRoute,
+    request: &Request,
+    (to, asking): (Id, bool),
+    (floor, begun): (u64, u64),
+    reply: Reply<T>,
+) -> Result<Result<T, Trouble>, Failure<Trouble>> {
+    let (world, place) = (&route.world, request.places[0]);
+    let mut judge = world.judge();
+    judge.meets(&reply);
+    match reply {
+        Reply::Error(words) => match Told::parse(words.as_bytes()) {
+            Some(told) => fails(Next::from(told), false),
+            None => panic!("the server says {words}"),
+        },
+        Reply::Refused => fails(Next::Refresh, false),
+        Reply::Silence => fails(Next::Refresh, true),
+        Reply::Lost => fails(Next::Again, true),
+        Reply::Done(result, served) => {
+            judge.data.wrote(&served, world.now());
+            if request.access == Access::Write {
+                return Ok(result);
+            }
+            // A replica that has nothing proves nothing while slots move.
+            let replica = route.is_replica(request, (to, asking));
+            if world.config.topology.read_from_replica && replica && !served.holds {
+                return fails(Next::Master, false);
+            }
+            judge.data_is_current(world, (place, floor, begun), &served);
+            Ok(result)
+        }
+    }
 }
 
 fn fails<T>(next: Next, unsure: bool) -> Result<T, Failure<Trouble>> {
@@ -260,7 +276,10 @@ async fn send<T: 'static>(
     } else {
         let sent = Sent {
             to,
-            request: request.clone(),
+            request: Request {
+                readonly: route.is_replica(request, (to, asking)),
+                ..request.clone()
+            },
             asking,
             act: Rc::clone(act),
             back,

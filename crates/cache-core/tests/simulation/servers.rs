@@ -9,7 +9,7 @@ use cache_core::cluster::{Address, SLOTS, Slot, slot_of};
 
 use super::config::Key;
 use super::data::{Data, KeyState, Place};
-use super::topology::{Broken, Mode, Topology};
+use super::topology::{Mode, Topology};
 
 /// Slots move in bands of so many equal parts.
 pub const BANDS: usize = 16;
@@ -64,6 +64,8 @@ pub struct Request {
     pub places: Vec<Place>,
     pub access: Access,
     pub repeatable: bool,
+    /// READONLY was said on the connection: it is one to a replica, as far as the worker knows.
+    pub readonly: bool,
     /// How often it was carried out.
     pub carried_out: Rc<Cell<u32>>,
 }
@@ -80,8 +82,6 @@ pub struct Servers {
     /// When a server that didn't know better served a band that is another's.
     pub deceived: Cell<u64>,
     mode: Mode,
-    /// Workers say READONLY on their connections to replicas.
-    readonly: bool,
 }
 
 /// The Redis key of a cache key. Its slot is in a band of its own.
@@ -159,7 +159,6 @@ impl Servers {
             links: Cell::new(count as u64),
             deceived: Cell::new(0),
             mode: plan.mode,
-            readonly: plan.read_from_replica || plan.broken == Some(Broken::Replicas),
         }
     }
 
@@ -241,7 +240,7 @@ impl Servers {
             }
             return Ok(());
         }
-        if server.view.master_of[id] == Some(owner) && reads && self.readonly {
+        if server.view.master_of[id] == Some(owner) && reads && request.readonly {
             return if server.syncing { loading() } else { Ok(()) };
         }
         Err(format!("MOVED {}", there(owner)))

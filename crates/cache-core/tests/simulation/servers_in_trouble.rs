@@ -7,7 +7,7 @@ use super::seeds::{Worlds, many, run};
 use super::topology::{Broken, Mode};
 
 /// How many seeds of each kind run, unless `SIM_SEEDS` says otherwise.
-const SEEDS: u64 = 100;
+const SEEDS: u64 = 60;
 
 /// A broken rule is noticed, and each trouble is met, within so many seeds.
 const NOTICED: u64 = 200;

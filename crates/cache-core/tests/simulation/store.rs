@@ -147,6 +147,7 @@ async fn command<T: 'static>(
             places: places.to_vec(),
             access,
             repeatable: access != Access::Write,
+            readonly: false,
             carried_out: Rc::default(),
         };
         return routes::command(world, worker, request, act).await;
