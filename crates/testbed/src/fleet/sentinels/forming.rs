@@ -13,7 +13,8 @@ use crate::fleet::server::{Plan, Server};
 /// Periods of Sentinels in milliseconds. Their own are longer: 1 to 15 s.
 const PERIODS: [(&str, &str); 7] = [
     ("INFO-PERIOD", "300"),
-    ("PING-PERIOD", "100"),
+    // A replica is good enough if its INFO isn't older than five of these, and a Sentinel asks once a second at that time.
+    ("PING-PERIOD", "300"),
     ("ASK-PERIOD", "200"),
     ("PUBLISH-PERIOD", "300"),
     ("MIN-LINK-RECONNECT-PERIOD", "1000"),
