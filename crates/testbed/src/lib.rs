@@ -6,6 +6,7 @@
 //!
 //! * [`Site`] is where most tests begin: one nginx, one Redis, one backend, wired together.
 //! * [`Nginx`], [`Redis`], [`Backend`] are the servers alone.
+//! * [`Dns`] is a name server, whose names move while it runs.
 //! * [`Proxy`] stands before a Redis and mistreats what passes; [`Faucet`] is a backend of bodies too large to keep.
 //! * [`Vitals`] and [`Zone`] are read from a running nginx: its memory and descriptors, its locks and waiters.
 //! * [`Client`] speaks HTTP/1.1 on a plain socket; [`crowd()`] runs many at once. [`Http2`] speaks HTTP/2, over TLS too, and
@@ -17,6 +18,7 @@ mod site;
 
 // Servers.
 mod backend;
+mod dns;
 mod faucet;
 mod nginx;
 mod redis_server;
@@ -52,6 +54,7 @@ pub use bridge::Bridge;
 pub use client::{Client, Request, Response};
 pub use conf::{Conf, example};
 pub use crowd::{Crowd, crowd};
+pub use dns::Dns;
 pub use exchange::{Exchange, Protocol};
 pub use faucet::Faucet;
 pub use gzip::unzipped;

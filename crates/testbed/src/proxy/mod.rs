@@ -50,7 +50,9 @@ struct Link {
 /// The proxy. At first everything passes.
 #[derive(Debug)]
 pub struct Proxy {
-    port: Port,
+    address: SocketAddr,
+    /// Taken for it alone.
+    port: Option<Port>,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
@@ -64,12 +66,25 @@ impl Proxy {
     #[must_use]
     pub fn start(target: &str) -> Proxy {
         let port = Port::take();
-        let listener = TcpListener::bind(port.address()).expect("the proxy's port");
+        let mut proxy = Proxy::start_at(port.address(), target);
+        proxy.port = Some(port);
+        proxy
+    }
+
+    /// The same at an address that the test has chosen.
+    ///
+    /// # Panics
+    ///
+    /// If the address can't be had.
+    #[must_use]
+    pub fn start_at(address: SocketAddr, target: &str) -> Proxy {
+        let listener = TcpListener::bind(address).expect("the proxy's address");
         let (shared, target) = (Arc::<Shared>::default(), target.to_owned());
         let accepting = Arc::clone(&shared);
         let thread = thread::spawn(move || accept(&listener, &target, &accepting));
         Proxy {
-            port,
+            address,
+            port: None,
             shared,
             thread: Some(thread),
         }
@@ -78,7 +93,7 @@ impl Proxy {
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.port.address()
+        self.address
     }
 
     /// What happens from now on to bytes that go this way, on all connections.
