@@ -8,6 +8,7 @@
 //! * [`Nginx`], [`Redis`], [`Backend`] are the servers alone.
 //! * [`RedisCluster`] and [`Sentinels`] are fleets of redis-servers; a [`Net`] parts their servers from each other or from
 //!   the module.
+//! * [`Dns`] is a name server, whose names move while it runs.
 //! * [`Proxy`] stands before a Redis and mistreats what passes; [`Faucet`] is a backend of bodies too large to keep.
 //! * [`Vitals`] and [`Zone`] are read from a running nginx: its memory and descriptors, its locks and waiters.
 //! * [`Client`] speaks HTTP/1.1 on a plain socket; [`crowd()`] runs many at once. [`Http2`] speaks HTTP/2, over TLS too, and
@@ -19,6 +20,7 @@ mod site;
 
 // Servers.
 mod backend;
+mod dns;
 mod faucet;
 mod fleet;
 mod nginx;
@@ -55,6 +57,7 @@ pub use bridge::Bridge;
 pub use client::{Client, Request, Response};
 pub use conf::{Conf, example};
 pub use crowd::{Crowd, crowd};
+pub use dns::Dns;
 pub use exchange::{Exchange, Protocol};
 pub use faucet::Faucet;
 pub use fleet::{
