@@ -1,6 +1,11 @@
 //! A real Redis Cluster as the store: records are where their slots are, and stay within reach while slots move, masters
 //! change and nodes come, hang and go. No answer is wrong, and none is an error.
 
+mod failing;
+mod moving;
+mod operating;
+mod replicas;
+mod seeds;
 mod serving;
 
 use std::collections::BTreeMap;
@@ -8,9 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use testbed::{
-    Answer, PATIENCE, RedisCluster, Request, Response, Running, Site, ms, pattern, wait_for,
-};
+use testbed::{Answer, RedisCluster, Request, Response, Running, Site, ms, pattern};
 
 /// Times of a store whose nodes are about to be in trouble.
 const SHORT: &str = "connect_timeout 300ms; send_timeout 300ms; read_timeout 300ms;\n";
@@ -18,6 +21,8 @@ const SHORT: &str = "connect_timeout 300ms; send_timeout 300ms; read_timeout 300
 /// Starts nginx before a cluster.
 #[track_caller]
 fn start(cluster: &RedisCluster, site: Site) -> Running {
+    // The clients of a load stay.
+    let site = site.server("keepalive_requests 1000000;\n");
     site.store(&cluster.directives()).start()
 }
 
