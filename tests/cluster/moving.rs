@@ -174,7 +174,7 @@ fn slots_move_to_and_fro_under_load() {
     fill_all(&site, &cluster, &others);
     let groups: [&[String]; 4] = [&moving, &moving, &others, &others];
     let ((), seen) = while_asking(&site, &groups, true, || {
-        for to in [1, 0, 1, 0, 1, 0] {
+        for to in [1, 0].repeat(15) {
             cluster.move_slots(slots.clone(), to);
             cluster.wait_until_agreed();
         }

@@ -1,7 +1,8 @@
 //! The configured servers, and which maps are believed.
 
 use testbed::{
-    PATIENCE, Position, Redis, RedisCluster, Running, Side, Site, holds_for, ms, slot_of,
+    PATIENCE, Position, Redis, RedisCluster, Running, Side, Site, eventually, holds_for, ms,
+    slot_of,
 };
 
 use super::{SHORT, fill_all, paths_at, start};
@@ -110,6 +111,39 @@ fn an_empty_endpoint_is_the_host_that_was_asked() {
         site.wait_for_hit(&path);
     }
     assert!(site.nginx.log().serious(Position::default()).is_empty());
+}
+
+#[test]
+fn a_map_that_has_lost_slots_is_not_believed_alone() {
+    let cluster = RedisCluster::options().replicas(0).start();
+    let site = start(&cluster, Site::new().spread().store(SHORT));
+    let (paths, other) = (paths_at(&cluster, 1, 3), paths_at(&cluster, 0, 1));
+    fill_all(&site, &cluster, &paths);
+    fill_all(&site, &cluster, &other);
+    // One node knows nothing of another, nor of its slots.
+    let _: () = cluster
+        .node(2)
+        .command(&["CLUSTER", "FORGET", &cluster.id(1)]);
+    let before = cluster.node(2).calls("cluster|slots");
+    let found = || paths.iter().all(|path| site.get(path).word() == "HIT");
+    // Whom the map is asked of is a matter of chance: often enough it is the one that has forgotten.
+    for _ in 0..20 {
+        let asked = cluster.calls("cluster|slots");
+        cluster.net().cut(0, Side::Clients);
+        cluster.net().refuse(0, Side::Clients);
+        let _ = site.get(&other[0]);
+        cluster.net().heal();
+        let again = eventually(PATIENCE, || {
+            assert!(found());
+            (cluster.calls("cluster|slots") > asked).then_some(())
+        });
+        assert!(again.is_some());
+        if cluster.node(2).calls("cluster|slots") > before {
+            break;
+        }
+    }
+    assert!(holds_for(ms(300), found));
+    assert!(cluster.node(2).calls("cluster|slots") > before);
 }
 
 #[test]
