@@ -5,7 +5,8 @@ use std::fs;
 use std::time::Instant;
 
 use testbed::{
-    Answer, Backend, Conf, Nginx, PATIENCE, Port, Redis, Request, example, md5_hex, wait_for,
+    Answer, Backend, Conf, Nginx, PATIENCE, Port, Redis, RedisCluster, Request, example, md5_hex,
+    wait_for,
 };
 
 struct Scene {
@@ -86,7 +87,10 @@ fn every_file_is_covered_here() {
         .filter(|name| name.ends_with(".conf"))
         .collect();
     names.sort();
-    assert_eq!(names, ["demo.conf", "proxy.conf", "seed.conf"]);
+    assert_eq!(
+        names,
+        ["cluster.conf", "demo.conf", "proxy.conf", "seed.conf"]
+    );
 }
 
 #[test]
@@ -154,6 +158,35 @@ fn proxy_conf_runs_as_it_is() {
     assert_eq!(scene.redis.keys(), [key]);
     assert_eq!(client.ask(&Request::post("/page", "x")).word(), "SKIP");
     scene.nginx.finish();
+}
+
+#[test]
+fn cluster_conf_runs_as_it_is() {
+    let cluster = RedisCluster::options().replicas(0).start();
+    let (backend, port) = (Backend::start(), Port::take());
+    let mut conf = example("cluster.conf")
+        .replace("listen 8080;", &format!("listen {};", port.address()))
+        // A test machine may be busy, and that is no trouble of Redis.
+        .replace("200ms", "2s")
+        .replace("127.0.0.1:9999", &backend.address().to_string());
+    for number in 0..3 {
+        let place = format!("127.0.0.1:{}", 7001 + number);
+        conf = conf.replace(&place, &cluster.node(number).address().to_string());
+    }
+    let nginx = Nginx::start(&conf, port.address());
+    let mut client = nginx.client();
+    for number in 0..3 {
+        let key = cluster.key_at(number, "http:GET:example.org:/page");
+        let path = key.rsplit(':').next().unwrap();
+        let page = Request::get(path).header("Host", "example.org");
+        let first = client.ask(&page);
+        assert_eq!((first.status, first.word().as_str()), (200, "STORE"));
+        assert_eq!(cluster.wait_for_record(&key).body, first.body);
+        assert_eq!(cluster.node(number).keys(), [key.as_str()]);
+        let hit = client.ask(&page);
+        assert_eq!((hit.word().as_str(), hit.text()), ("HIT", first.text()));
+    }
+    nginx.finish();
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::rc::{Rc, Weak};
 
 use cache_core::attempts::Access;
 use cache_core::cluster::{self, Acceptance, Address, Ended, Judged, Round, Slot, SlotMap};
-use cache_core::resp::Limits;
+use cache_core::resp::{Limits, Reply};
 use ngx::ffi::{NGX_LOG_INFO, NGX_LOG_NOTICE, NGX_LOG_WARN};
 use ngx::log::ngx_cycle_log;
 use ngx::ngx_log_error;
@@ -40,6 +40,8 @@ pub struct Cluster {
     timer: OnceCell<Timer>,
     /// What was said last of maps that can't be used, until one can.
     complaint: RefCell<String>,
+    /// Configured servers that said that they belong to no cluster.
+    strangers: RefCell<Vec<Address>>,
 }
 
 impl Cluster {
@@ -57,6 +59,7 @@ impl Cluster {
             acceptance: RefCell::default(),
             timer: OnceCell::new(),
             complaint: RefCell::default(),
+            strangers: RefCell::default(),
         });
         for (address, server) in cluster.configured.iter().zip(&config.servers) {
             let node = cluster.made(server);
@@ -80,7 +83,14 @@ impl Cluster {
             chosen.and_then(|index| map.nodes().get(index).map(|node| node.address.clone()))
         };
         match address {
-            Some(address) => Ok(self.at(&address)),
+            Some(address) => {
+                let node = self.at(&address);
+                if node.is_down() {
+                    // Another may have taken its place since the map was asked for.
+                    self.wish(None);
+                }
+                Ok(node)
+            }
             None => {
                 self.wish(None);
                 Err(StoreError::Unavailable)
@@ -138,8 +148,10 @@ impl Cluster {
         let first = random::between(0, self.configured.len().saturating_sub(1) as u64);
         let first = usize::try_from(first).unwrap_or_default();
         let behind = self.configured.iter().skip(first);
-        let mut all = behind.chain(self.configured.iter().take(first));
-        all.find_map(|address| Some(self.at(address)).filter(|node| !node.is_down()))
+        let all = behind.chain(self.configured.iter().take(first));
+        let strangers = self.strangers.borrow();
+        all.filter(|address| !strangers.contains(address))
+            .find_map(|address| Some(self.at(address)).filter(|node| !node.is_down()))
             .ok_or(StoreError::Unavailable)
     }
 
@@ -242,9 +254,12 @@ impl Cluster {
             })
         };
         let mut ended = Ended::Failed;
+        let mut round = round;
         for address in order {
-            if !self.state.refresh.is_ours(&round, now_msec()) {
-                break;
+            // Servers that don't reply take their time, each.
+            match self.state.refresh.renew(round, now_msec()) {
+                Some(renewed) => round = renewed,
+                None => break,
             }
             let Some(judged) = self.ask_node(&address).await else {
                 continue;
@@ -267,6 +282,7 @@ impl Cluster {
         let node = self.at(address);
         let reply = node.ask(&[b"CLUSTER", b"SLOTS"], Limits::SLOTS).ok()?.await;
         let reply = reply.ok()?;
+        self.meet(address, &reply);
         let offered = match SlotMap::from_reply(&reply, address) {
             Ok(map) => map,
             Err(fault) => {
@@ -286,8 +302,8 @@ impl Cluster {
                 Some(Ended::Known)
             }
             Judged::Taken => {
-                self.tell(&offered);
                 self.share(&offered);
+                self.tell(&offered);
                 Some(Ended::Known)
             }
             Judged::Unconfirmed => Some(Ended::Unconfirmed),
@@ -295,6 +311,15 @@ impl Cluster {
                 self.complain(address, "it belongs to another cluster");
                 None
             }
+        }
+    }
+
+    /// Remembers who belongs to no cluster: it would take any command.
+    fn meet(&self, address: &Address, reply: &Reply) {
+        let mut strangers = self.strangers.borrow_mut();
+        strangers.retain(|known| known != address);
+        if matches!(reply, Reply::Error(text) if text.ends_with(b"cluster support disabled")) {
+            strangers.push(address.clone());
         }
     }
 
