@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::address::without_password;
+use super::tls::TlsConfig;
 use crate::shm::StoreMemory;
 
 /// Milliseconds of each timeout that isn't configured.
@@ -54,6 +55,8 @@ pub struct StoreConfig {
     pub max_fails: u32,
     /// How long an open breaker stays open before the first probe, in milliseconds.
     pub fail_timeout: u64,
+    /// How its connections are encrypted. `None`: they aren't.
+    pub tls: Option<TlsConfig>,
     /// What the workers share of it. `None` for a store at an address that a variable names.
     pub memory: Option<StoreMemory>,
 }
@@ -116,6 +119,7 @@ impl StoreConfig {
             database: 0,
             max_fails: MAX_FAILS,
             fail_timeout: FAIL_TIMEOUT,
+            tls: None,
             memory: None,
         }
     }

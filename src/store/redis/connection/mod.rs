@@ -30,6 +30,7 @@ use super::turn::{LARGE, Turn};
 use crate::ngx::event::Posted;
 use crate::ngx::peer::{Event, Owner, Peer};
 use crate::ngx::shutdown::{self, ShutdownGuard};
+use crate::ngx::tls::Client;
 
 /// What a connection tells the one that has opened it.
 pub trait ConnectionOwner {
@@ -98,7 +99,8 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Begins to connect to the first of a server's addresses. The others are tried in turn where that fails.
+    /// Begins to connect to the first of a server's addresses. The others are tried in turn where that fails. `tls`:
+    /// how the connection is encrypted, if it is.
     ///
     /// # Errors
     ///
@@ -106,6 +108,7 @@ impl Connection {
     pub fn open(
         config: &Rc<StoreConfig>,
         addresses: &[SocketAddress],
+        tls: Option<Rc<Client>>,
         owner: Weak<dyn ConnectionOwner>,
     ) -> Result<Rc<Connection>, String> {
         let connection = Rc::new_cyclic(|this: &Weak<Connection>| {
@@ -113,7 +116,7 @@ impl Connection {
             Connection {
                 config: Rc::clone(config),
                 owner,
-                peer: Peer::new(this.clone()),
+                peer: Peer::new(this.clone(), tls),
                 addresses: RefCell::new(addresses.iter().cloned().collect()),
                 state: Cell::new(State::Connecting),
                 input: RefCell::new(Input::new()),
@@ -320,7 +323,7 @@ impl Connection {
         self.peer.close();
         let end = match end {
             // One that never served tells that the store is in trouble, as does one that fails.
-            end if before != State::Established => end.of_greeting(),
+            end if before != State::Established => end.of_greeting(self.peer.is_encrypted()),
             end => end,
         };
         let owner = self.owner.upgrade();

@@ -26,6 +26,7 @@ use super::protocol::pending::Replied;
 use super::turn::{LARGE, Turn};
 use crate::ngx::event::{Posted, Timer, now_msec};
 use crate::ngx::shutdown;
+use crate::ngx::tls::Client;
 
 /// A connection with less than this ahead of a new command is as good as an idle one: about 0.1 ms
 /// of a fast network. While there is such a connection the first of them takes the command, because
@@ -42,6 +43,8 @@ const PATIENCE: u64 = 1000;
 /// A server and its connections.
 pub struct Node {
     config: Rc<StoreConfig>,
+    /// How its connections are encrypted, and their session.
+    tls: Option<Rc<Client>>,
     /// What the log calls it.
     text: String,
     /// Its addresses: the one that served last, then the others.
@@ -65,6 +68,7 @@ impl Node {
     pub fn new(config: Rc<StoreConfig>, server: &Server) -> Rc<Node> {
         Rc::new(Node {
             health: Health::new(&config.shown, &server.text),
+            tls: config.tls.as_ref().map(|tls| Rc::new(tls.client(server))),
             config,
             text: server.text.clone(),
             addresses: RefCell::new(server.addresses.clone()),
@@ -273,7 +277,7 @@ impl Node {
     fn open(self: &Rc<Self>) -> Result<Rc<Connection>, String> {
         let owner: Weak<dyn ConnectionOwner> = Rc::<Node>::downgrade(self);
         let addresses = self.addresses.borrow().clone();
-        let connection = Connection::open(&self.config, &addresses, owner)?;
+        let connection = Connection::open(&self.config, &addresses, self.tls.clone(), owner)?;
         self.connections.borrow_mut().push(Rc::clone(&connection));
         Ok(connection)
     }

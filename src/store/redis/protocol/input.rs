@@ -70,6 +70,11 @@ impl Input {
         self.buffer.is_empty()
     }
 
+    /// Whether this is no reply but an alert of TLS's: two bytes that begin its record (RFC 8446, section 5.1).
+    pub fn is_tls_alert(&self) -> bool {
+        self.buffer.starts_with(&[21, 3])
+    }
+
     /// The next whole reply, if there is one.
     pub fn reply(&mut self) -> Result<Option<Reply>, ProtocolError> {
         self.decoder.decode(&mut self.buffer)
