@@ -96,7 +96,13 @@ const OTHER_FIELDS: &[(&str, &str)] = &[
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
-    for file in ["build.rs", "src/ngx/shim.c", "src/ngx/shim.h"] {
+    for file in [
+        "build.rs",
+        "src/ngx/shim.c",
+        "src/ngx/shim.h",
+        "src/ngx/tls/shim.c",
+        "src/ngx/tls/shim.h",
+    ] {
         println!("cargo:rerun-if-changed={file}");
     }
     println!("cargo:rerun-if-env-changed=DEP_NGINX_INCLUDE");
@@ -136,10 +142,11 @@ fn compiler(includes: &[PathBuf]) -> cc::Build {
 /// Compiles the shim and declares its functions for Rust.
 fn shim(includes: &[PathBuf], out: &Path) -> Result<(), Box<dyn Error>> {
     compiler(includes)
-        .file("src/ngx/shim.c")
+        .files(["src/ngx/shim.c", "src/ngx/tls/shim.c"])
         .try_compile("ngx_http_redis_cache_shim")?;
     bindgen::Builder::default()
         .header("src/ngx/shim.h")
+        .header("src/ngx/tls/shim.h")
         .clang_args(includes.iter().map(|path| format!("-I{}", path.display())))
         .allowlist_function("rcs_.*")
         .blocklist_type(".*")

@@ -120,7 +120,8 @@ unsafe extern "C" fn preconfiguration(cf: *mut ngx_conf_t) -> Code {
 
 unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> Code {
     guard("postconfiguration", ERROR, || {
-        if !names::check(cf) || conf::variables::complete(cf) != OK {
+        if !names::check(cf) || !conf::addresses::prepare(cf) || conf::variables::complete(cf) != OK
+        {
             return ERROR;
         }
         // SAFETY: nginx calls with the configuration that was read.

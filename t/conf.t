@@ -255,11 +255,11 @@ host not found in "server nosuch.invalid" of store "main"; correct it, or add a 
 
 
 
-=== TEST 28: TLS
+=== TEST 28: TLS that is neither on nor off
 --- http_config
-    redis_cache_store main { server 127.0.0.1:6379; tls on; }    # <--
+    redis_cache_store main { server 127.0.0.1:6379; tls maybe; }    # <--
 --- emerg
-"tls" of store "main" is not supported yet
+invalid value "maybe" in "tls" of store "main"; it is "on" or "off"
 
 
 
@@ -303,11 +303,11 @@ invalid time "0" in "read_timeout" of store "main"; use a time such as 200ms
 
 
 
-=== TEST 34: an address with TLS
+=== TEST 34: an address with TLS and a database that is no number
 --- config
-    location /t { redis_cache_pass rediss://127.0.0.1:6379; }    # <--
+    location /t { redis_cache_pass rediss://127.0.0.1:6379/first; }    # <--
 --- emerg
-invalid address "rediss://127.0.0.1:6379" in "redis_cache_pass": tls is not supported yet; use one such as redis://127.0.0.1:6379/0 or unix:/run/redis.sock
+invalid address "rediss://127.0.0.1:6379/first" in "redis_cache_pass": invalid database number; use one such as redis://127.0.0.1:6379/0 or unix:/run/redis.sock
 
 
 
@@ -724,23 +724,23 @@ unknown mode "twins" of store "main"; it is "standalone", "sentinel MASTER" or "
 --- http_config
     redis_cache_store main { server 127.0.0.1:6379; tls_name redis.example; }    # <--
 --- emerg
-"tls_name" of store "main" is not supported yet
+store "main" has "tls_name", but no "tls"; add "tls on", or "tls off" to keep the line
 
 
 
 === TEST 82: tls_verify
 --- http_config
-    redis_cache_store main { server 127.0.0.1:6379; tls_verify on; }    # <--
+    redis_cache_store main { server 127.0.0.1:6379; tls on; tls_verify maybe; }    # <--
 --- emerg
-"tls_verify" of store "main" is not supported yet
+invalid value "maybe" in "tls_verify" of store "main"; it is "on" or "off"
 
 
 
 === TEST 83: tls_trusted_certificate
 --- http_config
-    redis_cache_store main { server 127.0.0.1:6379; tls_trusted_certificate ca.pem; }    # <--
+    redis_cache_store main { server 127.0.0.1:6379; tls on; tls_trusted_certificate; }    # <--
 --- emerg
-"tls_trusted_certificate" of store "main" is not supported yet
+"tls_trusted_certificate" of store "main" takes one value
 
 
 

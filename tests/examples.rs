@@ -2,11 +2,12 @@
 //! do what they say.
 
 use std::fs;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use testbed::{
-    Answer, Backend, Conf, Nginx, PATIENCE, Port, Redis, RedisCluster, Request, example, md5_hex,
-    wait_for,
+    Answer, Authority, Backend, Conf, Nginx, PATIENCE, Port, Redis, RedisCluster, Request,
+    Sentinels, example, md5_hex, wait_for,
 };
 
 struct Scene {
@@ -89,7 +90,14 @@ fn every_file_is_covered_here() {
     names.sort();
     assert_eq!(
         names,
-        ["cluster.conf", "demo.conf", "proxy.conf", "seed.conf"]
+        [
+            "cluster.conf",
+            "demo.conf",
+            "proxy.conf",
+            "seed.conf",
+            "sentinel.conf",
+            "tls.conf"
+        ]
     );
 }
 
@@ -129,6 +137,37 @@ fn seed_conf_runs_as_it_is() {
         (404, before)
     );
     scene.nginx.finish();
+}
+
+#[test]
+fn tls_conf_runs_as_it_is() {
+    let authority = Authority::make();
+    let server = authority.issue("redis", "IP:127.0.0.1");
+    let client = authority.issue("nginx", "DNS:nginx.example");
+    let (secured, backend, port) = (Port::take(), Backend::start(), Port::take());
+    let options = authority.redis_options(secured.number(), &server, true);
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
+    let redis = Redis::with_options(&options);
+    let file = |path: PathBuf| path.display().to_string();
+    let conf = example("tls.conf")
+        .replace("listen 8080;", &format!("listen {};", port.address()))
+        .replace("200ms", "2s")
+        .replace("127.0.0.1:6379", &secured.address().to_string())
+        .replace("127.0.0.1:9999", &backend.address().to_string())
+        .replace("/etc/nginx/redis/ca.pem", &file(authority.certificate()))
+        .replace("/etc/nginx/redis/nginx.pem", &file(client.certificate))
+        .replace("/etc/nginx/redis/nginx.key", &file(client.key));
+    let nginx = Nginx::start(&conf, port.address());
+    let mut client = nginx.client();
+    let first = client.get("/page");
+    assert_eq!((first.status, first.word().as_str()), (200, "STORE"));
+    wait_for("the record", PATIENCE, || {
+        client.get("/page").word() == "HIT"
+    });
+    assert_eq!(client.get("/page").text(), first.text());
+    assert_eq!(backend.hits("/page"), 1);
+    assert_eq!(redis.command::<usize>(&["DBSIZE"]), 1);
+    nginx.finish();
 }
 
 #[test]

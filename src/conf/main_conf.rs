@@ -8,7 +8,7 @@ use super::reader::ConfLine;
 use super::sites::Sites;
 use crate::ngx::module;
 use crate::shm::Zone;
-use crate::store::redis::StoreConfig;
+use crate::store::redis::{StoreConfig, TlsConfig};
 
 /// `redis_cache_zone`
 pub struct ZoneDeclaration {
@@ -46,6 +46,8 @@ pub struct MainConf {
     pub zones: Vec<ZoneDeclaration>,
     /// The stores: blocks, and addresses named by `redis_cache_pass`.
     pub stores: Vec<Rc<StoreConfig>>,
+    /// How connections are encrypted where an address alone asks for it, if one may.
+    pub tls: Option<TlsConfig>,
     /// The servers with locations that have the default key.
     pub sites: Sites,
     /// The key where none is configured: `$scheme://$redis_cache_authority$request_uri`.

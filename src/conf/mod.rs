@@ -13,6 +13,9 @@ mod store_block;
 /// Servers of stores, and how their names are looked up.
 mod servers;
 
+/// What stores need that variables name by their addresses.
+pub mod addresses;
+
 /// `set_md5 $variable [text]`.
 pub mod set_md5;
 

@@ -1,5 +1,6 @@
 //! `redis_cache_store NAME { ... }`: the block.
 
+mod tls;
 mod values;
 
 use std::ffi::{c_char, c_void};
@@ -7,11 +8,15 @@ use std::rc::Rc;
 
 use ngx::ffi::*;
 
+use self::tls::TlsLines;
+pub use self::tls::prepare_tls;
 use self::values::{number, once, secret, single, timeout};
 use super::MainConf;
 use super::reader::{Directive, Fault, SetResult, set};
 use super::servers;
-use crate::store::redis::{Login, Mode, ReadFrom, Server, StoreConfig, is_address};
+use crate::store::redis::{
+    Login, Mode, ReadFrom, Server, StoreConfig, is_address, parse, without_password,
+};
 
 /// A block that is being read.
 #[derive(Default)]
@@ -32,6 +37,9 @@ struct Block {
     database: Option<u32>,
     max_fails: Option<u32>,
     fail_timeout: Option<u64>,
+    tls: TlsLines,
+    /// Whether the address of a server asks for TLS.
+    encrypted: bool,
 }
 
 impl Block {
@@ -66,9 +74,12 @@ impl Block {
         Err(Fault::Text(format!("store \"{name}\" has {fault}")))
     }
 
-    fn finish(self) -> StoreConfig {
+    fn finish(self, cf: *mut ngx_conf_t) -> Result<StoreConfig, Fault> {
+        let nameless = self.servers.iter().any(|s| s.text.starts_with("unix:"));
+        let tls = self.tls.finish(cf, &self.name, self.encrypted, nameless)?;
         let standard = StoreConfig::new(self.name, self.servers);
-        StoreConfig {
+        Ok(StoreConfig {
+            tls,
             mode: self.mode.unwrap_or(standard.mode),
             read_from: self.read_from.unwrap_or(standard.read_from),
             connect_timeout: self.connect_timeout.unwrap_or(standard.connect_timeout),
@@ -88,7 +99,7 @@ impl Block {
             max_fails: self.max_fails.unwrap_or(standard.max_fails),
             fail_timeout: self.fail_timeout.unwrap_or(standard.fail_timeout),
             ..standard
-        }
+        })
     }
 }
 
@@ -127,7 +138,7 @@ pub fn block(directive: &Directive, conf: &mut MainConf) -> SetResult {
         return Err(Fault::Logged);
     }
     block.check()?;
-    let store = servers::with_memory(cf, block.finish())?;
+    let store = servers::with_memory(cf, block.finish(cf)?)?;
     conf.stores.push(Rc::new(store));
     Ok(())
 }
@@ -194,26 +205,41 @@ fn parameter(line: &Directive, block: &mut Block) -> SetResult {
             })?;
             once(&mut block.database, number, line, store)
         }
-        other => {
+        _ => block.tls.take(line, store).unwrap_or_else(|| {
             let word = line.text(0);
-            Err(Fault::Text(match other {
-                b"tls" | b"tls_name" | b"tls_trusted_certificate" | b"tls_verify" => {
-                    format!("\"{word}\" of store \"{store}\" is not supported yet")
-                }
-                _ => format!("unknown directive \"{word}\" in store \"{store}\""),
-            }))
-        }
+            Err(Fault::Text(format!(
+                "unknown directive \"{word}\" in store \"{store}\""
+            )))
+        }),
     }
 }
 
 fn server(line: &Directive, block: &mut Block) -> SetResult {
-    let (address, store) = (single(line, &block.name)?, &block.name);
-    let what = format!("\"server {address}\" of store \"{store}\"");
-    let server = servers::of_configuration(line, &address, &what)
-        .map_err(|reason| format!("{reason} in {what}"))?;
+    let (address, store) = (single(line, &block.name)?, block.name.clone());
+    let (address, shown) = (address.as_str(), without_password(&address));
+    let what = format!("\"server {shown}\" of store \"{store}\"");
+    let resolve = |address: &str| servers::of_configuration(line, address, &what);
+    let fault = |reason: String| format!("{reason} in {what}");
+    let server = if is_address(address) && !address.starts_with("unix:") {
+        let parsed = parse(address, Some(&resolve)).map_err(fault)?;
+        let store = store.as_str();
+        if let Some(username) = parsed.login.username {
+            once(&mut block.username, username, line, store)?;
+        }
+        if let Some(password) = parsed.login.password {
+            once(&mut block.password, password, line, store)?;
+        }
+        if parsed.database > 0 {
+            once(&mut block.database, parsed.database, line, store)?;
+        }
+        block.encrypted |= parsed.encrypted;
+        parsed.server
+    } else {
+        resolve(address).map_err(fault)?
+    };
     if block.servers.iter().any(|known| known.text == server.text) {
         return Err(Fault::Text(format!(
-            "duplicate \"server {address}\" in store \"{store}\""
+            "duplicate \"server {shown}\" in store \"{store}\""
         )));
     }
     block.servers.push(server);

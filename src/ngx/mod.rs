@@ -19,6 +19,9 @@ pub mod resolver;
 pub mod shutdown;
 pub mod sockaddr;
 
+// Encrypted connections to servers.
+pub mod tls;
+
 // Memory and strings.
 pub mod chain;
 pub mod memory;

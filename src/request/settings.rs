@@ -215,7 +215,7 @@ impl<'a> Reader<'a> {
             return self.location(name);
         }
         if is_address(&String::from_utf8_lossy(name)) {
-            let config = registry::at_address(name)?;
+            let config = registry::at_address(name, self.main.tls.as_ref())?;
             return Ok(Store::Redis(registry::client(&config)));
         }
         Err(String::from(

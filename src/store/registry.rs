@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use cache_core::shown::shown;
 
-use crate::store::redis::{Client, Mode, Relay, StoreConfig, from_address};
+use crate::store::redis::{Client, Mode, Relay, StoreConfig, TlsConfig, from_address};
 
 /// How many stores may be named by addresses at run time: each has connections of its own.
 const MAX_ADDRESSES: usize = 16;
@@ -49,12 +49,12 @@ pub fn prepare(config: &Rc<StoreConfig>) {
     }
 }
 
-/// The store at an address that a variable names.
+/// The store at an address that a variable names. `tls`: how connections are encrypted where the address asks for that.
 ///
 /// # Errors
 ///
 /// Why there is none, for the log.
-pub fn at_address(address: &[u8]) -> Result<Rc<StoreConfig>, String> {
+pub fn at_address(address: &[u8], tls: Option<&TlsConfig>) -> Result<Rc<StoreConfig>, String> {
     let address = std::str::from_utf8(address).map_err(|_| String::from("invalid address"))?;
     ADDRESSES.with_borrow_mut(|known| {
         if let Some(config) = known.iter().find(|config| config.name == address) {
@@ -65,7 +65,7 @@ pub fn at_address(address: &[u8]) -> Result<Rc<StoreConfig>, String> {
                 "more than {MAX_ADDRESSES} addresses; use \"redis_cache_store\""
             ));
         }
-        let config = Rc::new(from_address(address, None)?);
+        let config = Rc::new(from_address(address, None, tls)?);
         known.push(Rc::clone(&config));
         Ok(config)
     })

@@ -18,12 +18,14 @@ use constant KEYS => 1000;
 use constant OPEN_FILES => '    open_file_cache max=4096;';
 use constant SRCACHE_MODULES => map { "/usr/lib/nginx/modules/ngx_http_${_}_module.so" } qw(srcache_filter memc);
 
-# What all configurations with the module have in common; the key keeps contenders on one Redis apart.
+# What all configurations with the module have in common; the key keeps contenders on one Redis apart. `redis` is its port,
+# `store` what else the block says of it.
 sub module_configuration {
     my (%o) = @_;
+    my $store = $o{store} ? " $o{store}" : '';
     my $http = <<"CONF";
     redis_cache_zone locks 1m;
-    redis_cache_store main { server 127.0.0.1:$o{redis}; }
+    redis_cache_store main { server 127.0.0.1:$o{redis};$store }
 CONF
     my $location = <<"CONF";
             redis_cache on;
@@ -40,7 +42,8 @@ CONF
 # id, label, binary, modules, http, server: as start_nginx takes them; sizes: of the bodies it can serve;
 # header: what X-Cache says when it serves as it should; prepare: puts a body of this size in its cache;
 # keys: how many there are of each size, asked for in turn, where it isn't one; redis: whose lookups are counted.
-#   directory, static (of the bodies), backend, slow, redis, memcached: ports; nginx, module, system_nginx
+#   directory, static (of the bodies), backend, slow, redis, tls (the same Redis), memcached: ports; certificate: of Redis;
+#   nginx, module, system_nginx
 sub contenders {
     my (%o) = @_;
     my @all = (1024, 32768, 1048576);
@@ -54,6 +57,8 @@ sub contenders {
     upstream slow { server 127.0.0.1:$o{slow}; }
 CONF
     my ($hit_http, $hit) = module_configuration(redis => $o{redis}, key => 'hit:', age => '1h');
+    my ($tls_http, $tls) = module_configuration(
+        redis => $o{tls}, key => 'tls:', age => '1h', store => "tls on; tls_trusted_certificate $o{certificate};");
     my ($keys_http, $keys) = module_configuration(redis => $o{redis}, key => 'keys:', age => '1h');
     my ($stale_http, $stale) = module_configuration(redis => $o{redis}, key => 'stale:', age => '1h');
 
@@ -106,6 +111,16 @@ CONF
             id => 'redis_hit', label => 'this module, Redis HIT', sizes => \@all, header => 'HIT',
             modules => [$o{module}], http => $upstream . $hit_http, redis => $o{redis},
             server => "        location / {\n$hit            proxy_pass http://backend;\n        }",
+        },
+        {
+            id => 'redis_tls', label => 'this module, Redis HIT through TLS', sizes => \@all, header => 'HIT',
+            modules => [$o{module}], http => $upstream . $tls_http, redis => $o{redis},
+            server => "        location / {\n$tls            proxy_pass http://backend;\n        }",
+        },
+        {
+            id => 'redis_tls_keys', label => 'this module, Redis HIT through TLS, 1,000 keys', @many, header => 'HIT',
+            modules => [$o{module}], http => $upstream . $tls_http, redis => $o{redis},
+            server => "        location / {\n$tls            proxy_pass http://backend;\n        }",
         },
         {
             id => 'redis_hit_keys', label => 'this module, Redis HIT, 1,000 keys', @many, header => 'HIT',

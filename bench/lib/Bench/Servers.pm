@@ -9,7 +9,7 @@ use Time::HiRes qw(sleep time);
 use Bench::Backend qw(body_of);
 use Bench::Process qw(free_port spawn_on wait_for_port children);
 
-our @EXPORT_OK = qw(start_nginx start_redis start_memcached redis_command redis_calls write_bodies nginx_version);
+our @EXPORT_OK = qw(start_nginx start_redis secure_redis start_memcached redis_command redis_calls write_bodies nginx_version);
 
 # Files 1024, 32768 ... with as many bytes.
 sub write_bodies {
@@ -97,6 +97,23 @@ sub start_redis {
         '--save', '', '--appendonly', 'no');
     wait_for_port($port, $pid, $log);
     return $port;
+}
+
+# Lets a Redis listen for TLS as well: where, and the file of its certificate, which has signed itself.
+sub secure_redis {
+    my ($port, $directory) = @_;
+    my ($secured, $certificate, $key) = (free_port(), "$directory/redis.pem", "$directory/redis.key");
+    my @openssl = (
+        qw(openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=redis),
+        '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', $key, '-out', $certificate,
+    );
+    system("@openssl 2>/dev/null") == 0 or die "openssl makes no certificate for Redis\n";
+    my $said = redis_command(
+        $port, qw(CONFIG SET tls-auth-clients no), 'tls-cert-file', $certificate, 'tls-key-file', $key,
+        'tls-ca-cert-file', $certificate, 'tls-port', $secured,
+    );
+    $said eq '+OK' or die "redis listens for no TLS: $said\n";
+    return ($secured, $certificate);
 }
 
 sub start_memcached {

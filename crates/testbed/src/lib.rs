@@ -10,6 +10,7 @@
 //!   the module.
 //! * [`Dns`] is a name server, whose names move while it runs.
 //! * [`Proxy`] stands before a Redis and mistreats what passes; [`Faucet`] is a backend of bodies too large to keep.
+//! * [`Authority`] signs certificates for servers and clients; [`TlsFront`] gives a server TLS.
 //! * [`Vitals`] and [`Zone`] are read from a running nginx: its memory and descriptors, its locks and waiters.
 //! * [`Client`] speaks HTTP/1.1 on a plain socket; [`crowd()`] runs many at once. [`Http2`] speaks HTTP/2, over TLS too, and
 //!   [`Http3`] HTTP/3; [`Protocol`] lets one test run over all; [`TlsTunnel`] gives any other client TLS.
@@ -29,6 +30,7 @@ mod redis_server;
 // What stands between two of them and mistreats what passes.
 mod bridge;
 mod proxy;
+mod tls_front;
 mod tunnel;
 
 // Clients.
@@ -45,6 +47,7 @@ mod vitals;
 mod zone;
 
 // What all of these are made of: protocol, waiting, places, ports, processes.
+mod authority;
 mod gzip;
 mod http;
 mod places;
@@ -52,6 +55,7 @@ mod ports;
 mod process;
 mod wait;
 
+pub use authority::{Authority, Pair};
 pub use backend::{Answer, Backend, Gate, Received};
 pub use bridge::Bridge;
 pub use client::{Client, Request, Response};
@@ -76,6 +80,7 @@ pub use proxy::{Peers, Piece, Proxy, Rule, Step, Way};
 pub use record::{Record, md5_hex};
 pub use redis_server::Redis;
 pub use site::{Running, Site};
+pub use tls_front::TlsFront;
 pub use tunnel::TlsTunnel;
 pub use vitals::Vitals;
 pub use wait::{PATIENCE, eventually, holds_for, wait_for};

@@ -50,8 +50,30 @@ impl Nginx {
         }
     }
 
+    /// Starts nginx with these variables in its environment.
+    ///
+    /// # Panics
+    ///
+    /// If it doesn't start.
+    #[must_use]
+    #[track_caller]
+    pub fn start_in(environment: &[(&str, &Path)], conf: &Conf, address: SocketAddr) -> Nginx {
+        match Nginx::launch(conf, address, environment) {
+            Ok(nginx) => nginx,
+            Err(log) => panic!("nginx doesn't start:\n{log}\n{}", conf.text()),
+        }
+    }
+
     /// Starts nginx, or gives what it says instead.
     pub fn try_start(conf: &Conf, address: SocketAddr) -> Result<Nginx, String> {
+        Nginx::launch(conf, address, &[])
+    }
+
+    fn launch(
+        conf: &Conf,
+        address: SocketAddr,
+        environment: &[(&str, &Path)],
+    ) -> Result<Nginx, String> {
         let folder = TempDir::with_prefix("testbed-nginx-").expect("a temporary folder");
         let prefix = folder.path();
         for name in ["conf", "logs", "temp", "modules"] {
@@ -66,7 +88,9 @@ impl Nginx {
         }
         write_conf(prefix, conf);
         let log = Log::new(prefix.join("logs/error.log"));
-        let process = Process::start(&mut command(prefix), &prefix.join("logs/output.log"));
+        let mut command = command(prefix);
+        command.envs(environment.iter().copied());
+        let process = Process::start(&mut command, &prefix.join("logs/output.log"));
         let mut nginx = Nginx {
             process,
             address,

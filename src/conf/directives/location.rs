@@ -7,9 +7,10 @@ use cache_core::headers::is_token;
 
 use crate::conf::main_conf::Reference;
 use crate::conf::reader::{Directive, Fault, SetResult, once, refuse_slices};
+use crate::conf::store_block::prepare_tls;
 use crate::conf::{LocConf, MainConf, StatusHeader, servers};
 use crate::detached::Backend;
-use crate::store::redis::{from_address, is_address, without_password};
+use crate::store::redis::{from_address, is_address, is_encrypted, without_password};
 
 pub(super) fn cache(directive: &Directive, conf: &mut LocConf) -> SetResult {
     let on = directive.arguments().is_empty() || directive.flag(1)?;
@@ -43,7 +44,11 @@ pub(super) fn pass(directive: &Directive, conf: &mut LocConf) -> SetResult {
                 let what = format!("\"redis_cache_pass {shown}\"");
                 servers::of_configuration(directive, address, &what)
             };
-            let config = from_address(&name, Some(&resolve)).map_err(|reason| {
+            if is_encrypted(&name) {
+                prepare_tls(directive.as_ptr(), main)?;
+            }
+            let config = from_address(&name, Some(&resolve), main.tls.as_ref());
+            let config = config.map_err(|reason| {
                 format!(
                     "invalid address \"{shown}\" in \"redis_cache_pass\": {reason}; \
                      use one such as redis://127.0.0.1:6379/0 or unix:/run/redis.sock"

@@ -71,15 +71,37 @@ pub fn secret(line: &Directive, store: &str) -> Result<String, Fault> {
     })
 }
 
-fn first_line(cf: *mut ngx_conf_t, path: &str) -> Result<String, String> {
+/// The name of a file that can be read, relative to the configuration's directory.
+pub fn file(line: &Directive, store: &str) -> Result<String, Fault> {
+    let name = single(line, store)?;
+    let readable = full_path(line.as_ptr(), &name).and_then(|path| {
+        let file = fs::File::open(&path);
+        file.map_err(|error| format!("\"{path}\": {error}"))
+    });
+    match readable {
+        Ok(_) => Ok(name),
+        Err(reason) => {
+            let word = line.text(0);
+            Err(Fault::Text(format!(
+                "\"{word}\" of store \"{store}\" can't be read: {reason}"
+            )))
+        }
+    }
+}
+
+fn full_path(cf: *mut ngx_conf_t, path: &str) -> Result<String, String> {
     // SAFETY: nginx replaces the string by a full path in the configuration's pool.
-    let path = unsafe {
+    unsafe {
         let mut name = text::copy((*cf).pool, path.as_bytes()).ok_or("no memory")?;
         if ngx_conf_full_name((*cf).cycle, &mut name, 1) != NGX_OK as isize {
             return Err(String::from("no memory"));
         }
-        String::from_utf8_lossy(text::bytes(&name)).into_owned()
-    };
+        Ok(String::from_utf8_lossy(text::bytes(&name)).into_owned())
+    }
+}
+
+fn first_line(cf: *mut ngx_conf_t, path: &str) -> Result<String, String> {
+    let path = full_path(cf, path)?;
     let content = fs::read_to_string(&path).map_err(|error| format!("\"{path}\": {error}"))?;
     Ok(content.lines().next().unwrap_or_default().to_owned())
 }

@@ -2,9 +2,10 @@
 //!
 //! Events go to its owner; timers are those of nginx's own read and write events.
 
+mod tls;
 mod transfer;
 
-use std::cell::{Cell, UnsafeCell};
+use std::cell::{Cell, RefCell, UnsafeCell};
 use std::io;
 use std::mem::{self, MaybeUninit};
 use std::ptr;
@@ -12,14 +13,17 @@ use std::rc::{Rc, Weak};
 
 use ngx::ffi::{
     NGX_AGAIN, NGX_LOG_ALERT, NGX_LOG_DEBUG_FIRST, NGX_OK, ngx_close_connection, ngx_connection_t,
-    ngx_cycle, ngx_event_connect_peer, ngx_event_get_peer, ngx_event_t, ngx_int_t, ngx_log_t,
-    ngx_peer_connection_t, ngx_set_errno, ngx_str_t, ngx_tcp_nodelay,
+    ngx_cycle, ngx_destroy_pool, ngx_event_connect_peer, ngx_event_get_peer, ngx_event_t,
+    ngx_int_t, ngx_log_t, ngx_peer_connection_t, ngx_set_errno, ngx_str_t, ngx_tcp_nodelay,
 };
 
+use self::tls::Phase;
 pub use transfer::{PIECES, Received};
 
 use super::event::{arm, disarm};
 use super::guard::guard;
+use super::shim;
+use super::tls::{Client, Said, Session, listen};
 
 /// What happened on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,22 +55,39 @@ struct Inner {
     /// The cycle's log, without the lines that nginx would write for each failed attempt. nginx
     /// holds its address while the connection is open.
     log: UnsafeCell<ngx_log_t>,
+    /// Where the lines of an encrypted connection's log go after they were read.
+    next_log: UnsafeCell<ngx_log_t>,
     owner: Weak<dyn Owner>,
+    /// How to encrypt it. `None`: it isn't encrypted.
+    tls: Option<Rc<Client>>,
+    phase: Cell<Phase>,
+    /// Why connecting failed, until the owner has heard it.
+    failure: RefCell<Option<io::Error>>,
+    /// What OpenSSL said last.
+    said: RefCell<Option<Said>>,
+    /// A session that the server has given within the handshake.
+    session: RefCell<Option<Session>>,
 }
 
 impl Peer {
-    /// A connection that isn't open, and whose events go to `owner`.
-    pub fn new(owner: Weak<dyn Owner>) -> Peer {
+    /// A connection that isn't open, and whose events go to `owner`. It is encrypted if `tls` says how.
+    pub fn new(owner: Weak<dyn Owner>, tls: Option<Rc<Client>>) -> Peer {
         Peer(Rc::new(Inner {
             connection: Cell::new(ptr::null_mut()),
             log: UnsafeCell::new(quiet_log()),
+            next_log: UnsafeCell::new(quiet_log()),
             owner,
+            tls,
+            phase: Cell::default(),
+            failure: RefCell::default(),
+            said: RefCell::default(),
+            session: RefCell::default(),
         }))
     }
 
     /// Begins to connect to the address `sockaddr`, which the debug log calls `name`. Gives back
-    /// whether it is established already; else [`Event::Writable`] follows, and then
-    /// [`Peer::outcome`] tells how it went.
+    /// whether it is established already, with its handshake; else [`Event::Writable`] follows, and
+    /// then [`Peer::outcome`] tells how it went.
     ///
     /// # Errors
     ///
@@ -92,7 +113,7 @@ impl Peer {
                 address.as_mut_ptr().cast(),
                 sockaddr.len(),
             );
-            self.0.log.get().write(quiet_log());
+            self.0.set_log();
             let mut peer: ngx_peer_connection_t = mem::zeroed();
             peer.sockaddr = address.as_mut_ptr().cast();
             peer.socklen = libc::socklen_t::try_from(sockaddr.len()).unwrap_or_default();
@@ -111,7 +132,14 @@ impl Peer {
         }
         self.adopt(connection);
         self.set_idle(true);
-        Ok(rc == ok())
+        if self.0.tls.is_none() {
+            return Ok(rc == ok());
+        }
+        self.0.phase.set(Phase::Socket);
+        if rc != ok() || !self.0.advance(Event::Writable) {
+            return Ok(false);
+        }
+        self.outcome().map(|()| true)
     }
 
     /// Takes over the connection that nginx has made.
@@ -129,31 +157,32 @@ impl Peer {
         }
     }
 
-    /// How connecting went.
+    /// How connecting went, with the handshake.
     ///
     /// # Errors
     ///
     /// The reason why it failed.
     pub fn outcome(&self) -> io::Result<()> {
         let connection = self.open()?;
-        let mut error: libc::c_int = 0;
-        let mut length = libc::socklen_t::try_from(size_of_val(&error)).unwrap_or_default();
-        // SAFETY: the connection is open; both pointers are to variables of the right size.
-        let rc = unsafe {
-            let (to, length) = ((&raw mut error).cast(), &raw mut length);
-            libc::getsockopt(
-                (*connection).fd,
-                libc::SOL_SOCKET,
-                libc::SO_ERROR,
-                to,
-                length,
-            )
-        };
-        match (rc, error) {
-            (0, 0) => Ok(()),
-            (0, error) => Err(io::Error::from_raw_os_error(error)),
-            _ => Err(io::Error::last_os_error()),
+        if let Some(failure) = self.0.failure.take() {
+            return Err(failure);
         }
+        if self.0.tls.is_some() {
+            // The handshake has asked already. A reset that came since is told by reading, behind what came before it.
+            return Ok(());
+        }
+        // SAFETY: the connection is open.
+        unsafe { socket_error(connection) }
+    }
+
+    /// Whether it goes through TLS.
+    pub fn is_encrypted(&self) -> bool {
+        self.0.tls.is_some()
+    }
+
+    /// Whether a handshake is under way.
+    pub fn is_in_handshake(&self) -> bool {
+        self.0.phase.get() == Phase::Handshake
     }
 
     /// [`Event::ReadTimer`] in `ms` milliseconds; an earlier deadline is forgotten.
@@ -208,9 +237,22 @@ impl Peer {
         let connection = self.0.connection.replace(ptr::null_mut());
         if !connection.is_null() {
             // SAFETY: it was open, and from here on nobody refers to it. nginx's loop copes with a
-            // handler that closes its own connection.
-            unsafe { ngx_close_connection(connection) };
+            // handler that closes its own connection. Only an encrypted one has a pool, and that of its own.
+            unsafe {
+                let pool = (*connection).pool;
+                if shim::rcs_tls_is_begun(connection) != 0 {
+                    shim::rcs_tls_end(connection);
+                }
+                ngx_close_connection(connection);
+                if !pool.is_null() {
+                    ngx_destroy_pool(pool);
+                }
+            }
         }
+        self.0.phase.set(Phase::Open);
+        self.0.failure.take();
+        self.0.said.take();
+        self.0.session.take();
     }
 
     /// The open connection.
@@ -224,9 +266,52 @@ impl Peer {
     }
 }
 
+impl Inner {
+    /// Prepares the log of the next connection.
+    fn set_log(&self) {
+        // SAFETY: no connection is open, so nobody uses the logs. They and `said` stay where they are while one is: the
+        // peer closes it before they go.
+        unsafe {
+            self.log.get().write(quiet_log());
+            self.next_log.get().write(quiet_log());
+            if self.tls.is_some()
+                && let Some(log) = self.log.get().as_mut()
+            {
+                listen(log, &self.said, self.next_log.get());
+            }
+        }
+    }
+}
+
 impl Drop for Peer {
     fn drop(&mut self) {
         self.close();
+    }
+}
+
+/// What the system says of a connection's socket.
+///
+/// # Safety
+///
+/// The connection is open.
+unsafe fn socket_error(connection: *mut ngx_connection_t) -> io::Result<()> {
+    let mut error: libc::c_int = 0;
+    let mut length = libc::socklen_t::try_from(size_of_val(&error)).unwrap_or_default();
+    // SAFETY: the connection is open; both pointers are to variables of the right size.
+    let rc = unsafe {
+        let (to, length) = ((&raw mut error).cast(), &raw mut length);
+        libc::getsockopt(
+            (*connection).fd,
+            libc::SOL_SOCKET,
+            libc::SO_ERROR,
+            to,
+            length,
+        )
+    };
+    match (rc, error) {
+        (0, 0) => Ok(()),
+        (0, error) => Err(io::Error::from_raw_os_error(error)),
+        _ => Err(io::Error::last_os_error()),
     }
 }
 
@@ -283,11 +368,18 @@ unsafe fn dispatch(event: *mut ngx_event_t, ready: Event, expired: Event) {
         (*event).set_timedout(0);
         (Rc::from_raw(inner), timed_out, (*connection).close() != 0)
     };
+    let mut event = match (closing, timed_out) {
+        (true, _) => Event::Closing,
+        (false, true) => expired,
+        (false, false) => ready,
+    };
+    if event == ready && inner.is_beginning() {
+        if !inner.advance(ready) {
+            return;
+        }
+        event = Event::Writable;
+    }
     if let Some(owner) = inner.owner.upgrade() {
-        owner.on_event(match (closing, timed_out) {
-            (true, _) => Event::Closing,
-            (false, true) => expired,
-            (false, false) => ready,
-        });
+        owner.on_event(event);
     }
 }

@@ -10,7 +10,10 @@ use ngx::ffi::{
     ngx_posted_next_events,
 };
 
-use super::{Peer, again, not_open, ok};
+use super::{Peer, again, not_open, ok, tls};
+
+/// How much is read of what a server sent before it closed a connection, in bytes.
+const LAST_WORDS: usize = 1 << 10;
 
 /// What reading gave.
 #[derive(Debug)]
@@ -54,7 +57,7 @@ impl Peer {
                 });
             }
             if n != again() {
-                return Err(io::Error::last_os_error());
+                return Err(self.fault(io::Error::last_os_error()));
             }
             if ngx_handle_read_event((*connection).read, 0) != ok() {
                 return Err(io::Error::last_os_error());
@@ -87,12 +90,23 @@ impl Peer {
     /// The connection is broken, or not open.
     pub fn send<'a>(&self, pieces: impl Iterator<Item = &'a [u8]>) -> io::Result<usize> {
         let connection = self.open()?;
+        let pieces = pieces.filter(|piece| !piece.is_empty()).take(PIECES);
+        if self.0.tls.is_some() {
+            // SAFETY: the connection is open, and its owner sends when it has heard that the handshake has succeeded.
+            let sent = unsafe { tls::send(connection, pieces) };
+            return sent.map_err(|error| {
+                // Before it closed the connection the server may have said why.
+                match self.receive(&mut BytesMut::with_capacity(LAST_WORDS)) {
+                    Err(why) => why,
+                    Ok(_) => self.fault(error),
+                }
+            });
+        }
         let mut buffers = [const { MaybeUninit::<ngx_buf_t>::uninit() }; PIECES];
         let mut links = [const { MaybeUninit::<ngx_chain_t>::uninit() }; PIECES];
         let mut first: *mut ngx_chain_t = ptr::null_mut();
         let mut end: *mut *mut ngx_chain_t = &raw mut first;
-        let filled = pieces.filter(|piece| !piece.is_empty());
-        for ((buffer, link), piece) in buffers.iter_mut().zip(&mut links).zip(filled) {
+        for ((buffer, link), piece) in buffers.iter_mut().zip(&mut links).zip(pieces) {
             // SAFETY: a zeroed ngx_buf_t is valid; nginx reads the bytes and doesn't change them.
             // `end` points to `first` or to the link before, neither of which moves.
             unsafe {
@@ -126,6 +140,17 @@ impl Peer {
                 return Err(io::Error::last_os_error());
             }
             Ok(sent)
+        }
+    }
+}
+
+impl Peer {
+    /// What an error of the socket means here.
+    fn fault(&self, error: io::Error) -> io::Error {
+        if self.0.tls.is_some() {
+            self.0.encrypted_error(error)
+        } else {
+            error
         }
     }
 }

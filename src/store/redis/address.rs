@@ -1,18 +1,32 @@
-//! Stores that are named by their addresses: `redis://[user:password@]host[:port][/db]` or `unix:/path`.
+//! Stores that are named by their addresses: `redis://[user:password@]host[:port][/db]`, `rediss://` for the same through
+//! TLS, `redis+unix://` or `unix:/path`.
 
 use std::net::{IpAddr, SocketAddr};
 
 use redis::{ConnectionAddr, IntoConnectionInfo};
 
 use super::config::{HostName, Login, Server, SocketAddress, StoreConfig};
+use super::tls::TlsConfig;
 use crate::ngx::{resolver, sockaddr};
 
 /// Looks up a host name: gets `host:port`, gives the server or the reason why there is none.
 pub type Resolve<'a> = &'a dyn Fn(&str) -> Result<Server, String>;
 
+/// Begins an address that is reached through TLS.
+const ENCRYPTED: &str = "rediss://";
+
+/// What is wrong with one where nginx can't do that.
+pub const WITHOUT_TLS: &str =
+    "this nginx was built without TLS; build it with --with-http_ssl_module";
+
+/// Whether an address is reached through TLS.
+pub fn is_encrypted(address: &str) -> bool {
+    address.starts_with(ENCRYPTED)
+}
+
 /// Whether the name of a store is an address.
 pub fn is_address(name: &str) -> bool {
-    ["redis://", "rediss://", "unix:", "redis+unix://"]
+    ["redis://", ENCRYPTED, "unix:", "redis+unix://"]
         .iter()
         .any(|scheme| name.starts_with(scheme))
 }
@@ -45,44 +59,90 @@ pub fn without_password(address: &str) -> String {
     format!("{scheme}://{user}{place}{mark}{}", query.join("&"))
 }
 
-/// The store at an address. Without `resolve` (at run time) the host must be an IP address, unless the http block has a
-/// `resolver`, which looks it up at the first use.
+/// What an address says.
+pub struct Parsed {
+    /// The server.
+    pub server: Server,
+    /// Who logs in there.
+    pub login: Login,
+    /// The number of the database.
+    pub database: u32,
+    /// Whether it is reached through TLS: `rediss://`.
+    pub encrypted: bool,
+}
+
+/// The store at an address. Without `resolve` (at run time) the host must be an IP address, unless the
+/// http block has a `resolver`, which looks it up at the first use. `tls` says how connections
+/// are encrypted where the address asks for that.
 ///
 /// # Errors
 ///
 /// What is wrong with the address, for the log.
-pub fn from_address(address: &str, resolve: Option<Resolve<'_>>) -> Result<StoreConfig, String> {
-    let config = |server| StoreConfig::new(address.to_owned(), vec![server]);
+pub fn from_address(
+    address: &str,
+    resolve: Option<Resolve<'_>>,
+    tls: Option<&TlsConfig>,
+) -> Result<StoreConfig, String> {
+    let parsed = parse(address, resolve)?;
+    let tls = tls.filter(|_| parsed.encrypted).cloned();
+    if parsed.encrypted && tls.is_none() {
+        return Err(String::from(WITHOUT_TLS));
+    }
+    Ok(StoreConfig {
+        login: parsed.login,
+        database: parsed.database,
+        tls,
+        ..StoreConfig::new(address.to_owned(), vec![parsed.server])
+    })
+}
+
+/// Reads an address; `resolve` as for [`from_address`].
+///
+/// # Errors
+///
+/// What is wrong with it, for the log.
+pub fn parse(address: &str, resolve: Option<Resolve<'_>>) -> Result<Parsed, String> {
     if let Some(path) = address.strip_prefix("unix:")
         && !path.starts_with("//")
     {
-        return Ok(config(unix(path)?));
+        return Ok(Parsed {
+            server: unix(path)?,
+            login: Login::default(),
+            database: 0,
+            encrypted: false,
+        });
     }
-    if address.starts_with("rediss://") {
-        return Err(String::from("tls is not supported yet"));
-    }
-    let info = address.into_connection_info().map_err(|error| {
-        let text = error.to_string();
-        text.split(" - ")
-            .next()
-            .unwrap_or(&text)
-            .trim_end_matches('.')
-            .to_lowercase()
-    })?;
+    // Its parser knows `rediss://` only with a TLS of its own.
+    let plain = address.strip_prefix(ENCRYPTED);
+    let encrypted = plain.is_some();
+    let plain = plain.map(|rest| format!("redis://{rest}"));
+    let info = plain
+        .as_deref()
+        .unwrap_or(address)
+        .into_connection_info()
+        .map_err(|error| {
+            let text = error.to_string();
+            text.split(" - ")
+                .next()
+                .unwrap_or(&text)
+                .trim_end_matches('.')
+                .to_lowercase()
+        })?;
     let settings = info.redis_settings();
     let database = u32::try_from(settings.db()).map_err(|_| "invalid database")?;
     let server = match info.addr() {
         ConnectionAddr::Unix(path) => unix(&path.to_string_lossy())?,
         ConnectionAddr::Tcp(host, port) => tcp(host, *port, resolve)?,
-        _ => return Err(String::from("tls is not supported yet")),
+        _ => return Err(String::from("unknown kind of address")),
     };
-    Ok(StoreConfig {
+    Ok(Parsed {
+        server,
         login: Login {
             username: settings.username().map(str::to_owned),
             password: settings.password().map(str::to_owned),
         },
         database,
-        ..config(server)
+        encrypted,
     })
 }
 

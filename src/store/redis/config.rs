@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use cache_core::cluster::ENCODED_SIZE;
 
 use super::address::without_password;
+use super::tls::TlsConfig;
 use crate::ngx::sockaddr;
 use crate::shm::StoreMemory;
 
@@ -58,6 +59,8 @@ pub struct StoreConfig {
     pub max_fails: u32,
     /// How long an open breaker stays open before the first probe, in milliseconds.
     pub fail_timeout: u64,
+    /// How its connections are encrypted. `None`: they aren't.
+    pub tls: Option<TlsConfig>,
     /// What the workers share of it. `None` for a store at an address that a variable names.
     pub memory: Option<StoreMemory>,
 }
@@ -131,6 +134,7 @@ impl StoreConfig {
             database: 0,
             max_fails: MAX_FAILS,
             fail_timeout: FAIL_TIMEOUT,
+            tls: None,
             memory: None,
         }
     }

@@ -15,11 +15,14 @@ use super::error::StoreError;
 use super::protocol::pending::Replied;
 use crate::ngx::resolver::{self, Answer, Asked, Outcome, Question};
 use crate::ngx::shutdown;
+use crate::ngx::tls::Client;
 
 /// A server that is asked. It is connected to when there is a question, and stays so.
 pub struct Line {
     config: Rc<StoreConfig>,
     server: Server,
+    /// How it is encrypted, and its session.
+    tls: Option<Rc<Client>>,
     connection: RefCell<Option<Rc<Connection>>>,
     /// The lookup of its name that is under way.
     question: RefCell<Option<Question>>,
@@ -31,6 +34,7 @@ impl Line {
         Rc::new(Line {
             config: Rc::clone(config),
             server: server.clone(),
+            tls: config.tls.as_ref().map(|tls| Rc::new(tls.client(server))),
             connection: RefCell::default(),
             question: RefCell::default(),
         })
@@ -91,7 +95,7 @@ impl Line {
             return Ok(Rc::clone(connection));
         }
         let owner: Weak<dyn ConnectionOwner> = Rc::<Line>::downgrade(self);
-        let connection = Connection::new(&self.config, owner);
+        let connection = Connection::new(&self.config, self.tls.clone(), owner);
         self.dial(&connection)
             .map_err(|_| StoreError::Unavailable)?;
         self.connection.replace(Some(Rc::clone(&connection)));

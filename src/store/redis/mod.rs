@@ -43,13 +43,16 @@ mod address;
 /// What a store is told by its configuration.
 mod config;
 
+/// What a store is told of encrypted connections.
+mod tls;
+
 /// How long the whole of something may take.
 mod pace;
 
 /// What can go wrong.
 mod error;
 
-pub use address::{from_address, is_address, without_password};
+pub use address::{WITHOUT_TLS, from_address, is_address, is_encrypted, parse, without_password};
 pub use change::{Change, ChangeReply, RecordRefresh, RecordWrite, ValidatedRecord, VariantWrite};
 pub use client::Client;
 pub use config::{HostName, Login, Mode, ReadFrom, Server, SocketAddress, StoreConfig};
@@ -57,3 +60,4 @@ pub use error::StoreError;
 pub use found::{Found, Reading};
 pub use pace::Pace;
 pub use relay::{Dialog, Relay};
+pub use tls::TlsConfig;

@@ -41,10 +41,16 @@ impl End {
     }
 
     /// What the end of a connection means that has never served: the store can't be used, whatever the cause. Only a
-    /// worker that leaves says nothing of the store.
-    pub fn of_greeting(self) -> End {
+    /// worker that leaves says nothing of the store. `encrypted`: through TLS.
+    pub fn of_greeting(self, encrypted: bool) -> End {
         let (error, reason) = match self {
-            End::Closed => (StoreError::Unavailable, "the server closed the connection"),
+            End::Closed if encrypted => {
+                (StoreError::Unavailable, "the server closed the connection")
+            }
+            End::Closed => (
+                StoreError::Unavailable,
+                "the server closed the connection; if it speaks TLS at this port, add \"tls on\"",
+            ),
             End::TooLarge => (
                 StoreError::Protocol,
                 "invalid reply: too large for a greeting",

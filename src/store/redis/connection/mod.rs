@@ -31,6 +31,7 @@ use super::turn::{LARGE, Turn};
 use crate::ngx::event::Posted;
 use crate::ngx::peer::{Event, Owner, Peer};
 use crate::ngx::shutdown::{self, ShutdownGuard};
+use crate::ngx::tls::Client;
 
 /// What a connection tells the one that has opened it.
 pub trait ConnectionOwner {
@@ -101,14 +102,19 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// One that takes commands, and connects when it is told where: see [`Connection::dial`].
-    pub fn new(config: &Rc<StoreConfig>, owner: Weak<dyn ConnectionOwner>) -> Rc<Connection> {
+    /// One that takes commands, and connects when it is told where: see [`Connection::dial`]. `tls`: how it is encrypted, if
+    /// it is.
+    pub fn new(
+        config: &Rc<StoreConfig>,
+        tls: Option<Rc<Client>>,
+        owner: Weak<dyn ConnectionOwner>,
+    ) -> Rc<Connection> {
         let connection = Rc::new_cyclic(|this: &Weak<Connection>| {
             let flush = this.clone();
             Connection {
                 config: Rc::clone(config),
                 owner,
-                peer: Peer::new(this.clone()),
+                peer: Peer::new(this.clone(), tls),
                 addresses: RefCell::default(),
                 state: Cell::new(State::Connecting),
                 input: RefCell::new(Input::new()),
@@ -334,7 +340,7 @@ impl Connection {
         self.peer.close();
         let end = match end {
             // One that never served tells that the store is in trouble, as does one that fails.
-            end if before != State::Established => end.of_greeting(),
+            end if before != State::Established => end.of_greeting(self.peer.is_encrypted()),
             end => end,
         };
         let owner = self.owner.upgrade();

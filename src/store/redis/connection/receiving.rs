@@ -47,6 +47,11 @@ impl Connection {
     }
 
     fn decode(&self) {
+        if self.is_greeted_by_tls() {
+            let what =
+                "the server speaks TLS at this port; add \"tls on\", or use a port without TLS";
+            return self.end(End::Down(StoreError::Unavailable, what.to_owned()));
+        }
         while self.state.get() != State::Closed {
             let reply = {
                 let mut input = self.input.borrow_mut();
@@ -62,6 +67,11 @@ impl Connection {
                 Err(error) => return self.nonsense(&error.to_string()),
             }
         }
+    }
+
+    /// Whether a server answers the greeting as one does that expects TLS.
+    fn is_greeted_by_tls(&self) -> bool {
+        self.state.get() == State::Greeting && self.input.borrow().is_tls_alert()
     }
 
     fn on_reply(&self, reply: Reply) {

@@ -64,7 +64,11 @@ impl Connection {
 
     pub fn on_write_timer(&self) {
         if self.state.get() == State::Connecting {
-            self.connect_elsewhere("connecting timed out");
+            self.connect_elsewhere(if self.peer.is_in_handshake() {
+                "the TLS handshake timed out; if the server speaks no TLS at this port, use its \"tls-port\", or take \"tls\" out"
+            } else {
+                "connecting timed out"
+            });
         } else if self.blocked.get() {
             self.too_slow("sending a command timed out");
         }

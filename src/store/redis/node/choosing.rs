@@ -138,7 +138,7 @@ impl Node {
 
     pub(super) fn open(self: &Rc<Self>) -> Result<Rc<Connection>, String> {
         let owner: Weak<dyn ConnectionOwner> = Rc::<Node>::downgrade(self);
-        let connection = Connection::new(&self.config, owner);
+        let connection = Connection::new(&self.config, self.tls.clone(), owner);
         self.dial(&connection)?;
         self.connections.borrow_mut().push(Rc::clone(&connection));
         Ok(connection)

@@ -30,10 +30,13 @@ use super::error::StoreError;
 use super::protocol::command::Kind;
 use super::turn::Turn;
 use crate::ngx::event::{Posted, Timer};
+use crate::ngx::tls::Client;
 
 /// A server and its connections.
 pub struct Node {
     config: Rc<StoreConfig>,
+    /// How its connections are encrypted, and their session.
+    tls: Option<Rc<Client>>,
     /// What the log calls it.
     text: String,
     /// Its addresses: the one that served last, then the others.
@@ -72,6 +75,7 @@ impl Node {
             probe: Cell::new(None),
             write_probe: Cell::new(None),
             names: Names::of(&config, server),
+            tls: config.tls.as_ref().map(|tls| Rc::new(tls.client(server))),
             config,
             text: server.text.clone(),
             addresses: RefCell::new(server.addresses.clone()),

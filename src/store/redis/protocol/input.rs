@@ -60,6 +60,11 @@ impl Input {
         self.buffer.is_empty()
     }
 
+    /// Whether this is no reply but an alert of TLS's: two bytes that begin its record (RFC 8446, section 5.1).
+    pub fn is_tls_alert(&self) -> bool {
+        self.buffer.starts_with(&[21, 3])
+    }
+
     /// Sets the limits of the reply that is read next. A lookup that meets a longer field fails without reading it, and
     /// the connection is closed, since Redis would send it to its end.
     pub fn set_limits(&mut self, limits: Limits) {
