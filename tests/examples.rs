@@ -229,6 +229,41 @@ fn cluster_conf_runs_as_it_is() {
 }
 
 #[test]
+fn sentinel_conf_runs_as_it_is() {
+    let all = Sentinels::start();
+    let (backend, port) = (Backend::start(), Port::take());
+    let mut conf = example("sentinel.conf")
+        .replace("listen 8080;", &format!("listen {};", port.address()))
+        .replace("mymaster;", &format!("{};", all.name()))
+        // A test machine may be busy, and that is no trouble of Redis.
+        .replace(
+            "mode sentinel",
+            "connect_timeout 2s; read_timeout 2s;\nmode sentinel",
+        )
+        .replace("127.0.0.1:9999", &backend.address().to_string());
+    for (number, sentinel) in all.sentinels().enumerate() {
+        let place = format!("127.0.0.1:{}", 26379 + number);
+        conf = conf.replace(&place, &all.server(sentinel).address().to_string());
+    }
+    let nginx = Nginx::start(&conf, port.address());
+    let mut client = nginx.client();
+    wait_for("the master to be known", PATIENCE, || {
+        client.get("/first").word() == "HIT"
+    });
+    let first = client.get("/page");
+    assert_eq!((first.status, first.word().as_str()), (200, "STORE"));
+    wait_for("the record", PATIENCE, || {
+        client.get("/page").word() == "HIT"
+    });
+    all.wait_until_well();
+    let _ = all.failover();
+    wait_for("the record in the new master", PATIENCE, || {
+        client.get("/page").word() == "HIT"
+    });
+    nginx.finish();
+}
+
+#[test]
 fn demo_conf_runs_as_it_is() {
     let scene = start("demo.conf", "listen 127.0.0.1:8080 reuseport;");
     let mut client = scene.nginx.client();

@@ -37,6 +37,7 @@ pub fn of_configuration(line: &Directive, address: &str, what: &str) -> Result<S
             return Ok(match addresses.as_slice() {
                 [one] => Server::at(one.clone()),
                 _ => Server {
+                    announced: None,
                     text: address.to_owned(),
                     name: None,
                     addresses,
@@ -56,6 +57,7 @@ pub fn of_configuration(line: &Directive, address: &str, what: &str) -> Result<S
             });
         }
         Ok(Server {
+            announced: None,
             text: format!("{}:{}", name.host, name.port),
             name: Some(name),
             addresses: if known { addresses(&url) } else { Vec::new() },

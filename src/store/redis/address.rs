@@ -168,6 +168,7 @@ fn tcp(host: &str, port: u16, resolve: Option<Resolve<'_>>) -> Result<Server, St
         (Err(_), None) if resolver::is_there() => {
             let host = host.to_owned();
             Ok(Server {
+                announced: None,
                 text: format!("{host}:{port}"),
                 name: Some(HostName { host, port }),
                 addresses: Vec::new(),

@@ -147,6 +147,8 @@ pub struct Server {
     pub text: String,
     /// Its host name, if it isn't named by its address.
     pub name: Option<HostName>,
+    /// The host name that it announces to others, and that its certificate is for.
+    pub announced: Option<String>,
     /// Its addresses, in the order in which they are tried. A name may have several, or none that is known yet.
     pub addresses: Vec<SocketAddress>,
 }
@@ -173,6 +175,7 @@ impl Server {
         Server {
             text: address.text.clone(),
             name: None,
+            announced: None,
             addresses: vec![address],
         }
     }

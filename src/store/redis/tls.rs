@@ -20,10 +20,15 @@ pub struct TlsConfig {
 impl TlsConfig {
     /// How one of the store's servers is spoken to.
     pub fn client(&self, server: &Server) -> Client {
-        let name = match (&self.name, &server.name) {
-            (Some(name), _) => Some(Name::of(name)),
-            (None, Some(host)) => Some(Name::of(&host.host)),
-            (None, None) => address_of(server),
+        let host = server.name.as_ref().map(|name| name.host.as_str());
+        let named = self
+            .name
+            .as_deref()
+            .or(server.announced.as_deref())
+            .or(host);
+        let name = match named {
+            Some(name) => Some(Name::of(name)),
+            None => address_of(server),
         };
         Client::new(Rc::clone(&self.context), name, self.verify)
     }

@@ -25,11 +25,14 @@ use crate::store::redis::node::Node;
 /// A cluster, as one worker sees it.
 pub struct Cluster {
     config: Rc<StoreConfig>,
+    /// The same for masters, whose connections aren't READONLY: one that has become a replica then says MOVED, also to
+    /// lookups.
+    for_masters: Rc<StoreConfig>,
     state: &'static StoreState,
     /// The servers of the configuration.
     configured: Vec<Address>,
     /// Those that were used.
-    nodes: RefCell<HashMap<Address, Rc<Node>>>,
+    nodes: RefCell<HashMap<Address, Used>>,
     /// Those that the map has no more, while they owe replies.
     retired: RefCell<Vec<Rc<Node>>>,
     map: RefCell<Option<SlotMap>>,
@@ -44,12 +47,29 @@ pub struct Cluster {
     strangers: RefCell<Vec<Address>>,
 }
 
+/// A node that was used.
+struct Used {
+    node: Rc<Node>,
+    part: Part,
+}
+
+/// What a node is used as. As another it gets other connections.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Master,
+    Replica,
+}
+
 impl Cluster {
     /// A cluster that nobody has asked for its map yet.
     pub fn new(config: &Rc<StoreConfig>, state: &'static StoreState) -> Rc<Cluster> {
         let configured: Vec<Address> = config.servers.iter().filter_map(address_of).collect();
         let cluster = Rc::new(Cluster {
             config: Rc::clone(config),
+            for_masters: Rc::new(StoreConfig {
+                read_from: ReadFrom::Master,
+                ..StoreConfig::clone(config)
+            }),
             state,
             configured,
             nodes: RefCell::default(),
@@ -62,8 +82,7 @@ impl Cluster {
             strangers: RefCell::default(),
         });
         for (address, server) in cluster.configured.iter().zip(&config.servers) {
-            let node = cluster.made(server);
-            cluster.nodes.borrow_mut().insert(address.clone(), node);
+            cluster.make(address, server, Part::Master);
         }
         cluster.wish(None);
         cluster
@@ -72,19 +91,26 @@ impl Cluster {
     /// The node for a command.
     pub fn node(self: &Rc<Self>, slot: Slot, access: Access) -> Result<Rc<Node>, StoreError> {
         self.update();
-        let address = {
+        let chosen = {
             let map = self.map.borrow();
             let Some(map) = map.as_ref() else {
                 drop(map);
                 return self.anybody();
             };
             let master = map.master(slot);
-            let chosen = master.map(|master| self.choose(map, master, access));
-            chosen.and_then(|index| map.nodes().get(index).map(|node| node.address.clone()))
+            master.and_then(|master| {
+                let index = self.choose(map, master, access);
+                let part = if index == master {
+                    Part::Master
+                } else {
+                    Part::Replica
+                };
+                Some((map.nodes().get(index)?.address.clone(), part))
+            })
         };
-        match address {
-            Some(address) => {
-                let node = self.at(&address);
+        match chosen {
+            Some((address, part)) => {
+                let node = self.as_part(&address, part);
                 if node.is_down() {
                     // Another may have taken its place since the map was asked for.
                     self.wish(None);
@@ -103,22 +129,54 @@ impl Cluster {
         self.config.read_from == ReadFrom::Replica
     }
 
-    /// The node at an address.
+    /// The master at an address.
     pub fn at(self: &Rc<Self>, address: &Address) -> Rc<Node> {
-        if let Some(node) = self.nodes.borrow().get(address) {
-            return Rc::clone(node);
+        self.as_part(address, Part::Master)
+    }
+
+    /// The node at an address, as a master or as a replica.
+    fn as_part(self: &Rc<Self>, address: &Address, part: Part) -> Rc<Node> {
+        let before = match self.nodes.borrow().get(address) {
+            Some(used) if used.part == part => return Rc::clone(&used.node),
+            Some(used) => Some(Rc::clone(&used.node)),
+            None => None,
+        };
+        let node = self.make(address, &self.server_at(address), part);
+        // Its connections are of no use any more, and there may be so many only.
+        if let Some(before) = before {
+            before.hang_up();
         }
-        let node = self.made(&server_at(address));
-        self.nodes
-            .borrow_mut()
-            .insert(address.clone(), Rc::clone(&node));
         node
+    }
+
+    /// The node at an address, whatever it is used as: to ask it about the cluster.
+    fn any_at(self: &Rc<Self>, address: &Address) -> Rc<Node> {
+        let known = self
+            .nodes
+            .borrow()
+            .get(address)
+            .map(|used| Rc::clone(&used.node));
+        known.unwrap_or_else(|| self.at(address))
+    }
+
+    /// A server at an address, with the name that its certificate is for.
+    fn server_at(&self, address: &Address) -> Server {
+        let map = self.map.borrow();
+        let node = map
+            .as_ref()
+            .and_then(|map| map.nodes().get(map.find(address)?));
+        let announced = node.and_then(|node| node.certified_name());
+        Server {
+            announced: announced.map(str::to_owned),
+            ..server_at(address)
+        }
     }
 
     /// The address of a node.
     pub fn address_of(&self, node: &Rc<Node>) -> Option<Address> {
         let nodes = self.nodes.borrow();
-        let found = nodes.iter().find(|(_, known)| Rc::ptr_eq(known, node));
+        let mut all = nodes.iter();
+        let found = all.find(|(_, known)| Rc::ptr_eq(&known.node, node));
         found.map(|(address, _)| address.clone())
     }
 
@@ -151,7 +209,7 @@ impl Cluster {
         let all = behind.chain(self.configured.iter().take(first));
         let strangers = self.strangers.borrow();
         all.filter(|address| !strangers.contains(address))
-            .find_map(|address| Some(self.at(address)).filter(|node| !node.is_down()))
+            .find_map(|address| Some(self.any_at(address)).filter(|node| !node.is_down()))
             .ok_or(StoreError::Unavailable)
     }
 
@@ -168,20 +226,29 @@ impl Cluster {
             let address = map.nodes().get(*index).map(|node| &node.address);
             let nodes = self.nodes.borrow();
             let node = address.and_then(|address| nodes.get(address));
-            node.is_none_or(|node| !node.is_down())
+            node.is_none_or(|used| !used.node.is_down())
         };
         let turned = replicas.clone().cycle().skip(first).take(count);
         turned.into_iter().find(is_up).unwrap_or(master)
     }
 
-    fn made(self: &Rc<Self>, server: &Server) -> Rc<Node> {
-        let node = Node::new(Rc::clone(&self.config), server);
+    fn make(self: &Rc<Self>, address: &Address, server: &Server, part: Part) -> Rc<Node> {
+        let config = match part {
+            Part::Master => &self.for_masters,
+            Part::Replica => &self.config,
+        };
+        let node = Node::new(Rc::clone(config), server);
         let cluster = Rc::downgrade(self);
         node.on_trouble(move || {
             if let Some(cluster) = cluster.upgrade() {
                 cluster.wish(None);
             }
         });
+        let used = Used {
+            node: Rc::clone(&node),
+            part,
+        };
+        self.nodes.borrow_mut().insert(address.clone(), used);
         node
     }
 
@@ -206,10 +273,10 @@ impl Cluster {
     fn forget_others(&self, map: &SlotMap) {
         let mut retired = self.retired.borrow_mut();
         retired.retain(|node| node.is_owing());
-        self.nodes.borrow_mut().retain(|address, node| {
+        self.nodes.borrow_mut().retain(|address, used| {
             let stays = map.find(address).is_some() || self.configured.contains(address);
-            if !stays && node.is_owing() {
-                retired.push(Rc::clone(node));
+            if !stays && used.node.is_owing() {
+                retired.push(Rc::clone(&used.node));
             }
             stays
         });
@@ -279,7 +346,7 @@ impl Cluster {
 
     /// Asks one node. `None` if it gave no map that can be used.
     async fn ask_node(self: &Rc<Self>, address: &Address) -> Option<Ended> {
-        let node = self.at(address);
+        let node = self.any_at(address);
         let reply = node.ask(&[b"CLUSTER", b"SLOTS"], Limits::SLOTS).ok()?.await;
         let reply = reply.ok()?;
         self.meet(address, &reply);

@@ -45,6 +45,7 @@ impl Topology {
             _ => {}
         }
         let nobody = Server {
+            announced: None,
             text: String::from("no server"),
             name: None,
             addresses: Vec::new(),
@@ -175,6 +176,7 @@ fn server_at(address: &Address) -> Server {
             Server::at(SocketAddress { sockaddr, text })
         }
         Err(_) => Server {
+            announced: None,
             text,
             name: Some(HostName {
                 host: address.host().to_owned(),
