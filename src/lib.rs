@@ -169,5 +169,6 @@ unsafe extern "C" fn exit_process(cycle: *mut ngx_cycle_t) {
         for zone in unsafe { conf::zones(cycle) } {
             zone.leave();
         }
+        registry::leave();
     });
 }

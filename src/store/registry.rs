@@ -42,6 +42,15 @@ pub fn client(config: &Rc<StoreConfig>) -> Client {
     })
 }
 
+/// Gives up, for this worker's exit, what it does for all workers.
+pub fn leave() {
+    STORES.with(|stores| {
+        for (_, client) in stores.borrow().iter() {
+            client.leave();
+        }
+    });
+}
+
 /// Has a store whose servers must be asked for found before the first request needs it.
 pub fn prepare(config: &Rc<StoreConfig>) {
     if config.mode != Mode::Standalone {

@@ -251,6 +251,10 @@ fn a_reload_reads_the_files_again() {
     std::fs::rename(&fresh, &file).unwrap();
     let old = site.nginx.reload();
     site.nginx.wait_for_exit(&old, PATIENCE);
+    // It was down: the next probe shows that it isn't any more.
+    wait_for("the store to be tried again", PATIENCE, || {
+        site.get("/tried").word() == "STORE"
+    });
     serves(&site, "/after");
     site.nginx.finish();
 }

@@ -42,6 +42,11 @@ impl Client {
         self.topology.is_available(key)
     }
 
+    /// Gives up, for this worker's exit, what it does for all workers.
+    pub fn leave(&self) {
+        self.topology.leave();
+    }
+
     /// Reads a record, in one round trip. Requests that look for a key at the same time share a reply, which is
     /// as new as one of their own would be.
     ///

@@ -75,6 +75,16 @@ impl Node {
         }
     }
 
+    /// Gives up the probe under way, for this worker's exit: another may probe.
+    pub fn leave(&self) {
+        if let Some(probe) = self.probe.take() {
+            self.breaker.probed(probe, false);
+        }
+        if let Some(pass) = self.write_probe.take() {
+            self.breaker.unused(pass);
+        }
+    }
+
     /// Tries to reach the server, as the only one of this nginx.
     pub(super) fn begin_probe(self: &Rc<Self>, probe: Probe) {
         if let Some(unfinished) = self.probe.replace(Some(probe)) {

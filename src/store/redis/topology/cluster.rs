@@ -172,6 +172,13 @@ impl Cluster {
         }
     }
 
+    /// Gives up, for this worker's exit, what it does for all workers.
+    pub fn leave(&self) {
+        for used in self.nodes.borrow().values() {
+            used.node.leave();
+        }
+    }
+
     /// The address of a node.
     pub fn address_of(&self, node: &Rc<Node>) -> Option<Address> {
         let nodes = self.nodes.borrow();

@@ -73,6 +73,15 @@ impl Topology {
         }
     }
 
+    /// Gives up, for this worker's exit, what it does for all workers.
+    pub fn leave(&self) {
+        match self {
+            Topology::Standalone(node) => node.leave(),
+            Topology::Sentinel(sentinels) => sentinels.leave(),
+            Topology::Cluster(cluster) => cluster.leave(),
+        }
+    }
+
     /// What may be tried after a command has failed at a server of this store: one that is alone has nobody to ask.
     pub fn judge(&self, failure: Failure) -> Failure {
         match self {

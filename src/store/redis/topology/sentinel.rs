@@ -86,6 +86,16 @@ impl Sentinels {
         }
     }
 
+    /// Gives up, for this worker's exit, what it does for all workers.
+    pub fn leave(&self) {
+        if let Some(watch) = self.watch.take() {
+            watch.leave();
+        }
+        if let Some((_, node)) = self.master.borrow().as_ref() {
+            node.leave();
+        }
+    }
+
     /// Takes over what was announced, if it is news.
     fn update(self: &Rc<Self>) {
         let version = self.state.version();

@@ -111,6 +111,11 @@ impl Watch {
         renewed.is_some()
     }
 
+    /// Another worker may watch from now on.
+    pub fn leave(&self) {
+        self.state.watch.release(self.held.get());
+    }
+
     fn tick(self: &Rc<Self>) {
         let suspected = self.state.suspected();
         if self.suspected.replace(suspected) != suspected
