@@ -60,7 +60,8 @@ fn connecting_takes_no_longer_than_connect_timeout() {
 
 #[test]
 fn a_server_that_reads_nothing_is_given_up_after_send_timeout() {
-    let store = format!("connect_timeout {LONG}; send_timeout 500ms; read_timeout {LONG};");
+    let store =
+        format!("connect_timeout {LONG}; send_timeout 500ms; read_timeout {LONG}; max_fails 1;");
     let mut site = Site::new()
         .workers(1)
         .store(&store)

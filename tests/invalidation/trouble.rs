@@ -26,7 +26,7 @@ fn put_succeeds(name: &str, client: &mut Client, within: Duration) {
 fn site(site: Site) -> Running {
     let site = site
         .workers(1)
-        .store("connect_timeout 300ms; send_timeout 300ms; read_timeout 300ms;")
+        .store("connect_timeout 300ms; send_timeout 300ms; read_timeout 300ms; max_fails 1;")
         .start();
     site.backend.set("/x", Answer::ok("done"));
     site

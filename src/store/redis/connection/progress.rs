@@ -94,7 +94,9 @@ impl Connection {
     /// writes, and serve lookups.
     pub fn too_slow(&self, what: &str) {
         let writes = self.pending.borrow().front().is_some_and(Pending::is_write);
-        if writes && self.state.get() == State::Established {
+        // A server that takes no bytes serves nobody.
+        let taken = !self.blocked.get();
+        if writes && taken && self.state.get() == State::Established {
             return self.end(End::Paused);
         }
         self.end(End::Down(StoreError::Timeout, what.to_owned()));
