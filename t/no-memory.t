@@ -5,13 +5,6 @@ use lib 't/util';
 use Test::Nginx::Socket;
 use CacheSuite;
 
-# As in panics.t.
-sub without_assertions {
-    open my $in, '<:raw', $ENV{TEST_NGINX_LOAD_MODULES} or return 1;
-    local $/;
-    return index(<$in>, 'REDIS_CACHE_NO_MEMORY') < 0;
-}
-
 plan tests => 17;
 run_tests();
 

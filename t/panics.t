@@ -6,14 +6,6 @@ use lib 't/util';
 use Test::Nginx::Socket;
 use CacheSuite;
 
-# The module knows the name of the variable only where it was built with assertions. nginx's own --with-debug, which
-# Debian's has, says nothing of it.
-sub without_assertions {
-    open my $in, '<:raw', $ENV{TEST_NGINX_LOAD_MODULES} or return 1;
-    local $/;
-    return index(<$in>, 'REDIS_CACHE_PANIC') < 0;
-}
-
 plan tests => 42;
 run_tests();
 

@@ -38,7 +38,7 @@ pub unsafe fn request(
         // As if it had run post_action already, which is for the client's request to run.
         shim::rcs_set_post_action(main.as_ptr(), 1);
         shim::rcs_set_uri_changes(main.as_ptr(), 0);
-        let filled = fields(client, main.as_ptr(), purpose.is_own());
+        let filled = fields(client, main.as_ptr(), purpose);
         variables::force(client);
         // What is left out, and what is made of it, isn't seen by what follows.
         let _masked = MaskedRequest::new(client, purpose.left_out());
@@ -59,7 +59,7 @@ pub unsafe fn request(
     }
 }
 
-unsafe fn fields(client: Request, main: *mut ngx_http_request_t, own: bool) -> Option<()> {
+unsafe fn fields(client: Request, main: *mut ngx_http_request_t, purpose: &Purpose) -> Option<()> {
     // SAFETY: strings of the live client request; the copy's pool.
     unsafe {
         let (from, m) = (client.get(), &mut *main);
@@ -124,8 +124,11 @@ unsafe fn fields(client: Request, main: *mut ngx_http_request_t, own: bool) -> O
         }
         shim::rcs_set_expect_tested(main, 1);
         shim::rcs_copy_port(main, client.main().as_ptr());
-        if own {
+        if purpose.is_own() {
             m.content_handler = from.content_handler;
+        }
+        // An internal redirect keeps them as well: a request that passes has them in its backend's location.
+        if purpose.fetch().is_some() {
             copy_captures(client, main)?;
         }
         Some(())

@@ -18,6 +18,7 @@ use super::sink::Sink;
 use super::{capture, connection, copy, ending};
 use crate::ngx::guard::{guard, trip};
 use crate::ngx::request::{Code, ERROR, OK, Request};
+use crate::ngx::values::share_captures;
 use crate::ngx::{memory, pool, shim, text, upstream};
 
 const TIMED_OUT: Code = NGX_HTTP_REQUEST_TIME_OUT as Code;
@@ -219,6 +220,7 @@ unsafe fn begin(main: *mut ngx_http_request_t) -> bool {
             return false;
         }
         copy::separate_headers(main, sr);
+        share_captures(main, sr);
         (*sr).method = m.method;
         (*sr).method_name = m.method_name;
         hook.subrequest.set(sr);

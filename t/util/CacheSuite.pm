@@ -46,7 +46,8 @@ sub import {
     $with_directives = ($what // '') ne 'variables';
 
     no strict 'refs';
-    *{"main::$_"} = \&$_ for qw(redis record age http_date backend_requests backend_has log_has);
+    *{"main::$_"} = \&$_ for qw(redis record age http_date backend_requests backend_has log_has
+      without_assertions);
 
     if (!$ENV{TEST_NGINX_REDIS_PORT}) {
         $own_redis = RedisServer->start;
@@ -68,6 +69,17 @@ sub import {
     Test::Nginx::Socket::add_block_preprocessor(\&prepare);
     Test::Nginx::Socket::add_response_body_check(\&check);
     Test::Nginx::Socket::add_cleanup_handler(\&forget_keys);
+}
+
+# --- for `skip_eval` -----------------------------------------------------------
+
+# Whether the module was built without assertions: it then doesn't know the variables of the
+# environment by which it panics or has no memory. nginx's own --with-debug, which Debian's has,
+# says nothing of it.
+sub without_assertions {
+    open my $in, '<:raw', $ENV{TEST_NGINX_LOAD_MODULES} or return 1;
+    local $/;
+    return index(<$in>, 'REDIS_CACHE_PANIC') < 0;
 }
 
 # --- for sections `init` and `after` -------------------------------------------

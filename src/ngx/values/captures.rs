@@ -150,3 +150,21 @@ pub unsafe fn copy_captures(from: Request, to: *mut ngx_http_request_t) -> Optio
     }
     Some(())
 }
+
+/// Gives `to` the groups that `from` has captured, as nginx does for a subrequest that is a clone: the next match of
+/// either writes to memory of its own.
+///
+/// # Safety
+///
+/// Both requests are live and of one connection.
+pub unsafe fn share_captures(from: *mut ngx_http_request_t, to: *mut ngx_http_request_t) {
+    // SAFETY: by contract.
+    unsafe {
+        (*to).ncaptures = (*from).ncaptures;
+        (*to).captures = (*from).captures;
+        (*to).captures_data = (*from).captures_data;
+        for request in [from, to] {
+            shim::rcs_set_realloc_captures(request, 1);
+        }
+    }
+}

@@ -5,6 +5,6 @@ mod evaluate;
 mod kept_variables;
 mod variables;
 
-pub use captures::{KeptCaptures, copy_captures};
+pub use captures::{KeptCaptures, copy_captures, share_captures};
 pub use evaluate::{OtherUri, Scope};
 pub use kept_variables::KeptVariables;

@@ -5,7 +5,6 @@ use std::rc::Rc;
 use bytes::Bytes;
 use cache_core::conditions::{Date, Evaluation, Selected};
 use cache_core::record::Record;
-
 use ngx::ffi::NGX_HTTP_NO_CONTENT;
 
 use super::Response;
