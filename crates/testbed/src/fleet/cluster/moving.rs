@@ -37,7 +37,7 @@ impl RedisCluster {
     #[track_caller]
     pub fn moving(&self, slot: u16, to: usize) -> SlotMove<'_> {
         let from = self.master_of(slot);
-        self.wait_until_settled(slot, from);
+        self.wait_until_settled(slot, to);
         SlotMove {
             cluster: self,
             slot,
@@ -47,25 +47,28 @@ impl RedisCluster {
         }
     }
 
-    /// Waits until every node that is well knows that `slot` is at node `owner`, and the config epoch of every master.
+    /// Waits until every node that is well knows who has `slot`, and the config epoch of every master; and, if the epoch of
+    /// node `to` is to rise with this move, who has all other slots.
     ///
-    /// A move before that may end with a slot that no node has. The claim of the last owner, still on its way or told
-    /// by a node that has missed the last move, then counts more than that of the new one.
+    /// A move before that may end with a slot that no node has: a node that has missed that a slot has left `to` tells the
+    /// slot's new owner that `to` has it, by the new epoch, which counts more.
     #[track_caller]
-    fn wait_until_settled(&self, slot: u16, owner: usize) {
-        wait_for("a slot's last move to be known", PATIENCE, || {
+    fn wait_until_settled(&self, slot: u16, to: usize) {
+        wait_for("earlier moves of slots to be known", PATIENCE, || {
             let mut masters = self.selves();
             masters.retain(|(_, node)| node.is("master"));
-            let owner = masters.iter().find(|(number, _)| *number == owner);
-            let owner = owner.map(|(_, node)| &node.id);
+            let latest = masters.iter().max_by_key(|(_, node)| node.epoch);
+            let rises = latest.is_none_or(|(number, _)| *number != to);
             self.well().all(|number| {
                 let view = self.view(number).unwrap_or_default();
-                let has = view.iter().find(|known| known.has(slot));
-                has.map(|known| &known.id) == owner
-                    && masters.iter().all(|(_, node)| {
-                        let mut known = view.iter();
-                        known.any(|known| known.id == node.id && known.epoch == node.epoch)
+                masters.iter().all(|(_, node)| {
+                    let mut known = view.iter().filter(|known| known.id == node.id);
+                    known.any(|known| {
+                        known.epoch == node.epoch
+                            && known.has(slot) == node.has(slot)
+                            && (!rises || known.slots == node.slots)
                     })
+                })
             })
         });
     }
