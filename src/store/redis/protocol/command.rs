@@ -201,6 +201,9 @@ pub enum Step {
     Select,
     /// Lets a replica of a Redis Cluster serve lookups. A master doesn't mind.
     ReadOnly,
+    /// Asks whether the server belongs to a Redis Cluster: another would take any key. It changes nothing, as the next
+    /// step names no key.
+    Asking,
     /// Asks whether the server serves: one that loads its data accepts the others.
     Ping,
 }
@@ -219,9 +222,17 @@ pub fn handshake(out: &mut Vec<u8>, config: &StoreConfig) -> Vec<Step> {
         resp::command(out, &[b"SELECT", config.database.to_string().as_bytes()]);
         steps.push(Step::Select);
     }
-    if config.mode == Mode::Cluster && config.read_from == ReadFrom::Replica {
-        resp::command(out, &[b"READONLY"]);
-        steps.push(Step::ReadOnly);
+    // A server outside of a cluster refuses both.
+    match (&config.mode, config.read_from) {
+        (Mode::Cluster, ReadFrom::Replica) => {
+            resp::command(out, &[b"READONLY"]);
+            steps.push(Step::ReadOnly);
+        }
+        (Mode::Cluster, ReadFrom::Master) => {
+            resp::command(out, &[b"ASKING"]);
+            steps.push(Step::Asking);
+        }
+        _ => {}
     }
     resp::command(out, &[b"PING"]);
     steps.push(Step::Ping);

@@ -212,6 +212,13 @@ fn step_replied(step: Step, reply: Reply) -> Replied {
         {
             Replied::Step(step)
         }
+        // A user may lack the permission for ASKING, and a server may not know it: it is needed only while slots
+        // move.
+        (Step::Asking, Refusal::Command(StoreError::Refused(words)))
+            if words.starts_with("NOPERM ") || words.starts_with("ERR unknown command") =>
+        {
+            Replied::Step(step)
+        }
         (
             _,
             Refusal::Down(words)

@@ -7,7 +7,7 @@ use std::rc::{Rc, Weak};
 
 use cache_core::attempts::Access;
 use cache_core::cluster::{self, Acceptance, Address, Ended, Judged, Round, Slot, SlotMap};
-use cache_core::resp::{Limits, Reply};
+use cache_core::resp::Limits;
 use ngx::ffi::{NGX_LOG_INFO, NGX_LOG_NOTICE, NGX_LOG_WARN};
 use ngx::log::ngx_cycle_log;
 use ngx::ngx_log_error;
@@ -43,8 +43,6 @@ pub struct Cluster {
     timer: OnceCell<Timer>,
     /// What was said last of maps that can't be used, until one can.
     complaint: RefCell<String>,
-    /// Configured servers that said that they belong to no cluster.
-    strangers: RefCell<Vec<Address>>,
 }
 
 /// A node that was used.
@@ -79,7 +77,6 @@ impl Cluster {
             acceptance: RefCell::default(),
             timer: OnceCell::new(),
             complaint: RefCell::default(),
-            strangers: RefCell::default(),
         });
         for (address, server) in cluster.configured.iter().zip(&config.servers) {
             cluster.make(address, server, Part::Master);
@@ -214,9 +211,8 @@ impl Cluster {
         let first = usize::try_from(first).unwrap_or_default();
         let behind = self.configured.iter().skip(first);
         let all = behind.chain(self.configured.iter().take(first));
-        let strangers = self.strangers.borrow();
-        all.filter(|address| !strangers.contains(address))
-            .find_map(|address| Some(self.any_at(address)).filter(|node| !node.is_down()))
+        all.map(|address| self.any_at(address))
+            .find(|node| !node.is_down())
             .ok_or(StoreError::Unavailable)
     }
 
@@ -356,7 +352,6 @@ impl Cluster {
         let node = self.any_at(address);
         let reply = node.ask(&[b"CLUSTER", b"SLOTS"], Limits::SLOTS).ok()?.await;
         let reply = reply.ok()?;
-        self.meet(address, &reply);
         let offered = match SlotMap::from_reply(&reply, address) {
             Ok(map) => map,
             Err(fault) => {
@@ -385,15 +380,6 @@ impl Cluster {
                 self.complain(address, "it belongs to another cluster");
                 None
             }
-        }
-    }
-
-    /// Remembers who belongs to no cluster: it would take any command.
-    fn meet(&self, address: &Address, reply: &Reply) {
-        let mut strangers = self.strangers.borrow_mut();
-        strangers.retain(|known| known != address);
-        if matches!(reply, Reply::Error(text) if text.ends_with(b"cluster support disabled")) {
-            strangers.push(address.clone());
         }
     }
 
