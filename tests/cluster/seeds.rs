@@ -67,7 +67,10 @@ fn a_server_that_is_no_cluster_gets_no_record() {
     let alone = Redis::start();
     let text = format!("mode cluster;\nserver {};\n{SHORT}", alone.address());
     let site = Site::new().workers(1).store(&text).start();
-    assert_said(&site, "is down: ERR This instance has cluster support disabled");
+    assert_said(
+        &site,
+        "is down: ERR This instance has cluster support disabled",
+    );
     for nth in 0..5 {
         let response = site.get(&format!("/{nth}"));
         assert_eq!((response.status, response.word().as_str()), (200, "SKIP"));

@@ -1,5 +1,7 @@
 //! How little of Redis the module needs.
 
+use std::collections::HashMap;
+
 use testbed::{Answer, PATIENCE, Redis, Request, Site, wait_for};
 
 /// What README says that a user of Redis has to be allowed, and nothing else.
@@ -49,6 +51,8 @@ fn are_enough(rights: &str) {
     wait_for("the record to be gone", PATIENCE, || {
         site.redis.get("/x").is_none()
     });
-    let denied: Vec<redis::Value> = site.redis.command(&["ACL", "LOG"]);
+    let mut denied: Vec<HashMap<String, redis::Value>> = site.redis.command(&["ACL", "LOG"]);
+    // The question whether the server refuses writes when it is full can do without a reply.
+    denied.retain(|entry| entry["object"] != redis::Value::BulkString(b"info".to_vec()));
     assert!(denied.is_empty(), "{rights}: {denied:?}");
 }
