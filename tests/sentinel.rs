@@ -93,7 +93,9 @@ fn records_live_in_the_master_and_a_failover_on_order_is_followed() {
     let site = site(&all, 2, "");
     keep(&site, "/page");
     assert_eq!(site.get("/page").word(), "HIT");
-    assert!(all.server(0).keys().contains(&site.key("/page")));
+    wait_for("the record in all servers", PATIENCE, || {
+        (0..3).all(|number| all.server(number).keys().contains(&site.key("/page")))
+    });
     let master = under_load(&site, || {
         let (master, took) = all.failover();
         println!("announced after {took:?}");

@@ -114,7 +114,7 @@ impl RedisCluster {
     /// Waits until [`RedisCluster::is_agreed`]. Gives how long that took.
     #[track_caller]
     pub fn wait_until_agreed(&self) -> Duration {
-        wait_for("nodes that agree", PATIENCE, || self.is_agreed())
+        self.wait_and_remind("nodes that agree", || self.is_agreed())
     }
 
     /// Starts node `number` again after its end, with its identity and without its data, and waits until all agree.

@@ -1,7 +1,7 @@
 //! How a cluster comes to be, grows and shrinks.
 
 use std::ops::RangeInclusive;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use redis::RedisResult;
 
@@ -23,6 +23,7 @@ impl RedisCluster {
             net: Net::default(),
             options,
             tls: None,
+            moved: Mutex::default(),
         };
         cluster.tls = match &cluster.options.tls {
             Some(Some(files)) => Some(files.clone()),

@@ -7,9 +7,9 @@ mod options;
 mod slots;
 mod view;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use redis::{FromRedisValue, RedisResult};
 
@@ -32,6 +32,8 @@ pub struct RedisCluster {
     net: Net,
     options: ClusterOptions,
     tls: Option<TlsFiles>,
+    /// Where slots were moved to.
+    moved: Mutex<HashMap<u16, usize>>,
 }
 
 impl RedisCluster {

@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use redis::RedisResult;
 
@@ -12,6 +13,9 @@ use crate::wait::{PATIENCE, eventually, wait_for};
 
 /// How many keys go at once where nothing is said.
 const BATCH: usize = 50;
+
+/// How often nodes are reminded of who has a slot.
+const REMIND: Duration = Duration::from_secs(1);
 
 /// One slot on its way. Nothing has happened before [`SlotMove::open`]; what was done stays where this is dropped.
 #[derive(Debug)]
@@ -54,7 +58,7 @@ impl RedisCluster {
     /// slot's new owner that `to` has it, by the new epoch, which counts more.
     #[track_caller]
     fn wait_until_settled(&self, slot: u16, to: usize) {
-        wait_for("earlier moves of slots to be known", PATIENCE, || {
+        self.wait_and_remind("earlier moves of slots to be known", || {
             let mut masters = self.selves();
             masters.retain(|(_, node)| node.is("master"));
             let latest = masters.iter().max_by_key(|(_, node)| node.epoch);
@@ -71,6 +75,43 @@ impl RedisCluster {
                 })
             })
         });
+    }
+
+    /// Waits for `condition`. Reminds the nodes of the owners of moved slots meanwhile, once a second: a node that was
+    /// told of an old owner by a late message believes no owner with a lower config epoch, and nobody tells it again.
+    #[track_caller]
+    pub(super) fn wait_and_remind(
+        &self,
+        what: &str,
+        mut condition: impl FnMut() -> bool,
+    ) -> Duration {
+        let mut reminded = Instant::now();
+        wait_for(what, PATIENCE, || {
+            if reminded.elapsed() > REMIND {
+                self.remind();
+                reminded = Instant::now();
+            }
+            condition()
+        })
+    }
+
+    /// SETSLOT NODE for moved slots at masters that know another owner.
+    fn remind(&self) {
+        let masters = self.masters();
+        let moved = self.moved.lock().expect("moved slots").clone();
+        let owners = moved.iter().filter(|(_, to)| masters.contains(to));
+        let owners: Vec<_> = owners.map(|(slot, to)| (*slot, self.id(*to))).collect();
+        for &number in &masters {
+            let view = self.view(number).unwrap_or_default();
+            for (slot, id) in &owners {
+                if !view.iter().any(|known| known.id == *id && known.has(*slot)) {
+                    let slot = slot.to_string();
+                    // A node that has keys of the slot refuses, and this can be too late.
+                    let words = ["CLUSTER", "SETSLOT", &slot, "NODE", id];
+                    let _: RedisResult<()> = self.node(number).try_command(&words);
+                }
+            }
+        }
     }
 
     /// Moves slots with their keys to node `to`, one after the other. Those that it has already stay.
@@ -206,6 +247,8 @@ impl SlotMove<'_> {
     /// SETSLOT NODE on the new node, on the old one, then on all other masters.
     #[track_caller]
     pub fn close(&self) {
+        let moved = self.cluster.moved.lock();
+        moved.expect("moved slots").insert(self.slot, self.to);
         self.close_at(self.to);
         self.close_at(self.from);
         let others = self.cluster.masters().into_iter();
