@@ -238,10 +238,13 @@ impl SlotMove<'_> {
         }
         command.arg("KEYS").arg(keys);
         let node = self.cluster.node(self.from);
-        let done: RedisResult<String> = node.query(|connection| command.query(connection));
-        if let Err(error) = done {
-            panic!("MIGRATE of slot {}: {error}", self.slot);
-        }
+        // A target that has just come back, or is too busy to hear the others, says CLUSTERDOWN for a while.
+        let mut last: RedisResult<String> = Ok(String::new());
+        let done = eventually(PATIENCE, || {
+            last = node.query(|connection| command.query(connection));
+            last.is_ok().then_some(())
+        });
+        assert!(done.is_some(), "MIGRATE of slot {}: {last:?}", self.slot);
     }
 
     /// SETSLOT NODE on the new node, on the old one, then on all other masters.
