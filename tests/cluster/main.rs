@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use testbed::{Answer, RedisCluster, Request, Response, Running, Site, ms, pattern};
 
 /// Times of a store whose nodes are about to be in trouble.
-const SHORT: &str = "connect_timeout 300ms; send_timeout 300ms; read_timeout 300ms;\n";
+const SHORT: &str = "connect_timeout 800ms; send_timeout 800ms; read_timeout 800ms;\n";
 
 /// Starts nginx before a cluster.
 #[track_caller]

@@ -155,7 +155,7 @@ fn caps_and_queues_hold_for_each_node() {
         cluster.flush_all();
         cluster.net().forget_most_clients();
         let text = format!("{SHORT}read_timeout 3s;\nconnections {connections};\nqueue 8;\n")
-            .replace("read_timeout 300ms;", "");
+            .replace("read_timeout 800ms;", "");
         let site = start(&cluster, Site::new().spread().store(&text));
         let (held, other) = (paths_at(&cluster, 0, 40), paths_at(&cluster, 1, 2));
         fill_all(&site, &cluster, &other);
