@@ -25,7 +25,7 @@ __DATA__
 [(map { "X-Cache: $_\nContent-Type: text/html; charset=koi8-r\n!X-Accel-Charset" } qw(STORE HIT STALE)),
  (map { "X-Cache: $_\nContent-Type: text/html\n!X-Accel-Charset" } qw(STORE HIT))]
 --- redis eval
-['HGET $KEY/a meta => .* charset=koi8-r', undef, undef, 'HGET $KEY/ignored meta => (?!.*charset).*']
+['HGET $KEY/a meta => .* charset=koi8-r', undef, undef, 'HGET $KEY/ignored meta => (?!.*charset).+']
 --- after eval
 [undef, sub { main::age('/a', 90) }]
 

@@ -110,7 +110,7 @@ GET /a
 --- response_headers eval
 [map { "X-Cache: $_" } qw(STORE HIT HIT STORE STORE STORE STORE STORE)]
 --- redis eval
-["HGET \$KEY/a body => .*", undef, undef, map { "HGET {\$KEY/a}:v$_ body => .*" } 1 .. 5]
+["HGET \$KEY/a body => .+", undef, undef, map { "HGET {\$KEY/a}:v$_ body => .+" } 1 .. 5]
 --- response_body_like eval
 [(qr/^\[1, 2]$/) x 3, (qr/./) x 5]
 
@@ -130,8 +130,8 @@ GET /a
 --- response_headers eval
 [map { "X-Cache: $_" } qw(STORE HIT HIT STORE STORE STORE HIT STORE STORE)]
 --- redis eval
-["HGET \$KEY/encoding body => .*", undef, undef, "HGET {\$KEY/encoding}:v1 body => .*", "HGET {\$KEY/encoding}:v2 body => .*",
- "HGET \$KEY/language body => .*", undef, "HGET {\$KEY/language}:v1 body => .*", "HGET {\$KEY/language}:v2 body => .*"]
+["HGET \$KEY/encoding body => .+", undef, undef, "HGET {\$KEY/encoding}:v1 body => .+", "HGET {\$KEY/encoding}:v2 body => .+",
+ "HGET \$KEY/language body => .+", undef, "HGET {\$KEY/language}:v1 body => .+", "HGET {\$KEY/language}:v2 body => .+"]
 
 
 
@@ -394,7 +394,7 @@ EXISTS {$KEY/a}:v1 => 0
 --- more_headers eval
 [map { "X-A: $_" } 1, 2, 2, 2]
 --- redis eval
-["HGET {\$KEY}/a body => .*", "HGET {\$KEY}/a:v1 body => .*", "HGET {\$KEY}/a:v1 body => /a:v1: 2\\n", "HGET {\$KEY}/a:v1 body => /a: 2\\n"]
+["HGET {\$KEY}/a body => .+", "HGET {\$KEY}/a:v1 body => .+", "HGET {\$KEY}/a:v1 body => /a:v1: 2\\n", "HGET {\$KEY}/a:v1 body => /a: 2\\n"]
 --- response_headers eval
 [("X-Cache: STORE") x 4]
 --- response_body eval
