@@ -6,7 +6,7 @@ use testbed::{
     PATIENCE, Position, RedisCluster, Request, Side, Site, crowd, ms, slot_of, wait_for,
 };
 
-use super::{SHORT, assert_capped, fill_all, paths_at, start, while_asking, words};
+use super::{assert_capped, fill_all, paths_at, start, while_asking, words};
 
 /// What README names for the nodes of a cluster.
 const RIGHTS: &str = "-@all +pttl +hmget +eval +hset +expire +hget +hstrlen +hdel +del +ping +select +cluster|slots +asking";
@@ -154,8 +154,9 @@ fn caps_and_queues_hold_for_each_node() {
     for connections in [1, 4] {
         cluster.flush_all();
         cluster.net().forget_most_clients();
-        let text = format!("{SHORT}read_timeout 3s;\nconnections {connections};\nqueue 8;\n")
-            .replace("read_timeout 800ms;", "");
+        let text = format!(
+            "connect_timeout 800ms;\nsend_timeout 800ms;\nread_timeout 3s;\nconnections {connections};\nqueue 8;\n"
+        );
         let site = start(&cluster, Site::new().spread().store(&text));
         let (held, other) = (paths_at(&cluster, 0, 40), paths_at(&cluster, 1, 2));
         fill_all(&site, &cluster, &other);
