@@ -1,23 +1,19 @@
 //! Redis Cluster: the slot map says which master has a key. The workers of an nginx share it, and one of them asks for
 //! it.
 
+mod asking;
+mod nodes;
+
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 
 use cache_core::attempts::Access;
-use cache_core::cluster::{self, Acceptance, Address, Ended, Judged, Round, Slot, SlotMap};
-use cache_core::resp::Limits;
-use ngx::ffi::{NGX_LOG_INFO, NGX_LOG_NOTICE, NGX_LOG_WARN};
-use ngx::log::ngx_cycle_log;
-use ngx::ngx_log_error;
+use cache_core::cluster::{Acceptance, Address, Slot, SlotMap};
 
-use super::server_at;
-use crate::ngx::event::{Timer, now_msec};
+use crate::ngx::event::Timer;
 use crate::ngx::random;
 use crate::shm::StoreState;
-use crate::shm::process::pid;
-use crate::store::background;
 use crate::store::redis::config::{ReadFrom, Server, StoreConfig};
 use crate::store::redis::error::StoreError;
 use crate::store::redis::node::Node;
@@ -126,64 +122,6 @@ impl Cluster {
         self.config.read_from == ReadFrom::Replica
     }
 
-    /// The master at an address.
-    pub fn at(self: &Rc<Self>, address: &Address) -> Rc<Node> {
-        self.as_part(address, Part::Master)
-    }
-
-    /// The node at an address, as a master or as a replica.
-    fn as_part(self: &Rc<Self>, address: &Address, part: Part) -> Rc<Node> {
-        let before = match self.nodes.borrow().get(address) {
-            Some(used) if used.part == part => return Rc::clone(&used.node),
-            Some(used) => Some(Rc::clone(&used.node)),
-            None => None,
-        };
-        let node = self.make(address, &self.server_at(address), part);
-        // Its connections are of no use any more, and there may be so many only.
-        if let Some(before) = before {
-            before.hang_up();
-        }
-        node
-    }
-
-    /// The node at an address, whatever it is used as: to ask it about the cluster.
-    fn any_at(self: &Rc<Self>, address: &Address) -> Rc<Node> {
-        let known = self
-            .nodes
-            .borrow()
-            .get(address)
-            .map(|used| Rc::clone(&used.node));
-        known.unwrap_or_else(|| self.at(address))
-    }
-
-    /// A server at an address, with the name that its certificate is for.
-    fn server_at(&self, address: &Address) -> Server {
-        let map = self.map.borrow();
-        let node = map
-            .as_ref()
-            .and_then(|map| map.nodes().get(map.find(address)?));
-        let announced = node.and_then(|node| node.certified_name());
-        Server {
-            announced: announced.map(str::to_owned),
-            ..server_at(address)
-        }
-    }
-
-    /// Gives up, for this worker's exit, what it does for all workers.
-    pub fn leave(&self) {
-        for used in self.nodes.borrow().values() {
-            used.node.leave();
-        }
-    }
-
-    /// The address of a node.
-    pub fn address_of(&self, node: &Rc<Node>) -> Option<Address> {
-        let nodes = self.nodes.borrow();
-        let mut all = nodes.iter();
-        let found = all.find(|(_, known)| Rc::ptr_eq(&known.node, node));
-        found.map(|(address, _)| address.clone())
-    }
-
     /// A node says that another has a slot.
     pub fn moved(self: &Rc<Self>, slot: Slot, to: &Address, from: &Rc<Node>) {
         let to = match self.address_of(from) {
@@ -194,14 +132,6 @@ impl Cluster {
             map.follow(slot, &to);
         }
         self.wish(Some(&to));
-    }
-
-    /// The map is out of date, as somebody said who has `hint` for its address, or may be.
-    pub fn wish(self: &Rc<Self>, hint: Option<&Address>) {
-        let now = now_msec();
-        let hint = hint.map_or(0, Address::tag);
-        let at = self.state.refresh.wish(now, hint, chance());
-        self.ask_at(at);
     }
 
     /// A node for the first command, before there is a map: whichever of the configured can be used.
@@ -235,26 +165,6 @@ impl Cluster {
         turned.into_iter().find(is_up).unwrap_or(master)
     }
 
-    fn make(self: &Rc<Self>, address: &Address, server: &Server, part: Part) -> Rc<Node> {
-        let config = match part {
-            Part::Master => &self.for_masters,
-            Part::Replica => &self.config,
-        };
-        let node = Node::new(Rc::clone(config), server);
-        let cluster = Rc::downgrade(self);
-        node.on_trouble(move || {
-            if let Some(cluster) = cluster.upgrade() {
-                cluster.wish(None);
-            }
-        });
-        let used = Used {
-            node: Rc::clone(&node),
-            part,
-        };
-        self.nodes.borrow_mut().insert(address.clone(), used);
-        node
-    }
-
     /// Takes over the shared map, if it is another than the one in use.
     fn update(self: &Rc<Self>) {
         let version = self.state.version();
@@ -271,159 +181,6 @@ impl Cluster {
         self.forget_others(&map);
         self.map.replace(Some(map));
     }
-
-    /// Nodes that are neither in the map nor configured aren't used any more. They go when they owe nothing.
-    fn forget_others(&self, map: &SlotMap) {
-        let mut retired = self.retired.borrow_mut();
-        retired.retain(|node| node.is_owing());
-        self.nodes.borrow_mut().retain(|address, used| {
-            let stays = map.find(address).is_some() || self.configured.contains(address);
-            if !stays && used.node.is_owing() {
-                retired.push(Rc::clone(&used.node));
-            }
-            stays
-        });
-    }
-
-    /// Asks for the map at this time, if it is this worker's turn then.
-    fn ask_at(self: &Rc<Self>, at: u64) {
-        let timer = self.timer.get_or_init(|| {
-            let cluster: Weak<Cluster> = Rc::downgrade(self);
-            // Cancelable: a worker that shuts down leaves it to others.
-            Timer::new(true, move || {
-                if let Some(cluster) = cluster.upgrade() {
-                    cluster.ask_if_due();
-                }
-            })
-        });
-        let left = at.saturating_sub(now_msec());
-        if !timer.is_armed() || timer.left() > left {
-            timer.arm(left);
-        }
-    }
-
-    fn ask_if_due(self: &Rc<Self>) {
-        self.update();
-        let who = u32::try_from(pid()).unwrap_or_default();
-        match self.state.refresh.begin(who, now_msec(), chance()) {
-            Ok(round) => {
-                let cluster = Rc::clone(self);
-                background::spawn(async move { cluster.ask(round).await });
-            }
-            Err(at) => self.ask_at(at),
-        }
-    }
-
-    /// Asks one node after the other for the map, until one gives it.
-    async fn ask(self: Rc<Self>, round: Round) {
-        let order = {
-            let map = self.map.borrow();
-            cluster::order(map.as_ref(), &self.configured, round.hint, |below| {
-                let last = below.saturating_sub(1) as u64;
-                usize::try_from(random::between(0, last)).unwrap_or_default()
-            })
-        };
-        let mut ended = Ended::Failed;
-        let mut round = round;
-        for address in order {
-            // Servers that don't reply take their time, each.
-            match self.state.refresh.renew(round, now_msec()) {
-                Some(renewed) => round = renewed,
-                None => break,
-            }
-            let Some(judged) = self.ask_node(&address).await else {
-                continue;
-            };
-            if judged == Ended::Known {
-                ended = judged;
-                break;
-            }
-            // Another may confirm it.
-            ended = judged;
-        }
-        let refresh = &self.state.refresh;
-        refresh.end(round, now_msec(), ended, chance());
-        self.update();
-        self.ask_at(refresh.due());
-    }
-
-    /// Asks one node. `None` if it gave no map that can be used.
-    async fn ask_node(self: &Rc<Self>, address: &Address) -> Option<Ended> {
-        let node = self.any_at(address);
-        let reply = node.ask(&[b"CLUSTER", b"SLOTS"], Limits::SLOTS).ok()?.await;
-        let reply = reply.ok()?;
-        let offered = match SlotMap::from_reply(&reply, address) {
-            Ok(map) => map,
-            Err(fault) => {
-                self.complain(address, &fault.to_string());
-                return None;
-            }
-        };
-        let judged = {
-            let known = self.map.borrow();
-            let mut acceptance = self.acceptance.borrow_mut();
-            acceptance.judge(known.as_ref(), &offered, address)
-        };
-        match judged {
-            Judged::Same => {
-                // What this worker has followed by itself others may not know yet.
-                self.share(&offered);
-                Some(Ended::Known)
-            }
-            Judged::Taken => {
-                self.share(&offered);
-                self.tell(&offered);
-                Some(Ended::Known)
-            }
-            Judged::Unconfirmed => Some(Ended::Unconfirmed),
-            Judged::Foreign => {
-                self.complain(address, "it belongs to another cluster");
-                None
-            }
-        }
-    }
-
-    /// Gives a map to all workers, unless they have it.
-    fn share(&self, map: &SlotMap) {
-        let Some(bytes) = map.encode() else {
-            return;
-        };
-        let known = self.state.topology().map(|(_, bytes)| bytes);
-        if known.as_ref() != Some(&bytes) {
-            self.state.write_topology(&bytes);
-        }
-    }
-
-    /// Says what a new map is like. Slots that move to and fro are for those who want to know more.
-    fn tell(&self, map: &SlotMap) {
-        self.complaint.borrow_mut().clear();
-        let (name, what) = (&self.config.shown, summary(map));
-        let known = self.map.borrow().as_ref().map(summary);
-        let level = if known.is_some_and(|known| known == what) {
-            NGX_LOG_INFO
-        } else {
-            NGX_LOG_NOTICE
-        };
-        ngx_log_error!(
-            level,
-            ngx_cycle_log().as_ptr(),
-            "redis store \"{name}\": new slot map: {what}"
-        );
-    }
-
-    /// Says once what is wrong with the maps that nodes give.
-    fn complain(&self, address: &Address, what: &str) {
-        let new = format!("{address}: {what}");
-        if *self.complaint.borrow() != new {
-            let name = &self.config.shown;
-            ngx_log_error!(
-                NGX_LOG_WARN,
-                ngx_cycle_log().as_ptr(),
-                "redis store \"{name}\": no slot map from {new}"
-            );
-            self.complaint.replace(new);
-        }
-    }
 }
 
 /// The address of a configured server.
@@ -432,14 +189,4 @@ fn address_of(server: &Server) -> Option<Address> {
         Some(name) => Address::new(name.host.as_bytes(), name.port),
         None => Address::parse(server.text.as_bytes()),
     }
-}
-
-fn summary(map: &SlotMap) -> String {
-    let (nodes, covered) = (map.nodes().len(), map.covered());
-    let masters = (0..nodes).filter(|index| map.is_master(*index)).count();
-    format!("{masters} masters of {nodes} nodes have {covered} slots")
-}
-
-fn chance() -> u64 {
-    random::between(0, u64::from(u32::MAX))
 }
