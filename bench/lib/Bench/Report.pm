@@ -77,7 +77,7 @@ sub _throughput {
         . "taken in turns. *Worker* is the processor time of the nginx worker for one request, *busy* how much of its "
         . "core it had use for: below 100 % something on the other core was the limit. *Lookups* are those in "
         . "Redis for one request: requests for one key that come together share one. The last two columns compare "
-        . "requests per second, those for 1,000 keys in turn with those of proxy_cache for as many.\n\n";
+        . "requests per second, those for 1,000 keys in turn with those for as many.\n\n";
     my ($foreign) = sort { $b <=> $a } map { $_->{foreign} } map { values %$_ } values %{ $r->{throughput} };
     $text .= sprintf "**Other programs took up to %.0f %% of a core meanwhile: these figures are too low.**\n\n",
         100 * $foreign
@@ -87,15 +87,16 @@ sub _throughput {
         $text .= '**' . size_name($size) . "**\n\n"
             . "| how the body is served | req/s | worker | busy | p99 | lookups | of `return 200` | of proxy_cache |\n"
             . "| --- | --: | --: | --: | --: | --: | --: | --: |\n";
-        for my $c (grep { $of->{ $_->{id} } } @{ $r->{contenders} }) {
+        for my $c (grep { $of->{ $_->{id} } && ($_->{way} // 'TCP') eq 'TCP' } @{ $r->{contenders} }) {
             my $run = $of->{ $c->{id} };
             $text .= sprintf "| %s | %s | %s µs | %.0f %% | %s ms | %s | %s | %s |\n", _label($c, $r, $size),
                 thousands($run->{rps}), _significant($run->{us}), 100 * $run->{busy}, _significant($run->{p99}),
                 defined $run->{lookups} ? sprintf('%.2f', $run->{lookups}) : '',
-                map { _ratio($run, $of->{ $c->{keys} ? "${_}_keys" : $_ }) } qw(return proxy_cache);
+                map { _ratio($run, _reference($c, $of, $_)) } qw(return proxy_cache);
         }
         $text .= "\n";
     }
+    $text .= _ways($r);
     $text .= "¹ on Debian's nginx $r->{machine}{system_nginx}, for which these two modules are packaged; all others "
         . "on nginx $r->{machine}{nginx}.\n\n"
         if other_nginx($r);
@@ -104,10 +105,48 @@ sub _throughput {
     return $text;
 }
 
+# The ways to Redis beside each other: a hit by each, in comparison with a hit through TCP and with `return 200`.
+sub _ways {
+    my ($r) = @_;
+    my @rows;
+    for my $size (sort { $a <=> $b } keys %{ $r->{throughput} }) {
+        my $of = $r->{throughput}{$size};
+        for my $many (0, 1) {
+            my @ways = grep { $_->{way} && $of->{ $_->{id} } && !$_->{keys} == !$many } @{ $r->{contenders} };
+            push @rows, map { _way($_, $of, $size) } @ways;
+        }
+    }
+    return '' unless grep { $_ !~ /\| TCP \|/ } @rows;
+    return "**Ways to Redis**: a HIT of this module, from one key and from 1,000 keys in turn. The Cluster has three masters, which "
+        . "share the load's core as the one Redis does. The last columns compare requests per second (more is better) and the worker's "
+        . "time for one (less is better) with those of TCP and of `return 200`, each for as many keys.\n\n"
+        . "| body | keys | by | req/s | worker | busy | lookups | req/s, of TCP | worker, of TCP | req/s, of `return 200` "
+        . "| worker, of `return 200` |\n"
+        . "| --- | --: | --- |" . ' --: |' x 8 . "\n"
+        . join('', @rows) . "\n";
+}
+
+sub _way {
+    my ($c, $of, $size) = @_;
+    my $run = $of->{ $c->{id} };
+    my @ratios = map {
+        my $reference = _reference($c, $of, $_);
+        $reference ? map { sprintf '%.2f', $run->{$_} / $reference->{$_} } qw(rps us) : ('', '')
+    } qw(redis_hit return);
+    return sprintf "| %s | %s | %s | %s | %s µs | %.0f %% | %.2f | %s |\n", size_name($size), thousands($c->{keys} // 1), $c->{way},
+        thousands($run->{rps}), _significant($run->{us}), 100 * $run->{busy}, $run->{lookups}, join ' | ', @ratios;
+}
+
+# The run of another contender for as many keys.
+sub _reference {
+    my ($c, $of, $id) = @_;
+    return $of->{ $c->{keys} ? "${id}_keys" : $id };
+}
+
 # Whether `return 200` has no literal for bodies of this size.
 sub _is_composed {
     my ($r, $size) = @_;
-    return $size > LITERAL && $r->{throughput}{$size}{return};
+    return $size > LITERAL && grep { $r->{throughput}{$size}{$_} } qw(return return_keys);
 }
 
 # srcache is packaged for Debian's nginx, which need not be the one that is measured.
@@ -122,7 +161,7 @@ sub _label {
     my $label = $c->{label} =~ s/return 200/`return 200`/r;
     $label = "**$label**" if $c->{id} =~ /^redis/;
     return "$label ¹" if $c->{id} eq 'srcache' && other_nginx($r);
-    return "$label ²" if $c->{id} eq 'return' && _is_composed($r, $size);
+    return "$label ²" if $c->{id} =~ /^return/ && _is_composed($r, $size);
     return $label;
 }
 

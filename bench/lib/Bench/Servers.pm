@@ -9,7 +9,10 @@ use Time::HiRes qw(sleep time);
 use Bench::Backend qw(body_of);
 use Bench::Process qw(free_port spawn_on wait_for_port children);
 
-our @EXPORT_OK = qw(start_nginx start_redis secure_redis start_memcached redis_command redis_calls write_bodies nginx_version);
+use constant SLOTS => 16384;        # of a Redis Cluster
+
+our @EXPORT_OK = qw(start_nginx start_redis start_cluster secure_redis start_memcached redis_command redis_calls write_bodies
+    nginx_version);
 
 # Files 1024, 32768 ... with as many bytes.
 sub write_bodies {
@@ -88,15 +91,70 @@ sub nginx_version {
     return `$binary -v 2>&1` =~ m{nginx/(\S+)} ? $1 : '?';
 }
 
+# A Redis that listens at a port of its own and at a unix socket: both.
 sub start_redis {
     my ($cores, $directory) = @_;
-    mkdir $directory;
     my $port = free_port();
+    my $socket = "$directory/redis.sock";
+    _redis_server($cores, $directory, $port, '--unixsocket', $socket);
+    return ($port, $socket);
+}
+
+# A Redis Cluster of so many masters, each with an equal share of the slots: their ports.
+sub start_cluster {
+    my ($cores, $directory, $masters) = @_;
+    mkdir $directory;
+    my @ports;
+    for my $nth (1 .. $masters) {
+        my $port = _port_with_bus();
+        _redis_server($cores, "$directory/$nth", $port, '--cluster-enabled', 'yes');
+        my ($first, $behind) = map { int(SLOTS * $_ / $masters) } $nth - 1, $nth;
+        _expect_ok($port, 'CLUSTER', 'ADDSLOTS', $first .. $behind - 1);
+        _expect_ok($port, 'CLUSTER', 'SET-CONFIG-EPOCH', $nth);
+        push @ports, $port;
+    }
+    _expect_ok($_, 'CLUSTER', 'MEET', '127.0.0.1', $ports[0]) for @ports[1 .. $#ports];
+    my $until = time + 20;
+    for my $port (@ports) {
+        until (_is_complete($port, $masters)) {
+            die "the cluster isn't complete after 20 s, see $directory\n" if time > $until;
+            sleep 0.05;
+        }
+    }
+    return @ports;
+}
+
+# Whether this node knows all masters, and a master for each slot.
+sub _is_complete {
+    my ($port, $masters) = @_;
+    my $info = _bulk(_ask_redis($port, 'CLUSTER', 'INFO'));
+    return $info =~ /^cluster_state:ok\r$/m && $info =~ /^cluster_known_nodes:$masters\r$/m
+        && $info =~ /^cluster_size:$masters\r$/m;
+}
+
+# A port that is free, and with it the one on which the nodes of a cluster speak with each other.
+sub _port_with_bus {
+    for (1 .. 100) {
+        my $port = free_port();
+        next if $port + 10_000 > 65_535;
+        return $port if IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $port + 10_000, Listen => 1);
+    }
+    die "no free port for a node of a cluster\n";
+}
+
+sub _redis_server {
+    my ($cores, $directory, $port, @options) = @_;
+    mkdir $directory;
     my $log = "$directory/redis.log";
     my $pid = spawn_on($cores, $log, 'redis-server', '--bind', '127.0.0.1', '--port', $port, '--dir', $directory,
-        '--save', '', '--appendonly', 'no');
+        '--save', '', '--appendonly', 'no', @options);
     wait_for_port($port, $pid, $log);
-    return $port;
+}
+
+sub _expect_ok {
+    my ($port, @command) = @_;
+    my $said = redis_command($port, @command);
+    $said eq '+OK' or die "redis, @command[0, 1]: $said\n";
 }
 
 # Lets a Redis listen for TLS as well: where, and the file of its certificate, which has signed itself.
@@ -137,9 +195,7 @@ sub redis_command {
 # How often Redis has run a command since it was started.
 sub redis_calls {
     my ($port, $command) = @_;
-    my $socket = _ask_redis($port, 'INFO', 'commandstats');
-    my ($length) = _line($socket) =~ /^\$(\d+)$/ or die "redis doesn't tell its commands\n";
-    read($socket, my $statistics, $length);
+    my $statistics = _bulk(_ask_redis($port, 'INFO', 'commandstats'));
     return $statistics =~ /^cmdstat_\Q$command\E:calls=(\d+)/m ? $1 : 0;
 }
 
@@ -150,6 +206,15 @@ sub _ask_redis {
     print $socket '*' . @words . "\r\n", map { '$' . length($_) . "\r\n$_\r\n" } @words;
     $socket->flush;
     return $socket;
+}
+
+# The string that a reply consists of.
+sub _bulk {
+    my ($socket) = @_;
+    my $line = _line($socket);
+    my ($length) = $line =~ /^\$(\d+)$/ or die "redis said no string: $line\n";
+    read($socket, my $text, $length) == $length or die "redis closed the connection\n";
+    return $text;
 }
 
 sub _line {

@@ -4,6 +4,7 @@ package Bench::Throughput;
 use strict;
 use warnings;
 use Exporter 'import';
+use List::Util qw(sum0);
 use Time::HiRes qw(time);
 use Bench::Contenders qw(check);
 use Bench::Process qw(cpu_seconds foreign_seconds);
@@ -34,7 +35,7 @@ sub measure_throughput {
             for my $c (grep { _serves($_, $size) } @{ $o{contenders} }) {
                 my $run = _undisturbed($c, $size, \%o);
                 push @{ $runs{$size}{ $c->{id} } }, $run;
-                printf STDERR "    round %d of %d  %7d B  %-26s %8.0f req/s  %7.1f us\n",
+                printf STDERR "    round %d of %d  %7d B  %-58s %8.0f req/s  %7.1f us\n",
                     $round, $o{rounds}, $size, $c->{label}, $run->{rps}, $run->{us};
             }
         }
@@ -102,7 +103,7 @@ sub _run {
 # How often records were looked up so far: each lookup is one HMGET.
 sub _lookups {
     my ($c) = @_;
-    return $c->{redis} ? redis_calls($c->{redis}, 'hmget') : 0;
+    return sum0(map { redis_calls($_, 'hmget') } @{ $c->{redis} // [] });
 }
 
 sub _milliseconds {
