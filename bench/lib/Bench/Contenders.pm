@@ -25,6 +25,8 @@ use constant SRCACHE_MODULES => map { "/usr/lib/nginx/modules/ngx_http_${_}_modu
 sub module_configuration {
     my (%o) = @_;
     my $store = $o{store} // "server 127.0.0.1:$o{redis};";
+    # A machine that is busy for a while is no trouble of Redis.
+    $store .= ' connect_timeout 2s; send_timeout 2s; read_timeout 2s;';
     my $http = <<"CONF";
     redis_cache_zone locks 1m;
     redis_cache_store main { $store }

@@ -91,6 +91,7 @@ sub _run {
 
     die "$c->{label}: not all answers were right:\n$said" if $said =~ /Non-2xx|Socket errors/;
     my ($requests) = $said =~ /(\d+) requests in/ or die "wrk says what isn't understood:\n$said";
+    $requests or die "$c->{label}: no answer within $o->{seconds} s; is the machine busy?\n";
     my ($rps) = $said =~ m{Requests/sec:\s*([\d.]+)};
     my ($p99) = $said =~ /99%\s+([\d.]+(?:us|ms|s))/;
     check($c, $size);
