@@ -93,11 +93,47 @@ fn by_address() {
         let database = if name.starts_with("unix") { 0 } else { 2 };
         assert_eq!(keys_in(&site.redis, database), 1, "{name}");
     }
+}
+
+#[test]
+fn by_an_ipv6_address() {
+    let redis = Redis::with_options(&["--bind", "127.0.0.1", "::1"]);
+    let address = redis.address();
+    let (_, port) = address.rsplit_once(':').unwrap();
+    let pass = format!("redis_cache_pass redis://[::1]:{port}/2;");
+    let site = Site::new().location(&pass).start_with(redis);
+    caches("IPv6", &site);
+    assert_eq!(keys_in(&site.redis, 2), 1);
+}
+
+#[test]
+fn by_an_address_with_a_password() {
     let pass = "redis_cache_pass redis://:secret@REDIS;";
-    let site = Site::new()
-        .location(pass)
-        .start_with(Redis::with_password("secret"));
-    caches("password in the address", &site);
+    let redis = Redis::with_password("secret");
+    caches(pass, &Site::new().location(pass).start_with(redis));
+    // What has a meaning in an address is percent-encoded.
+    for (pass, database) in [
+        ("redis_cache_pass redis://a%3Ab:p%40ss%2Fword@REDIS/2;", 2),
+        ("set $cache_pass redis://a%3Ab:p%40ss%2Fword@REDIS;", 0),
+        (
+            "redis_cache_pass redis+unix://REDIS_SOCKET?user=a%3Ab&pass=p%40ss%2Fword;",
+            0,
+        ),
+        (
+            "set $cache_pass redis+unix://REDIS_SOCKET?user=a%3Ab&pass=p%40ss%2Fword&db=2;",
+            2,
+        ),
+    ] {
+        let redis = Redis::start();
+        let user = ["ACL", "SETUSER", "a:b", "on", ">p@ss/word", "~*", "+@all"];
+        let _: () = redis.command(&user);
+        // Without a login nobody may do anything.
+        let bed = ["ACL", "SETUSER", "default", "-hmget", "-hset", "-eval"];
+        let _: () = redis.command(&bed);
+        let site = Site::new().location(pass).start_with(redis);
+        caches(pass, &site);
+        assert_eq!(keys_in(&site.redis, database), 1, "{pass}");
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A real Redis Cluster as the store: records are where their slots are, and stay within reach while slots move, masters
 //! change and nodes come, hang and go. No answer is wrong, and none is an error.
 
+mod coverage;
 mod failing;
 mod moving;
 mod operating;
