@@ -3,6 +3,7 @@
 
 mod coverage;
 mod failing;
+mod late;
 mod moving;
 mod operating;
 mod replicas;

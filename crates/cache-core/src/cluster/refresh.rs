@@ -126,7 +126,7 @@ impl Refresh {
         })
     }
 
-    /// Whether a round is still this worker's: only then may it share a map or ask another node.
+    /// Whether a round is still this worker's.
     #[must_use]
     pub fn is_ours(&self, round: &Round, now: u64) -> bool {
         self.lease.is_held(round.held, now)
@@ -136,6 +136,14 @@ impl Refresh {
     pub fn renew(&self, round: Round, now: u64) -> Option<Round> {
         let held = self.lease.renew(round.held, now, LEASE)?;
         Some(Round { held, ..round })
+    }
+
+    /// Has `write` give a map to all workers, if the round is still this worker's. The round is kept for another 2 s, so
+    /// that nobody else writes meanwhile. `None` if it is lost: another worker asks by now and may know a newer map.
+    pub fn share(&self, round: Round, now: u64, write: impl FnOnce()) -> Option<Round> {
+        let round = self.renew(round, now)?;
+        write();
+        Some(round)
     }
 
     /// Ends a round.

@@ -1,5 +1,6 @@
 //! When maps are asked for, by whom, and whom.
 
+use std::cell::Cell;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -84,6 +85,29 @@ fn one_worker_asks_for_all_and_another_takes_over_if_it_dies() {
     assert!(!refresh.is_ours(&first, 14_000));
     refresh.end(second, 14_200, Ended::Known, 0);
     assert!(refresh.due() > 60_000);
+}
+
+/// A worker that was stopped while it waited for a reply comes back with a map that is older than the shared one.
+#[test]
+fn a_map_is_shared_only_by_the_worker_whose_round_it_is() {
+    let (refresh, shared) = (Refresh::default(), Cell::new("nothing"));
+    let first = refresh.begin(1, 10_000, 0).unwrap();
+    // Its time is over, and nobody has taken over: somebody may at any moment.
+    assert_eq!(refresh.share(first, 12_000, || shared.set("late")), None);
+    let second = refresh.begin(2, 12_000, 0).unwrap();
+    assert_eq!(refresh.share(first, 12_001, || shared.set("old")), None);
+    assert_eq!(shared.get(), "nothing");
+    // Who shares has another 2 s for it.
+    let kept = refresh
+        .share(second, 13_999, || shared.set("new"))
+        .expect("the round is ours");
+    assert_eq!((shared.get(), kept.until()), ("new", 15_999));
+    assert_eq!(refresh.share(second, 13_999, || shared.set("twice")), None);
+    refresh.end(kept, 14_100, Ended::Known, 0);
+    // Nobody's round is nobody's right.
+    assert_eq!(refresh.share(kept, 14_101, || shared.set("ended")), None);
+    assert_eq!(refresh.share(first, 14_101, || shared.set("old")), None);
+    assert_eq!(shared.get(), "new");
 }
 
 #[test]

@@ -87,9 +87,6 @@ async fn ask(route: &SimRoute, round: &mut Round) -> Ended {
         };
         *round = kept;
         let reply = slots(world, server_at(&asked).unwrap()).await;
-        if !nginx.refresh.is_ours(round, world.now()) {
-            return Ended::Failed;
-        }
         let Some(Ok(offered)) = reply.map(|reply| SlotMap::from_reply(&reply, &asked)) else {
             continue;
         };
@@ -97,7 +94,11 @@ async fn ask(route: &SimRoute, round: &mut Round) -> Ended {
         match acceptance.judge(known.as_ref(), &offered, &asked) {
             Judged::Same => return Ended::Known,
             Judged::Taken => {
-                publish(route, &offered);
+                let write = || publish(route, &offered);
+                let Some(kept) = nginx.refresh.share(*round, world.now(), write) else {
+                    return Ended::Failed;
+                };
+                *round = kept;
                 return Ended::Known;
             }
             Judged::Unconfirmed => ended = Ended::Unconfirmed,

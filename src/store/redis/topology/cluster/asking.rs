@@ -69,7 +69,7 @@ impl Cluster {
                 Some(renewed) => round = renewed,
                 None => break,
             }
-            let Some(judged) = self.ask_node(&address).await else {
+            let Some(judged) = self.ask_node(&address, &mut round).await else {
                 continue;
             };
             if judged == Ended::Known {
@@ -85,8 +85,8 @@ impl Cluster {
         self.ask_at(refresh.due());
     }
 
-    /// Asks one node. `None` if it gave no map that can be used.
-    async fn ask_node(self: &Rc<Self>, address: &Address) -> Option<Ended> {
+    /// Asks one node. `None` if it gave no map that can be used, or gave it too late: another worker asks by now.
+    async fn ask_node(self: &Rc<Self>, address: &Address, round: &mut Round) -> Option<Ended> {
         let node = self.any_at(address);
         let reply = node.ask(&[b"CLUSTER", b"SLOTS"], Limits::SLOTS).ok()?.await;
         let reply = reply.ok()?;
@@ -103,14 +103,13 @@ impl Cluster {
             acceptance.judge(known.as_ref(), &offered, address)
         };
         match judged {
-            Judged::Same => {
+            Judged::Same | Judged::Taken => {
                 // What this worker has followed by itself others may not know yet.
-                self.share(&offered);
-                Some(Ended::Known)
-            }
-            Judged::Taken => {
-                self.share(&offered);
-                self.tell(&offered);
+                let refresh = &self.state.refresh;
+                *round = refresh.share(*round, now_msec(), || self.share(&offered))?;
+                if judged == Judged::Taken {
+                    self.tell(&offered);
+                }
                 Some(Ended::Known)
             }
             Judged::Unconfirmed => Some(Ended::Unconfirmed),
