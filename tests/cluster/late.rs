@@ -1,26 +1,11 @@
 //! A worker that was stopped while it asked for the map, and comes back when another has a newer one.
 
 use testbed::{
-    Client, Gate, PATIENCE, Piece, Position, RedisCluster, Rule, Running, Side, Site, Step,
-    holds_for, ms, slot_of, wait_for,
+    Gate, PATIENCE, Piece, Position, RedisCluster, Rule, Side, Site, Step, holds_for, ms, slot_of,
+    wait_for,
 };
 
 use super::{fill_all, paths_at, start};
-
-/// A client of each of two workers.
-fn client_of_each(site: &Running, path: &str) -> [(i32, Client); 2] {
-    let mut clients: Vec<(i32, Client)> = Vec::new();
-    wait_for("a client of each worker", PATIENCE, || {
-        let mut client = site.client();
-        let worker = client.get(path).header("x-worker");
-        let worker = worker.and_then(|pid| pid.parse().ok()).unwrap();
-        if clients.iter().all(|(known, _)| *known != worker) {
-            clients.push((worker, client));
-        }
-        clients.len() == 2
-    });
-    clients.try_into().map_err(|_| "two workers").unwrap()
-}
 
 /// Replies that have the id of a node wait at the gate: those that are maps.
 fn hold_maps(cluster: &RedisCluster, gate: &Gate) {
@@ -43,7 +28,8 @@ fn a_map_that_comes_too_late_is_not_shared() {
     let path = paths_at(&cluster, 0, 1).remove(0);
     let slot = slot_of(path.as_bytes());
     fill_all(&site, &cluster, std::slice::from_ref(&path));
-    let [(first, mut of_first), (_, mut of_second)] = client_of_each(&site, &path);
+    let mut clients = site.client_of_each(&path);
+    let ((_, mut of_second), (first, mut of_first)) = (clients.remove(0), clients.remove(0));
     let maps = || cluster.calls("cluster|slots");
     let moved = || -> Vec<String> {
         let errors = |number| cluster.node(number).info("errorstats", "errorstat_MOVED");

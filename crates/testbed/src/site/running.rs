@@ -104,6 +104,29 @@ impl Running {
         self.nginx.client()
     }
 
+    /// A client of each worker, with the worker's process id. Each has asked for `target`: only a response tells whose its
+    /// connection is.
+    ///
+    /// # Panics
+    ///
+    /// If a worker takes no connection: see [`super::Site::spread`].
+    #[must_use]
+    #[track_caller]
+    pub fn client_of_each(&self, target: &str) -> Vec<(i32, Client)> {
+        let mut clients: Vec<(i32, Client)> = Vec::new();
+        wait_for("a client of each worker", PATIENCE, || {
+            let mut client = self.client();
+            let worker = client.get(target).header("x-worker");
+            let worker = worker.and_then(|pid| pid.parse().ok());
+            let worker: i32 = worker.expect("a process id in X-Worker");
+            if clients.iter().all(|(known, _)| *known != worker) {
+                clients.push((worker, client));
+            }
+            clients.len() == self.nginx.workers().len()
+        });
+        clients
+    }
+
     /// GET of `target` on a new connection.
     #[must_use]
     #[track_caller]

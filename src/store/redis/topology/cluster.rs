@@ -29,8 +29,8 @@ pub struct Cluster {
     configured: Vec<Address>,
     /// Those that were used.
     nodes: RefCell<HashMap<Address, Used>>,
-    /// Those that the map has no more, while they owe replies.
-    retired: RefCell<Vec<Rc<Node>>>,
+    /// Those that the map has no more, while they owe replies. One that comes back in time goes on with its connections.
+    retired: RefCell<HashMap<Address, Used>>,
     map: RefCell<Option<SlotMap>>,
     /// The version of the shared map that was read last.
     version: Cell<u64>,

@@ -17,9 +17,9 @@ impl Cluster {
 
     /// The node at an address, as a master or as a replica.
     pub(super) fn as_part(self: &Rc<Self>, address: &Address, part: Part) -> Rc<Node> {
-        let before = match self.nodes.borrow().get(address) {
-            Some(used) if used.part == part => return Rc::clone(&used.node),
-            Some(used) => Some(Rc::clone(&used.node)),
+        let before = match self.used_at(address) {
+            Some((node, as_what)) if as_what == part => return node,
+            Some((node, _)) => Some(node),
             None => None,
         };
         let node = self.make(address, &self.server_at(address), part);
@@ -32,12 +32,21 @@ impl Cluster {
 
     /// The node at an address, whatever it is used as: to ask it about the cluster.
     pub(super) fn any_at(self: &Rc<Self>, address: &Address) -> Rc<Node> {
-        let known = self
-            .nodes
-            .borrow()
-            .get(address)
-            .map(|used| Rc::clone(&used.node));
-        known.unwrap_or_else(|| self.at(address))
+        let known = self.used_at(address);
+        known.map_or_else(|| self.at(address), |(node, _)| node)
+    }
+
+    /// The node at an address, if it is used or still owes replies, and what it is used as.
+    fn used_at(&self, address: &Address) -> Option<(Rc<Node>, Part)> {
+        let mut nodes = self.nodes.borrow_mut();
+        let back = || self.retired.borrow_mut().remove(address);
+        if !nodes.contains_key(address)
+            && let Some(used) = back()
+        {
+            nodes.insert(address.clone(), used);
+        }
+        let used = nodes.get(address)?;
+        Some((Rc::clone(&used.node), used.part))
     }
 
     /// A server at an address, with the name that its certificate is for.
@@ -95,14 +104,11 @@ impl Cluster {
 
     /// Nodes that are neither in the map nor configured aren't used any more. They go when they owe nothing.
     pub(super) fn forget_others(&self, map: &SlotMap) {
-        let mut retired = self.retired.borrow_mut();
-        retired.retain(|node| node.is_owing());
-        self.nodes.borrow_mut().retain(|address, used| {
-            let stays = map.find(address).is_some() || self.configured.contains(address);
-            if !stays && used.node.is_owing() {
-                retired.push(Rc::clone(&used.node));
-            }
-            stays
+        let (mut nodes, mut retired) = (self.nodes.borrow_mut(), self.retired.borrow_mut());
+        let gone = nodes.extract_if(|address, _| {
+            map.find(address).is_none() && !self.configured.contains(address)
         });
+        retired.extend(gone);
+        retired.retain(|_, used| used.node.is_owing());
     }
 }
