@@ -1238,3 +1238,19 @@ invalid address "redis://user:...@127.0.0.1:6379/first" in "redis_cache_pass": i
     location /t { redis_cache_on_error stop; }    # <--
 --- emerg
 invalid value "stop" in "redis_cache_on_error"; it is "pass" or "fail"
+
+
+
+=== TEST 142: a password in a file without one
+--- http_config
+    redis_cache_store main { server 127.0.0.1:6379; password file:/dev/null; }    # <--
+--- emerg
+"password" of store "main" can't be read: "/dev/null": its first line is empty
+
+
+
+=== TEST 143: a password of Sentinels in a file that never ends
+--- http_config
+    redis_cache_store main { server 127.0.0.1:6379; mode sentinel main; sentinel_password file:/dev/zero; }    # <--
+--- emerg
+"sentinel_password" of store "main" can't be read: "/dev/zero": its first line is longer than 4096 bytes

@@ -183,6 +183,23 @@ impl Nginx {
         old
     }
 
+    /// SIGHUP with a configuration that nginx refuses. Waits for its line at `emerg` and gives it; the workers are those
+    /// that were.
+    ///
+    /// # Panics
+    ///
+    /// If nginx doesn't refuse it.
+    #[track_caller]
+    pub fn reload_in_vain(&mut self) -> String {
+        let (old, position) = (self.workers(), self.log.end());
+        self.process.signal(Signal::HUP);
+        let refused = self.log.wait_for(position, "[emerg]", PATIENCE);
+        let line = refused.unwrap_or_else(|| panic!("reloaded: {:?}", self.log.since(position)));
+        assert_eq!(self.workers(), old, "{line}");
+        self.allow(&line);
+        line
+    }
+
     /// Waits until none of `workers` runs any more; gives how long that took.
     #[track_caller]
     pub fn wait_for_exit(&self, workers: &[i32], within: Duration) -> Duration {

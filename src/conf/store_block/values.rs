@@ -1,6 +1,7 @@
 //! What lines of a `redis_cache_store` block have for values.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read};
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
@@ -8,6 +9,9 @@ use ngx::ffi::*;
 
 use crate::conf::reader::{Directive, Fault, SetResult};
 use crate::ngx::text;
+
+/// Most bytes of a password in a file, as in nginx's `ssl_password_file`.
+const PASSWORD: usize = 4096;
 
 /// The value of a line that takes one.
 pub fn single(line: &Directive, store: &str) -> Result<String, Fault> {
@@ -102,6 +106,22 @@ fn full_path(cf: *mut ngx_conf_t, path: &str) -> Result<String, String> {
 
 fn first_line(cf: *mut ngx_conf_t, path: &str) -> Result<String, String> {
     let path = full_path(cf, path)?;
-    let content = fs::read_to_string(&path).map_err(|error| format!("\"{path}\": {error}"))?;
-    Ok(content.lines().next().unwrap_or_default().to_owned())
+    let fault = |reason: String| format!("\"{path}\": {reason}");
+    let file = fs::File::open(&path).map_err(|error| fault(error.to_string()))?;
+    let mut content = Vec::new();
+    // Whatever the name leads to may be endless. Two more are its end of line.
+    let most = file.take(PASSWORD as u64 + 2);
+    let read = BufReader::new(most).read_until(b'\n', &mut content);
+    read.map_err(|error| fault(error.to_string()))?;
+    let line = content.strip_suffix(b"\n").unwrap_or(&content);
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    if line.is_empty() {
+        return Err(fault(String::from("its first line is empty")));
+    }
+    if line.len() > PASSWORD {
+        let reason = format!("its first line is longer than {PASSWORD} bytes");
+        return Err(fault(reason));
+    }
+    String::from_utf8(line.to_vec())
+        .map_err(|_| fault(String::from("its first line is no valid UTF-8")))
 }
