@@ -1,5 +1,6 @@
 //! TLS to Redis: records through it, whom it trusts, and what the log says where a server isn't the one expected.
 
+mod cluster;
 mod sessions;
 mod trouble;
 mod use_of;
