@@ -2,6 +2,7 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
@@ -46,6 +47,17 @@ pub fn nginx_version() -> &'static str {
             .to_owned()
     });
     &VERSION
+}
+
+/// Whether the module was built with AddressSanitizer. What is freed then stays mapped for a while and each piece is larger,
+/// so that a worker's memory says little of what the module keeps.
+pub(crate) fn module_is_sanitized() -> bool {
+    static SANITIZED: LazyLock<bool> = LazyLock::new(|| {
+        let bytes = fs::read(module()).expect("the module");
+        let needle = b"__asan_init";
+        bytes.windows(needle.len()).any(|part| part == needle)
+    });
+    *SANITIZED
 }
 
 /// Whether [`nginx_version`] is this one or a later one.

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use crate::places::module_is_sanitized;
+
 /// Memory, descriptors and reading of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Vitals {
@@ -38,6 +40,21 @@ impl Vitals {
             read: number(&io, "rchar")?,
             descriptors: fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count(),
         })
+    }
+
+    /// Checks that the memory in use has grown by less than `kilobytes` since `before`. It isn't checked where the module
+    /// was built with AddressSanitizer, which keeps what is freed.
+    ///
+    /// # Panics
+    ///
+    /// If it has grown by more.
+    #[track_caller]
+    pub fn assert_grown_less(&self, before: &Vitals, kilobytes: u64) {
+        let grown = self.rss.saturating_sub(before.rss);
+        assert!(
+            grown < kilobytes || module_is_sanitized(),
+            "{grown} kB: {before:?}, {self:?}"
+        );
     }
 
     /// Sets the peak of process `pid` to what it uses now.
