@@ -126,6 +126,77 @@ fn limits() {
 const LOOKUP: &str = "+OK\r\n:219500\r\n*4\r\n$3\r\n200\r\n$26\r\n{\"Content-Type\":\"text\\/a\"}\r\n\
                       $12\r\nbody\r\nof\r\n12\r\n$-1\r\n*2\r\n*1\r\n+QUEUED\r\n-EXECABORT x\r\n";
 
+/// What becomes of bytes that come one at a time: their first reply, or why there is none.
+fn first_of_single_bytes(limits: Limits, bytes: &[u8]) -> Result<Option<Reply>, ProtocolError> {
+    let mut decoder = Decoder::new(limits);
+    let mut buf = BytesMut::new();
+    for byte in bytes {
+        buf.extend_from_slice(&[*byte]);
+        if let Some(reply) = decoder.decode(&mut buf)? {
+            return Ok(Some(reply));
+        }
+    }
+    Ok(None)
+}
+
+/// A line of a number is read in a way of its own if it is there at once. That makes no difference.
+#[test]
+fn lines_of_numbers() {
+    let numbers = [
+        "",
+        "-",
+        "+",
+        "0",
+        "-0",
+        "+0",
+        "-1",
+        "-2",
+        "+2",
+        "--1",
+        "1-",
+        "1.5",
+        "0x1",
+        "007",
+        "?",
+        " 1",
+        "1 ",
+        "1\r",
+        "\r1",
+        "1\n",
+        "/",
+        ":",
+        "1:",
+        "12345",
+        "999999999999999999",
+        "-999999999999999999",
+        "1000000000000000000",
+        "0000000000000000000000000000002",
+        "9223372036854775807",
+        "-9223372036854775808",
+        "9223372036854775808",
+        "-9223372036854775809",
+        "99999999999999999999",
+    ];
+    let short = Limits {
+        bulk: 100,
+        line: 6,
+        elements: 50,
+        depth: 1,
+    };
+    for kind in "+-:$*_#,(!=%~>|x".chars() {
+        for number in numbers {
+            for end in ["\r\n", "\n", "\r", ""] {
+                for limits in [Limits::default(), Limits::LOOKUP, short] {
+                    let line = format!("{kind}{number}{end}");
+                    let at_once = Decoder::new(limits).decode(&mut BytesMut::from(&*line));
+                    let singly = first_of_single_bytes(limits, line.as_bytes());
+                    assert_eq!(at_once, singly, "{line:?} within {limits:?}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn split_at_every_byte() {
     let whole = read(LOOKUP).unwrap();

@@ -5,7 +5,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use super::error::ProtocolError;
 use super::header::{Aggregate, Blob, Header, is_kind};
 use super::limits::Limits;
-use super::number::{is_big_number, is_double};
+use super::number::{is_big_number, is_double, line_of_number};
 use super::reply::{Push, Received, Reply};
 
 /// Takes replies from the front of a buffer that grows as bytes arrive. It reads RESP2 and RESP3.
@@ -159,6 +159,15 @@ impl Decoder {
         if let Some((kind, length)) = self.bulk {
             return self.take_blob(buf, kind, length);
         }
+        // Most lines are a number, and there at once.
+        if self.scanned == 0
+            && let Some((kind, number, end)) = line_of_number(buf)
+            && end <= self.limits().line
+            && let Some(header) = Header::of_number(kind, number)?
+        {
+            buf.advance(end + 1);
+            return self.begin(buf, header);
+        }
         let Some(end) = self.find_line(buf)? else {
             return Ok(Step::Incomplete);
         };
@@ -177,14 +186,20 @@ impl Decoder {
             _ => {
                 let header = Header::read(kind, text)?;
                 buf.advance(end + 1);
-                return match header {
-                    Header::Reply(reply) => Ok(self.add(reply)),
-                    Header::Blob(kind, length) => self.begin_blob(kind, length),
-                    Header::Aggregate(kind, count) => self.begin_aggregate(kind, count),
-                };
+                return self.begin(buf, header);
             }
         };
         Ok(self.add(reply))
+    }
+
+    /// Takes what a header announces, as far as it is there. The header has left the buffer.
+    #[inline]
+    fn begin(&mut self, buf: &mut BytesMut, header: Header) -> Result<Step, ProtocolError> {
+        match header {
+            Header::Reply(reply) => Ok(self.add(reply)),
+            Header::Blob(kind, length) => self.begin_blob(buf, kind, length),
+            Header::Aggregate(kind, count) => self.begin_aggregate(kind, count),
+        }
     }
 
     /// Finds the LF of the line at the front of the buffer.
@@ -195,7 +210,12 @@ impl Decoder {
             return Err(ProtocolError::Type(kind));
         }
         let fresh = buf.get(self.scanned..).unwrap_or_default();
-        let Some(found) = memchr::memchr(b'\n', fresh) else {
+        let found = if fresh.is_empty() {
+            None
+        } else {
+            memchr::memchr(b'\n', fresh)
+        };
+        let Some(found) = found else {
             self.scanned = buf.len();
             if self.scanned > self.limits().line {
                 return Err(ProtocolError::LineTooLong);
@@ -212,7 +232,12 @@ impl Decoder {
         Ok(Some(end))
     }
 
-    fn begin_blob(&mut self, kind: Blob, length: usize) -> Result<Step, ProtocolError> {
+    fn begin_blob(
+        &mut self,
+        buf: &mut BytesMut,
+        kind: Blob,
+        length: usize,
+    ) -> Result<Step, ProtocolError> {
         match kind {
             // It goes where the line of an error goes.
             Blob::Error if length > self.limits().line => return Err(ProtocolError::LineTooLong),
@@ -221,8 +246,7 @@ impl Decoder {
             }
             _ => {}
         }
-        self.bulk = Some((kind, length));
-        Ok(Step::Part)
+        self.take_blob(buf, kind, length)
     }
 
     fn take_blob(
@@ -234,6 +258,7 @@ impl Decoder {
         let whole = length.saturating_add(2);
         self.missing = whole.saturating_sub(buf.len());
         if self.missing > 0 {
+            self.bulk = Some((kind, length));
             return Ok(Step::Incomplete);
         }
         let mut content = buf.split_to(length).freeze();

@@ -41,28 +41,33 @@ pub enum Header {
 impl Header {
     /// Reads a line: its first byte and what follows.
     pub fn read(kind: u8, text: &[u8]) -> Result<Self, ProtocolError> {
-        Ok(match kind {
-            b'$' => match number(text)? {
-                -1 => Self::Reply(Reply::Bulk(None)),
-                number => Self::Blob(Blob::Bulk, length(number)?),
-            },
-            b':' => Self::Reply(Reply::Integer(integer(text)?)),
-            b'*' => match number(text)? {
-                -1 => Self::Reply(Reply::Array(None)),
-                number => Self::Aggregate(Aggregate::Array, length(number)?),
-            },
-            b'_' if text.is_empty() => Self::Reply(Reply::Bulk(None)),
-            b'#' if text == b"t" => Self::Reply(Reply::Integer(1)),
-            b'#' if text == b"f" => Self::Reply(Reply::Integer(0)),
+        let number = match kind {
+            b'_' if text.is_empty() => return Ok(Self::Reply(Reply::Bulk(None))),
+            b'#' if text == b"t" => return Ok(Self::Reply(Reply::Integer(1))),
+            b'#' if text == b"f" => return Ok(Self::Reply(Reply::Integer(0))),
             b'_' | b'#' | b',' | b'(' => return Err(ProtocolError::Value),
-            b'!' => Self::Blob(Blob::Error, length(number(text)?)?),
-            b'=' => Self::Blob(Blob::Verbatim, length(number(text)?)?),
-            b'~' => Self::Aggregate(Aggregate::Array, length(number(text)?)?),
-            b'%' => Self::Aggregate(Aggregate::Map, length(number(text)?)?),
-            b'>' => Self::Aggregate(Aggregate::Push, length(number(text)?)?),
-            b'|' => Self::Aggregate(Aggregate::Attribute, length(number(text)?)?),
-            other => return Err(ProtocolError::Type(other)),
-        })
+            b':' => integer(text)?,
+            _ => number(text)?,
+        };
+        Self::of_number(kind, number)?.ok_or(ProtocolError::Type(kind))
+    }
+
+    /// What a line says whose text is a number. `None` if a line that begins with this byte has no number.
+    #[inline]
+    pub fn of_number(kind: u8, number: i64) -> Result<Option<Self>, ProtocolError> {
+        Ok(Some(match kind {
+            b'$' if number == -1 => Self::Reply(Reply::Bulk(None)),
+            b'$' => Self::Blob(Blob::Bulk, length(number)?),
+            b':' => Self::Reply(Reply::Integer(number)),
+            b'*' if number == -1 => Self::Reply(Reply::Array(None)),
+            b'*' | b'~' => Self::Aggregate(Aggregate::Array, length(number)?),
+            b'!' => Self::Blob(Blob::Error, length(number)?),
+            b'=' => Self::Blob(Blob::Verbatim, length(number)?),
+            b'%' => Self::Aggregate(Aggregate::Map, length(number)?),
+            b'>' => Self::Aggregate(Aggregate::Push, length(number)?),
+            b'|' => Self::Aggregate(Aggregate::Attribute, length(number)?),
+            _ => return Ok(None),
+        }))
     }
 }
 
