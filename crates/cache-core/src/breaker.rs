@@ -51,6 +51,9 @@ impl Breaker {
     ///
     /// Who gets a [`Pass`] hands it back with [`Breaker::finished`], or with [`Breaker::unused`].
     pub fn may(&self, access: Access, now: u64, settings: &Settings) -> Verdict {
+        if !self.is_open(access) {
+            return Verdict::Go;
+        }
         update(self.word(access), |word| word.may(now, settings))
     }
 

@@ -71,18 +71,22 @@ impl Client {
         }
     }
 
-    async fn lookup_as(&self, key: &Bytes, access: Access) -> Result<Rc<Found>, StoreError> {
+    /// No future in a future, where that can be: each costs a hit a copy.
+    fn lookup_as(
+        &self,
+        key: &Bytes,
+        access: Access,
+    ) -> impl Future<Output = Result<Rc<Found>, StoreError>> {
         let topology = &*self.topology;
         let command = self.command(key, access, true);
-        attempts::attempt(topology, command, async |node: &Rc<Node>, asking| {
+        attempts::attempt(topology, command, move |node: &Rc<Node>, asking| {
             let sent = if asking {
                 node.lookup_asking(key)
             } else {
                 node.lookup(key)
             };
-            outcome(topology, sent).await
+            outcome(topology, sent)
         })
-        .await
     }
 
     /// Changes what is stored. The command is on its way when this returns.

@@ -55,6 +55,9 @@ impl Connection {
         while self.state.get() != State::Closed {
             let reply = {
                 let mut input = self.input.borrow_mut();
+                if input.is_empty() {
+                    return;
+                }
                 if let Some(first) = self.pending.borrow().front() {
                     input.set_limits(first.limits());
                 }
@@ -75,7 +78,17 @@ impl Connection {
     }
 
     fn on_reply(&self, reply: Reply) {
-        let pending = self.pending.borrow_mut().pop_front();
+        let (pending, reply) = {
+            let mut all = self.pending.borrow_mut();
+            let reply = match all.front_mut() {
+                Some(first) => first.take_first(reply),
+                None => Some(reply),
+            };
+            match reply {
+                Some(reply) => (all.pop_front(), reply),
+                None => return,
+            }
+        };
         let Some(pending) = pending else {
             return self.nonsense("a reply to no command");
         };

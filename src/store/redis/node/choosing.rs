@@ -104,16 +104,24 @@ impl Node {
     /// The best connection there is, and whether another would help. `None` if a new one is to be had.
     pub(super) fn survey(&self, large: bool) -> (Option<Rc<Connection>>, bool) {
         let connections = self.connections.borrow();
-        let current = connections.iter().filter(|c| !c.is_retiring());
-        let count = current.clone().count();
-        let room =
-            count < self.config.connections && (count == 0 || now_msec() >= self.patience.get());
         let average = self.average.get();
         // Beside its own kind a command finds connections that do nothing, and if no more may be opened, any.
         let fits = |c: &Rc<Connection>| {
             c.is_for_large() == large
                 || (!large && !c.is_owing() && c.state() == State::Established)
         };
+        // Nearly always the first is.
+        let is_quiet = |c: &&Rc<Connection>| {
+            let serves = c.state() == State::Established && !c.is_retiring();
+            serves && fits(c) && c.load(average) < QUIET
+        };
+        if let Some(quiet) = connections.iter().find(is_quiet) {
+            return (Some(Rc::clone(quiet)), false);
+        }
+        let current = connections.iter().filter(|c| !c.is_retiring());
+        let count = current.clone().count();
+        let room =
+            count < self.config.connections && (count == 0 || now_msec() >= self.patience.get());
         let any = !room && !current.clone().any(fits);
         let mut best: Option<(&Rc<Connection>, usize)> = None;
         let own = current.filter(|c| any || fits(c));

@@ -48,6 +48,11 @@ pub struct PendingLookup {
 }
 
 impl PendingLookup {
+    fn take_pttl(&mut self, pttl: Result<i64, Failure>) {
+        self.pttl = Some(pttl);
+        self.before = self.askings;
+    }
+
     fn finish(self, outcome: Result<Rc<Found>, Failure>) {
         if let Some(promise) = self.promise {
             promise.finish(outcome);
@@ -80,6 +85,20 @@ pub enum Replied {
 }
 
 impl Pending {
+    /// Takes the first of a lookup's two replies where it stands in the queue, if it is the usual one. Gives any other
+    /// reply back.
+    pub fn take_first(&mut self, reply: Reply) -> Option<Reply> {
+        match (self, reply) {
+            (Pending::Lookup(lookup), Reply::Integer(pttl))
+                if lookup.pttl.is_none() && lookup.before == 0 =>
+            {
+                lookup.take_pttl(Ok(pttl));
+                None
+            }
+            (_, reply) => Some(reply),
+        }
+    }
+
     /// Takes a reply of those that it is owed.
     pub fn take(self, reply: Reply) -> Replied {
         match self {
@@ -251,8 +270,7 @@ fn pttl_replied(mut lookup: PendingLookup, reply: Reply) -> Replied {
         },
         _ => return Replied::Nonsense(Pending::Lookup(lookup)),
     };
-    lookup.pttl = Some(pttl);
-    lookup.before = lookup.askings;
+    lookup.take_pttl(pttl);
     Replied::More(Pending::Lookup(lookup))
 }
 
@@ -355,14 +373,15 @@ fn base(mut elements: Vec<Reply>) -> Option<Base> {
 
 /// The fields of a record in the order in which HMGET names them.
 fn fields<const N: usize>(elements: Vec<Reply>) -> Option<[Option<Bytes>; N]> {
-    let elements: [Reply; N] = elements.try_into().ok()?;
-    let mut whole = true;
-    let fields = elements.map(|element| match element {
-        Reply::Bulk(bytes) => bytes,
-        _ => {
-            whole = false;
-            None
-        }
-    });
-    whole.then_some(fields)
+    if elements.len() != N {
+        return None;
+    }
+    let mut fields = [const { None }; N];
+    for (field, element) in fields.iter_mut().zip(elements) {
+        let Reply::Bulk(bytes) = element else {
+            return None;
+        };
+        *field = bytes;
+    }
+    Some(fields)
 }
