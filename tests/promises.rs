@@ -3,9 +3,7 @@
 
 use std::time::Instant;
 
-use testbed::{
-    Answer, Client, Gate, PATIENCE, Request, Running, Site, crowd, holds_for, ms, pattern,
-};
+use testbed::{Answer, Client, Gate, Request, Running, Site, crowd, holds_for, ms, pattern};
 
 #[test]
 fn a_missing_record_is_stored_and_then_answers() {
