@@ -98,12 +98,15 @@ impl Cluster {
                 } else {
                     Part::Replica
                 };
-                Some((map.nodes().get(index)?.address.clone(), part))
+                let address = &map.nodes().get(index)?.address;
+                // Nearly always it is known: no copy of its address is needed.
+                let known = self.known_as(address, part);
+                Some(known.ok_or_else(|| (address.clone(), part)))
             })
         };
         match chosen {
-            Some((address, part)) => {
-                let node = self.as_part(&address, part);
+            Some(known) => {
+                let node = known.unwrap_or_else(|(address, part)| self.as_part(&address, part));
                 if node.is_down() {
                     // Another may have taken its place since the map was asked for.
                     self.wish(None);

@@ -15,6 +15,13 @@ impl Cluster {
         self.as_part(address, Part::Master)
     }
 
+    /// The node at an address, if it is used as this already.
+    pub(super) fn known_as(&self, address: &Address, part: Part) -> Option<Rc<Node>> {
+        let nodes = self.nodes.borrow();
+        let used = nodes.get(address).filter(|used| used.part == part);
+        used.map(|used| Rc::clone(&used.node))
+    }
+
     /// The node at an address, as a master or as a replica.
     pub(super) fn as_part(self: &Rc<Self>, address: &Address, part: Part) -> Rc<Node> {
         let before = match self.used_at(address) {
