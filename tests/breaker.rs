@@ -27,7 +27,11 @@ impl Scene {
         let redis = Redis::start();
         let door = Proxy::start(&redis.address());
         let store = format!("server {}; connections 1; {lines}", door.address());
-        let site = Site::new().spread().store(&store).start_with(redis);
+        let site = Site::new()
+            .spread()
+            .http("keepalive_requests 1000000;")
+            .store(&store)
+            .start_with(redis);
         site.redis.put(THERE, &Record::lua_text("there"), 10_000);
         let clients = site.client_of_each(THERE).into_iter();
         let mut scene = Scene {
@@ -91,7 +95,7 @@ impl Scene {
 
 #[test]
 fn timeouts_of_both_workers_count_together() {
-    let mut scene = Scene::start(&format!("read_timeout 300ms; max_fails 3; {LONG}"));
+    let mut scene = Scene::start(&format!("read_timeout 1s; max_fails 3; {LONG}"));
     scene.door.set(Way::Replies, Rule::hold(&Gate::new()));
     // A lookup and a write of one worker, and a lookup of the other.
     assert_eq!(scene.new_page(0), "SKIP");
