@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
 use testbed::{
-    Answer, Dns, PATIENCE, Port, Position, Proxy, Redis, Running, Site, eventually, holds_for, ms,
-    wait_for,
+    Answer, Dns, Ending, PATIENCE, Port, Position, Proxy, Redis, Running, Site, eventually,
+    holds_for, ms, wait_for,
 };
 
 /// No name server but the test's own knows it: nginx doesn't find it when it reads its configuration.
@@ -255,6 +255,7 @@ fn a_server_that_restarts_at_another_address_is_found_under_load() {
             });
         }
         let found = thread::Builder::new().spawn_scoped(scope, || {
+            let _ending = Ending::raises(&over);
             wait_for("records in the old one", PATIENCE, || {
                 !old.keys().is_empty()
             });
@@ -262,7 +263,6 @@ fn a_server_that_restarts_at_another_address_is_found_under_load() {
             let new_place = at("127.0.0.12", &port, &new);
             dns.set(NAME, TTL, &["127.0.0.12"]);
             let found = eventually(PATIENCE, || (!new.keys().is_empty()).then_some(()));
-            over.store(true, Ordering::SeqCst);
             (found, new_place)
         });
         let (found, _place) = found.unwrap().join().unwrap();

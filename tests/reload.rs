@@ -3,7 +3,9 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
-use testbed::{Answer, Client, Gate, PATIENCE, Request, Site, holds_for, ms, pattern, wait_for};
+use testbed::{
+    Answer, Client, Ending, Gate, PATIENCE, Request, Site, holds_for, ms, pattern, wait_for,
+};
 
 #[test]
 fn a_reload_lets_a_fill_end_and_the_old_worker_leave() {
@@ -148,6 +150,7 @@ fn twenty_reloads_under_load_lose_no_request() {
     let (over, asked) = (AtomicBool::new(false), AtomicUsize::new(0));
     let address = site.address();
     thread::scope(|scope| {
+        let _ending = Ending::raises(&over);
         let load: Vec<_> = (0..4)
             .map(|_| {
                 scope.spawn(|| {
@@ -179,7 +182,6 @@ fn twenty_reloads_under_load_lose_no_request() {
                     || load.iter().any(|client| client.is_finished())
             });
         }
-        over.store(true, Ordering::Relaxed);
     });
     wait_for("the old workers' exit", PATIENCE, || {
         site.nginx.workers().len() == 2

@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use testbed::{PATIENCE, Position, Running, SentinelOptions, Sentinels, Side, Site, ms, wait_for};
+use testbed::{
+    Ending, PATIENCE, Position, Running, SentinelOptions, Sentinels, Side, Site, ms, wait_for,
+};
 
 /// Shorter than the bed's own: what is silent is found out soon, and a busy machine has time enough.
 const TIMEOUTS: &str = "connect_timeout 500ms; send_timeout 500ms; read_timeout 500ms;";
@@ -41,6 +43,7 @@ fn keep(site: &Running, target: &str) {
 fn under_load<T>(site: &Running, during: impl FnOnce() -> T) -> T {
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
+        let ending = Ending::raises(&over);
         let clients: Vec<_> = (0..4)
             .map(|number| {
                 let over = &over;
@@ -60,7 +63,7 @@ fn under_load<T>(site: &Running, during: impl FnOnce() -> T) -> T {
             })
             .collect();
         let result = during();
-        over.store(true, Ordering::Relaxed);
+        drop(ending);
         for client in clients {
             assert!(client.join().unwrap() > 10);
         }

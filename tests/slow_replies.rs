@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use testbed::{
-    Port, Position, Proxy, Record, Redis, Request, Rule, Running, Site, Way, ms, pattern,
+    Ending, Port, Position, Proxy, Record, Redis, Request, Rule, Running, Site, Way, ms, pattern,
 };
 
 /// Much less than a reply takes whose bytes come one by one.
@@ -122,6 +122,7 @@ fn large_records_that_nobody_waits_for_any_more_hold_up_no_others() {
         site.fill("/small");
         let over = AtomicBool::new(false);
         thread::scope(|scope| {
+            let _ending = Ending::raises(&over);
             for thread in 0..4 {
                 let (site, over) = (&site, &over);
                 scope.spawn(move || {
@@ -142,7 +143,6 @@ fn large_records_that_nobody_waits_for_any_more_hold_up_no_others() {
                 *words.entry(answer.word()).or_insert(0) += 1;
                 thread::sleep(ms(5));
             }
-            over.store(true, Ordering::SeqCst);
             println!("{what}: {words:?}, slowest {slowest:?}");
             assert_eq!(
                 words,

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use testbed::{Answer, RedisCluster, Request, Response, Running, Site, ms, pattern};
+use testbed::{Answer, Ending, RedisCluster, Request, Response, Running, Site, ms, pattern};
 
 /// Times of a store whose nodes are about to be in trouble.
 const SHORT: &str = "connect_timeout 800ms; send_timeout 800ms; read_timeout 800ms;\n";
@@ -106,28 +106,16 @@ fn while_asking<T>(
 ) -> (T, Vec<Vec<Seen>>) {
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
-        let over = Over(&over);
+        let (over, ending) = (&over, Ending::raises(&over));
         let clients: Vec<_> = groups
             .iter()
-            .map(|paths| {
-                let over = over.0;
-                scope.spawn(move || asks(site, paths, in_order, over))
-            })
+            .map(|paths| scope.spawn(move || asks(site, paths, in_order, over)))
             .collect();
         let result = run();
-        drop(over);
+        drop(ending);
         let seen = clients.into_iter().map(|client| client.join().unwrap());
         (result, seen.collect())
     })
-}
-
-/// Says so when it is dropped, by a panic too.
-struct Over<'a>(&'a AtomicBool);
-
-impl Drop for Over<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::SeqCst);
-    }
 }
 
 fn asks(site: &Running, paths: &[String], in_order: bool, over: &AtomicBool) -> Vec<Seen> {

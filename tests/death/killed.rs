@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
 use testbed::{
-    Answer, Client, Gate, PATIENCE, Proxy, Redis, Request, Rule, Site, Way, Zone, holds_for, ms,
-    pattern, wait_for,
+    Answer, Client, Ending, Gate, PATIENCE, Proxy, Redis, Request, Rule, Site, Way, Zone,
+    holds_for, ms, pattern, wait_for,
 };
 
 use crate::{LOCKS, SOON, no_lock_stays, sides};
@@ -209,6 +209,7 @@ fn all_workers_killed_again_and_again_under_load() {
     let (address, over) = (site.address(), AtomicBool::new(false));
     let answered = AtomicUsize::new(0);
     thread::scope(|scope| {
+        let _ending = Ending::raises(&over);
         for client in 0..6 {
             let (over, answered) = (&over, &answered);
             scope.spawn(move || {
@@ -244,7 +245,6 @@ fn all_workers_killed_again_and_again_under_load() {
             }
             wait_for("the workers", PATIENCE, || site.nginx.workers().len() == 2);
         }
-        over.store(true, Ordering::SeqCst);
     });
     let _: String = site.redis.command(&["FLUSHALL"]);
     for key in 0..40 {

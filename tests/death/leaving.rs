@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
 use testbed::{
-    Answer, Client, PATIENCE, Request, Running, Site, Vitals, holds_for, ms, pattern, wait_for,
+    Answer, Client, Ending, PATIENCE, Request, Running, Site, Vitals, holds_for, ms, pattern,
+    wait_for,
 };
 
 use crate::{LOCKS, SOON};
@@ -54,6 +55,7 @@ fn thirty_reloads_under_load_cost_nothing() {
     let first = after_some_requests(&mut site);
     let keys = site.wait_for_quiet_zone().keys;
     thread::scope(|scope| {
+        let _ending = Ending::raises(&over);
         let load: Vec<_> = (0..4)
             .map(|_| {
                 scope.spawn(|| {
@@ -75,7 +77,6 @@ fn thirty_reloads_under_load_cost_nothing() {
                     || load.iter().any(|client| client.is_finished())
             });
         }
-        over.store(true, Ordering::Relaxed);
     });
     let last = after_some_requests(&mut site);
     let zone = site.wait_for_quiet_zone();

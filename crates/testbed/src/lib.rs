@@ -83,7 +83,7 @@ pub use site::{Running, Site};
 pub use tls_front::TlsFront;
 pub use tunnel::TlsTunnel;
 pub use vitals::Vitals;
-pub use wait::{PATIENCE, eventually, holds_for, wait_for};
+pub use wait::{Ending, PATIENCE, eventually, holds_for, wait_for};
 pub use zone::Zone;
 
 /// So many milliseconds.

@@ -1,5 +1,6 @@
 //! Awaiting a condition: polled every few milliseconds, with a deadline.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 const POLL: Duration = Duration::from_millis(5);
@@ -39,4 +40,22 @@ pub fn wait_for(what: &str, within: Duration, mut condition: impl FnMut() -> boo
 /// Polls for the whole of `period` and says whether `condition` was true each time: for what must *not* happen.
 pub fn holds_for(period: Duration, mut condition: impl FnMut() -> bool) -> bool {
     eventually(period, || (!condition()).then_some(())).is_none()
+}
+
+/// Raises a flag when it is dropped, by a panic too: threads of a scope that go on until then let a test that fails end.
+#[derive(Debug)]
+pub struct Ending<'a>(&'a AtomicBool);
+
+impl<'a> Ending<'a> {
+    /// Raises `over`.
+    #[must_use]
+    pub fn raises(over: &'a AtomicBool) -> Ending<'a> {
+        Ending(over)
+    }
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 }

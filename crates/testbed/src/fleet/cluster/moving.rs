@@ -9,7 +9,7 @@ use redis::RedisResult;
 
 use super::RedisCluster;
 use crate::fleet::login::Login;
-use crate::wait::{PATIENCE, eventually, wait_for};
+use crate::wait::{Ending, PATIENCE, eventually, wait_for};
 
 /// How many keys go at once where nothing is said.
 const BATCH: usize = 50;
@@ -140,7 +140,7 @@ impl RedisCluster {
     ) -> Moved<T> {
         let (over, moved) = (AtomicBool::new(false), AtomicUsize::new(0));
         let result = thread::scope(|scope| {
-            let _ended = Ended(&over);
+            let _ending = Ending::raises(&over);
             scope.spawn(|| {
                 for direction in [to, from].into_iter().cycle() {
                     for slot in slots.clone() {
@@ -159,15 +159,6 @@ impl RedisCluster {
             result,
             slots: moved.load(Ordering::SeqCst),
         }
-    }
-}
-
-/// Says so when it is dropped, by a panic too.
-struct Ended<'a>(&'a AtomicBool);
-
-impl Drop for Ended<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::SeqCst);
     }
 }
 
