@@ -76,6 +76,7 @@ impl SlotMap {
             owners: vec![None; SLOTS],
             nodes: Vec::new(),
             known: HashMap::new(),
+            lost: false,
         };
         for range in ranges {
             builder.range(range)?;
@@ -97,6 +98,8 @@ struct Builder<'a> {
     owners: Vec<Option<usize>>,
     nodes: Vec<Met>,
     known: HashMap<Address, usize>,
+    /// Whether a node had no address.
+    lost: bool,
 }
 
 impl Builder<'_> {
@@ -119,7 +122,10 @@ impl Builder<'_> {
         let Some((master, replicas)) = nodes.split_first() else {
             return Ok(());
         };
-        let master = self.meet(master, None)?;
+        // A server that lost its identity, or has another one now: nobody has its slots until a replica takes them.
+        let Some(master) = self.meet(master, None)? else {
+            return Ok(());
+        };
         for replica in replicas {
             self.meet(replica, Some(master))?;
         }
@@ -140,14 +146,18 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// The place of a node. One that is a master of any slots is a master, whatever else is said of it.
-    fn meet(&mut self, reply: &Reply, master: Option<usize>) -> Result<usize, BadMap> {
-        let node = read_node(reply, self.asked)?;
+    /// The place of a node; `None` if it has no address. One that is a master of any slots is a master, whatever else is
+    /// said of it.
+    fn meet(&mut self, reply: &Reply, master: Option<usize>) -> Result<Option<usize>, BadMap> {
+        let Some(node) = read_node(reply, self.asked)? else {
+            self.lost = true;
+            return Ok(None);
+        };
         if let Some(place) = self.known.get(&node.address) {
             if let (None, Some(met)) = (master, self.nodes.get_mut(*place)) {
                 met.master = None;
             }
-            return Ok(*place);
+            return Ok(Some(*place));
         }
         let place = self.nodes.len();
         if place == MAX_NODES {
@@ -155,13 +165,17 @@ impl Builder<'_> {
         }
         self.known.insert(node.address.clone(), place);
         self.nodes.push(Met { node, master });
-        Ok(place)
+        Ok(Some(place))
     }
 
     /// Puts the nodes into the one order that makes equal maps equal.
     fn build(self) -> Result<SlotMap, BadMap> {
         if self.owners.iter().all(Option::is_none) {
-            return Err(BadMap::Empty);
+            return Err(if self.lost {
+                BadMap::Address
+            } else {
+                BadMap::Empty
+            });
         }
         let mut order: Vec<usize> = (0..self.nodes.len()).collect();
         let sort_key = |place: &usize| {
@@ -197,8 +211,9 @@ impl Builder<'_> {
     }
 }
 
-/// `host, port, id, [metadata]`; servers before 4 have no id, before 7 no metadata.
-fn read_node(reply: &Reply, asked: &Address) -> Result<ClusterNode, BadMap> {
+/// `host, port, id, [metadata]`; servers before 4 have no id, before 7 no metadata. `None` for a node that has no address
+/// (flag `noaddr` in CLUSTER NODES): its port is 0, its host empty or a name from before.
+fn read_node(reply: &Reply, asked: &Address) -> Result<Option<ClusterNode>, BadMap> {
     let Reply::Array(Some(parts)) = reply else {
         return Err(BadMap::Form);
     };
@@ -206,6 +221,7 @@ fn read_node(reply: &Reply, asked: &Address) -> Result<ClusterNode, BadMap> {
         return Err(BadMap::Form);
     };
     let host = match host {
+        Reply::Bulk(_) | Reply::Status(_) if *port == 0 => return Ok(None),
         // `cluster-preferred-endpoint-type unknown-endpoint`, or the server doesn't know its own address yet.
         Reply::Bulk(None) => &b""[..],
         Reply::Bulk(Some(host)) if host == "?" => return Err(BadMap::UnknownEndpoint),
@@ -222,12 +238,12 @@ fn read_node(reply: &Reply, asked: &Address) -> Result<ClusterNode, BadMap> {
         Some(Reply::Bulk(Some(id))) if is_id(id) => String::from_utf8_lossy(id).into(),
         _ => "".into(),
     };
-    Ok(ClusterNode {
+    Ok(Some(ClusterNode {
         address,
         name: rest.get(1).and_then(announced_name),
         id,
         master: NOBODY,
-    })
+    }))
 }
 
 /// The host name among `name, value, name, value ...`.

@@ -139,6 +139,26 @@ fn announced_names_are_known_for_certificates() {
     assert_eq!(names.collect::<Vec<_>>(), expected);
 }
 
+/// So it is where a server came back under another id: CLUSTER NODES calls the one before `noaddr`.
+#[test]
+fn a_node_without_an_address_leaves_the_others_in_the_map() {
+    for lost in [
+        ":0/1",
+        "nil:0/1",
+        "?:0/1",
+        "one.example.com:0/1/one.example.com",
+    ] {
+        let said = format!("0-5460 {lost} b:1/4, 5461-10922 b:1/2, 10923-16383 c:1/3 {lost}");
+        let map = read(&said).expect(lost);
+        assert_eq!(shown(&map), "5461-10922 b:1, 10923-16383 c:1", "{lost}");
+        assert_eq!(
+            read(&format!("0-16383 {lost}")),
+            Err(BadMap::Address),
+            "{lost}"
+        );
+    }
+}
+
 #[test]
 fn what_is_no_map_is_refused() {
     for (said, error) in [
