@@ -183,15 +183,17 @@ impl Sentinels {
             })
     }
 
-    /// How many SENTINEL `what` gives whose flags are `flags` alone: those that are well.
-    fn known_by(&self, sentinel: usize, what: &str, flags: &str) -> usize {
+    /// How many SENTINEL `what` gives whose flags are `flag` alone: those that are well. `master_down` is what a Sentinel
+    /// said of a master, perhaps of the one before: Valkey 9 doesn't take it back after a failover.
+    fn known_by(&self, sentinel: usize, what: &str, flag: &str) -> usize {
         let words = ["SENTINEL", what, self.name()];
         let known: RedisResult<Vec<BTreeMap<String, String>>> =
             self.server(sentinel).try_command(&words);
         let known = known.unwrap_or_default();
         // A replica that no INFO has come from yet has no state of its link.
         let well = |one: &&BTreeMap<String, String>| {
-            one.get("flags").is_some_and(|known| known == flags)
+            let flags = one.get("flags").into_iter().flat_map(|all| all.split(','));
+            flags.filter(|known| *known != "master_down").eq([flag])
                 && one
                     .get("master-link-status")
                     .is_none_or(|status| status == "ok")
