@@ -247,11 +247,11 @@ host not found in "server nosuch.invalid" of store "main"; correct it, or add a 
 
 
 
-=== TEST 27: lookups at replicas that Sentinels know
+=== TEST 27: lookups at a master and a replica
 --- http_config
-    redis_cache_store main { server 127.0.0.1:26379; mode sentinel mymaster; read_from replica; }    # <--
+    redis_cache_store main { server 127.0.0.1:6379; read_from master; read_from replica; }    # <--
 --- emerg
-store "main" has "read_from replica"; that takes "mode cluster"
+duplicate "read_from" in store "main"
 
 
 
@@ -1197,7 +1197,7 @@ duplicate "server 127.0.0.1" in store "main"
 --- http_config
     redis_cache_store main { server 127.0.0.1:6379; read_from replica; }    # <--
 --- emerg
-store "main" has "read_from replica"; that takes "mode cluster"
+store "main" has "read_from replica"; that takes "mode sentinel MASTER" or "mode cluster"
 
 
 

@@ -52,7 +52,7 @@ impl Block {
                 "several servers; that takes \"mode sentinel MASTER\" or \"mode cluster\""
             }
             (None | Some(Mode::Standalone), _) if self.read_from == Some(ReadFrom::Replica) => {
-                "\"read_from replica\"; that takes \"mode cluster\""
+                "\"read_from replica\"; that takes \"mode sentinel MASTER\" or \"mode cluster\""
             }
             (Some(Mode::Cluster), _) if self.database.is_some_and(|number| number > 0) => {
                 "a \"database\"; a Redis Cluster has number 0 alone"
@@ -65,9 +65,6 @@ impl Block {
             }
             (Some(Mode::Cluster), servers) if servers.iter().any(Server::is_local) => {
                 "the address of a unix socket; the nodes of a Redis Cluster are reached by host and port"
-            }
-            (Some(Mode::Sentinel(_)), _) if self.read_from == Some(ReadFrom::Replica) => {
-                "\"read_from replica\"; that takes \"mode cluster\""
             }
             _ => return Ok(()),
         };

@@ -77,6 +77,18 @@ pub enum Next {
     Master,
 }
 
+impl Next {
+    /// The same where the node is a replica: the master may serve what it can't, whatever is wrong with it. Redirections
+    /// count as they are, and so does a connection that was closed on purpose.
+    #[must_use]
+    pub fn at_replica(self) -> Self {
+        match self {
+            Self::Moved(_) | Self::Ask(_) | Self::Later | Self::AgainFree => self,
+            Self::Stop | Self::Again | Self::Refresh | Self::Master => Self::Master,
+        }
+    }
+}
+
 impl From<Told> for Next {
     fn from(told: Told) -> Self {
         match told {

@@ -4,11 +4,11 @@ use std::future::Future;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use cache_core::attempts::{self, Access, Command, Route};
+use cache_core::attempts::{self, Access, Command, Next, Route};
 
 use super::call::{Failure, Waiting, stopped};
 use super::change::{Change, ChangeReply};
-use super::config::{ReadFrom, StoreConfig};
+use super::config::StoreConfig;
 use super::error::StoreError;
 use super::found::Found;
 use super::node::Node;
@@ -54,39 +54,18 @@ impl Client {
     ///
     /// Why there is no telling whether there is a record.
     pub async fn lookup(&self, key: &Bytes) -> Result<Rc<Found>, StoreError> {
-        match self.config.read_from {
-            ReadFrom::Master => self.lookup_as(key, Access::Read).await,
-            // Boxed to keep the future of a lookup at a master small.
-            ReadFrom::Replica => Box::pin(self.lookup_at_replica(key)).await,
-        }
-    }
-
-    /// Where a replica has nothing the master may: the replica may be late, or the key's slot on its way elsewhere.
-    async fn lookup_at_replica(&self, key: &Bytes) -> Result<Rc<Found>, StoreError> {
-        let found = self.lookup_as(key, Access::Read).await?;
-        if found.is_nothing() {
-            self.lookup_as(key, Access::ReadMaster).await
-        } else {
-            Ok(found)
-        }
-    }
-
-    /// No future in a future, where that can be: each costs a hit a copy.
-    fn lookup_as(
-        &self,
-        key: &Bytes,
-        access: Access,
-    ) -> impl Future<Output = Result<Rc<Found>, StoreError>> {
         let topology = &*self.topology;
-        let command = self.command(key, access, true);
+        let command = self.command(key, Access::Read, true);
+        // No future in a future, where that can be: each costs a hit a copy.
         attempts::attempt(topology, command, move |node: &Rc<Node>, asking| {
             let sent = if asking {
                 node.lookup_asking(key)
             } else {
                 node.lookup(key)
             };
-            outcome(topology, sent)
+            found(topology, Rc::clone(node), sent)
         })
+        .await
     }
 
     /// Changes what is stored. The command is on its way when this returns.
@@ -106,12 +85,12 @@ impl Client {
         });
         async move {
             let (node, sent) = first?;
-            let failure = match outcome(&topology, sent).await {
+            let failure = match outcome(&topology, &node, sent).await {
                 Ok(changed) => return Ok(changed),
                 Err(failure) => failure,
             };
             attempts::recover(&*topology, command, node, failure, async |node, asking| {
-                outcome(&topology, node.change(change.clone(), asking)).await
+                outcome(&topology, node, node.change(change.clone(), asking)).await
             })
             .await
         }
@@ -127,13 +106,36 @@ impl Client {
     }
 }
 
+/// What a lookup has found, or what may be tried where it has failed.
+async fn found(
+    topology: &Topology,
+    node: Rc<Node>,
+    sent: Result<Waiting<Rc<Found>>, StoreError>,
+) -> Result<Rc<Found>, Failure> {
+    let waiting = sent.map_err(|error| topology.judge(&node, stopped(error)))?;
+    match waiting.await {
+        // The master may have it: the replica may be late, or the key's slot on its way elsewhere.
+        Ok(found) if found.is_nothing() && topology.is_replica(&node) => Err(Failure {
+            error: StoreError::Unavailable,
+            next: Next::Master,
+            unsure: false,
+        }),
+        Ok(found) => Ok(found),
+        Err(failure) => Err(topology.judge(&node, failure)),
+    }
+}
+
 /// What came of a command that was sent, and what may be tried if it has failed.
 async fn outcome<T: Clone>(
     topology: &Topology,
+    node: &Rc<Node>,
     sent: Result<Waiting<T>, StoreError>,
 ) -> Result<T, Failure> {
     match sent {
-        Ok(waiting) => waiting.await.map_err(|failure| topology.judge(failure)),
-        Err(error) => Err(stopped(error)),
+        Ok(waiting) => {
+            let result = waiting.await;
+            result.map_err(|failure| topology.judge(node, failure))
+        }
+        Err(error) => Err(topology.judge(node, stopped(error))),
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use cache_core::cluster::ENCODED_SIZE;
+use cache_core::sentinel::ANNOUNCED_SIZE;
 
 use super::address::without_password;
 use super::tls::TlsConfig;
@@ -81,7 +82,7 @@ impl Mode {
     pub fn room(&self) -> usize {
         match self {
             Mode::Standalone => 0,
-            Mode::Sentinel(_) => 4096,
+            Mode::Sentinel(_) => ANNOUNCED_SIZE,
             Mode::Cluster => ENCODED_SIZE,
         }
     }

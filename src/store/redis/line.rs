@@ -56,7 +56,7 @@ impl Line {
         Ok(waiting)
     }
 
-    /// Subscribes to a channel: from now on the line is for what comes by that, and for [`Line::ping`]. `heard` gets
+    /// Subscribes to channels: from now on the line is for what comes by that, and for [`Line::ping`]. `heard` gets
     /// each reply, and nothing once the line has ended.
     ///
     /// # Errors
@@ -64,11 +64,11 @@ impl Line {
     /// The server can't be reached.
     pub fn subscribe(
         self: &Rc<Self>,
-        channel: &[u8],
+        channels: &[&[u8]],
         limits: Limits,
         heard: impl Fn(Option<Reply>) + 'static,
     ) -> Result<(), StoreError> {
-        self.open()?.subscribe(channel, limits, Box::new(heard));
+        self.open()?.subscribe(channels, limits, Box::new(heard));
         Ok(())
     }
 

@@ -6,6 +6,8 @@ pub struct Answer<A> {
     pub address: A,
     /// 0 if the Sentinel tells none.
     pub epoch: u64,
+    /// The healthy replicas. `None` if the Sentinel lists none, or wasn't asked.
+    pub replicas: Option<Vec<A>>,
 }
 
 /// One Sentinel.

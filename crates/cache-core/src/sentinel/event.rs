@@ -63,6 +63,8 @@ pub enum Event<A> {
         address: A,
         /// The config epoch, unless the Sentinel refuses to tell it.
         epoch: Option<u64>,
+        /// The master's healthy replicas, unless the Sentinel refuses to list them, or wasn't asked for them.
+        replicas: Option<Vec<A>>,
     },
     /// A Sentinel wasn't reached, doesn't know the master's name, or had no time left.
     Failed {
@@ -91,6 +93,11 @@ pub enum Event<A> {
         /// The Sentinel.
         sentinel: usize,
     },
+    /// A Sentinel has pushed `+slave`, `+sdown` or `-sdown` for a replica of the name.
+    Changed {
+        /// The Sentinel.
+        sentinel: usize,
+    },
     /// [`Action::Subscribe`] has succeeded.
     Subscribed {
         /// The Sentinel.
@@ -111,7 +118,7 @@ pub enum Event<A> {
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action<A> {
-    /// Ask a Sentinel for address and config epoch. The result is [`Event::Answered`] or [`Event::Failed`].
+    /// Ask a Sentinel for address and config epoch, and for the replicas if lookups may go there. The result is [`Event::Answered`] or [`Event::Failed`].
     Ask {
         /// The Sentinel.
         sentinel: usize,
@@ -124,7 +131,7 @@ pub enum Action<A> {
         /// How to ask.
         proof: Proof,
     },
-    /// Subscribe to `+switch-master` on a connection of its own.
+    /// Subscribe to `+switch-master`, and to what tells of replicas, on a connection of its own.
     Subscribe {
         /// The Sentinel.
         sentinel: usize,
@@ -141,4 +148,7 @@ pub enum Action<A> {
     },
     /// This is the master from now on. Connections to another, or to the same of an older epoch, are closed.
     Announce(Master<A>),
+    /// These replicas of the announced master serve lookups from now on, and no others. A master that is announced has none
+    /// until this says so.
+    Replicas(Vec<A>),
 }

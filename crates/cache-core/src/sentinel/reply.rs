@@ -1,5 +1,7 @@
 //! What Sentinels and servers reply, in RESP2 and RESP3.
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
 
 use super::event::Role;
@@ -30,6 +32,13 @@ impl Endpoint {
             port,
         })
     }
+
+    /// Whether both may be one server. A name may stand for any address.
+    fn may_be(&self, other: &Self) -> bool {
+        let ip = |host: &Bytes| std::str::from_utf8(host).ok()?.parse::<IpAddr>().ok();
+        let hosts = ip(&self.host).zip(ip(&other.host));
+        self.port == other.port && hosts.is_none_or(|(one, another)| one == another)
+    }
 }
 
 /// The reply to `SENTINEL GET-MASTER-ADDR-BY-NAME`. `None` if the Sentinel doesn't know the name, or for an error.
@@ -47,6 +56,63 @@ pub fn config_epoch(reply: &Reply) -> Option<u64> {
     let is_epoch = |key: &Reply| key.text().is_some_and(|key| key == "config-epoch");
     let (_, epoch) = reply.pairs()?.find(|(key, _)| is_epoch(key))?;
     number(epoch.text()?)
+}
+
+/// The reply to `SENTINEL REPLICAS`, or before Redis 5 to `SENTINEL SLAVES`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listed {
+    /// The healthy replicas.
+    Replicas(Vec<Endpoint>),
+    /// The Sentinel doesn't know the command by this name.
+    Unknown,
+    /// It refuses to list them. These are its words.
+    Refused(Bytes),
+}
+
+/// Reads which replicas of a master are healthy, as a Sentinel sees them. Healthy is one that
+///
+/// - has none of the flags `s_down`, `o_down` and `disconnected`, and says itself that it is a replica;
+/// - follows this master (two hosts are compared if both are IP addresses), and its link to it is up.
+#[must_use]
+pub fn replicas(reply: &Reply, master: &Endpoint) -> Listed {
+    match reply {
+        Reply::Error(text) if is_unknown(text) => Listed::Unknown,
+        Reply::Error(text) => Listed::Refused(text.clone()),
+        other => {
+            let all = other.elements().unwrap_or_default().iter();
+            Listed::Replicas(all.filter_map(|one| healthy(one, master)).collect())
+        }
+    }
+}
+
+fn healthy(reply: &Reply, master: &Endpoint) -> Option<Endpoint> {
+    let field = |name: &str| {
+        let (_, value) = reply
+            .pairs()?
+            .find(|(key, _)| key.text().is_some_and(|key| key == name))?;
+        value.text()
+    };
+    let flags = field("flags")?;
+    let mut flags = flags.split(|byte| *byte == b',');
+    let is_away = |flag: &[u8]| matches!(flag, b"s_down" | b"o_down" | b"disconnected");
+    let is_replica = field("role-reported").is_none_or(|role| named(role) == Role::Replica);
+    let is_linked = field("master-link-status")? == "ok";
+    if flags.any(is_away) || !is_replica || !is_linked {
+        return None;
+    }
+    let followed = field("master-host").zip(field("master-port"));
+    if let Some(followed) = followed.and_then(|(host, port)| Endpoint::new(host, port))
+        && !followed.may_be(master)
+    {
+        return None;
+    }
+    Endpoint::new(field("ip")?, field("port")?)
+}
+
+/// Whether an error says that there is no such command.
+fn is_unknown(error: &[u8]) -> bool {
+    let words = error.to_ascii_lowercase();
+    words.starts_with(b"err unknown ")
 }
 
 /// The reply to `ROLE`.
@@ -94,7 +160,7 @@ fn denied(error: &[u8]) -> Role {
 /// What came on a subscribed connection. RESP2 has arrays for it, RESP3 pushes and, for PONG, a status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Heard {
-    /// The subscription has begun.
+    /// A subscription has begun.
     Subscribed,
     /// The reply to PING.
     Pong,
@@ -104,6 +170,11 @@ pub enum Heard {
         name: Bytes,
         /// Its new address.
         to: Endpoint,
+    },
+    /// A message of `+slave`, `+sdown` or `-sdown` about a replica of the master of this name.
+    Replica {
+        /// The name of the master.
+        name: Bytes,
     },
     /// Anything else.
     Other,
@@ -131,8 +202,13 @@ fn heard_elements(elements: &[Reply]) -> Heard {
     match kind {
         b"subscribe" => Heard::Subscribed,
         b"pong" => Heard::Pong,
-        b"message" if text(1).is_some_and(|channel| channel == "+switch-master") => {
-            text(2).and_then(switched).unwrap_or(Heard::Other)
+        b"message" => {
+            let read = match text(1).map(|channel| &**channel) {
+                Some(b"+switch-master") => text(2).and_then(switched),
+                Some(b"+slave" | b"+sdown" | b"-sdown") => text(2).and_then(of_replica),
+                _ => None,
+            };
+            read.unwrap_or(Heard::Other)
         }
         _ => Heard::Other,
     }
@@ -146,6 +222,19 @@ fn switched(text: &Bytes) -> Option<Heard> {
             name: text.slice_ref(name),
             to: Endpoint::new(&text.slice_ref(host), port)?,
         }),
+        _ => None,
+    }
+}
+
+/// Reads `slave <name> <host> <port> @ <master's name> <its host> <its port>`.
+fn of_replica(text: &Bytes) -> Option<Heard> {
+    let words: Vec<&[u8]> = text.split(|byte| *byte == b' ').collect();
+    match words.as_slice() {
+        [b"slave" | b"replica", _, _, _, b"@", name, _, _] if !name.is_empty() => {
+            Some(Heard::Replica {
+                name: text.slice_ref(name),
+            })
+        }
         _ => None,
     }
 }

@@ -3,6 +3,7 @@
 use super::asking::{Answer, Sentinel};
 use super::event::{Action, Event, Master, Proof, Role, Settings};
 use super::feed::Feed;
+use super::replicas::Replicas;
 
 /// A question to a server.
 #[derive(Debug)]
@@ -21,6 +22,7 @@ pub struct Watcher<A> {
     /// The Sentinels, best first.
     order: Vec<usize>,
     announced: Option<Master<A>>,
+    replicas: Replicas<A>,
     /// Older epochs aren't believed.
     floor: u64,
     /// Whether a worker has had trouble with what is announced.
@@ -60,6 +62,7 @@ impl<A: Clone + Eq> Watcher<A> {
             sentinels: (0..sentinels).map(|_| Sentinel::new()).collect(),
             order: (0..sentinels).collect(),
             announced: None,
+            replicas: Replicas::new(),
             floor: 0,
             suspected: false,
             verifying: None,
@@ -78,7 +81,8 @@ impl<A: Clone + Eq> Watcher<A> {
 
     /// Takes over from a watcher that has died: nothing older than what it announced is believed.
     #[must_use]
-    pub fn following(mut self, master: Master<A>) -> Self {
+    pub fn following(mut self, master: Master<A>, replicas: Vec<A>) -> Self {
+        self.replicas.known(replicas);
         self.floor = master.epoch;
         self.announced = Some(master);
         self.suspected = true;
@@ -89,6 +93,12 @@ impl<A: Clone + Eq> Watcher<A> {
     #[must_use]
     pub const fn master(&self) -> Option<&Master<A>> {
         self.announced.as_ref()
+    }
+
+    /// The replicas that are announced.
+    #[must_use]
+    pub fn replicas(&self) -> &[A] {
+        self.replicas.announced()
     }
 
     /// When the next [`Event::Tick`] is due, at the latest.
@@ -121,7 +131,16 @@ impl<A: Clone + Eq> Watcher<A> {
                 sentinel,
                 address,
                 epoch,
-            } => self.answered(now, sentinel, address, epoch.unwrap_or(0)),
+                replicas,
+            } => {
+                let epoch = epoch.unwrap_or(0);
+                let answer = Answer {
+                    address,
+                    epoch,
+                    replicas,
+                };
+                self.answered(now, sentinel, answer);
+            }
             Event::Failed { sentinel } => self.failed(now, sentinel),
             Event::Role { address, role } => self.role(now, &address, role, actions),
             Event::Unreachable { address } => {
@@ -138,6 +157,7 @@ impl<A: Clone + Eq> Watcher<A> {
                 }
             }
             Event::Switched { .. } => self.sentinels.iter_mut().for_each(|s| s.ask_now(now)),
+            Event::Changed { .. } => self.hurry(now),
             Event::Subscribed { sentinel } => {
                 // What was pushed before it isn't known.
                 self.hurry(now);
@@ -152,16 +172,18 @@ impl<A: Clone + Eq> Watcher<A> {
         }
         self.expire(now);
         self.decide(now, actions);
+        self.list(actions);
         self.ask(now, actions);
         self.listen(now, actions);
     }
 
-    fn answered(&mut self, now: u64, sentinel: usize, address: A, epoch: u64) {
+    fn answered(&mut self, now: u64, sentinel: usize, answer: Answer<A>) {
+        let epoch = answer.epoch;
         let pause = self.jitter(self.settings.interval);
         let Some(own) = self.sentinels.get_mut(sentinel) else {
             return;
         };
-        own.answered(now, Answer { address, epoch }, pause);
+        own.answered(now, answer, pause);
         let first = self
             .order
             .first()
@@ -208,6 +230,18 @@ impl<A: Clone + Eq> Watcher<A> {
                 actions.push(Action::Ask { sentinel });
             }
         }
+    }
+
+    /// Looks whether the Sentinels list other replicas of what is announced.
+    fn list(&mut self, actions: &mut Vec<Action<A>>) {
+        let Some(master) = &self.announced else {
+            return;
+        };
+        let answers = self.sentinels.iter().filter_map(|s| s.answer.as_ref());
+        let named = answers.filter(|it| it.address == master.address && it.epoch == master.epoch);
+        let lists: Vec<&[A]> = named.filter_map(|it| it.replicas.as_deref()).collect();
+        let news = self.replicas.count(&master.address, &lists);
+        actions.extend(news.map(Action::Replicas));
     }
 
     /// Looks whether what the Sentinels say is news, and has it verified.
@@ -323,6 +357,7 @@ impl<A: Clone + Eq> Watcher<A> {
         if self.announced.as_ref() != Some(&master) {
             self.floor = master.epoch;
             self.announced = Some(master.clone());
+            self.replicas.forget();
             actions.push(Action::Announce(master));
         }
     }

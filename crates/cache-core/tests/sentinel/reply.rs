@@ -4,7 +4,8 @@ use bytes::BytesMut;
 use cache_core::resp::{Decoder, Received};
 use cache_core::sentinel::Role;
 use cache_core::sentinel::reply::{
-    self, Endpoint, Heard, LIMITS, address, config_epoch, heard, heard_push, info, role,
+    self, Endpoint, Heard, LIMITS, Listed, address, config_epoch, heard, heard_push, info,
+    replicas, role,
 };
 use proptest::prelude::*;
 
@@ -167,6 +168,103 @@ fn a_sentinel_in_full() {
     }
 }
 
+/// As Redis 7.0 sends it, with other values for some fields. A value `-` takes the field out.
+fn listed(changes: &[(&str, &str)]) -> Listed {
+    let mut fields = vec![
+        ("name", "10.0.0.2:6379"),
+        ("ip", "10.0.0.2"),
+        ("port", "6379"),
+        ("runid", "e036f472c86916235cb536f024d8671736f47b3f"),
+        ("flags", "slave"),
+        ("role-reported", "slave"),
+        ("master-link-down-time", "0"),
+        ("master-link-status", "ok"),
+        ("master-host", "10.0.0.1"),
+        ("master-port", "6379"),
+        ("replica-announced", "1"),
+    ];
+    for (name, value) in changes {
+        let place = fields.iter().position(|(known, _)| known == name);
+        fields[place.unwrap()].1 = value;
+    }
+    fields.retain(|(_, value)| *value != "-");
+    let bulk = |text: &str| format!("${}\r\n{text}\r\n", text.len());
+    let all: String = fields
+        .iter()
+        .map(|(name, value)| bulk(name) + &bulk(value))
+        .collect();
+    let count = fields.len();
+    let resp2 = reply(&format!("*1\r\n*{}\r\n{all}", 2 * count));
+    let resp3 = reply(&format!("*1\r\n%{count}\r\n{all}"));
+    let master = at("10.0.0.1", 6379);
+    assert_eq!(replicas(&resp2, &master), replicas(&resp3, &master));
+    replicas(&resp2, &master)
+}
+
+#[test]
+fn replicas_that_are_healthy_and_others() {
+    let healthy = Listed::Replicas(vec![at("10.0.0.2", 6379)]);
+    for changes in [
+        &[][..],
+        &[("flags", "replica"), ("role-reported", "replica")],
+        &[("flags", "slave,reconf_done")],
+        &[("role-reported", "-"), ("master-host", "-")],
+        // A name may be that of the master.
+        &[("master-host", "redis-1")],
+    ] {
+        assert_eq!(listed(changes), healthy, "{changes:?}");
+    }
+    for change in [
+        ("flags", "s_down,slave"),
+        ("flags", "s_down,slave,disconnected"),
+        ("flags", "o_down,slave"),
+        ("flags", "slave,disconnected"),
+        ("flags", "-"),
+        ("role-reported", "master"),
+        ("master-link-status", "err"),
+        ("master-link-status", "-"),
+        // It follows another master, such as the one before.
+        ("master-host", "10.0.0.9"),
+        ("master-port", "6380"),
+        ("ip", ""),
+        ("ip", "-"),
+        ("port", "0"),
+    ] {
+        assert_eq!(listed(&[change]), Listed::Replicas(vec![]), "{change:?}");
+    }
+}
+
+#[test]
+fn replicas_that_are_not_listed() {
+    for (text, wanted) in [
+        ("*0\r\n", Listed::Replicas(vec![])),
+        ("*1\r\n:1\r\n", Listed::Replicas(vec![])),
+        // Redis 4, Redis 7.
+        (
+            "-ERR Unknown sentinel subcommand 'REPLICAS'\r\n",
+            Listed::Unknown,
+        ),
+        (
+            "-ERR unknown subcommand 'REPLICAS'. Try SENTINEL HELP.\r\n",
+            Listed::Unknown,
+        ),
+        (
+            "-ERR No such master with that name\r\n",
+            refused("ERR No such master with that name"),
+        ),
+        (
+            "-NOPERM no permissions\r\n",
+            refused("NOPERM no permissions"),
+        ),
+    ] {
+        assert_eq!(replicas(&reply(text), &at("a", 1)), wanted, "{text:?}");
+    }
+}
+
+fn refused(words: &'static str) -> Listed {
+    Listed::Refused(words.into())
+}
+
 #[test]
 fn what_is_heard() {
     let message = "$7\r\nmessage\r\n$14\r\n+switch-master\r\n";
@@ -175,11 +273,38 @@ fn what_is_heard() {
         name: "main".into(),
         to: at("10.0.0.2", 80),
     };
+    let of_replica = |channel: &str, text: &str| {
+        let message = format!("$7\r\nmessage\r\n${}\r\n{channel}\r\n", channel.len());
+        format!("3\r\n{message}${}\r\n{text}\r\n", text.len())
+    };
+    let news_of = |name: &'static str| Heard::Replica { name: name.into() };
     for (elements, wanted) in [
         (format!("3\r\n{message}{news}"), switched),
         (format!("3\r\n{message}$9\r\nmain a 1 \r\n"), Heard::Other),
         (format!("3\r\n{message}$10\r\nmain a 1 b\r\n"), Heard::Other),
         (format!("2\r\n{message}"), Heard::Other),
+        (
+            of_replica("+sdown", "slave a:1 a 1 @ main b 2"),
+            news_of("main"),
+        ),
+        (
+            of_replica("-sdown", "slave a:1 a 1 @ main b 2"),
+            news_of("main"),
+        ),
+        (
+            of_replica("+slave", "slave a:1 a 1 @ m2 b 2"),
+            news_of("m2"),
+        ),
+        (of_replica("+sdown", "master main b 2"), Heard::Other),
+        (
+            of_replica("+sdown", "sentinel a a 1 @ main b 2"),
+            Heard::Other,
+        ),
+        (of_replica("+sdown", "slave a:1 a 1 @  b 2"), Heard::Other),
+        (
+            of_replica("+odown", "slave a:1 a 1 @ main b 2"),
+            Heard::Other,
+        ),
         (
             format!("3\r\n$7\r\nmessage\r\n$5\r\n+sdow\r\n{news}"),
             Heard::Other,
@@ -214,6 +339,7 @@ proptest! {
                 Received::Push(push) => { let _ = heard_push(&push); }
                 Received::Reply(reply) => {
                     let _ = (address(&reply), config_epoch(&reply), role(&reply), info(&reply), reply::heard(&reply));
+                    let _ = replicas(&reply, &at("a", 1));
                 }
             }
         }

@@ -24,6 +24,7 @@ fn each_seed(sentinels: usize, story: impl Fn(&mut World)) {
         world.run(START);
         assert_eq!(world.master(), Some((0, 1)), "seed {seed}");
         assert!(world.announced_at(1).unwrap() < 100, "seed {seed}");
+        assert_eq!(world.replicas(), [1, 2], "seed {seed}");
         println!("seed {seed}");
         story(&mut world);
     }
@@ -76,6 +77,76 @@ fn a_frozen_master() {
         assert!(late < 1000, "{late} ms");
         assert_eq!(world.announced.len(), 2);
     });
+}
+
+#[test]
+fn a_replica_that_comes_and_goes() {
+    each_seed(3, |world| {
+        world.at(START, Happening::Follows(2, false));
+        // All have noticed within a second, and are asked within another, also if no push comes.
+        world.lost_pushes = world.random.below(101);
+        world.run(START + 2000);
+        assert_eq!(world.replicas(), [1]);
+        world.at(world.now, Happening::Follows(2, true));
+        world.run(world.now + 2000);
+        assert_eq!(world.replicas(), [1, 2]);
+        assert_eq!(world.announced.len(), 1);
+    });
+}
+
+#[test]
+fn a_push_about_a_replica_is_quicker_than_the_next_question() {
+    each_seed(1, |world| {
+        world.at(START, Happening::Follows(2, false));
+        let noticed = START + 1000;
+        world.run(noticed + 150);
+        assert_eq!(world.replicas(), [1]);
+    });
+}
+
+#[test]
+fn a_sentinel_that_cannot_see_a_replica_is_outvoted() {
+    each_seed(3, |world| {
+        let lonely = world.random.below(3) as usize;
+        world.sentinels[lonely].stuck = true;
+        world.sentinels[lonely].healthy.clear();
+        world.run(START + 2000);
+        assert_eq!(world.replicas(), [1, 2]);
+        // Two of three don't see it.
+        world.at(world.now, Happening::Follows(1, false));
+        world.sentinels[lonely].healthy = vec![1, 2];
+        world.run(world.now + 2000);
+        assert_eq!(world.replicas(), [2]);
+    });
+}
+
+#[test]
+fn replicas_behind_a_failover() {
+    each_seed(3, |world| {
+        world.lost_pushes = world.random.below(101);
+        world.at(START, failover(1, 2));
+        world.at(START, Happening::Demoted(0));
+        world.run(START + 10_000);
+        assert_eq!(world.master(), Some((1, 2)));
+        // The former master doesn't follow yet.
+        assert_eq!(world.replicas(), [2]);
+        world.at(world.now, Happening::Follows(0, true));
+        world.run(world.now + 2000);
+        assert_eq!(world.replicas(), [0, 2]);
+    });
+}
+
+#[test]
+fn sentinels_that_list_nothing() {
+    for seed in 0..SEEDS {
+        let mut world = World::new(seed, 3, 3);
+        for sentinel in &mut world.sentinels {
+            sentinel.lists = false;
+        }
+        world.run(START);
+        assert_eq!(world.master(), Some((0, 1)));
+        assert_eq!(world.replicas(), [0; 0]);
+    }
 }
 
 #[test]
@@ -214,6 +285,7 @@ fn all_sentinels_away_and_back() {
             Some((0, 1)),
             "it goes on with what it knows"
         );
+        assert_eq!(world.replicas(), [1, 2], "of replicas, too");
         let each = 3 * 60_000 / (world.asked - asked);
         assert!(each > 1500, "each Sentinel was asked every {each} ms");
         // Meanwhile the master has changed.
@@ -293,11 +365,15 @@ fn chaos() {
                 world.random.below(3) as usize,
                 world.random.below(5) as usize,
             );
-            match world.random.below(6) {
+            match world.random.below(8) {
                 0 | 1 => world.at(time, Happening::Sentinel(sentinel, health)),
                 2 => world.at(time, Happening::Server(server, health)),
                 3 => world.at(time, Happening::Demoted(server)),
                 4 => world.at(time, Happening::FreezeFeeds),
+                5 | 6 => {
+                    let follows = world.random.chance(50);
+                    world.at(time, Happening::Follows(server, follows));
+                }
                 _ => {
                     epoch += 1;
                     let promoted_after = world.random.below(1500);
@@ -325,8 +401,12 @@ fn chaos() {
             world.at(end, Happening::Sentinel(sentinel, Health::Well));
         }
         world.at(end, failover(1, epoch + 1));
-        world.run(end + 4000);
+        for server in [0, 2] {
+            world.at(end, Happening::Follows(server, true));
+        }
+        world.run(end + 5000);
         assert_eq!(world.master(), Some((1, epoch + 1)));
         check_following(world, epoch + 1);
+        assert_eq!(world.replicas(), [0, 2]);
     });
 }

@@ -1,6 +1,9 @@
 //! The watcher, one event after the other.
 
-use cache_core::sentinel::{Action, Event, Master, Proof, Role, Settings, Watcher};
+use cache_core::cluster::Address;
+use cache_core::sentinel::{
+    ANNOUNCED_SIZE, Action, Announced, Event, Master, Proof, Role, Settings, Watcher,
+};
 use proptest::prelude::*;
 
 type Server = &'static str;
@@ -39,6 +42,17 @@ impl Bench {
             sentinel,
             address,
             epoch: Some(epoch),
+            replicas: None,
+        })
+    }
+
+    /// An answer of epoch 3 that lists replicas of `a`.
+    fn lists(&mut self, sentinel: usize, replicas: &[Server]) -> Vec<Action<Server>> {
+        self.on(Event::Answered {
+            sentinel,
+            address: "a",
+            epoch: Some(3),
+            replicas: Some(replicas.to_vec()),
         })
     }
 
@@ -217,6 +231,7 @@ fn without_epochs_most_sentinels_are_right() {
             sentinel,
             address,
             epoch: None,
+            replicas: None,
         })
     };
     answer(&mut bench, 0, "a");
@@ -355,12 +370,129 @@ fn sentinels_that_were_set_up_anew() {
 
 #[test]
 fn a_successor_knows_the_epoch() {
-    let watcher = Watcher::new(1, Settings::default(), 1).following(master("b", 4));
+    let watcher = Watcher::new(1, Settings::default(), 1).following(master("b", 4), vec!["c"]);
     let mut bench = Bench { watcher, now: 1000 };
     bench.on(Event::Tick);
     assert_eq!(bench.answer(0, "a", 3), [Action::Subscribe { sentinel: 0 }]);
     assert_eq!(bench.answer(0, "b", 4), [verify("b")]);
     assert_eq!(bench.role("b", Role::Master), [], "it is announced already");
+    assert_eq!(bench.watcher.replicas(), ["c"], "nobody has said otherwise");
+}
+
+#[test]
+fn replicas_that_most_sentinels_find_healthy() {
+    let mut bench = Bench::with_master(3);
+    let replicas = |them: &[Server]| vec![Action::Replicas(them.to_vec())];
+    // Those that list none, because they aren't asked or may not, don't count.
+    assert_eq!(bench.lists(0, &["b", "c"]), replicas(&["b", "c"]));
+    assert_eq!(bench.lists(1, &["c", "b"]), [], "the order is no news");
+    assert_eq!(bench.lists(2, &["c"]), [], "two of three");
+    assert_eq!(bench.lists(1, &["c"]), replicas(&["c"]));
+    assert_eq!(bench.lists(2, &[]), []);
+    assert_eq!(bench.lists(1, &[]), replicas(&[]));
+    assert_eq!(bench.lists(1, &["b", "a"]), replicas(&["b"]));
+    assert_eq!(bench.lists(0, &["a"]), replicas(&[]), "the master is none");
+}
+
+#[test]
+fn replicas_go_on_while_no_sentinel_lists_any() {
+    let mut bench = Bench::with_master(2);
+    bench.lists(0, &["b"]);
+    for sentinel in 0..2 {
+        assert_eq!(bench.on(Event::Failed { sentinel }), []);
+    }
+    assert_eq!(bench.watcher.replicas(), ["b"]);
+    assert_eq!(bench.lists(1, &[]), [Action::Replicas(vec![])]);
+}
+
+#[test]
+fn another_master_has_no_replicas_until_somebody_says_so() {
+    let mut bench = Bench::with_master(2);
+    for sentinel in 0..2 {
+        bench.lists(sentinel, &["b", "c"]);
+    }
+    let answer = |bench: &mut Bench, sentinel, address, epoch, replicas: &[Server]| {
+        bench.on(Event::Answered {
+            sentinel,
+            address,
+            epoch: Some(epoch),
+            replicas: Some(replicas.to_vec()),
+        })
+    };
+    // What is listed belongs to a master that isn't announced yet.
+    assert_eq!(answer(&mut bench, 0, "b", 4, &["c", "a"]), [verify("b")]);
+    assert_eq!(bench.watcher.replicas(), ["b", "c"]);
+    let announced = bench.role("b", Role::Master);
+    let now = Action::Replicas(vec!["c", "a"]);
+    assert_eq!(announced, [Action::Announce(master("b", 4)), now]);
+    // The other still speaks of the former master.
+    assert_eq!(answer(&mut bench, 1, "a", 3, &["b", "c"]), []);
+    assert_eq!(
+        answer(&mut bench, 0, "b", 4, &[]),
+        [Action::Replicas(vec![])]
+    );
+    // The same server in a newer epoch.
+    answer(&mut bench, 0, "b", 4, &["c"]);
+    assert_eq!(answer(&mut bench, 1, "b", 5, &[]), [verify("b")]);
+    assert_eq!(
+        bench.role("b", Role::Master),
+        [Action::Announce(master("b", 5))]
+    );
+    assert_eq!(bench.watcher.replicas(), [""; 0]);
+}
+
+#[test]
+fn a_hint_about_a_replica_asks_soon_and_is_no_storm() {
+    let mut bench = Bench::with_master(2);
+    let wanted = [Action::Ask { sentinel: 0 }, Action::Ask { sentinel: 1 }];
+    assert_eq!(bench.after(150, Event::Changed { sentinel: 0 }), wanted);
+    for _ in 0..100 {
+        assert_eq!(bench.on(Event::Changed { sentinel: 1 }), []);
+    }
+    for sentinel in 0..2 {
+        assert_eq!(bench.lists(sentinel, &[]), []);
+    }
+    assert_eq!(bench.after(100, Event::Tick), wanted, "once more for all");
+}
+
+#[test]
+fn announcements_as_bytes() {
+    let address = |text: &str| Address::parse(text.as_bytes()).unwrap();
+    let long = format!("{}:6379", "a".repeat(250));
+    for (text, fits) in [
+        ("7 127.0.0.1:6379".to_owned(), true),
+        ("0 redis-1:6379 [::1]:6379 10.0.0.1:7000".to_owned(), true),
+        (format!("{} {}", u64::MAX, [&*long; 15].join(" ")), true),
+        (format!("{} {}", u64::MAX, [&*long; 16].join(" ")), false),
+    ] {
+        let words: Vec<&str> = text.split(' ').collect();
+        let announced = Announced {
+            master: Master {
+                address: address(words[1]),
+                epoch: words[0].parse().unwrap(),
+            },
+            replicas: words[2..].iter().map(|word| address(word)).collect(),
+        };
+        let bytes = announced.encode();
+        assert!(bytes.len() <= ANNOUNCED_SIZE);
+        assert_eq!(bytes == text.as_bytes(), fits);
+        let read = Announced::decode(&bytes).unwrap();
+        assert_eq!(read.master, announced.master);
+        assert_eq!(read == announced, fits);
+    }
+    for text in [
+        "",
+        "7",
+        "7 ",
+        "x 127.0.0.1:1",
+        "7 127.0.0.1",
+        "7 a:1 ",
+        "7 a:1  b:1",
+        "7 a:1 b:0",
+    ] {
+        assert_eq!(Announced::decode(text.as_bytes()), None, "{text:?}");
+    }
+    assert_eq!(Announced::decode(b"7 a:1 \xff:1"), None);
 }
 
 fn any_event() -> impl Strategy<Value = Event<u8>> {
@@ -372,18 +504,24 @@ fn any_event() -> impl Strategy<Value = Event<u8>> {
     ]);
     prop_oneof![
         Just(Event::Tick),
-        (0_usize..4, 0_u8..3, prop::option::of(0_u64..4)).prop_map(|(sentinel, address, epoch)| {
-            Event::Answered {
+        (
+            0_usize..4,
+            0_u8..3,
+            prop::option::of(0_u64..4),
+            prop::option::of(prop::collection::vec(0_u8..3, 0..3)),
+        )
+            .prop_map(|(sentinel, address, epoch, replicas)| Event::Answered {
                 sentinel,
                 address,
                 epoch,
-            }
-        }),
+                replicas,
+            }),
         (0_usize..4).prop_map(|sentinel| Event::Failed { sentinel }),
         (0_u8..3, role).prop_map(|(address, role)| Event::Role { address, role }),
         (0_u8..3).prop_map(|address| Event::Unreachable { address }),
         (0_u8..3).prop_map(|address| Event::Suspect { address }),
         (0_usize..4).prop_map(|sentinel| Event::Switched { sentinel }),
+        (0_usize..4).prop_map(|sentinel| Event::Changed { sentinel }),
         (0_usize..4).prop_map(|sentinel| Event::Subscribed { sentinel }),
         (0_usize..4).prop_map(|sentinel| Event::Pong { sentinel }),
         (0_usize..4).prop_map(|sentinel| Event::FeedLost { sentinel }),
@@ -393,7 +531,7 @@ fn any_event() -> impl Strategy<Value = Event<u8>> {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
     /// Any events at any times, also of Sentinels that aren't there: no panic, no busy loop, and nobody is announced whose
-    /// last word wasn't `master`.
+    /// last word wasn't `master`. A master isn't among its replicas, and none is there twice.
     #[test]
     fn any_events(
         sentinels in 0_usize..4,
@@ -413,8 +551,18 @@ proptest! {
             watcher.handle(now, event, &mut actions);
             prop_assert!(now > u64::MAX / 2 || watcher.wakes_at() > now);
             for action in actions.drain(..) {
-                if let Action::Announce(master) = action {
-                    prop_assert_eq!(Some(master.address), is_master);
+                match action {
+                    Action::Announce(master) => prop_assert_eq!(Some(master.address), is_master),
+                    Action::Replicas(mut replicas) => {
+                        prop_assert_eq!(watcher.replicas(), &replicas[..]);
+                        let master = watcher.master().map(|master| master.address);
+                        prop_assert!(master.is_some_and(|master| !replicas.contains(&master)));
+                        let count = replicas.len();
+                        replicas.sort_unstable();
+                        replicas.dedup();
+                        prop_assert_eq!(replicas.len(), count);
+                    }
+                    _ => {}
                 }
             }
         }

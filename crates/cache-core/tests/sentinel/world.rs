@@ -39,6 +39,8 @@ pub struct Server {
     pub health: Health,
     pub is_master: bool,
     pub denies_role: bool,
+    /// It is a replica that is well, with a link to its master.
+    pub follows: bool,
 }
 
 pub struct Sentinel {
@@ -48,6 +50,9 @@ pub struct Sentinel {
     pub address: usize,
     pub epoch: u64,
     pub hides_epoch: bool,
+    /// It lists the replicas that it finds healthy.
+    pub lists: bool,
+    pub healthy: Vec<usize>,
     /// Whether the watcher is subscribed here.
     pub subscribed: bool,
     /// The feed is open, and nothing comes.
@@ -79,6 +84,10 @@ pub enum Happening {
     },
     Server(usize, Health),
     Demoted(usize),
+    /// A server begins or ceases to be a healthy replica. Sentinels notice within a second.
+    Follows(usize, bool),
+    /// A Sentinel looks at the replicas.
+    Noticed(usize),
     Sentinel(usize, Health),
     FreezeFeeds,
     Suspected(usize),
@@ -97,6 +106,8 @@ pub struct World {
     pub lost_pushes: u64,
     /// All that was announced, and when.
     pub announced: Vec<(u64, Master<usize>)>,
+    /// What each Sentinel has answered last.
+    told: HashMap<usize, (usize, u64, Vec<usize>)>,
     /// When a Sentinel first answered with each epoch, and the server it named.
     pub first_told: HashMap<u64, (u64, usize)>,
     /// When each server last became a master.
@@ -111,6 +122,7 @@ impl World {
             health: Health::Well,
             is_master: nth == 0,
             denies_role: false,
+            follows: nth != 0,
         };
         let sentinel = |_| Sentinel {
             health: Health::Well,
@@ -118,6 +130,8 @@ impl World {
             address: 0,
             epoch: 1,
             hides_epoch: false,
+            lists: true,
+            healthy: (1..servers).collect(),
             subscribed: false,
             feed_frozen: false,
         };
@@ -132,6 +146,7 @@ impl World {
             serial: 0,
             lost_pushes: 0,
             announced: Vec::new(),
+            told: HashMap::new(),
             first_told: HashMap::new(),
             promoted: HashMap::from([(0, 0)]),
             asked: 0,
@@ -181,9 +196,17 @@ impl World {
             } => Some(address),
             _ => None,
         };
-        if let Event::Answered { address, epoch, .. } = event {
-            let told = (self.now, address);
-            self.first_told.entry(epoch.unwrap_or(0)).or_insert(told);
+        if let Event::Answered {
+            sentinel,
+            address,
+            epoch,
+            replicas,
+        } = &event
+        {
+            let (told, epoch) = ((self.now, *address), epoch.unwrap_or(0));
+            self.first_told.entry(epoch).or_insert(told);
+            let replicas = replicas.clone().unwrap_or_default();
+            self.told.insert(*sentinel, (*address, epoch, replicas));
         }
         let mut actions = Vec::new();
         self.watcher.handle(self.now, event, &mut actions);
@@ -211,7 +234,20 @@ impl World {
                     assert!(master.epoch >= last, "epoch {} after {last}", master.epoch);
                     self.announced.push((self.now, master));
                 }
+                Action::Replicas(replicas) => self.check_replicas(&replicas),
             }
+        }
+    }
+
+    /// Replicas that serve lookups are replicas of what is announced, by the last word of some Sentinel.
+    fn check_replicas(&self, replicas: &[usize]) {
+        let (master, epoch) = self.master().unwrap();
+        for replica in replicas {
+            assert_ne!(*replica, master, "the master is no replica");
+            let said = self.told.values().any(|(address, of, listed)| {
+                (*address, *of) == (master, epoch) && listed.contains(replica)
+            });
+            assert!(said, "nobody says that {replica} follows {master}");
         }
     }
 
@@ -245,6 +281,7 @@ impl World {
             } => self.failover(to, epoch, promoted_after),
             Happening::Promoted(server) => {
                 self.servers[server].is_master = true;
+                self.servers[server].follows = false;
                 self.promoted.insert(server, self.now);
             }
             Happening::Learnt {
@@ -254,6 +291,11 @@ impl World {
             } => self.learn(sentinel, address, epoch),
             Happening::Server(server, health) => self.servers[server].health = health,
             Happening::Demoted(server) => self.servers[server].is_master = false,
+            Happening::Follows(server, follows) => {
+                self.servers[server].follows = follows;
+                self.notice_later(1000);
+            }
+            Happening::Noticed(sentinel) => self.notice(sentinel),
             Happening::Sentinel(sentinel, health) => {
                 let it = &mut self.sentinels[sentinel];
                 it.health = health;
@@ -277,6 +319,7 @@ impl World {
                 sentinel,
                 address: it.address,
                 epoch: (!it.hides_epoch).then_some(it.epoch),
+                replicas: it.lists.then(|| it.healthy.clone()),
             },
             Health::Away => Event::Failed { sentinel },
             Health::Frozen => return,
@@ -327,9 +370,41 @@ impl World {
         }
         it.address = address;
         it.epoch = epoch;
+        // It doesn't know yet who follows that one.
+        it.healthy.clear();
         if it.subscribed && !it.feed_frozen && it.health == Health::Well && !lost {
             self.soon(Happening::Told(Event::Switched { sentinel }));
         }
+        let later = self.now + self.random.below(1500);
+        self.at(later, Happening::Noticed(sentinel));
+    }
+
+    fn notice_later(&mut self, most: u64) {
+        for sentinel in 0..self.sentinels.len() {
+            let later = self.now + self.random.below(most);
+            self.at(later, Happening::Noticed(sentinel));
+        }
+    }
+
+    fn notice(&mut self, sentinel: usize) {
+        let lost = self.random.chance(self.lost_pushes);
+        let it = &mut self.sentinels[sentinel];
+        let healthy = |server: &usize| *server != it.address && self.servers[*server].follows;
+        let healthy: Vec<usize> = (0..self.servers.len()).filter(healthy).collect();
+        if it.stuck || it.healthy == healthy {
+            return;
+        }
+        it.healthy = healthy;
+        if it.subscribed && !it.feed_frozen && it.health == Health::Well && !lost {
+            self.soon(Happening::Told(Event::Changed { sentinel }));
+        }
+    }
+
+    /// The replicas that serve lookups now, in order.
+    pub fn replicas(&self) -> Vec<usize> {
+        let mut replicas = self.watcher.replicas().to_vec();
+        replicas.sort_unstable();
+        replicas
     }
 
     /// What is announced now.

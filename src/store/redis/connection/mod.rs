@@ -268,9 +268,12 @@ impl Connection {
         self.queue(Pending::Question(limits, promise));
     }
 
-    /// Subscribes to a channel. From now on each reply is for `heard`, and no command is taken but [`Connection::ping`].
-    pub fn subscribe(&self, channel: &[u8], limits: Limits, heard: Box<dyn Fn(Option<Reply>)>) {
-        resp::command(self.output.borrow_mut().tail(), &[b"SUBSCRIBE", channel]);
+    /// Subscribes to channels, to each alone: a user may lack the right to one of them. From now on each reply is for
+    /// `heard`, and no command is taken but [`Connection::ping`].
+    pub fn subscribe(&self, channels: &[&[u8]], limits: Limits, heard: Box<dyn Fn(Option<Reply>)>) {
+        for channel in channels {
+            resp::command(self.output.borrow_mut().tail(), &[b"SUBSCRIBE", channel]);
+        }
         // Nothing is owed: what comes comes when there is news.
         self.pending
             .borrow_mut()

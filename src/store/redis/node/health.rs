@@ -32,6 +32,8 @@ pub struct Health {
     up_since: Cell<u64>,
     /// As many commands wait as may, and the log says so.
     crowded: Cell<bool>,
+    /// What is done while it is down.
+    instead: &'static str,
     /// What was said last when lookups, writes and deletions were refused, until one succeeds.
     refused: [RefCell<Option<String>>; 3],
 }
@@ -39,6 +41,15 @@ pub struct Health {
 impl Health {
     /// A store that is thought to be up.
     pub fn new(name: &str, server: &str) -> Health {
+        Self::with(name, server, "requests go to the backend")
+    }
+
+    /// A replica that is thought to be up.
+    pub fn of_replica(name: &str, server: &str) -> Health {
+        Self::with(name, server, "its lookups go to others")
+    }
+
+    fn with(name: &str, server: &str, instead: &'static str) -> Health {
         Health {
             store: format!("\"{name}\" ({server})"),
             down: Cell::new(false),
@@ -46,6 +57,7 @@ impl Health {
             delay: Cell::new(FIRST),
             up_since: Cell::new(0),
             crowded: Cell::new(false),
+            instead,
             refused: [const { RefCell::new(None) }; 3],
         }
     }
@@ -57,7 +69,7 @@ impl Health {
 
     /// The store is down from now on.
     pub fn down(&self, reason: &str) {
-        let store = &self.store;
+        let (store, instead) = (&self.store, self.instead);
         let before = self.reason.replace(reason.to_owned());
         if self.down.replace(true) {
             if before != reason {
@@ -75,7 +87,7 @@ impl Health {
         ngx_log_error!(
             NGX_LOG_ERR,
             ngx_cycle_log().as_ptr(),
-            "redis store {store} is down: {reason}; requests go to the backend until it is back"
+            "redis store {store} is down: {reason}; {instead} until it is back"
         );
     }
 

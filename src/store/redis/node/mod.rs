@@ -69,8 +69,19 @@ pub struct Node {
 impl Node {
     /// A server without a connection: the first command opens one.
     pub fn new(config: Rc<StoreConfig>, server: &Server) -> Rc<Node> {
+        let health = Health::new(&config.shown, &server.text);
+        Self::with(config, server, health)
+    }
+
+    /// The same for a replica: others serve its lookups while it is down.
+    pub fn of_replica(config: Rc<StoreConfig>, server: &Server) -> Rc<Node> {
+        let health = Health::of_replica(&config.shown, &server.text);
+        Self::with(config, server, health)
+    }
+
+    fn with(config: Rc<StoreConfig>, server: &Server, health: Health) -> Rc<Node> {
         Rc::new(Node {
-            health: Health::new(&config.shown, &server.text),
+            health,
             breaker: NodeBreaker::new(&config, &server.text),
             probe: Cell::new(None),
             write_probe: Cell::new(None),

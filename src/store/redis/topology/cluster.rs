@@ -120,9 +120,11 @@ impl Cluster {
         }
     }
 
-    /// Whether lookups may go to replicas.
-    pub fn reads_from_replicas(&self) -> bool {
-        self.config.read_from == ReadFrom::Replica
+    /// Whether a node is used as a replica.
+    pub fn is_replica(&self, node: &Rc<Node>) -> bool {
+        let nodes = self.nodes.borrow();
+        let mut replicas = nodes.values().filter(|used| used.part == Part::Replica);
+        replicas.any(|used| Rc::ptr_eq(&used.node, node))
     }
 
     /// A node says that another has a slot.

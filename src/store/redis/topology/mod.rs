@@ -66,7 +66,9 @@ impl Topology {
     pub fn is_available(&self, key: &[u8]) -> bool {
         match self {
             Topology::Standalone(node) => !node.is_down(),
-            Topology::Sentinel(sentinels) => sentinels.node().is_ok_and(|node| !node.is_down()),
+            Topology::Sentinel(sentinels) => sentinels
+                .node(Access::Write)
+                .is_ok_and(|node| !node.is_down()),
             Topology::Cluster(cluster) => cluster
                 .node(slot_of(key), Access::Write)
                 .is_ok_and(|node| !node.is_down()),
@@ -82,8 +84,30 @@ impl Topology {
         }
     }
 
-    /// What may be tried after a command has failed at a server of this store: one that is alone has nobody to ask.
-    pub fn judge(&self, failure: Failure) -> Failure {
+    /// Whether a server is used as a replica.
+    pub fn is_replica(&self, node: &Rc<Node>) -> bool {
+        match self {
+            Topology::Standalone(_) => false,
+            Topology::Sentinel(sentinels) => sentinels.is_replica(node),
+            Topology::Cluster(cluster) => cluster.is_replica(node),
+        }
+    }
+
+    /// What may be tried after a command has failed at a server of this store: one that is alone has nobody to ask, and a
+    /// replica has its master.
+    pub fn judge(&self, node: &Rc<Node>, failure: Failure) -> Failure {
+        if self.is_replica(node) {
+            return Failure {
+                next: match failure.error {
+                    // The master would say the same, or there is no time.
+                    StoreError::TooLarge | StoreError::NoMemory | StoreError::Leaving => {
+                        failure.next
+                    }
+                    _ => failure.next.at_replica(),
+                },
+                ..failure
+            };
+        }
         match self {
             Topology::Standalone(_) => Failure {
                 next: match failure.next {
@@ -100,14 +124,9 @@ impl Topology {
                 ..failure
             },
             Topology::Sentinel(_) => failure,
-            Topology::Cluster(cluster) => match (&failure.next, &failure.error) {
-                // The client has waited for long enough, unless a replica is slow that has a master.
+            Topology::Cluster(_) => match (&failure.next, &failure.error) {
                 (Next::Refresh, StoreError::Timeout) => Failure {
-                    next: if cluster.reads_from_replicas() {
-                        Next::Master
-                    } else {
-                        Next::Stop
-                    },
+                    next: Next::Stop,
                     ..failure
                 },
                 _ => failure,
@@ -123,7 +142,7 @@ impl Route for Topology {
     fn node(&self, slot: Slot, access: Access) -> Result<Rc<Node>, StoreError> {
         match self {
             Topology::Standalone(node) => Ok(Rc::clone(node)),
-            Topology::Sentinel(sentinels) => sentinels.node(),
+            Topology::Sentinel(sentinels) => sentinels.node(access),
             Topology::Cluster(cluster) => cluster.node(slot, access),
         }
     }

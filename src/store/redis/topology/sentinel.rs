@@ -1,23 +1,23 @@
-//! Sentinel: the servers of a store are a master and its replicas, and Sentinels say which is the master. One worker of an
-//! nginx asks them for all.
+//! Sentinel: the servers of a store are a master and its replicas, and Sentinels say which is the master, and which of the
+//! others serve lookups. One worker of an nginx asks them for all.
 
+mod asked;
 mod watch;
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::{Rc, Weak};
 
+use cache_core::attempts::Access;
 use cache_core::cluster::Address;
-use cache_core::sentinel::Master;
-use ngx::ffi::NGX_LOG_NOTICE;
-use ngx::log::ngx_cycle_log;
-use ngx::ngx_log_error;
+use cache_core::sentinel::{Announced, Master};
 
 use self::watch::Watch;
 use super::server_at;
 use crate::ngx::event::{Timer, now_msec};
+use crate::ngx::random;
 use crate::shm::StoreState;
 use crate::shm::process::pid;
-use crate::store::redis::config::StoreConfig;
+use crate::store::redis::config::{ReadFrom, StoreConfig};
 use crate::store::redis::error::StoreError;
 use crate::store::redis::node::Node;
 
@@ -27,12 +27,14 @@ const LOOK: u64 = 200;
 /// After so many milliseconds without a sign of life of the worker that asks another takes over.
 const LEASE: u64 = 1000;
 
-/// A master and its Sentinels, as one worker sees them.
+/// A master, its replicas and its Sentinels, as one worker sees them.
 pub struct Sentinels {
     config: Rc<StoreConfig>,
     state: &'static StoreState,
     /// The master that is known.
     master: RefCell<Option<(Master<Address>, Rc<Node>)>>,
+    /// The replicas that serve lookups. None where lookups go to the master.
+    replicas: RefCell<Vec<(Address, Rc<Node>)>>,
     /// The version of the shared state that was read last.
     version: Cell<u64>,
     /// What this worker does where it is the one that asks.
@@ -47,6 +49,7 @@ impl Sentinels {
             config: Rc::clone(config),
             state,
             master: RefCell::default(),
+            replicas: RefCell::default(),
             version: Cell::new(0),
             watch: RefCell::default(),
             timer: OnceCell::new(),
@@ -63,16 +66,36 @@ impl Sentinels {
         sentinels
     }
 
-    /// The master.
+    /// The server for a command: a lookup goes to any replica that isn't down, all else to the master.
     ///
     /// # Errors
     ///
-    /// None is known.
-    pub fn node(self: &Rc<Self>) -> Result<Rc<Node>, StoreError> {
+    /// No master is known.
+    pub fn node(self: &Rc<Self>, access: Access) -> Result<Rc<Node>, StoreError> {
         self.update();
         let master = self.master.borrow();
-        let node = master.as_ref().map(|(_, node)| Rc::clone(node));
-        node.ok_or(StoreError::Unavailable)
+        let master = master.as_ref().map(|(_, node)| Rc::clone(node));
+        let replica = match access {
+            Access::Read => self.replica(),
+            Access::ReadMaster | Access::Write => None,
+        };
+        replica.or(master).ok_or(StoreError::Unavailable)
+    }
+
+    /// Any replica that isn't down.
+    fn replica(&self) -> Option<Rc<Node>> {
+        let replicas = self.replicas.borrow();
+        let last = replicas.len().checked_sub(1)?;
+        let first = usize::try_from(random::between(0, last as u64)).ok()?;
+        let turned = replicas.iter().cycle().skip(first).take(replicas.len());
+        let mut nodes = turned.map(|(_, node)| node);
+        nodes.find(|node| !node.is_down()).map(Rc::clone)
+    }
+
+    /// Whether a server is used as a replica.
+    pub fn is_replica(&self, node: &Rc<Node>) -> bool {
+        let replicas = self.replicas.borrow();
+        replicas.iter().any(|(_, known)| Rc::ptr_eq(known, node))
     }
 
     /// A server isn't what it was taken for, or is in trouble: the Sentinels are asked at once.
@@ -94,6 +117,9 @@ impl Sentinels {
         if let Some((_, node)) = self.master.borrow().as_ref() {
             node.leave();
         }
+        for (_, node) in self.replicas.borrow().iter() {
+            node.leave();
+        }
     }
 
     /// Takes over what was announced, if it is news.
@@ -106,7 +132,15 @@ impl Sentinels {
             return;
         };
         self.version.set(version);
-        let Some(master) = decode(&bytes) else { return };
+        let Some(announced) = Announced::decode(&bytes) else {
+            return;
+        };
+        // First: one of them may be the master from now on.
+        self.take_replicas(announced.replicas);
+        self.take_master(announced.master);
+    }
+
+    fn take_master(self: &Rc<Self>, master: Master<Address>) {
         let before = {
             let known = self.master.borrow();
             if known.as_ref().is_some_and(|(known, _)| *known == master) {
@@ -128,6 +162,30 @@ impl Sentinels {
         }
     }
 
+    fn take_replicas(&self, replicas: Vec<Address>) {
+        if self.config.read_from == ReadFrom::Master {
+            return;
+        }
+        let mut before = self.replicas.take();
+        let mut now = Vec::with_capacity(replicas.len());
+        for address in replicas {
+            let known = before.iter().position(|(known, _)| *known == address);
+            now.push(match known {
+                Some(place) => before.swap_remove(place),
+                None => {
+                    let node = Node::of_replica(Rc::clone(&self.config), &server_at(&address));
+                    (address, node)
+                }
+            });
+        }
+        self.replicas.replace(now);
+        // Their lookups go elsewhere.
+        for (_, node) in before {
+            node.leave();
+            node.hang_up();
+        }
+    }
+
     /// Looks who the master is, and sees to it that somebody asks.
     fn look(self: &Rc<Self>) {
         self.update();
@@ -144,35 +202,12 @@ impl Sentinels {
             }
             None => {
                 if let Some(held) = self.state.watch.take(who, now_msec(), LEASE) {
-                    let known = self.state.topology().and_then(|(_, bytes)| decode(&bytes));
+                    let topology = self.state.topology();
+                    let known = topology.and_then(|(_, bytes)| Announced::decode(&bytes));
                     let watch = Watch::begin(&self.config, self.state, held, known);
                     self.watch.replace(Some(watch));
                 }
             }
         }
     }
-}
-
-/// Says to all workers who the master is.
-fn announce(config: &StoreConfig, state: &StoreState, master: &Master<Address>) {
-    state.write_topology(encode(master).as_bytes());
-    let (name, address, epoch) = (&config.shown, &master.address, master.epoch);
-    ngx_log_error!(
-        NGX_LOG_NOTICE,
-        ngx_cycle_log().as_ptr(),
-        "redis store \"{name}\": the master is {address} (config epoch {epoch})"
-    );
-}
-
-fn encode(master: &Master<Address>) -> String {
-    format!("{} {}", master.epoch, master.address)
-}
-
-fn decode(bytes: &[u8]) -> Option<Master<Address>> {
-    let text = std::str::from_utf8(bytes).ok()?;
-    let (epoch, address) = text.split_once(' ')?;
-    Some(Master {
-        address: Address::parse(address.as_bytes())?,
-        epoch: epoch.parse().ok()?,
-    })
 }

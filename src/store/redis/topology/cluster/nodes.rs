@@ -90,11 +90,10 @@ impl Cluster {
         server: &Server,
         part: Part,
     ) -> Rc<Node> {
-        let config = match part {
-            Part::Master => &self.for_masters,
-            Part::Replica => &self.config,
+        let node = match part {
+            Part::Master => Node::new(Rc::clone(&self.for_masters), server),
+            Part::Replica => Node::of_replica(Rc::clone(&self.config), server),
         };
-        let node = Node::new(Rc::clone(config), server);
         let cluster = Rc::downgrade(self);
         node.on_trouble(move || {
             if let Some(cluster) = cluster.upgrade() {

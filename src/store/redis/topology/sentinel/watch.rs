@@ -6,28 +6,26 @@ use std::rc::{Rc, Weak};
 use cache_core::cluster::Address;
 use cache_core::lease::Held;
 use cache_core::resp::Reply;
-use cache_core::sentinel::reply::{self, Endpoint, Heard};
-use cache_core::sentinel::{Action, Event, Master, Proof, Settings, Watcher};
-use cache_core::shown::shown;
-use ngx::ffi::{NGX_LOG_ERR, NGX_LOG_INFO, NGX_LOG_NOTICE};
+use cache_core::sentinel::reply::{self, Heard};
+use cache_core::sentinel::{Action, Announced, Event, Proof, Settings, Watcher};
+use ngx::ffi::NGX_LOG_NOTICE;
 use ngx::log::ngx_cycle_log;
 use ngx::ngx_log_error;
 
-use super::announce;
+use super::asked::{Answer, Sentinel};
 use crate::ngx::event::{Timer, now_msec};
 use crate::ngx::random;
 use crate::shm::StoreState;
 use crate::store::background;
-use crate::store::redis::config::{Login, Mode, ReadFrom, Server, StoreConfig};
-use crate::store::redis::error::StoreError;
+use crate::store::redis::config::{Login, Mode, ReadFrom, StoreConfig};
 use crate::store::redis::line::Line;
 use crate::store::redis::topology::server_at;
 
 /// The longest time between two looks at what other workers have met, in milliseconds.
 const LOOK: u64 = 50;
 
-/// Where Sentinels say that a master has changed.
-const CHANNEL: &[u8] = b"+switch-master";
+/// Where Sentinels say that a master has changed, and that a replica has come, gone or returned.
+const CHANNELS: [&[u8]; 4] = [b"+switch-master", b"+slave", b"+sdown", b"-sdown"];
 
 /// The worker's part.
 pub struct Watch {
@@ -45,39 +43,27 @@ pub struct Watch {
     timer: OnceCell<Timer>,
 }
 
-/// One Sentinel.
-struct Sentinel {
-    text: String,
-    line: Rc<Line>,
-    feed: Rc<Line>,
-    /// Whether it has failed, as the log has it.
-    failing: Cell<bool>,
-}
-
 impl Watch {
     /// Begins to watch. `known` is what another worker has announced before.
     pub fn begin(
         config: &Rc<StoreConfig>,
         state: &'static StoreState,
         held: Held,
-        known: Option<Master<Address>>,
+        known: Option<Announced>,
     ) -> Rc<Watch> {
         let name = match &config.mode {
             Mode::Sentinel(name) => name.clone(),
             Mode::Standalone | Mode::Cluster => String::new(),
         };
         let to_sentinels = questions(config, config.sentinel_login.clone(), 0);
-        let sentinel = |server: &Server| Sentinel {
-            text: server.text.clone(),
-            line: Line::new(&to_sentinels, server),
-            feed: Line::new(&to_sentinels, server),
-            failing: Cell::new(false),
-        };
-        let sentinels: Vec<Sentinel> = config.servers.iter().map(sentinel).collect();
+        let servers = config.servers.iter();
+        let sentinels: Vec<Sentinel> = servers
+            .map(|server| Sentinel::new(&to_sentinels, server))
+            .collect();
         let seed = random::between(1, u64::from(u32::MAX));
         let watcher = Watcher::new(sentinels.len(), Settings::default(), seed);
         let watcher = match known {
-            Some(master) => watcher.following(master),
+            Some(known) => watcher.following(known.master, known.replicas),
             None => watcher,
         };
         let watch = Rc::new(Watch {
@@ -170,53 +156,62 @@ impl Watch {
                 }
             }
             Action::Announce(master) => {
-                // Another worker watches by now, and knows better.
-                if self.state.watch.is_held(self.held.get(), now_msec()) {
-                    announce(&self.config, self.state, &master);
-                }
+                let (address, epoch) = (&master.address, master.epoch);
+                self.announce(&format!("the master is {address} (config epoch {epoch})"));
+            }
+            Action::Replicas(replicas) if replicas.is_empty() => {
+                self.announce("lookups go to the master: no replica is healthy");
+            }
+            Action::Replicas(replicas) => {
+                let replicas: Vec<String> = replicas.iter().map(Address::to_string).collect();
+                self.announce(&format!("lookups go to replicas: {}", replicas.join(", ")));
             }
         }
+    }
+
+    /// Says to all workers what the watcher has found, and to the log what is new.
+    fn announce(&self, news: &str) {
+        // Another worker watches by now, and knows better.
+        if !self.state.watch.is_held(self.held.get(), now_msec()) {
+            return;
+        }
+        let announced = {
+            let watcher = self.watcher.borrow();
+            let Some(master) = watcher.master().cloned() else {
+                return;
+            };
+            let replicas = watcher.replicas().to_vec();
+            Announced { master, replicas }
+        };
+        self.state.write_topology(&announced.encode());
+        let name = &self.config.shown;
+        ngx_log_error!(
+            NGX_LOG_NOTICE,
+            ngx_cycle_log().as_ptr(),
+            "redis store \"{name}\": {news}"
+        );
     }
 
     async fn ask(self: Rc<Self>, number: usize) {
         let Some(sentinel) = self.sentinels.get(number) else {
             return;
         };
-        let event = match self.answer(sentinel).await {
-            Ok((address, epoch)) => {
-                sentinel.well(&self.config);
+        self.tell(match sentinel.answer(&self.config, &self.name).await {
+            Some(answer) => {
+                let Answer {
+                    address,
+                    epoch,
+                    replicas,
+                } = answer;
                 Event::Answered {
                     sentinel: number,
                     address,
                     epoch,
+                    replicas,
                 }
             }
-            Err(reason) => {
-                sentinel.failed(&self.config, &reason);
-                Event::Failed { sentinel: number }
-            }
-        };
-        self.tell(event);
-    }
-
-    /// What a Sentinel says of the master: its address, and the config epoch if it tells that.
-    async fn answer(&self, sentinel: &Sentinel) -> Result<(Address, Option<u64>), String> {
-        let name = self.name.as_bytes();
-        let words = |error: StoreError| error.to_string();
-        let address = [b"SENTINEL", &b"GET-MASTER-ADDR-BY-NAME"[..], name];
-        let epoch = [b"SENTINEL", &b"MASTER"[..], name];
-        // Both are on their way at once.
-        let address = sentinel.line.ask(&address, reply::LIMITS).map_err(words)?;
-        let epoch = sentinel.line.ask(&epoch, reply::LIMITS).map_err(words)?;
-        let told = address.await.map_err(|failure| words(failure.error))?;
-        let epoch = epoch.await.map_err(|failure| words(failure.error))?;
-        if let Reply::Error(text) = &told {
-            let text = text.get(..200).unwrap_or(text);
-            return Err(shown(text).to_string());
-        }
-        let address = reply::address(&told).and_then(|endpoint| to_address(&endpoint));
-        let address = address.ok_or_else(|| format!("no master is called \"{}\"", self.name))?;
-        Ok((address, reply::config_epoch(&epoch)))
+            None => Event::Failed { sentinel: number },
+        });
     }
 
     async fn verify(self: Rc<Self>, address: Address, proof: Proof) {
@@ -248,7 +243,13 @@ impl Watch {
             let Some(own) = own.upgrade() else { return };
             own.heard(number, reply);
         };
-        let subscribed = sentinel.feed.subscribe(CHANNEL, reply::LIMITS, heard);
+        // Only the first is about the master.
+        let count = match self.config.read_from {
+            ReadFrom::Master => 1,
+            ReadFrom::Replica => CHANNELS.len(),
+        };
+        let channels = CHANNELS.get(..count).unwrap_or_default();
+        let subscribed = sentinel.feed.subscribe(channels, reply::LIMITS, heard);
         if subscribed.is_err() {
             // Not from within the watcher's own actions.
             let own = Rc::clone(self);
@@ -264,39 +265,13 @@ impl Watch {
             Some(Heard::Switched { name, .. }) if name == self.name.as_bytes() => {
                 Event::Switched { sentinel }
             }
-            Some(Heard::Switched { .. } | Heard::Other) => return,
+            Some(Heard::Replica { name }) if name == self.name.as_bytes() => {
+                Event::Changed { sentinel }
+            }
+            Some(Heard::Switched { .. } | Heard::Replica { .. } | Heard::Other) => return,
         };
         let own = Rc::clone(self);
         background::spawn(async move { own.tell(event) });
-    }
-}
-
-impl Sentinel {
-    fn well(&self, config: &StoreConfig) {
-        if self.failing.replace(false) {
-            let (name, sentinel) = (&config.shown, &self.text);
-            ngx_log_error!(
-                NGX_LOG_NOTICE,
-                ngx_cycle_log().as_ptr(),
-                "redis store \"{name}\": the sentinel at {sentinel} answers again"
-            );
-        }
-    }
-
-    /// Says it once.
-    fn failed(&self, config: &StoreConfig, reason: &str) {
-        let level = if self.failing.replace(true) {
-            NGX_LOG_INFO
-        } else {
-            NGX_LOG_ERR
-        };
-        let (name, sentinel) = (&config.shown, &self.text);
-        ngx_log_error!(
-            level,
-            ngx_cycle_log().as_ptr(),
-            "redis store \"{name}\": the sentinel at {sentinel} doesn't say who the master is: {reason}; \
-             others are asked"
-        );
     }
 }
 
@@ -309,8 +284,4 @@ fn questions(config: &StoreConfig, login: Login, database: u32) -> Rc<StoreConfi
         database,
         ..config.clone()
     })
-}
-
-fn to_address(endpoint: &Endpoint) -> Option<Address> {
-    Address::new(&endpoint.host, endpoint.port)
 }
