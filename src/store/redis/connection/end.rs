@@ -20,7 +20,7 @@ pub enum End {
     /// There was no memory for a reply.
     NoMemory,
     /// A large reply that nobody wants any more is under way: closing is cheaper than reading it, and others don't
-    /// wait for it.
+    /// wait for it. Or nobody wants the connection: the server isn't used any more, or in another part.
     Unwanted,
     /// The server's name leads elsewhere.
     Moved,
@@ -41,7 +41,7 @@ impl End {
     }
 
     /// What the end of a connection means that has never served: the store can't be used, whatever the cause. Only a
-    /// worker that leaves says nothing of the store. `encrypted`: through TLS.
+    /// worker that leaves, or that wants the connection no more, says nothing of the store. `encrypted`: through TLS.
     pub fn of_greeting(self, encrypted: bool) -> End {
         let (error, reason) = match self {
             End::Closed if encrypted => {
@@ -55,10 +55,8 @@ impl End {
                 StoreError::Protocol,
                 "invalid reply: too large for a greeting",
             ),
-            End::NoMemory | End::Unwanted | End::Paused => {
-                (StoreError::Unavailable, "no memory for a reply")
-            }
-            end @ (End::Leaving | End::Moved | End::Down(..)) => return end,
+            End::NoMemory | End::Paused => (StoreError::Unavailable, "no memory for a reply"),
+            end @ (End::Leaving | End::Moved | End::Unwanted | End::Down(..)) => return end,
         };
         End::Down(error, reason.to_owned())
     }

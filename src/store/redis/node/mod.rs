@@ -117,6 +117,12 @@ impl Node {
     /// Closes all connections: another server has this address by now, or is to be used. Commands that may be
     /// sent again are.
     pub fn hang_up(&self) {
+        // A probe ends with its connection.
+        self.leave();
+        self.close_all();
+    }
+
+    fn close_all(&self) {
         let connections = self.connections.take();
         for connection in connections {
             connection.end(End::Unwanted);

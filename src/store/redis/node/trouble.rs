@@ -75,7 +75,17 @@ impl Node {
         }
     }
 
-    /// Gives up the probe under way, for this worker's exit: another may probe.
+    /// Whether commands may be sent to a server that others can replace. While it is down nobody sends it any, so this
+    /// sees to it that it is probed.
+    pub fn is_usable(self: &Rc<Self>) -> bool {
+        let usable = !self.is_down();
+        if !usable {
+            self.look_again(LOOK);
+        }
+        usable
+    }
+
+    /// Gives up the probe under way, for this worker's exit or the end of its connection: another may probe.
     pub fn leave(&self) {
         if let Some(probe) = self.probe.take() {
             self.breaker.probed(probe, false);
@@ -91,7 +101,7 @@ impl Node {
             self.breaker.probed(unfinished, false);
         }
         // What is left of the time before it went down tells nothing.
-        self.hang_up();
+        self.close_all();
         if let Err(reason) = self.open() {
             self.end_probe(Some(&reason));
         }

@@ -164,7 +164,7 @@ impl Cluster {
             let address = map.nodes().get(*index).map(|node| &node.address);
             let nodes = self.nodes.borrow();
             let node = address.and_then(|address| nodes.get(address));
-            node.is_none_or(|used| !used.node.is_down())
+            node.is_none_or(|used| used.node.is_usable())
         };
         let turned = replicas.clone().cycle().skip(first).take(count);
         turned.into_iter().find(is_up).unwrap_or(master)

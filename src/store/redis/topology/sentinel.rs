@@ -89,7 +89,7 @@ impl Sentinels {
         let first = usize::try_from(random::between(0, last as u64)).ok()?;
         let turned = replicas.iter().cycle().skip(first).take(replicas.len());
         let mut nodes = turned.map(|(_, node)| node);
-        nodes.find(|node| !node.is_down()).map(Rc::clone)
+        nodes.find(|node| node.is_usable()).map(Rc::clone)
     }
 
     /// Whether a server is used as a replica.
@@ -181,7 +181,6 @@ impl Sentinels {
         self.replicas.replace(now);
         // Their lookups go elsewhere.
         for (_, node) in before {
-            node.leave();
             node.hang_up();
         }
     }
