@@ -34,6 +34,9 @@ pub struct Nginx {
     pub asking: Cell<bool>,
     /// The master that the Sentinels have named.
     pub master: Cell<Id>,
+    /// The replicas that they have listed, and when.
+    pub replicas: RefCell<Vec<Id>>,
+    pub listed: Cell<u64>,
     pub watcher: Lease,
     /// When no worker was there to watch.
     pub unwatched: Cell<u64>,
@@ -85,6 +88,14 @@ impl SimRoute {
     }
 
     fn replica(&self, slot: Slot) -> Option<Id> {
+        let plan = &self.world.config.topology;
+        if plan.mode == Mode::Sentinel {
+            let replicas = self.nginx().replicas.borrow();
+            if replicas.is_empty() {
+                return self.master(slot);
+            }
+            return Some(self.world.rng().pick(&replicas));
+        }
         let replica = self.with_map(|map| {
             let master = map.master(slot)?;
             let mut replicas: Vec<usize> = map.replicas(master).collect();
@@ -219,6 +230,17 @@ fn judged<T>(
     reply: Reply<T>,
 ) -> Result<Result<T, Trouble>, Failure<Trouble>> {
     let (world, place) = (&route.world, request.places[0]);
+    let plan = &world.config.topology;
+    let replica = route.is_replica(request, (to, asking));
+    let fails = |next: Next, unsure| {
+        // Whatever is wrong with a replica, its master is asked.
+        let next = if replica && plan.read_from_replica {
+            next.at_replica()
+        } else {
+            next
+        };
+        fails(next, unsure)
+    };
     let mut judge = world.judge();
     judge.meets(&reply);
     match reply {
@@ -235,8 +257,7 @@ fn judged<T>(
                 return Ok(result);
             }
             // A replica that has nothing proves nothing while slots move.
-            let replica = route.is_replica(request, (to, asking));
-            if world.config.topology.read_from_replica && replica && !served.holds {
+            if plan.read_from_replica && replica && !served.holds {
                 return fails(Next::Master, false);
             }
             judge.data_is_current(world, (place, floor, begun), &served);

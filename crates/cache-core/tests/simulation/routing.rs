@@ -134,6 +134,15 @@ pub fn is_sent(world: &Rc<World>, route: &SimRoute, (to, asking): (Id, bool), re
         Mode::Sentinel => {
             // A worker that comes to a machine where nobody does anything knows what was known before.
             let unwatched = world.machines[machine].nginx.unwatched.get();
+            let nginx = &world.machines[machine].nginx;
+            if !writes && nginx.replicas.borrow().contains(&to) {
+                let since = nginx.listed.get().max(unwatched);
+                judge.check(now <= since + FOLLOWED || !world.faulty.get(), || {
+                    let late = now - since;
+                    format!("a lookup goes to replica {to}, which was listed {late} ms ago")
+                });
+                return;
+            }
             let since = judge.routing.announced.max(unwatched);
             judge.check(now <= since + FOLLOWED, || {
                 let late = now - since;

@@ -7,7 +7,8 @@ use std::rc::Rc;
 use super::config::{Behaviour, Config, Key};
 use super::happening;
 use super::resharding::moves;
-use super::servers::{Id, band};
+use super::routes::NODE_TIMEOUT;
+use super::servers::{Id, Server, band};
 use super::stage::{crowd, world};
 use super::store;
 use super::topology::{Mode, Topology, Trouble};
@@ -19,7 +20,18 @@ type Looks = Rc<RefCell<Vec<(u64, Option<bool>)>>>;
 
 /// A store of servers in which key 0 and key 3 have records. They are in bands of different masters.
 fn servers(mode: Mode, seed: u64, troubles: &[(u64, Trouble)]) -> Rc<World> {
+    let read_from_replica = false;
+    servers_read_from(read_from_replica, mode, seed, troubles)
+}
+
+fn servers_read_from(
+    read_from_replica: bool,
+    mode: Mode,
+    seed: u64,
+    troubles: &[(u64, Trouble)],
+) -> Rc<World> {
     let topology = Topology {
+        read_from_replica,
         mode,
         masters: if mode == Mode::Cluster { 2 } else { 1 },
         replicas: 1,
@@ -144,4 +156,48 @@ fn behind_sentinels_a_write_that_meets_a_replica_is_at_the_new_master_at_once() 
         world.end();
     }
     assert!(met.contains("READONLY"), "{met:?}");
+}
+
+/// A lookup costs a replica's failure and one more way: to the master.
+#[test]
+fn behind_sentinels_a_replica_that_cannot_serve_costs_no_hit() {
+    type Ill = fn(&World);
+    let ills: [(&str, Ill, u64); 5] = [
+        ("well", |_| (), 2),
+        ("late", |world| server(world, 1, |it| it.data.purge(0)), 4),
+        ("dead", |world| server(world, 1, |it| it.up = false), 4),
+        (
+            "loading",
+            |world| server(world, 1, |it| it.syncing = true),
+            4,
+        ),
+        (
+            "frozen",
+            |world| server(world, 1, |it| it.frozen = START + 500),
+            NODE_TIMEOUT + 2,
+        ),
+    ];
+    for (what, befalls, takes) in ills {
+        let world = servers_read_from(true, Mode::Sentinel, 0, &[]);
+        // The next look at the Sentinels comes at 600.
+        world.at(START + 310, move |world| befalls(world));
+        let looks = look(&world, 0, 0, &[320]);
+        world.run();
+        assert_eq!(*looks.borrow(), [(320 + takes, HIT)], "{what}");
+        world.end();
+    }
+}
+
+#[test]
+fn behind_sentinels_replicas_serve_while_there_is_no_master() {
+    let world = servers_read_from(true, Mode::Sentinel, 0, &[]);
+    world.at(START + 310, |world| server(world, 0, |it| it.up = false));
+    let looks = look(&world, 0, 0, &[320]);
+    world.run();
+    assert_eq!(*looks.borrow(), [(322, HIT)]);
+    world.end();
+}
+
+fn server(world: &World, id: Id, change: impl FnOnce(&mut Server)) {
+    change(&mut world.store.servers().all.borrow_mut()[id]);
 }

@@ -54,6 +54,11 @@ fn broken_rules_are_noticed() {
             "a command goes to the demoted master",
         ),
         (
+            Broken::OldReplicas,
+            Mode::Sentinel,
+            "a lookup goes to replica",
+        ),
+        (
             Broken::OldMap,
             Mode::Cluster,
             "a write goes to the demoted master",

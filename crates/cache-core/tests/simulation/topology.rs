@@ -45,6 +45,8 @@ pub enum Broken {
     Replicas,
     /// Nobody learns of another master.
     OldMaster,
+    /// Nobody learns of other replicas.
+    OldReplicas,
     /// A worker forgets what it was told by MOVED, and maps aren't taken over.
     OldMap,
     /// Commands wait while the map is asked for.
@@ -108,7 +110,7 @@ impl Topology {
             spare: if cluster { 2 } else { 0 },
             lag: rng.pick(&[0, 5, 50, 300]),
             gossip: rng.pick(&[0, 20, 300]),
-            read_from_replica: cluster && rng.chance(30),
+            read_from_replica: rng.chance(30),
             lost: if rng.chance(40) { rng.range(1, 5) } else { 0 },
             troubles,
             broken: None,

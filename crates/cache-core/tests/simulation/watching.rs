@@ -194,9 +194,17 @@ fn look(world: &Rc<World>, machine: usize) {
     }
     let (there, back) = (world.between((0, 3)), world.between((0, 3)));
     world.after(there, move |world| {
-        let master = world.store.servers().masters()[0];
+        let servers = world.store.servers();
+        let master = servers.masters()[0];
+        let (asked, replicas) = (world.now(), servers.replicas(master, world.now()));
         world.after(back, move |world| {
-            world.machines[machine].nginx.master.set(master);
+            let nginx = &world.machines[machine].nginx;
+            nginx.master.set(master);
+            let old = world.config.topology.broken == Some(Broken::OldReplicas);
+            if !old || nginx.listed.get() == 0 {
+                nginx.replicas.replace(replicas);
+                nginx.listed.set(asked);
+            }
         });
     });
 }
