@@ -1,4 +1,5 @@
-//! What a store's block bounds: how long connecting and sending may take, and how many connections there are.
+//! What a store's block bounds: how long connecting and sending may take, and how many connections there are. And what
+//! writing takes of the server's memory beside records: a few scripts.
 
 use std::io::ErrorKind;
 use std::net::TcpStream;
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use testbed::{
     Answer, Ending, Gate, PATIENCE, Position, Proxy, Redis, Request, Rule, Site, Way, crowd, ms,
-    pattern,
+    pattern, wait_for,
 };
 
 /// A time that a test gives to what it is about; the others are `LONG`.
@@ -188,4 +189,57 @@ fn connections_are_never_more_than_allowed() {
         assert!(proxy.open() <= workers * most);
         site.nginx.finish();
     }
+}
+
+/// The number of scripts that a server keeps.
+fn scripts(redis: &Redis) -> usize {
+    let info: String = redis.command(&["INFO", "memory"]);
+    let line = "number_of_cached_scripts:";
+    let count = info.lines().find_map(|known| known.strip_prefix(line));
+    count.and_then(|count| count.trim().parse().ok()).unwrap()
+}
+
+/// Each script is one constant text, whatever is written by it.
+#[test]
+fn a_thousand_writes_leave_as_many_scripts_as_there_are() {
+    let site = Site::new()
+        .spread()
+        .http("keepalive_requests 1000000;")
+        .start();
+    let validated = "/validated";
+    site.backend.script("/x", |request, _| {
+        let language = request.header("accept-language").unwrap_or_default();
+        Answer::ok(language).header("Vary", "Accept-Language")
+    });
+    site.backend.script(validated, |request, _| {
+        let status = if request.header("if-none-match").is_some() {
+            304
+        } else {
+            200
+        };
+        let answer = if status == 304 {
+            Answer::of(304, "")
+        } else {
+            Answer::ok("whole")
+        };
+        answer
+            .header("ETag", "\"1\"")
+            .header("Cache-Control", "max-age=60, must-revalidate")
+    });
+    assert_eq!(scripts(&site.redis), 0);
+    let mut client = site.client();
+    for number in 0..1000 {
+        assert_eq!(client.get(&format!("/page/{number}")).word(), "STORE");
+    }
+    for language in ["en", "de", "fr"] {
+        let request = Request::get("/x").header("Accept-Language", language);
+        assert_eq!(client.ask(&request).word(), "STORE");
+    }
+    site.wait_for_fills(1003);
+    site.fill_and_age(validated);
+    assert_eq!(site.get(validated).happened(), "REVALIDATED");
+    wait_for("all writes", PATIENCE, || site.redis.calls("eval") >= 1005);
+    // One that stores, one for variants, one for what a 304 changes.
+    assert_eq!(scripts(&site.redis), 3);
+    assert_eq!(site.redis.keys().len(), 1000 + 3 + 1);
 }

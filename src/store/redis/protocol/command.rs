@@ -153,6 +153,13 @@ fn refreshed(out: &mut Vec<u8>, refresh: &RecordRefresh) {
 }
 
 /// EVAL of one of the first scripts. The pieces of the body aren't joined.
+///
+/// EVALSHA would not pay. It spares 570 bytes of a write of a record without variants (910 with them), and Redis the digest
+/// of the script: of its time for a write, 1.6 of 10 microseconds with a body of 200 bytes, 3 of 13 with 1 kB, and nothing
+/// that can be measured with 10 kB and more (Redis 7.0). A server that has lost the script, as after a restart, a failover or
+/// a slot that has moved, replies NOSCRIPT only behind the whole body, which would have to go once more; and each user would
+/// need `+evalsha` beside `+eval`. The scripts are constant, so that a server keeps three of them at most, whatever is
+/// written.
 fn store(output: &mut Output, record: RecordWrite) {
     let length = record.body.iter().map(|piece| piece.len()).sum();
     let out = output.tail();
