@@ -1,4 +1,8 @@
-//! A store behind Sentinels, on real nginx: which server is the master, and how a failover is followed.
+//! A store behind Sentinels, on real nginx: which server is the master, how a failover is followed, and which replicas serve
+//! lookups.
+
+mod replicas;
+mod rights;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -259,37 +263,4 @@ fn a_reload_keeps_the_master() {
     site.nginx.wait_for_exit(&old, PATIENCE);
     let (master, _) = all.failover();
     follows(&site, &all, master, FOLLOWED);
-}
-
-/// The users of README's section "Security", and nothing more.
-#[test]
-fn users_with_the_least_rights_do() {
-    const RECORDS: &str = "user cache on >word ~* -@all +pttl +hmget +eval +hset +expire +hget +hstrlen +hdel +del +ping \
-         +select +role\n";
-    const ROLE_BY_INFO: &str = "user cache on >word ~* -@all +pttl +hmget +eval +hset +expire +hget +hstrlen +hdel +del \
-         +ping +select +info\n";
-    const SENTINEL: &str = "user watcher on >word -@all +sentinel|get-master-addr-by-name +sentinel|master +subscribe +ping \
-         &+switch-master\n";
-    for rights in [RECORDS, ROLE_BY_INFO] {
-        let all = bed().acl(rights).sentinel_acl(SENTINEL).start();
-        let site = site(
-            &all,
-            1,
-            "username cache; password word; sentinel_username watcher; sentinel_password word;",
-        );
-        keep(&site, "/page");
-        assert_eq!(site.get("/page").word(), "HIT");
-        let (master, _) = all.failover();
-        follows(&site, &all, master, FOLLOWED);
-        let lines = site.nginx.log().serious(Position::default());
-        assert!(
-            !lines.iter().any(|line| line.contains("NOPERM")),
-            "{lines:#?}"
-        );
-        let all_lines = site.nginx.log().lines();
-        assert!(
-            !all_lines.iter().any(|line| line.contains("word;")),
-            "a password"
-        );
-    }
 }
