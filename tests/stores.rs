@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use testbed::{Conf, Nginx, Port, Redis, Running, Site};
+use testbed::{Conf, Nginx, PATIENCE, Port, Position, Redis, Running, Site};
 
 /// STORE, HIT, one backend request, whatever the store.
 #[track_caller]
@@ -44,6 +44,22 @@ fn with_a_password() {
         .store("password secret;")
         .start_with(Redis::with_password("secret"));
     caches("password", &site);
+}
+
+#[test]
+fn no_password_is_logged_where_the_server_repeats_what_it_does_not_know() {
+    // Old Sentinels and some proxies don't know AUTH.
+    let redis = Redis::with_options(&["--rename-command", "AUTH", ""]);
+    let site = Site::new()
+        .workers(1)
+        .store("username somebody; password hidden-words;")
+        .start_with(redis);
+    assert_eq!(site.get("/x").status, 200);
+    let log = site.nginx.log();
+    let start = Position::default();
+    let said = log.wait_for(start, "unknown command", PATIENCE);
+    assert!(said.is_some(), "{}", log.tail(20));
+    assert!(log.matching(start, "hidden-words").is_empty(), "{said:?}");
 }
 
 #[test]

@@ -36,7 +36,15 @@ pub fn without_password(address: &str) -> String {
     let Some((scheme, rest)) = address.split_once("://") else {
         return address.to_owned();
     };
-    let (address, query) = rest.split_once('?').unwrap_or((rest, ""));
+    // Nor has anybody a question mark. Before a query there is a place, and a query of a password has that behind it.
+    let (address, query) = match rest.split_once('?') {
+        Some((before, query))
+            if before.contains('@') || before.starts_with('/') || !query.contains('@') =>
+        {
+            (before, query)
+        }
+        _ => (rest, ""),
+    };
     // A password may contain a slash that nobody has escaped.
     let (user, place) = address.rsplit_once('@').unwrap_or(("", address));
     let user = match user.split_once(':') {

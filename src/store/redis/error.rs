@@ -120,11 +120,14 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
 }
 
 /// Redis's words, bounded and fit for a log. Redis 7 adds the digest of our script to what failed in
-/// it, which tells nobody anything.
+/// it, which tells nobody anything. Servers that don't know a command repeat its arguments, which for AUTH are a password.
 fn words(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text.get(..TEXT).unwrap_or(text));
     let text = text
         .split(" script: ")
+        .next()
+        .unwrap_or_default()
+        .split(", with args beginning with")
         .next()
         .unwrap_or_default()
         .trim_end_matches(['.', ' ']);
