@@ -9,6 +9,8 @@
 use std::cell::{Cell, OnceCell};
 use std::mem::ManuallyDrop;
 
+use ngx::ffi::ngx_exiting;
+
 use super::event::Timer;
 
 /// How often the timer is armed again while there are guards, in milliseconds.
@@ -45,6 +47,12 @@ pub fn delay() -> ShutdownGuard {
         shutdown.guards.set(shutdown.guards.get().saturating_add(1));
     });
     ShutdownGuard(())
+}
+
+/// Whether this worker shuts down: it takes no new clients, and serves those that it has.
+pub fn has_begun() -> bool {
+    // SAFETY: a word that a signal's handler or nginx's loop writes, whole.
+    unsafe { (&raw const ngx_exiting).read_volatile() != 0 }
 }
 
 /// Says that nginx closes connections because worker_shutdown_timeout has passed. Guards delay the exit no longer.

@@ -4,12 +4,14 @@
 mod replicas;
 mod rights;
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use testbed::{
-    Ending, PATIENCE, Position, Running, SentinelOptions, Sentinels, Side, Site, ms, wait_for,
+    Answer, Ending, Gate, PATIENCE, Position, Request, Running, SentinelOptions, Sentinels, Side,
+    Site, ms, wait_for,
 };
 
 /// Shorter than the bed's own: what is silent is found out soon, and a busy machine has time enough.
@@ -164,6 +166,9 @@ fn a_frozen_master_is_left_and_thaws_without_clients() {
     }
     // What was under way when it froze may still have run there.
     assert!(all.server(0).calls("eval") <= before + 2 * 4);
+    // Connections on their way to it were given up for another, which is no trouble of its own.
+    let log = site.nginx.log();
+    assert!(log.matching(Position::default(), "no memory").is_empty());
 }
 
 #[test]
@@ -260,6 +265,43 @@ fn a_reload_keeps_the_master() {
     keep(&site, "/page");
     let old = site.nginx.reload();
     assert_eq!(site.get("/page").word(), "HIT");
+    site.nginx.wait_for_exit(&old, PATIENCE);
+    let (master, _) = all.failover();
+    follows(&site, &all, master, FOLLOWED);
+}
+
+#[test]
+fn a_worker_that_leaves_lets_one_of_the_new_configuration_watch() {
+    let all = bed().start();
+    let mut site = site(&all, 1, "");
+    let gate = Gate::new();
+    site.backend.set("/slow", Answer::ok("slow").gate(&gate));
+    let mut client = site.client();
+    client.send(&Request::get("/slow")).unwrap();
+    site.backend.wait_for_hits("/slow", 1);
+    // Whoever watches has subscribed, at one of them.
+    let feeds = || {
+        let lists = all.sentinels().map(|number| {
+            let list = ["CLIENT", "LIST", "TYPE", "pubsub"];
+            all.server(number).command::<String>(&list)
+        });
+        let addresses = |list: String| -> Vec<String> {
+            let words = list.split_whitespace();
+            let words = words.filter(|word| word.starts_with("addr="));
+            words.map(str::to_owned).collect()
+        };
+        lists.flat_map(addresses).collect::<BTreeSet<_>>()
+    };
+    wait_for("a feed", PATIENCE, || !feeds().is_empty());
+    let before = feeds();
+    let old = site.nginx.reload();
+    wait_for("a feed of the new worker", PATIENCE, || {
+        let now = feeds();
+        !now.is_empty() && now.is_disjoint(&before)
+    });
+    gate.open();
+    assert_eq!(client.receive().unwrap().text(), "slow");
+    drop(client);
     site.nginx.wait_for_exit(&old, PATIENCE);
     let (master, _) = all.failover();
     follows(&site, &all, master, FOLLOWED);

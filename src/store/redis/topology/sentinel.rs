@@ -15,6 +15,7 @@ use self::watch::Watch;
 use super::server_at;
 use crate::ngx::event::{Timer, now_msec};
 use crate::ngx::random;
+use crate::ngx::shutdown;
 use crate::shm::StoreState;
 use crate::shm::process::pid;
 use crate::store::redis::config::{ReadFrom, StoreConfig};
@@ -39,6 +40,8 @@ pub struct Sentinels {
     version: Cell<u64>,
     /// What this worker does where it is the one that asks.
     watch: RefCell<Option<Rc<Watch>>>,
+    /// Since when this worker shuts down, in milliseconds. 0: it doesn't.
+    leaving: Cell<u64>,
     timer: OnceCell<Timer>,
 }
 
@@ -52,6 +55,7 @@ impl Sentinels {
             replicas: RefCell::default(),
             version: Cell::new(0),
             watch: RefCell::default(),
+            leaving: Cell::new(0),
             timer: OnceCell::new(),
         });
         let own: Weak<Sentinels> = Rc::downgrade(&sentinels);
@@ -158,6 +162,7 @@ impl Sentinels {
         self.master.replace(Some((master, node)));
         // It may be a replica by now that still takes commands.
         if let Some(before) = before {
+            before.leave();
             before.hang_up();
         }
     }
@@ -192,6 +197,12 @@ impl Sentinels {
             timer.arm(LOOK);
         }
         let who = u32::try_from(pid()).unwrap_or_default();
+        if self.is_to_yield() {
+            if let Some(watch) = self.watch.take() {
+                watch.leave();
+            }
+            return;
+        }
         let watch = self.watch.borrow().clone();
         match watch {
             Some(watch) => {
@@ -208,5 +219,19 @@ impl Sentinels {
                 }
             }
         }
+    }
+}
+
+impl Sentinels {
+    /// Whether this worker has begun to shut down a short while ago. Clients may keep it for hours, with an old password or
+    /// old certificates, so workers of a newer configuration have the first choice. Where there are none it goes on.
+    fn is_to_yield(&self) -> bool {
+        if !shutdown::has_begun() {
+            return false;
+        }
+        if self.leaving.get() == 0 {
+            self.leaving.set(now_msec());
+        }
+        now_msec() < self.leaving.get().saturating_add(LEASE)
     }
 }
