@@ -5,6 +5,7 @@ mod coverage;
 mod failing;
 mod late;
 mod moving;
+mod names;
 mod operating;
 mod replicas;
 mod seeds;

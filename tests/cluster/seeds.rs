@@ -182,6 +182,30 @@ fn another_cluster_is_not_believed() {
     assert!(slot > 5460);
 }
 
+#[test]
+fn a_cluster_that_was_made_anew_is_believed_after_a_reload() {
+    let cluster = RedisCluster::options().masters(1).replicas(0).start();
+    let mut site = start(&cluster, Site::new().spread().store(SHORT));
+    site.wait_for_hit("/before");
+    // The same server, of which nothing is left of what made it known: its id is another.
+    cluster.reset(0, true);
+    let _: () = cluster
+        .node(0)
+        .command(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
+    let before = site.nginx.log().end();
+    let old = site.nginx.reload();
+    site.nginx.wait_for_exit(&old, PATIENCE);
+    let log = site.nginx.log();
+    for words in [
+        "it belongs to another cluster",
+        "new slot map: 1 masters of 1 nodes",
+    ] {
+        let said = log.wait_for(before, words, PATIENCE);
+        assert!(said.is_some(), "no {words:?}: {}", log.tail(20));
+    }
+    site.wait_for_hit("/after");
+}
+
 /// A key of a slot below 5461.
 fn cluster_key_of_0() -> String {
     let mut names = (0..).map(|nth| format!("/{nth}"));

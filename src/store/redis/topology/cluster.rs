@@ -34,6 +34,10 @@ pub struct Cluster {
     map: RefCell<Option<SlotMap>>,
     /// The version of the shared map that was read last.
     version: Cell<u64>,
+    /// Whether the map in use has followed MOVED since.
+    has_followed: Cell<bool>,
+    /// Whether a node has given a map of the known cluster since this worker was started.
+    has_asked: Cell<bool>,
     acceptance: RefCell<Acceptance>,
     /// Fires when this worker may ask for the map.
     timer: OnceCell<Timer>,
@@ -45,6 +49,8 @@ pub struct Cluster {
 struct Used {
     node: Rc<Node>,
     part: Part,
+    /// The name that its certificate is to be for, if that is another than its address.
+    announced: Option<String>,
 }
 
 /// What a node is used as. As another it gets other connections.
@@ -70,6 +76,8 @@ impl Cluster {
             retired: RefCell::default(),
             map: RefCell::default(),
             version: Cell::new(0),
+            has_followed: Cell::new(false),
+            has_asked: Cell::new(false),
             acceptance: RefCell::default(),
             timer: OnceCell::new(),
             complaint: RefCell::default(),
@@ -108,6 +116,11 @@ impl Cluster {
             Some(known) => {
                 let node = known.unwrap_or_else(|(address, part)| self.as_part(&address, part));
                 if node.is_down() {
+                    // What one node has said by MOVED may be wrong by now. The map that all share need not change for
+                    // that, so it is read again.
+                    if self.has_followed.replace(false) {
+                        self.version.set(0);
+                    }
                     // Another may have taken its place since the map was asked for.
                     self.wish(None);
                 }
@@ -135,6 +148,7 @@ impl Cluster {
         };
         if let Some(map) = self.map.borrow_mut().as_mut() {
             map.follow(slot, &to);
+            self.has_followed.set(true);
         }
         self.wish(Some(&to));
     }
@@ -185,6 +199,8 @@ impl Cluster {
         };
         self.forget_others(&map);
         self.map.replace(Some(map));
+        self.has_followed.set(false);
+        self.name_anew();
     }
 }
 

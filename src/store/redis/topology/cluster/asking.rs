@@ -63,13 +63,14 @@ impl Cluster {
         };
         let mut ended = Ended::Failed;
         let mut round = round;
+        let mut stranger = None;
         for address in order {
             // Servers that don't reply take their time, each.
             match self.state.refresh.renew(round, now_msec()) {
                 Some(renewed) => round = renewed,
                 None => break,
             }
-            let Some(judged) = self.ask_node(&address, &mut round).await else {
+            let Some(judged) = self.ask_node(&address, &mut round, &mut stranger).await else {
                 continue;
             };
             if judged == Ended::Known {
@@ -80,13 +81,31 @@ impl Cluster {
             ended = judged;
         }
         let refresh = &self.state.refresh;
+        // A cluster that was made anew has no node of the known one. At a start the configuration counts, as it did at the
+        // first.
+        if let (Ended::Failed, Some(map), false) = (ended, stranger, self.has_asked.get())
+            && let Some(shared) = refresh.share(round, now_msec(), || self.share(&map))
+        {
+            round = shared;
+            self.tell(&map);
+            ended = Ended::Known;
+        }
+        if ended == Ended::Known {
+            self.has_asked.set(true);
+        }
         refresh.end(round, now_msec(), ended, chance());
         self.update();
         self.ask_at(refresh.due());
     }
 
-    /// Asks one node. `None` if it gave no map that can be used, or gave it too late: another worker asks by now.
-    async fn ask_node(self: &Rc<Self>, address: &Address, round: &mut Round) -> Option<Ended> {
+    /// Asks one node. `None` if it gave no map that can be used, or gave it too late: another worker asks by now. `stranger`
+    /// gets the map of another cluster, if a configured server gives one.
+    async fn ask_node(
+        self: &Rc<Self>,
+        address: &Address,
+        round: &mut Round,
+        stranger: &mut Option<SlotMap>,
+    ) -> Option<Ended> {
         let node = self.any_at(address);
         let reply = node.ask(&[b"CLUSTER", b"SLOTS"], Limits::SLOTS).ok()?.await;
         let reply = reply.ok()?;
@@ -115,6 +134,9 @@ impl Cluster {
             Judged::Unconfirmed => Some(Ended::Unconfirmed),
             Judged::Foreign => {
                 self.complain(address, "it belongs to another cluster");
+                if self.configured.contains(address) {
+                    *stranger = Some(offered);
+                }
                 None
             }
         }

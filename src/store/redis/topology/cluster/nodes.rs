@@ -32,6 +32,7 @@ impl Cluster {
         let node = self.make(address, &self.server_at(address), part);
         // Its connections are of no use any more, and there may be so many only.
         if let Some(before) = before {
+            before.leave();
             before.hang_up();
         }
         node
@@ -56,16 +57,40 @@ impl Cluster {
         Some((Rc::clone(&used.node), used.part))
     }
 
-    /// A server at an address, with the name that its certificate is for.
+    /// A server at an address, with the name that its certificate is for. The addresses that the configuration's names had
+    /// at the start may be all that is known of them.
     fn server_at(&self, address: &Address) -> Server {
-        let map = self.map.borrow();
-        let node = map
-            .as_ref()
-            .and_then(|map| map.nodes().get(map.find(address)?));
-        let announced = node.and_then(|node| node.certified_name());
+        let mut configured = self.configured.iter().zip(&self.config.servers);
+        let server = configured.find(|(known, _)| *known == address);
         Server {
-            announced: announced.map(str::to_owned),
-            ..server_at(address)
+            announced: self.announced(address),
+            ..server.map_or_else(|| server_at(address), |(_, server)| server.clone())
+        }
+    }
+
+    /// The name that the map has for the certificate of a node.
+    fn announced(&self, address: &Address) -> Option<String> {
+        let map = self.map.borrow();
+        let map = map.as_ref()?;
+        let node = map.nodes().get(map.find(address)?)?;
+        node.certified_name().map(str::to_owned)
+    }
+
+    /// Nodes that MOVED or ASK has led to before a map had them are verified by the names that the map has.
+    pub(super) fn name_anew(&self) {
+        if self.config.tls.is_none() {
+            return;
+        }
+        let is_misnamed = |address: &Address, used: &Used| {
+            !self.configured.contains(address) && used.announced != self.announced(address)
+        };
+        let mut nodes = self.nodes.borrow_mut();
+        let misnamed = nodes.extract_if(|address, used| is_misnamed(address, used));
+        let misnamed: Vec<_> = misnamed.map(|(_, used)| used.node).collect();
+        drop(nodes);
+        for node in misnamed {
+            node.leave();
+            node.hang_up();
         }
     }
 
@@ -103,6 +128,7 @@ impl Cluster {
         let used = Used {
             node: Rc::clone(&node),
             part,
+            announced: server.announced.clone(),
         };
         self.nodes.borrow_mut().insert(address.clone(), used);
         node
