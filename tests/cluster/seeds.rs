@@ -187,6 +187,7 @@ fn a_cluster_that_was_made_anew_is_believed_after_a_reload() {
     let cluster = RedisCluster::options().masters(1).replicas(0).start();
     let mut site = start(&cluster, Site::new().spread().store(SHORT));
     site.wait_for_hit("/before");
+    assert_said(&site, "new slot map");
     // The same server, of which nothing is left of what made it known: its id is another.
     cluster.reset(0, true);
     let _: () = cluster
