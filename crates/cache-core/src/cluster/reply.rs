@@ -261,7 +261,8 @@ fn announced_name(metadata: &Reply) -> Option<Box<str>> {
 
 /// A host name, in lower case.
 pub(super) fn host_name(text: &[u8]) -> Option<Box<str>> {
-    if text.is_empty() || text.len() > MAX_HOST {
+    // A name of dots alone is that of nobody.
+    if text.len() > MAX_HOST || text.iter().all(|byte| *byte == b'.') {
         return None;
     }
     Some(Address::new(text, 1)?.host().into())

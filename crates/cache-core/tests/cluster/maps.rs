@@ -122,7 +122,7 @@ fn equal_maps_are_equal_whatever_their_order() {
 fn announced_names_are_known_for_certificates() {
     let map = read(
         "0-1 10.0.0.1:1/1/One.example.com, 2-3 two.example.com:1/2, 4-5 10.0.0.3:1/3, 6-7 ::1:1/4, \
-         8-9 10.0.0.5:1/5/not%20a\u{20ac}name",
+         8-9 10.0.0.5:1/5/not%20a\u{20ac}name, 10-11 10.0.0.6:1/6/.",
     )
     .unwrap();
     let names = map.nodes().iter().map(|node| {
@@ -133,6 +133,7 @@ fn announced_names_are_known_for_certificates() {
         ("10.0.0.1", Some("one.example.com")),
         ("10.0.0.3", None),
         ("10.0.0.5", None),
+        ("10.0.0.6", None),
         ("::1", None),
         ("two.example.com", Some("two.example.com")),
     ];

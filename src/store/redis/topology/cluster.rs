@@ -11,7 +11,7 @@ use std::rc::Rc;
 use cache_core::attempts::Access;
 use cache_core::cluster::{Acceptance, Address, Slot, SlotMap};
 
-use crate::ngx::event::Timer;
+use crate::ngx::event::{Timer, now_msec};
 use crate::ngx::random;
 use crate::shm::StoreState;
 use crate::store::redis::config::{ReadFrom, Server, StoreConfig};
@@ -38,6 +38,8 @@ pub struct Cluster {
     has_followed: Cell<bool>,
     /// Whether a node has given a map of the known cluster since this worker was started.
     has_asked: Cell<bool>,
+    /// When this worker began to use the store, in milliseconds.
+    started: u64,
     acceptance: RefCell<Acceptance>,
     /// Fires when this worker may ask for the map.
     timer: OnceCell<Timer>,
@@ -78,6 +80,7 @@ impl Cluster {
             version: Cell::new(0),
             has_followed: Cell::new(false),
             has_asked: Cell::new(false),
+            started: now_msec(),
             acceptance: RefCell::default(),
             timer: OnceCell::new(),
             complaint: RefCell::default(),

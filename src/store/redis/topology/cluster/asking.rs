@@ -14,6 +14,10 @@ use crate::ngx::random;
 use crate::shm::process::pid;
 use crate::store::background;
 
+/// How long, in milliseconds, after the start of a worker the configured servers' word counts where no node of the known
+/// cluster replies.
+const START: u64 = 30_000;
+
 impl Cluster {
     /// The map is out of date, as somebody said who has `hint` for its address, or may be.
     pub fn wish(self: &Rc<Self>, hint: Option<&Address>) {
@@ -83,7 +87,7 @@ impl Cluster {
         let refresh = &self.state.refresh;
         // A cluster that was made anew has no node of the known one. At a start the configuration counts, as it did at the
         // first.
-        if let (Ended::Failed, Some(map), false) = (ended, stranger, self.has_asked.get())
+        if let (Ended::Failed, Some(map), false) = (ended, stranger, self.knows_best())
             && let Some(shared) = refresh.share(round, now_msec(), || self.share(&map))
         {
             round = shared;
@@ -96,6 +100,12 @@ impl Cluster {
         refresh.end(round, now_msec(), ended, chance());
         self.update();
         self.ask_at(refresh.due());
+    }
+
+    /// Whether the known cluster counts more than the configuration: a node of it has replied to this worker, or the worker
+    /// was started long ago.
+    fn knows_best(&self) -> bool {
+        self.has_asked.get() || now_msec() > self.started.saturating_add(START)
     }
 
     /// Asks one node. `None` if it gave no map that can be used, or gave it too late: another worker asks by now. `stranger`
