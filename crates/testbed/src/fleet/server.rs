@@ -347,8 +347,14 @@ impl Server {
     }
 
     /// How often `command` (in lower case; of a container `cluster|slots`) was carried out.
+    ///
+    /// # Panics
+    ///
+    /// If the server is frozen or dead: none would look like a count.
     #[must_use]
+    #[track_caller]
     pub fn calls(&self, command: &str) -> usize {
+        assert!(self.is_well(), "a server that is frozen or dead can't say");
         let stats = self.info("commandstats", &format!("cmdstat_{command}"));
         let calls = stats
             .strip_prefix("calls=")

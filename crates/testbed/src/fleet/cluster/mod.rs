@@ -275,6 +275,7 @@ impl RedisCluster {
         self.net
             .servers()
             .iter()
+            .filter(|node| node.is_well())
             .map(|node| node.calls(command))
             .sum()
     }
