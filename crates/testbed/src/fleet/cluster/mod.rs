@@ -17,7 +17,7 @@ use super::login::TlsFiles;
 use super::net::Net;
 use super::server::Server;
 use crate::record::Record;
-use crate::wait::{PATIENCE, eventually, wait_for};
+use crate::wait::{PATIENCE, wait_for};
 
 pub use failing::Failover;
 pub(super) use forming::replication_lines;
@@ -174,7 +174,7 @@ impl RedisCluster {
     #[must_use]
     #[track_caller]
     pub fn master_of(&self, slot: u16) -> usize {
-        let owner = eventually(PATIENCE, || self.owner_of(slot));
+        let owner = self.eventually_reminded(|| self.owner_of(slot));
         owner.unwrap_or_else(|| {
             let views: Vec<_> = (0..self.len()).map(|number| self.view(number)).collect();
             panic!("nobody has slot {slot}: {views:#?}")

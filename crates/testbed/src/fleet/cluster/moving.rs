@@ -9,7 +9,7 @@ use redis::RedisResult;
 
 use super::RedisCluster;
 use crate::fleet::login::Login;
-use crate::wait::{Ending, PATIENCE, eventually, wait_for};
+use crate::wait::{Ending, PATIENCE, eventually};
 
 /// How many keys go at once where nothing is said.
 const BATCH: usize = 50;
@@ -78,20 +78,29 @@ impl RedisCluster {
     }
 
     /// Waits for `condition`. Reminds the nodes of the owners of moved slots meanwhile, once a second: a node that was
-    /// told of an old owner by a late message believes no owner with a lower config epoch, and nobody tells it again.
+    /// told of an old owner by a late message believes no owner with a lower config epoch, and nobody tells it again. The
+    /// owner itself may be the one that was told so.
     #[track_caller]
     pub(super) fn wait_and_remind(
         &self,
         what: &str,
         mut condition: impl FnMut() -> bool,
     ) -> Duration {
+        let begun = Instant::now();
+        let met = self.eventually_reminded(|| condition().then_some(()));
+        assert!(met.is_some(), "waited in vain for {what}");
+        begun.elapsed()
+    }
+
+    /// What `find` finds within [`PATIENCE`]. Reminds the nodes meanwhile.
+    pub(super) fn eventually_reminded<T>(&self, mut find: impl FnMut() -> Option<T>) -> Option<T> {
         let mut reminded = Instant::now();
-        wait_for(what, PATIENCE, || {
+        eventually(PATIENCE, || {
             if reminded.elapsed() > REMIND {
                 self.remind();
                 reminded = Instant::now();
             }
-            condition()
+            find()
         })
     }
 
