@@ -162,7 +162,6 @@ impl Sentinels {
         self.master.replace(Some((master, node)));
         // It may be a replica by now that still takes commands.
         if let Some(before) = before {
-            before.leave();
             before.hang_up();
         }
     }

@@ -32,7 +32,6 @@ impl Cluster {
         let node = self.make(address, &self.server_at(address), part);
         // Its connections are of no use any more, and there may be so many only.
         if let Some(before) = before {
-            before.leave();
             before.hang_up();
         }
         node
@@ -89,7 +88,6 @@ impl Cluster {
         let misnamed: Vec<_> = misnamed.map(|(_, used)| used.node).collect();
         drop(nodes);
         for node in misnamed {
-            node.leave();
             node.hang_up();
         }
     }
