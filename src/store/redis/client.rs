@@ -115,7 +115,7 @@ async fn found(
     let waiting = sent.map_err(|error| topology.judge(&node, stopped(error)))?;
     match waiting.await {
         // The master may have it: the replica may be late, or the key's slot on its way elsewhere.
-        Ok(found) if found.is_nothing() && topology.is_replica(&node) => Err(Failure {
+        Ok(found) if found.is_nothing() && node.is_replica() => Err(Failure {
             error: StoreError::Unavailable,
             next: Next::Master,
             unsure: false,

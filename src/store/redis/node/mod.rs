@@ -35,6 +35,8 @@ use crate::ngx::tls::Client;
 /// A server and its connections.
 pub struct Node {
     config: Rc<StoreConfig>,
+    /// Whether it is used as a replica, which has a master.
+    is_replica: bool,
     /// How its connections are encrypted, and their session.
     tls: Option<Rc<Client>>,
     /// What the log calls it.
@@ -69,19 +71,22 @@ pub struct Node {
 impl Node {
     /// A server without a connection: the first command opens one.
     pub fn new(config: Rc<StoreConfig>, server: &Server) -> Rc<Node> {
-        let health = Health::new(&config.shown, &server.text);
-        Self::with(config, server, health)
+        Self::with(config, server, false)
     }
 
     /// The same for a replica: others serve its lookups while it is down.
     pub fn of_replica(config: Rc<StoreConfig>, server: &Server) -> Rc<Node> {
-        let health = Health::of_replica(&config.shown, &server.text);
-        Self::with(config, server, health)
+        Self::with(config, server, true)
     }
 
-    fn with(config: Rc<StoreConfig>, server: &Server, health: Health) -> Rc<Node> {
+    fn with(config: Rc<StoreConfig>, server: &Server, is_replica: bool) -> Rc<Node> {
         Rc::new(Node {
-            health,
+            is_replica,
+            health: if is_replica {
+                Health::of_replica(&config.shown, &server.text)
+            } else {
+                Health::new(&config.shown, &server.text)
+            },
             breaker: NodeBreaker::new(&config, &server.text),
             probe: Cell::new(None),
             write_probe: Cell::new(None),
@@ -127,6 +132,11 @@ impl Node {
         for connection in connections {
             connection.end(End::Unwanted);
         }
+    }
+
+    /// Whether it is used as a replica.
+    pub fn is_replica(&self) -> bool {
+        self.is_replica
     }
 
     /// Whether the store is known to be down.

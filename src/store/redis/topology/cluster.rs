@@ -136,13 +136,6 @@ impl Cluster {
         }
     }
 
-    /// Whether a node is used as a replica.
-    pub fn is_replica(&self, node: &Rc<Node>) -> bool {
-        let nodes = self.nodes.borrow();
-        let mut replicas = nodes.values().filter(|used| used.part == Part::Replica);
-        replicas.any(|used| Rc::ptr_eq(&used.node, node))
-    }
-
     /// A node says that another has a slot.
     pub fn moved(self: &Rc<Self>, slot: Slot, to: &Address, from: &Rc<Node>) {
         let to = match self.address_of(from) {

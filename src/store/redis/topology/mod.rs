@@ -84,19 +84,10 @@ impl Topology {
         }
     }
 
-    /// Whether a server is used as a replica.
-    pub fn is_replica(&self, node: &Rc<Node>) -> bool {
-        match self {
-            Topology::Standalone(_) => false,
-            Topology::Sentinel(sentinels) => sentinels.is_replica(node),
-            Topology::Cluster(cluster) => cluster.is_replica(node),
-        }
-    }
-
     /// What may be tried after a command has failed at a server of this store: one that is alone has nobody to ask, and a
     /// replica has its master.
-    pub fn judge(&self, node: &Rc<Node>, failure: Failure) -> Failure {
-        if self.is_replica(node) {
+    pub fn judge(&self, node: &Node, failure: Failure) -> Failure {
+        if node.is_replica() {
             return Failure {
                 next: match failure.error {
                     // The master would say the same, or there is no time.

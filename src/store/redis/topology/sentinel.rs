@@ -96,12 +96,6 @@ impl Sentinels {
         nodes.find(|node| node.is_usable()).map(Rc::clone)
     }
 
-    /// Whether a server is used as a replica.
-    pub fn is_replica(&self, node: &Rc<Node>) -> bool {
-        let replicas = self.replicas.borrow();
-        replicas.iter().any(|(_, known)| Rc::ptr_eq(known, node))
-    }
-
     /// A server isn't what it was taken for, or is in trouble: the Sentinels are asked at once.
     pub fn suspect(&self, node: &Rc<Node>) {
         let master = self.master.borrow();
