@@ -10,8 +10,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use testbed::{
-    Answer, Ending, Gate, PATIENCE, Position, Request, Running, SentinelOptions, Sentinels, Side,
-    Site, ms, wait_for,
+    Answer, Ending, Gate, PATIENCE, Position, Request, Response, Running, SentinelOptions,
+    Sentinels, Side, Site, ms, wait_for,
 };
 
 /// Shorter than the bed's own: what is silent is found out soon, and a busy machine has time enough.
@@ -47,21 +47,33 @@ fn keep(site: &Running, target: &str) {
 
 /// Requests without end, from four clients, while `during` runs. Each body is looked at, and each status.
 fn under_load<T>(site: &Running, during: impl FnOnce() -> T) -> T {
+    let paths: Vec<String> = (0..50).map(|number| format!("/load/{number}")).collect();
+    while_asking(site, &paths, during, |path, answer| {
+        assert_eq!(answer.status, 200, "{path}: {}", answer.word());
+        let text = answer.text();
+        assert!(text.starts_with(&format!("GET {path} #")), "{path}: {text}");
+    })
+}
+
+/// Requests for these paths without end, from four clients, while `during` runs. `look` looks at each answer.
+fn while_asking<T>(
+    site: &Running,
+    paths: &[String],
+    during: impl FnOnce() -> T,
+    look: impl Fn(&str, &Response) + Sync,
+) -> T {
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
         let ending = Ending::raises(&over);
         let clients: Vec<_> = (0..4)
             .map(|number| {
-                let over = &over;
+                let (over, look) = (&over, &look);
                 scope.spawn(move || {
                     let mut client = site.client();
                     let mut count = 0;
                     while !over.load(Ordering::Relaxed) {
-                        let path = format!("/load/{}", (count * 7 + number) % 50);
-                        let answer = client.get(&path);
-                        assert_eq!(answer.status, 200, "{path}: {}", answer.word());
-                        let text = answer.text();
-                        assert!(text.starts_with(&format!("GET {path} #")), "{path}: {text}");
+                        let path = &paths[(count * 7 + number) % paths.len()];
+                        look(path, &client.get(path));
                         count += 1;
                     }
                     count

@@ -2,14 +2,11 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use testbed::{
-    Ending, PATIENCE, Position, Running, SentinelOptions, Sentinels, Side, Site, ms, wait_for,
-};
+use testbed::{PATIENCE, Position, Running, SentinelOptions, Sentinels, Side, Site, ms, wait_for};
 
-use super::{FOLLOWED, TIMEOUTS, bed, follows, keep, site, under_load};
+use super::{FOLLOWED, TIMEOUTS, bed, follows, keep, site, under_load, while_asking};
 
 /// Servers that a busy machine doesn't keep from replying for so long that they count as away.
 pub fn steady() -> SentinelOptions {
@@ -102,31 +99,8 @@ fn all_hit(site: &Running, paths: &[String], what: &str) {
 
 /// Hits without end, from four clients, while `during` runs.
 fn hits<T>(site: &Running, paths: &[String], during: impl FnOnce() -> T) -> T {
-    let over = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let clients: Vec<_> = (0..4)
-            .map(|number| {
-                let over = &over;
-                scope.spawn(move || {
-                    let mut client = site.client();
-                    let mut count = 0;
-                    while !over.load(Ordering::Relaxed) {
-                        let path = &paths[(count * 7 + number) % paths.len()];
-                        let hit = client.get(path);
-                        assert_eq!(hit.word(), "HIT", "{path}: {:?}", hit.fields);
-                        count += 1;
-                    }
-                    count
-                })
-            })
-            .collect();
-        let ends = Ending::raises(&over);
-        let result = during();
-        drop(ends);
-        for client in clients {
-            assert!(client.join().unwrap() > 10);
-        }
-        result
+    while_asking(site, paths, during, |path, hit| {
+        assert_eq!(hit.word(), "HIT", "{path}: {:?}", hit.fields);
     })
 }
 

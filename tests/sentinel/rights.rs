@@ -6,13 +6,12 @@ use super::replicas::{steady, wait_for_copies, wait_for_list};
 use super::{FOLLOWED, bed, follows, keep, site};
 
 /// The users of README's section "Security", and nothing more.
-const RECORDS: &str = "user cache on >word ~* -@all +pttl +hmget +eval +hset +expire +hget +hstrlen +hdel +del +ping \
+const RECORDS: &str = "user cache on >c0rrect-h0rse ~* -@all +pttl +hmget +eval +hset +expire +hget +hstrlen +hdel +del +ping \
      +select";
-const SENTINEL: &str = "user watcher on >word -@all +sentinel|get-master-addr-by-name +sentinel|master +subscribe +ping \
+const SENTINEL: &str = "user watcher on >c0rrect-h0rse -@all +sentinel|get-master-addr-by-name +sentinel|master +subscribe +ping \
      &+switch-master";
 const LISTS: &str = " +sentinel|replicas &+slave &+sdown &-sdown";
-const LOGINS: &str =
-    "username cache; password word; sentinel_username watcher; sentinel_password word;";
+const LOGINS: &str = "username cache; password c0rrect-h0rse; sentinel_username watcher; sentinel_password c0rrect-h0rse;";
 
 #[track_caller]
 fn assert_permitted(site: &Running) {
@@ -20,7 +19,7 @@ fn assert_permitted(site: &Running) {
     let refused = lines.iter().any(|line| line.contains("NOPERM"));
     assert!(!refused, "{lines:#?}");
     let all_lines = site.nginx.log().lines();
-    let told = all_lines.iter().any(|line| line.contains("word;"));
+    let told = all_lines.iter().any(|line| line.contains("c0rrect-h0rse"));
     assert!(!told, "a password");
 }
 
@@ -72,7 +71,7 @@ fn sentinels_that_may_not_list_replicas_are_named_and_lookups_go_to_the_master()
     let site = site(
         &all,
         1,
-        "sentinel_username watcher; sentinel_password word; read_from replica;",
+        "sentinel_username watcher; sentinel_password c0rrect-h0rse; read_from replica;",
     );
     keep(&site, "/page");
     let before = all.server(0).calls("hmget");
