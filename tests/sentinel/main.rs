@@ -105,6 +105,7 @@ fn follows(site: &Running, all: &Sentinels, master: usize, within: Duration) {
         }
     });
     let took = start.elapsed();
+    println!("followed after {took:?}");
     assert!(took < within, "{took:?}");
 }
 
