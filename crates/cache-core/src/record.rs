@@ -13,6 +13,7 @@ mod unsent;
 mod writing;
 
 use std::borrow::Cow;
+use std::rc::Rc;
 
 use bytes::Bytes;
 
@@ -36,8 +37,8 @@ pub use writing::{HashFields, New, encode};
 pub struct Record {
     /// Status of the response.
     pub status: u16,
-    /// Headers that the response has whoever asks: no hop-by-hop fields, no Date, no Age.
-    pub headers: Headers,
+    /// Headers that the response has whoever asks: no hop-by-hop fields, no Date, no Age. Copies of the record share them.
+    pub headers: Rc<Headers>,
     /// The whole body.
     pub body: Bytes,
     /// Milliseconds until the record expires (PTTL): never negative.
@@ -47,7 +48,7 @@ pub struct Record {
     /// What it says of its use once it isn't fresh.
     pub terms: Terms,
     /// What this module wrote beside it; `None` for a record of the Lua script.
-    pub meta: Option<Meta>,
+    pub meta: Option<Rc<Meta>>,
     /// Field [`HEADERS_FIELD`] as it was read. By it a change sees that the Lua script, which leaves `meta` as it is,
     /// hasn't written over the record since.
     pub stored_headers: Bytes,
@@ -72,9 +73,24 @@ impl Record {
     pub fn said(&self) -> Cow<'_, Headers> {
         self.meta
             .as_ref()
-            .map_or(Cow::Borrowed(&self.headers), |meta| {
+            .map_or(Cow::Borrowed(&*self.headers), |meta| {
                 meta.unsent.with(&self.headers)
             })
+    }
+
+    /// The same record so many milliseconds later, with this body. Its age is in whole seconds of the time that is left of
+    /// its expiry, as when it was read.
+    #[must_use]
+    pub fn later(&self, millis: u64, body: Bytes) -> Self {
+        let millis = i64::try_from(millis).unwrap_or(i64::MAX);
+        let begun = self.ttl_ms.saturating_neg().rem_euclid(1000);
+        let seconds = u32::try_from(begun.saturating_add(millis) / 1000).unwrap_or(MAX_SECONDS);
+        Self {
+            ttl_ms: self.ttl_ms.saturating_sub(millis),
+            age: self.age.saturating_add(seconds).min(MAX_SECONDS),
+            body,
+            ..self.clone()
+        }
     }
 
     /// Seconds for which the record is still fresh, rounded down; negative for how long it is no more.

@@ -1,5 +1,7 @@
 //! What a 304 makes of the record that it confirms (RFC 9111 4.3.3, 4.3.4).
 
+use std::rc::Rc;
+
 use bytes::Bytes;
 
 use crate::conditions::weak_match;
@@ -129,8 +131,8 @@ pub fn renew(
     record.terms = Terms::of(&says);
     // What the 304 carries for this client alone is no more for others than it was.
     let withheld: Vec<Bytes> = says.withheld().map(Bytes::copy_from_slice).collect();
-    record.headers = without(&headers, &withheld);
-    if let Some(meta) = &mut record.meta {
+    record.headers = Rc::new(without(&headers, &withheld));
+    if let Some(meta) = record.meta.as_mut().map(Rc::make_mut) {
         meta.unsent = Unsent {
             hidden: without(&unsent.hidden, &withheld),
             ..unsent

@@ -14,7 +14,7 @@ use cache_core::use_stale::UseStale;
 fn record(says: &str, age: u32, fresh_s: i64) -> Record {
     Record {
         status: 200,
-        headers: Headers::new(),
+        headers: Headers::new().into(),
         body: Bytes::new(),
         ttl_ms: (100 + fresh_s) * 1000,
         age,

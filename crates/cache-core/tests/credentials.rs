@@ -18,7 +18,7 @@ fn record(fields: Fields) -> Record {
     }
     Record {
         status: 200,
-        headers,
+        headers: headers.into(),
         body: Bytes::new(),
         ttl_ms: 50_000,
         age: 50,

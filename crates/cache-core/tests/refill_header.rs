@@ -17,7 +17,7 @@ fn record(vary: &'static str) -> Record {
     }
     Record {
         status: 200,
-        headers,
+        headers: headers.into(),
         body: Bytes::new(),
         ttl_ms: 50_000,
         age: 50,

@@ -15,7 +15,7 @@ use cache_core::use_stale::{Failure, UseStale};
 fn record(says: &str, fresh_s: i64) -> Record {
     Record {
         status: 200,
-        headers: Headers::new(),
+        headers: Headers::new().into(),
         body: Bytes::new(),
         ttl_ms: (100 + fresh_s) * 1000,
         age: 50,

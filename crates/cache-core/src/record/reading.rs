@@ -93,7 +93,7 @@ impl Decoded {
     /// It is the record's own Vary that decides, whatever else is said about it.
     #[must_use]
     pub fn for_request(&self, from: ReadFrom<'_>, select: Select<'_>) -> Option<Rc<Record>> {
-        let is_ours = belongs_to(self.record.meta.as_ref(), from)
+        let is_ours = belongs_to(self.record.meta.as_deref(), from)
             && self
                 .variant
                 .as_ref()
@@ -162,12 +162,12 @@ pub fn decode(raw: &RawRecord, rules: &Rules) -> Result<Option<Decoded>, Broken>
     drop(said);
     let record = Rc::new(Record {
         status,
-        headers: sent(headers, &says, meta.is_some()),
+        headers: Rc::new(sent(headers, &says, meta.is_some())),
         body: body.clone(),
         ttl_ms: raw.pttl,
         age,
         terms: Terms::of(&says),
-        meta,
+        meta: meta.map(Rc::new),
         stored_headers: headers_text.clone(),
     });
     Ok(Some(Decoded { record, variant }))

@@ -178,6 +178,16 @@ fn fingerprint_is_the_same_everywhere() {
 
 proptest! {
     #[test]
+    fn a_record_that_was_kept_is_the_one_that_is_read_later(pttl in 0..=400_000_i64, share in 0.0..=1.0_f64) {
+        let wait = (pttl as f64 * share) as i64;
+        let read = |pttl| decode_base(&own(pttl, "g1"), &Rules::default()).unwrap().unwrap();
+        let kept = read(pttl).later(wait.unsigned_abs(), Bytes::from("abc"));
+        prop_assert_eq!(kept, (*read(pttl - wait)).clone());
+    }
+}
+
+proptest! {
+    #[test]
     fn meta_comes_back(age in 0..=0x7fff_ffff_u32, expiry in 0..=0x7fff_ffff_u32, generation in "[!-~]{0,40}", sum: u64, date in proptest::option::of(0..=253_402_300_799_u64), own_location: bool, accel_expires: bool) {
         let meta = Meta { age, expiry, generation: Bytes::from(generation), sum, date, own_location, accel_expires, tie: None, unsent: cache_core::record::Unsent::default() };
         prop_assert_eq!(parse_meta(&Bytes::from(encode_meta(&meta))), Some(meta));

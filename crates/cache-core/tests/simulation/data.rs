@@ -53,12 +53,12 @@ impl Stored {
         let left = self.expires.checked_sub(now).filter(|left| *left > 0)?;
         Some(Record {
             status: self.status,
-            headers: self.headers.clone(),
+            headers: self.headers.clone().into(),
             body: self.body.clone(),
             ttl_ms: i64::try_from(left).unwrap(),
             age: 0,
             terms: Terms::of(&cache_control::parse(self.headers.get_all("Cache-Control"))),
-            meta: Some(Meta {
+            meta: Some(Rc::new(Meta {
                 age: 0,
                 expiry: MAX_SECONDS,
                 generation: self.generation.to_string().into(),
@@ -68,7 +68,7 @@ impl Stored {
                 accel_expires: false,
                 tie: self.tie.clone(),
                 unsent: cache_core::record::Unsent::default(),
-            }),
+            })),
             stored_headers: Bytes::new(),
         })
     }
