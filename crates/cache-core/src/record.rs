@@ -7,6 +7,7 @@ mod base;
 mod hash;
 mod header_fields;
 mod json;
+mod kept;
 mod meta;
 mod reading;
 mod unsent;
@@ -27,6 +28,7 @@ pub use hash::{
 };
 pub use header_fields::{is_for_nginx, strip_for_storage, without};
 pub use json::encode_headers;
+pub use kept::Kept;
 pub use meta::{Meta, Tie, encode_meta, fingerprint, parse_meta};
 pub use reading::{Broken, Decoded, ReadFrom, decode, decode_base};
 pub use unsent::{Unsent, parse_rate};

@@ -3,6 +3,7 @@
 
 mod age;
 mod governed;
+mod kept;
 mod reading;
 mod variants;
 mod writing;
