@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::rc::{Rc, Weak};
 
 use bytes::Bytes;
-use cache_core::resp::{Limits, Reply};
+use cache_core::resp::{Limits, Received, Reply};
 
 use super::call::{Waiting, call};
 use super::config::{Server, SocketAddress, StoreConfig};
@@ -56,7 +56,7 @@ impl Line {
         Ok(waiting)
     }
 
-    /// Subscribes to channels: from now on the line is for what comes by that, and for [`Line::ping`]. `heard` gets
+    /// Subscribes to channels: from now on the line is for what comes by that, and for [`Line::say`]. `heard` gets
     /// each reply, and nothing once the line has ended.
     ///
     /// # Errors
@@ -66,16 +66,31 @@ impl Line {
         self: &Rc<Self>,
         channels: &[&[u8]],
         limits: Limits,
-        heard: impl Fn(Option<Reply>) + 'static,
+        heard: impl Fn(Option<Received>) + 'static,
     ) -> Result<(), StoreError> {
         self.open()?.subscribe(channels, limits, Box::new(heard));
         Ok(())
     }
 
-    /// Sends PING on a line that is subscribed. What comes of it is heard.
-    pub fn ping(&self) {
+    /// Keeps the line for what comes on it, and for [`Line::say`]. `heard` gets each reply and each push, and nothing once
+    /// the line has ended.
+    ///
+    /// # Errors
+    ///
+    /// The server can't be reached.
+    pub fn feed(
+        self: &Rc<Self>,
+        limits: Limits,
+        heard: impl Fn(Option<Received>) + 'static,
+    ) -> Result<(), StoreError> {
+        self.open()?.feed(limits, Box::new(heard));
+        Ok(())
+    }
+
+    /// Sends a command on a line that is subscribed, or kept as a feed. What comes of it is heard.
+    pub fn say(&self, words: &[&[u8]]) {
         if let Some(connection) = self.connection.borrow().as_ref() {
-            connection.ping();
+            connection.say(words);
         }
     }
 

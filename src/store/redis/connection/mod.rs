@@ -26,7 +26,7 @@ use super::pace::Pace;
 use super::protocol::command::{self, Kind};
 use super::protocol::input::Input;
 use super::protocol::output::Output;
-use super::protocol::pending::{Pending, Replied};
+use super::protocol::pending::{Heard, Pending, Replied};
 use super::turn::{LARGE, Turn};
 use crate::ngx::event::Posted;
 use crate::ngx::peer::{Event, Owner, Peer};
@@ -269,11 +269,17 @@ impl Connection {
     }
 
     /// Subscribes to channels, to each alone: a user may lack the right to one of them. From now on each reply is for
-    /// `heard`, and no command is taken but [`Connection::ping`].
-    pub fn subscribe(&self, channels: &[&[u8]], limits: Limits, heard: Box<dyn Fn(Option<Reply>)>) {
+    /// `heard`, and no command is taken but by [`Connection::say`].
+    pub fn subscribe(&self, channels: &[&[u8]], limits: Limits, heard: Heard) {
         for channel in channels {
             resp::command(self.output.borrow_mut().tail(), &[b"SUBSCRIBE", channel]);
         }
+        self.feed(limits, heard);
+    }
+
+    /// Keeps the connection for what comes on it: each reply and each push is for `heard`, and no command is taken but by
+    /// [`Connection::say`].
+    pub fn feed(&self, limits: Limits, heard: Heard) {
         // Nothing is owed: what comes comes when there is news.
         self.pending
             .borrow_mut()
@@ -281,9 +287,9 @@ impl Connection {
         self.send_soon();
     }
 
-    /// Sends PING on a connection that is subscribed.
-    pub fn ping(&self) {
-        resp::command(self.output.borrow_mut().tail(), &[b"PING"]);
+    /// Sends a command on a connection that is kept as a feed. What comes of it is heard.
+    pub fn say(&self, words: &[&[u8]]) {
+        resp::command(self.output.borrow_mut().tail(), words);
         self.send_soon();
     }
 

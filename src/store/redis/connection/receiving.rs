@@ -1,6 +1,6 @@
 //! How a connection receives: what is there is read, and each whole reply goes to the command that is owed it.
 
-use cache_core::resp::{ProtocolError, Reply};
+use cache_core::resp::{self, ProtocolError, Push, Reply};
 
 use super::end::End;
 use super::{Connection, State};
@@ -8,7 +8,7 @@ use crate::ngx::event::now_msec;
 use crate::ngx::peer::Received;
 use crate::store::redis::error::StoreError;
 use crate::store::redis::protocol::command::Step;
-use crate::store::redis::protocol::pending::Replied;
+use crate::store::redis::protocol::pending::{Pending, Replied};
 
 /// How many bytes are read before other connections have their turn.
 const BUDGET: usize = 256 << 10;
@@ -53,7 +53,7 @@ impl Connection {
             return self.end(End::Down(StoreError::Unavailable, what.to_owned()));
         }
         while self.state.get() != State::Closed {
-            let reply = {
+            let received = {
                 let mut input = self.input.borrow_mut();
                 if input.is_empty() {
                     return;
@@ -61,10 +61,11 @@ impl Connection {
                 if let Some(first) = self.pending.borrow().front() {
                     input.set_limits(first.limits());
                 }
-                input.reply()
+                input.receive()
             };
-            match reply {
-                Ok(Some(reply)) => self.on_reply(reply),
+            match received {
+                Ok(Some(resp::Received::Reply(reply))) => self.on_reply(reply),
+                Ok(Some(resp::Received::Push(push))) => self.on_push(push),
                 Ok(None) => return,
                 Err(ProtocolError::BulkTooLong) => return self.end(End::TooLarge),
                 Err(error) => return self.nonsense(&error.to_string()),
@@ -75,6 +76,26 @@ impl Connection {
     /// Whether a server answers the greeting as one does that expects TLS.
     fn is_greeted_by_tls(&self) -> bool {
         self.state.get() == State::Greeting && self.input.borrow().is_tls_alert()
+    }
+
+    /// What a server sends unasked is skipped where nobody has asked for such.
+    fn on_push(&self, push: Push) {
+        // Taken out: who hears it may close the connection.
+        let feed = {
+            let mut pending = self.pending.borrow_mut();
+            match pending.front() {
+                Some(Pending::Feed(..)) => pending.pop_front(),
+                _ => None,
+            }
+        };
+        let Some(Pending::Feed(limits, heard)) = feed else {
+            return;
+        };
+        heard(Some(resp::Received::Push(push)));
+        if self.state.get() != State::Closed {
+            let feed = Pending::Feed(limits, heard);
+            self.pending.borrow_mut().push_front(feed);
+        }
     }
 
     fn on_reply(&self, reply: Reply) {
@@ -116,6 +137,8 @@ impl Connection {
         match replied {
             Replied::Step(Step::Ping) => self.establish(),
             Replied::Step(_) => {}
+            // Who hears a feed may have closed the connection.
+            Replied::More(_) if self.state.get() == State::Closed => {}
             Replied::More(pending) => self.pending.borrow_mut().push_front(pending),
             Replied::Down(pending, words) => {
                 self.pending.borrow_mut().push_front(pending);

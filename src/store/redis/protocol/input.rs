@@ -1,7 +1,7 @@
 //! What has been received on a connection: replies share the memory that they were read into.
 
 use bytes::{Bytes, BytesMut};
-use cache_core::resp::{Decoder, Limits, ProtocolError, Reply};
+use cache_core::resp::{Decoder, Limits, ProtocolError, Received, Reply};
 
 use crate::ngx::memory;
 
@@ -74,6 +74,11 @@ impl Input {
     /// The next whole reply, if there is one. What the server sends unasked is skipped.
     pub fn reply(&mut self) -> Result<Option<Reply>, ProtocolError> {
         self.decoder.decode(&mut self.buffer)
+    }
+
+    /// The next whole reply or push, if there is one.
+    pub fn receive(&mut self) -> Result<Option<Received>, ProtocolError> {
+        self.decoder.receive(&mut self.buffer)
     }
 
     /// Bytes that are known to be missing from the reply under way.

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use cache_core::attempts::Next;
 use cache_core::record::{Base, RawRecord};
-use cache_core::resp::{Limits, Reply};
+use cache_core::resp::{Limits, Received, Reply};
 
 use super::command::{FIELDS, Kind, Step};
 use crate::ngx::event::now_msec;
@@ -25,11 +25,14 @@ pub enum Pending {
     Change(Kind, Promise<ChangeReply>),
     /// A question about the server itself, whose reply is given as it is.
     Question(Limits, Promise<Reply>),
-    /// A subscription, which is owed nothing and takes all that comes. It is told of its end by nothing.
-    Feed(Limits, Box<dyn Fn(Option<Reply>)>),
+    /// A subscription, which is owed nothing and takes all that comes, pushes too. It is told of its end by nothing.
+    Feed(Limits, Heard),
     /// ASKING, which goes before each command that an ASK has redirected.
     Asking,
 }
+
+/// Takes what comes on a connection that is kept for that; nothing: the connection has ended.
+pub type Heard = Box<dyn Fn(Option<Received>)>;
 
 /// A lookup that is owed its replies.
 pub struct PendingLookup {
@@ -118,7 +121,7 @@ impl Pending {
                 Replied::Answered
             }
             Pending::Feed(limits, heard) => {
-                heard(Some(reply));
+                heard(Some(Received::Reply(reply)));
                 Replied::More(Pending::Feed(limits, heard))
             }
             // A refusal is told by the command behind it, too.

@@ -5,7 +5,7 @@ use std::rc::{Rc, Weak};
 
 use cache_core::cluster::Address;
 use cache_core::lease::Held;
-use cache_core::resp::Reply;
+use cache_core::resp::{Received, Reply};
 use cache_core::sentinel::reply::{self, Heard};
 use cache_core::sentinel::{Action, Announced, Event, Proof, Settings, Watcher};
 use ngx::ffi::NGX_LOG_NOTICE;
@@ -147,7 +147,7 @@ impl Watch {
             Action::Subscribe { sentinel } => self.subscribe(sentinel),
             Action::Ping { sentinel } => {
                 if let Some(known) = self.sentinels.get(sentinel) {
-                    known.feed.ping();
+                    known.feed.say(&[b"PING"]);
                 }
             }
             Action::Unsubscribe { sentinel } => {
@@ -239,9 +239,14 @@ impl Watch {
             return;
         };
         let own = Rc::downgrade(self);
-        let heard = move |reply| {
+        let heard = move |received| {
             let Some(own) = own.upgrade() else { return };
-            own.heard(number, reply);
+            match received {
+                Some(Received::Reply(reply)) => own.heard(number, Some(reply)),
+                // Not of RESP2.
+                Some(Received::Push(_)) => {}
+                None => own.heard(number, None),
+            }
         };
         // Only the first is about the master.
         let count = match self.config.read_from {
