@@ -1,0 +1,160 @@
+//! What is void: generations of keys, epochs of nodes and of the store, and how long a node's records may be served.
+
+use crate::entry::Label;
+use crate::layout::{NODE_WORDS, NODES, header};
+use crate::memory::{Memory, high, low};
+use crate::words::Words;
+
+const NAME: usize = 0;
+const EPOCH: usize = 1;
+const LEASE: usize = 2;
+
+/// Bits of an epoch beside the time of a lease.
+const EPOCH_BITS: u32 = 16;
+
+/// A node: the server of the store that a record comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Node(pub(crate) u32);
+
+impl Node {
+    /// No node: a store without servers, or no place left for one. It never has a lease.
+    pub const NONE: Node = Node(u32::MAX);
+
+    fn at<W: Words + ?Sized>(self, memory: Memory<'_, W>, word: usize) -> Option<usize> {
+        (self.0 < NODES).then(|| memory.layout.nodes_at + self.0 as usize * NODE_WORDS + word)
+    }
+
+    /// The node of this name. [`Node::NONE`] if there is no place left.
+    pub(crate) fn named<W: Words + ?Sized>(memory: Memory<'_, W>, name: u64) -> Node {
+        let name = name.max(1);
+        let start = (name % u64::from(NODES)) as u32;
+        let mut places = (start..NODES).chain(0..start).map(Node);
+        let found = places.find(|node| {
+            let Some(at) = node.at(memory, NAME) else {
+                return false;
+            };
+            match memory.load(at) {
+                0 => memory.words.replace(at, 0, name) || memory.load(at) == name,
+                known => known == name,
+            }
+        });
+        found.unwrap_or(Node::NONE)
+    }
+
+    pub(crate) fn epoch<W: Words + ?Sized>(self, memory: Memory<'_, W>) -> u64 {
+        self.at(memory, EPOCH).map_or(0, |at| memory.load(at))
+    }
+
+    /// Its records are void, and it has no lease. Of no node: all records are.
+    pub(crate) fn raise_epoch<W: Words + ?Sized>(self, memory: Memory<'_, W>) {
+        let at = self.at(memory, EPOCH).unwrap_or(header::EPOCH);
+        memory.words.add(at, 1);
+    }
+
+    /// Until when its records may be served, in milliseconds: only while its epoch is still the one of the lease.
+    pub(crate) fn ok_until<W: Words + ?Sized>(self, memory: Memory<'_, W>, epoch: u64) -> u64 {
+        let word = self.at(memory, LEASE).map_or(0, |at| memory.load(at));
+        let same = word & tag(u64::MAX) == tag(epoch);
+        if same { word >> EPOCH_BITS } else { 0 }
+    }
+
+    /// Lengthens its lease, if its epoch is still this one. Never shortens it.
+    pub(crate) fn lease<W: Words + ?Sized>(
+        self,
+        memory: Memory<'_, W>,
+        epoch: u64,
+        until: u64,
+    ) -> bool {
+        let Some(at) = self.at(memory, LEASE) else {
+            return false;
+        };
+        let until = until.min(u64::MAX >> EPOCH_BITS);
+        for _ in 0..64 {
+            let known = memory.load(at);
+            if self.epoch(memory) != epoch {
+                return false;
+            }
+            if self.ok_until(memory, epoch) >= until {
+                return true;
+            }
+            let word = until << EPOCH_BITS | tag(epoch);
+            if memory.words.replace(at, known, word) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Ends its lease.
+    pub(crate) fn revoke<W: Words + ?Sized>(self, memory: Memory<'_, W>) {
+        if let Some(at) = self.at(memory, LEASE) {
+            memory.words.store(at, 0);
+        }
+    }
+}
+
+fn tag(epoch: u64) -> u64 {
+    epoch & ((1 << EPOCH_BITS) - 1)
+}
+
+/// What was known of a key and of its node before it was looked up in the store: [`crate::Tier::ticket`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    generation: u64,
+    node: Node,
+    epoch: u64,
+    store_epoch: u64,
+}
+
+/// Word of a hash's generation. Its high half says how often all records of the generation were made void.
+fn generation_at<W: Words + ?Sized>(memory: Memory<'_, W>, hash: u128) -> usize {
+    let number = low(hash as u64) & memory.layout.generations.wrapping_sub(1);
+    memory.layout.generations_at + number as usize
+}
+
+/// The key changes: nothing is published for it that was looked up before.
+pub(crate) fn raise_generation<W: Words + ?Sized>(memory: Memory<'_, W>, hash: u128) {
+    memory.words.add(generation_at(memory, hash), 1);
+}
+
+/// All records of the key's generation are void.
+pub(crate) fn sweep_generation<W: Words + ?Sized>(memory: Memory<'_, W>, hash: u128) {
+    memory.words.add(generation_at(memory, hash), 1 << 32);
+}
+
+impl Ticket {
+    pub(crate) fn take<W: Words + ?Sized>(memory: Memory<'_, W>, hash: u128, node: Node) -> Ticket {
+        Ticket {
+            generation: memory.load(generation_at(memory, hash)),
+            node,
+            epoch: node.epoch(memory),
+            store_epoch: memory.load(header::EPOCH),
+        }
+    }
+
+    /// Whether nothing has become void since.
+    pub(crate) fn holds<W: Words + ?Sized>(&self, memory: Memory<'_, W>, hash: u128) -> bool {
+        Ticket::take(memory, hash, self.node) == *self
+    }
+
+    /// What an entry is to say of its record.
+    pub(crate) fn label(&self, expiry: u64, meta: u64, free: bool) -> Label {
+        Label {
+            expiry,
+            node: self.node.0,
+            free,
+            epoch: self.epoch,
+            store_epoch: self.store_epoch,
+            swept: high(self.generation),
+            meta,
+        }
+    }
+}
+
+/// Whether a record is void, whatever the time: its node's epoch, the store's, or its generation's sweep has changed.
+pub(crate) fn is_void<W: Words + ?Sized>(memory: Memory<'_, W>, hash: u128, label: &Label) -> bool {
+    let swept = high(memory.load(generation_at(memory, hash)));
+    label.store_epoch != memory.load(header::EPOCH)
+        || label.epoch != Node(label.node).epoch(memory)
+        || label.swept != swept
+}

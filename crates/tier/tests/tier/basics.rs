@@ -1,0 +1,290 @@
+//! One worker, one record.
+
+use tier::{Facts, Layout, Node, Refusal, Tier, UNIT};
+
+use crate::bed::{Graves, Hasty, Worker, fill, free, get, hash, is_filled, put, words};
+
+const UNITS: u32 = 1024;
+
+#[test]
+fn layout_fits_its_bytes() {
+    assert_eq!(Layout::of(64 * 1024), None);
+    for bytes in [256 << 10, 1 << 20, 64 << 20, 5_000_000_001, 100 << 30] {
+        let layout = Layout::of(bytes).unwrap();
+        assert!(layout.bytes() <= bytes, "{bytes}");
+        assert!(layout.arena_bytes() >= bytes / 2, "{bytes}: {layout:?}");
+        assert!(layout.bytes() > bytes - bytes / 100 - 4096, "{bytes}");
+        assert_eq!(layout.arena_offset() % UNIT, 0);
+        assert_eq!(layout.control_words() * 8, layout.arena_offset());
+        assert_eq!(layout.arena_offset() + layout.arena_bytes(), layout.bytes());
+    }
+    let large = Layout::of(1 << 30).unwrap();
+    assert!(large.arena_bytes() > (1 << 30) / 100 * 88, "{large:?}");
+}
+
+#[test]
+fn another_process_attaches_to_what_was_laid_out() {
+    let layout = Layout::with_units(UNITS).unwrap();
+    let words = words(&layout);
+    assert!(Tier::attach(&words[..], layout).is_none(), "nothing there");
+    let graves = Graves::default();
+    let tier = Tier::lay_out(&words[..], layout).unwrap();
+    assert!(put(tier, &Worker::new(1, &graves), 7, 100));
+    let other = Tier::attach(&words[..], layout).unwrap();
+    assert!(get(other, 7).is_some());
+    let smaller = Layout::with_units(UNITS - 8).unwrap();
+    assert!(Tier::attach(&words[..], smaller).is_none(), "other layout");
+    assert!(Tier::lay_out(&words[..100], layout).is_none(), "too few");
+}
+
+#[test]
+fn a_record_is_found_with_what_was_said_of_it() {
+    let layout = Layout::with_units(UNITS).unwrap();
+    let words = words(&layout);
+    let tier = Tier::lay_out(&words[..], layout).unwrap();
+    let graves = Graves::default();
+    let env = Worker::new(1, &graves);
+    let node = tier.node(77);
+    assert_eq!(tier.node(77), node);
+    assert_ne!(tier.node(78), node);
+    let ticket = tier.ticket(hash(1), node);
+    let reservation = tier.reserve(&env, hash(1), 100, 5000).unwrap();
+    assert_eq!(tier.find(hash(1)), None, "not yet");
+    let extents = tier.extents(&reservation).unwrap();
+    assert_eq!(extents.bytes(), 5100);
+    assert_eq!(
+        extents.ranges().map(|range| range.len()).sum::<usize>(),
+        5100
+    );
+    fill(&words, &layout, &extents, 9);
+    let facts = Facts {
+        expiry: 1000,
+        free: false,
+        meta: 42,
+    };
+    assert!(tier.publish(&env, reservation, ticket, facts));
+    let handle = tier.find(hash(1)).unwrap();
+    let view = tier.look(handle).unwrap();
+    assert_eq!((view.head_len, view.body_len), (100, 5000));
+    assert_eq!((view.expiry, view.meta, view.free), (1000, 42, false));
+    assert_eq!((view.node, view.epoch, view.store_epoch), (node, 0, 0));
+    let row = tier.enrol(&env).unwrap();
+    let pin = tier.pin(&row, handle).unwrap();
+    assert!(is_filled(
+        &words,
+        &layout,
+        &tier.extents(handle).unwrap(),
+        9
+    ));
+    tier.unpin(&row, pin);
+    assert!(!tier.is_current(handle, 10), "no lease");
+    assert!(tier.is_current_unleased(handle, 10));
+    assert!(tier.lease(node, 500));
+    assert!(tier.is_current(handle, 499));
+    assert!(!tier.is_current(handle, 500), "its lease is over");
+    assert!(!tier.is_current_unleased(handle, 1000), "expired");
+}
+
+#[test]
+fn leases_end_with_their_epoch() {
+    let layout = Layout::with_units(UNITS).unwrap();
+    let words = words(&layout);
+    let tier = Tier::lay_out(&words[..], layout).unwrap();
+    let (node, other) = (tier.node(1), tier.node(513));
+    let epoch = tier.epoch(node);
+    assert!(tier.lease_in(node, epoch, 1000));
+    assert!(tier.lease(node, 900));
+    assert_eq!(tier.leased_until(node), 1000, "never shorter");
+    assert_eq!(tier.leased_until(other), 0);
+    tier.raise_epoch(node);
+    assert_eq!(tier.leased_until(node), 0);
+    assert!(!tier.lease_in(node, epoch, 2000), "of before");
+    assert!(tier.lease(node, 800));
+    assert_eq!(tier.leased_until(node), 800);
+    tier.revoke(node);
+    assert_eq!(tier.leased_until(node), 0);
+    assert!(!tier.lease(Node::NONE, 800));
+    assert!(
+        (1000..1600)
+            .filter(|name| tier.node(*name) == Node::NONE)
+            .count()
+            > 0
+    );
+}
+
+#[test]
+fn what_is_invalidated_is_gone_and_not_published() {
+    let layout = Layout::with_units(UNITS).unwrap();
+    let words = words(&layout);
+    let tier = Tier::lay_out(&words[..], layout).unwrap();
+    let graves = Graves::default();
+    let env = Worker::new(1, &graves);
+    let node = tier.node(1);
+    type Void<'a> = (&'a str, bool, Box<dyn Fn() + 'a>);
+    let voids: [Void; 4] = [
+        (
+            "invalidate",
+            true,
+            Box::new(|| {
+                tier.invalidate(hash(1));
+            }),
+        ),
+        ("raise_epoch", false, Box::new(|| tier.raise_epoch(node))),
+        ("wipe", false, Box::new(|| tier.wipe())),
+        (
+            "kill",
+            true,
+            Box::new(|| {
+                tier.find(hash(1)).map(|found| tier.kill(found));
+            }),
+        ),
+    ];
+    for (name, found, void) in &voids {
+        let ticket = tier.ticket(hash(1), node);
+        let reservation = tier.reserve(&env, hash(1), 10, 10).unwrap();
+        assert!(tier.publish(&env, reservation, ticket, free(0)));
+        let handle = tier.find(hash(1)).unwrap();
+        assert!(tier.is_current(handle, 0));
+        let before = tier.ticket(hash(1), node);
+        let reservation = tier.reserve(&env, hash(1), 10, 10).unwrap();
+        void();
+        assert!(!tier.is_current(handle, 0), "{name}");
+        assert!(!tier.is_current_unleased(handle, 0), "{name}");
+        assert_eq!(tier.look(handle).is_none(), *found, "{name}");
+        let published = tier.publish(&env, reservation, before, free(0));
+        assert_eq!(published, *name == "kill", "{name}");
+        tier.invalidate(hash(1));
+    }
+    assert!(tier.tidy(&env));
+    assert_eq!(tier.statistics().records, 0);
+    assert_eq!(tier.statistics().free_bytes, u64::from(UNITS) * 512);
+}
+
+#[test]
+fn a_new_record_takes_the_place_of_an_older_one() {
+    let layout = Layout::with_units(UNITS).unwrap();
+    let words = words(&layout);
+    let tier = Tier::lay_out(&words[..], layout).unwrap();
+    let graves = Graves::default();
+    let env = Worker::new(1, &graves);
+    assert!(put(tier, &env, 1, 10_000));
+    let older = get(tier, 1).unwrap();
+    assert!(put(tier, &env, 1, 20_000));
+    let newer = get(tier, 1).unwrap();
+    assert_ne!(older, newer);
+    assert_eq!(tier.look(older), None);
+    assert!(!tier.still(older));
+    assert_eq!(tier.look(newer).unwrap().body_len, 20_000);
+    assert_eq!(tier.statistics().records, 1);
+    assert_eq!(tier.statistics().bytes, 40 * 512);
+}
+
+#[test]
+fn pinned_bytes_stay_until_they_are_let_go() {
+    let layout = Layout::with_units(UNITS).unwrap();
+    let words = words(&layout);
+    let tier = Tier::lay_out(&words[..], layout).unwrap();
+    let graves = Graves::default();
+    let env = Worker::new(1, &graves);
+    let row = tier.enrol(&env).unwrap();
+    assert!(put(tier, &env, 1, 50_000));
+    let handle = get(tier, 1).unwrap();
+    let extents = tier.extents(handle).unwrap();
+    fill(&words, &layout, &extents, 5);
+    let pins = [(); 2].map(|()| tier.pin(&row, handle).unwrap());
+    tier.invalidate(hash(1));
+    assert_eq!(tier.pin(&row, handle).unwrap_err(), Refusal::Gone);
+    let mut pins = pins.into_iter();
+    for key in 2..200 {
+        put(tier, &env, key, 5000);
+        let found = get(tier, key).unwrap();
+        fill(&words, &layout, &tier.extents(found).unwrap(), key);
+        if key == 100 {
+            assert!(is_filled(&words, &layout, &extents, 5));
+            tier.unpin(&row, pins.next().unwrap());
+        }
+    }
+    assert!(is_filled(&words, &layout, &extents, 5));
+    assert_eq!(tier.statistics().zombies, 1);
+    tier.unpin(&row, pins.next().unwrap());
+    assert!(tier.bury_dead(&env));
+    assert_eq!(tier.statistics().zombies, 0);
+    tier.leave(row);
+    assert_eq!(
+        tier.pin(&row, get(tier, 199).unwrap()).unwrap_err(),
+        Refusal::Crowded
+    );
+}
+
+#[test]
+fn a_row_has_so_many_slots_for_an_entry() {
+    let layout = Layout::with_units(4096).unwrap();
+    let words = words(&layout);
+    let tier = Tier::lay_out(&words[..], layout).unwrap();
+    let graves = Graves::default();
+    let env = Worker::new(1, &graves);
+    let row = tier.enrol(&env).unwrap();
+    let pinned = (0..1000)
+        .filter_map(|key| {
+            assert!(put(tier, &env, key, 1));
+            let pin = tier.pin(&row, get(tier, key).unwrap());
+            pin.inspect_err(|refusal| assert_eq!(*refusal, Refusal::Crowded))
+                .ok()
+        })
+        .count();
+    assert!((40..=64).contains(&pinned), "{pinned} of 64 slots");
+}
+
+#[test]
+fn rows_are_for_the_living() {
+    let layout = Layout::with_units(UNITS).unwrap();
+    let words = words(&layout);
+    let tier = Tier::lay_out(&words[..], layout).unwrap();
+    let graves = Graves::default();
+    let workers: Vec<_> = (1..=65).map(|pid| Worker::new(pid, &graves)).collect();
+    let rows: Vec<_> = workers.iter().map_while(|env| tier.enrol(env)).collect();
+    assert_eq!(rows.len(), 64);
+    assert!(put(tier, &workers[0], 1, 10));
+    let pin = tier.pin(&rows[3], get(tier, 1).unwrap()).unwrap();
+    tier.invalidate(hash(1));
+    assert!(tier.bury_dead(&workers[0]));
+    assert_eq!(tier.statistics().zombies, 1);
+    graves.dig(4);
+    let row = tier.enrol(&workers[64]).unwrap();
+    assert_eq!(tier.statistics().zombies, 0, "what the dead had pinned");
+    tier.unpin(&rows[3], pin);
+    assert!(put(tier, &workers[0], 1, 10));
+    assert!(tier.pin(&row, get(tier, 1).unwrap()).is_ok());
+}
+
+#[test]
+fn a_stopped_writer_costs_the_others_nothing_but_their_insertions() {
+    let layout = Layout::with_units(UNITS).unwrap();
+    let words = words(&layout);
+    let tier = Tier::lay_out(&words[..], layout).unwrap();
+    let graves = Graves::default();
+    let env = Hasty(Worker::new(1, &graves));
+    let row = tier.enrol(&env).unwrap();
+    assert!(put(tier, &env, 1, 10));
+    assert!(put(tier, &env, 2, 10));
+    let ticket = tier.ticket(hash(3), Node::NONE);
+    let reservation = tier.reserve(&env, hash(3), 1, 1).unwrap();
+    let stopped = 9;
+    words[2].store(stopped, std::sync::atomic::Ordering::SeqCst);
+    assert!(!put(tier, &env, 4, 10));
+    assert!(!tier.publish(&env, reservation, ticket, free(0)));
+    assert!(tier.pin(&row, get(tier, 1).unwrap()).is_ok());
+    assert!(tier.invalidate(hash(1)));
+    assert!(get(tier, 1).is_none());
+    assert!(!tier.tidy(&env));
+    assert_eq!(tier.statistics().refused, 1);
+    // It dies: the next writer makes the index anew.
+    graves.dig(stopped as u32);
+    assert!(get(tier, 2).is_some());
+    assert!(put(tier, &env, 4, 10));
+    assert!(get(tier, 2).is_none());
+    assert!(get(tier, 4).is_some());
+    let statistics = tier.statistics();
+    assert_eq!((statistics.repaired, statistics.records), (1, 1));
+    assert_eq!((statistics.zombies, statistics.reserved), (1, 0));
+}
