@@ -78,8 +78,13 @@ pub(crate) fn kill_all<W: Words + ?Sized>(memory: Memory<'_, W>, hash: u128) -> 
         for entry in &mut walk {
             killed |= kill_if(entry, hash);
         }
-        if walk.is_whole() && memory.load(at) == before {
+        let undisturbed = memory.load(at) == before;
+        if undisturbed && walk.is_whole() {
             return Some(killed);
+        }
+        if undisturbed {
+            memory.is_broken();
+            break;
         }
     }
     None

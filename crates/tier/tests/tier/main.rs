@@ -9,3 +9,6 @@
 
 mod basics;
 mod bed;
+mod death;
+mod model;
+mod world;

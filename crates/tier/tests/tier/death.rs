@@ -1,0 +1,138 @@
+//! A worker that is killed at any of its writes: whatever it leaves, the others go on.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use tier::{Layout, Words};
+
+use crate::bed::{Graves, words};
+use crate::world::{Step, World, any_step};
+
+/// What unwinds a worker that is killed.
+struct Killed;
+
+/// Words that a worker can do so many writes to before it is killed.
+struct Fuse {
+    words: Vec<AtomicU64>,
+    left: AtomicI64,
+}
+
+/// A fuse that never blows.
+const NEVER: i64 = i64::MAX;
+
+impl Fuse {
+    fn burn(&self) {
+        if self.left.fetch_sub(1, Ordering::Relaxed) <= 0 {
+            resume_unwind(Box::new(Killed));
+        }
+    }
+}
+
+impl Words for Fuse {
+    fn count(&self) -> usize {
+        self.words.len()
+    }
+
+    fn load(&self, at: usize) -> u64 {
+        self.words[..].load(at)
+    }
+
+    fn set(&self, at: usize, value: u64) {
+        self.burn();
+        self.words[..].set(at, value);
+    }
+
+    fn store(&self, at: usize, value: u64) {
+        self.burn();
+        self.words[..].store(at, value);
+    }
+
+    fn replace(&self, at: usize, old: u64, new: u64) -> bool {
+        self.burn();
+        self.words[..].replace(at, old, new)
+    }
+
+    fn add(&self, at: usize, by: u64) -> u64 {
+        self.burn();
+        self.words[..].add(at, by)
+    }
+}
+
+/// Takes a step whose worker is killed after so many writes. Whether it was.
+fn step_to_death(world: &mut World<'_, Fuse>, fuse: &Fuse, step: &Step, writes: i64) -> bool {
+    let who = world.who(step);
+    fuse.left.store(writes, Ordering::Relaxed);
+    let result = catch_unwind(AssertUnwindSafe(|| world.step(step)));
+    fuse.left.store(NEVER, Ordering::Relaxed);
+    match result {
+        Ok(()) => false,
+        Err(killed) if killed.is::<Killed>() => {
+            world.die(who);
+            true
+        }
+        Err(other) => resume_unwind(other),
+    }
+}
+
+/// Steps drawn from a seed.
+fn draw(seed: u8, count: usize) -> Vec<Step> {
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]);
+    let mut runner = TestRunner::new_with_rng(Config::default(), rng);
+    let strategy = any_step();
+    (0..count)
+        .map(|_| strategy.new_tree(&mut runner).unwrap().current())
+        .collect()
+}
+
+/// Runs `before`, then the last step until `first` writes are done, then `after`, whose first step is killed after
+/// `second` writes. Whether the first was killed.
+fn die_in_step((before, after): (&[Step], &[Step]), step: &Step, first: i64, second: i64) -> bool {
+    let layout = Layout::with_units(96).unwrap();
+    let fuse = Fuse {
+        words: words(&layout),
+        left: AtomicI64::new(NEVER),
+    };
+    let graves = Graves::default();
+    let mut world = World::new(&fuse, &fuse.words, layout, &graves);
+    for step in before {
+        world.step(step);
+    }
+    let killed = step_to_death(&mut world, &fuse, step, first);
+    world.check();
+    if !killed {
+        return false;
+    }
+    for (index, step) in after.iter().enumerate() {
+        if index == 0 {
+            step_to_death(&mut world, &fuse, step, second);
+        } else {
+            world.step(step);
+        }
+        world.check();
+    }
+    world.step(&Step::Tidy { worker: 0 });
+    world.check_counts();
+    world.end();
+    true
+}
+
+#[test]
+fn a_worker_may_die_at_any_write() {
+    let mut deaths = 0i64;
+    for seed in 0..6 {
+        let steps = draw(seed, 40);
+        let after = draw(seed + 100, 6);
+        for index in 20..steps.len() {
+            let sides = (&steps[..index], &after[..]);
+            let mut writes = 0;
+            while die_in_step(sides, &steps[index], writes, 7 * deaths % 400) {
+                deaths += 1;
+                // One that makes the index anew writes thousands of words.
+                writes += if writes < 60 { 1 } else { 1 + writes / 8 };
+            }
+        }
+    }
+    assert!(deaths > 1000, "{deaths}");
+}
