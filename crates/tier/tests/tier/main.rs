@@ -10,5 +10,7 @@
 mod basics;
 mod bed;
 mod death;
+mod garbage;
 mod model;
+mod threads;
 mod world;
