@@ -79,6 +79,9 @@ pub mod breaker;
 // Which server is the master of a name that Redis Sentinel watches?
 pub mod sentinel;
 
+// How does a memory tier learn that records of a server have changed?
+pub mod feed;
+
 // Which worker does what one does for all?
 pub mod lease;
 

@@ -1,0 +1,29 @@
+//! How does a memory tier learn that records of a server have changed?
+//!
+//! One worker of an nginx runs a [`Feed`] for each master, on a connection of its own that has logged in and chosen its
+//! database as others do. The feed has no clock and does nothing itself: it takes [`Event`]s and gives [`Effect`]s.
+//!
+//! ```text
+//!   connect ─► HELLO 3 ─► CLIENT TRACKING ON BCAST ─► SUBSCRIBE ─► SET a canary ─► its invalidation is pushed ─► live
+//!      ▲                          │                                                                            │
+//!      │                          └ acknowledged: the epoch is raised                                          │
+//!      └────── back-off ◄── the lease is revoked, the epoch is raised ◄── closed, silent, no canary ◄──────────┘
+//! ```
+//!
+//! While it is live, it sends PING each second. A PONG comes behind all invalidations of what had changed before the server
+//! took the PING, so the tier may be read until 3 s after the PING was *sent*. That one rule covers a worker that is stopped or
+//! killed, and a connection that is open at one end only. The canary is repeated, so that a server that tracks no more is
+//! found out.
+//!
+//! The subscription makes the connection one of class pubsub: Redis closes it when its reader is stuck, instead of growing.
+
+mod beat;
+mod canary;
+mod event;
+mod heard;
+mod machine;
+mod refusal;
+mod trouble;
+
+pub use self::event::{Effect, Event, Level, Settings, Source};
+pub use self::machine::Feed;

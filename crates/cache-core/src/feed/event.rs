@@ -1,0 +1,83 @@
+//! What a feed is told, and what it asks for.
+
+use bytes::Bytes;
+
+use crate::resp::{Push, Reply};
+
+/// What a feed is about. Times are in milliseconds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// How the keys begin that are in the tier. Empty: all keys of the server.
+    pub prefix: Vec<u8>,
+    /// The channel on which the module's own changes are told. All machines that share the store use the same.
+    pub channel: Vec<u8>,
+    /// How long connecting may take, with the greeting of the connection.
+    pub connect_timeout: u64,
+    /// How long a reply may take, and the push of the first canary.
+    pub read_timeout: u64,
+}
+
+/// What has happened. What comes from a connection that [`Effect::Close`] has closed isn't told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// Time has passed.
+    Tick,
+    /// The connection can be used: it has logged in and chosen its database.
+    Connected,
+    /// The connection couldn't be had, or has ended.
+    Closed,
+    /// A reply has come.
+    Reply(&'a Reply),
+    /// A push has come.
+    Push(&'a Push),
+}
+
+/// What is to be done, in this order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Connect to the server, and log in. The result is [`Event::Connected`] or [`Event::Closed`].
+    Connect,
+    /// Close the connection. Its end isn't told.
+    Close,
+    /// Send this command, in words.
+    Send(Vec<Bytes>),
+    /// From now on lookups may rely on this. It goes before [`Effect::RaiseEpoch`]: a worker that notes the epoch first and
+    /// reads the source afterwards never relies on more than there is.
+    Source(Source),
+    /// What the tier has of this key is void, and so is what was asked of it before.
+    Invalidate(Bytes),
+    /// All that the tier has of this server is void.
+    RaiseEpoch,
+    /// All that the tier has of the store is void.
+    RaiseAll,
+    /// The tier may be read until then, in milliseconds. A worker that was stopped meanwhile says a time that is over: only a
+    /// later time than the one that is known counts.
+    Lease {
+        /// Until when.
+        until: u64,
+    },
+    /// The tier may not be read for now.
+    Revoke,
+    /// The slot map, or the master, may have changed.
+    Refresh,
+    /// A line for the log.
+    Say(Level, String),
+}
+
+/// What the tier can rely on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Nothing: it isn't used.
+    Nothing,
+    /// The server pushes each change.
+    Tracking,
+}
+
+/// How loud a line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// All is well, again.
+    Notice,
+    /// Something is to be put right.
+    Warn,
+}

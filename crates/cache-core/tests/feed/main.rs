@@ -1,0 +1,11 @@
+//! The feed of a memory tier: what it sends, hears and concludes, step by step.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod bench;
+mod steps;
+mod trouble;
