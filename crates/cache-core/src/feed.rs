@@ -15,15 +15,24 @@
 //! killed, and a connection that is open at one end only. The canary is repeated, so that a server that tracks no more is
 //! found out.
 //!
+//! Where the server doesn't track, the module's own messages must do: its scripts PUBLISH each key that they change, on a
+//! channel that the feed subscribes to. They miss evictions, FLUSHALL, and what others do, so a record is used for
+//! [`MESSAGES_VALID`] at most. A server that speaks RESP2 alone does, too. Where neither is to be had the tier isn't used, and
+//! the feed tries again after 30 s.
+//!
+//! Slots of a Redis Cluster that move away push nothing by themselves. So the feed asks for CLUSTER INFO with each PING: when
+//! an epoch or the state has changed all that the tier has of the store is void.
+//!
 //! The subscription makes the connection one of class pubsub: Redis closes it when its reader is stuck, instead of growing.
 
 mod beat;
 mod canary;
+mod cluster;
 mod event;
 mod heard;
 mod machine;
 mod refusal;
 mod trouble;
 
-pub use self::event::{Effect, Event, Level, Settings, Source};
+pub use self::event::{Effect, Event, Level, MESSAGES_VALID, Settings, Source};
 pub use self::machine::Feed;

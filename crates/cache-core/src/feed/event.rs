@@ -1,8 +1,15 @@
 //! What a feed is told, and what it asks for.
 
+use std::ops::RangeInclusive;
+
 use bytes::Bytes;
 
+use crate::cluster::Slot;
 use crate::resp::{Push, Reply};
+
+/// How long a record may be in the tier at most where the module's own messages alone tell of changes
+/// ([`Source::Messages`]), in milliseconds, from when the lookup was sent: they miss evictions, FLUSHALL, and what others do.
+pub const MESSAGES_VALID: u64 = 1000;
 
 /// What a feed is about. Times are in milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +18,8 @@ pub struct Settings {
     pub prefix: Vec<u8>,
     /// The channel on which the module's own changes are told. All machines that share the store use the same.
     pub channel: Vec<u8>,
+    /// The slots of the server, if it belongs to a Redis Cluster. See [`Feed::set_slots`](super::Feed::set_slots).
+    pub slots: Option<Vec<RangeInclusive<Slot>>>,
     /// How long connecting may take, with the greeting of the connection.
     pub connect_timeout: u64,
     /// How long a reply may take, and the push of the first canary.
@@ -30,6 +39,8 @@ pub enum Event<'a> {
     Reply(&'a Reply),
     /// A push has come.
     Push(&'a Push),
+    /// The reply to [`Effect::Publish`].
+    Published(&'a Reply),
 }
 
 /// What is to be done, in this order.
@@ -41,6 +52,14 @@ pub enum Effect {
     Close,
     /// Send this command, in words.
     Send(Vec<Bytes>),
+    /// Publish this on another connection of the same user: this one takes no such command. The reply, if there is one, is
+    /// [`Event::Published`].
+    Publish {
+        /// The channel.
+        channel: Bytes,
+        /// The message.
+        message: Bytes,
+    },
     /// From now on lookups may rely on this. It goes before [`Effect::RaiseEpoch`]: a worker that notes the epoch first and
     /// reads the source afterwards never relies on more than there is.
     Source(Source),
@@ -71,6 +90,8 @@ pub enum Source {
     Nothing,
     /// The server pushes each change.
     Tracking,
+    /// The module's own changes are told: see [`MESSAGES_VALID`].
+    Messages,
 }
 
 /// How loud a line is.

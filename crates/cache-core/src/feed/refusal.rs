@@ -9,6 +9,8 @@ pub enum Refusal {
     Elsewhere(String),
     /// The server can't do it for now.
     Later(String),
+    /// The server takes no writes for now.
+    NoWrites(String),
     /// The server doesn't do it, for this user at least.
     Never(String),
 }
@@ -22,9 +24,11 @@ impl Refusal {
         let code = error.split(|byte| *byte == b' ').next().unwrap_or_default();
         let text = shown(error.get(..SHOWN).unwrap_or(error)).into_owned();
         match code {
-            b"MOVED" | b"ASK" | b"READONLY" => Self::Elsewhere(text),
-            b"BUSY" | b"LOADING" | b"MASTERDOWN" | b"CLUSTERDOWN" | b"TRYAGAIN" | b"OOM"
-            | b"MISCONF" | b"NOREPLICAS" | b"NOAUTH" => Self::Later(text),
+            b"MOVED" | b"READONLY" => Self::Elsewhere(text),
+            // ASK: the slot is on its way; another key may do.
+            b"BUSY" | b"LOADING" | b"MASTERDOWN" | b"CLUSTERDOWN" | b"TRYAGAIN" | b"ASK"
+            | b"NOAUTH" => Self::Later(text),
+            b"OOM" | b"MISCONF" | b"NOREPLICAS" => Self::NoWrites(text),
             _ => Self::Never(text),
         }
     }
@@ -32,7 +36,10 @@ impl Refusal {
     /// The server's own words.
     pub fn words(&self) -> &str {
         match self {
-            Self::Elsewhere(text) | Self::Later(text) | Self::Never(text) => text,
+            Self::Elsewhere(text)
+            | Self::Later(text)
+            | Self::NoWrites(text)
+            | Self::Never(text) => text,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Which lines a feed has for the log: one when something changes, and none while it stays so.
 
-use super::event::{Effect, Level};
+use super::event::{Effect, Level, MESSAGES_VALID};
 
 /// What the log says last.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -10,6 +10,8 @@ enum Said {
     Nothing,
     /// All is well.
     Well,
+    /// The module's own messages must do, for this reason.
+    Messages(String),
     /// The feed is lost.
     Lost,
     /// The server refuses, for this reason.
@@ -34,9 +36,20 @@ impl Trouble {
         }
     }
 
+    /// The feed is live, and hears the module's own messages alone.
+    pub fn messages(&mut self, reason: &str, effects: &mut Vec<Effect>) {
+        let messages = Said::Messages(reason.to_owned());
+        if self.said != messages {
+            self.said = messages;
+            let millis = MESSAGES_VALID;
+            let text = format!("records are used from memory for {millis} ms at most: {reason}");
+            effects.push(Effect::Say(Level::Warn, text));
+        }
+    }
+
     /// The feed is lost, and is tried again at once.
     pub fn lost(&mut self, reason: &str, effects: &mut Vec<Effect>) {
-        if matches!(self.said, Said::Nothing | Said::Well) {
+        if !matches!(self.said, Said::Lost | Said::Off(_)) {
             self.said = Said::Lost;
             let text = format!("memory isn't used until the server pushes changes: {reason}");
             effects.push(Effect::Say(Level::Warn, text));

@@ -1,7 +1,7 @@
 //! A feed at a time of its own, and a server that says what the test wants, in bytes.
 
 use bytes::BytesMut;
-use cache_core::feed::{Effect, Event, Feed, Level, Settings};
+use cache_core::feed::{Effect, Event, Feed, Level, Settings, Source};
 use cache_core::resp::{Decoder, Received};
 
 pub const CONNECT_TIMEOUT: u64 = 400;
@@ -18,6 +18,7 @@ pub fn settings() -> Settings {
     Settings {
         prefix: b"p:".to_vec(),
         channel: b"chan".to_vec(),
+        slots: None,
         connect_timeout: CONNECT_TIMEOUT,
         read_timeout: READ_TIMEOUT,
     }
@@ -86,7 +87,7 @@ impl Bench {
         let canary = self.greet();
         self.gets(b"+OK\r\n");
         let effects = self.gets(&invalidation(&[&canary]));
-        assert!(self.feed.is_live());
+        assert_eq!(self.feed.source(), Source::Tracking);
         effects
     }
 

@@ -7,5 +7,8 @@
 )]
 
 mod bench;
+mod cluster;
+mod garbage;
+mod messages;
 mod steps;
 mod trouble;

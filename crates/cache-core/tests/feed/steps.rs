@@ -24,9 +24,9 @@ fn each_step_waits_for_the_one_before() {
     let canary = canary(&sent[0]);
     // The reply alone proves nothing.
     assert_eq!(bench.gets(b"+OK\r\n"), []);
-    assert!(!bench.feed.is_live());
+    assert_eq!(bench.feed.source(), Source::Nothing);
     let effects = bench.gets(&invalidation(&[&canary]));
-    assert!(bench.feed.is_live());
+    assert_eq!(bench.feed.source(), Source::Tracking);
     assert_eq!(leases(&effects), [] as [u64; 0]);
     assert_eq!(commands(&effects), ["PING"]);
     let said = lines(&effects);
@@ -55,7 +55,7 @@ fn a_canary_may_be_pushed_before_its_reply() {
     let mut bench = Bench::new(settings());
     let canary = bench.greet();
     let effects = bench.gets(&invalidation(&["p:a", &canary, "p:b"]));
-    assert!(bench.feed.is_live());
+    assert_eq!(bench.feed.source(), Source::Tracking);
     let keys: Vec<_> = effects
         .iter()
         .filter(|it| matches!(it, Effect::Invalidate(_)))
@@ -77,7 +77,7 @@ fn another_canary_proves_nothing() {
     };
     bench.gets(b"+OK\r\n");
     bench.gets(&invalidation(&[&other]));
-    assert!(!bench.feed.is_live());
+    assert_eq!(bench.feed.source(), Source::Nothing);
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn a_pong_that_comes_too_late_gives_no_lease() {
     // The PING that was sent a second later.
     bench.sleep(2200);
     assert_eq!(leases(&bench.gets(b"+PONG\r\n")), [] as [u64; 0]);
-    assert!(bench.feed.is_live());
+    assert_eq!(bench.feed.source(), Source::Tracking);
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn what_is_unknown_is_skipped() {
         let mut bench = Bench::new(settings());
         bench.go_leased();
         assert_eq!(bench.gets(push), [], "{}", String::from_utf8_lossy(push));
-        assert!(bench.feed.is_live());
+        assert_eq!(bench.feed.source(), Source::Tracking);
     }
 }
 

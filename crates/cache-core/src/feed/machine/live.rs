@@ -1,0 +1,63 @@
+//! A feed that is live: its pulse, and what a Redis Cluster says of itself.
+
+use super::{Effect, Feed, Owed, Stage};
+use crate::feed::beat::LEASE;
+use crate::feed::cluster::View;
+use crate::feed::heard::is_pong;
+use crate::resp::Reply;
+
+/// Commands that may be owed a reply at once. A live feed owes three of a kind at most.
+const OWED: usize = 16;
+
+impl Feed {
+    /// Sends what is due.
+    pub(super) fn pulse(&mut self, now: u64, effects: &mut Vec<Effect>) {
+        if self.stage != Stage::Live || !self.beat.is_due(now) {
+            return;
+        }
+        if self.owed.len() >= OWED {
+            return self.lost(now, "the server replies to nothing", effects);
+        }
+        if self.canary.is_none() && now >= self.next_canary {
+            self.send_canary(now, now.saturating_add(LEASE), effects);
+        }
+        if self.stage != Stage::Live {
+            return;
+        }
+        // Before the PING: no lease is given before what it says is known.
+        if self.peer.view.is_some() {
+            self.send(Owed::View, &[b"CLUSTER", b"INFO"], effects);
+        }
+        self.send(Owed::Ping(now), &[b"PING"], effects);
+    }
+
+    pub(super) fn pong(&mut self, now: u64, sent: u64, reply: &Reply, effects: &mut Vec<Effect>) {
+        if !is_pong(reply) {
+            return self.lost(now, "an unexpected reply to PING", effects);
+        }
+        self.losses = 0;
+        self.beat.hear(now);
+        let until = sent.saturating_add(LEASE);
+        if until > now && self.peer.view.is_none_or(|view| view.is_ok) {
+            effects.push(Effect::Lease { until });
+        }
+    }
+
+    /// Slots may have moved, and another may be the master of ours.
+    pub(super) fn view_again(&mut self, view: View, effects: &mut Vec<Effect>) {
+        if self.peer.view.replace(view) != Some(view) {
+            effects.extend([Effect::RaiseAll, Effect::Refresh]);
+        }
+        if !view.is_ok {
+            effects.push(Effect::Revoke);
+        }
+    }
+
+    /// The server doesn't say for now whether slots have moved.
+    pub(super) fn unseen(&mut self, effects: &mut Vec<Effect>) {
+        if let Some(view) = &mut self.peer.view {
+            view.is_ok = false;
+            effects.push(Effect::Revoke);
+        }
+    }
+}
