@@ -17,7 +17,7 @@
 //!
 //! Where the server doesn't track, the module's own messages must do: its scripts PUBLISH each key that they change, on a
 //! channel that the feed subscribes to. They miss evictions, FLUSHALL, and what others do, so a record is used for
-//! [`MESSAGES_VALID`] at most. A server that speaks RESP2 alone does, too. Where neither is to be had the tier isn't used, and
+//! [`MESSAGES_VALID`] at most: the epoch is raised so often. A server that speaks RESP2 alone does, too. Where neither is to be had the tier isn't used, and
 //! the feed tries again after 30 s.
 //!
 //! Slots of a Redis Cluster that move away push nothing by themselves. So the feed asks for CLUSTER INFO with each PING: when

@@ -1,7 +1,9 @@
 //! The pulse of a feed that is live: when PING is due, and when it is dead. Times are in milliseconds.
 
-/// Time between two PINGs.
-const PING: u64 = 1000;
+use super::event::MESSAGES_VALID;
+
+/// Time between two PINGs. Where messages must do, it is the time between two epochs as well.
+const PING: u64 = MESSAGES_VALID;
 /// How long a PING that was answered is a proof, from when it was sent; and how long a feed without a PONG is believed to
 /// live.
 pub const LEASE: u64 = 3000;

@@ -7,8 +7,9 @@ use bytes::Bytes;
 use crate::cluster::Slot;
 use crate::resp::{Push, Reply};
 
-/// How long a record may be in the tier at most where the module's own messages alone tell of changes
-/// ([`Source::Messages`]), in milliseconds, from when the lookup was sent: they miss evictions, FLUSHALL, and what others do.
+/// How long a record is used from the tier at most where the module's own messages alone tell of changes
+/// ([`Source::Messages`]), in milliseconds: they miss evictions, FLUSHALL, and what others do. The feed sees to it itself: so
+/// often it raises the epoch.
 pub const MESSAGES_VALID: u64 = 1000;
 
 /// What a feed is about. Times are in milliseconds.
@@ -60,9 +61,6 @@ pub enum Effect {
         /// The message.
         message: Bytes,
     },
-    /// From now on lookups may rely on this. It goes before [`Effect::RaiseEpoch`]: a worker that notes the epoch first and
-    /// reads the source afterwards never relies on more than there is.
-    Source(Source),
     /// What the tier has of this key is void, and so is what was asked of it before.
     Invalidate(Bytes),
     /// All that the tier has of this server is void.

@@ -255,8 +255,7 @@ impl Feed {
     /// Closes the connection. `again`: when the next is opened.
     fn end(&mut self, again: u64, effects: &mut Vec<Effect>) {
         if std::mem::replace(&mut self.source, Source::Nothing) != Source::Nothing {
-            let nothing = Effect::Source(Source::Nothing);
-            effects.extend([Effect::Revoke, nothing, Effect::RaiseEpoch]);
+            effects.extend([Effect::Revoke, Effect::RaiseEpoch]);
         }
         if self.stage != Stage::Waiting {
             effects.push(Effect::Close);
@@ -271,7 +270,7 @@ impl Feed {
     /// The tier may rely on this once it is proven. What was asked for before may miss a change.
     fn rely_on(&mut self, source: Source, effects: &mut Vec<Effect>) {
         self.source = source;
-        effects.extend([Effect::Source(source), Effect::RaiseEpoch]);
+        effects.push(Effect::RaiseEpoch);
     }
 
     /// Sends a command whose reply must come before anything else is done.

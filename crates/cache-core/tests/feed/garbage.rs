@@ -63,11 +63,11 @@ struct World {
     now: u64,
     /// Commands that are owed a reply.
     sent: Vec<Vec<Bytes>>,
-    canary: Option<Bytes>,
+    /// Its key, and whether it is published.
+    canary: Option<(Bytes, bool)>,
     /// When PINGs of this connection were sent.
     pings: Vec<u64>,
-    /// A source was announced, and the epoch raised after it.
-    source: Source,
+    /// The epoch was raised since the server was told what to do.
     raised: bool,
     open: bool,
 }
@@ -96,22 +96,18 @@ impl World {
                 assert!(self.open);
                 match words[0].as_ref() {
                     b"PING" => self.pings.push(self.now),
-                    b"SET" => self.canary = Some(words[1].clone()),
-                    b"PUBLISH" => self.canary = Some(words[2].clone()),
+                    b"SET" => self.canary = Some((words[1].clone(), false)),
+                    b"PUBLISH" => self.canary = Some((words[2].clone(), true)),
+                    b"HELLO" | b"CLIENT" => self.raised = false,
                     _ => {}
                 }
                 self.sent.push(words);
                 assert!(self.sent.len() <= 20);
             }
-            Effect::Publish { message, .. } => self.canary = Some(message),
-            Effect::Source(source) => {
-                self.source = source;
-                self.raised = false;
-            }
+            Effect::Publish { message, .. } => self.canary = Some((message, true)),
             Effect::RaiseEpoch => self.raised = true,
             Effect::Lease { until } => {
-                assert_ne!(self.source, Source::Nothing);
-                assert_eq!(self.feed.source(), self.source);
+                assert_ne!(self.feed.source(), Source::Nothing);
                 assert!(self.raised, "a lease of an old epoch");
                 assert!(self.pings.contains(&(until - 3000)), "not from a PING");
             }
@@ -163,14 +159,14 @@ impl World {
             Step::Said(bytes) => self.hear(&bytes),
             Step::Agreed => self.agree(),
             Step::Proved => {
-                let Some(key) = self.canary.clone() else {
+                let Some((key, is_published)) = self.canary.clone() else {
                     return;
                 };
                 let text = |text: &'static str| Reply::Status(Bytes::from_static(text.as_bytes()));
                 let key = Reply::Bulk(Some(key));
-                let push = match self.source {
-                    Source::Messages => vec![text("message"), text("chan"), key],
-                    _ => vec![text("invalidate"), Reply::Array(Some(vec![key]))],
+                let push = match is_published {
+                    true => vec![text("message"), text("chan"), key],
+                    false => vec![text("invalidate"), Reply::Array(Some(vec![key]))],
                 };
                 self.on(Event::Push(&Push(push)));
             }
@@ -205,7 +201,6 @@ proptest! {
             sent: Vec::new(),
             canary: None,
             pings: Vec::new(),
-            source: Source::Nothing,
             raised: false,
             open: false,
         };

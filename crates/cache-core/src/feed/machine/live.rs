@@ -1,6 +1,6 @@
 //! A feed that is live: its pulse, and what a Redis Cluster says of itself.
 
-use super::{Effect, Feed, Owed, Stage};
+use super::{Effect, Feed, Owed, Source, Stage};
 use crate::feed::beat::LEASE;
 use crate::feed::cluster::View;
 use crate::feed::heard::is_pong;
@@ -17,6 +17,10 @@ impl Feed {
         }
         if self.owed.len() >= OWED {
             return self.lost(now, "the server replies to nothing", effects);
+        }
+        if self.source == Source::Messages {
+            // No worker needs to know what the source is, and none can take the one of a moment ago for that of now.
+            effects.push(Effect::RaiseEpoch);
         }
         if self.canary.is_none() && now >= self.next_canary {
             self.send_canary(now, now.saturating_add(LEASE), effects);
