@@ -25,6 +25,7 @@ my %once = (
     redis_cache_heuristic       => 'off',
     redis_cache_honor_request   => 'off',
     redis_cache_max_size        => '1m',
+    redis_cache_memory          => 'on',
     redis_cache_capture_memory  => '1m',
     redis_cache_capture_timeout => '1m',
     redis_cache_refills         => '1',

@@ -57,6 +57,7 @@ entry!(on_lock_queue, LocConf, fill::lock_queue);
 entry!(on_uncacheable_ttl, LocConf, fill::uncacheable_ttl);
 entry!(on_use_stale, LocConf, rules::use_stale);
 entry!(on_error, LocConf, location::on_error);
+entry!(on_memory, LocConf, location::memory);
 entry!(on_revalidate, LocConf, rules::revalidate);
 entry!(on_backoff, LocConf, fill::backoff);
 entry!(on_variants, LocConf, rules::variants);
@@ -93,7 +94,7 @@ const SET_MD5: u32 =
     NGX_HTTP_SRV_CONF | NGX_HTTP_SIF_CONF | NGX_HTTP_LOC_CONF | NGX_HTTP_LIF_CONF | NGX_CONF_TAKE12;
 
 /// All directives of the module.
-pub static mut COMMANDS: [ngx_command_t; 36] = [
+pub static mut COMMANDS: [ngx_command_t; 37] = [
     command(
         ngx_string!("redis_cache_zone"),
         HTTP | NGX_CONF_TAKE2,
@@ -221,6 +222,7 @@ pub static mut COMMANDS: [ngx_command_t; 36] = [
         NGX_CONF_TAKE1,
         on_error,
     ),
+    in_location(ngx_string!("redis_cache_memory"), NGX_CONF_TAKE1, on_memory),
     in_location(
         ngx_string!("redis_cache_revalidate"),
         NGX_CONF_TAKE1,

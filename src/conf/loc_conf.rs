@@ -98,6 +98,8 @@ pub struct LocConf {
     pub use_stale: Option<UseStale>,
     /// `redis_cache_on_error fail`
     pub needs_store: Option<bool>,
+    /// `redis_cache_memory`
+    pub memory: Option<bool>,
     /// `redis_cache_revalidate`
     pub revalidate: Option<bool>,
     /// `redis_cache_backoff`
@@ -150,6 +152,7 @@ impl Default for LocConf {
             uncacheable_ttl: None,
             use_stale: None,
             needs_store: None,
+            memory: None,
             revalidate: None,
             back_off: None,
             variants: None,
@@ -201,6 +204,7 @@ impl LocConf {
             uncacheable_ttl,
             use_stale,
             needs_store,
+            memory,
             revalidate,
             back_off,
             variants

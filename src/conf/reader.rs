@@ -208,6 +208,16 @@ impl Directive {
     }
 }
 
+/// A size in bytes, as nginx reads it. `None` if the text is none.
+pub fn bytes_of(text: &[u8]) -> Option<usize> {
+    let mut word = ngx_str_t {
+        len: text.len(),
+        data: text.as_ptr().cast_mut(),
+    };
+    // SAFETY: the text is readable for its length, and nginx only reads.
+    usize::try_from(unsafe { ngx_parse_size(&raw mut word) }).ok()
+}
+
 /// Sets a value that may be set once at each level.
 pub fn once<T>(place: &mut Option<T>, value: T) -> SetResult {
     if place.is_some() {

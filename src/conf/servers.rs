@@ -9,7 +9,8 @@ use super::main_conf::Reference;
 use super::reader::{Directive, Fault, emerg};
 use crate::ngx::resolver;
 use crate::ngx::{sockaddr, text};
-use crate::shm::{StoreMemory, digest};
+use crate::shm::{StoreMemory, TierMemory, digest};
+use crate::store::memory::MemoryConfig;
 use crate::store::redis::{HostName, Server, SocketAddress, StoreConfig};
 
 /// The port of a server that names none.
@@ -113,7 +114,23 @@ pub fn with_memory(cf: *mut ngx_conf_t, store: StoreConfig) -> Result<StoreConfi
         let identity = digest(identity.as_bytes());
         StoreMemory::declare(cf, name, identity, store.mode.room())
     };
+    let tier = match store.tier {
+        Some(tier) => {
+            // SAFETY: as above.
+            let memory = unsafe {
+                let identity =
+                    digest(format!("{identity} {} {:?}", store.database, tier.prefix).as_bytes());
+                TierMemory::declare(cf, name, identity, tier.size)
+            };
+            Some(MemoryConfig {
+                memory: Some(memory.ok_or(Fault::Text(String::from("no memory")))?),
+                ..tier
+            })
+        }
+        None => None,
+    };
     Ok(StoreConfig {
+        tier,
         memory: Some(memory.ok_or(Fault::Text(String::from("no memory")))?),
         ..store
     })

@@ -1,5 +1,6 @@
 //! `redis_cache_store NAME { ... }`: the block.
 
+mod memory;
 mod tls;
 mod values;
 
@@ -8,12 +9,14 @@ use std::rc::Rc;
 
 use ngx::ffi::*;
 
+use self::memory::memory;
 use self::tls::TlsLines;
 pub use self::tls::prepare_tls;
 use self::values::{number, once, secret, single, timeout};
 use super::MainConf;
 use super::reader::{Directive, Fault, SetResult, set};
 use super::servers;
+use crate::store::memory::MemoryConfig;
 use crate::store::redis::{
     Login, Mode, ReadFrom, Server, StoreConfig, is_address, parse, without_password,
 };
@@ -37,6 +40,7 @@ struct Block {
     database: Option<u32>,
     max_fails: Option<u32>,
     fail_timeout: Option<u64>,
+    memory: Option<MemoryConfig>,
     tls: TlsLines,
     /// Whether the address of a server asks for TLS.
     encrypted: bool,
@@ -76,6 +80,7 @@ impl Block {
         let tls = self.tls.finish(cf, &self.name, self.encrypted, nameless)?;
         let standard = StoreConfig::new(self.name, self.servers);
         Ok(StoreConfig {
+            tier: self.memory,
             tls,
             mode: self.mode.unwrap_or(standard.mode),
             read_from: self.read_from.unwrap_or(standard.read_from),
@@ -202,6 +207,7 @@ fn parameter(line: &Directive, block: &mut Block) -> SetResult {
             })?;
             once(&mut block.database, number, line, store)
         }
+        b"memory" => once(&mut block.memory, memory(line, store)?, line, store),
         _ => block.tls.take(line, store).unwrap_or_else(|| {
             let word = line.text(0);
             Err(Fault::Text(format!(

@@ -150,6 +150,7 @@ fn start_fill(
             store: lookup.store.of_fill(&detached),
             key: lookup.key.clone(),
             rules: Rc::clone(&lookup.rules),
+            memory: lookup.memory,
         },
         stream: Rc::clone(&stream),
         detached,

@@ -24,6 +24,22 @@ pub fn now_msec() -> u64 {
     u64::try_from(now).unwrap_or(u64::MAX)
 }
 
+/// The milliseconds of the same clock, read now: a worker may have been stopped since nginx read it.
+pub fn exact_msec() -> u64 {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: the time is written to a place of our own. nginx reads this clock, too (ngx_monotonic_time).
+    let failed = unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &raw mut time) } != 0;
+    if failed {
+        return now_msec();
+    }
+    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
+    let millis = u64::try_from(time.tv_nsec / 1_000_000).unwrap_or_default();
+    seconds.saturating_mul(1000).saturating_add(millis)
+}
+
 /// The time of nginx's clock, in unix seconds.
 pub fn now_sec() -> u64 {
     u64::try_from(ngx::ffi::ngx_time()).unwrap_or(0)

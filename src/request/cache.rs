@@ -8,11 +8,12 @@ use std::task::Poll;
 
 use cache_core::flow::{Cache, Domain, HeaderWait, Lock, Trouble, Woken};
 use cache_core::key::LockKey;
+use cache_core::outcome::Source;
 use cache_core::record::Record;
 use cache_core::request_directives::RequestDirectives;
 use cache_core::usable::{self, Use};
 use cache_core::use_stale::Failure;
-use cache_core::vary::VariantId;
+use cache_core::vary::{Names, VariantId};
 
 use crate::fill::registry::{self, Joined, LockPermit, NotJoined, Queued};
 use crate::fill::request_header;
@@ -39,6 +40,8 @@ pub struct RequestCache {
     /// Among whom the lock that it asks for is held.
     domain: Cell<Domain>,
     directives: RequestDirectives,
+    /// Where the last look found the record.
+    found: Cell<Source>,
 }
 
 impl RequestCache {
@@ -51,7 +54,21 @@ impl RequestCache {
             variant: Cell::new(None),
             domain: Cell::new(Domain::Zone),
             directives: cacheable.directives,
+            found: Cell::default(),
         }
+    }
+
+    /// A fresh record of the memory tier that is the response.
+    pub fn hit_in_memory(&self) -> Option<Rc<Record>> {
+        let request = self.request;
+        let select = |on: &Names| Some(variant(on, request));
+        let (record, _) = lookup::in_memory(&self.settings.lookup, &select)?;
+        record.filter(|record| self.judge(record) == Use::Fresh)
+    }
+
+    /// Where the last look found the record.
+    pub fn found(&self) -> Source {
+        self.found.get()
     }
 
     /// What a fill that this request starts knows beforehand.
@@ -125,7 +142,17 @@ impl Cache for RequestCache {
 
     async fn lookup(&self) -> Result<Option<Rc<Record>>, Trouble> {
         let request = self.request;
-        let found = lookup::lookup(&self.settings.lookup, &|on| Some(variant(on, request))).await;
+        let select = |on: &Names| Some(variant(on, request));
+        let found = match lookup::in_memory(&self.settings.lookup, &select) {
+            Some(found) => {
+                self.found.set(Source::Memory);
+                Ok(found)
+            }
+            None => {
+                self.found.set(Source::Store);
+                lookup::lookup(&self.settings.lookup, &select).await
+            }
+        };
         let (found, variants) = match found {
             Ok((record, variants)) => (Ok(record), variants),
             Err(trouble) => (Err(trouble), Variants::default()),

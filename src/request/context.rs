@@ -6,7 +6,7 @@ use std::future::Future;
 use std::ptr;
 use std::rc::Rc;
 
-use cache_core::outcome::{CacheStatus, Reason, Word};
+use cache_core::outcome::{CacheStatus, Reason, Source, Word};
 use executor::TaskId;
 use ngx::ffi::*;
 
@@ -41,6 +41,7 @@ pub struct Context {
     word: Cell<Option<Word>>,
     status: Cell<Option<CacheStatus>>,
     reason: Cell<Option<Reason>>,
+    source: Cell<Source>,
     age: Cell<Option<u32>>,
     ttl: Cell<Option<i64>>,
     fill_outcome: OnceCell<Rc<Cell<Option<Reason>>>>,
@@ -69,6 +70,7 @@ impl Context {
             word: Cell::default(),
             status: Cell::default(),
             reason: Cell::default(),
+            source: Cell::default(),
             age: Cell::default(),
             ttl: Cell::default(),
             fill_outcome: OnceCell::new(),
@@ -161,6 +163,11 @@ impl Context {
         self.word.set(Some(word));
         self.status.set(Some(status));
         self.reason.set(Some(reason));
+    }
+
+    /// Where the record comes from that is the response. Without one it is the backend.
+    pub fn set_source(&self, source: Source) {
+        self.source.set(source);
     }
 
     /// Age of a record that is the response, and what is left of its freshness, in seconds.
@@ -278,6 +285,11 @@ impl Context {
     /// Why the request was served as it was, whatever has become of its fill since.
     pub fn first_reason(&self) -> Option<Reason> {
         self.reason.get()
+    }
+
+    /// `$redis_cache_source`. `None` before it is known.
+    pub fn source(&self) -> Option<Source> {
+        self.word.get().map(|_| self.source.get())
     }
 
     /// `$redis_cache_age`

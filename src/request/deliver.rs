@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use cache_core::cache_status_field::Forward;
 use cache_core::flow::{self, Answer, Behind, Held};
-use cache_core::outcome::{CacheStatus, Reason, Word};
+use cache_core::outcome::{CacheStatus, Reason, Source, Word};
 use cache_core::record::Record;
 use cache_core::usable::{self, Use};
 use ngx::ffi::*;
@@ -34,6 +34,8 @@ const RETRY_AFTER: &[u8] = b"1";
 /// What the flow has decided for a request, and what a fill that it starts knows beforehand.
 pub struct Decision {
     answer: Answer<LockPermit, Joined, RefillSlot>,
+    /// Where the record was found, if there is one.
+    found: Source,
     target: Option<Box<FillTarget>>,
 }
 
@@ -45,6 +47,15 @@ impl State for Decided {}
 
 /// Asks the flow about a request, in a task that ends with it. Returns what our phase handler does.
 pub fn begin(r: Request, context: &'static Context, cacheable: &'static CacheableRequest) -> Code {
+    if !cacheable.bypass
+        && let Some(record) = RequestCache::new(cacheable, r).hit_in_memory()
+    {
+        context.hand_on("answer", r, || {
+            let code = hit(r, context, cacheable, record, Source::Memory);
+            r.finalize_in_phase(code);
+        });
+        return DONE;
+    }
     let Some(decided) = context.state::<Decided>() else {
         return NGX_HTTP_INTERNAL_SERVER_ERROR as Code;
     };
@@ -64,7 +75,12 @@ pub fn begin(r: Request, context: &'static Context, cacheable: &'static Cacheabl
             Answer::Fill(..) | Answer::Stale(_, Behind::Refill(_))
         );
         let target = fills.then(|| Box::new(cache.target()));
-        decided.0.set(Some(Decision { answer, target }));
+        let found = cache.found();
+        decided.0.set(Some(Decision {
+            answer,
+            found,
+            target,
+        }));
         Some(Go {
             request: r,
             code: None,
@@ -72,6 +88,21 @@ pub fn begin(r: Request, context: &'static Context, cacheable: &'static Cacheabl
         })
     });
     DONE
+}
+
+/// A fresh record is the response. Gives what the request is to be finalized with.
+fn hit(
+    r: Request,
+    context: &'static Context,
+    cacheable: &CacheableRequest,
+    record: Rc<Record>,
+    found: Source,
+) -> Code {
+    let stale_for = cacheable.settings.lookup.rules.stale;
+    context.set_outcome(Word::Hit, CacheStatus::Hit, Reason::Fresh);
+    context.set_source(found);
+    context.set_freshness(record.age, record.fresh_for(stale_for));
+    respond::record(r, context, record)
 }
 
 /// The flow has decided: the request goes on by that.
@@ -97,19 +128,22 @@ fn deliver(
     cacheable: &CacheableRequest,
     decision: Decision,
 ) {
-    let Decision { answer, target } = decision;
+    let Decision {
+        answer,
+        found,
+        target,
+    } = decision;
     context.end_task();
     let (word, status) = (answer.word(), answer.status());
     let stale_for = cacheable.settings.lookup.rules.stale;
     match answer {
         Answer::Hit(record) => {
-            context.set_outcome(word, status, Reason::Fresh);
-            context.set_freshness(record.age, record.fresh_for(stale_for));
-            let code = respond::record(r, context, record);
+            let code = hit(r, context, cacheable, record, found);
             r.finalize(code);
         }
         Answer::Stale(record, behind) => {
             context.set_outcome(word, status, reason_of(&behind));
+            context.set_source(found);
             context.set_freshness(record.age, record.fresh_for(stale_for));
             stale(r, context, cacheable, record, behind, target);
         }
@@ -135,7 +169,7 @@ fn deliver(
             } else {
                 status
             };
-            fetch(r, context, cacheable, start, (word, status));
+            fetch(r, context, cacheable, start, (word, status, found));
         }
         Answer::Join(joined) => join(r, context, joined, (word, status), stale_for),
         Answer::Pass(Reason::OnlyIfCached) => {
@@ -224,6 +258,7 @@ fn join(
         subscription: joined.subscription,
         known: Some(reason),
         held: None,
+        found: Source::Store,
         stale: stale_for,
     };
     stream(r, context, source);
@@ -235,7 +270,7 @@ fn fetch(
     context: &'static Context,
     cacheable: &CacheableRequest,
     start: Start,
-    (word, status): (Word, CacheStatus),
+    (word, status, found): (Word, CacheStatus, Source),
 ) {
     let (known, held) = (start.known, start.held.clone());
     let rules = &cacheable.settings.lookup.rules;
@@ -260,6 +295,7 @@ fn fetch(
         subscription,
         known,
         held,
+        found,
         stale: rules.stale,
     };
     stream(r, context, source);

@@ -265,6 +265,7 @@ pub fn settings(
             store,
             key: Key::new(key),
             rules: Rc::clone(&location.rules),
+            memory: conf.memory.unwrap_or(true),
         },
         limits: WaitLimits {
             lock_timeout: reader.variables.millis(

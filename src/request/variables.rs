@@ -23,6 +23,9 @@ const EXPORTS: &[(&str, Reader)] = &[
     ("redis_cache_reason", |context| {
         context.reason().map(|r| r.as_str().to_owned())
     }),
+    ("redis_cache_source", |context| {
+        context.source().map(|source| source.as_str().to_owned())
+    }),
     ("redis_cache_age", |context| {
         context.age().map(|age| age.to_string())
     }),

@@ -12,8 +12,11 @@ mod mapping;
 /// The processes that share it.
 pub mod process;
 
+/// Records in the memory of a tier.
+pub mod tier;
+
 /// Wake-ups from one worker to another.
 pub mod wake;
 
-pub use mapping::{ServerWords, StoreMemory, StoreState, digest};
+pub use mapping::{ServerWords, StoreMemory, StoreState, TierMemory, digest};
 pub use zone::Zone;

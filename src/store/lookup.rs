@@ -8,7 +8,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use cache_core::flow::Trouble;
 use cache_core::key::LockKey;
-use cache_core::record::{self, Base, ReadFrom, Record};
+use cache_core::record::{self, Base, Broken, ReadFrom, Record};
 use cache_core::rules::Rules;
 use cache_core::shown::shown;
 use cache_core::vary::{self, Family, Names, Select, Variant, VariantId};
@@ -18,6 +18,7 @@ use ngx::ngx_log_error;
 
 use crate::shm::Zone;
 use crate::store::key::lock_of_variant;
+use crate::store::memory::{Entry, Memory};
 use crate::store::redis::{Found, Reading, StoreError};
 use crate::store::{Key, Store};
 
@@ -35,12 +36,19 @@ pub struct Lookup {
     pub key: Key,
     /// The operator's rules: what of a record counts.
     pub rules: Rc<Rules>,
+    /// `redis_cache_memory`: the memory tier has a part in it.
+    pub memory: bool,
 }
 
 impl Lookup {
     /// The lock key.
     pub fn lock_key(&self) -> &LockKey {
         self.key.lock(self.zone, &self.store)
+    }
+
+    /// The memory tier that the request uses.
+    fn memory(&self) -> Option<&Rc<Memory>> {
+        self.store.memory().filter(|_| self.memory)
     }
 
     /// The lock key of a variant.
@@ -75,7 +83,7 @@ thread_local! {
     static COMPLAINED: RefCell<HashSet<Bytes>> = RefCell::default();
 }
 
-/// Reads the record for a request, and what its key says of variants. A broken record is none. One round
+/// Reads the record for a request from the store, and what its key says of variants. A broken record is none. One round
 /// trip, and another for a variant that isn't the base's.
 pub async fn lookup(
     lookup: &Lookup,
@@ -93,6 +101,52 @@ pub async fn lookup(
     // Boxed to keep the future of a lookup without variants small.
     let text = text.clone();
     Box::pin(lookup_varied(lookup, found, text, select)).await
+}
+
+/// The same from the memory tier alone. `None` if what the request needs isn't all there.
+pub fn in_memory(lookup: &Lookup, select: Select<'_>) -> Option<(Option<Rc<Record>>, Variants)> {
+    let memory = lookup.memory()?;
+    let entry = memory.look(&lookup.key.redis)?;
+    let base = |select: Select<'_>| kept(lookup, &entry, ReadFrom::Base, select);
+    let text = entry.variants().filter(|_| !lookup.rules.ignore.vary);
+    let Some(text) = text else {
+        return Some((base(select)?, Variants::default()));
+    };
+    let mut variants = Variants::of(entry.base(text.clone()));
+    let Some(family) = &variants.family else {
+        return Some((base(select)?, variants));
+    };
+    let ours = select(&family.on);
+    let select = |on: &Names| {
+        if *on == family.on { ours } else { select(on) }
+    };
+    let record = match ours.and_then(|id| family.slot_of(id)) {
+        None => None,
+        Some(0) => base(&select)?,
+        Some(slot) => {
+            let key = vary::slot_key(&lookup.key.redis, slot)?;
+            let entry = memory.look(&key.into())?;
+            kept(lookup, &entry, ReadFrom::Slot(family, slot), &select)?
+        }
+    };
+    variants.ours = ours;
+    Some((record, variants))
+}
+
+/// The record of an entry of the memory tier, if it is one for the request. `None` if the entry has left the tier.
+fn kept(
+    lookup: &Lookup,
+    entry: &Entry,
+    from: ReadFrom<'_>,
+    select: Select<'_>,
+) -> Option<Option<Rc<Record>>> {
+    match entry.record(&lookup.rules, from, select).ok()? {
+        Ok(record) => Some(record),
+        Err(broken) => {
+            complain_of(lookup, broken);
+            Some(None)
+        }
+    }
 }
 
 async fn lookup_varied(
@@ -142,7 +196,7 @@ pub fn lookup_detached(
 }
 
 async fn read(lookup: &Lookup, key: &Bytes) -> Result<Rc<Found>, Trouble> {
-    heard(lookup, lookup.store.lookup(key).await)
+    heard(lookup, lookup.store.lookup(key, lookup.memory).await)
 }
 
 fn heard(lookup: &Lookup, found: Result<Rc<Found>, StoreError>) -> Result<Rc<Found>, Trouble> {
@@ -184,19 +238,21 @@ fn decode(
     match &reading.decoded {
         Ok(decoded) => decoded.as_ref()?.for_request(from, select),
         Err(broken) => {
-            let level = if broken.is_refused() {
-                NGX_LOG_INFO
-            } else {
-                NGX_LOG_WARN
-            };
-            complain(
-                lookup,
-                level,
-                &format!("is no usable record: {broken}; it counts as a miss"),
-            );
+            complain_of(lookup, *broken);
             None
         }
     }
+}
+
+/// The record can't be used.
+fn complain_of(lookup: &Lookup, broken: Broken) {
+    let level = if broken.is_refused() {
+        NGX_LOG_INFO
+    } else {
+        NGX_LOG_WARN
+    };
+    let what = format!("is no usable record: {broken}; it counts as a miss");
+    complain(lookup, level, &what);
 }
 
 /// Logs it once per key and worker.

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use cache_core::record::Base;
 
 use crate::detached::Detached;
+use crate::store::memory::Memory;
 use crate::store::redis::{Change, ChangeReply, Client, Found, RecordWrite, StoreError};
 
 /// The key of a record, in Redis and in the lock table.
@@ -24,6 +25,9 @@ pub mod refresh;
 
 /// Redis over connections of our own.
 pub mod redis;
+
+/// Hot records in shared memory, before Redis.
+pub mod memory;
 
 /// A location of the same server as the store.
 mod location;
@@ -82,14 +86,26 @@ impl Store {
         }
     }
 
-    /// Reads a record, in one round trip.
+    /// Its memory tier, if it has one.
+    pub fn memory(&self) -> Option<&Rc<Memory>> {
+        match self {
+            Store::Redis(client) => client.memory(),
+            Store::Location(_) => None,
+        }
+    }
+
+    /// Reads a record, in one round trip. `keep`: a memory tier may keep it.
     ///
     /// # Errors
     ///
     /// Why there is no telling whether there is a record.
-    pub async fn lookup(&self, key: &Bytes) -> Result<Rc<Found>, StoreError> {
+    pub async fn lookup(&self, key: &Bytes, keep: bool) -> Result<Rc<Found>, StoreError> {
         match self {
-            Store::Redis(client) => client.lookup(key).await,
+            Store::Redis(client) => match keep.then(|| client.offer(key)).flatten() {
+                None => client.lookup(key).await,
+                // Boxed to keep the future of other lookups small.
+                Some(offer) => Box::pin(client.lookup_to_keep(key, offer)).await,
+            },
             // Boxed to keep the future of a lookup in Redis small.
             Store::Location(location) => Box::pin(location.lookup(key)).await,
         }

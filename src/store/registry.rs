@@ -51,9 +51,9 @@ pub fn leave() {
     });
 }
 
-/// Has a store whose servers must be asked for found before the first request needs it.
+/// Has a store whose servers must be asked for, or that listens to them, found before the first request needs it.
 pub fn prepare(config: &Rc<StoreConfig>) {
-    if config.mode != Mode::Standalone {
+    if config.mode != Mode::Standalone || config.tier.is_some() {
         let _ = client(config);
     }
 }

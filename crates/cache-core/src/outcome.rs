@@ -63,6 +63,30 @@ impl CacheStatus {
     }
 }
 
+/// Where a response comes from: value of `$redis_cache_source`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// The memory tier.
+    Memory,
+    /// The store.
+    Store,
+    /// The backend.
+    #[default]
+    Backend,
+}
+
+impl Source {
+    /// The word as logged.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Store => "store",
+            Self::Backend => "backend",
+        }
+    }
+}
+
 /// Why a response came as it came, or why it wasn't stored: value of `$redis_cache_reason`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {

@@ -77,6 +77,11 @@ pub(super) fn pass_timeout(directive: &Directive, conf: &mut LocConf) -> SetResu
     once(&mut conf.pass_timeout, time)
 }
 
+/// `redis_cache_memory`
+pub(super) fn memory(directive: &Directive, conf: &mut LocConf) -> SetResult {
+    once(&mut conf.memory, directive.flag(1)?)
+}
+
 pub(super) fn on_error(directive: &Directive, conf: &mut LocConf) -> SetResult {
     let fails = match directive.argument(1) {
         b"pass" => false,

@@ -110,6 +110,12 @@ impl Request {
         }
     }
 
+    /// Finalizes the request in a handler of a phase, which returns [`super::DONE`]. What is posted runs when nginx comes to that.
+    pub fn finalize_in_phase(self, code: Code) {
+        // SAFETY: live until this call.
+        unsafe { ngx_http_finalize_request(self.as_ptr(), code) };
+    }
+
     /// Ends it where nothing else can be done: by an error page, or the end of its connection if the header has gone.
     pub fn give_up(self) {
         self.finalize(if self.is_header_sent() {

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use cache_core::cache_status_field::Forward;
 use cache_core::conditions::{Date, Evaluation, Selected};
 use cache_core::flow::{Finding, Held};
-use cache_core::outcome::{CacheStatus, Reason, Word};
+use cache_core::outcome::{CacheStatus, Reason, Source, Word};
 use cache_core::ranges::skipped;
 use cache_core::record::Record;
 use cache_core::use_stale::Failure;
@@ -30,6 +30,8 @@ pub struct FillResponse {
     pub known: Option<Reason>,
     /// The record that the backend was asked about.
     pub held: Option<Rc<Held>>,
+    /// Where a record was found that is held, or that another request has held.
+    pub found: Source,
     /// How long past its freshness a record is kept, in seconds.
     pub stale: u32,
 }
@@ -54,6 +56,7 @@ pub async fn stream(r: Request, context: &'static Context, source: FillResponse)
     match turn(r, context, head, &source) {
         Turn::Stream(head) => Some(answer(r, context, &head, &source.subscription).await),
         Turn::Record(found) => {
+            context.set_source(source.found);
             context.set_freshness(found.age, found.fresh_for(source.stale));
             Some(record(r, context, found))
         }

@@ -6,9 +6,10 @@ use ngx::ffi::*;
 
 use super::super::locks::{Table, TableHeader};
 use super::common::Common;
-use super::layout::{Init, STORE_SIZE, init, init_common, init_store, table};
+use super::layout::{Init, STORE_SIZE, init, init_common, init_store, init_tier, table};
 use super::names;
 use super::store::StoreState;
+use super::tier::{self, TierHeader, TierView};
 use crate::ngx::module;
 use crate::ngx::text;
 
@@ -62,6 +63,40 @@ impl StoreMemory {
     pub fn state<'a>(self) -> Option<&'a StoreState> {
         // SAFETY: laid out by `init_store`, mapped as long as the process lives; what changes in it is atomic.
         unsafe { (*self.0).data.cast::<StoreState>().as_ref() }
+    }
+}
+
+/// The memory tier of a declared store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TierMemory(*mut ngx_shm_zone_t);
+
+impl TierMemory {
+    /// Declares the memory tier of a store in the configuration that is being read. `identity` as for [`StoreMemory`].
+    ///
+    /// # Safety
+    ///
+    /// `cf` is the configuration being read.
+    pub unsafe fn declare(
+        cf: *mut ngx_conf_t,
+        name: &str,
+        identity: u64,
+        size: usize,
+    ) -> Option<TierMemory> {
+        // SAFETY: by contract.
+        let zone = unsafe { add(cf, &names::of_tier(name, identity), size, init_tier) };
+        zone.map(TierMemory)
+    }
+
+    /// The memory as a worker uses it. `None` before it is initialised.
+    pub fn view(self) -> Option<TierView> {
+        // SAFETY: laid out by `init_tier`, mapped as long as the process lives.
+        unsafe {
+            let header = (*self.0).data.cast::<TierHeader>();
+            if header.is_null() {
+                return None;
+            }
+            tier::view(header)
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use super::super::locks::{Entry, MAGIC, Table, TableHeader, WORKERS};
 use super::common::{self, Common};
 use super::names;
 use super::store::{self, StoreState};
+use super::tier;
 
 /// Enough for [`StoreState`] and nginx's own pages. What is declared beyond it is room for the topology.
 pub(super) const STORE_SIZE: usize = size_of::<StoreState>() + 64 * 1024;
@@ -121,6 +122,21 @@ pub(super) unsafe extern "C" fn init_store(
                 }
                 StoreState::lay_out(state.cast(), (room / size_of::<u64>()) as u64);
                 Some(state)
+            })
+        }
+    })
+}
+
+/// The same for the memory tier of a store.
+pub(super) unsafe extern "C" fn init_tier(
+    zone: *mut ngx_shm_zone_t,
+    old: *mut std::ffi::c_void,
+) -> Code {
+    guard("memory tier init", ERROR, || {
+        // SAFETY: as above. What nginx maps is zero where nobody has written.
+        unsafe {
+            adopt(zone, old, tier::MAGIC, |pool| {
+                tier::lay_out(pool).map(|header| header.cast())
             })
         }
     })

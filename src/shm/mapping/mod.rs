@@ -6,7 +6,9 @@ mod declared;
 mod layout;
 mod names;
 mod store;
+mod tier;
 
 pub(super) use declared::Mapping;
-pub use declared::StoreMemory;
+pub use declared::{StoreMemory, TierMemory};
 pub use store::{ServerWords, StoreState, digest};
+pub use tier::{TierHeader, TierView};

@@ -16,6 +16,11 @@ pub(super) fn of_store(name: &str, identity: u64) -> String {
     format!("redis_cache_store {name} {identity:016x}")
 }
 
+/// nginx's name of the memory tier of a store.
+pub(super) fn of_tier(name: &str, identity: u64) -> String {
+    format!("redis_cache_memory {name} {identity:016x}")
+}
+
 /// nginx's name of the zone that the configuration calls `name`.
 pub(super) fn of_zone(name: &str) -> String {
     format!("{PREFIX}{name}")

@@ -10,24 +10,34 @@ use super::call::{Failure, Waiting, stopped};
 use super::change::{Change, ChangeReply};
 use super::config::StoreConfig;
 use super::error::StoreError;
+use super::feed::Listener;
 use super::found::Found;
 use super::node::Node;
 use super::pace::patience;
 use super::topology::Topology;
 use crate::ngx::event::now_msec;
+use crate::store::memory::{Memory, Offer};
 
 /// A store, as one worker sees it. Clones share its connections.
 #[derive(Clone)]
 pub struct Client {
     config: Rc<StoreConfig>,
+    memory: Option<Rc<Memory>>,
+    listener: Option<Rc<Listener>>,
     topology: Rc<Topology>,
 }
 
 impl Client {
     /// A store that nobody has tried to reach yet.
     pub fn new(config: Rc<StoreConfig>) -> Client {
+        let topology = Rc::new(Topology::of(&config));
+        let memory = config.tier.as_ref().and_then(Memory::of);
+        let listener = memory.as_ref();
+        let listener = listener.map(|memory| Listener::new(&config, &topology, memory));
         Client {
-            topology: Rc::new(Topology::of(&config)),
+            memory,
+            listener,
+            topology,
             config,
         }
     }
@@ -35,6 +45,11 @@ impl Client {
     /// Its configuration.
     pub fn config(&self) -> &StoreConfig {
         &self.config
+    }
+
+    /// Its memory tier, if it has one.
+    pub fn memory(&self) -> Option<&Rc<Memory>> {
+        self.memory.as_ref()
     }
 
     /// False while the server of a key is known to be down: every command fails at once.
@@ -45,6 +60,12 @@ impl Client {
     /// Gives up, for this worker's exit, what it does for all workers.
     pub fn leave(&self) {
         self.topology.leave();
+        if let Some(listener) = &self.listener {
+            listener.leave();
+        }
+        if let Some(memory) = &self.memory {
+            memory.leave();
+        }
     }
 
     /// Reads a record, in one round trip. Requests that look for a key at the same time share a reply, which is
@@ -68,6 +89,44 @@ impl Client {
         .await
     }
 
+    /// Asked before a key is looked up by [`Client::lookup_to_keep`]: whether what that gives may be kept in memory. Counts
+    /// the use.
+    pub fn offer(&self, key: &[u8]) -> Option<Offer> {
+        let memory = self.memory.as_ref()?;
+        if !memory.is_of_prefix(key) {
+            return None;
+        }
+        let slot = self.topology.slot_of(key);
+        let node = self.topology.node(slot, Access::Write).ok()?;
+        memory.offer(key, node.digest())
+    }
+
+    /// Reads a record from its master, and keeps it in memory.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::lookup`].
+    pub async fn lookup_to_keep(&self, key: &Bytes, offer: Offer) -> Result<Rc<Found>, StoreError> {
+        let topology = &*self.topology;
+        let command = self.command(key, Access::ReadMaster, true);
+        let (record, from) =
+            attempts::attempt(topology, command, async |node: &Rc<Node>, asking| {
+                let sent = if asking {
+                    node.lookup_asking(key)
+                } else {
+                    node.lookup(key)
+                };
+                let record = found(topology, Rc::clone(node), sent).await?;
+                // Of a slot that is on its way nobody knows who pushes its changes.
+                Ok((record, (!asking).then(|| node.digest())))
+            })
+            .await?;
+        if let (Some(memory), Some(from)) = (&self.memory, from) {
+            memory.keep(offer, from, key, &record.record, record.variants.clone());
+        }
+        Ok(record)
+    }
+
     /// Changes what is stored. The command is on its way when this returns.
     ///
     /// # Errors
@@ -78,12 +137,15 @@ impl Client {
         change: Change,
     ) -> impl Future<Output = Result<ChangeReply, StoreError>> + use<> {
         let topology = Rc::clone(&self.topology);
+        let worthless = self.worthless(&change);
         let command = self.command(change.key(), Access::Write, change.is_repeatable());
         let first = topology.node(command.slot, command.access).map(|node| {
             let sent = node.change(change.clone(), false);
             (node, sent)
         });
         async move {
+            // Whatever comes of it: nobody knows what is there now.
+            let _worthless = worthless;
             let (node, sent) = first?;
             let failure = match outcome(&topology, &node, sent).await {
                 Ok(changed) => return Ok(changed),
@@ -96,6 +158,21 @@ impl Client {
         }
     }
 
+    /// What the memory tier has of the keys of a change is worthless, now and when the change is over.
+    fn worthless(&self, change: &Change) -> Option<Worthless> {
+        let memory = self.memory.as_ref()?;
+        let slot = match change {
+            Change::Write(record) => record.variant.as_ref().and_then(|v| v.slot.clone()),
+            Change::Refresh(_) | Change::Delete(_) => None,
+        };
+        let worthless = Worthless {
+            memory: Rc::clone(memory),
+            keys: [Some(change.key().clone()), slot],
+        };
+        worthless.tell();
+        Some(worthless)
+    }
+
     fn command(&self, key: &[u8], access: Access, repeatable: bool) -> Command {
         Command {
             slot: self.topology.slot_of(key),
@@ -103,6 +180,26 @@ impl Client {
             repeatable,
             deadline: now_msec().saturating_add(patience(self.config.read_timeout)),
         }
+    }
+}
+
+/// Keys that are changed: when this is dropped, what the memory tier has of them is worthless.
+struct Worthless {
+    memory: Rc<Memory>,
+    keys: [Option<Bytes>; 2],
+}
+
+impl Worthless {
+    fn tell(&self) {
+        for key in self.keys.iter().flatten() {
+            self.memory.invalidate(key);
+        }
+    }
+}
+
+impl Drop for Worthless {
+    fn drop(&mut self) {
+        self.tell();
     }
 }
 

@@ -10,6 +10,7 @@ use super::address::without_password;
 use super::tls::TlsConfig;
 use crate::ngx::sockaddr;
 use crate::shm::StoreMemory;
+use crate::store::memory::MemoryConfig;
 
 /// Milliseconds of each timeout that isn't configured.
 const TIMEOUT: u64 = 200;
@@ -62,6 +63,8 @@ pub struct StoreConfig {
     pub fail_timeout: u64,
     /// How its connections are encrypted. `None`: they aren't.
     pub tls: Option<TlsConfig>,
+    /// `memory`: hot records before the servers.
+    pub tier: Option<MemoryConfig>,
     /// What the workers share of it. `None` for a store at an address that a variable names.
     pub memory: Option<StoreMemory>,
 }
@@ -136,6 +139,7 @@ impl StoreConfig {
             max_fails: MAX_FAILS,
             fail_timeout: FAIL_TIMEOUT,
             tls: None,
+            tier: None,
             memory: None,
         }
     }

@@ -1,7 +1,7 @@
 //! A line to one server to ask it questions: a Sentinel, or a server that may be a master. It has no breaker, and holds no
 //! records.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::rc::{Rc, Weak};
 
 use bytes::Bytes;
@@ -26,6 +26,8 @@ pub struct Line {
     connection: RefCell<Option<Rc<Connection>>>,
     /// The lookup of its name that is under way.
     question: RefCell<Option<Question>>,
+    /// Told when the server has agreed to the greeting.
+    on_open: OnceCell<Box<dyn Fn()>>,
 }
 
 impl Line {
@@ -37,7 +39,14 @@ impl Line {
             tls: config.tls.as_ref().map(|tls| Rc::new(tls.client(server))),
             connection: RefCell::default(),
             question: RefCell::default(),
+            on_open: OnceCell::new(),
         })
+    }
+
+    /// Has somebody told whenever the server has agreed to the greeting of a new connection.
+    pub fn on_open(&self, told: impl Fn() + 'static) {
+        // Set once, by whoever has made the line.
+        let _ = self.on_open.set(Box::new(told));
     }
 
     /// Asks. The reply is given as it is, errors too.
@@ -157,7 +166,11 @@ impl Line {
 }
 
 impl ConnectionOwner for Line {
-    fn established(self: Rc<Self>, _: &SocketAddress) {}
+    fn established(self: Rc<Self>, _: &SocketAddress) {
+        if let Some(told) = self.on_open.get() {
+            told();
+        }
+    }
 
     fn replied(&self, _: Replied) {}
 

@@ -13,6 +13,9 @@ mod relay;
 /// Which server has a key.
 mod topology;
 
+/// Who listens to a server for the memory tier.
+mod feed;
+
 /// A line to one server to ask it questions.
 mod line;
 

@@ -1,5 +1,7 @@
 //! The slot map: which node has which slot.
 
+use std::ops::RangeInclusive;
+
 use super::address::Address;
 use super::slot::{SLOTS, Slot};
 
@@ -76,6 +78,26 @@ impl SlotMap {
     pub fn master(&self, slot: Slot) -> Option<usize> {
         let owner = *self.owners.get(slot.index())?;
         (owner != NOBODY).then_some(usize::from(owner))
+    }
+
+    /// The slots of the master of this index, as ranges in order.
+    #[must_use]
+    pub fn ranges(&self, master: usize) -> Vec<RangeInclusive<Slot>> {
+        let mut ranges: Vec<RangeInclusive<Slot>> = Vec::new();
+        let mut open: Option<(Slot, Slot)> = None;
+        for slot in Slot::all() {
+            match (open, self.master(slot) == Some(master)) {
+                (Some((first, _)), true) => open = Some((first, slot)),
+                (None, true) => open = Some((slot, slot)),
+                (Some((first, last)), false) => {
+                    ranges.push(first..=last);
+                    open = None;
+                }
+                (None, false) => {}
+            }
+        }
+        ranges.extend(open.map(|(first, last)| first..=last));
+        ranges
     }
 
     /// The indexes of a master's replicas: its neighbours in the list of nodes.

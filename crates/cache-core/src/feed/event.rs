@@ -19,6 +19,9 @@ pub struct Settings {
     pub prefix: Vec<u8>,
     /// The channel on which the module's own changes are told. All machines that share the store use the same.
     pub channel: Vec<u8>,
+    /// Whether all machines that share the store tell of their own changes on the channel. If not, the tier isn't used where the
+    /// server doesn't track.
+    pub messages: bool,
     /// The slots of the server, if it belongs to a Redis Cluster. See [`Feed::set_slots`](super::Feed::set_slots).
     pub slots: Option<Vec<RangeInclusive<Slot>>>,
     /// How long connecting may take, with the greeting of the connection.

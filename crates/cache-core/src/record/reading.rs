@@ -89,6 +89,13 @@ pub struct Decoded {
 }
 
 impl Decoded {
+    /// The same without the body, which is kept elsewhere: see [`Record::later`].
+    #[must_use]
+    pub fn without_body(mut self) -> Self {
+        Rc::make_mut(&mut self.record).body = Bytes::new();
+        self
+    }
+
     /// The record, if one that was found at `from` is for a request of which `select` knows the variant (RFC 9111 4.1).
     /// It is the record's own Vary that decides, whatever else is said about it.
     #[must_use]

@@ -21,6 +21,7 @@ pub fn settings() -> Settings {
         slots: None,
         connect_timeout: CONNECT_TIMEOUT,
         read_timeout: READ_TIMEOUT,
+        messages: true,
     }
 }
 

@@ -29,7 +29,7 @@ pub fn warn_of_no_eviction(node: &Rc<Node>) {
         if let Ok(Reply::Bulk(Some(text))) = waiting.await
             && info::refuses_when_full(&text)
         {
-            let (name, server) = (&node.config.shown, &node.text);
+            let (name, server) = (&node.config.shown, &node.server.text);
             ngx_log_error!(
                 NGX_LOG_WARN,
                 ngx_cycle_log().as_ptr(),

@@ -160,7 +160,7 @@ impl Node {
 
     pub(super) fn cannot_grow(&self, reason: &str) {
         self.patience.set(now_msec().saturating_add(PATIENCE));
-        let (name, server) = (&self.config.shown, &self.text);
+        let (name, server) = (&self.config.shown, &self.server.text);
         ngx_log_error!(
             NGX_LOG_INFO,
             ngx_cycle_log().as_ptr(),

@@ -31,6 +31,7 @@ use super::protocol::command::Kind;
 use super::turn::Turn;
 use crate::ngx::event::{Posted, Timer};
 use crate::ngx::tls::Client;
+use crate::shm::digest;
 
 /// A server and its connections.
 pub struct Node {
@@ -39,8 +40,9 @@ pub struct Node {
     is_replica: bool,
     /// How its connections are encrypted, and their session.
     tls: Option<Rc<Client>>,
-    /// What the log calls it.
-    text: String,
+    server: Server,
+    /// [`digest`] of what the log calls it: its name in shared memory.
+    digest: u64,
     /// Its addresses: the one that served last, then the others.
     addresses: RefCell<Vec<SocketAddress>>,
     /// Its name, unless it is known by its address.
@@ -93,7 +95,8 @@ impl Node {
             names: Names::of(&config, server),
             tls: config.tls.as_ref().map(|tls| Rc::new(tls.client(server))),
             config,
-            text: server.text.clone(),
+            digest: digest(server.text.as_bytes()),
+            server: server.clone(),
             addresses: RefCell::new(server.addresses.clone()),
             connections: RefCell::default(),
             average: Cell::new(0),
@@ -105,6 +108,16 @@ impl Node {
             is_known: Cell::new(false),
             on_trouble: OnceCell::new(),
         })
+    }
+
+    /// Where it is.
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// Its name in shared memory.
+    pub fn digest(&self) -> u64 {
+        self.digest
     }
 
     /// Has somebody told when the server can't be reached, or doesn't reply.

@@ -17,6 +17,7 @@ use crate::shm::StoreState;
 use crate::store::redis::config::{ReadFrom, Server, StoreConfig};
 use crate::store::redis::error::StoreError;
 use crate::store::redis::node::Node;
+use crate::store::redis::topology::MasterServer;
 
 /// A cluster, as one worker sees it.
 pub struct Cluster {
@@ -134,6 +135,28 @@ impl Cluster {
                 Err(StoreError::Unavailable)
             }
         }
+    }
+
+    /// Changes whenever the shared map does.
+    pub fn version(&self) -> u64 {
+        self.state.version()
+    }
+
+    /// All masters of the map, with their slots.
+    pub fn masters(self: &Rc<Self>) -> Vec<MasterServer> {
+        self.update();
+        let map = self.map.borrow();
+        let Some(map) = map.as_ref() else {
+            return Vec::new();
+        };
+        let masters = map.nodes().iter().enumerate();
+        masters
+            .filter(|(index, _)| map.is_master(*index))
+            .map(|(index, node)| MasterServer {
+                server: self.server_of(&node.address),
+                slots: Some(map.ranges(index)),
+            })
+            .collect()
     }
 
     /// A node says that another has a slot.

@@ -7,6 +7,7 @@ mod cluster;
 mod sentinel;
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::rc::Rc;
 
 use cache_core::attempts::{Access, Next, Route};
@@ -20,6 +21,24 @@ use super::error::StoreError;
 use super::node::Node;
 use crate::ngx::event::{now_msec, sleep};
 use crate::ngx::{random, sockaddr};
+
+/// A server that has keys.
+pub struct MasterServer {
+    /// Where it is.
+    pub server: Server,
+    /// Its slots. `None` outside of a Cluster.
+    pub slots: Option<Vec<RangeInclusive<Slot>>>,
+}
+
+impl MasterServer {
+    /// One that has all keys.
+    fn alone(server: Server) -> MasterServer {
+        MasterServer {
+            server,
+            slots: None,
+        }
+    }
+}
 
 /// The servers of a store, and which of them has which keys.
 pub enum Topology {
@@ -72,6 +91,33 @@ impl Topology {
             Topology::Cluster(cluster) => cluster
                 .node(slot_of(key), Access::Write)
                 .is_ok_and(|node| !node.is_down()),
+        }
+    }
+
+    /// Changes whenever the servers do that have keys, or which keys they have.
+    pub fn version(&self) -> u64 {
+        match self {
+            Topology::Standalone(_) => 0,
+            Topology::Sentinel(sentinels) => sentinels.version(),
+            Topology::Cluster(cluster) => cluster.version(),
+        }
+    }
+
+    /// The servers that have keys, and in a Cluster their slots.
+    pub fn masters(&self) -> Vec<MasterServer> {
+        match self {
+            Topology::Standalone(node) => vec![MasterServer::alone(node.server().clone())],
+            Topology::Sentinel(sentinels) => sentinels.masters(),
+            Topology::Cluster(cluster) => cluster.masters(),
+        }
+    }
+
+    /// The servers that have keys may be others by now.
+    pub fn doubt(&self) {
+        match self {
+            Topology::Standalone(_) => {}
+            Topology::Sentinel(sentinels) => sentinels.doubt(),
+            Topology::Cluster(cluster) => cluster.wish(None),
         }
     }
 

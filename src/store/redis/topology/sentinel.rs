@@ -12,7 +12,7 @@ use cache_core::cluster::Address;
 use cache_core::sentinel::{Announced, Master};
 
 use self::watch::Watch;
-use super::server_at;
+use super::{MasterServer, server_at};
 use crate::ngx::event::{Timer, now_msec};
 use crate::ngx::random;
 use crate::ngx::shutdown;
@@ -84,6 +84,24 @@ impl Sentinels {
             Access::ReadMaster | Access::Write => None,
         };
         replica.or(master).ok_or(StoreError::Unavailable)
+    }
+
+    /// Changes whenever the master does.
+    pub fn version(&self) -> u64 {
+        self.state.version()
+    }
+
+    /// The master, if it is known.
+    pub fn masters(self: &Rc<Self>) -> Vec<MasterServer> {
+        self.update();
+        let master = self.master.borrow();
+        let servers = master.iter().map(|(_, node)| node.server().clone());
+        servers.map(MasterServer::alone).collect()
+    }
+
+    /// The master may be another by now: the Sentinels are asked at once.
+    pub fn doubt(&self) {
+        self.state.suspect(now_msec());
     }
 
     /// Any replica that isn't down.

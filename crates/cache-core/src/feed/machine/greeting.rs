@@ -137,6 +137,10 @@ impl Feed {
 
     /// The server doesn't push changes: the module's own messages must do.
     pub(super) fn hear_messages(&mut self, now: u64, effects: &mut Vec<Effect>) {
+        if !self.settings.messages {
+            let reason = self.peer.untracked.take().unwrap_or_default();
+            return self.off(now, &reason, effects);
+        }
         self.rely_on(Source::Messages, effects);
         self.prove(now, effects);
     }

@@ -29,7 +29,7 @@ impl Cluster {
             Some((node, _)) => Some(node),
             None => None,
         };
-        let node = self.make(address, &self.server_at(address), part);
+        let node = self.make(address, &self.server_of(address), part);
         // Its connections are of no use any more, and there may be so many only.
         if let Some(before) = before {
             before.hang_up();
@@ -58,7 +58,7 @@ impl Cluster {
 
     /// A server at an address, with the name that its certificate is for. The addresses that the configuration's names had
     /// at the start may be all that is known of them.
-    fn server_at(&self, address: &Address) -> Server {
+    pub(super) fn server_of(&self, address: &Address) -> Server {
         let mut configured = self.configured.iter().zip(&self.config.servers);
         let server = configured.find(|(known, _)| *known == address);
         Server {

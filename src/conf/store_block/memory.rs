@@ -1,0 +1,89 @@
+//! `memory SIZE [max_object=SIZE] [valid=TIME] [min_uses=NUMBER] [prefix=TEXT]` of a store.
+
+use cache_core::units::parse_millis;
+
+use crate::conf::reader::{Directive, Fault, bytes_of};
+use crate::store::memory::MemoryConfig;
+
+/// Reads the line.
+pub fn memory(line: &Directive, store: &str) -> Result<MemoryConfig, Fault> {
+    read(&line.arguments()).map_err(|(what, remedy)| {
+        Fault::Text(format!(
+            "{what} in \"memory\" of store \"{store}\"; {remedy}"
+        ))
+    })
+}
+
+/// What is wrong, and what would be right.
+type Wrong = (String, String);
+
+fn wrong(what: impl Into<String>, remedy: impl Into<String>) -> Wrong {
+    (what.into(), remedy.into())
+}
+
+fn shown(text: &[u8]) -> std::borrow::Cow<'_, str> {
+    String::from_utf8_lossy(text)
+}
+
+fn read(words: &[&[u8]]) -> Result<MemoryConfig, Wrong> {
+    let Some((size, parameters)) = words.split_first() else {
+        return Err(wrong("no size", "add one such as 64m"));
+    };
+    let bytes = bytes_of(size).ok_or_else(|| bad_size(size))?;
+    if bytes < MemoryConfig::LEAST {
+        let least = MemoryConfig::LEAST >> 20;
+        let what = format!("size \"{}\" is too small", shown(size));
+        return Err(wrong(what, format!("{least}m is the least")));
+    }
+    let mut config = MemoryConfig::new(bytes);
+    let mut known: Vec<&[u8]> = Vec::new();
+    for parameter in parameters {
+        let name = take(&mut config, parameter)?;
+        if known.contains(&name) {
+            let what = format!("duplicate \"{}\"", shown(name));
+            return Err(wrong(what, "say it once"));
+        }
+        known.push(name);
+    }
+    Ok(config)
+}
+
+/// Takes a parameter; gives its name.
+fn take<'a>(config: &mut MemoryConfig, parameter: &'a [u8]) -> Result<&'a [u8], Wrong> {
+    let mut halves = parameter.splitn(2, |byte| *byte == b'=');
+    let (name, value) = (halves.next().unwrap_or_default(), halves.next());
+    match (name, value) {
+        (b"max_object", Some(value)) => {
+            let size = bytes_of(value).filter(|size| *size > 0);
+            config.max_object = size.ok_or_else(|| bad_size(value))?;
+        }
+        (b"valid", Some(value)) => {
+            let time = parse_millis(value).ok().filter(|millis| *millis > 0);
+            config.valid = time.ok_or_else(|| {
+                let what = format!("invalid time \"{}\"", shown(value));
+                wrong(what, "use a time such as 60s")
+            })?;
+        }
+        (b"min_uses", Some(value)) => {
+            let number = std::str::from_utf8(value).ok().and_then(|n| n.parse().ok());
+            let most = MemoryConfig::MOST_USES;
+            let uses = number.filter(|uses| (1..=most).contains(uses));
+            config.min_uses = uses.ok_or_else(|| {
+                let what = format!("invalid number \"{}\"", shown(value));
+                wrong(what, format!("\"min_uses\" is between 1 and {most}"))
+            })?;
+        }
+        (b"prefix", Some(value)) => config.prefix = value.to_vec(),
+        _ => {
+            let what = format!("unknown parameter \"{}\"", shown(parameter));
+            let remedy = "there are max_object=, valid=, min_uses= and prefix=";
+            return Err(wrong(what, remedy));
+        }
+    }
+    Ok(name)
+}
+
+fn bad_size(text: &[u8]) -> Wrong {
+    let what = format!("invalid size \"{}\"", shown(text));
+    wrong(what, "use a size such as 64m")
+}

@@ -1,0 +1,101 @@
+//! The shared memory of a tier: records that workers keep before the servers of a store.
+//!
+//! nginx's own pages and mutex aren't used behind its start: the index has a mutex of its own that no worker waits for
+//! longer than a moment, and its arena is cut as records need it (crate `tier`).
+
+use std::ptr;
+use std::sync::atomic::AtomicU64;
+
+use cache_core::lease::Lease;
+use ngx::ffi::*;
+use tier::{Layout, Tier};
+
+/// Changes whenever the layout does.
+pub(super) const MAGIC: u64 = 0x7263_7469_6572_0001;
+
+/// What lies before the index.
+#[repr(C, align(64))]
+pub struct TierHeader {
+    /// [`MAGIC`].
+    magic: u64,
+    /// Bytes behind this header.
+    size: u64,
+    /// Goes into the hashes of keys: nobody outside can choose keys that meet in one place.
+    pub secret: [u64; 2],
+    /// The worker that listens to the servers.
+    pub feed: Lease,
+}
+
+/// The memory as a worker uses it.
+#[derive(Clone, Copy)]
+pub struct TierView {
+    header: &'static TierHeader,
+    words: &'static [AtomicU64],
+    layout: Layout,
+    arena: *mut u8,
+}
+
+/// Lays it out at the beginning of fresh memory.
+///
+/// # Safety
+///
+/// `pool` is a slab pool that no other process uses yet, whose free pages are zero.
+pub(super) unsafe fn lay_out(pool: *mut ngx_slab_pool_t) -> Option<*mut TierHeader> {
+    // SAFETY: by contract; the allocation has room for what is written. Zero words are an index without entries.
+    unsafe {
+        let size = (*pool).pfree.checked_mul(ngx_pagesize)?;
+        let behind = size.checked_sub(size_of::<TierHeader>())?;
+        Layout::of(behind)?;
+        let header = ngx_slab_alloc(pool, size).cast::<TierHeader>();
+        if header.is_null() {
+            return None;
+        }
+        let mut random = [0_u64; 2];
+        let got = libc::getrandom(random.as_mut_ptr().cast(), size_of_val(&random), 0);
+        if usize::try_from(got) != Ok(size_of_val(&random)) {
+            return None;
+        }
+        ptr::addr_of_mut!((*header).secret).write(random);
+        ptr::addr_of_mut!((*header).size).write(behind as u64);
+        ptr::addr_of_mut!((*header).magic).write(MAGIC);
+        let view = view(header)?;
+        Tier::lay_out(view.words, view.layout)?;
+        Some(header)
+    }
+}
+
+/// # Safety
+///
+/// `header` was laid out, and stays mapped as long as the process lives.
+pub(super) unsafe fn view(header: *mut TierHeader) -> Option<TierView> {
+    // SAFETY: by contract: so many bytes lie behind the header, which is aligned as words are.
+    unsafe {
+        let layout = Layout::of(usize::try_from((*header).size).ok()?)?;
+        let words = header.add(1).cast::<AtomicU64>();
+        Some(TierView {
+            header: &*header,
+            words: std::slice::from_raw_parts(words, layout.control_words()),
+            layout,
+            arena: words.cast::<u8>().add(layout.arena_offset()),
+        })
+    }
+}
+
+impl TierView {
+    /// What lies before the index.
+    pub fn header(&self) -> &'static TierHeader {
+        self.header
+    }
+
+    /// The index.
+    pub fn tier(&self) -> Option<Tier<'static>> {
+        Tier::attach(self.words, self.layout)
+    }
+
+    /// So many bytes of the arena from this one on. `None` if they don't lie within it.
+    pub fn bytes(&self, begin: usize, length: usize) -> Option<*mut u8> {
+        let end = begin.checked_add(length)?;
+        // SAFETY: within the arena, which is mapped as long as the process lives.
+        (end <= self.layout.arena_bytes()).then(|| unsafe { self.arena.add(begin) })
+    }
+}

@@ -1,0 +1,255 @@
+//! Records in the shared memory of a tier, as a worker reads and writes them: the index of crate `tier`, and the bytes of
+//! its arena.
+
+use std::cell::Cell;
+use std::ptr;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use tier::{Env, Extents, Facts, Handle, Pin, Reservation, Row, Ticket, Tier, View};
+
+use super::mapping::{TierHeader, TierMemory, TierView};
+use super::process::{is_alive, pid};
+
+/// How often the mutex is asked for without a pause.
+const SPINS: u32 = 64;
+
+/// How often it is asked for at all: whoever holds it has no more to do than this many turns of the scheduler take, unless
+/// it was stopped.
+const TRIES: u32 = SPINS + 64;
+
+/// This worker, as the index sees it.
+struct Worker;
+
+impl Env for Worker {
+    fn pid(&self) -> u32 {
+        u32::try_from(pid()).unwrap_or_default()
+    }
+
+    fn is_alive(&self, process: u32) -> bool {
+        i32::try_from(process).is_ok_and(is_alive)
+    }
+
+    fn pause(&self, tries: u32) -> bool {
+        if tries < SPINS {
+            (0..=tries).for_each(|_| std::hint::spin_loop());
+        } else {
+            // SAFETY: it only gives the processor to others that are ready to run.
+            unsafe { libc::sched_yield() };
+        }
+        tries < TRIES
+    }
+}
+
+/// The records of a tier.
+pub struct Records {
+    view: TierView,
+    tier: Tier<'static>,
+    /// This worker's row of pins, once it has one.
+    row: Cell<Option<Row>>,
+}
+
+impl Records {
+    /// The records in a memory. `None` before it is initialised.
+    pub fn of(memory: TierMemory) -> Option<Rc<Records>> {
+        let view = memory.view()?;
+        Some(Rc::new(Records {
+            tier: view.tier()?,
+            view,
+            row: Cell::new(None),
+        }))
+    }
+
+    /// What lies before the index.
+    pub fn header(&self) -> &'static TierHeader {
+        self.view.header()
+    }
+
+    /// The index.
+    pub fn index(&self) -> Tier<'static> {
+        self.tier
+    }
+
+    /// Has the bytes of an entry stay as they are.
+    fn pin(&self, handle: Handle) -> Option<Pinned<&Records>> {
+        let row = self.row()?;
+        let pin = self.tier.pin(&row, handle).ok()?;
+        Some(Pinned {
+            records: self,
+            row,
+            pin: Some(pin),
+        })
+    }
+
+    /// This worker's row.
+    fn row(&self) -> Option<Row> {
+        if let Some(row) = self.row.get() {
+            return Some(row);
+        }
+        let row = self.tier.enrol(&Worker)?;
+        self.row.set(Some(row));
+        Some(row)
+    }
+
+    /// Gives up, for this worker's exit, what it has.
+    pub fn leave(&self) {
+        if let Some(row) = self.row.take() {
+            self.tier.leave(row);
+        }
+    }
+
+    /// So many bytes of an entry from this one on, in memory of this worker. `None` if it isn't there any more.
+    pub fn copy(&self, handle: Handle, from: usize, length: usize) -> Option<Bytes> {
+        let pinned = self.pin(handle)?;
+        let extents = self.tier.extents(handle)?;
+        let mut out = Vec::with_capacity(length);
+        for (begin, length) in self.parts(&extents, from, length)? {
+            // SAFETY: within the arena; nobody writes there while the entry is pinned.
+            out.extend_from_slice(unsafe { std::slice::from_raw_parts(begin, length) });
+        }
+        drop(pinned);
+        Some(out.into())
+    }
+
+    /// The same where it lies, which stays so as long as somebody has it; a copy if it lies in several places.
+    pub fn share(self: &Rc<Self>, handle: Handle, from: usize, length: usize) -> Option<Bytes> {
+        let pinned = self.pin(handle)?;
+        let extents = self.tier.extents(handle)?;
+        let parts = self.parts(&extents, from, length)?;
+        let [(begin, length)] = *parts.as_slice() else {
+            drop(pinned);
+            return self.copy(handle, from, length);
+        };
+        let shared = Shared {
+            _pinned: pinned.into_own(self),
+            begin,
+            length,
+        };
+        Some(Bytes::from_owner(shared))
+    }
+
+    /// Where so many bytes of an entry lie, from this one on.
+    fn parts(
+        &self,
+        extents: &Extents,
+        from: usize,
+        length: usize,
+    ) -> Option<Vec<(*mut u8, usize)>> {
+        let mut parts = Vec::with_capacity(1);
+        let (mut skip, mut left) = (from, length);
+        for range in extents.ranges() {
+            let size = range.len();
+            if skip >= size {
+                skip -= size;
+                continue;
+            }
+            let part = (size - skip).min(left);
+            if part > 0 {
+                parts.push((self.view.bytes(range.start + skip, part)?, part));
+            }
+            (skip, left) = (0, left - part);
+        }
+        (left == 0).then_some(parts)
+    }
+
+    /// Keeps a record: its head and its body. False if it isn't kept.
+    pub fn keep(&self, hash: u128, ticket: Ticket, facts: Facts, parts: [&[u8]; 2]) -> bool {
+        let [head, body] = parts.map(<[u8]>::len);
+        let Some(reservation) = self.tier.reserve(&Worker, hash, head, body) else {
+            return false;
+        };
+        if !self.fill(&reservation, &parts, head + body) {
+            self.tier.abandon(&Worker, reservation);
+            return false;
+        }
+        self.tier.publish(&Worker, reservation, ticket, facts)
+    }
+
+    fn fill(&self, reservation: &Reservation, pieces: &[&[u8]], length: usize) -> bool {
+        let Some(extents) = self.tier.extents(reservation) else {
+            return false;
+        };
+        let Some(parts) = self.parts(&extents, 0, length) else {
+            return false;
+        };
+        let mut pieces = pieces.iter().copied();
+        let mut piece: &[u8] = &[];
+        for (mut begin, mut room) in parts {
+            while room > 0 {
+                if piece.is_empty() {
+                    let Some(next) = pieces.next() else {
+                        return false;
+                    };
+                    piece = next;
+                    continue;
+                }
+                let (now, later) = piece.split_at(piece.len().min(room));
+                // SAFETY: within the arena. What is reserved is this worker's alone until it is published.
+                unsafe {
+                    ptr::copy_nonoverlapping(now.as_ptr(), begin, now.len());
+                    begin = begin.add(now.len());
+                }
+                room -= now.len();
+                piece = later;
+            }
+        }
+        true
+    }
+
+    /// The entry of a key, if there is one that may be used now.
+    pub fn find(&self, hash: u128, now: u64) -> Option<(Handle, View)> {
+        let handle = self.tier.find(hash)?;
+        let view = self.tier.look(handle)?;
+        self.tier.is_current(handle, now).then_some((handle, view))
+    }
+}
+
+/// An entry whose bytes stay as they are.
+struct Pinned<R: AsRef<Records>> {
+    records: R,
+    row: Row,
+    /// Taken when it is let go.
+    pin: Option<Pin>,
+}
+
+impl Pinned<&Records> {
+    /// The same for longer.
+    fn into_own(mut self, records: &Rc<Records>) -> Pinned<Rc<Records>> {
+        Pinned {
+            records: Rc::clone(records),
+            row: self.row,
+            pin: self.pin.take(),
+        }
+    }
+}
+
+impl<R: AsRef<Records>> Drop for Pinned<R> {
+    fn drop(&mut self) {
+        if let Some(pin) = self.pin.take() {
+            self.records.as_ref().tier.unpin(&self.row, pin);
+        }
+    }
+}
+
+impl AsRef<Records> for Records {
+    fn as_ref(&self) -> &Records {
+        self
+    }
+}
+
+/// Bytes of an entry that is pinned.
+struct Shared {
+    _pinned: Pinned<Rc<Records>>,
+    begin: *mut u8,
+    length: usize,
+}
+
+// SAFETY: `Bytes` asks for this; nginx's workers have one thread, in which all of it is made, used and dropped.
+unsafe impl Send for Shared {}
+
+impl AsRef<[u8]> for Shared {
+    fn as_ref(&self) -> &[u8] {
+        // SAFETY: within the arena, which stays mapped; nobody writes there while the entry is pinned.
+        unsafe { std::slice::from_raw_parts(self.begin, self.length) }
+    }
+}

@@ -1,0 +1,160 @@
+//! The memory tier of a store: hot records in shared memory, before its servers.
+//!
+//! A record is kept under its key in Redis, as Redis gave it. Nobody gets it from there unless the servers' pushes are
+//! proven to come: see [`cache_core::feed`].
+
+mod config;
+mod entry;
+mod recent;
+
+use std::cell::RefCell;
+use std::hash::Hasher;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use cache_core::record::{Kept, RawRecord};
+use siphasher::sip128::{Hasher128, SipHasher13};
+use tier::{Facts, Ticket};
+
+pub use self::config::MemoryConfig;
+pub use self::entry::Entry;
+use self::recent::Recent;
+use crate::ngx::event::exact_msec;
+use crate::shm::tier::Records;
+
+/// The tier of a store, as one worker uses it.
+pub struct Memory {
+    config: MemoryConfig,
+    records: Rc<Records>,
+    recent: RefCell<Recent>,
+}
+
+/// A lookup that may become a record of the tier.
+pub struct Offer {
+    hash: u128,
+    /// The server that is asked.
+    server: u64,
+    ticket: Ticket,
+    /// When the lookup began, in milliseconds.
+    since: u64,
+}
+
+impl Memory {
+    /// A tier. `None` before its memory is there.
+    pub fn of(config: &MemoryConfig) -> Option<Rc<Memory>> {
+        let records = Records::of(config.memory?)?;
+        Some(Rc::new(Memory {
+            config: config.clone(),
+            records,
+            recent: RefCell::default(),
+        }))
+    }
+
+    /// Its configuration.
+    pub fn config(&self) -> &MemoryConfig {
+        &self.config
+    }
+
+    /// Its records.
+    pub fn records(&self) -> &Rc<Records> {
+        &self.records
+    }
+
+    /// Whether a key is one of those that are kept.
+    pub fn is_of_prefix(&self, key: &[u8]) -> bool {
+        key.starts_with(&self.config.prefix)
+    }
+
+    /// Gives up, for this worker's exit, what it has.
+    pub fn leave(&self) {
+        self.recent.take();
+        self.records.leave();
+    }
+
+    /// The hash by which a key is found. Nobody outside can choose keys whose hashes meet.
+    fn hash(&self, key: &[u8]) -> u128 {
+        let [one, other] = self.records.header().secret;
+        let mut hasher = SipHasher13::new_with_keys(one, other);
+        hasher.write(key);
+        hasher.finish128().as_u128()
+    }
+
+    /// The record of a key, if it is kept and may be used.
+    pub fn look(&self, key: &Bytes) -> Option<Rc<Entry>> {
+        if !self.is_of_prefix(key) {
+            return None;
+        }
+        let (hash, now) = (self.hash(key), exact_msec());
+        let index = self.records.index();
+        let known = self.recent.borrow_mut().get(hash);
+        let known = known
+            .filter(|known| known.is_of(key))
+            .filter(|known| index.is_current(known.handle(), now));
+        if let Some(known) = known {
+            index.touch(known.handle());
+            return Some(known);
+        }
+        let (handle, view) = self.records.find(hash, now)?;
+        let head = self.records.copy(handle, 0, view.head_len)?;
+        let kept = Kept::decode(&head).filter(|kept| kept.key == *key)?;
+        index.touch(handle);
+        let entry = Rc::new(Entry::new(&self.records, handle, &view, kept));
+        self.recent.borrow_mut().put(hash, Rc::clone(&entry));
+        Some(entry)
+    }
+
+    /// Asked before a key is looked up in Redis, at the server of this name in shared memory: whether what that gives may be
+    /// kept. Counts the use.
+    pub fn offer(&self, key: &[u8], server: u64) -> Option<Offer> {
+        let (hash, now) = (self.hash(key), exact_msec());
+        let index = self.records.index();
+        let node = index.node(server);
+        if index.leased_until(node) <= now || !index.admit(hash, self.config.min_uses) {
+            return None;
+        }
+        Some(Offer {
+            hash,
+            server,
+            ticket: index.ticket(hash, node),
+            since: now,
+        })
+    }
+
+    /// Keeps what a server has given for a key since it was asked. One that wasn't asked at first is none that is known to
+    /// push the key's changes.
+    pub fn keep(
+        &self,
+        offer: Offer,
+        from: u64,
+        key: &Bytes,
+        record: &RawRecord,
+        variants: Option<Bytes>,
+    ) {
+        if from != offer.server {
+            return;
+        }
+        let Some(body) = &record.body else { return };
+        let Ok(left) = u64::try_from(record.pttl) else {
+            return;
+        };
+        let head = Kept::of(key.clone(), record, variants).encode();
+        let Some(head) = head.filter(|head| head.len() + body.len() <= self.config.max_object)
+        else {
+            return;
+        };
+        let facts = Facts {
+            expiry: offer.since.saturating_add(left.min(self.config.valid)),
+            free: false,
+            meta: offer.since.saturating_add(left),
+        };
+        self.records
+            .keep(offer.hash, offer.ticket, facts, [&head, body]);
+    }
+
+    /// What is kept of a key is worthless, and what is on its way into the tier.
+    pub fn invalidate(&self, key: &[u8]) {
+        if self.is_of_prefix(key) {
+            self.records.index().invalidate(self.hash(key));
+        }
+    }
+}

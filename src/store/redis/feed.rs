@@ -1,0 +1,182 @@
+//! The worker that listens to the servers for the memory tier of all workers.
+
+mod ear;
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::HashMap;
+use std::rc::{Rc, Weak};
+
+use cache_core::lease::Held;
+
+use self::ear::Ear;
+use super::config::{ReadFrom, StoreConfig};
+use super::topology::Topology;
+use crate::ngx::event::{Timer, exact_msec, now_msec};
+use crate::ngx::shutdown;
+use crate::shm::digest;
+use crate::shm::process::pid;
+use crate::store::memory::Memory;
+
+/// How often a worker looks whether somebody listens, and to whom, in milliseconds.
+const LOOK: u64 = 200;
+
+/// After so many milliseconds without a sign of life of the worker that listens another takes over.
+const LEASE: u64 = 1000;
+
+/// A worker's part: it listens, or sees to it that another one does.
+pub struct Listener {
+    config: Rc<StoreConfig>,
+    topology: Rc<Topology>,
+    right: Rc<Right>,
+    /// The servers that this worker listens to, by their names in shared memory.
+    ears: RefCell<HashMap<u64, Rc<Ear>>>,
+    /// The topology's version to which that fits.
+    version: Cell<Option<u64>>,
+    /// Since when this worker shuts down, in milliseconds. 0: it doesn't.
+    leaving: Cell<u64>,
+    timer: OnceCell<Timer>,
+}
+
+/// The right to listen for all workers, which one of them has.
+pub struct Right {
+    memory: Rc<Memory>,
+    held: Cell<Option<Held>>,
+}
+
+impl Right {
+    /// Whether this worker has it. One that was stopped meanwhile may have lost it.
+    pub fn is_held(&self) -> bool {
+        let lease = &self.memory.records().header().feed;
+        let held = self.held.get();
+        held.is_some_and(|held| lease.is_held(held, exact_msec()))
+    }
+
+    /// Keeps it, or takes it if nobody has it. Whether this worker has it, and whether that is new.
+    fn keep(&self) -> (bool, bool) {
+        let lease = &self.memory.records().header().feed;
+        let now = exact_msec();
+        let renewed = self
+            .held
+            .get()
+            .and_then(|held| lease.renew(held, now, LEASE));
+        if renewed.is_some() {
+            self.held.set(renewed);
+            return (true, false);
+        }
+        let who = u32::try_from(pid()).unwrap_or_default();
+        let taken = lease.take(who, now, LEASE);
+        self.held.set(taken);
+        (taken.is_some(), taken.is_some())
+    }
+
+    fn give_up(&self) {
+        if let Some(held) = self.held.take() {
+            self.memory.records().header().feed.release(held);
+        }
+    }
+}
+
+impl Listener {
+    /// Sees to it from now on that somebody listens to the servers of a store.
+    pub fn new(
+        config: &Rc<StoreConfig>,
+        topology: &Rc<Topology>,
+        memory: &Rc<Memory>,
+    ) -> Rc<Listener> {
+        let listener = Rc::new(Listener {
+            // Masters alone are listened to.
+            config: Rc::new(StoreConfig {
+                read_from: ReadFrom::Master,
+                ..StoreConfig::clone(config)
+            }),
+            topology: Rc::clone(topology),
+            right: Rc::new(Right {
+                memory: Rc::clone(memory),
+                held: Cell::new(None),
+            }),
+            ears: RefCell::default(),
+            version: Cell::new(None),
+            leaving: Cell::new(0),
+            timer: OnceCell::new(),
+        });
+        let own: Weak<Listener> = Rc::downgrade(&listener);
+        // Cancelable: a worker that shuts down leaves it to others.
+        let timer = Timer::new(true, move || {
+            if let Some(own) = own.upgrade() {
+                own.look();
+            }
+        });
+        timer.arm(0);
+        let _ = listener.timer.set(timer);
+        listener
+    }
+
+    /// Gives up, for this worker's exit, what it does for all workers.
+    pub fn leave(&self) {
+        for ear in self.ears.take().into_values() {
+            ear.leave();
+        }
+        self.right.give_up();
+    }
+
+    fn look(self: &Rc<Self>) {
+        if let Some(timer) = self.timer.get() {
+            timer.arm(LOOK);
+        }
+        if self.is_to_yield() {
+            return self.leave();
+        }
+        let (is_held, is_new) = self.right.keep();
+        if is_new || !is_held {
+            // Who listens now has made void what was known before.
+            for ear in self.ears.take().into_values() {
+                ear.close();
+            }
+            self.version.set(None);
+        }
+        if is_held {
+            self.follow();
+        }
+    }
+
+    /// Listens to the servers that have keys now.
+    fn follow(self: &Rc<Self>) {
+        let version = self.topology.version();
+        if self.version.get() == Some(version) {
+            return;
+        }
+        self.version.set(Some(version));
+        // Keys may have another server, and nobody has listened for a while if this worker has just begun to.
+        self.right.memory.records().index().wipe();
+        let masters = self.topology.masters();
+        let mut before = self.ears.take();
+        let mut now = HashMap::with_capacity(masters.len());
+        for master in masters {
+            let name = digest(master.server.text.as_bytes());
+            let ear = match before.remove(&name) {
+                Some(ear) => {
+                    ear.set_slots(master.slots);
+                    ear
+                }
+                None => Ear::begin(&self.config, &self.topology, master, &self.right),
+            };
+            now.insert(name, ear);
+        }
+        self.ears.replace(now);
+        for ear in before.into_values() {
+            ear.leave();
+        }
+    }
+
+    /// Whether this worker has begun to shut down a short while ago: workers of a newer configuration have the first choice.
+    /// Where there are none it goes on.
+    fn is_to_yield(&self) -> bool {
+        if !shutdown::has_begun() {
+            return false;
+        }
+        if self.leaving.get() == 0 {
+            self.leaving.set(now_msec());
+        }
+        now_msec() < self.leaving.get().saturating_add(LEASE)
+    }
+}

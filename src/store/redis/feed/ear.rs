@@ -1,0 +1,204 @@
+//! A server that is listened to: what the feed of cache-core wants done is carried out.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::ops::RangeInclusive;
+use std::rc::{Rc, Weak};
+
+use cache_core::cluster::Slot;
+use cache_core::feed::{Effect, Event, Feed, Level, Settings};
+use cache_core::resp::{Limits, Received};
+use ngx::ffi::{NGX_LOG_NOTICE, NGX_LOG_WARN};
+use ngx::log::ngx_cycle_log;
+use ngx::ngx_log_error;
+use tier::Node;
+
+use super::Right;
+use crate::ngx::event::{Timer, exact_msec};
+use crate::ngx::random;
+use crate::shm::digest;
+use crate::store::background;
+use crate::store::redis::config::StoreConfig;
+use crate::store::redis::line::Line;
+use crate::store::redis::topology::{MasterServer, Topology};
+
+/// The longest time between two looks at a feed, in milliseconds.
+const LOOK: u64 = 200;
+
+/// What a channel begins with on which changes are told.
+const CHANNEL: &str = "redis_cache:";
+
+/// One that listens to a server.
+pub struct Ear {
+    topology: Rc<Topology>,
+    right: Rc<Right>,
+    /// The store and the server, for the log.
+    shown: String,
+    /// The server, as the tier knows it.
+    node: Node,
+    feed: RefCell<Feed>,
+    line: Rc<Line>,
+    /// Counts connections: what comes of an earlier one isn't told.
+    connection: Cell<u64>,
+    timer: OnceCell<Timer>,
+}
+
+impl Ear {
+    /// Begins to listen to a server.
+    pub fn begin(
+        config: &Rc<StoreConfig>,
+        topology: &Rc<Topology>,
+        master: MasterServer,
+        right: &Rc<Right>,
+    ) -> Rc<Ear> {
+        let MasterServer { server, slots } = master;
+        let prefix = right.memory.config().prefix.clone();
+        let settings = Settings {
+            channel: [CHANNEL.as_bytes(), &prefix].concat(),
+            prefix,
+            messages: false,
+            slots,
+            connect_timeout: config.connect_timeout,
+            read_timeout: config.read_timeout,
+        };
+        let seed = random::between(1, u64::from(u32::MAX));
+        let index = right.memory.records().index();
+        let ear = Rc::new(Ear {
+            topology: Rc::clone(topology),
+            right: Rc::clone(right),
+            shown: format!("\"{}\" ({})", config.shown, server.text),
+            node: index.node(digest(server.text.as_bytes())),
+            feed: RefCell::new(Feed::new(settings, seed)),
+            line: Line::new(config, &server),
+            connection: Cell::new(0),
+            timer: OnceCell::new(),
+        });
+        let own: Weak<Ear> = Rc::downgrade(&ear);
+        ear.line.on_open(move || {
+            if let Some(own) = own.upgrade() {
+                own.tell(Event::Connected);
+            }
+        });
+        let own: Weak<Ear> = Rc::downgrade(&ear);
+        let timer = Timer::new(true, move || {
+            if let Some(own) = own.upgrade() {
+                own.tell(Event::Tick);
+            }
+        });
+        timer.arm(0);
+        let _ = ear.timer.set(timer);
+        ear
+    }
+
+    /// The server has these slots by now.
+    pub fn set_slots(&self, slots: Option<Vec<RangeInclusive<Slot>>>) {
+        if let Some(slots) = slots {
+            self.feed.borrow_mut().set_slots(slots);
+        }
+    }
+
+    /// Listens no more: the server isn't one that has keys, or another worker may listen from now on.
+    pub fn leave(self: &Rc<Self>) {
+        let mut effects = Vec::new();
+        self.feed.borrow_mut().leave(&mut effects);
+        self.carry_out(effects);
+        self.close();
+    }
+
+    /// Listens no more, and says nothing: another worker does.
+    pub fn close(&self) {
+        if let Some(timer) = self.timer.get() {
+            timer.disarm();
+        }
+        self.connection.set(self.connection.get() + 1);
+        self.line.close();
+    }
+
+    fn tell(self: &Rc<Self>, event: Event<'_>) {
+        let mut effects = Vec::new();
+        let now = exact_msec();
+        let wakes_at = {
+            let mut feed = self.feed.borrow_mut();
+            feed.handle(now, event, &mut effects);
+            feed.wakes_at()
+        };
+        self.carry_out(effects);
+        if let Some(timer) = self.timer.get() {
+            timer.arm(wakes_at.saturating_sub(now).clamp(1, LOOK));
+        }
+    }
+
+    fn carry_out(self: &Rc<Self>, effects: Vec<Effect>) {
+        let memory = &self.right.memory;
+        let (index, node) = (memory.records().index(), self.node);
+        for effect in effects {
+            match effect {
+                Effect::Connect => self.connect(),
+                Effect::Close => {
+                    self.connection.set(self.connection.get() + 1);
+                    self.line.close();
+                }
+                Effect::Send(words) => {
+                    let words: Vec<&[u8]> = words.iter().map(|word| word.as_ref()).collect();
+                    self.line.say(&words);
+                }
+                Effect::Invalidate(key) => memory.invalidate(&key),
+                Effect::RaiseEpoch => index.raise_epoch(node),
+                Effect::RaiseAll => index.wipe(),
+                // Another worker may have raised the epoch since: one that listened before, and was stopped. Changes are heard
+                // nevertheless. Should this worker be stopped here, the time will be over when it goes on.
+                Effect::Lease { until } if self.right.is_held() => {
+                    index.lease(node, until);
+                }
+                Effect::Revoke if self.right.is_held() => index.revoke(node),
+                Effect::Refresh => self.topology.doubt(),
+                // Not asked for: see the settings.
+                Effect::Publish { .. } | Effect::Lease { .. } | Effect::Revoke => {}
+                Effect::Say(level, text) => self.say(level, &text),
+            }
+        }
+    }
+
+    fn connect(self: &Rc<Self>) {
+        let own = Rc::downgrade(self);
+        let number = self.connection.get() + 1;
+        self.connection.set(number);
+        let heard = move |received: Option<Received>| {
+            let Some(own) = own.upgrade() else { return };
+            if own.connection.get() != number {
+                return;
+            }
+            match &received {
+                Some(Received::Reply(reply)) => own.tell(Event::Reply(reply)),
+                Some(Received::Push(push)) => own.tell(Event::Push(push)),
+                None => own.closed(),
+            }
+        };
+        if self.line.feed(Limits::GREETING, heard).is_err() {
+            self.closed();
+        }
+    }
+
+    /// The connection has ended. Its end may come in the middle of what the feed has asked for.
+    fn closed(self: &Rc<Self>) {
+        let own = Rc::clone(self);
+        let number = self.connection.get();
+        background::spawn(async move {
+            if own.connection.get() == number {
+                own.tell(Event::Closed);
+            }
+        });
+    }
+
+    fn say(&self, level: Level, text: &str) {
+        let level = match level {
+            Level::Notice => NGX_LOG_NOTICE,
+            Level::Warn => NGX_LOG_WARN,
+        };
+        let store = &self.shown;
+        ngx_log_error!(
+            level,
+            ngx_cycle_log().as_ptr(),
+            "redis store {store}: {text}"
+        );
+    }
+}

@@ -1,0 +1,121 @@
+# What nginx says to a `memory` line of a store block that makes no sense, word for word, with the line that is to blame; and
+# that it starts with one that does.
+
+use lib 't/util';
+use Test::Nginx::Socket;
+use RefusedConf;
+
+plan tests => repeat_each() * (2 * blocks() + 1);
+log_level('info');
+no_root_location();
+run_tests();
+
+__DATA__
+
+=== TEST 1: memory without a size
+--- http_config
+    redis_cache_store main { server 127.0.0.1:6379; memory; }    # <--
+--- emerg
+no size in "memory" of store "main"; add one such as 64m
+
+
+
+=== TEST 2: a size that is none
+--- http_config
+    redis_cache_store main { server 127.0.0.1:6379; memory much; }    # <--
+--- emerg
+invalid size "much" in "memory" of store "main"; use a size such as 64m
+
+
+
+=== TEST 3: a size that is too small
+--- http_config
+    redis_cache_store main { server 127.0.0.1:6379; memory 64k; }    # <--
+--- emerg
+size "64k" is too small in "memory" of store "main"; 1m is the least
+
+
+
+=== TEST 4: a parameter that nobody knows
+--- http_config
+    redis_cache_store main { server 127.0.0.1:6379; memory 64m max_size=1m; }    # <--
+--- emerg
+unknown parameter "max_size=1m" in "memory" of store "main"; there are max_object=, valid=, min_uses= and prefix=
+
+
+
+=== TEST 5: a parameter without a value
+--- http_config
+    redis_cache_store main { server 127.0.0.1:6379; memory 64m valid; }    # <--
+--- emerg
+unknown parameter "valid" in "memory" of store "main"; there are max_object=, valid=, min_uses= and prefix=
+
+
+
+=== TEST 6: a parameter twice
+--- http_config
+    redis_cache_store main { server 127.0.0.1:6379; memory 64m valid=1s valid=2s; }    # <--
+--- emerg
+duplicate "valid" in "memory" of store "main"; say it once
+
+
+
+=== TEST 7: a largest record of no size
+--- http_config
+    redis_cache_store main { server 127.0.0.1:6379; memory 64m max_object=0; }    # <--
+--- emerg
+invalid size "0" in "memory" of store "main"; use a size such as 64m
+
+
+
+=== TEST 8: a time that is none
+--- http_config
+    redis_cache_store main { server 127.0.0.1:6379; memory 64m valid=soon; }    # <--
+--- emerg
+invalid time "soon" in "memory" of store "main"; use a time such as 60s
+
+
+
+=== TEST 9: no use at all
+--- http_config
+    redis_cache_store main { server 127.0.0.1:6379; memory 64m min_uses=0; }    # <--
+--- emerg
+invalid number "0" in "memory" of store "main"; "min_uses" is between 1 and 255
+
+
+
+=== TEST 10: memory twice
+--- http_config
+    redis_cache_store main { server 127.0.0.1:6379; memory 64m; memory 32m; }    # <--
+--- emerg
+duplicate "memory" in store "main"
+
+
+
+=== TEST 11: lines that make sense
+--- http_config
+    redis_cache_zone locks 1m;
+    redis_cache_store small { server 127.0.0.1:6379; memory 1m; }
+    redis_cache_store all {
+        server 127.0.0.1:6379;
+        memory 16m max_object=64k valid=1m min_uses=1 prefix=site:;
+    }
+    redis_cache_memory off;
+--- config
+    location /t {
+        redis_cache_memory on;
+        return 200 "fine";
+    }
+--- request
+GET /t
+--- response_body: fine
+--- no_error_log
+[emerg]
+
+
+
+=== TEST 12: redis_cache_memory is a flag
+--- config
+    redis_cache_memory perhaps;    # <--
+--- emerg
+invalid value "perhaps" in "redis_cache_memory"; it is "on" or "off"

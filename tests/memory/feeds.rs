@@ -1,0 +1,132 @@
+//! The feed of changes: without it nothing is served from memory, and it comes back by itself.
+
+use std::time::Instant;
+
+use testbed::{
+    Client, Gate, PATIENCE, Position, Proxy, Record, Redis, Rule, Running, Site, Way, wait_for,
+};
+
+use super::{LEASE, SLACK, put_and_warm, site, source, warm};
+
+/// A site whose Redis is behind a door.
+fn behind_a_door(site: &Site) -> (Running, Proxy) {
+    let redis = Redis::start();
+    let door = Proxy::start(&redis.address());
+    let store = format!(
+        "server {}; read_timeout 1s; fail_timeout 200ms;",
+        door.address()
+    );
+    (site.clone().store(&store).start_with(redis), door)
+}
+
+/// Changes a record behind everybody's back, and asks until it isn't served any more.
+#[track_caller]
+fn assert_gone_in_time(site: &Running, client: &mut Client, target: &str, old: &str) {
+    let begun = Instant::now();
+    let _: i64 = site.redis.command(&["DEL", &site.key(target)]);
+    let mut took = begun.elapsed();
+    // The request that goes to a server without replies takes its time.
+    while client.get(target).text() == old {
+        took = begun.elapsed();
+        assert!(took < PATIENCE);
+    }
+    println!("{target}: the last old answer after {took:?}");
+    assert!(took < LEASE + SLACK, "{took:?}");
+}
+
+#[test]
+fn a_feed_that_is_cut_comes_back() {
+    let (site, door) = behind_a_door(&site(""));
+    let mut client = site.client();
+    put_and_warm(&site, &mut client, "/cut", "cut");
+    for _ in 0..3 {
+        door.cut();
+        assert_gone_in_time(&site, &mut client, "/cut", "cut");
+        put_and_warm(&site, &mut client, "/cut", "cut");
+    }
+}
+
+#[test]
+fn a_feed_that_is_silent_isnt_believed_for_longer_than_its_lease() {
+    let (site, door) = behind_a_door(&site(""));
+    let mut client = site.client();
+    put_and_warm(&site, &mut client, "/silent", "silent");
+    door.set(Way::Replies, Rule::hold(&Gate::new()));
+    assert_gone_in_time(&site, &mut client, "/silent", "silent");
+    door.heal();
+    put_and_warm(&site, &mut client, "/silent", "silent");
+}
+
+#[test]
+fn a_worker_that_listens_may_be_frozen_or_killed() {
+    let mut site = site("").workers(2).spread().start();
+    let mut clients = site.client_of_each("/listens");
+    put_and_warm(&site, &mut clients[0].1, "/listens", "listens");
+    // Whoever of the two listens: each is frozen once.
+    for frozen in 0..2 {
+        let other = 1 - frozen;
+        warm(&mut clients[other].1, "/listens");
+        let worker = site.nginx.freeze_worker(clients[frozen].0);
+        assert_gone_in_time(&site, &mut clients[other].1, "/listens", "listens");
+        put_and_warm(&site, &mut clients[other].1, "/listens", "listens");
+        drop(worker);
+        wait_for("what is kept", PATIENCE, || {
+            source(&mut clients[frozen].1, "/listens") == "memory"
+        });
+    }
+    for killed in 0..2 {
+        let pid = site.nginx.workers()[killed];
+        site.nginx.kill_worker(pid);
+        let mut client = site.client();
+        warm(&mut client, "/listens");
+        assert_gone_in_time(&site, &mut client, "/listens", "listens");
+        put_and_warm(&site, &mut client, "/listens", "listens");
+    }
+}
+
+#[test]
+fn a_reload_under_traffic_keeps_everybody_right() {
+    let mut site = site("").workers(2).spread().start();
+    let mut client = site.client();
+    put_and_warm(&site, &mut client, "/reload", "reload");
+    for _ in 0..3 {
+        let old = site.nginx.reload();
+        let mut client = site.client();
+        warm(&mut client, "/reload");
+        assert_gone_in_time(&site, &mut client, "/reload", "reload");
+        put_and_warm(&site, &mut client, "/reload", "reload");
+        site.nginx.wait_for_exit(&old, PATIENCE);
+    }
+}
+
+#[test]
+fn a_redis_that_restarts_is_listened_to_again() {
+    let mut site = site("").start();
+    let mut client = site.client();
+    put_and_warm(&site, &mut client, "/again", "again");
+    site.redis.stop();
+    site.redis.run();
+    put_and_warm(&site, &mut client, "/again", "anew");
+    let _: i64 = site.redis.command(&["DEL", &site.key("/again")]);
+    wait_for("the change", PATIENCE, || {
+        client.get("/again").text() != "anew"
+    });
+}
+
+#[test]
+fn a_server_without_tracking_is_named_once_and_nothing_is_kept() {
+    let redis = Redis::with_options(&["--rename-command", "CLIENT", ""]);
+    let site = site("").start_with(redis);
+    let mut client = site.client();
+    site.redis
+        .put(&site.key("/none"), &Record::lua_text("none"), 600);
+    let log = site.nginx.log();
+    assert!(
+        log.wait_for(Position::default(), "memory", PATIENCE)
+            .is_some()
+    );
+    for _ in 0..20 {
+        assert_eq!(source(&mut client, "/none"), "store");
+    }
+    assert_eq!(log.matching(Position::default(), "memory").len(), 1);
+}
