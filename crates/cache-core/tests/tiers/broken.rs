@@ -1,0 +1,49 @@
+//! Each rule is watched: where it is broken, the worlds of some seed fail.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::config::{Ability, Broken, Mode};
+use crate::seeds::{Worlds, run};
+
+/// A broken rule is noticed within so many seeds.
+const NOTICED: u64 = 300;
+
+#[test]
+fn broken_rules_are_noticed() {
+    for (broken, mode, ability, faulty) in [
+        (Broken::NoGeneration, Mode::Sentinel, Ability::Push, false),
+        (Broken::LateTicket, Mode::Sentinel, Ability::Push, false),
+        (Broken::CheckBeforeLink, Mode::Sentinel, Ability::Push, true),
+        (Broken::FirstServer, Mode::Cluster, Ability::Push, true),
+        (Broken::LeaseFromPong, Mode::Sentinel, Ability::Push, true),
+        (Broken::EarlyEpoch, Mode::Sentinel, Ability::Push, true),
+        (Broken::NoEpoch, Mode::Sentinel, Ability::Push, true),
+        (Broken::NoCanary, Mode::Sentinel, Ability::Pretend, false),
+        (Broken::NoFlush, Mode::Sentinel, Ability::Push, false),
+        (Broken::NoView, Mode::Cluster, Ability::Push, true),
+        (Broken::FromReplica, Mode::Sentinel, Ability::Push, false),
+        (Broken::TiedLease, Mode::Sentinel, Ability::Push, true),
+        (Broken::OldMaster, Mode::Sentinel, Ability::Push, true),
+    ] {
+        let worlds = Worlds {
+            mode,
+            ability,
+            faulty,
+            broken: Some(broken),
+        };
+        let notices = |seed: &u64| {
+            let failed = catch_unwind(AssertUnwindSafe(|| run(*seed, worlds, false)));
+            let cause = failed
+                .err()
+                .and_then(|cause| cause.downcast::<String>().ok());
+            let says = match broken {
+                Broken::TiedLease => "hits when all is well again",
+                _ => "is older than",
+            };
+            cause.is_some_and(|cause| cause.contains(says))
+        };
+        let seed = (0..NOTICED).find(notices);
+        assert!(seed.is_some(), "{broken:?}: no world fails");
+        println!("{broken:?} is noticed in the world of seed {seed:?}");
+    }
+}

@@ -1,0 +1,82 @@
+//! What a simulated world is made of, and which rule is broken in it on purpose.
+
+/// What servers there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// A master, and a replica that may take over.
+    Sentinel,
+    /// Three masters, between which slots move.
+    Cluster,
+}
+
+/// How well servers can tell of changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ability {
+    /// They push.
+    Push,
+    /// They agree to push, and don't: a proxy is before them.
+    Pretend,
+    /// They don't know CLIENT TRACKING.
+    Publish,
+    /// They speak RESP2 alone.
+    Old,
+}
+
+/// A rule that is broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Broken {
+    /// A record is put into the tier whatever the generation of its key is by now.
+    NoGeneration,
+    /// The generation is looked at before the record can be found, and not afterwards.
+    CheckBeforeLink,
+    /// The generation and the epoch are noted when the reply comes.
+    LateTicket,
+    /// A record belongs to the server that was asked first.
+    FirstServer,
+    /// A lease counts from when the PONG came.
+    LeaseFromPong,
+    /// The epoch is raised when the connection is there, and not again when the server tracks.
+    EarlyEpoch,
+    /// No epoch is raised by a worker that takes over, or on a new connection.
+    NoEpoch,
+    /// The feed is trusted without a canary.
+    NoCanary,
+    /// FLUSHALL isn't heard.
+    NoFlush,
+    /// Nobody looks whether the epoch of the Cluster has changed.
+    NoView,
+    /// Records are read from replicas.
+    FromReplica,
+    /// A lease is given for the epoch that this worker has raised last. It is in vain from when a worker that was stopped says
+    /// its last words.
+    TiedLease,
+    /// A master is changed without raising all epochs, and its feed goes on.
+    OldMaster,
+}
+
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub seed: u64,
+    pub mode: Mode,
+    pub ability: Ability,
+    pub machines: usize,
+    pub workers: usize,
+    pub keys: usize,
+    /// Longest time that a message takes in good times, in milliseconds.
+    pub delay: u64,
+    /// Whether things go wrong now, and whether they ever did.
+    pub faulty: bool,
+    pub was_faulty: bool,
+    /// How long it goes on, in milliseconds.
+    pub span: u64,
+    /// Only the module's own changes happen: messages miss the others for a while.
+    pub own_changes: bool,
+    pub broken: Option<Broken>,
+    pub trace: bool,
+}
+
+impl Config {
+    pub fn is(&self, broken: Broken) -> bool {
+        self.broken == Some(broken)
+    }
+}

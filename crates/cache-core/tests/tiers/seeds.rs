@@ -1,0 +1,222 @@
+//! Worlds by seed.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::config::{Ability, Broken, Config, Mode};
+use crate::rng::Rng;
+use crate::trouble::Trouble;
+use crate::world::{Happening, START, World};
+
+/// How many seeds run, unless `TIERS_SEEDS` says otherwise.
+const SEEDS: u64 = 60;
+
+/// What kind of worlds.
+#[derive(Clone, Copy, Debug)]
+pub struct Worlds {
+    pub mode: Mode,
+    pub ability: Ability,
+    pub faulty: bool,
+    pub broken: Option<Broken>,
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// What came of a world.
+pub struct Outcome {
+    pub hits: u64,
+    pub misses: u64,
+    pub oldest: u64,
+}
+
+/// Runs the world of one seed.
+pub fn run(seed: u64, worlds: Worlds, trace: bool) -> Outcome {
+    let mut chance = Rng::new(seed ^ 0xabcd);
+    let config = Config {
+        seed,
+        mode: worlds.mode,
+        ability: worlds.ability,
+        machines: chance.range(1, 2) as usize,
+        workers: chance.range(1, 3) as usize,
+        keys: chance.range(1, 6) as usize,
+        delay: chance.pick(&[0, 3, 20, 80]),
+        faulty: worlds.faulty,
+        was_faulty: worlds.faulty,
+        span: 30_000,
+        own_changes: worlds.ability != Ability::Push,
+        broken: worlds.broken,
+        trace,
+    };
+    let mut world = World::new(config);
+    world.settle();
+    everyday(&mut world);
+    if worlds.faulty {
+        troubles(&mut world);
+    }
+    let end = START + world.config.span;
+    world.run(end);
+    if worlds.faulty {
+        recovers(&mut world);
+    }
+    Outcome {
+        hits: world.judge.hits,
+        misses: world.judge.misses,
+        oldest: world.judge.oldest,
+    }
+}
+
+fn at(world: &mut World, trouble: Trouble) {
+    let when = START + world.rng.range(0, world.config.span);
+    world.at(when, Happening::Trouble(trouble));
+}
+
+fn key(world: &mut World) -> String {
+    let nth = world.rng.range(0, world.config.keys as u64 - 1);
+    format!("key{nth}")
+}
+
+/// Requests and changes.
+fn everyday(world: &mut World) {
+    let requests = world.rng.range(500, 3000);
+    for _ in 0..requests {
+        let machine = world.rng.range(0, world.config.machines as u64 - 1) as usize;
+        let key = key(world);
+        at(world, Trouble::Request(machine, key));
+    }
+    let changes = world.rng.range(10, 300);
+    for _ in 0..changes {
+        let key = key(world);
+        let ours = world.config.own_changes || world.rng.chance(50);
+        let change = match world.rng.range(0, 9) {
+            0 => Trouble::Shorten(key),
+            1 => Trouble::Delete(key),
+            _ => Trouble::Write(key, ours),
+        };
+        at(world, change);
+    }
+    if world.config.ability == Ability::Push && world.config.mode == Mode::Sentinel {
+        let flushes = world.rng.range(0, 4);
+        (0..flushes).for_each(|_| at(world, Trouble::FlushAll));
+    }
+}
+
+fn troubles(world: &mut World) {
+    let count = world.rng.range(1, 12);
+    let servers = world.servers.len() as u64;
+    for _ in 0..count {
+        let millis = world.rng.range(1, 6000);
+        let number = world.rng.range(0, 100);
+        let worker = world.rng.range(0, world.workers.len() as u64 - 1) as usize;
+        let machine = world.rng.range(0, world.config.machines as u64 - 1) as usize;
+        let server = world.rng.range(0, servers - 1) as usize;
+        let key = key(world);
+        let trouble = match world.rng.range(0, 11) {
+            0 | 1 => Trouble::Cut(number),
+            2 => Trouble::HalfOpen(number),
+            3 => Trouble::Stall(number, millis),
+            4 => Trouble::Stop(worker, millis),
+            5 => Trouble::Kill(worker),
+            6 => Trouble::Reload(machine),
+            7 => Trouble::Freeze(server, millis),
+            8 => Trouble::Crash(server, millis),
+            _ if world.config.mode == Mode::Sentinel => Trouble::Failover,
+            _ => Trouble::Move(key, server, world.rng.chance(50)),
+        };
+        at(world, trouble);
+    }
+}
+
+/// Nothing goes wrong any more: soon the tier answers again.
+fn recovers(world: &mut World) {
+    world.config.faulty = false;
+    let pause = world.now + 45_000;
+    world.run(pause);
+    let before = world.judge.hits;
+    for machine in 0..world.config.machines {
+        for nth in 0..20 {
+            let key = String::from("key0");
+            if nth == 0 {
+                let server = world.owner(&key);
+                world.value += 1;
+                let record = Some((world.value, world.now + 600_000));
+                world.change_by_us(server, &key, record);
+            }
+            let then = world.now + 200;
+            world.run(then);
+            world.trouble(Trouble::Request(machine, key));
+        }
+    }
+    let then = world.now + 500;
+    world.run(then);
+    let hits = world.judge.hits - before;
+    assert!(
+        hits >= 10,
+        "seed {}: {hits} hits when all is well again",
+        world.config.seed
+    );
+}
+
+/// Runs worlds of many seeds, or the one that is asked for.
+fn many(worlds: Worlds) -> Vec<Outcome> {
+    if let Some(seed) = number("TIERS_SEED") {
+        return vec![run(seed, worlds, true)];
+    }
+    let mut outcomes = Vec::new();
+    let mut failed = Vec::new();
+    for seed in 0..number("TIERS_SEEDS").unwrap_or(SEEDS) {
+        match catch_unwind(AssertUnwindSafe(|| run(seed, worlds, false))) {
+            Ok(outcome) => outcomes.push(outcome),
+            Err(_) => failed.push(seed),
+        }
+        if failed.len() == 10 {
+            break;
+        }
+    }
+    assert!(failed.is_empty(), "{worlds:?}: seeds {failed:?} failed");
+    outcomes
+}
+
+fn worlds(mode: Mode, ability: Ability, faulty: bool) -> Worlds {
+    Worlds {
+        mode,
+        ability,
+        faulty,
+        broken: None,
+    }
+}
+
+fn check(worlds: Worlds, least: u64) {
+    let outcomes = many(worlds);
+    let sum = |of: fn(&Outcome) -> u64| outcomes.iter().map(of).sum::<u64>();
+    let (hits, misses) = (sum(|it| it.hits), sum(|it| it.misses));
+    let oldest = outcomes.iter().map(|it| it.oldest).max();
+    let percent = 100 * hits / (hits + misses);
+    println!("{worlds:?}: {percent} % hits, the oldest answer is {oldest:?} ms old");
+    assert!(percent >= least, "{worlds:?}: {percent} % hits");
+}
+
+#[test]
+fn a_healthy_feed_is_as_late_as_its_pushes() {
+    check(worlds(Mode::Sentinel, Ability::Push, false), 50);
+}
+
+#[test]
+fn whatever_goes_wrong_no_answer_is_older_than_a_lease() {
+    check(worlds(Mode::Sentinel, Ability::Push, true), 30);
+}
+
+#[test]
+fn in_a_cluster_no_answer_is_older_than_a_lease() {
+    check(worlds(Mode::Cluster, Ability::Push, false), 50);
+    check(worlds(Mode::Cluster, Ability::Push, true), 30);
+}
+
+#[test]
+fn messages_do_where_servers_do_not_push() {
+    for ability in [Ability::Pretend, Ability::Publish, Ability::Old] {
+        check(worlds(Mode::Sentinel, ability, false), 30);
+        check(worlds(Mode::Sentinel, ability, true), 20);
+        check(worlds(Mode::Cluster, ability, true), 20);
+    }
+}
