@@ -10,15 +10,15 @@
 //!      └────── back-off ◄── the lease is revoked, the epoch is raised ◄── closed, silent, no canary ◄──────────┘
 //! ```
 //!
-//! While it is live, it sends PING each second. A PONG comes behind all invalidations of what had changed before the server
-//! took the PING, so the tier may be read until 3 s after the PING was *sent*. That one rule covers a worker that is stopped or
-//! killed, and a connection that is open at one end only. The canary is repeated, so that a server that tracks no more is
-//! found out.
+//! While it is live, it sends PING each second. With a PONG, or before it, come all invalidations of what had changed before the
+//! server took the PING, so the tier may be read until 3 s after the PING was *sent*. That one rule covers a worker that is
+//! stopped or killed, and a connection that is open at one end only. The canary is repeated, so that a server that tracks no
+//! more is found out.
 //!
 //! Where the server doesn't track, the module's own messages must do: its scripts PUBLISH each key that they change, on a
-//! channel that the feed subscribes to. They miss evictions, FLUSHALL, and what others do, so a record is used for
-//! [`MESSAGES_VALID`] at most: the epoch is raised so often. A server that speaks RESP2 alone does, too. Where neither is to be had the tier isn't used, and
-//! the feed tries again after 30 s.
+//! channel that the feed subscribes to. RESP2 is enough for that. Messages miss evictions, FLUSHALL, and what others do, so a
+//! record is used for [`MESSAGES_VALID`] at most: the epoch is raised so often. Where neither is to be had the tier isn't used,
+//! and the feed tries again after 30 s.
 //!
 //! Slots of a Redis Cluster that move away push nothing by themselves. So the feed asks for CLUSTER INFO with each PING: when
 //! an epoch or the state has changed all that the tier has of the store is void.

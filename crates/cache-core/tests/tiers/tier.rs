@@ -126,8 +126,11 @@ impl Tier {
         }
     }
 
+    /// Voids what there is of a node, and its lease.
     pub fn raise_epoch(&mut self, node: Id) {
-        self.nodes.entry(node).or_default().epoch += 1;
+        let node = self.nodes.entry(node).or_default();
+        node.epoch += 1;
+        node.ok_until = 0;
     }
 
     pub fn epoch(&self, node: Id) -> u64 {
