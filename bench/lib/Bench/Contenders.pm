@@ -89,6 +89,10 @@ CONF
             _proxy_cache($upstream, "$o{directory}/proxy-cache-keys"),
         },
         {
+            id => 'proxy_cache_open_keys', label => 'proxy_cache HIT, open_file_cache, 1,000 keys', @many,
+            _proxy_cache($upstream . OPEN_FILES, "$o{directory}/proxy-cache-open-keys"),
+        },
+        {
             id => 'srcache', label => 'srcache + memcached', sizes => \@all, header => 'HIT',
             binary => $o{system_nginx}, modules => [SRCACHE_MODULES],
             http => "$upstream    upstream memcached { server 127.0.0.1:$o{memcached}; keepalive 64; }\n",
@@ -145,6 +149,10 @@ sub _ways_to_redis {
             id => 'cluster', label => ' in a Cluster', way => 'Cluster', store => "mode cluster; $nodes",
             redis => $o{cluster},
         },
+        {
+            id => 'memory', from => 'memory', label => '', way => 'memory',
+            store => "server 127.0.0.1:$o{redis}; memory 256m max_object=2m valid=1h;",
+        },
     );
     my @contenders;
     for my $way (@ways) {
@@ -154,7 +162,7 @@ sub _ways_to_redis {
             redis => $way->{redis} // [$o{redis}],
             server => "        location / {\n$location            proxy_pass http://backend;\n        }",
         );
-        my $label = "this module, Redis HIT$way->{label}";
+        my $label = 'this module, ' . ($way->{from} // 'Redis') . " HIT$way->{label}";
         push @contenders, { id => "redis_$way->{id}", label => $label, sizes => $all, %common },
             { id => "redis_$way->{id}_keys", label => "$label, 1,000 keys", @$many, %common };
     }
