@@ -17,11 +17,13 @@ BUILD ?= release
 DEMO_ARGS ?=
 BENCH_ARGS ?=
 DESTDIR ?=
-# How long `make soak` and `make chaos` go on, and the seed of what happens in it (another one each time).
+# How long `make soak`, `make chaos` and `make freshness` go on, and the seed of what happens in it (another one each time).
 SECONDS ?= 600
 SEED ?=
 # The store of `make chaos`: standalone, sentinel or cluster.
 MODE ?= standalone
+# Whether something is frozen, cut and killed in `make freshness`.
+WEATHER ?= calm
 # How long `make fuzz` runs each target.
 FUZZ_SECONDS ?= 60
 MODULES_DIR ?=
@@ -56,7 +58,7 @@ DEB_BENCH := nginx perl redis-server memcached wrk libnginx-mod-http-srcache-fil
 # A program of crates/testbed, with cargo's own word on how far it is.
 compile = . build-aux/common.sh; heading 'building the $(1) program'; cargo build -p testbed --bin $(1)
 
-.PHONY: help build demo test memcheck soak chaos fuzz bench fmt lint install clean distclean
+.PHONY: help build demo test memcheck soak chaos freshness fuzz bench fmt lint install clean distclean
 
 help: ## shows this list
 	@echo 'make [TARGET] [FLAVOR=vendored|system] [BUILD=release|debug|sanitize]'
@@ -97,6 +99,12 @@ chaos: build ## load while nodes of the store die, change roles and move slots: 
 	@$(call compile,chaos)
 	@REDIS_CACHE_NGINX=$(CURDIR)/$(OUT)/nginx REDIS_CACHE_MODULE=$(CURDIR)/$(OUT)/$(MODULE) \
 	  cargo run --quiet -p testbed --bin chaos -- $(MODE) $(SECONDS) $(SEED)
+
+freshness: build ## how long a memory tier serves what Redis has no more: WEATHER=calm|trouble
+	@build-aux/packages redis-server
+	@$(call compile,freshness)
+	@REDIS_CACHE_NGINX=$(CURDIR)/$(OUT)/nginx REDIS_CACHE_MODULE=$(CURDIR)/$(OUT)/$(MODULE) \
+	  cargo run --quiet -p testbed --bin freshness -- $(SECONDS) $(WEATHER) $(SEED)
 
 fuzz: ## runs a fuzzer on each parser for FUZZ_SECONDS=60; prints the input that breaks one
 	@build-aux/packages $(DEB_FUZZ)
