@@ -20,8 +20,11 @@
 //! record is used for [`MESSAGES_VALID`] at most: the epoch is raised so often. Where neither is to be had the tier isn't used,
 //! and the feed tries again after 30 s.
 //!
-//! Slots of a Redis Cluster that move away push nothing by themselves. So the feed asks for CLUSTER INFO with each PING: when
-//! an epoch or the state has changed all that the tier has of the store is void.
+//! Slots of a Redis Cluster that move away push nothing by themselves: only MIGRATE does, for each key. So the feed asks for
+//! CLUSTER INFO and CLUSTER SLOTS with each PING: when an epoch, the state, or the master of a slot has changed, all that the
+//! tier has of the store is void.
+//!
+//! Nothing tells of SWAPDB: who uses it must not use the tier.
 //!
 //! The subscription makes the connection one of class pubsub: Redis closes it when its reader is stuck, instead of growing.
 

@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use super::beat::Beat;
 use super::canary::Canary;
-use super::cluster::View;
+use super::cluster::{Owners, View};
 use super::event::{Effect, Event, Settings, Source};
 use super::heard::{self, Heard, heard};
 use super::trouble::Trouble;
@@ -46,6 +46,8 @@ enum Owed {
     Hello,
     /// CLUSTER INFO
     View,
+    /// CLUSTER SLOTS
+    Owners,
     Track,
     /// With RESP3 it is a push that tells of success.
     Subscribe,
@@ -65,8 +67,9 @@ struct Peer {
     untracked: Option<String>,
     /// That has a reason that passes.
     is_passing: bool,
-    /// What it says of its Cluster.
+    /// What it says of its Cluster. Both are known, or neither.
     view: Option<View>,
+    owners: Option<Owners>,
 }
 
 /// Hears from one master which keys have changed.
@@ -96,7 +99,8 @@ impl Feed {
     pub fn new(settings: Settings, seed: u64) -> Self {
         Self {
             settings,
-            random: seed | 1,
+            // Seeds that are alike give numbers that aren't.
+            random: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
             stage: Stage::Waiting,
             until: 0,
             source: Source::Nothing,

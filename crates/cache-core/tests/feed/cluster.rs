@@ -15,6 +15,16 @@ fn info(state: &str, current: u64, own: u64) -> Vec<u8> {
     format!("={}\r\ntxt:{text}\r\n", text.len() + 4).into_bytes()
 }
 
+/// CLUSTER SLOTS of two masters, the first of which has the slots up to this one.
+fn map(last: u16, id: &str) -> Vec<u8> {
+    let next = last + 1;
+    format!(
+        "*2\r\n*4\r\n:{next}\r\n:16383\r\n*3\r\n+b\r\n:1\r\n+other\r\n*3\r\n+r\r\n:1\r\n+x\r\n\
+         *3\r\n:0\r\n:{last}\r\n*3\r\n+a\r\n:1\r\n+{id}\r\n"
+    )
+    .into_bytes()
+}
+
 fn slots(first: u16, last: u16) -> Settings {
     let slot = |number| Slot::new(number).unwrap();
     Settings {
@@ -29,6 +39,8 @@ fn greet(bench: &mut Bench) -> String {
     bench.on(Event::Connected);
     assert_eq!(commands(&bench.gets(MAP)), ["CLUSTER INFO"]);
     let sent = commands(&bench.gets(&info("ok", 5, 3)));
+    assert_eq!(sent, ["CLUSTER SLOTS"]);
+    let sent = commands(&bench.gets(&map(8000, "me")));
     assert_eq!(sent, ["CLIENT TRACKING ON BCAST PREFIX p:"]);
     assert!(bench.gets(b"+OK\r\n").contains(&Effect::RaiseEpoch));
     canary(&commands(&bench.gets(SUBSCRIBED))[0])
@@ -40,8 +52,9 @@ fn live() -> Bench {
     let canary = greet(&mut bench);
     bench.gets(b"+OK\r\n");
     let sent = commands(&bench.gets(&invalidation(&[&canary])));
-    assert_eq!(sent, ["CLUSTER INFO", "PING"]);
+    assert_eq!(sent, ["CLUSTER INFO", "CLUSTER SLOTS", "PING"]);
     assert_eq!(bench.gets(&info("ok", 5, 3)), []);
+    assert_eq!(bench.gets(&map(8000, "me")), []);
     assert_eq!(leases(&bench.gets(b"+PONG\r\n")), [bench.now + 3000]);
     bench
 }
@@ -75,6 +88,7 @@ fn a_node_without_a_slot_for_the_prefix_is_left_alone() {
         bench.on(Event::Connected);
         bench.gets(MAP);
         bench.gets(&info("ok", 5, 3));
+        bench.gets(&map(8000, "me"));
         bench.gets(b"+OK\r\n");
         let effects = bench.gets(SUBSCRIBED);
         assert!(effects.contains(&Effect::Close));
@@ -89,6 +103,7 @@ fn a_change_of_epoch_or_state_voids_all_nodes() {
         let mut bench = live();
         bench.sleep(1000);
         assert_eq!(bench.gets(&said), [Effect::RaiseAll, Effect::Refresh]);
+        assert_eq!(bench.gets(&map(8000, "me")), []);
         assert_eq!(leases(&bench.gets(b"+PONG\r\n")), [bench.now + 3000]);
         // Once.
         bench.sleep(1000);
@@ -97,15 +112,78 @@ fn a_change_of_epoch_or_state_voids_all_nodes() {
 }
 
 #[test]
+fn a_slot_that_moves_without_an_epoch_voids_all_nodes() {
+    for said in [map(7999, "me"), map(8000, "another"), b"*0\r\n".to_vec()] {
+        let mut bench = live();
+        bench.sleep(1000);
+        assert_eq!(bench.gets(&info("ok", 5, 3)), []);
+        assert_eq!(bench.gets(&said), [Effect::RaiseAll, Effect::Refresh]);
+        assert_eq!(leases(&bench.gets(b"+PONG\r\n")), [bench.now + 3000]);
+        bench.sleep(1000);
+        assert_eq!(bench.gets(&info("ok", 5, 3)), []);
+        assert_eq!(bench.gets(&said), []);
+    }
+}
+
+#[test]
+fn other_replicas_and_another_order_are_no_change() {
+    let mut bench = live();
+    bench.sleep(1000);
+    bench.gets(&info("ok", 5, 3));
+    let same = b"*2\r\n*3\r\n:0\r\n:8000\r\n*3\r\n_\r\n:1\r\n+me\r\n\
+        *4\r\n:8001\r\n:16383\r\n*3\r\n+b\r\n:1\r\n+other\r\n*3\r\n+s\r\n:1\r\n+y\r\n";
+    assert_eq!(bench.gets(same), []);
+}
+
+#[test]
+fn nodes_of_a_large_cluster_share_the_asking() {
+    let ranges: Vec<String> = (0..80)
+        .map(|n| format!("*3\r\n:{n}\r\n:{n}\r\n*3\r\n+a\r\n:1\r\n+{n}\r\n"))
+        .collect();
+    let map = format!("*80\r\n{}", ranges.concat()).into_bytes();
+    let mut bench = Bench::new(slots(0, 16383));
+    bench.on(Event::Tick);
+    bench.on(Event::Connected);
+    bench.gets(MAP);
+    bench.gets(&info("ok", 5, 3));
+    bench.gets(&map);
+    bench.gets(b"+OK\r\n");
+    let canary = canary(&commands(&bench.gets(SUBSCRIBED))[0]);
+    bench.gets(b"+OK\r\n");
+    let mut sent = commands(&bench.gets(&invalidation(&[&canary])));
+    let mut asked = 0;
+    for _ in 0..1000 {
+        for command in &sent {
+            match command.as_str() {
+                "CLUSTER INFO" => drop(bench.gets(&info("ok", 5, 3))),
+                "CLUSTER SLOTS" => {
+                    asked += 1;
+                    assert_eq!(bench.gets(&map), []);
+                }
+                "PING" => drop(bench.gets(b"+PONG\r\n")),
+                set => {
+                    bench.gets(b"+OK\r\n");
+                    bench.gets(&invalidation(&[&crate::bench::canary(set)]));
+                }
+            }
+        }
+        sent = commands(&bench.sleep(1000));
+    }
+    assert!((70..=130).contains(&asked), "{asked}");
+}
+
+#[test]
 fn a_cluster_that_is_down_gives_no_lease() {
     let mut bench = live();
     bench.sleep(1000);
     let effects = bench.gets(&info("fail", 5, 3));
     assert_eq!(effects, [Effect::RaiseAll, Effect::Refresh, Effect::Revoke]);
+    assert_eq!(bench.gets(&map(8000, "me")), []);
     assert_eq!(bench.gets(b"+PONG\r\n"), []);
     bench.sleep(1000);
     let effects = bench.gets(&info("ok", 5, 3));
     assert_eq!(effects, [Effect::RaiseAll, Effect::Refresh]);
+    assert_eq!(bench.gets(&map(8000, "me")), []);
     assert_eq!(leases(&bench.gets(b"+PONG\r\n")), [bench.now + 3000]);
 }
 
@@ -114,11 +192,16 @@ fn no_view_is_no_lease() {
     let mut bench = live();
     bench.sleep(1000);
     assert_eq!(bench.gets(b"-BUSY a script\r\n"), [Effect::Revoke]);
+    assert_eq!(bench.gets(&map(8000, "me")), []);
     assert_eq!(bench.gets(b"+PONG\r\n"), []);
     let refused: [&[u8]; 2] = [b"-NOPERM no\r\n", b"$5\r\nhello\r\n"];
     for said in refused {
         let mut bench = live();
         bench.sleep(1000);
+        assert!(bench.gets(said).contains(&Effect::Close));
+        let mut bench = live();
+        bench.sleep(1000);
+        bench.gets(&info("ok", 5, 3));
         assert!(bench.gets(said).contains(&Effect::Close));
     }
 }
@@ -155,11 +238,13 @@ fn a_canary_whose_slot_is_on_its_way_is_another_next_time() {
     for _ in 0..29 {
         bench.sleep(1000);
         bench.gets(&info("ok", 5, 3));
+        bench.gets(&map(8000, "me"));
         bench.gets(b"+PONG\r\n");
     }
     let first = canary(&commands(&bench.sleep(1000))[0]);
     bench.gets(b"-ASK 7 127.0.0.1:7001\r\n");
     bench.gets(&info("ok", 5, 3));
+    bench.gets(&map(8000, "me"));
     bench.gets(b"+PONG\r\n");
     let second = canary(&commands(&bench.sleep(1000))[0]);
     assert_ne!(first, second);

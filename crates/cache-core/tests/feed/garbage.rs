@@ -102,7 +102,7 @@ impl World {
                     _ => {}
                 }
                 self.sent.push(words);
-                assert!(self.sent.len() <= 20);
+                assert!(self.sent.len() <= 20, "{:?}", self.sent);
             }
             Effect::Publish { message, .. } => self.canary = Some((message, true)),
             Effect::RaiseEpoch => self.raised = true,
@@ -139,6 +139,9 @@ impl World {
         };
         match words[0].as_ref() {
             b"HELLO" => self.hear(b"%1\r\n+proto\r\n:3\r\n"),
+            b"CLUSTER" if words[1] == "SLOTS" => {
+                self.hear(b"*1\r\n*3\r\n:0\r\n:16383\r\n*3\r\n+a\r\n:1\r\n+me\r\n")
+            }
             b"CLUSTER" => self.hear(
                 b"$63\r\ncluster_state:ok\r\ncluster_current_epoch:6\r\ncluster_my_epoch:3\r\n\r\n",
             ),

@@ -21,6 +21,7 @@ fn broken_rules_are_noticed() {
         (Broken::NoCanary, Mode::Sentinel, Ability::Pretend, false),
         (Broken::NoFlush, Mode::Sentinel, Ability::Push, false),
         (Broken::NoView, Mode::Cluster, Ability::Push, true),
+        (Broken::OldMap, Mode::Cluster, Ability::Push, true),
         (Broken::FromReplica, Mode::Sentinel, Ability::Push, false),
         (Broken::TiedLease, Mode::Sentinel, Ability::Push, true),
         (Broken::OldMaster, Mode::Sentinel, Ability::Push, true),

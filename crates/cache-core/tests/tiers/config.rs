@@ -45,6 +45,8 @@ pub enum Broken {
     NoFlush,
     /// Nobody looks whether the epoch of the Cluster has changed.
     NoView,
+    /// Slots that move without a new epoch aren't seen.
+    OldMap,
     /// Records are read from replicas.
     FromReplica,
     /// A lease is given for the epoch that this worker has raised last. It is in vain from when a worker that was stopped says

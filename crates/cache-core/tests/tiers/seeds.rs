@@ -121,7 +121,10 @@ fn troubles(world: &mut World) {
             7 => Trouble::Freeze(server, millis),
             8 => Trouble::Crash(server, millis),
             _ if world.config.mode == Mode::Sentinel => Trouble::Failover,
-            _ => Trouble::Move(key, server, world.rng.chance(50)),
+            _ => {
+                let (keys, epoch) = (world.rng.chance(50), world.rng.chance(50));
+                Trouble::Move(key, server, keys, epoch)
+            }
         };
         at(world, trouble);
     }

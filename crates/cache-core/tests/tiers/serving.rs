@@ -7,7 +7,7 @@ use bytes::Bytes;
 use cache_core::cluster::slot_of;
 use cache_core::resp::{Push, Reply};
 
-use crate::config::{Ability, Mode};
+use crate::config::{Ability, Broken, Mode};
 use crate::server::{Conn, Id, planned};
 use crate::wire::Item;
 use crate::worker::{Found, Input, Lookup};
@@ -90,6 +90,7 @@ impl World {
                 return Some(Reply::Array(Some(vec![text("pong"), text("")])));
             }
             "PING" => return Some(status("PONG")),
+            _ if words[1] == "SLOTS" => return Some(self.map()),
             _ => return Some(self.view(server)),
         }
         Some(match name {
@@ -115,6 +116,27 @@ impl World {
         text(&format!(
             "cluster_state:ok\r\ncluster_current_epoch:{epoch}\r\ncluster_my_epoch:{server}\r\n"
         ))
+    }
+
+    /// Who has the slots of the keys, as all know.
+    fn map(&self) -> Reply {
+        let knows = |key: &String| match self.config.is(Broken::OldMap) {
+            true => planned(slot_of(key.as_bytes()), self.servers.len()),
+            false => self.owner(key),
+        };
+        let number = |number: usize| Reply::Integer(number as i64);
+        let ranges = (0..self.config.keys).map(|nth| {
+            let key = format!("key{nth}");
+            let slot = slot_of(key.as_bytes()).index();
+            let owner = knows(&key);
+            let node = vec![text("host"), number(6379), text(&owner.to_string())];
+            Reply::Array(Some(vec![
+                number(slot),
+                number(slot),
+                Reply::Array(Some(node)),
+            ]))
+        });
+        Reply::Array(Some(ranges.collect()))
     }
 
     /// Says something that no command of this connection has asked for.

@@ -32,8 +32,8 @@ pub enum Trouble {
     Failover,
     Demote(Id),
     Announce(usize, Id),
-    /// A slot moves to a server, with or without its keys, and tells nobody.
-    Move(String, Id, bool),
+    /// A slot moves to a server, with or without its keys, and with or without a new epoch. Nothing is pushed.
+    Move(String, Id, bool, bool),
 }
 
 impl World {
@@ -80,7 +80,12 @@ impl World {
             Trouble::Failover => self.failover(),
             Trouble::Demote(server) => self.demote(server),
             Trouble::Announce(machine, master) => self.tell_of_master(machine, master),
-            Trouble::Move(key, to, with_keys) => self.move_slot(&key, to, with_keys),
+            Trouble::Move(key, to, with_keys, with_epoch) => {
+                self.move_slot(&key, to, with_keys);
+                if with_epoch {
+                    self.raise_epochs();
+                }
+            }
         }
     }
 
@@ -190,19 +195,11 @@ impl World {
         if from == to {
             return;
         }
-        let epoch = self
-            .servers
-            .iter()
-            .map(|server| server.epoch)
-            .max()
-            .unwrap()
-            + 1;
         let record = self.servers[from].get(key, self.now).filter(|_| with_keys);
         self.servers[from].set(key, None, self.now);
         self.servers[to].set(key, record, self.now);
         for (server, owns) in [(from, false), (to, true)] {
             self.servers[server].moved.insert(slot, owns);
-            self.servers[server].epoch = epoch;
         }
         for (of, server, _, end) in &mut self.owned {
             if (*of, *server, *end) == (slot, from, u64::MAX) {
@@ -210,6 +207,10 @@ impl World {
             }
         }
         self.owned.push((slot, to, self.now, u64::MAX));
+    }
+
+    fn raise_epochs(&mut self) {
+        self.servers.iter_mut().for_each(|server| server.epoch += 1);
     }
 
     /// Notes who has which keys at the beginning.

@@ -1,7 +1,7 @@
 //! The way to a subscription: who the server is, and what it agrees to.
 
 use super::{Effect, Feed, Owed, Source, Stage};
-use crate::feed::cluster::View;
+use crate::feed::cluster::{Owners, View};
 use crate::feed::refusal::Refusal;
 use crate::resp::Reply;
 
@@ -32,6 +32,7 @@ impl Feed {
             }
             Owed::Hello => self.track(now, effects),
             Owed::View => self.viewed(now, View::read(reply), effects),
+            Owed::Owners => self.mapped(now, Owners::read(reply), effects),
             Owed::Track => {
                 self.rely_on(Source::Tracking, effects);
                 self.subscribe(now, effects);
@@ -52,7 +53,7 @@ impl Feed {
                 self.lost(now, words, effects);
             }
             (Owed::Canary, _) => self.canary_refused(now, refusal, effects),
-            (Owed::View, Refusal::Later(_)) if self.stage == Stage::Live => {
+            (Owed::View | Owed::Owners, Refusal::Later(_)) if self.stage == Stage::Live => {
                 self.unseen(effects);
             }
             (_, Refusal::Later(_) | Refusal::NoWrites(_)) => self.lost(now, words, effects),
@@ -60,8 +61,9 @@ impl Feed {
                 let reason = format!("\"{words}\"; Redis 6 and later speak RESP3");
                 self.is_old(now, &reason, effects);
             }
-            (Owed::View, _) => {
-                let reason = format!("\"{words}\"; the user needs +cluster|info");
+            (Owed::View | Owed::Owners, _) => {
+                let reason =
+                    format!("\"{words}\"; the user needs +cluster|info and +cluster|slots");
                 self.without_view(now, &reason, effects);
             }
             (Owed::Track, _) => {
@@ -86,9 +88,20 @@ impl Feed {
             Some(view) if !view.is_ok => self.lost(now, "the cluster is down", effects),
             Some(view) => {
                 self.peer.view = Some(view);
-                self.track(now, effects);
+                self.ask(now, Owed::Owners, &[b"CLUSTER", b"SLOTS"], effects);
             }
             None => self.without_view(now, "CLUSTER INFO tells no epochs", effects),
+        }
+    }
+
+    fn mapped(&mut self, now: u64, owners: Option<Owners>, effects: &mut Vec<Effect>) {
+        match owners {
+            Some(owners) if self.stage == Stage::Live => self.mapped_again(owners, effects),
+            Some(owners) => {
+                self.peer.owners = Some(owners);
+                self.track(now, effects);
+            }
+            None => self.without_view(now, "CLUSTER SLOTS tells no slots", effects),
         }
     }
 
@@ -98,6 +111,7 @@ impl Feed {
             return self.lost(now, reason, effects);
         }
         self.peer.untracked = Some(reason.to_owned());
+        self.peer.view = None;
         self.subscribe(now, effects);
     }
 

@@ -2,12 +2,15 @@
 
 use super::{Effect, Feed, Owed, Source, Stage};
 use crate::feed::beat::LEASE;
-use crate::feed::cluster::View;
+use crate::feed::cluster::{Owners, View};
 use crate::feed::heard::is_pong;
 use crate::resp::Reply;
 
 /// Commands that may be owed a reply at once. A live feed owes three of a kind at most.
 const OWED: usize = 16;
+
+/// How many nodes of a Cluster an nginx asks for the slot map each second, at most, or on average.
+const ASKERS: usize = 8;
 
 impl Feed {
     /// Sends what is due.
@@ -28,11 +31,24 @@ impl Feed {
         if self.stage != Stage::Live {
             return;
         }
-        // Before the PING: no lease is given before what it says is known.
+        // Before the PING: no lease is given before what they say is known.
         if self.peer.view.is_some() {
             self.send(Owed::View, &[b"CLUSTER", b"INFO"], effects);
         }
+        if self.is_map_due() {
+            self.send(Owed::Owners, &[b"CLUSTER", b"SLOTS"], effects);
+        }
         self.send(Owed::Ping(now), &[b"PING"], effects);
+    }
+
+    /// Whether CLUSTER SLOTS is asked for with this PING. In a large cluster the feeds share that: what one of them sees
+    /// counts for all.
+    fn is_map_due(&mut self) -> bool {
+        let Some(owners) = self.peer.owners else {
+            return false;
+        };
+        let share = (owners.masters / ASKERS).max(1) as u64;
+        share == 1 || self.random().is_multiple_of(share)
     }
 
     pub(super) fn pong(&mut self, now: u64, sent: u64, reply: &Reply, effects: &mut Vec<Effect>) {
@@ -54,6 +70,13 @@ impl Feed {
         }
         if !view.is_ok {
             effects.push(Effect::Revoke);
+        }
+    }
+
+    /// The same, where no epoch tells of it.
+    pub(super) fn mapped_again(&mut self, owners: Owners, effects: &mut Vec<Effect>) {
+        if self.peer.owners.replace(owners) != Some(owners) {
+            effects.extend([Effect::RaiseAll, Effect::Refresh]);
         }
     }
 
