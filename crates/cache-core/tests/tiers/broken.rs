@@ -6,7 +6,7 @@ use crate::config::{Ability, Broken, Mode};
 use crate::seeds::{Worlds, run};
 
 /// A broken rule is noticed within so many seeds.
-const NOTICED: u64 = 300;
+const NOTICED: u64 = 600;
 
 #[test]
 fn broken_rules_are_noticed() {

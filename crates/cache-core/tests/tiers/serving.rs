@@ -247,6 +247,10 @@ impl World {
     fn replicate(&mut self, server: Id, key: Option<String>, record: Option<(u64, u64)>) {
         if self.config.mode == Mode::Sentinel && server == self.master {
             let replica = 1 - server;
+            // The former master follows once it knows that it is none.
+            if self.servers[replica].is_master {
+                return;
+            }
             let link = self.servers[replica].link;
             let lag = self.delay();
             let at = self.judge.in_order(self.now + lag);
