@@ -94,6 +94,10 @@ fn evict<W: Words + ?Sized>(memory: Memory<'_, W>, now: u64) -> Option<(u32, u32
             Keys::Ghosts.add(memory, entry.hash(), ghost_window(memory));
         }
         let (first, had) = entry.extent();
+        if had == 0 || entry.state() == State::Free {
+            memory.is_broken();
+            return None;
+        }
         memory.count(header::EVICTED);
         return Some((first, had, remove(memory, entry)));
     }
@@ -209,24 +213,24 @@ pub(crate) fn make_room<'a, W: Words + ?Sized>(
     units: u32,
 ) -> Option<(Entry<'a, W>, u32)> {
     let now = env.now();
-    let (mut evictions, mut evicted, mut far) = (0u32, 0u64, 0u32);
-    while evictions < EVICTIONS || evicted < u64::from(units).saturating_mul(TIMES) {
-        let entry = Queue::Free.first(memory);
-        if let Some(entry) = entry
-            && units::free(memory) >= far
+    let (mut evictions, mut evicted) = (0u32, 0u64);
+    let most = u64::from(units).saturating_mul(TIMES);
+    // Each eviction is of a unit at least, unless the index contradicts itself.
+    while evictions < EVICTIONS || (evicted < most && u64::from(evictions) < most) {
+        if let Some(entry) = Queue::Free.first(memory)
+            && units::is_hopeful(memory, units)
+            && let Some(first) = units::allocate(memory, units, Search::Far)
         {
-            if let Some(first) = units::allocate(memory, units, Search::Far) {
-                return Some((entry, first));
-            }
-            // The next search of this kind, once there is enough that wasn't there.
-            far = units::free(memory).saturating_add((units / 2).max(64));
+            return Some((entry, first));
         }
         let Some((first, had, freed)) = evict(memory, now) else {
             break;
         };
         evictions += 1;
         evicted = evicted.saturating_add(u64::from(had));
+        // Where that was, as soon as there may be enough.
         if freed > 0
+            && evicted >= u64::from(units)
             && let Some(entry) = Queue::Free.first(memory)
             && let Some(first) = units::allocate(memory, units, Search::Near(first))
         {

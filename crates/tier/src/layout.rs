@@ -56,6 +56,8 @@ pub(crate) mod header {
     pub const REPAIRED: usize = 16;
     /// Reservations ever asked for.
     pub const ASKED: usize = 17;
+    /// For how many units the last search in vain was, and how many are to be free before the next one.
+    pub const IN_VAIN: usize = 18;
     /// Queues: four words each.
     pub const QUEUES: usize = 24;
     /// All of them.

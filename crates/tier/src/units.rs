@@ -1,7 +1,7 @@
 //! Free units of the arena: a bitmap, searched from a cursor on. For the holder of the mutex.
 
 use crate::layout::header;
-use crate::memory::{Memory, low, pair};
+use crate::memory::{Memory, high, low, pair};
 use crate::words::Words;
 
 /// The most pieces of a record.
@@ -13,8 +13,12 @@ const LEAST: u32 = 8;
 /// Words of the bitmap that a search near a place looks at.
 const NEAR: u32 = 16;
 
-/// Words of the bitmap that a search from the cursor looks at: 128 MiB of the arena.
-const FAR: u32 = 4096;
+/// Words of the bitmap that a search from the cursor looks at for one run, once it knows of enough pieces: 32 MiB of the
+/// arena.
+const FAR: u32 = 1024;
+
+/// A search from the cursor that was in vain isn't repeated before this part of the arena is free that wasn't then.
+const GROWTH: u32 = 256;
 
 /// A run of units.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -85,6 +89,7 @@ pub(crate) fn free_all<W: Words + ?Sized>(memory: Memory<'_, W>) {
     }
     memory.set(header::FREE_UNITS, u64::from(memory.layout.units));
     memory.set(header::CURSOR, 0);
+    memory.set(header::IN_VAIN, 0);
 }
 
 /// Looks for free runs.
@@ -93,9 +98,26 @@ struct Finder {
     current: Run,
     pieces: [Run; PIECES],
     count: usize,
+    /// Units of all pieces.
+    sum: u32,
 }
 
 impl Finder {
+    fn new(wanted: u32) -> Self {
+        Finder {
+            wanted,
+            current: Run::default(),
+            pieces: [Run::default(); PIECES],
+            count: 0,
+            sum: 0,
+        }
+    }
+
+    /// Whether the pieces are enough.
+    fn has_pieces(&self) -> bool {
+        self.wanted > LEAST && self.sum >= self.wanted
+    }
+
     /// The next units are free. Whether the run is long enough now.
     fn add_free(&mut self, start: u32, units: u32) -> bool {
         if self.current.units == 0 {
@@ -114,9 +136,11 @@ impl Finder {
         if let Some(place) = self.pieces.get_mut(self.count) {
             *place = run;
             self.count += 1;
+            self.sum = self.sum.saturating_add(run.units);
         } else if let Some(least) = self.pieces.iter_mut().min_by_key(|piece| piece.units)
             && least.units < run.units
         {
+            self.sum = self.sum.saturating_add(run.units - least.units);
             *least = run;
         }
     }
@@ -156,7 +180,7 @@ impl Finder {
             return Some((pieces, 1));
         }
         self.end_run();
-        if self.wanted <= LEAST {
+        if !self.has_pieces() {
             return None;
         }
         let found = self.pieces.get_mut(..self.count)?;
@@ -184,21 +208,16 @@ pub(crate) fn allocate<W: Words + ?Sized>(
     }
     let words = bitmap_words(memory);
     let (start, count) = match search {
-        Search::Far => (low(memory.load(header::CURSOR)) / 64, FAR),
+        Search::Far => (low(memory.load(header::CURSOR)) / 64, words),
         // What was free before it may be part of the run.
         Search::Near(unit) => ((unit / 64).saturating_sub(1), NEAR + units / 64),
     };
-    let mut finder = Finder {
-        wanted: units,
-        current: Run::default(),
-        pieces: [Run::default(); PIECES],
-        count: 0,
-    };
+    let mut finder = Finder::new(units);
     let mut whole = false;
     let mut word = start % words.max(1);
-    for _ in 0..count.min(words) {
+    for step in 0..count.min(words) {
         whole = finder.look(word, used(memory, word));
-        if whole {
+        if whole || (step >= FAR && finder.has_pieces()) {
             break;
         }
         word += 1;
@@ -207,7 +226,12 @@ pub(crate) fn allocate<W: Words + ?Sized>(
             word = 0;
         }
     }
-    let (pieces, count) = finder.result(whole)?;
+    let Some((pieces, count)) = finder.result(whole) else {
+        if matches!(search, Search::Far) {
+            give_up(memory, units);
+        }
+        return None;
+    };
     let pieces = pieces.get(..count)?;
     take(memory, pieces);
     let last = pieces.last()?;
@@ -216,6 +240,20 @@ pub(crate) fn allocate<W: Words + ?Sized>(
         u64::from(last.start.saturating_add(last.units)),
     );
     pieces.first().map(|piece| piece.start)
+}
+
+/// A search from the cursor was in vain: the next one is not before there is more that is free.
+fn give_up<W: Words + ?Sized>(memory: Memory<'_, W>, units: u32) {
+    let more = (units / 2).max(64).max(memory.layout.units / GROWTH);
+    let enough = free(memory).saturating_add(more);
+    memory.set(header::IN_VAIN, pair(units, enough));
+}
+
+/// Whether a search from the cursor for so many units makes sense: none for as many was in vain with as few free ones.
+pub(crate) fn is_hopeful<W: Words + ?Sized>(memory: Memory<'_, W>, units: u32) -> bool {
+    let in_vain = memory.load(header::IN_VAIN);
+    let (failed, enough) = (high(in_vain), low(in_vain));
+    failed == 0 || units < failed || free(memory) >= enough
 }
 
 /// Marks pieces as used, and chains them.

@@ -26,26 +26,31 @@ pub trait Words {
 }
 
 impl Words for [AtomicU64] {
+    #[inline]
     fn count(&self) -> usize {
         self.len()
     }
 
+    #[inline]
     fn load(&self, at: usize) -> u64 {
         self.get(at).map_or(0, |word| word.load(Ordering::SeqCst))
     }
 
+    #[inline]
     fn set(&self, at: usize, value: u64) {
         if let Some(word) = self.get(at) {
             word.store(value, Ordering::Release);
         }
     }
 
+    #[inline]
     fn store(&self, at: usize, value: u64) {
         if let Some(word) = self.get(at) {
             word.store(value, Ordering::SeqCst);
         }
     }
 
+    #[inline]
     fn replace(&self, at: usize, old: u64, new: u64) -> bool {
         self.get(at).is_some_and(|word| {
             word.compare_exchange(old, new, Ordering::SeqCst, Ordering::SeqCst)
@@ -53,6 +58,7 @@ impl Words for [AtomicU64] {
         })
     }
 
+    #[inline]
     fn add(&self, at: usize, by: u64) -> u64 {
         self.get(at)
             .map_or(0, |word| word.fetch_add(by, Ordering::SeqCst))

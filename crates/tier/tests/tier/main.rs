@@ -12,5 +12,6 @@ mod bed;
 mod death;
 mod garbage;
 mod model;
+mod policy;
 mod threads;
 mod world;
