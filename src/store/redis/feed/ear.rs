@@ -37,6 +37,8 @@ pub struct Ear {
     node: Node,
     feed: RefCell<Feed>,
     line: Rc<Line>,
+    /// How much of the worker's memory a reply may take.
+    limits: Limits,
     /// Counts connections: what comes of an earlier one isn't told.
     connection: Cell<u64>,
     timer: OnceCell<Timer>,
@@ -60,6 +62,11 @@ impl Ear {
             connect_timeout: config.connect_timeout,
             read_timeout: config.read_timeout,
         };
+        // In a Cluster it asks for the slot map.
+        let limits = match settings.slots {
+            Some(_) => Limits::SLOTS,
+            None => Limits::GREETING,
+        };
         let seed = random::between(1, u64::from(u32::MAX));
         let index = right.memory.records().index();
         let ear = Rc::new(Ear {
@@ -69,6 +76,7 @@ impl Ear {
             node: index.node(digest(server.text.as_bytes())),
             feed: RefCell::new(Feed::new(settings, seed)),
             line: Line::new(config, &server),
+            limits,
             connection: Cell::new(0),
             timer: OnceCell::new(),
         });
@@ -173,7 +181,7 @@ impl Ear {
                 None => own.closed(),
             }
         };
-        if self.line.feed(Limits::GREETING, heard).is_err() {
+        if self.line.feed(self.limits, heard).is_err() {
             self.closed();
         }
     }
