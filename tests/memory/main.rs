@@ -5,6 +5,7 @@ mod changes;
 mod feeds;
 mod fleets;
 mod records;
+mod rights;
 
 use std::time::Duration;
 
