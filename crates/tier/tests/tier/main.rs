@@ -11,6 +11,7 @@ mod basics;
 mod bed;
 mod death;
 mod garbage;
+mod interleaved;
 mod model;
 mod policy;
 mod threads;
