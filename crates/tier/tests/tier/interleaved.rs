@@ -100,8 +100,9 @@ fn interleave(
     }
 }
 
-/// Fills a chain, the record of key 0 at its end.
+/// Fills a chain, the record of key 0 at its end, and takes all other entries but one.
 fn chain(tier: Tier<'_>) {
+    (0..57).for_each(|key| assert!(store(tier, hash(20 + key % 8, 50 + key), 1).is_some()));
     (0..6).for_each(|key| assert!(store(tier, hash(5, key), 1).is_some()));
 }
 
@@ -202,7 +203,13 @@ fn pinned_bytes_stay_whatever_is_stored_meanwhile() {
             let Some(entry) = pinned.checked_sub(1) else {
                 return;
             };
-            // Another record never has the entry.
+            // Another record never has the entry: none that was there before the pin, or is now.
+            let others = (0..300).filter_map(|key| tier.find(hash(11, 1000 + key)));
+            assert!(
+                others
+                    .into_iter()
+                    .all(|other| u64::from(other.entry()) != entry)
+            );
             let graves = Graves::default();
             let env = Hasty(Worker::new(3, &graves));
             for key in 0..300 {
