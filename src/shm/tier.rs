@@ -10,6 +10,7 @@ use tier::{Env, Extents, Facts, Handle, Pin, Reservation, Row, Ticket, Tier, Vie
 
 use super::mapping::{TierHeader, TierMemory, TierView};
 use super::process::{is_alive, pid};
+use crate::ngx::event::exact_msec;
 
 /// How often the mutex is asked for without a pause.
 const SPINS: u32 = 64;
@@ -28,6 +29,10 @@ impl Env for Worker {
 
     fn is_alive(&self, process: u32) -> bool {
         i32::try_from(process).is_ok_and(is_alive)
+    }
+
+    fn now(&self) -> u64 {
+        exact_msec()
     }
 
     fn pause(&self, tries: u32) -> bool {
