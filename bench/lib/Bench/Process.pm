@@ -47,10 +47,10 @@ sub run_child {
     return $pid;
 }
 
-# Waits until something answers there; dies with the log's end if its process ended instead.
+# Waits until something answers there, 10 s or as many as are given; dies with the log's end if its process ended instead.
 sub wait_for_port {
-    my ($port, $pid, $log) = @_;
-    my $until = time + 10;
+    my ($port, $pid, $log, $seconds) = @_;
+    my $until = time + ($seconds // 10);
     while (time < $until) {
         return if IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port, Timeout => 1);
         last if waitpid($pid, POSIX::WNOHANG()) == $pid;

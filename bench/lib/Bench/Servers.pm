@@ -26,19 +26,22 @@ sub write_bodies {
 }
 
 # nginx in a directory of its own: { port, pid, workers => [pid...] }.
-#   binary, cores, directory, workers, listen => text, modules => [path...], http => text, server => text
+#   binary, cores, directory, workers, listen => text, modules => [path...], http => text, server => text;
+#   under => [command...]: runs nginx, as one process that is its own worker
 sub start_nginx {
     my (%o) = @_;
     my ($dir, $port) = ($o{directory}, free_port());
     mkdir $dir;
     my $modules = join '', map { "load_module $_;\n" } @{ $o{modules} // [] };
     my $user = $> == 0 ? "user root;\n" : '';       # temporary directories are for their owner only
-    my $workers = $o{workers} // 1;
+    my @under = @{ $o{under} // [] };
+    my $workers = @under ? 0 : $o{workers} // 1;
+    my $processes = @under ? 'master_process off;' : "worker_processes $workers;";
     my $listen = defined $o{listen} ? " $o{listen}" : '';
     open my $conf, '>', "$dir/nginx.conf" or die "$dir/nginx.conf: $!\n";
     print $conf <<"CONF";
 $modules${user}daemon off;
-worker_processes $workers;
+$processes
 worker_rlimit_nofile 8192;
 error_log $dir/error.log warn;
 pid $dir/nginx.pid;
@@ -68,8 +71,8 @@ CONF
     close $conf;
 
     my $log = "$dir/error.log";
-    my $pid = spawn_on($o{cores}, $log, $o{binary}, '-e', $log, '-p', $dir, '-c', "$dir/nginx.conf");
-    wait_for_port($port, $pid, $log);
+    my $pid = spawn_on($o{cores}, $log, @under, $o{binary}, '-e', $log, '-p', $dir, '-c', "$dir/nginx.conf");
+    wait_for_port($port, $pid, $log, @under ? 60 : 10);
     my $until = time + 5;
     my @pids;
     # proxy_cache has a manager and a loader beside the workers
@@ -77,6 +80,7 @@ CONF
         die "$dir: nginx has " . @pids . " of $workers workers\n" if time > $until;
         sleep 0.02;
     }
+    @pids = $pid if @under;
     return { port => $port, pid => $pid, workers => \@pids, log => $log };
 }
 
