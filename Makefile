@@ -13,9 +13,10 @@ FLAVOR ?= vendored
 # How it is compiled: release, debug (nginx with --with-debug too) or sanitize (AddressSanitizer).
 BUILD ?= release
 
-# Arguments of the demonstration (--once) and of bench/run (--quick), and the command line of `make install`.
+# Arguments of the demonstration (--once), of bench/run (--quick) and of bench/instructions (--write), and the command line of `make install`.
 DEMO_ARGS ?=
 BENCH_ARGS ?=
+INSTRUCTIONS_ARGS ?=
 DESTDIR ?=
 # How long `make soak`, `make chaos` and `make freshness` go on, and the seed of what happens in it (another one each time).
 SECONDS ?= 600
@@ -49,8 +50,9 @@ MODULE := ngx_http_redis_cache_module.so
 DEB_BUILD := gcc libc6-dev make perl libclang-dev libssl-dev libpcre2-dev zlib1g-dev
 DEB_SYSTEM := nginx nginx-dev
 DEB_DEMO := redis-server
-DEB_TEST := $(DEB_SYSTEM) libnginx-mod-http-set-misc libnginx-mod-http-lua libnginx-mod-http-js libnginx-mod-http-perl libnginx-mod-http-echo \
-	libnginx-mod-http-image-filter libnginx-mod-http-xslt-filter php-fpm redis-server libtest-base-perl curl openssl gzip
+DEB_INSTRUCTIONS := valgrind redis-server perl
+DEB_TEST := $(DEB_SYSTEM) $(DEB_INSTRUCTIONS) libnginx-mod-http-set-misc libnginx-mod-http-lua libnginx-mod-http-js libnginx-mod-http-perl libnginx-mod-http-echo \
+	libnginx-mod-http-image-filter libnginx-mod-http-xslt-filter php-fpm libtest-base-perl curl openssl gzip
 DEB_MEMCHECK := valgrind redis-server perl libtest-base-perl
 DEB_FUZZ := g++ libc6-dev make
 DEB_BENCH := nginx perl redis-server memcached wrk libnginx-mod-http-srcache-filter libnginx-mod-http-memc
@@ -58,12 +60,12 @@ DEB_BENCH := nginx perl redis-server memcached wrk libnginx-mod-http-srcache-fil
 # A program of crates/testbed, with cargo's own word on how far it is.
 compile = . build-aux/common.sh; heading 'building the $(1) program'; cargo build -p testbed --bin $(1)
 
-.PHONY: help build demo test memcheck soak chaos freshness fuzz bench fmt lint install clean distclean
+.PHONY: help build demo test memcheck soak chaos freshness fuzz bench instructions fmt lint install clean distclean
 
 help: ## shows this list
 	@echo 'make [TARGET] [FLAVOR=vendored|system] [BUILD=release|debug|sanitize]'
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo
 	@echo 'FLAVOR=system builds for the nginx that Debian installed; DEMO_ARGS=--once leaves the'
 	@echo 'demonstration after its walk; BENCH_ARGS=--quick measures in a minute, but roughly.'
@@ -114,6 +116,10 @@ fuzz: ## runs a fuzzer on each parser for FUZZ_SECONDS=60; prints the input that
 bench: build ## measures the module beside its peers: table and chart under target/bench
 	@build-aux/packages $(DEB_BENCH)
 	@bench/run --nginx $(OUT)/nginx --module $(OUT)/$(MODULE) --out target/bench$(if $(filter system,$(FLAVOR)),/system) $(BENCH_ARGS)
+
+instructions: build ## counts the instructions of a hit; fails if it takes 3 % more than in bench/instructions.txt
+	@build-aux/packages $(DEB_INSTRUCTIONS)
+	@bench/instructions --nginx $(OUT)/nginx --module $(OUT)/$(MODULE) $(INSTRUCTIONS_ARGS)
 
 fmt: ## formats the Rust sources
 	@build-aux/toolchain rustfmt

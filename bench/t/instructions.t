@@ -50,7 +50,7 @@ fn=memcpy
 0 57
 totals: 220
 FILE
-my $callgrind = Bench::Callgrind->new(Marks->new(($mark) x 22, $round), $directory);
+my $callgrind = Bench::Callgrind->new(Marks->new(($mark) x 26, $round), $directory);
 my $count = $callgrind->count(sub { });
 is(sum_of($count, 'module.so'), 163, 'instructions of the module itself');
 is(sum_of($count), 213, 'all instructions, less those of the mark');

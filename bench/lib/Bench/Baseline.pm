@@ -53,7 +53,14 @@ sub toolchain {
     my ($libc, $valgrind) = (`getconf GNU_LIBC_VERSION 2>&1`, `valgrind --version 2>&1`);
     chomp($libc, $valgrind);
     return join ', ', _rustc($module), $compiler // 'unknown C compiler', $libc, 'nginx ' . ($version // '?'), $valgrind,
-        (POSIX::uname())[4];
+        _processor();
+}
+
+# Its architecture, and whether it has what some crates have a second form for.
+sub _processor {
+    my $machine = (POSIX::uname())[4];
+    open my $in, '<', '/proc/cpuinfo' or return $machine;
+    return (grep { /^flags\s*:.* avx2 / } <$in>) ? "$machine with avx2" : $machine;
 }
 
 # "rustc 1.88.0", from the module's section .comment.
