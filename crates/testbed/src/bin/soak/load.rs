@@ -100,7 +100,13 @@ pub fn client(address: SocketAddr, ledger: &Ledger, seed: u64) {
         match ask(&mut connection, kind, &path, rng.percent(2)) {
             // nginx may close a connection that is kept, at any time.
             Err(error) if reused && error.kind() != ErrorKind::WouldBlock => continue,
-            result => judge(ledger, kind, &path, start, &result),
+            result => {
+                judge(ledger, kind, &path, start, &result);
+                // What is left of an answer would be taken for the next.
+                if result.is_err() {
+                    continue;
+                }
+            }
         }
         if rng.percent(60) {
             kept = Some(connection);
