@@ -53,18 +53,26 @@ impl<'a, W: Words + ?Sized> Iterator for Walk<'a, W> {
     }
 }
 
-/// The live record of a hash. A change at the same time may hide one.
+/// The live record of a hash. Many changes at the same time may hide one.
 pub(crate) fn find<W: Words + ?Sized>(memory: Memory<'_, W>, hash: u128) -> Option<Handle> {
-    let first = memory.load(bucket(memory, hash));
-    Walk::from(memory, first).find_map(|entry| {
-        let version = entry.version();
-        let found =
-            state(version) == State::Live && entry.hash() == hash && entry.version() == version;
-        found.then_some(Handle {
-            entry: entry.index,
-            version,
-        })
-    })
+    let at = bucket(memory, hash);
+    for _ in 0..WALKS {
+        let first = memory.load(at);
+        let found = Walk::from(memory, first).find_map(|entry| {
+            let version = entry.version();
+            let found =
+                state(version) == State::Live && entry.hash() == hash && entry.version() == version;
+            found.then_some(Handle {
+                entry: entry.index,
+                version,
+            })
+        });
+        // Another may have taken its place behind this walk.
+        if found.is_some() || memory.load(at) == first {
+            return found;
+        }
+    }
+    None
 }
 
 /// Kills all records of a hash, also what is being published. Whether there was one; `None` if changes of the chain went on

@@ -227,7 +227,8 @@ pub(crate) fn make_room<'a, W: Words + ?Sized>(
             break;
         };
         evictions += 1;
-        evicted = evicted.saturating_add(u64::from(had));
+        // One that has none counts, too: in damaged words the same one may come again and again.
+        evicted = evicted.saturating_add(u64::from(had.max(1)));
         // Where that was, as soon as there may be enough.
         if freed > 0
             && evicted >= u64::from(units)

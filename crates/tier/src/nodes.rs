@@ -137,6 +137,21 @@ impl Ticket {
         Ticket::take(memory, hash, self.node) == *self
     }
 
+    /// The same after a change of the key that this makes: all earlier tickets of it are void. `None` if this one is, too.
+    pub(crate) fn renewed<W: Words + ?Sized>(
+        &self,
+        memory: Memory<'_, W>,
+        hash: u128,
+    ) -> Option<Ticket> {
+        let next = self.generation.wrapping_add(1);
+        let at = generation_at(memory, hash);
+        let still = memory.words.replace(at, self.generation, next);
+        still.then_some(Ticket {
+            generation: next,
+            ..*self
+        })
+    }
+
     /// What an entry is to say of its record.
     pub(crate) fn label(&self, expiry: u64, meta: u64, free: bool) -> Label {
         Label {

@@ -102,12 +102,38 @@ impl<'a, W: Words + ?Sized> Tier<'a, W> {
         ticket: Ticket,
         facts: Facts,
     ) -> bool {
+        self.publish_with(env, reservation, &facts, |_| Some(ticket))
+    }
+
+    /// As [`Tier::publish`], for a record that is no copy of what a server has, but the truth itself: every ticket that was
+    /// taken for its key before is void. So of two writers who have both read what it replaces one fails.
+    pub fn replace(
+        &self,
+        env: &impl Env,
+        reservation: Reservation,
+        ticket: Ticket,
+        facts: Facts,
+    ) -> bool {
+        let memory = self.memory;
+        self.publish_with(env, reservation, &facts, |hash| {
+            ticket.renewed(memory, hash)
+        })
+    }
+
+    /// `ticket`: the one to publish with, for the hash of the record. `None` if what an earlier one says has changed.
+    fn publish_with(
+        &self,
+        env: &impl Env,
+        reservation: Reservation,
+        facts: &Facts,
+        ticket: impl FnOnce(u128) -> Option<Ticket>,
+    ) -> bool {
         let memory = self.memory;
         let handle = Handle::from(&reservation);
         let Some(entry) = Entry::of(memory, handle.entry) else {
             return false;
         };
-        let work = || publish(memory, entry, handle.version, &ticket, &facts);
+        let work = || publish(memory, entry, handle.version, ticket, facts);
         with_mutex(memory, env, Wait::Bounded, work).unwrap_or_else(|| {
             entry.kill(handle.version);
             false
@@ -163,18 +189,25 @@ fn publish<W: Words + ?Sized>(
     memory: Memory<'_, W>,
     entry: Entry<'_, W>,
     version: u64,
-    ticket: &Ticket,
+    ticket: impl FnOnce(u128) -> Option<Ticket>,
     facts: &Facts,
 ) -> bool {
     if entry.version() != version {
         return false;
     }
     let hash = entry.hash();
-    if !ticket.holds(memory, hash) {
+    let Some(ticket) = ticket(hash).filter(|ticket| ticket.holds(memory, hash)) else {
+        eviction::remove(memory, entry);
+        return false;
+    };
+    let older = chains::others(memory, hash);
+    if older.iter().flatten().any(|o| o.index == entry.index) {
+        // It isn't linked yet: the chain is a contradiction.
+        memory.is_broken();
         eviction::remove(memory, entry);
         return false;
     }
-    let (queue, frequency) = place(memory, hash);
+    let (queue, frequency) = place(memory, hash, &older);
     entry.set_label(&ticket.label(facts.expiry, facts.meta, facts.free));
     entry.set_frequency(frequency);
     queue.take(memory, entry);
@@ -183,26 +216,33 @@ fn publish<W: Words + ?Sized>(
     // in the ticket.
     if ticket.holds(memory, hash) && entry.change(version, State::Live) {
         memory.count(header::INSERTED);
+        // Only now: it is behind the new one in the chain, and so no reader finds none.
+        for older in older.into_iter().flatten() {
+            eviction::remove(memory, older);
+        }
         return true;
     }
     eviction::remove(memory, entry);
     false
 }
 
-/// Where a record of this hash belongs, and its frequency: where an older one was, which goes now. A key whose record went
+/// Where a record of this hash belongs, and its frequency: where an older one is, which goes. A key whose record went
 /// a short while ago has shown that it is used again.
-fn place<W: Words + ?Sized>(memory: Memory<'_, W>, hash: u128) -> (Queue, u64) {
+fn place<W: Words + ?Sized>(
+    memory: Memory<'_, W>,
+    hash: u128,
+    older: &[Option<Entry<'_, W>>],
+) -> (Queue, u64) {
     let window = eviction::ghost_window(memory);
     let mut found = match Keys::Ghosts.take(memory, hash, window) {
         true => (Queue::Main, 0),
         false => (Queue::Small, 0),
     };
-    for older in chains::others(memory, hash).into_iter().flatten() {
-        if Queue::with(&older) == Some(Queue::Main) {
+    for older in older.iter().flatten() {
+        if Queue::with(older) == Some(Queue::Main) {
             found.0 = Queue::Main;
         }
         found.1 = older.frequency().max(found.1);
-        eviction::remove(memory, older);
     }
     found
 }

@@ -1,5 +1,7 @@
 //! One worker, one record.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use tier::{Facts, Layout, Node, Refusal, Tier, UNIT};
 
 use crate::bed::{Graves, Hasty, Worker, fill, free, get, hash, is_filled, put, words};
@@ -287,4 +289,56 @@ fn a_stopped_writer_costs_the_others_nothing_but_their_insertions() {
     let statistics = tier.statistics();
     assert_eq!((statistics.repaired, statistics.records), (1, 1));
     assert_eq!((statistics.zombies, statistics.reserved), (1, 0));
+}
+
+#[test]
+fn of_two_who_replace_what_both_have_read_one_fails() {
+    let layout = Layout::with_units(64).unwrap();
+    let words = words(&layout);
+    let tier = Tier::lay_out(&words[..], layout).unwrap();
+    let graves = Graves::default();
+    let env = Worker::new(1, &graves);
+    assert!(put(tier, &env, 1, 100));
+    let tickets = [(); 2].map(|()| tier.ticket(hash(1), Node::NONE));
+    let [first, second] = tickets.map(|ticket| {
+        let reservation = tier.reserve(&env, hash(1), 0, 200).unwrap();
+        tier.replace(&env, reservation, ticket, free(7))
+    });
+    assert_eq!((first, second), (true, false));
+    // The record is the first one's, and it needs no ticket of its own to stay.
+    let handle = get(tier, 1).unwrap();
+    assert_eq!(tier.look(handle).unwrap().body_len, 200);
+    // What was looked up before it came is worthless, too.
+    let reservation = tier.reserve(&env, hash(1), 0, 300).unwrap();
+    assert!(!tier.publish(&env, reservation, tickets[0], free(0)));
+    tier.invalidate(hash(1));
+    assert!(get(tier, 1).is_none());
+}
+
+#[test]
+fn a_record_that_is_replaced_can_be_found_all_the_time() {
+    let layout = Layout::with_units(64).unwrap();
+    let words = words(&layout);
+    let tier = Tier::lay_out(&words[..], layout).unwrap();
+    let graves = Graves::default();
+    let env = Worker::new(1, &graves);
+    assert!(put(tier, &env, 1, 100));
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let (mut looks, mut missed) = (0u32, 0u32);
+            while !over.load(Ordering::SeqCst) {
+                looks += 1;
+                missed += u32::from(tier.find(hash(1)).is_none());
+            }
+            (looks, missed)
+        });
+        for _ in 0..50_000 {
+            assert!(put(tier, &env, 1, 100));
+        }
+        over.store(true, Ordering::SeqCst);
+        let (looks, missed) = reader.join().unwrap();
+        assert!(looks > 1000, "{looks}");
+        assert_eq!(missed, 0, "of {looks}");
+    });
 }
