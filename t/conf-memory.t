@@ -119,3 +119,79 @@ GET /t
     redis_cache_memory perhaps;    # <--
 --- emerg
 invalid value "perhaps" in "redis_cache_memory"; it is "on" or "off"
+
+
+
+=== TEST 13: memory is enough for a store
+--- http_config
+    redis_cache_zone locks 1m;
+    redis_cache_store main { memory 1m; }
+    redis_cache_store other { memory 1m max_object=64k; }
+--- config
+    location /t {
+        redis_cache on;
+        redis_cache_lock locks;
+        redis_cache_pass main;
+        return 200 "fine";
+    }
+--- request
+GET /t
+--- response_body: fine
+--- no_error_log
+[emerg]
+
+
+
+=== TEST 14: a line for servers, and no server
+--- http_config
+    redis_cache_store main { memory 1m; read_timeout 1s; }    # <--
+--- emerg
+store "main" has "read_timeout", but no "server"; add one, or take the line out of a store in shared memory alone
+
+
+
+=== TEST 15: a line about TLS, and no server
+--- http_config
+    redis_cache_store main { tls off; memory 1m; }    # <--
+--- emerg
+store "main" has "tls", but no "server"; add one, or take the line out of a store in shared memory alone
+
+
+
+=== TEST 16: a mode, and no server
+--- http_config
+    redis_cache_store main { mode cluster; memory 1m; }    # <--
+--- emerg
+store "main" has "mode", but no "server"; add one, or take the line out of a store in shared memory alone
+
+
+
+=== TEST 17: a user, and no server
+--- http_config
+    redis_cache_store main { memory 1m; password secret; username me; }    # <--
+--- emerg
+store "main" has "password", but no "server"; add one, or take the line out of a store in shared memory alone
+
+
+
+=== TEST 18: how records of servers are kept, and no server
+--- http_config
+    redis_cache_store main { memory 1m max_object=64k valid=1s; }    # <--
+--- emerg
+store "main" has "valid=" in "memory", but no "server"; add one, or take the parameter out of a store in shared memory alone
+
+
+
+=== TEST 19: uses, and no server
+--- http_config
+    redis_cache_store main { memory 1m min_uses=1; }    # <--
+--- emerg
+store "main" has "min_uses=" in "memory", but no "server"; add one, or take the parameter out of a store in shared memory alone
+
+
+
+=== TEST 20: a prefix, and no server
+--- http_config
+    redis_cache_store main { memory 1m prefix=a; }    # <--
+--- emerg
+store "main" has "prefix=" in "memory", but no "server"; add one, or take the parameter out of a store in shared memory alone

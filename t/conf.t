@@ -154,7 +154,7 @@ up
 --- http_config
     redis_cache_store main { read_timeout 1s; }    # <--
 --- emerg
-store "main" has no "server"; add one such as "server 127.0.0.1:6379"
+store "main" has no "server"; add one such as "server 127.0.0.1:6379", or "memory 64m" for a store in shared memory alone
 
 
 
@@ -162,7 +162,7 @@ store "main" has no "server"; add one such as "server 127.0.0.1:6379"
 --- http_config
     redis_cache_store main { }    # <--
 --- emerg
-store "main" has no "server"; add one such as "server 127.0.0.1:6379"
+store "main" has no "server"; add one such as "server 127.0.0.1:6379", or "memory 64m" for a store in shared memory alone
 
 
 
@@ -1096,7 +1096,7 @@ invalid store name "unix:main" in "redis_cache_store"; use one such as main
             1s;
     }    # <--
 --- emerg
-store "main" has no "server"; add one such as "server 127.0.0.1:6379"
+store "main" has no "server"; add one such as "server 127.0.0.1:6379", or "memory 64m" for a store in shared memory alone
 
 
 

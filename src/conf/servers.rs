@@ -109,10 +109,15 @@ pub fn with_memory(cf: *mut ngx_conf_t, store: StoreConfig) -> Result<StoreConfi
     } else {
         store.name.as_str()
     };
-    // SAFETY: this is the configuration being read.
-    let memory = unsafe {
-        let identity = digest(identity.as_bytes());
-        StoreMemory::declare(cf, name, identity, store.mode.room())
+    let memory = if store.is_memory_alone() {
+        None
+    } else {
+        // SAFETY: this is the configuration being read.
+        let memory = unsafe {
+            let identity = digest(identity.as_bytes());
+            StoreMemory::declare(cf, name, identity, store.mode.room())
+        };
+        Some(memory.ok_or_else(no_memory)?)
     };
     let tier = match store.tier {
         Some(tier) => {
@@ -123,7 +128,7 @@ pub fn with_memory(cf: *mut ngx_conf_t, store: StoreConfig) -> Result<StoreConfi
                 TierMemory::declare(cf, name, identity, tier.size)
             };
             Some(MemoryConfig {
-                memory: Some(memory.ok_or(Fault::Text(String::from("no memory")))?),
+                memory: Some(memory.ok_or_else(no_memory)?),
                 ..tier
             })
         }
@@ -131,9 +136,13 @@ pub fn with_memory(cf: *mut ngx_conf_t, store: StoreConfig) -> Result<StoreConfi
     };
     Ok(StoreConfig {
         tier,
-        memory: Some(memory.ok_or(Fault::Text(String::from("no memory")))?),
+        memory,
         ..store
     })
+}
+
+fn no_memory() -> Fault {
+    Fault::Text(String::from("no memory"))
 }
 
 /// Checks that each name could be looked up, or can be later: where the http block has a `resolver`. Says which can't.

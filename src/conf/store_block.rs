@@ -9,14 +9,13 @@ use std::rc::Rc;
 
 use ngx::ffi::*;
 
-use self::memory::memory;
+use self::memory::{MemoryLine, memory};
 use self::tls::TlsLines;
 pub use self::tls::prepare_tls;
 use self::values::{number, once, secret, single, timeout};
 use super::MainConf;
 use super::reader::{Directive, Fault, SetResult, set};
 use super::servers;
-use crate::store::memory::MemoryConfig;
 use crate::store::redis::{
     Login, Mode, ReadFrom, Server, StoreConfig, is_address, parse, without_password,
 };
@@ -40,7 +39,9 @@ struct Block {
     database: Option<u32>,
     max_fails: Option<u32>,
     fail_timeout: Option<u64>,
-    memory: Option<MemoryConfig>,
+    memory: Option<MemoryLine>,
+    /// The first line that tells how servers are reached or used, but for `server` itself.
+    of_servers: Option<String>,
     tls: TlsLines,
     /// Whether the address of a server asks for TLS.
     encrypted: bool,
@@ -50,8 +51,10 @@ impl Block {
     /// What must hold for the block as a whole.
     fn check(&self) -> SetResult {
         let name = &self.name;
+        if self.servers.is_empty() {
+            return self.check_alone();
+        }
         let fault = match (&self.mode, self.servers.as_slice()) {
-            (_, []) => "no \"server\"; add one such as \"server 127.0.0.1:6379\"",
             (None | Some(Mode::Standalone), [_, _, ..]) => {
                 "several servers; that takes \"mode sentinel MASTER\" or \"mode cluster\""
             }
@@ -75,12 +78,33 @@ impl Block {
         Err(Fault::Text(format!("store \"{name}\" has {fault}")))
     }
 
+    /// The same without a server.
+    fn check_alone(&self) -> SetResult {
+        let fault = match (&self.memory, &self.of_servers) {
+            (None, _) => String::from(
+                "no \"server\"; add one such as \"server 127.0.0.1:6379\", or \"memory 64m\" for a store in shared memory alone",
+            ),
+            (Some(_), Some(word)) => format!(
+                "\"{word}\", but no \"server\"; add one, or take the line out of a store in shared memory alone"
+            ),
+            (Some(memory), None) => match memory.of_servers() {
+                Some(word) => format!(
+                    "\"{word}=\" in \"memory\", but no \"server\"; add one, or take the parameter out of a store in shared memory alone"
+                ),
+                None => return Ok(()),
+            },
+        };
+        let name = &self.name;
+        Err(Fault::Text(format!("store \"{name}\" has {fault}")))
+    }
+
     fn finish(self, cf: *mut ngx_conf_t) -> Result<StoreConfig, Fault> {
         let nameless = self.servers.iter().any(|s| s.text.starts_with("unix:"));
         let tls = self.tls.finish(cf, &self.name, self.encrypted, nameless)?;
+        let alone = self.servers.is_empty();
         let standard = StoreConfig::new(self.name, self.servers);
         Ok(StoreConfig {
-            tier: self.memory,
+            tier: self.memory.map(|line| line.finish(alone)),
             tls,
             mode: self.mode.unwrap_or(standard.mode),
             read_from: self.read_from.unwrap_or(standard.read_from),
@@ -158,6 +182,9 @@ unsafe extern "C" fn line(
 fn parameter(line: &Directive, block: &mut Block) -> SetResult {
     let store = block.name.clone();
     let store = store.as_str();
+    if ![b"server".as_slice(), b"memory"].contains(&line.argument(0)) {
+        block.of_servers.get_or_insert(line.text(0));
+    }
     match line.argument(0) {
         b"server" => server(line, block),
         b"mode" => once(&mut block.mode, mode(line, store)?, line, store),

@@ -209,14 +209,14 @@ impl<'a> Reader<'a> {
 
     fn store_named(&self, name: &[u8]) -> Result<Store, String> {
         if let Some(config) = self.main.store(name) {
-            return Ok(Store::Redis(registry::client(config)));
+            return Ok(registry::store(config));
         }
         if name.starts_with(b"/") {
             return self.location(name);
         }
         if is_address(&String::from_utf8_lossy(name)) {
             let config = registry::at_address(name, self.main.tls.as_ref())?;
-            return Ok(Store::Redis(registry::client(&config)));
+            return Ok(registry::store(&config));
         }
         Err(String::from(
             "no such store; declare it by \"redis_cache_store\"",

@@ -20,7 +20,10 @@ const SPINS: u32 = 64;
 const TRIES: u32 = SPINS + 64;
 
 /// This worker, as the index sees it.
-struct Worker;
+pub struct Worker;
+
+/// How a record gets into the index.
+pub type Publish = fn(&Tier<'static>, &Worker, Reservation, Ticket, Facts) -> bool;
 
 impl Env for Worker {
     fn pid(&self) -> u32 {
@@ -157,17 +160,25 @@ impl Records {
         (left == 0).then_some(parts)
     }
 
-    /// Keeps a record: its head and its body. False if it isn't kept.
-    pub fn keep(&self, hash: u128, ticket: Ticket, facts: Facts, parts: [&[u8]; 2]) -> bool {
-        let [head, body] = parts.map(<[u8]>::len);
-        let Some(reservation) = self.tier.reserve(&Worker, hash, head, body) else {
-            return false;
-        };
-        if !self.fill(&reservation, &parts, head + body) {
+    /// Keeps a record: its head and the pieces of its body. `publish`: [`Tier::publish`] or [`Tier::replace`], whose result
+    /// this is; `None` if no room is to be had for it.
+    pub fn keep(
+        &self,
+        hash: u128,
+        ticket: Ticket,
+        facts: Facts,
+        pieces: &[&[u8]],
+        publish: Publish,
+    ) -> Option<bool> {
+        let head = pieces.first()?.len();
+        let length: usize = pieces.iter().map(|piece| piece.len()).sum();
+        let reserved = self.tier.reserve(&Worker, hash, head, length - head);
+        let reservation = reserved?;
+        if !self.fill(&reservation, pieces, length) {
             self.tier.abandon(&Worker, reservation);
-            return false;
+            return None;
         }
-        self.tier.publish(&Worker, reservation, ticket, facts)
+        Some(publish(&self.tier, &Worker, reservation, ticket, facts))
     }
 
     fn fill(&self, reservation: &Reservation, pieces: &[&[u8]], length: usize) -> bool {

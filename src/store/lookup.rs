@@ -48,7 +48,8 @@ impl Lookup {
 
     /// The memory tier that the request uses.
     fn memory(&self) -> Option<&Rc<Memory>> {
-        self.store.memory().filter(|_| self.memory)
+        let memory = self.store.memory();
+        memory.filter(|_| self.memory || self.store.is_memory_alone())
     }
 
     /// The lock key of a variant.

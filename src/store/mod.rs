@@ -1,6 +1,6 @@
-//! The store as the cache sees it: Redis itself, or a location that leads to it.
+//! The store as the cache sees it: Redis itself, a location that leads to it, or shared memory alone.
 
-use std::future::Future;
+use std::future::{Future, ready};
 use std::pin::Pin;
 use std::rc::Rc;
 
@@ -29,6 +29,9 @@ pub mod redis;
 /// Hot records in shared memory, before Redis.
 pub mod memory;
 
+/// A store in shared memory alone.
+mod local;
+
 /// A location of the same server as the store.
 mod location;
 
@@ -39,6 +42,7 @@ mod background;
 pub mod registry;
 
 pub use key::Key;
+pub use local::Local;
 pub use location::Location;
 
 /// A command that is on its way already.
@@ -51,6 +55,8 @@ pub enum Store {
     Redis(Client),
     /// By requests to a location of the same server.
     Location(Location),
+    /// In shared memory alone.
+    Memory(Local),
 }
 
 impl Store {
@@ -59,6 +65,7 @@ impl Store {
         match self {
             Store::Redis(client) => &client.config().shown,
             Store::Location(location) => location.relay().name(),
+            Store::Memory(local) => &local.config().shown,
         }
     }
 
@@ -67,6 +74,7 @@ impl Store {
         match self {
             Store::Redis(client) => client.config().name.as_bytes(),
             Store::Location(location) => location.relay().id(),
+            Store::Memory(local) => local.config().name.as_bytes(),
         }
     }
 
@@ -75,6 +83,7 @@ impl Store {
         match self {
             Store::Redis(client) => client.available(key),
             Store::Location(location) => location.relay().available(),
+            Store::Memory(local) => local.memory().is_some(),
         }
     }
 
@@ -83,15 +92,22 @@ impl Store {
         match self {
             Store::Redis(client) => Store::Redis(client.clone()),
             Store::Location(location) => Store::Location(location.of_fill(fill)),
+            Store::Memory(local) => Store::Memory(local.clone()),
         }
     }
 
-    /// Its memory tier, if it has one.
+    /// Its memory tier, if it has one; of a store in shared memory alone that is all of it.
     pub fn memory(&self) -> Option<&Rc<Memory>> {
         match self {
             Store::Redis(client) => client.memory(),
             Store::Location(_) => None,
+            Store::Memory(local) => local.memory(),
         }
+    }
+
+    /// Whether its memory is all there is of it.
+    pub fn is_memory_alone(&self) -> bool {
+        matches!(self, Store::Memory(_))
     }
 
     /// Reads a record, in one round trip. `keep`: a memory tier may keep it.
@@ -108,6 +124,7 @@ impl Store {
             },
             // Boxed to keep the future of a lookup in Redis small.
             Store::Location(location) => Box::pin(location.lookup(key)).await,
+            Store::Memory(local) => local.lookup(key),
         }
     }
 
@@ -136,6 +153,8 @@ impl Store {
         match self {
             Store::Redis(client) => Box::pin(client.change(change)),
             Store::Location(location) => Box::pin(location.change(change)),
+            // Done when this returns, as others are on their way.
+            Store::Memory(local) => Box::pin(ready(local.change(&change))),
         }
     }
 
@@ -147,6 +166,7 @@ impl Store {
                 Box::pin(async move { client.lookup(&key).await })
             }
             Store::Location(location) => Box::pin(location.lookup(key)),
+            Store::Memory(local) => Box::pin(ready(local.lookup(key))),
         }
     }
 }

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use cache_core::shown::shown;
 
 use crate::store::redis::{Client, Mode, Relay, StoreConfig, TlsConfig, from_address};
+use crate::store::{Local, Store};
 
 /// How many stores may be named by addresses at run time: each has connections of its own.
 const MAX_ADDRESSES: usize = 16;
@@ -24,29 +25,37 @@ thread_local! {
 }
 
 /// A few: those of the configuration, and at most MAX_ADDRESSES more.
-type Stores = Vec<(Rc<StoreConfig>, Client)>;
+type Stores = Vec<(Rc<StoreConfig>, Store)>;
 
-/// This worker's connections to a store.
-pub fn client(config: &Rc<StoreConfig>) -> Client {
+/// A store as this worker has it: with its connections, or in shared memory alone.
+pub fn store(config: &Rc<StoreConfig>) -> Store {
     STORES.with(|stores| {
         let mut stores = stores.borrow_mut();
         let known = stores.iter().find(|(known, _)| Rc::ptr_eq(known, config));
-        if let Some((_, client)) = known {
-            return client.clone();
+        if let Some((_, store)) = known {
+            return store.clone();
         }
-        let client = Client::new(Rc::clone(config));
+        let store = if config.is_memory_alone() {
+            Store::Memory(Local::new(Rc::clone(config)))
+        } else {
+            Store::Redis(Client::new(Rc::clone(config)))
+        };
         // Without a master process the worker outlives a configuration, whose stores are known by name.
         stores.retain(|(known, _)| known.name != config.name);
-        stores.push((Rc::clone(config), client.clone()));
-        client
+        stores.push((Rc::clone(config), store.clone()));
+        store
     })
 }
 
 /// Gives up, for this worker's exit, what it does for all workers.
 pub fn leave() {
     STORES.with(|stores| {
-        for (_, client) in stores.borrow().iter() {
-            client.leave();
+        for (_, store) in stores.borrow().iter() {
+            match store {
+                Store::Redis(client) => client.leave(),
+                Store::Memory(local) => local.leave(),
+                Store::Location(_) => {}
+            }
         }
     });
 }
@@ -54,7 +63,7 @@ pub fn leave() {
 /// Has a store whose servers must be asked for, or that listens to them, found before the first request needs it.
 pub fn prepare(config: &Rc<StoreConfig>) {
     if config.mode != Mode::Standalone || config.tier.is_some() {
-        let _ = client(config);
+        let _ = store(config);
     }
 }
 

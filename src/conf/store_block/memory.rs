@@ -5,8 +5,33 @@ use cache_core::units::parse_millis;
 use crate::conf::reader::{Directive, Fault, bytes_of};
 use crate::store::memory::MemoryConfig;
 
+/// The line as it was read.
+pub struct MemoryLine {
+    config: MemoryConfig,
+    /// The parameters that it has.
+    named: Vec<String>,
+}
+
+impl MemoryLine {
+    /// The parameter that says how records of servers are kept, if there is one.
+    pub fn of_servers(&self) -> Option<&str> {
+        let mut named = self.named.iter().map(String::as_str);
+        named.find(|name| ["valid", "min_uses", "prefix"].contains(name))
+    }
+
+    /// What the tier is told. `alone`: there are no servers behind it. Then a record may be as large as there is room for,
+    /// since what isn't kept there is kept nowhere.
+    pub fn finish(self, alone: bool) -> MemoryConfig {
+        let mut config = self.config;
+        if alone && !self.named.iter().any(|name| name == "max_object") {
+            config.max_object = config.size;
+        }
+        config
+    }
+}
+
 /// Reads the line.
-pub fn memory(line: &Directive, store: &str) -> Result<MemoryConfig, Fault> {
+pub fn memory(line: &Directive, store: &str) -> Result<MemoryLine, Fault> {
     read(&line.arguments()).map_err(|(what, remedy)| {
         Fault::Text(format!(
             "{what} in \"memory\" of store \"{store}\"; {remedy}"
@@ -25,7 +50,7 @@ fn shown(text: &[u8]) -> std::borrow::Cow<'_, str> {
     String::from_utf8_lossy(text)
 }
 
-fn read(words: &[&[u8]]) -> Result<MemoryConfig, Wrong> {
+fn read(words: &[&[u8]]) -> Result<MemoryLine, Wrong> {
     let Some((size, parameters)) = words.split_first() else {
         return Err(wrong("no size", "add one such as 64m"));
     };
@@ -45,7 +70,8 @@ fn read(words: &[&[u8]]) -> Result<MemoryConfig, Wrong> {
         }
         known.push(name);
     }
-    Ok(config)
+    let named = known.iter().map(|name| shown(name).into_owned()).collect();
+    Ok(MemoryLine { config, named })
 }
 
 /// Takes a parameter; gives its name.

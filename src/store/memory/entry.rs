@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use cache_core::record::{self, Base, Broken, Decoded, Kept, ReadFrom, Record};
+use cache_core::record::{self, Base, Broken, Decoded, Kept, RawRecord, ReadFrom, Record};
 use cache_core::rules::Rules;
 use cache_core::vary::Select;
 use tier::{Handle, View};
@@ -28,7 +28,7 @@ pub struct Entry {
     head: usize,
     /// Bytes of its body.
     length: usize,
-    /// When it expires in Redis, in milliseconds.
+    /// When it expires in its store, in milliseconds.
     expires: u64,
     reading: OnceCell<Reading>,
 }
@@ -84,7 +84,38 @@ impl Entry {
         i64::try_from(self.expires.saturating_sub(now)).unwrap_or(i64::MAX)
     }
 
-    fn body(&self) -> Result<Bytes, Gone> {
+    /// What is kept of it beside its body.
+    pub fn kept(&self) -> &Kept {
+        &self.kept
+    }
+
+    /// Bytes of its body.
+    pub fn length(&self) -> usize {
+        self.length
+    }
+
+    /// When it expires in its store, in milliseconds.
+    pub fn expires(&self) -> u64 {
+        self.expires
+    }
+
+    /// The record as its store has it.
+    ///
+    /// # Errors
+    ///
+    /// It has left the tier.
+    pub fn raw(&self) -> Result<RawRecord, Gone> {
+        Ok(self
+            .kept
+            .record(self.left(exact_msec()), Some(self.body()?)))
+    }
+
+    /// Its body.
+    ///
+    /// # Errors
+    ///
+    /// It has left the tier.
+    pub fn body(&self) -> Result<Bytes, Gone> {
         let body = if self.length <= COPIED {
             self.records.copy(self.handle, self.head, self.length)
         } else {
@@ -130,7 +161,7 @@ impl Entry {
     }
 
     fn read(&self, rules: &Rc<Rules>, now: u64) -> Result<Reading, Gone> {
-        let raw = self.kept.record(self.left(now), Some(self.body()?));
+        let raw = self.raw()?;
         let decoded = record::decode(&raw, rules);
         Ok(Reading {
             rules: Rc::clone(rules),

@@ -14,7 +14,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use cache_core::record::{Kept, RawRecord};
 use siphasher::sip128::{Hasher128, SipHasher13};
-use tier::{Facts, Ticket};
+use tier::{Facts, Node, Ticket, Tier};
 
 pub use self::config::MemoryConfig;
 pub use self::entry::Entry;
@@ -37,6 +37,25 @@ pub struct Offer {
     ticket: Ticket,
     /// When the lookup began, in milliseconds.
     since: u64,
+}
+
+/// A key of a store in shared memory alone, as it was when a change of it began.
+pub struct Expected {
+    hash: u128,
+    ticket: Ticket,
+}
+
+/// What came of a write to a store in shared memory alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// It is done.
+    Done,
+    /// The key has changed since.
+    Late,
+    /// The record is larger than is kept.
+    TooLarge,
+    /// No room is to be had now.
+    NoRoom,
 }
 
 impl Memory {
@@ -147,8 +166,41 @@ impl Memory {
             free: false,
             meta: offer.since.saturating_add(left),
         };
+        let pieces = [head.as_slice(), body];
         self.records
-            .keep(offer.hash, offer.ticket, facts, [&head, body]);
+            .keep(offer.hash, offer.ticket, facts, &pieces, Tier::publish);
+    }
+
+    /// Asked before a change reads what it is to replace, in a store without servers.
+    pub fn expect(&self, key: &[u8]) -> Expected {
+        let hash = self.hash(key);
+        let ticket = self.records.index().ticket(hash, Node::NONE);
+        Expected { hash, ticket }
+    }
+
+    /// Writes a record of a store without servers, which expires then (milliseconds), if its key is as it was expected.
+    pub fn write(&self, expected: Expected, expiry: u64, record: &Kept, body: &[Bytes]) -> Written {
+        let length: usize = body.iter().map(Bytes::len).sum();
+        let head = record.encode();
+        let Some(head) = head.filter(|head| head.len() + length <= self.config.max_object) else {
+            return Written::TooLarge;
+        };
+        let facts = Facts {
+            expiry,
+            free: true,
+            meta: expiry,
+        };
+        let Expected { hash, ticket } = expected;
+        let mut pieces = vec![head.as_slice()];
+        pieces.extend(body.iter().map(|piece| &piece[..]));
+        match self
+            .records
+            .keep(hash, ticket, facts, &pieces, Tier::replace)
+        {
+            Some(true) => Written::Done,
+            Some(false) => Written::Late,
+            None => Written::NoRoom,
+        }
     }
 
     /// What is kept of a key is worthless, and what is on its way into the tier.

@@ -37,7 +37,7 @@ pub struct StoreConfig {
     /// Which of its servers has a key.
     pub mode: Mode,
     /// Its servers as configured: one of a standalone store, the Sentinels, or nodes of the Cluster by which the others
-    /// are found. There is one at least.
+    /// are found. None: a store in shared memory alone, which has a tier.
     pub servers: Vec<Server>,
     /// Where lookups go.
     pub read_from: ReadFrom,
@@ -65,7 +65,8 @@ pub struct StoreConfig {
     pub tls: Option<TlsConfig>,
     /// `memory`: hot records before the servers.
     pub tier: Option<MemoryConfig>,
-    /// What the workers share of it. `None` for a store at an address that a variable names.
+    /// What the workers share of its servers. `None` for a store at an address that a variable names, and for one without
+    /// servers.
     pub memory: Option<StoreMemory>,
 }
 
@@ -120,6 +121,11 @@ impl fmt::Debug for Login {
 }
 
 impl StoreConfig {
+    /// Whether it has no servers: shared memory is all there is of it.
+    pub fn is_memory_alone(&self) -> bool {
+        self.servers.is_empty()
+    }
+
     /// A store of which only its name and its servers are known.
     pub fn new(name: String, servers: Vec<Server>) -> StoreConfig {
         StoreConfig {

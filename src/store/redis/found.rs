@@ -7,9 +7,6 @@ use bytes::Bytes;
 use cache_core::record::{Broken, Decoded, RawRecord};
 use cache_core::rules::Rules;
 
-/// What PTTL says of a key that doesn't exist.
-const NO_KEY: i64 = -2;
-
 /// What Redis has under a key. Requests that look for it at the same time share it.
 #[derive(Debug)]
 pub struct Found {
@@ -22,6 +19,21 @@ pub struct Found {
 }
 
 impl Found {
+    /// What PTTL says of a key that doesn't exist.
+    pub const NO_KEY: i64 = -2;
+
+    /// There is no such key.
+    pub fn nothing() -> Found {
+        let record = RawRecord {
+            pttl: Found::NO_KEY,
+            status: None,
+            headers: None,
+            body: None,
+            meta: None,
+        };
+        Found::new(record, None)
+    }
+
     /// What Redis has sent.
     pub fn new(record: RawRecord, variants: Option<Bytes>) -> Found {
         Found {
@@ -35,7 +47,7 @@ impl Found {
 impl Found {
     /// Whether there is no such key.
     pub fn is_nothing(&self) -> bool {
-        self.record.pttl == NO_KEY
+        self.record.pttl == Found::NO_KEY
     }
 }
 

@@ -29,6 +29,7 @@ pub struct Site {
     reuseport: bool,
     http2: bool,
     http3: bool,
+    alone: bool,
     workers: usize,
     connections: usize,
     modules: String,
@@ -111,6 +112,14 @@ impl Site {
     pub fn http3(mut self) -> Site {
         self.http3 = true;
         self
+    }
+
+    /// The store is in shared memory alone: this `memory` line is all that its block has, unless the test gives more. Redis is
+    /// started nonetheless, and nobody asks it.
+    #[must_use]
+    pub fn memory_alone(mut self, line: &str) -> Site {
+        self.alone = true;
+        self.store(line)
     }
 
     /// `load_module` of other modules. `OURS` stands for this module's, which comes last unless it is said.
@@ -252,7 +261,8 @@ impl Site {
         } else {
             "redis_cache_zone locks 1m;"
         };
-        let store = with_defaults(&self.store, &STORE);
+        let defaults = if self.alone { &[] } else { &STORE[..] };
+        let store = with_defaults(&self.store, defaults);
         format!("{zone}\nredis_cache_store main {{\n{store}\n}}")
     }
 

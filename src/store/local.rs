@@ -1,0 +1,253 @@
+//! A store in shared memory alone: the whole of a store without servers, for the workers of one nginx.
+//!
+//! Its records lie where a memory tier keeps those of other stores, but here they are the truth: they need nobody's lease, and
+//! what a change compares is what it replaces. Records live through a reload, not through a restart.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use cache_core::record::{Base, Kept, RawRecord};
+
+use crate::ngx::event::exact_msec;
+use crate::store::memory::{Entry, Expected, Memory, Written};
+use crate::store::redis::{
+    Change, ChangeReply, Found, RecordRefresh, RecordWrite, StoreConfig, StoreError, VariantWrite,
+};
+
+/// How often a change is tried that another worker's came before.
+const ATTEMPTS: usize = 16;
+
+/// A store in shared memory, as one worker sees it. Clones share what the worker knows of it.
+#[derive(Clone)]
+pub struct Local {
+    config: Rc<StoreConfig>,
+    /// `None` only if the memory isn't there.
+    memory: Option<Rc<Memory>>,
+}
+
+impl Local {
+    /// The store of a block without servers.
+    pub fn new(config: Rc<StoreConfig>) -> Local {
+        let memory = config.tier.as_ref().and_then(Memory::of);
+        Local { config, memory }
+    }
+
+    /// Its configuration.
+    pub fn config(&self) -> &StoreConfig {
+        &self.config
+    }
+
+    /// Its memory.
+    pub fn memory(&self) -> Option<&Rc<Memory>> {
+        self.memory.as_ref()
+    }
+
+    /// Gives up, for this worker's exit, what it has.
+    pub fn leave(&self) {
+        if let Some(memory) = &self.memory {
+            memory.leave();
+        }
+    }
+
+    /// Reads a record.
+    ///
+    /// # Errors
+    ///
+    /// There is no memory to read from.
+    pub fn lookup(&self, key: &Bytes) -> Result<Rc<Found>, StoreError> {
+        let memory = self.memory.as_ref().ok_or(StoreError::Unavailable)?;
+        let found = memory.look(key).and_then(|entry| {
+            let record = entry.raw().ok()?;
+            Some(Found::new(record, entry.variants().cloned()))
+        });
+        Ok(Rc::new(found.unwrap_or_else(Found::nothing)))
+    }
+
+    /// Changes what is stored, at once.
+    ///
+    /// # Errors
+    ///
+    /// Why it isn't done: there is no room, or other workers are always first.
+    pub fn change(&self, change: &Change) -> Result<ChangeReply, StoreError> {
+        let memory = self.memory.as_ref().ok_or(StoreError::Unavailable)?;
+        match change {
+            Change::Write(record) => repeated(|| write(memory, record)),
+            Change::Refresh(refresh) => repeated(|| refreshed(memory, refresh)),
+            Change::Delete(key) => Ok(delete(memory, key)),
+        }
+    }
+}
+
+/// What came of an attempt. `None`: another worker's change came first.
+type Attempt = Result<Option<ChangeReply>, StoreError>;
+
+fn repeated(mut attempt: impl FnMut() -> Attempt) -> Result<ChangeReply, StoreError> {
+    for _ in 0..ATTEMPTS {
+        if let Some(reply) = attempt()? {
+            return Ok(reply);
+        }
+    }
+    Err(StoreError::Refused(
+        "other workers change the key all the time".into(),
+    ))
+}
+
+/// What an attempt to put a record into the memory came to.
+fn put(
+    memory: &Memory,
+    expected: Expected,
+    expiry: u64,
+    record: &Kept,
+    body: &[Bytes],
+) -> Result<Option<()>, StoreError> {
+    match memory.write(expected, expiry, record, body) {
+        Written::Done => Ok(Some(())),
+        Written::Late => Ok(None),
+        Written::TooLarge => Err(StoreError::Refused(
+            "the record is larger than \"max_object\" of its memory".into(),
+        )),
+        Written::NoRoom => Err(StoreError::Refused(
+            "there is no room for the record in its memory".into(),
+        )),
+    }
+}
+
+/// When a record expires that is good for so many seconds, in milliseconds.
+fn expires(seconds: u32) -> u64 {
+    exact_msec().saturating_add(u64::from(seconds) * 1000)
+}
+
+/// The texts of a record that is written, under one of the keys that it goes to.
+fn texts(record: &RecordWrite, key: &Bytes, variants: Option<Bytes>) -> Kept {
+    Kept {
+        key: key.clone(),
+        status: Some(Bytes::from(record.status.to_string())),
+        headers: Some(record.headers.clone()),
+        meta: Some(record.meta.clone()),
+        variants,
+    }
+}
+
+fn write(memory: &Memory, record: &RecordWrite) -> Attempt {
+    let expected = memory.expect(&record.key);
+    let written = match &record.variant {
+        None => put_record(memory, expected, record, &record.key, None)?,
+        Some(variant) => {
+            let base = memory.look(&record.key);
+            let is = base.as_ref().and_then(|base| base.variants());
+            if is.map_or(b"".as_slice(), |is| is) != variant.seen {
+                return Ok(Some(ChangeReply::Variants(base_of(base.as_deref()))));
+            }
+            write_variant(memory, expected, record, variant, base.as_deref())?
+        }
+    };
+    Ok(written.map(|()| ChangeReply::Done))
+}
+
+fn put_record(
+    memory: &Memory,
+    expected: Expected,
+    record: &RecordWrite,
+    key: &Bytes,
+    variants: Option<Bytes>,
+) -> Result<Option<()>, StoreError> {
+    let (kept, expiry) = (texts(record, key, variants), expires(record.expiry));
+    put(memory, expected, expiry, &kept, &record.body)
+}
+
+/// Writes a variant to its place, which its key speaks of only afterwards: whoever reads between the two finds what was
+/// there before. `base`: what the key has, as was expected.
+fn write_variant(
+    memory: &Memory,
+    expected: Expected,
+    record: &RecordWrite,
+    variant: &VariantWrite,
+    base: Option<&Entry>,
+) -> Result<Option<()>, StoreError> {
+    let variants = Some(variant.variants.clone());
+    let Some(slot) = &variant.slot else {
+        return put_record(memory, expected, record, &record.key, variants);
+    };
+    let place = memory.expect(slot);
+    if put_record(memory, place, record, slot, None)?.is_none() {
+        return Ok(None);
+    }
+    if variant.variants == variant.seen {
+        return Ok(Some(()));
+    }
+    let Some((base, Ok(body))) = base.map(|base| (base, base.body())) else {
+        // A variant beside the key's own takes a key that has one.
+        return Ok(None);
+    };
+    let kept = Kept {
+        variants,
+        ..base.kept().clone()
+    };
+    put(memory, expected, base.expires(), &kept, &[body])
+}
+
+/// What a key says of its variants.
+fn base_of(entry: Option<&Entry>) -> Base {
+    match entry {
+        Some(entry) => Base {
+            variants: entry.variants().cloned(),
+            ..entry.base(Bytes::new())
+        },
+        None => Base {
+            pttl: Found::NO_KEY,
+            ..Base::default()
+        },
+    }
+}
+
+fn refreshed(memory: &Memory, refresh: &RecordRefresh) -> Attempt {
+    let expected = memory.expect(&refresh.key);
+    let Some(entry) = memory.look(&refresh.key) else {
+        return Ok(Some(ChangeReply::Nothing));
+    };
+    if !is_validated(&entry, refresh) {
+        return Ok(Some(ChangeReply::Nothing));
+    }
+    if refresh.expiry == 0 {
+        return Ok(Some(delete(memory, &refresh.key)));
+    }
+    let Ok(body) = entry.body() else {
+        return Ok(None);
+    };
+    let kept = Kept {
+        headers: Some(refresh.headers.clone()),
+        meta: Some(refresh.meta.clone()),
+        ..entry.kept().clone()
+    };
+    let written = put(memory, expected, expires(refresh.expiry), &kept, &[body])?;
+    Ok(written.map(|()| ChangeReply::Done))
+}
+
+/// Whether a record is the one that was validated.
+fn is_validated(entry: &Entry, refresh: &RecordRefresh) -> bool {
+    let validated = &refresh.validated;
+    let RawRecord {
+        status,
+        headers,
+        meta,
+        ..
+    } = entry.kept().record(0, None);
+    let generation = [b" gen=", validated.generation.as_ref(), b" "].concat();
+    let meta = meta.map(|meta| [meta.as_ref(), b" "].concat());
+    meta.is_some_and(|meta| {
+        meta.windows(generation.len())
+            .any(|part| part == generation)
+    }) && status.is_some_and(|status| status == validated.status.to_string())
+        && headers.is_some_and(|headers| headers == validated.headers)
+        && entry.length() == validated.length
+}
+
+fn delete(memory: &Memory, key: &Bytes) -> ChangeReply {
+    let known = memory.look(key).is_some();
+    memory.invalidate(key);
+    if known {
+        ChangeReply::Done
+    } else {
+        ChangeReply::Nothing
+    }
+}
