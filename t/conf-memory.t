@@ -5,7 +5,7 @@ use lib 't/util';
 use Test::Nginx::Socket;
 use RefusedConf;
 
-plan tests => repeat_each() * (2 * blocks() + 1);
+plan tests => repeat_each() * (2 * blocks() + 2);
 log_level('info');
 no_root_location();
 run_tests();

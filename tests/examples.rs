@@ -93,6 +93,7 @@ fn every_file_is_covered_here() {
         [
             "cluster.conf",
             "demo.conf",
+            "memory.conf",
             "proxy.conf",
             "seed.conf",
             "sentinel.conf",
@@ -285,4 +286,22 @@ fn demo_conf_runs_as_it_is() {
     });
     assert_eq!(client.get("/news.html").status, 200);
     scene.nginx.finish();
+}
+
+#[test]
+fn memory_conf_runs_as_it_is() {
+    let (backend, port) = (Backend::start(), Port::take());
+    let conf = example("memory.conf")
+        .replace("listen 8080;", &format!("listen {};", port.address()))
+        .replace("127.0.0.1:9999", &backend.address().to_string());
+    let nginx = Nginx::start(&conf, port.address());
+    let mut client = nginx.client();
+    let first = client.get("/page");
+    assert_eq!((first.status, first.word().as_str()), (200, "STORE"));
+    wait_for("the record", PATIENCE, || {
+        client.get("/page").word() == "HIT"
+    });
+    assert_eq!(client.get("/page").text(), first.text());
+    assert_eq!(backend.hits("/page"), 1);
+    nginx.finish();
 }

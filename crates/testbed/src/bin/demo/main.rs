@@ -66,7 +66,8 @@ fn main() -> ExitCode {
 
 fn introduce(scene: &Scene, table: &Table) {
     table.say(&format!(
-        "nginx {} with the module (two workers), Redis at {},\nand a site that takes {} ms for each page.\n",
+        "nginx {} with the module (two workers), Redis at {},\nand a site that takes {} ms for each page. \
+         (Without Redis: nginx-conf/memory.conf\nkeeps the records in nginx's own memory.)\n",
         nginx_version(),
         scene.redis.address(),
         pages::DELAY.as_millis(),
