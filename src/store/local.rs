@@ -15,7 +15,7 @@ use crate::store::redis::{
 };
 
 /// How often a change is tried that another worker's came before.
-const ATTEMPTS: usize = 16;
+const ATTEMPTS: usize = 8;
 
 /// A store in shared memory, as one worker sees it. Clones share what the worker knows of it.
 #[derive(Clone)]

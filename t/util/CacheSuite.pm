@@ -22,12 +22,15 @@ package CacheSuite;
 #                   shorter by no more than the block has taken so far
 #   after           code to run then (no check)
 #
+# With TEST_NGINX_STORE=memory the store is in shared memory alone: see `unfit`.
+#
 # The lines of a block's `error_log` are awaited as well, since some tell what became of
 # a write; that they are there is for the runner to check, which then needn't wait.
 
 use v5.26;
 use warnings;
 
+use B::Deparse ();
 use POSIX ();
 use RedisClient ();
 use RedisServer ();
@@ -36,6 +39,9 @@ use Time::HiRes qw(sleep time);
 
 my $PATIENCE = 20;      # s until something must have happened
 my $SETTLE   = 0.03;    # s in which something more could happen
+
+# With TEST_NGINX_STORE=memory the store is in shared memory alone. Then nobody looks at what is in Redis.
+my $alone = ($ENV{TEST_NGINX_STORE} // '') eq 'memory';
 
 my ($with_directives, $redis, $own_redis);
 my $block_number = 0;
@@ -59,6 +65,8 @@ sub import {
     no warnings 'once';
     $Test::Nginx::Socket::Sections{$_} = 1
       for qw(backend backend_log backend_format redis after);
+
+    push @Test::Nginx::Socket::Unfit, \&unfit if $alone;
 
     Test::Nginx::Socket::master_on();
     Test::Nginx::Socket::workers($ENV{TEST_NGINX_WORKERS} || 1);
@@ -125,14 +133,17 @@ sub prepare {
     my $format  = $block->backend_format // '$request_method $request_uri';
     $format =~ s/\s+\z//;
     my $more = $block->http_config // '';
+    my $store = $alone ? '        memory 16m;' : <<'END';
+        server 127.0.0.1:$TEST_NGINX_REDIS_PORT;
+        connect_timeout 10s;
+        send_timeout 10s;
+        read_timeout 10s;
+END
 
     $block->set_value(http_config => <<"END");
     redis_cache_zone locks 1m;
     redis_cache_store main {
-        server 127.0.0.1:\$TEST_NGINX_REDIS_PORT;
-        connect_timeout 10s;
-        send_timeout 10s;
-        read_timeout 10s;
+$store
     }
     log_format backend escape=none '$format';
     upstream backend {
@@ -154,6 +165,21 @@ END
 END
 }
 
+# Why a block can't run with a store in shared memory alone; nothing if it can.
+sub unfit {
+    my $block = shift;
+    my @commands = map { /^\s*(\w+)/mg } grep { defined && !ref } map { ref eq 'ARRAY' ? @$_ : $_ } scalar $block->redis;
+    return 'what the block does to records is for Redis'
+      if grep { !/^(?:P?TTL|EXISTS|H?GET|HMGET|HLEN|HEXISTS|HSTRLEN|KEYS|LRANGE|TYPE)$/ } @commands;
+    for my $code (grep { defined } map { ref eq 'ARRAY' ? @$_ : $_ } map { scalar $block->$_ } qw(init after)) {
+        my $text = ref $code ? B::Deparse->new->coderef2text($code) : $code;
+        return 'what the block does to records is for Redis' if $text =~ /\b(?:redis|record|age\w*)\b/;
+    }
+    my $text = join "\n", map { $block->$_ // '' } qw(config http_config);
+    return 'the block is about where records come from' if $text =~ /\$redis_cache_source\b/;
+    return;
+}
+
 # --- after an answer -----------------------------------------------------------
 
 sub check {
@@ -169,7 +195,7 @@ sub check {
     if (defined(my $code = $expected->(scalar $block->after))) {
         $code->();
     }
-    if (defined(my $lines = $expected->(scalar $block->redis))) {
+    if (!$alone && defined(my $lines = $expected->(scalar $block->redis))) {
         check_redis($block->name, $_) for grep { /\S/ } split /\n/, $lines;
     }
     if (defined(my $lines = $expected->(scalar $block->backend_log))) {

@@ -19,6 +19,10 @@ use Time::HiRes ();
 our $VERSION = '0.29';
 
 our (@Preprocessors, @CleanupHandlers, @ResponseBodyChecks);
+
+# Functions of a module of helpers that say why a block can't run in this setting; nothing if it can.
+our @Unfit;
+
 our %Setting = (
     repeat_each            => 1,
     workers                => 1,
@@ -98,8 +102,8 @@ sub add_block_preprocessor (&)  { unshift @Preprocessors, shift }
 sub add_cleanup_handler ($)     { unshift @CleanupHandlers, shift }
 sub add_response_body_check ($) { push @ResponseBodyChecks, shift }
 
-# Over another protocol blocks are left out, so that the suite's own count doesn't hold.
-if (Test::Nginx::Socket::Protocol::name()) {
+# Over another protocol, and with another store, blocks are left out, so that the suite's own count doesn't hold.
+if (Test::Nginx::Socket::Protocol::name() || $ENV{TEST_NGINX_STORE}) {
     no warnings qw(redefine prototype);
     *plan = sub (@) { Test::More->builder->plan('no_plan') };
 }
@@ -150,7 +154,7 @@ sub run_test ($) {
 
     return if defined $block->SKIP;
     refuse_unknown_sections($block);
-    if (my $reason = Test::Nginx::Socket::Protocol::unfit($block)) {
+    if (my ($reason) = map { $_->($block) } \&Test::Nginx::Socket::Protocol::unfit, @Unfit) {
         Test::More->builder->skip($block->name . " - $reason");
         return;
     }
