@@ -1,12 +1,17 @@
 //! The feed of changes: without it nothing is served from memory, and it comes back by itself.
 
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use testbed::{
-    Client, Gate, PATIENCE, Position, Proxy, Record, Redis, Rule, Running, Site, Way, wait_for,
+    Client, Dns, Gate, PATIENCE, Port, Position, Proxy, Record, Redis, Rule, Running, Site, Way,
+    ms, wait_for,
 };
 
 use super::{LEASE, SLACK, put_and_warm, site, source, warm};
+
+/// A name that no name server but the test's own knows.
+const NAME: &str = "redis.invalid";
 
 /// A site whose Redis is behind a door.
 fn behind_a_door(site: &Site) -> (Running, Proxy) {
@@ -130,4 +135,37 @@ fn a_server_without_tracking_is_named_once_and_nothing_is_kept() {
         assert_eq!(source(&mut client, "/none"), "store");
     }
     assert_eq!(log.matching(Position::default(), "memory").len(), 1);
+}
+
+#[test]
+fn a_name_that_leads_to_another_server_is_followed() {
+    let (dns, port) = (Dns::start(), Port::take());
+    let (before, behind) = (Redis::start(), Redis::start());
+    let at = |ip: &str, redis: &Redis| {
+        let ip: IpAddr = ip.parse().unwrap();
+        Proxy::at(SocketAddr::new(ip, port.number()), &redis.address())
+    };
+    // The former server lives on.
+    let _doors = [at("127.0.0.21", &before), at("127.0.0.22", &behind)];
+    dns.set(NAME, 1, &["127.0.0.21"]);
+    let site = site("")
+        .http(&format!("resolver {}; resolver_timeout 2s;", dns.address()))
+        .store(&format!("server {NAME}:{};", port.number()))
+        .start_with(before);
+    let mut client = site.client();
+    put_and_warm(&site, &mut client, "/named", "before");
+    let key = site.key("/named");
+    behind.put(&key, &Record::lua_text("behind"), 600);
+    dns.set(NAME, 1, &["127.0.0.22"]);
+    // A time to live of a second, which nginx rounds up, and the second between two lookups.
+    wait_for("the other server's record", ms(8000), || {
+        client.get("/named").text() == "behind"
+    });
+    warm(&mut client, "/named");
+    let begun = Instant::now();
+    let _: i64 = behind.command(&["DEL", &key]);
+    wait_for("the change", PATIENCE, || {
+        client.get("/named").text() != "behind"
+    });
+    assert!(begun.elapsed() < LEASE + SLACK, "{:?}", begun.elapsed());
 }

@@ -98,7 +98,7 @@ impl Client {
         }
         let slot = self.topology.slot_of(key);
         let node = self.topology.node(slot, Access::Write).ok()?;
-        memory.offer(key, node.digest())
+        memory.offer(key, node.heard_as())
     }
 
     /// Reads a record from its master, and keeps it in memory.
@@ -118,7 +118,7 @@ impl Client {
                 };
                 let record = found(topology, Rc::clone(node), sent).await?;
                 // Of a slot that is on its way nobody knows who pushes its changes.
-                Ok((record, (!asking).then(|| node.digest())))
+                Ok((record, (!asking).then(|| node.heard_as())))
             })
             .await?;
         if let (Some(memory), Some(from)) = (&self.memory, from) {

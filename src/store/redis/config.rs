@@ -9,7 +9,7 @@ use cache_core::sentinel::ANNOUNCED_SIZE;
 use super::address::without_password;
 use super::tls::TlsConfig;
 use crate::ngx::sockaddr;
-use crate::shm::StoreMemory;
+use crate::shm::{StoreMemory, digest};
 use crate::store::memory::MemoryConfig;
 
 /// Milliseconds of each timeout that isn't configured.
@@ -168,6 +168,12 @@ impl Server {
     /// Whether it is reached by a unix socket.
     pub fn is_local(&self) -> bool {
         self.text.starts_with("unix:")
+    }
+
+    /// What the memory tier calls the server that a name leads to at this address: a digest, never 0.
+    pub fn heard_as(&self, address: Option<&SocketAddress>) -> u64 {
+        let address = address.map_or("", |address| &address.text);
+        digest(format!("{} {address}", self.text).as_bytes())
     }
 }
 

@@ -27,8 +27,13 @@ pub struct Line {
     /// The lookup of its name that is under way.
     question: RefCell<Option<Question>>,
     /// Told when the server has agreed to the greeting.
-    on_open: OnceCell<Box<dyn Fn()>>,
+    on_open: OnceCell<OnOpen>,
+    /// The lookup of its name by [`Line::look_up`].
+    watch: RefCell<Option<Question>>,
 }
+
+/// Told of the address of a new connection.
+type OnOpen = Box<dyn Fn(&SocketAddress)>;
 
 impl Line {
     /// A line that isn't open.
@@ -40,11 +45,12 @@ impl Line {
             connection: RefCell::default(),
             question: RefCell::default(),
             on_open: OnceCell::new(),
+            watch: RefCell::default(),
         })
     }
 
     /// Has somebody told whenever the server has agreed to the greeting of a new connection.
-    pub fn on_open(&self, told: impl Fn() + 'static) {
+    pub fn on_open(&self, told: impl Fn(&SocketAddress) + 'static) {
         // Set once, by whoever has made the line.
         let _ = self.on_open.set(Box::new(told));
     }
@@ -148,6 +154,42 @@ impl Line {
         }
     }
 
+    /// Looks its name up again, if it has one and is connected. `moved` is told if that is another address than its own by
+    /// now. nginx keeps the answer until its time is up.
+    pub fn look_up(self: &Rc<Self>, moved: impl Fn() + 'static) {
+        let Some(name) = &self.server.name else {
+            return;
+        };
+        let connection = self.connection.borrow().clone();
+        let connection = connection.filter(|it| it.state() == State::Established);
+        let Some(connection) = connection else { return };
+        if self.watch.borrow().is_some() {
+            return;
+        }
+        let has_moved = move |outcome: &Outcome| {
+            let answer = outcome.as_ref().ok();
+            answer.is_some_and(|answer| !connection.is_to(&to_sockets(answer)))
+        };
+        let line = Rc::downgrade(self);
+        let moved = Rc::new(moved);
+        let (later, told) = (has_moved.clone(), Rc::clone(&moved));
+        let asked = resolver::ask(&name.host, name.port, move |outcome| {
+            if let Some(line) = line.upgrade() {
+                line.watch.take();
+                if later(&outcome) {
+                    told();
+                }
+            }
+        });
+        match asked {
+            Some(Asked::Waiting(question)) => {
+                self.watch.replace(Some(question));
+            }
+            Some(Asked::Answered(outcome)) if has_moved(&outcome) => moved(),
+            None | Some(Asked::Answered(_)) => {}
+        }
+    }
+
     /// The lookup of the name is over. Without an answer the addresses of the configuration must do.
     fn resolved(&self, outcome: &Outcome) {
         self.question.take();
@@ -166,9 +208,9 @@ impl Line {
 }
 
 impl ConnectionOwner for Line {
-    fn established(self: Rc<Self>, _: &SocketAddress) {
+    fn established(self: Rc<Self>, address: &SocketAddress) {
         if let Some(told) = self.on_open.get() {
-            told();
+            told(address);
         }
     }
 

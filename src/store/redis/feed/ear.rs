@@ -15,14 +15,16 @@ use tier::Node;
 use super::Right;
 use crate::ngx::event::{Timer, exact_msec};
 use crate::ngx::random;
-use crate::shm::digest;
 use crate::store::background;
-use crate::store::redis::config::StoreConfig;
+use crate::store::redis::config::{Server, StoreConfig};
 use crate::store::redis::line::Line;
 use crate::store::redis::topology::{MasterServer, Topology};
 
 /// The longest time between two looks at a feed, in milliseconds.
 const LOOK: u64 = 200;
+
+/// How often the name of a server is looked up, in milliseconds.
+const NAME: u64 = 1000;
 
 /// What a channel begins with on which changes are told.
 const CHANNEL: &str = "redis_cache:";
@@ -33,14 +35,17 @@ pub struct Ear {
     right: Rc<Right>,
     /// The store and the server, for the log.
     shown: String,
-    /// The server, as the tier knows it.
-    node: Node,
+    server: Server,
+    /// The server at the address that it was reached at last, as the tier knows it.
+    node: Cell<Node>,
     feed: RefCell<Feed>,
     line: Rc<Line>,
     /// How much of the worker's memory a reply may take.
     limits: Limits,
     /// Counts connections: what comes of an earlier one isn't told.
     connection: Cell<u64>,
+    /// When its name was looked up last, in milliseconds.
+    looked_up: Cell<u64>,
     timer: OnceCell<Timer>,
 }
 
@@ -73,16 +78,21 @@ impl Ear {
             topology: Rc::clone(topology),
             right: Rc::clone(right),
             shown: format!("\"{}\" ({})", config.shown, server.text),
-            node: index.node(digest(server.text.as_bytes())),
+            node: Cell::new(index.node(server.heard_as(server.addresses.first()))),
             feed: RefCell::new(Feed::new(settings, seed)),
             line: Line::new(config, &server),
             limits,
+            server,
+            looked_up: Cell::new(0),
             connection: Cell::new(0),
             timer: OnceCell::new(),
         });
         let own: Weak<Ear> = Rc::downgrade(&ear);
-        ear.line.on_open(move || {
+        ear.line.on_open(move |address| {
             if let Some(own) = own.upgrade() {
+                // What the tier has of the former one was made void when its connection was lost.
+                let name = own.server.heard_as(Some(address));
+                own.node.set(own.right.memory.records().index().node(name));
                 own.tell(Event::Connected);
             }
         });
@@ -90,6 +100,7 @@ impl Ear {
         let timer = Timer::new(true, move || {
             if let Some(own) = own.upgrade() {
                 own.tell(Event::Tick);
+                own.follow_name();
             }
         });
         timer.arm(0);
@@ -121,6 +132,24 @@ impl Ear {
         self.line.close();
     }
 
+    /// Has the feed begin anew where the name of the server leads to another one by now: workers follow it, too.
+    fn follow_name(self: &Rc<Self>) {
+        let now = exact_msec();
+        if now < self.looked_up.get().saturating_add(NAME) {
+            return;
+        }
+        self.looked_up.set(now);
+        let own = Rc::downgrade(self);
+        let number = self.connection.get();
+        self.line.look_up(move || {
+            if let Some(own) = own.upgrade()
+                && own.connection.get() == number
+            {
+                own.tell(Event::Closed);
+            }
+        });
+    }
+
     fn tell(self: &Rc<Self>, event: Event<'_>) {
         let mut effects = Vec::new();
         let now = exact_msec();
@@ -137,7 +166,7 @@ impl Ear {
 
     fn carry_out(self: &Rc<Self>, effects: Vec<Effect>) {
         let memory = &self.right.memory;
-        let (index, node) = (memory.records().index(), self.node);
+        let (index, node) = (memory.records().index(), self.node.get());
         for effect in effects {
             match effect {
                 Effect::Connect => self.connect(),

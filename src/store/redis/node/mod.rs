@@ -31,7 +31,6 @@ use super::protocol::command::Kind;
 use super::turn::Turn;
 use crate::ngx::event::{Posted, Timer};
 use crate::ngx::tls::Client;
-use crate::shm::digest;
 
 /// A server and its connections.
 pub struct Node {
@@ -41,8 +40,8 @@ pub struct Node {
     /// How its connections are encrypted, and their session.
     tls: Option<Rc<Client>>,
     server: Server,
-    /// [`digest`] of what the log calls it: its name in shared memory.
-    digest: u64,
+    /// See [`Node::heard_as`].
+    heard_as: Cell<u64>,
     /// Its addresses: the one that served last, then the others.
     addresses: RefCell<Vec<SocketAddress>>,
     /// Its name, unless it is known by its address.
@@ -95,7 +94,7 @@ impl Node {
             names: Names::of(&config, server),
             tls: config.tls.as_ref().map(|tls| Rc::new(tls.client(server))),
             config,
-            digest: digest(server.text.as_bytes()),
+            heard_as: Cell::new(server.heard_as(server.addresses.first())),
             server: server.clone(),
             addresses: RefCell::new(server.addresses.clone()),
             connections: RefCell::default(),
@@ -115,9 +114,15 @@ impl Node {
         &self.server
     }
 
-    /// Its name in shared memory.
-    pub fn digest(&self) -> u64 {
-        self.digest
+    /// What the memory tier calls it at the address that served last. A name may have another server behind it later.
+    pub fn heard_as(&self) -> u64 {
+        self.heard_as.get()
+    }
+
+    /// Another address may be the first by now.
+    fn name_anew(&self) {
+        let addresses = self.addresses.borrow();
+        self.heard_as.set(self.server.heard_as(addresses.first()));
     }
 
     /// Has somebody told when the server can't be reached, or doesn't reply.

@@ -236,6 +236,8 @@ impl Node {
                     addresses.swap(0, place);
                 }
                 *known = addresses;
+                drop(known);
+                self.name_anew();
             }
             Err(fault) => {
                 let knows = !self.addresses.borrow().is_empty();

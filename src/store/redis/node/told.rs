@@ -27,6 +27,7 @@ impl ConnectionOwner for Node {
             names.follow_later();
         }
         drop(addresses);
+        self.name_anew();
         self.end_probe(None);
         if !self.is_known.replace(true) && self.breaker.is_first() {
             advice::warn_of_no_eviction(&self);
