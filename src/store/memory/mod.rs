@@ -152,6 +152,10 @@ impl Memory {
         if from != offer.server {
             return;
         }
+        // Of many requests that share a lookup the first has kept it.
+        if self.records.find(offer.hash, exact_msec()).is_some() {
+            return;
+        }
         let Some(body) = &record.body else { return };
         let Ok(left) = u64::try_from(record.pttl) else {
             return;
