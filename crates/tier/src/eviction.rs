@@ -75,7 +75,12 @@ fn evict<W: Words + ?Sized>(memory: Memory<'_, W>, now: u64) -> Option<(u32, u32
             true => (Queue::Small, Queue::Main),
             false => (Queue::Main, Queue::Small),
         };
-        let entry = queue.first(memory).or_else(|| other.first(memory))?;
+        let done = |queue: Queue| queue.first(memory).filter(|it| is_done(memory, *it, now));
+        // What nobody may be given goes before what somebody may: after a new epoch, all of the main queue.
+        let entry = done(queue)
+            .or_else(|| done(other))
+            .or_else(|| queue.first(memory))
+            .or_else(|| other.first(memory))?;
         let is_small = Queue::with(&entry) == Some(Queue::Small);
         let frequency = entry.frequency();
         let done = is_done(memory, entry, now);

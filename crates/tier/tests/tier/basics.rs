@@ -219,6 +219,33 @@ fn pinned_bytes_stay_until_they_are_let_go() {
 }
 
 #[test]
+fn what_is_void_makes_room_first() {
+    // Large records: the sweep meets few of them.
+    const LARGE: usize = 128 * UNIT;
+    let layout = Layout::with_units(1 << 14).unwrap();
+    let words = words(&layout);
+    let tier = Tier::lay_out(&words[..], layout).unwrap();
+    let graves = Graves::default();
+    let env = Worker::new(1, &graves);
+    // Used again and again: all of it is in the main queue.
+    for key in 0..400 {
+        assert!(put(tier, &env, key, LARGE));
+        for _ in 0..3 {
+            tier.touch(get(tier, key).unwrap());
+        }
+    }
+    assert!(tier.statistics().main_records > 100);
+    tier.wipe();
+    // Far more than the small queue's share, and less than all.
+    let new = 1000..1060;
+    for key in new.clone() {
+        assert!(put(tier, &env, key, LARGE));
+    }
+    let kept = new.filter(|key| get(tier, *key).is_some()).count();
+    assert_eq!(kept, 60);
+}
+
+#[test]
 fn a_row_has_so_many_slots_for_an_entry() {
     let layout = Layout::with_units(4096).unwrap();
     let words = words(&layout);

@@ -160,3 +160,26 @@ proptest! {
         check_repaired(&words, tier, &graves);
     }
 }
+
+/// Nothing may take the writer for ever that finds a free entry among the records.
+#[test]
+fn a_free_entry_in_the_queue_of_records_ends_the_search_for_room() {
+    let layout = Layout::with_units(UNITS).unwrap();
+    let words = words(&layout);
+    let tier = Tier::lay_out(&words[..], layout).unwrap();
+    let graves = Graves::default();
+    let env = Worker::new(1, &graves);
+    assert!(put(tier, &env, 1, 10));
+    // The record's version says that its entry is free.
+    let found = tier.find(hash(1)).unwrap();
+    let version = words
+        .iter()
+        .position(|word| word.load(Ordering::Relaxed) == found.version());
+    words[version.unwrap()].fetch_and(!3, Ordering::Relaxed);
+    assert!(
+        tier.reserve(&env, hash(2), 0, UNITS as usize * UNIT)
+            .is_none()
+    );
+    assert_eq!(tier.statistics().repaired, 1);
+    assert!(put(tier, &env, 3, 10));
+}
