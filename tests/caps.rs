@@ -1,6 +1,7 @@
 //! How many sockets a worker has to a server, and how many commands wait there: bounds that hold in every mode, also while
 //! servers change and replies are owed.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -15,26 +16,31 @@ use testbed::{
 /// No name server but the test's own knows it.
 const NAME: &str = "redis.invalid";
 
-/// Sockets of this machine that lead to a port or are on their way there.
-fn sockets_to(port: u16) -> usize {
+/// Sockets of this machine that lead to a port or are on their way there, by both their addresses. The table isn't read at
+/// one instant: one that is closed meanwhile may stand beside one that is opened in its place.
+fn sockets_to(port: u16) -> BTreeSet<String> {
     let suffix = format!(":{port:04X}");
     let table = fs::read_to_string("/proc/net/tcp").unwrap();
-    let leads_there = |line: &&str| {
-        let mut words = line.split_whitespace().skip(2);
-        let (remote, state) = (words.next(), words.next());
-        remote.is_some_and(|remote| remote.ends_with(&suffix)) && matches!(state, Some("01" | "02"))
+    let leads_there = |line: &str| {
+        let mut words = line.split_whitespace().skip(1);
+        let (local, remote, state) = (words.next()?, words.next()?, words.next()?);
+        let leads = remote.ends_with(&suffix) && matches!(state, "01" | "02");
+        leads.then(|| format!("{local} {remote}"))
     };
-    table.lines().filter(leads_there).count()
+    table.lines().filter_map(leads_there).collect()
 }
 
-/// Runs `run`, and gives the most sockets to a port that there were meanwhile.
+/// Runs `run`, and gives the most sockets to a port that there were meanwhile: those that two looks in a row have seen.
 fn most_sockets<T>(port: u16, run: impl FnOnce() -> T) -> (T, usize) {
     let (over, most) = (AtomicBool::new(false), AtomicUsize::new(0));
     let result = thread::scope(|scope| {
         scope.spawn(|| {
             let begin = Instant::now();
+            let mut before = BTreeSet::new();
             while !over.load(Ordering::SeqCst) && begin.elapsed() < PATIENCE * 2 {
-                most.fetch_max(sockets_to(port), Ordering::SeqCst);
+                let seen = sockets_to(port);
+                most.fetch_max(seen.intersection(&before).count(), Ordering::SeqCst);
+                before = seen;
                 thread::sleep(ms(1));
             }
         });
