@@ -8,7 +8,7 @@ use Bench::Backend qw(body_of);
 use Bench::Http;
 use Bench::Servers qw(start_nginx redis_command);
 
-our @EXPORT_OK = qw(contenders start_contender check module_configuration LITERAL SRCACHE_MODULES);
+our @EXPORT_OK = qw(contenders start_contender check module_configuration proxy_cache upstreams LITERAL SRCACHE_MODULES);
 
 # What is surely a literal for nginx, which reads its configuration through a buffer of 4096 bytes.
 use constant LITERAL => 4000;
@@ -43,6 +43,19 @@ CONF
     return ($http, $location);
 }
 
+# The backends of all of them.
+sub upstreams {
+    my (%o) = @_;
+    return <<"CONF";
+    upstream backend {
+        server 127.0.0.1:$o{backend};
+        keepalive 64;
+        keepalive_requests 1000000000;
+    }
+    upstream slow { server 127.0.0.1:$o{slow}; }
+CONF
+}
+
 # id, label, binary, modules, http, server: as start_nginx takes them; sizes: of the bodies it can serve;
 # header: what X-Cache says when it serves as it should; prepare: puts a body of this size in its cache;
 # keys: how many there are of each size, asked for in turn, where it isn't one; redis: ports of those whose lookups are
@@ -53,14 +66,7 @@ sub contenders {
     my (%o) = @_;
     my @all = (1024, 32768, 1048576);
     my @many = (keys => KEYS, sizes => [1024, 32768]);      # 1,000 bodies of 1 MB would measure the memory
-    my $upstream = <<"CONF";
-    upstream backend {
-        server 127.0.0.1:$o{backend};
-        keepalive 64;
-        keepalive_requests 1000000000;
-    }
-    upstream slow { server 127.0.0.1:$o{slow}; }
-CONF
+    my $upstream = upstreams(%o);
     my ($stale_http, $stale) = module_configuration(redis => $o{redis}, key => 'stale:', age => '1h');
 
     return (
@@ -78,19 +84,19 @@ CONF
         },
         {
             id => 'proxy_cache', label => 'proxy_cache HIT', sizes => \@all,
-            _proxy_cache($upstream, "$o{directory}/proxy-cache"),
+            proxy_cache($upstream, "$o{directory}/proxy-cache"),
         },
         {
             id => 'proxy_cache_open', label => 'proxy_cache HIT, open_file_cache', sizes => \@all,
-            _proxy_cache($upstream . OPEN_FILES, "$o{directory}/proxy-cache-open"),
+            proxy_cache($upstream . OPEN_FILES, "$o{directory}/proxy-cache-open"),
         },
         {
             id => 'proxy_cache_keys', label => 'proxy_cache HIT, 1,000 keys', @many,
-            _proxy_cache($upstream, "$o{directory}/proxy-cache-keys"),
+            proxy_cache($upstream, "$o{directory}/proxy-cache-keys"),
         },
         {
             id => 'proxy_cache_open_keys', label => 'proxy_cache HIT, open_file_cache, 1,000 keys', @many,
-            _proxy_cache($upstream . OPEN_FILES, "$o{directory}/proxy-cache-open-keys"),
+            proxy_cache($upstream . OPEN_FILES, "$o{directory}/proxy-cache-open-keys"),
         },
         {
             id => 'srcache', label => 'srcache + memcached', sizes => \@all, header => 'HIT',
@@ -169,7 +175,8 @@ sub _ways_to_redis {
     return @contenders;
 }
 
-sub _proxy_cache {
+# An nginx with proxy_cache.
+sub proxy_cache {
     my ($upstream, $directory) = @_;
     return (
         header => 'HIT',
@@ -217,7 +224,7 @@ sub _until_stored {
 sub start_contender {
     my ($c, %o) = @_;
     $c->{nginx} = start_nginx(
-        binary => $c->{binary} // $o{nginx}, cores => $o{cores}, directory => "$o{directory}/$c->{id}",
+        binary => $c->{binary} // $o{nginx}, cores => $o{cores}, workers => $o{workers}, directory => "$o{directory}/$c->{id}",
         modules => $c->{modules}, http => $c->{http}, server => $c->{server},
     );
     for my $size (@{ $c->{sizes} }) {

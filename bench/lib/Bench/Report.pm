@@ -9,6 +9,7 @@ use JSON::PP;
 use POSIX ();
 use Bench::Contenders qw(LITERAL);
 use Bench::Live qw(WAITERS LOCK_TIMEOUT_MS);
+use Bench::Scale qw(READERS);
 use Bench::Servers qw(nginx_version);
 use Bench::Throughput ();
 use Bench::Waiting qw(CLIENTS BACKEND_MS STALE_BACKEND_MS);
@@ -61,6 +62,9 @@ sub as_markdown {
     my $text = "Measured on $m->{date}: $m->{processor}, $m->{cores} cores, Linux $m->{kernel}, "
         . "nginx $m->{nginx}, Redis $m->{redis}. By `$r->{command}`, at $r->{priority}.\n\n";
     $text .= _throughput($r) if $r->{throughput};
+    $text .= _beside($r) if $r->{beside};
+    $text .= _keys($r) if @{ $r->{keys} // [] };
+    $text .= _workers($r) if @{ $r->{workers} // [] };
     $text .= _crowd($r) if $r->{crowd};
     $text .= _first_byte($r) if $r->{first_byte};
     $text .= _waiters($r) if $r->{waiters};
@@ -176,6 +180,42 @@ sub _significant {
     return $number >= 100 ? thousands($number) : $number >= 10 ? sprintf '%.0f', $number : sprintf '%.1f', $number;
 }
 
+sub _beside {
+    my ($r) = @_;
+    my $text = sprintf "**1 kB beside 1 MB**, one worker: p99 of 1 kB hits over %d connections, alone and while %d clients read "
+        . "bodies of 1 MB as fast as they can; medians of %d rounds.\n\n"
+        . "| | p99 alone | p99 beside | of 1 MB |\n| --- | --: | --: | --: |\n", READERS, READERS, $r->{rounds};
+    $text .= sprintf "| %s | %.2f ms | %.2f ms | %s MB/s |\n", _bold($_), @$_{qw(alone p99)}, thousands($_->{large}) for @{ $r->{beside} };
+    return "$text\n";
+}
+
+sub _keys {
+    my ($r) = @_;
+    my $text = "**Keys in Redis**: hits of 1,000 records of 1 kB in turn, one worker, from a Redis with so many keys; medians of "
+        . "$r->{rounds} rounds. *Cost* is the worker's time for one, in comparison with the first row.\n\n"
+        . "| keys in Redis | req/s | worker | req/s, of the first | cost |\n| --: | --: | --: | --: | --: |\n";
+    my $first = $r->{keys}[0];
+    $text .= sprintf "| %s | %s | %s µs | %.2f | %.2f |\n", thousands($_->{count}), thousands($_->{rps}), _significant($_->{us}),
+        $_->{rps} / $first->{rps}, $_->{us} / $first->{us}
+        for @{ $r->{keys} };
+    return "$text\n";
+}
+
+sub _workers {
+    my ($r) = @_;
+    my $text = "**Workers**: hits of 1,000 records of 1 kB in turn by one worker and by two, which share all cores with the load, so "
+        . "that the time of the workers for one request is the figure to compare; medians of $r->{rounds} rounds. *Could be* is what "
+        . "two workers would reach with a core for each: requests of one worker, and twice as many by the ratio of the times.\n\n"
+        . "| | workers | req/s | worker | could be |\n| --- | --: | --: | --: | --: |\n";
+    my %one;
+    for my $row (@{ $r->{workers} }) {
+        my $one = $one{ $row->{label} } //= $row;
+        $text .= sprintf "| %s | %d | %s | %s µs | %.2f |\n", _bold($row), $row->{count}, thousands($row->{rps}), _significant($row->{us}),
+            $row->{count} * $one->{us} / $row->{us};
+    }
+    return "$text\n";
+}
+
 sub _crowd {
     my ($r) = @_;
     my $text = sprintf "**%d clients at once, one missing key**, a backend that takes %d ms, two workers; time from "
@@ -257,6 +297,6 @@ sub _reader {
     return "$text\n";
 }
 
-sub _bold { return $_[0]{id} =~ /^module/ ? "**$_[0]{label}**" : $_[0]{label} }
+sub _bold { return $_[0]{label} =~ /^this module/ || $_[0]{id} =~ /^module/ ? "**$_[0]{label}**" : $_[0]{label} }
 
 1;

@@ -97,10 +97,10 @@ sub nginx_version {
 
 # A Redis that listens at a port of its own and at a unix socket: both.
 sub start_redis {
-    my ($cores, $directory) = @_;
+    my ($cores, $directory, @options) = @_;
     my $port = free_port();
     my $socket = "$directory/redis.sock";
-    _redis_server($cores, $directory, $port, '--unixsocket', $socket);
+    _redis_server($cores, $directory, $port, '--unixsocket', $socket, @options);
     return ($port, $socket);
 }
 

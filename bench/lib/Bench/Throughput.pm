@@ -10,7 +10,7 @@ use Bench::Contenders qw(check);
 use Bench::Process qw(cpu_seconds foreign_seconds);
 use Bench::Servers qw(redis_calls);
 
-our @EXPORT_OK = qw(measure_throughput median);
+our @EXPORT_OK = qw(measure_throughput median run_undisturbed wrk);
 
 use constant {
     CONNECTIONS => 64,
@@ -33,7 +33,7 @@ sub measure_throughput {
     for my $round (1 .. $o{rounds}) {
         for my $size (@sizes) {
             for my $c (grep { _serves($_, $size) } @{ $o{contenders} }) {
-                my $run = _undisturbed($c, $size, \%o);
+                my $run = run_undisturbed($c, $size, \%o);
                 push @{ $runs{$size}{ $c->{id} } }, $run;
                 printf STDERR "    round %d of %d  %7d B  %-58s %8.0f req/s  %7.1f us\n",
                     $round, $o{rounds}, $size, $c->{label}, $run->{rps}, $run->{us};
@@ -58,7 +58,7 @@ sub _serves {
 }
 
 # A run that other work on the machine disturbed is worth little: it is repeated, a few times.
-sub _undisturbed {
+sub run_undisturbed {
     my ($c, $size, $o) = @_;
     my $best;
     for my $try (1 .. ATTEMPTS) {
@@ -75,29 +75,37 @@ sub _run {
     my ($c, $size, $o) = @_;
     check($c, $size);
     my @workers = @{ $c->{nginx}{workers} };
-    my @pin = length $o->{load_cores} ? ('taskset', '-c', $o->{load_cores}) : ();
-    my @script = $c->{keys} ? ('-s', $o->{script}) : ();
     my $lookups = _lookups($c);
     my ($foreign, $cpu, $start) = (foreign_seconds(), cpu_seconds(@workers), time);
-    open my $wrk, '-|', @pin, 'wrk', '-t', 1, '-c', CONNECTIONS, '-d', "$o->{seconds}s", '--timeout', '10s', '--latency',
-        @script, "http://127.0.0.1:$c->{nginx}{port}/$size", @script ? ('--', $c->{keys}) : ()
-        or die "wrk: $!\n";
-    my $said = do { local $/; <$wrk> };
-    close $wrk or die "wrk failed:\n$said";
+    my $said = wrk($c, $size, %$o)->();
     $cpu = cpu_seconds(@workers) - $cpu;
     $foreign = foreign_seconds() - $foreign;
     my $elapsed = time - $start;
     $lookups = _lookups($c) - $lookups;
-
-    die "$c->{label}: not all answers were right:\n$said" if $said =~ /Non-2xx|Socket errors/;
-    my ($requests) = $said =~ /(\d+) requests in/ or die "wrk says what isn't understood:\n$said";
-    $requests or die "$c->{label}: no answer within $o->{seconds} s; is the machine busy?\n";
-    my ($rps) = $said =~ m{Requests/sec:\s*([\d.]+)};
-    my ($p99) = $said =~ /99%\s+([\d.]+(?:us|ms|s))/;
     check($c, $size);
     return {
-        rps => $rps, us => 1e6 * $cpu / $requests, busy => $cpu / $elapsed, p99 => _milliseconds($p99),
-        foreign => $foreign / $elapsed, $c->{redis} ? (lookups => $lookups / $requests) : (),
+        %$said, us => 1e6 * $cpu / $said->{requests}, busy => $cpu / $elapsed,
+        foreign => $foreign / $elapsed, $c->{redis} ? (lookups => $lookups / $said->{requests}) : (),
+    };
+}
+
+# Starts wrk: load_cores, seconds, script, connections. Gives what waits for its end and says { requests, rps, p99 in ms }.
+sub wrk {
+    my ($c, $size, %o) = @_;
+    my @pin = length $o{load_cores} ? ('taskset', '-c', $o{load_cores}) : ();
+    my @script = $c->{keys} ? ('-s', $o{script}) : ();
+    open my $wrk, '-|', @pin, 'wrk', '-t', 1, '-c', $o{connections} // CONNECTIONS, '-d', "$o{seconds}s", '--timeout', '10s',
+        '--latency', @script, "http://127.0.0.1:$c->{nginx}{port}/$size", @script ? ('--', $c->{keys}) : ()
+        or die "wrk: $!\n";
+    return sub {
+        my $said = do { local $/; <$wrk> };
+        close $wrk or die "wrk failed:\n$said";
+        die "$c->{label}: not all answers were right:\n$said" if $said =~ /Non-2xx|Socket errors/;
+        my ($requests) = $said =~ /(\d+) requests in/ or die "wrk says what isn't understood:\n$said";
+        $requests or die "$c->{label}: no answer within $o{seconds} s; is the machine busy?\n";
+        my ($rps) = $said =~ m{Requests/sec:\s*([\d.]+)};
+        my ($p99) = $said =~ /99%\s+([\d.]+(?:us|ms|s))/;
+        return { requests => $requests, rps => $rps, p99 => _milliseconds($p99) };
     };
 }
 
