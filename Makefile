@@ -21,6 +21,8 @@ DESTDIR ?=
 # How long `make soak`, `make chaos` and `make freshness` go on, and the seed of what happens in it (another one each time).
 SECONDS ?= 600
 SEED ?=
+# The memory tier of `make soak` and `make chaos`, as the line `memory` says it: MEMORY=4m. Empty: none.
+MEMORY ?=
 # The store of `make chaos`: standalone, sentinel or cluster.
 MODE ?= standalone
 # Whether something is frozen, cut and killed in `make freshness`.
@@ -32,6 +34,7 @@ MODULES_DIR ?=
 # nginx takes a variable of this name for sockets that it inherits.
 unexport NGINX
 export FLAVOR BUILD
+export TESTBED_MEMORY := $(MEMORY)
 # where rustup puts cargo, which not every shell has on its path
 export PATH := $(PATH):$(HOME)/.cargo/bin
 

@@ -3,10 +3,12 @@
 //! `chaos MODE SECONDS [SEED]`, where MODE is standalone, sentinel or cluster. Each byte of each answer is checked: an
 //! answer is the page that was asked for, in a version that doesn't go backwards beyond what a failover may lose. Nothing
 //! but a 200 is right, since the backend is well all the time. For each trouble it prints how long answers took before and
-//! during it, by the node that has the page.
+//! during it, by the node that has the page. With `TESTBED_MEMORY` the store has a memory tier.
 
 mod ledger;
 mod load;
+#[path = "../soak/memory.rs"]
+mod memory;
 mod owners;
 mod pages;
 #[path = "../soak/rng.rs"]
@@ -69,7 +71,7 @@ fn chaos(store: &Store, time: Duration, seed: u64) -> Vec<String> {
         .spread()
         // A lock that is left would be noticed at the end.
         .location("redis_cache_lock_timeout 3s; redis_cache_lock_age 10m;")
-        .store(&store.directives())
+        .store(&format!("{}{}", store.directives(), memory::line()))
         .start_with(Redis::stopped(&[]));
     pages::script(&site, seed);
     let ledger = Ledger::new();
@@ -93,7 +95,8 @@ fn chaos(store: &Store, time: Duration, seed: u64) -> Vec<String> {
         store.calls()
     );
     // A worker on its way out has its own; so has what watches the nodes.
-    let cap = 2 * WORKERS * (store::CONNECTIONS + 1);
+    let listeners = 2 * usize::from(!memory::line().is_empty());
+    let cap = 2 * WORKERS * (store::CONNECTIONS + 1) + listeners;
     for (node, most) in most.into_iter().filter(|(_, most)| *most > cap) {
         ledger.say(&format!("{node} saw {most} connections at once"));
     }

@@ -2,9 +2,10 @@
 //!
 //! `soak SECONDS [SEED]`. Every body carries its own checksum, which the clients verify. Nobody but the backend's own
 //! script may cut an answer or fail; and when it is quiet again no lock is left, and neither memory nor descriptors have
-//! grown.
+//! grown. With `TESTBED_MEMORY` the store has a memory tier.
 
 mod load;
+mod memory;
 mod pages;
 mod rng;
 mod trouble;
@@ -59,8 +60,9 @@ fn soak(time: Duration, seed: u64) -> Vec<String> {
         // A lock that is left would be noticed at the end.
         .location("redis_cache_lock_timeout 3s; redis_cache_lock_age 10m;")
         .store(&format!(
-            "server {}; connect_timeout 200ms; send_timeout 200ms; read_timeout 200ms;",
-            proxy.address()
+            "server {}; connect_timeout 200ms; send_timeout 200ms; read_timeout 200ms; {}",
+            proxy.address(),
+            memory::line()
         ))
         .start_with(redis);
     pages::script(&site, Some(seed));
