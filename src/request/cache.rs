@@ -25,7 +25,7 @@ use crate::shm::Zone;
 use crate::shm::locks::Acquired;
 use crate::shm::zone::RefillSlot;
 use crate::store::key::lock_in_worker;
-use crate::store::lookup::{self, Variants};
+use crate::store::lookup::{self, Hit, Variants};
 use crate::store::variants::variant;
 
 /// The view of one request.
@@ -44,6 +44,16 @@ pub struct RequestCache {
     found: Cell<Source>,
 }
 
+/// A fresh record of the memory tier that is the response to a request.
+pub fn hit_in_memory(r: Request, cacheable: &CacheableRequest) -> Option<Hit> {
+    let lookup = &cacheable.settings.lookup;
+    let known = cacheable.known.take()?;
+    let select = |on: &Names| Some(variant(on, r));
+    lookup::hit_in_memory(lookup, &known, &select, |standing| {
+        usable::judge_standing_for(standing, &lookup.rules, &cacheable.directives) == Use::Fresh
+    })
+}
+
 impl RequestCache {
     /// The cache for this request.
     pub fn new(cacheable: &'static CacheableRequest, request: Request) -> RequestCache {
@@ -56,14 +66,6 @@ impl RequestCache {
             directives: cacheable.directives,
             found: Cell::default(),
         }
-    }
-
-    /// A fresh record of the memory tier that is the response.
-    pub fn hit_in_memory(&self) -> Option<Rc<Record>> {
-        let request = self.request;
-        let select = |on: &Names| Some(variant(on, request));
-        let (record, _) = lookup::in_memory(&self.settings.lookup, &select)?;
-        record.filter(|record| self.judge(record) == Use::Fresh)
     }
 
     /// Where the last look found the record.

@@ -79,7 +79,7 @@ pub fn key(context: &'static Context) -> Option<&'static [u8]> {
 pub fn add_headers(r: Request, context: &'static Context) -> Result<(), NoMemory> {
     if let (Some(name), Some(word)) = (context.location.header.as_deref(), context.word()) {
         headers::remove(r, name);
-        headers::push(r, name, word.as_str().as_bytes())?;
+        headers::push_kept(r, name, word.as_str().as_bytes())?;
     }
     if let Some(value) = value(r, context) {
         headers::push(r, cache_status_field::NAME.as_bytes(), &value)?;

@@ -15,7 +15,7 @@ use crate::fill::start::{FillTarget, Initiator, Start, start_first, start_refill
 use crate::ngx::guard::trip;
 use crate::ngx::headers;
 use crate::ngx::request::{Code, DONE, Request};
-use crate::request::cache::RequestCache;
+use crate::request::cache::{RequestCache, hit_in_memory};
 use crate::request::cache_status::Forwarding;
 use crate::request::context::Context;
 use crate::request::key;
@@ -48,10 +48,14 @@ impl State for Decided {}
 /// Asks the flow about a request, in a task that ends with it. Returns what our phase handler does.
 pub fn begin(r: Request, context: &'static Context, cacheable: &'static CacheableRequest) -> Code {
     if !cacheable.bypass
-        && let Some(record) = RequestCache::new(cacheable, r).hit_in_memory()
+        && let Some(hit) = hit_in_memory(r, cacheable)
     {
         context.hand_on("answer", r, || {
-            let code = hit(r, context, cacheable, record, Source::Memory);
+            let (stale_for, standing) = (cacheable.settings.lookup.rules.stale, hit.standing);
+            context.set_outcome(Word::Hit, CacheStatus::Hit, Reason::Fresh);
+            context.set_source(Source::Memory);
+            context.set_freshness(standing.age, standing.fresh_for(stale_for));
+            let code = respond::memory(r, context, hit);
             r.finalize_in_phase(code);
         });
         return DONE;

@@ -1,5 +1,7 @@
 //! Entry from nginx: our handlers in its phases, and whether the cache has a part in a request.
 
+use std::cell::Cell;
+
 use cache_core::complex_value::is_derivable;
 use cache_core::outcome::Reason;
 use cache_core::policy::RequestView;
@@ -244,7 +246,8 @@ fn cacheable(
         return Err(Reason::Bypass);
     }
     key::make_key_again(r, conf, main);
-    let settings = settings::settings(r, conf, main, location).ok_or(Reason::NotConfigured)?;
+    let (settings, known) =
+        settings::settings(r, conf, main, location, !bypass).ok_or(Reason::NotConfigured)?;
     if key::misses_body(r, conf, main) {
         return Err(Reason::ContentUnknown);
     }
@@ -267,6 +270,7 @@ fn cacheable(
         bypass,
         view,
         directives,
+        known: Cell::new(known),
     })
 }
 

@@ -110,7 +110,7 @@ pub fn expected(
     }
     // nginx itself would ask for no variable of these now.
     let _kept = KeptVariables::of(r);
-    let Settings { lookup, .. } = settings::settings(r, conf, main, location)?;
+    let (Settings { lookup, .. }, _) = settings::settings(r, conf, main, location, false)?;
     if asks {
         return Some(Effect::Freshening(Freshening {
             lookup,

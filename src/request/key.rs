@@ -1,5 +1,7 @@
 //! The cache key of a request: where it comes from, and whether it may lack the request's content.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use cache_core::complex_value::is_derivable;
 use cache_core::uri::Target;
@@ -17,16 +19,16 @@ use crate::request::cache_variables::CacheVariables;
 const NO_BODY: usize = 31;
 
 /// The cache key of a request. `None` if it has none.
-pub fn of_request(r: Request, conf: &LocConf, main: &MainConf) -> Option<Bytes> {
+pub fn of_request(r: Request, conf: &LocConf, main: &MainConf) -> Option<Cow<'static, [u8]>> {
     let key = match source_as_set(r, conf, main)? {
         KeySource::Variable(key) | KeySource::Computed(_, key) => key,
-        KeySource::Script => return Some(md5(r.unparsed_uri())),
+        KeySource::Script => return Some(Cow::Owned(set_md5::digest(r.unparsed_uri()).to_vec())),
         KeySource::Value(value) | KeySource::Md5(value) => {
             // SAFETY: compiled in this configuration.
             unsafe { r.evaluate(value, Scope::head_as_get(r)) }?
         }
     };
-    (!key.is_empty()).then(|| Bytes::copy_from_slice(key))
+    (!key.is_empty()).then_some(Cow::Borrowed(key))
 }
 
 /// Where the key comes from: what `$cache_key` says, else the directive, else the script's own (where variables

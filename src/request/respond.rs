@@ -11,13 +11,16 @@ use crate::fill::ResponseHead;
 use crate::ngx::output::Output;
 use crate::request::context::Context;
 use crate::request::state::State;
+use crate::store::memory::Entry;
 
 mod body;
 mod fill;
 mod header;
+mod memory;
 mod record;
 
 pub use fill::{FillResponse, stream};
+pub use memory::memory;
 pub use record::record;
 
 /// The response on its way to the client, and what it is made of.
@@ -29,6 +32,8 @@ pub struct Response {
     output: RefCell<Option<Output>>,
     /// The record that is the response: header lines point into it.
     record: OnceCell<Rc<Record>>,
+    /// The same of the memory tier.
+    entry: OnceCell<Rc<Entry>>,
     /// The header of the fill's response.
     head: OnceCell<Rc<ResponseHead>>,
 }
@@ -39,6 +44,8 @@ impl State for Response {}
 pub enum ResponseSource {
     /// This record.
     Record(&'static Record),
+    /// This record of the memory tier.
+    Memory(&'static Entry),
     /// The response of a fill, which has this header.
     Fill(&'static ResponseHead),
 }
@@ -47,10 +54,12 @@ impl Response {
     /// What the response to a request is made of, if it is one of ours.
     pub fn source(context: &'static Context) -> Option<ResponseSource> {
         let response = context.find::<Response>()?;
-        let record = response.record.get().map(Rc::as_ref);
-        record.map(ResponseSource::Record).or_else(|| {
-            let head = response.head.get().map(Rc::as_ref);
-            head.map(ResponseSource::Fill)
-        })
+        if let Some(record) = response.record.get() {
+            return Some(ResponseSource::Record(record));
+        }
+        if let Some(entry) = response.entry.get() {
+            return Some(ResponseSource::Memory(entry));
+        }
+        response.head.get().map(|head| ResponseSource::Fill(head))
     }
 }

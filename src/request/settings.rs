@@ -1,8 +1,10 @@
 //! What holds for one request: the directives of its location, and the `$cache_*` variables, which
 //! win where they are set.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
+use bytes::Bytes;
 use cache_core::flow::WaitLimits;
 use cache_core::policy::RequestView;
 use cache_core::request_directives::RequestDirectives;
@@ -17,7 +19,7 @@ use crate::request::cache_variables::CacheVariables;
 use crate::request::key;
 use crate::shm::Zone;
 use crate::shm::locks::{BackOff, Retention};
-use crate::store::lookup::Lookup;
+use crate::store::lookup::{Known, Lookup};
 use crate::store::redis::{is_address, without_password};
 use crate::store::{Key, Location, Store, registry};
 
@@ -69,6 +71,8 @@ pub struct CacheableRequest {
     pub view: RequestView,
     /// What its Cache-Control says.
     pub directives: RequestDirectives,
+    /// What the store's memory tier has under its key, until the flow is asked.
+    pub known: Cell<Option<Known>>,
 }
 
 /// What holds for any request of a location, known before a key is made.
@@ -248,24 +252,33 @@ pub fn backend(r: Request, conf: &LocConf, main: &MainConf) -> Backend {
     Reader::of(r, conf, main).backend()
 }
 
-/// Reads the rest, for a request that may be cached. `None` if zone, store or key is missing.
+/// Reads the rest, for a request that may be cached. `None` if zone, store or key is missing. `looks`: gives what the store's
+/// memory tier has under the key, too.
 pub fn settings(
     r: Request,
     conf: &LocConf,
     main: &MainConf,
     location: &LocationSettings,
-) -> Option<Settings> {
+    looks: bool,
+) -> Option<(Settings, Option<Known>)> {
     let reader = Reader::of(r, conf, main);
     let zone = reader.zone()?;
     let store = reader.store()?;
     let key = key::of_request(r, conf, main)?;
-    Some(Settings {
+    let memory = conf.memory.unwrap_or(true);
+    let known = looks.then(|| Known::find(&store, memory, &key)).flatten();
+    // A hit in memory has the key that the record has there.
+    let key = match &known {
+        Some(known) => known.entry.key().clone(),
+        None => Bytes::from(key.into_owned()),
+    };
+    let settings = Settings {
         lookup: Lookup {
             zone,
             store,
             key: Key::new(key),
             rules: Rc::clone(&location.rules),
-            memory: conf.memory.unwrap_or(true),
+            memory,
         },
         limits: WaitLimits {
             lock_timeout: reader.variables.millis(
@@ -289,5 +302,6 @@ pub fn settings(
             capture_memory: conf.capture_memory.unwrap_or(CAPTURE_MEMORY),
             capture_timeout: conf.capture_timeout.unwrap_or(CAPTURE_TIMEOUT),
         },
-    })
+    };
+    Some((settings, known))
 }

@@ -119,19 +119,30 @@ impl Records {
         Some(out.into())
     }
 
-    /// The same where it lies, which stays so as long as somebody has it; a copy if it lies in several places.
-    pub fn share(self: &Rc<Self>, handle: Handle, from: usize, length: usize) -> Option<Bytes> {
-        let pinned = self.pin(handle)?;
+    /// Where so many bytes of an entry lie, from this one on, if in one piece. It holds as long as the entry is there.
+    pub fn spot(&self, handle: Handle, from: usize, length: usize) -> Option<Spot> {
+        let _pinned = self.pin(handle)?;
         let extents = self.tier.extents(handle)?;
         let parts = self.parts(&extents, from, length)?;
-        let [(begin, length)] = *parts.as_slice() else {
-            drop(pinned);
-            return self.copy(handle, from, length);
-        };
+        match *parts.as_slice() {
+            [(begin, length)] => Some(Spot { begin, length }),
+            _ => None,
+        }
+    }
+
+    /// The bytes of a spot of this entry, in memory of this worker. `None` if it isn't there any more.
+    pub fn copy_spot(&self, handle: Handle, spot: Spot) -> Option<Bytes> {
+        let _pinned = self.pin(handle)?;
+        // SAFETY: within the arena; nobody writes there while the entry is pinned.
+        let bytes = unsafe { std::slice::from_raw_parts(spot.begin, spot.length) };
+        Some(Bytes::copy_from_slice(bytes))
+    }
+
+    /// The same where they lie, which stays so as long as somebody has them.
+    pub fn share_spot(self: &Rc<Self>, handle: Handle, spot: Spot) -> Option<Bytes> {
         let shared = Shared {
-            _pinned: pinned.into_own(self),
-            begin,
-            length,
+            _pinned: self.pin(handle)?.into_own(self),
+            spot,
         };
         Some(Bytes::from_owner(shared))
     }
@@ -253,11 +264,17 @@ impl AsRef<Records> for Records {
     }
 }
 
+/// Bytes of an entry that lie in one piece: see [`Records::spot`].
+#[derive(Clone, Copy)]
+pub struct Spot {
+    begin: *const u8,
+    length: usize,
+}
+
 /// Bytes of an entry that is pinned.
 struct Shared {
     _pinned: Pinned<Rc<Records>>,
-    begin: *mut u8,
-    length: usize,
+    spot: Spot,
 }
 
 // SAFETY: `Bytes` asks for this; nginx's workers have one thread, in which all of it is made, used and dropped.
@@ -266,6 +283,6 @@ unsafe impl Send for Shared {}
 impl AsRef<[u8]> for Shared {
     fn as_ref(&self) -> &[u8] {
         // SAFETY: within the arena, which stays mapped; nobody writes there while the entry is pinned.
-        unsafe { std::slice::from_raw_parts(self.begin, self.length) }
+        unsafe { std::slice::from_raw_parts(self.spot.begin, self.spot.length) }
     }
 }

@@ -175,29 +175,28 @@ fn write_variant(
     if variant.variants == variant.seen {
         return Ok(Some(()));
     }
-    let Some((base, Ok(body))) = base.map(|base| (base, base.body())) else {
+    let parts = base.map(|base| (base.expires(), base.kept(), base.body()));
+    let Some((expires, Ok(before), Ok(body))) = parts else {
         // A variant beside the key's own takes a key that has one.
         return Ok(None);
     };
-    let kept = Kept {
-        variants,
-        ..base.kept().clone()
-    };
-    put(memory, expected, base.expires(), &kept, &[body])
+    let kept = Kept { variants, ..before };
+    put(memory, expected, expires, &kept, &[body])
 }
 
 /// What a key says of its variants.
 fn base_of(entry: Option<&Entry>) -> Base {
-    match entry {
-        Some(entry) => Base {
+    let base = entry.and_then(|entry| {
+        let base = entry.base(Bytes::new()).ok()?;
+        Some(Base {
             variants: entry.variants().cloned(),
-            ..entry.base(Bytes::new())
-        },
-        None => Base {
-            pttl: Found::NO_KEY,
-            ..Base::default()
-        },
-    }
+            ..base
+        })
+    });
+    base.unwrap_or_else(|| Base {
+        pttl: Found::NO_KEY,
+        ..Base::default()
+    })
 }
 
 fn refreshed(memory: &Memory, refresh: &RecordRefresh) -> Attempt {
@@ -205,7 +204,10 @@ fn refreshed(memory: &Memory, refresh: &RecordRefresh) -> Attempt {
     let Some(entry) = memory.look(&refresh.key) else {
         return Ok(Some(ChangeReply::Nothing));
     };
-    if !is_validated(&entry, refresh) {
+    let Ok(before) = entry.kept() else {
+        return Ok(None);
+    };
+    if !is_validated(&before, entry.length(), refresh) {
         return Ok(Some(ChangeReply::Nothing));
     }
     if refresh.expiry == 0 {
@@ -217,21 +219,21 @@ fn refreshed(memory: &Memory, refresh: &RecordRefresh) -> Attempt {
     let kept = Kept {
         headers: Some(refresh.headers.clone()),
         meta: Some(refresh.meta.clone()),
-        ..entry.kept().clone()
+        ..before
     };
     let written = put(memory, expected, expires(refresh.expiry), &kept, &[body])?;
     Ok(written.map(|()| ChangeReply::Done))
 }
 
 /// Whether a record is the one that was validated.
-fn is_validated(entry: &Entry, refresh: &RecordRefresh) -> bool {
+fn is_validated(kept: &Kept, length: usize, refresh: &RecordRefresh) -> bool {
     let validated = &refresh.validated;
     let RawRecord {
         status,
         headers,
         meta,
         ..
-    } = entry.kept().record(0, None);
+    } = kept.record(0, None);
     let generation = [b" gen=", validated.generation.as_ref(), b" "].concat();
     let meta = meta.map(|meta| [meta.as_ref(), b" "].concat());
     meta.is_some_and(|meta| {
@@ -239,7 +241,7 @@ fn is_validated(entry: &Entry, refresh: &RecordRefresh) -> bool {
             .any(|part| part == generation)
     }) && status.is_some_and(|status| status == validated.status.to_string())
         && headers.is_some_and(|headers| headers == validated.headers)
-        && entry.length() == validated.length
+        && length == validated.length
 }
 
 fn delete(memory: &Memory, key: &Bytes) -> ChangeReply {

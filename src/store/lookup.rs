@@ -8,7 +8,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use cache_core::flow::Trouble;
 use cache_core::key::LockKey;
-use cache_core::record::{self, Base, Broken, ReadFrom, Record};
+use cache_core::record::{self, Base, Broken, ReadFrom, Record, Standing};
 use cache_core::rules::Rules;
 use cache_core::shown::shown;
 use cache_core::vary::{self, Family, Names, Select, Variant, VariantId};
@@ -16,9 +16,10 @@ use ngx::ffi::*;
 use ngx::log::ngx_cycle_log;
 use ngx::ngx_log_error;
 
+use crate::ngx::event::exact_msec;
 use crate::shm::Zone;
 use crate::store::key::lock_of_variant;
-use crate::store::memory::{Entry, Memory};
+use crate::store::memory::{Entry, Memory, Seen};
 use crate::store::redis::{Found, Reading, StoreError};
 use crate::store::{Key, Store};
 
@@ -48,8 +49,7 @@ impl Lookup {
 
     /// The memory tier that the request uses.
     fn memory(&self) -> Option<&Rc<Memory>> {
-        let memory = self.store.memory();
-        memory.filter(|_| self.memory || self.store.is_memory_alone())
+        memory_of(&self.store, self.memory)
     }
 
     /// The lock key of a variant.
@@ -107,47 +107,122 @@ pub async fn lookup(
 /// The same from the memory tier alone. `None` if what the request needs isn't all there.
 pub fn in_memory(lookup: &Lookup, select: Select<'_>) -> Option<(Option<Rc<Record>>, Variants)> {
     let memory = lookup.memory()?;
-    let entry = memory.look(&lookup.key.redis)?;
-    let base = |select: Select<'_>| kept(lookup, &entry, ReadFrom::Base, select);
-    let text = entry.variants().filter(|_| !lookup.rules.ignore.vary);
-    let Some(text) = text else {
-        return Some((base(select)?, Variants::default()));
-    };
-    let mut variants = Variants::of(entry.base(text.clone()));
-    let Some(family) = &variants.family else {
-        return Some((base(select)?, variants));
-    };
-    let ours = select(&family.on);
-    let select = |on: &Names| {
-        if *on == family.on { ours } else { select(on) }
-    };
-    let record = match ours.and_then(|id| family.slot_of(id)) {
-        None => None,
-        Some(0) => base(&select)?,
-        Some(slot) => {
-            let key = vary::slot_key(&lookup.key.redis, slot)?;
-            let entry = memory.look(&key.into())?;
-            kept(lookup, &entry, ReadFrom::Slot(family, slot), &select)?
-        }
-    };
-    variants.ours = ours;
-    Some((record, variants))
-}
-
-/// The record of an entry of the memory tier, if it is one for the request. `None` if the entry has left the tier.
-fn kept(
-    lookup: &Lookup,
-    entry: &Entry,
-    from: ReadFrom<'_>,
-    select: Select<'_>,
-) -> Option<Option<Rc<Record>>> {
-    match entry.record(&lookup.rules, from, select).ok()? {
+    let base = memory.look(&lookup.key.redis)?;
+    let find = |entry: &Rc<Entry>, from: ReadFrom<'_>, select: Select<'_>| match entry
+        .record(&lookup.rules, from, select)
+        .ok()?
+    {
         Ok(record) => Some(record),
         Err(broken) => {
             complain_of(lookup, broken);
             Some(None)
         }
+    };
+    let (record, ours) = choose(lookup, (memory, &base), select, exact_msec(), &find)?;
+    let text = base.variants().filter(|_| !lookup.rules.ignore.vary);
+    let variants = text.map_or_else(Variants::default, |text| Variants {
+        text: text.clone(),
+        family: base.family().ok().flatten().cloned(),
+        ours,
+    });
+    Some((record, variants))
+}
+
+/// The memory tier that a request uses. `wanted`: see [`Lookup::memory`].
+fn memory_of(store: &Store, wanted: bool) -> Option<&Rc<Memory>> {
+    let memory = store.memory();
+    memory.filter(|_| wanted || store.is_memory_alone())
+}
+
+/// What a memory tier has under a key.
+pub struct Known {
+    /// The entry.
+    pub entry: Rc<Entry>,
+    /// When it was current, in milliseconds.
+    at: u64,
+}
+
+impl Known {
+    /// Looks for a key in the memory tier of a store. `wanted`: see [`Lookup::memory`].
+    pub fn find(store: &Store, wanted: bool, key: &[u8]) -> Option<Known> {
+        let at = exact_msec();
+        let entry = memory_of(store, wanted)?.look_at(key, at)?;
+        Some(Known { entry, at })
     }
+}
+
+/// A record of the memory tier that is the response to a request.
+pub struct Hit {
+    /// The record.
+    pub entry: Rc<Entry>,
+    /// Its body.
+    pub body: Bytes,
+    /// How it stands with its time.
+    pub standing: Standing,
+}
+
+/// A record of the memory tier for a request, if it is all there and `suits`. `known`: what the tier has under the key now.
+pub fn hit_in_memory(
+    lookup: &Lookup,
+    known: &Known,
+    select: Select<'_>,
+    suits: impl Fn(Standing) -> bool,
+) -> Option<Hit> {
+    let memory = lookup.memory()?;
+    let Known {
+        entry: base,
+        at: now,
+    } = known;
+    let now = *now;
+    let find = |entry: &Rc<Entry>, from: ReadFrom<'_>, select: Select<'_>| {
+        let seen = entry.see(&lookup.rules, (from, select), now).ok()?;
+        let Ok(Seen::Usable(usable, later)) = seen else {
+            return None;
+        };
+        let standing = usable.standing.later(later);
+        if !suits(standing) {
+            return None;
+        }
+        Some(Some(Hit {
+            entry: Rc::clone(entry),
+            body: entry.body().ok()?,
+            standing,
+        }))
+    };
+    choose(lookup, (memory, base), select, now, &find)?.0
+}
+
+/// What is found in an entry of the memory tier. `None` if that isn't there any more.
+type Find<'a, T> = &'a dyn Fn(&Rc<Entry>, ReadFrom<'_>, Select<'_>) -> Option<Option<T>>;
+
+/// Finds something in the entry that has the request's variant, `base` or that of another slot. Gives the variant, too, if
+/// the key has some. `None` if it isn't all there.
+fn choose<T>(
+    lookup: &Lookup,
+    (memory, base): (&Memory, &Rc<Entry>),
+    select: Select<'_>,
+    now: u64,
+    find: Find<'_, T>,
+) -> Option<(Option<T>, Option<VariantId>)> {
+    let varies = base.variants().is_some() && !lookup.rules.ignore.vary;
+    let family = if varies { base.family().ok()? } else { None };
+    let Some(family) = family else {
+        return Some((find(base, ReadFrom::Base, select)?, None));
+    };
+    let ours = select(&family.on);
+    let select = |on: &Names| {
+        if *on == family.on { ours } else { select(on) }
+    };
+    let found = match ours.and_then(|id| family.slot_of(id)) {
+        None => None,
+        Some(0) => find(base, ReadFrom::Base, &select)?,
+        Some(slot) => {
+            let key = vary::slot_key(&lookup.key.redis, slot)?;
+            let entry = memory.look_at(&key, now)?;
+            find(&entry, ReadFrom::Slot(family, slot), &select)?
+        }
+    };
+    Some((found, ours))
 }
 
 async fn lookup_varied(

@@ -4,6 +4,7 @@
 mod changes;
 mod feeds;
 mod fleets;
+mod heads;
 mod local;
 mod records;
 mod rights;

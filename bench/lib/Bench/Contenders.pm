@@ -14,10 +14,12 @@ our @EXPORT_OK = qw(contenders start_contender check module_configuration proxy_
 use constant LITERAL => 4000;
 # Of the contenders that are asked for "1,000 keys".
 use constant KEYS => 1000;
+# Of those that are asked for "10,000 keys".
+use constant MORE_KEYS => 10_000;
 # How often what isn't in a cache is asked for at most: where the machine is busy a record may not get there at once.
 use constant PASSES => 5;
 # What nginx doesn't have by default, when it opens and closes a file for each request. Room for all of a contender.
-use constant OPEN_FILES => '    open_file_cache max=4096;';
+use constant OPEN_FILES => '    open_file_cache max=16384;';
 use constant SRCACHE_MODULES => map { "/usr/lib/nginx/modules/ngx_http_${_}_module.so" } qw(srcache_filter memc);
 
 # What all configurations with the module have in common; the key keeps contenders on one Redis apart. `redis` is its port,
@@ -58,7 +60,7 @@ CONF
 
 # id, label, binary, modules, http, server: as start_nginx takes them; sizes: of the bodies it can serve;
 # header: what X-Cache says when it serves as it should; prepare: puts a body of this size in its cache;
-# keys: how many there are of each size, asked for in turn, where it isn't one; redis: ports of those whose lookups are
+# keys: how many there are of each size, asked for in turn, where it isn't one; as: ends the ids of others that have as many; redis: ports of those whose lookups are
 # counted; way: to Redis, where a table compares the ways.
 #   directory, static (of the bodies), backend, slow, redis, tls (the same Redis), memcached: ports; socket, certificate: of
 #   Redis; cluster: the masters' ports; nginx, module, system_nginx
@@ -66,6 +68,7 @@ sub contenders {
     my (%o) = @_;
     my @all = (1024, 32768, 1048576);
     my @many = (keys => KEYS, sizes => [1024, 32768]);      # 1,000 bodies of 1 MB would measure the memory
+    my @more = (keys => MORE_KEYS, sizes => [1024], as => '_more_keys');
     my $upstream = upstreams(%o);
     my ($stale_http, $stale) = module_configuration(redis => $o{redis}, key => 'stale:', age => '1h');
 
@@ -77,6 +80,10 @@ sub contenders {
         {
             id => 'return_keys', label => 'return 200, 1,000 keys', @many,
             http => '', server => join('', map { _return($_) } @{ { @many }->{sizes} }),
+        },
+        {
+            id => 'return_more_keys', label => 'return 200, 10,000 keys', @more,
+            http => '', server => join('', map { _return($_) } @{ { @more }->{sizes} }),
         },
         {
             id => 'static', label => 'static file', sizes => \@all,
@@ -97,6 +104,10 @@ sub contenders {
         {
             id => 'proxy_cache_open_keys', label => 'proxy_cache HIT, open_file_cache, 1,000 keys', @many,
             proxy_cache($upstream . OPEN_FILES, "$o{directory}/proxy-cache-open-keys"),
+        },
+        {
+            id => 'proxy_cache_open_more_keys', label => 'proxy_cache HIT, open_file_cache, 10,000 keys', @more,
+            proxy_cache($upstream . OPEN_FILES, "$o{directory}/proxy-cache-open-more-keys"),
         },
         {
             id => 'srcache', label => 'srcache + memcached', sizes => \@all, header => 'HIT',
@@ -122,7 +133,7 @@ CONF
             id => 'proxy_pass', label => 'proxy_pass, keepalive', sizes => \@all,
             http => $upstream, server => '        location / { proxy_pass http://backend; }',
         },
-        _ways_to_redis($upstream, \@all, \@many, %o),
+        _ways_to_redis($upstream, \@all, \@many, \@more, %o),
         {
             # The refill that a stale record starts takes 20 s and fails: what is measured is serving, with a
             # refill in progress, and the record stays as it is.
@@ -140,9 +151,9 @@ CONF
     );
 }
 
-# A hit for each way to Redis, of one key and of many. Their keys are others, so that each fills its own records.
+# A hit for each way to Redis, of one key and of many, and of more where Redis isn't asked. Their keys are others, so that each fills its own records.
 sub _ways_to_redis {
-    my ($upstream, $all, $many, %o) = @_;
+    my ($upstream, $all, $many, $more, %o) = @_;
     my $nodes = join ' ', map { "server 127.0.0.1:$_;" } @{ $o{cluster} };
     my @ways = (
         { id => 'hit', label => '', way => 'TCP', store => "server 127.0.0.1:$o{redis};" },
@@ -157,7 +168,7 @@ sub _ways_to_redis {
         },
         {
             id => 'memory', from => 'memory', label => '', way => 'memory',
-            store => "server 127.0.0.1:$o{redis}; memory 256m max_object=2m valid=1h;",
+            store => "server 127.0.0.1:$o{redis}; memory 256m max_object=2m valid=1h;", more => 1,
         },
     );
     my @contenders;
@@ -171,6 +182,7 @@ sub _ways_to_redis {
         my $label = 'this module, ' . ($way->{from} // 'Redis') . " HIT$way->{label}";
         push @contenders, { id => "redis_$way->{id}", label => $label, sizes => $all, %common },
             { id => "redis_$way->{id}_keys", label => "$label, 1,000 keys", @$many, %common };
+        push @contenders, { id => "redis_$way->{id}_more_keys", label => "$label, 10,000 keys", @$more, %common } if $way->{more};
     }
     return @contenders;
 }

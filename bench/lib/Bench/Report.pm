@@ -81,7 +81,7 @@ sub _throughput {
         . "taken in turns. *Worker* is the processor time of the nginx worker for one request, *busy* how much of its "
         . "core it had use for: below 100 % something on the other core was the limit. *Lookups* are those in "
         . "Redis for one request: requests for one key that come together share one. The last two columns compare "
-        . "requests per second, those for 1,000 keys in turn with those for as many.\n\n";
+        . "requests per second, those for many keys in turn with those for as many.\n\n";
     my ($foreign) = sort { $b <=> $a } map { $_->{foreign} } map { values %$_ } values %{ $r->{throughput} };
     $text .= sprintf "**Other programs took up to %.0f %% of a core meanwhile: these figures are too low.**\n\n",
         100 * $foreign
@@ -121,12 +121,12 @@ sub _ways {
         }
     }
     return '' unless grep { $_ !~ /\| TCP \|/ } @rows;
-    return "**Ways to Redis**: a HIT of this module, from one key and from 1,000 keys in turn. The Cluster has three masters, which "
+    return "**Ways to Redis**: a HIT of this module, from one key and from many keys in turn. The Cluster has three masters, which "
         . "share the load's core as the one Redis does. The last columns compare requests per second (more is better) and the worker's "
-        . "time for one (less is better) with those of TCP and of `return 200`, each for as many keys.\n\n"
+        . "time for one (less is better) with those of TCP and of `return 200`, and the first with that of proxy_cache with an open_file_cache, each for as many keys.\n\n"
         . "| body | keys | by | req/s | worker | busy | lookups | req/s, of TCP | worker, of TCP | req/s, of `return 200` "
-        . "| worker, of `return 200` |\n"
-        . "| --- | --: | --- |" . ' --: |' x 8 . "\n"
+        . "| worker, of `return 200` | req/s, of proxy_cache |\n"
+        . "| --- | --: | --- |" . ' --: |' x 9 . "\n"
         . join('', @rows) . "\n";
 }
 
@@ -137,6 +137,7 @@ sub _way {
         my $reference = _reference($c, $of, $_);
         $reference ? map { sprintf '%.2f', $run->{$_} / $reference->{$_} } qw(rps us) : ('', '')
     } qw(redis_hit return);
+    push @ratios, _ratio($run, _reference($c, $of, 'proxy_cache_open'));
     return sprintf "| %s | %s | %s | %s | %s µs | %.0f %% | %.2f | %s |\n", size_name($size), thousands($c->{keys} // 1), $c->{way},
         thousands($run->{rps}), _significant($run->{us}), 100 * $run->{busy}, $run->{lookups}, join ' | ', @ratios;
 }
@@ -144,13 +145,13 @@ sub _way {
 # The run of another contender for as many keys.
 sub _reference {
     my ($c, $of, $id) = @_;
-    return $of->{ $c->{keys} ? "${id}_keys" : $id };
+    return $of->{ $id . ($c->{as} // ($c->{keys} ? '_keys' : '')) };
 }
 
 # Whether `return 200` has no literal for bodies of this size.
 sub _is_composed {
     my ($r, $size) = @_;
-    return $size > LITERAL && grep { $r->{throughput}{$size}{$_} } qw(return return_keys);
+    return $size > LITERAL && grep { $r->{throughput}{$size}{$_} } qw(return return_keys return_more_keys);
 }
 
 # srcache is packaged for Debian's nginx, which need not be the one that is measured.

@@ -42,7 +42,7 @@ sub start_nginx {
     print $conf <<"CONF";
 $modules${user}daemon off;
 $processes
-worker_rlimit_nofile 8192;
+worker_rlimit_nofile 16384;
 error_log $dir/error.log warn;
 pid $dir/nginx.pid;
 lock_file $dir/nginx.lock;

@@ -10,6 +10,7 @@ mod json;
 mod kept;
 mod meta;
 mod reading;
+mod standing;
 mod unsent;
 mod writing;
 
@@ -20,7 +21,6 @@ use bytes::Bytes;
 
 use crate::headers::Headers;
 use crate::terms::Terms;
-use crate::units::MAX_SECONDS;
 
 pub use base::Base;
 pub use hash::{
@@ -30,7 +30,8 @@ pub use header_fields::{is_for_nginx, strip_for_storage, without};
 pub use json::encode_headers;
 pub use kept::Kept;
 pub use meta::{Meta, Tie, encode_meta, fingerprint, parse_meta};
-pub use reading::{Broken, Decoded, ReadFrom, decode, decode_base};
+pub use reading::{Broken, Decoded, Place, ReadFrom, decode, decode_base, decode_head};
+pub use standing::Standing;
 pub use unsent::{Unsent, parse_rate};
 pub use writing::{HashFields, New, encode};
 
@@ -57,17 +58,20 @@ pub struct Record {
 }
 
 impl Record {
+    /// How it stands with the record's time.
+    #[must_use]
+    pub const fn standing(&self) -> Standing {
+        Standing {
+            ttl_ms: self.ttl_ms,
+            age: self.age,
+            terms: self.terms,
+        }
+    }
+
     /// Whether the record is still fresh: more than `stale` seconds are left of its expiry.
     #[must_use]
     pub fn is_fresh(&self, stale: u32) -> bool {
-        self.ttl_ms > i64::from(stale) * 1000
-    }
-
-    /// Seconds since the record went stale, begun ones counted as whole; 0 while it is fresh.
-    #[must_use]
-    pub fn staleness(&self, stale: u32) -> u32 {
-        let past = i64::from(stale) * 1000 - self.ttl_ms;
-        u32::try_from((past.max(0) + 999) / 1000).unwrap_or(MAX_SECONDS)
+        self.standing().is_fresh(stale)
     }
 
     /// All that the backend said, the lines that clients aren't sent among it.
@@ -80,16 +84,13 @@ impl Record {
             })
     }
 
-    /// The same record so many milliseconds later, with this body. Its age is in whole seconds of the time that is left of
-    /// its expiry, as when it was read.
+    /// The same record so many milliseconds later, with this body.
     #[must_use]
     pub fn later(&self, millis: u64, body: Bytes) -> Self {
-        let millis = i64::try_from(millis).unwrap_or(i64::MAX);
-        let begun = self.ttl_ms.saturating_neg().rem_euclid(1000);
-        let seconds = u32::try_from(begun.saturating_add(millis) / 1000).unwrap_or(MAX_SECONDS);
+        let Standing { ttl_ms, age, .. } = self.standing().later(millis);
         Self {
-            ttl_ms: self.ttl_ms.saturating_sub(millis),
-            age: self.age.saturating_add(seconds).min(MAX_SECONDS),
+            ttl_ms,
+            age,
             body,
             ..self.clone()
         }
@@ -98,6 +99,6 @@ impl Record {
     /// Seconds for which the record is still fresh, rounded down; negative for how long it is no more.
     #[must_use]
     pub fn fresh_for(&self, stale: u32) -> i64 {
-        (self.ttl_ms - i64::from(stale) * 1000).div_euclid(1000)
+        self.standing().fresh_for(stale)
     }
 }

@@ -1,6 +1,6 @@
 //! What a record may be used for now (RFC 9111 4, 4.2.4, RFC 5861).
 
-use crate::record::Record;
+use crate::record::{Record, Standing};
 use crate::request_directives::RequestDirectives;
 use crate::rules::Rules;
 use crate::use_stale::UseStale;
@@ -22,7 +22,11 @@ pub enum Use {
 /// nothing.
 #[must_use]
 pub fn judge(record: &Record, rules: &Rules) -> Use {
-    let terms = &record.terms;
+    judge_standing(record.standing(), rules)
+}
+
+fn judge_standing(record: Standing, rules: &Rules) -> Use {
+    let terms = record.terms;
     if terms.always_validate {
         return Use::Validate(UseStale::NONE);
     }
@@ -53,7 +57,13 @@ pub fn judge(record: &Record, rules: &Rules) -> Use {
 /// stale one that will do is served, unless the response forbids it.
 #[must_use]
 pub fn judge_for(record: &Record, rules: &Rules, asks: &RequestDirectives) -> Use {
-    let found = judge(record, rules);
+    judge_standing_for(record.standing(), rules, asks)
+}
+
+/// The same of a record of which only that is at hand.
+#[must_use]
+pub fn judge_standing_for(record: Standing, rules: &Rules, asks: &RequestDirectives) -> Use {
+    let found = judge_standing(record, rules);
     if *asks == RequestDirectives::default() {
         return found;
     }

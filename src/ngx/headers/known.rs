@@ -39,6 +39,12 @@ impl Known {
             .find(|(word, _)| *word == u128::from_ne_bytes(buffer));
         known.map(|(_, known)| *known)
     }
+
+    /// Whether nginx is told about a line of this value. A Location is nginx's to complete, for each client, if it is an
+    /// `own_location`; another path is sent as it stands.
+    pub(super) fn counts(self, value: &[u8], own_location: bool) -> bool {
+        self != Known::Location || own_location || !value.starts_with(b"/")
+    }
 }
 
 /// Names in lower case, each as a number: a header line is looked up at once.
@@ -66,36 +72,57 @@ const fn word(name: &[u8]) -> u128 {
     u128::from_ne_bytes(bytes)
 }
 
-/// As ngx_http_upstream_copy_content_type does: the charset apart, so that filters can tell the
-/// type. `value` is what `text` has.
-pub(super) fn content_type(r: Request, text: ngx_str_t, value: &[u8]) {
+/// What a Content-Type says, as far as filters look for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct MediaType {
+    /// Bytes of the type, without its parameters where one of them is the charset.
+    length: usize,
+    /// Where the charset begins, and its length.
+    charset: Option<(usize, usize)>,
+}
+
+impl MediaType {
+    /// As ngx_http_upstream_copy_content_type does: the charset apart, so that filters can tell the type.
+    pub(super) fn of(value: &[u8]) -> MediaType {
+        let whole = MediaType {
+            length: value.len(),
+            charset: None,
+        };
+        let Some(semicolon) = value.iter().position(|byte| *byte == b';') else {
+            return whole;
+        };
+        let parameters = value.get(semicolon + 1..).unwrap_or_default();
+        let mut at = semicolon + 1;
+        for parameter in parameters.split(|byte| *byte == b';') {
+            let trimmed = parameter.trim_ascii();
+            if let Some(charset) = strip_prefix_no_case(trimmed, b"charset=") {
+                let start = at + parameter.len() - parameter.trim_ascii_start().len() + 8;
+                let quotes = usize::from(charset.first() == Some(&b'"'));
+                let length = charset.len().saturating_sub(2 * quotes);
+                return MediaType {
+                    length: value
+                        .get(..semicolon)
+                        .map_or(0, |t| t.trim_ascii_end().len()),
+                    charset: Some((start + quotes, length)),
+                };
+            }
+            at += parameter.len() + 1;
+        }
+        whole
+    }
+}
+
+/// Sets the type of a response's content: `text`, which says this.
+pub(super) fn set_content_type(r: Request, text: ngx_str_t, says: &MediaType) {
     // SAFETY: live request, of whose header nothing else is held meanwhile.
     let out = unsafe { &mut (*r.as_ptr()).headers_out };
     out.content_type = text;
-    out.content_type_len = text.len;
+    out.content_type_len = says.length;
     out.content_type_lowcase = ptr::null_mut();
-    let Some(semicolon) = value.iter().position(|byte| *byte == b';') else {
-        return;
-    };
-    let parameters = value.get(semicolon + 1..).unwrap_or_default();
-    let mut at = semicolon + 1;
-    for parameter in parameters.split(|byte| *byte == b';') {
-        let trimmed = parameter.trim_ascii();
-        if let Some(charset) = strip_prefix_no_case(trimmed, b"charset=") {
-            let start = at + parameter.len() - parameter.trim_ascii_start().len() + 8;
-            let quotes = usize::from(charset.first() == Some(&b'"'));
-            // SAFETY: the charset lies within the text.
-            let data = unsafe { text.data.add(start + quotes) };
-            out.charset = ngx_str_t {
-                len: charset.len().saturating_sub(2 * quotes),
-                data,
-            };
-            out.content_type_len = value
-                .get(..semicolon)
-                .map_or(0, |t| t.trim_ascii_end().len());
-            break;
-        }
-        at += parameter.len() + 1;
+    if let Some((start, len)) = says.charset {
+        // SAFETY: the charset lies within the text.
+        let data = unsafe { text.data.add(start) };
+        out.charset = ngx_str_t { len, data };
     }
 }
 
@@ -111,12 +138,26 @@ pub(super) fn register(
     value: &[u8],
     line: *mut ngx_table_elt_t,
 ) -> Result<(), NoMemory> {
+    let modified = match known {
+        Known::LastModified => parse_time(value),
+        _ => -1,
+    };
+    register_at(r, known, modified, line)
+}
+
+/// The same. `modified`: what nginx makes of a Last-Modified.
+pub(super) fn register_at(
+    r: Request,
+    known: Known,
+    modified: libc::time_t,
+    line: *mut ngx_table_elt_t,
+) -> Result<(), NoMemory> {
     // SAFETY: live request, of whose header nothing else is held meanwhile.
     let out = unsafe { &mut (*r.as_ptr()).headers_out };
     match known {
         Known::LastModified => {
             out.last_modified = line;
-            out.last_modified_time = parse_time(value);
+            out.last_modified_time = modified;
         }
         Known::Etag => out.etag = line,
         Known::ContentEncoding => out.content_encoding = line,

@@ -7,6 +7,7 @@ mod dates;
 mod known;
 mod list;
 mod masked;
+mod ready;
 mod request;
 mod response;
 mod status_line;
@@ -17,9 +18,11 @@ pub use apply::apply;
 pub use dates::date;
 pub use list::lines;
 pub use masked::MaskedRequest;
+pub use ready::Ready;
 pub use request::{directives, each_of_request, has, of_request};
 pub use response::{
-    NoMemory, ToNginx, borrowed, clean, copied, leave_content_range, push, push_known, remove,
+    NoMemory, ToNginx, borrowed, clean, copied, leave_content_range, push, push_kept, push_known,
+    remove,
 };
 pub use status_line::status_line;
 pub use validators::Validators;

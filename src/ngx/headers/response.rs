@@ -39,22 +39,39 @@ pub fn push_known(
     add(r, text::borrowed(name), copied(r, value)?)
 }
 
+/// The same of texts that outlive the request.
+pub fn push_kept(r: Request, name: &'static [u8], value: &'static [u8]) -> Result<(), NoMemory> {
+    add(r, text::borrowed(name), text::borrowed(value)).map(|_| ())
+}
+
 pub(super) fn add(
     r: Request,
     key: ngx_str_t,
     value: ngx_str_t,
 ) -> Result<*mut ngx_table_elt_t, NoMemory> {
-    // SAFETY: the list is initialised with the request, and gives memory for a line or null.
+    // SAFETY: the list is initialised with the request, and gives memory for a line or null. Its last part has room for
+    // `nalloc` lines, of which `nelts` are taken.
     unsafe {
-        let line =
-            ngx_list_push(&raw mut (*r.as_ptr()).headers_out.headers).cast::<ngx_table_elt_t>();
+        let list = &raw mut (*r.as_ptr()).headers_out.headers;
+        let last = (*list).last;
+        let taken = (*last).nelts;
+        let line = if taken < (*list).nalloc {
+            (*last).nelts = taken + 1;
+            (*last).elts.cast::<ngx_table_elt_t>().add(taken)
+        } else {
+            ngx_list_push(list).cast::<ngx_table_elt_t>()
+        };
         if line.is_null() {
             return Err(NoMemory);
         }
-        ptr::write_bytes(line, 0, 1);
-        (*line).hash = 1;
-        (*line).key = key;
-        (*line).value = value;
+        line.write(ngx_table_elt_t {
+            hash: 1,
+            key,
+            value,
+            lowcase_key: ptr::null_mut(),
+            #[cfg(ngx_linked_headers)]
+            next: ptr::null_mut(),
+        });
         Ok(line)
     }
 }

@@ -29,7 +29,7 @@ pub struct Output {
     /// Most responses need one.
     first: Option<Slot>,
     others: Vec<Slot>,
-    /// The whole body, while it is in memory.
+    /// A large whole body, while it is in memory.
     share: Option<SharedBody>,
 }
 
@@ -47,6 +47,9 @@ impl Output {
     /// Gives a whole body to the filters: from memory, or from a file if too much waits there. Without a file it comes
     /// from memory nevertheless.
     pub fn send_whole(&mut self, body: Bytes) -> Code {
+        if !is_large(&body) {
+            return self.send(body, true);
+        }
         match SharedBody::of(body) {
             Ok(share) => {
                 let body = share.bytes();

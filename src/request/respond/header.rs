@@ -51,6 +51,61 @@ pub(super) struct Header<'a> {
     pub phrase: Option<&'a Phrase>,
 }
 
+/// A header that a response can be given.
+pub(super) trait Apply {
+    /// Gives it to a response.
+    fn apply(&self, r: Request) -> Result<(), NoMemory>;
+
+    /// Gives a response what a 304 has of it.
+    fn apply_not_modified(&self, r: Request) -> Result<(), NoMemory>;
+}
+
+impl Apply for Header<'_> {
+    fn apply(&self, r: Request) -> Result<(), NoMemory> {
+        let (headers, length) = (self.headers, self.length);
+        headers::apply(
+            r,
+            self.status,
+            headers,
+            self.to_nginx,
+            length,
+            self.own_location,
+        )?;
+        if let Some(phrase) = self.phrase {
+            headers::status_line(r, self.status, phrase)?;
+        }
+        apply_age(r, self.age)?;
+        if let Some(date) = self.date {
+            headers::date(r, date)?;
+        }
+        if let Some(unsent) = self.unsent {
+            headers::apply_accel(r, unsent)?;
+        }
+        Ok(())
+    }
+
+    fn apply_not_modified(&self, r: Request) -> Result<(), NoMemory> {
+        let header = Header {
+            status: NOT_MODIFIED,
+            headers: &of_not_modified(self.headers),
+            to_nginx: headers::copied,
+            length: None,
+            phrase: None,
+            ..*self
+        };
+        header.apply(r)
+    }
+}
+
+/// Gives a response its Age, in seconds.
+pub(super) fn apply_age(r: Request, age: Option<u32>) -> Result<(), NoMemory> {
+    if let Some(age) = age {
+        let mut decimal = itoa::Buffer::new();
+        headers::push_known(r, b"Age", decimal.format(age).as_bytes())?;
+    }
+    Ok(())
+}
+
 /// Gives the client's response its header and sends it; returns what the filters say, or what to finalize with instead.
 ///
 /// A response that isn't modified goes to the filters as it would otherwise be: [`crate::request::filters::conditions`]
@@ -59,12 +114,12 @@ pub(super) fn send_header(
     r: Request,
     context: &'static Context,
     outcome: Evaluation,
-    header: &Header<'_>,
+    header: &impl Apply,
 ) -> Code {
     if outcome == Evaluation::PreconditionFailed {
         return PRECONDITION_FAILED;
     }
-    if apply(r, header).is_err() {
+    if header.apply(r).is_err() {
         return INTERNAL_ERROR;
     }
     if outcome != Evaluation::NotModified {
@@ -79,44 +134,10 @@ pub(super) fn send_header(
         return code;
     }
     headers::clean(r);
-    let header = Header {
-        status: NOT_MODIFIED,
-        headers: &of_not_modified(header.headers),
-        to_nginx: headers::copied,
-        length: None,
-        phrase: None,
-        ..*header
-    };
-    match apply(r, &header) {
+    match header.apply_not_modified(r) {
         Ok(()) => pass_header(r),
         Err(_) => INTERNAL_ERROR,
     }
-}
-
-fn apply(r: Request, header: &Header<'_>) -> Result<(), NoMemory> {
-    let (headers, length) = (header.headers, header.length);
-    headers::apply(
-        r,
-        header.status,
-        headers,
-        header.to_nginx,
-        length,
-        header.own_location,
-    )?;
-    if let Some(phrase) = header.phrase {
-        headers::status_line(r, header.status, phrase)?;
-    }
-    if let Some(age) = header.age {
-        let mut decimal = itoa::Buffer::new();
-        headers::push_known(r, b"Age", decimal.format(age).as_bytes())?;
-    }
-    if let Some(date) = header.date {
-        headers::date(r, date)?;
-    }
-    if let Some(unsent) = header.unsent {
-        headers::apply_accel(r, unsent)?;
-    }
-    Ok(())
 }
 
 /// Gives the header to the filters. Where nginx finds that there is no such range, the error page that it sends

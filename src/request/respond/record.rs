@@ -58,6 +58,11 @@ pub fn record(r: Request, context: &'static Context, record: Rc<Record>) -> Code
     if is_refused(code) || r.is_header_only() {
         return code;
     }
+    send_body(r, response, body)
+}
+
+/// Sends a whole body.
+pub(super) fn send_body(r: Request, response: &Response, body: Bytes) -> Code {
     let mut output = Output::new(r);
     let code = output.send_whole(body);
     // The filters may still hold the body.

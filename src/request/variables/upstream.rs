@@ -9,7 +9,7 @@ use bytes::Bytes;
 use cache_core::headers::Headers;
 use cache_core::http_date;
 use cache_core::outcome::Reason;
-use cache_core::record::{Record, without};
+use cache_core::record::{Record, Unsent, without};
 use ngx::ffi::*;
 
 use crate::ngx::guard::guard;
@@ -19,6 +19,7 @@ use crate::request::cache_status::Forwarding;
 use crate::request::context::Context;
 use crate::request::respond::{Response, ResponseSource};
 use crate::request::state::State;
+use crate::store::memory::Entry;
 
 type Handler = unsafe extern "C" fn(
     *mut ngx_http_request_t,
@@ -203,6 +204,7 @@ fn header(context: &'static Context) -> Option<&'static Headers> {
     let upstream = context.state::<Upstream>()?;
     Some(upstream.header.get_or_init(|| match source {
         ResponseSource::Record(record) => header_of_record(record),
+        ResponseSource::Memory(entry) => header_of_entry(entry),
         ResponseSource::Fill(head) if is_joined(context) => without(&head.upstream, &head.withheld),
         ResponseSource::Fill(head) => head.upstream.clone(),
     }))
@@ -216,18 +218,41 @@ fn is_joined(context: &'static Context) -> bool {
 
 /// What is left of the header that a record came with.
 fn header_of_record(record: &Record) -> Headers {
-    let mut header = record.said().into_owned();
+    let meta = record.meta.as_deref();
+    came_with(
+        record.said().into_owned(),
+        record.body.len(),
+        meta.and_then(|meta| meta.date),
+        meta.map(|meta| &meta.unsent),
+    )
+}
+
+/// The same of one of the memory tier.
+fn header_of_entry(entry: &Entry) -> Headers {
+    let Some(usable) = entry.usable() else {
+        return Headers::new();
+    };
+    let unsent = usable.unsent.as_deref();
+    came_with(usable.said(), entry.length(), usable.date, unsent)
+}
+
+fn came_with(
+    mut header: Headers,
+    length: usize,
+    date: Option<u64>,
+    unsent: Option<&Unsent>,
+) -> Headers {
     if !header.contains("Content-Length") {
-        header.push("Content-Length", record.body.len().to_string());
+        header.push("Content-Length", length.to_string());
     }
-    if let Some(meta) = &record.meta {
-        if let Some(date) = meta.date {
-            header.push("Date", Bytes::copy_from_slice(&http_date::print(date)));
-        }
-        if let Some(rate) = meta.unsent.limit_rate {
+    if let Some(date) = date {
+        header.push("Date", Bytes::copy_from_slice(&http_date::print(date)));
+    }
+    if let Some(unsent) = unsent {
+        if let Some(rate) = unsent.limit_rate {
             header.push("X-Accel-Limit-Rate", rate.to_string());
         }
-        if let Some(charset) = &meta.unsent.charset {
+        if let Some(charset) = &unsent.charset {
             header.push("X-Accel-Charset", charset.clone());
         }
     }

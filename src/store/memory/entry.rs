@@ -1,16 +1,18 @@
 //! A record of the tier as this worker reads it.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 
 use bytes::Bytes;
 use cache_core::record::{self, Base, Broken, Decoded, Kept, RawRecord, ReadFrom, Record};
 use cache_core::rules::Rules;
-use cache_core::vary::Select;
+use cache_core::vary::{Family, Select};
 use tier::{Handle, View};
 
+use super::recent::Charge;
+use super::usable::Usable;
 use crate::ngx::event::exact_msec;
-use crate::shm::tier::Records;
+use crate::shm::tier::{Records, Spot};
 
 /// A body of so many bytes is copied: to keep it in its place takes longer.
 const COPIED: usize = 2 << 10;
@@ -23,14 +25,26 @@ pub struct Gone;
 pub struct Entry {
     records: Rc<Records>,
     handle: Handle,
-    kept: Kept,
+    /// Whether it was used since somebody looked for what to forget.
+    used: Cell<bool>,
+    /// Its key in the store.
+    key: Bytes,
+    /// The key's field `variants`.
+    variants: Option<Bytes>,
     /// Bytes before its body.
     head: usize,
     /// Bytes of its body.
     length: usize,
+    /// Where its body lies, if in one piece.
+    body: Option<Spot>,
     /// When it expires in its store, in milliseconds.
     expires: u64,
     reading: OnceCell<Reading>,
+    /// What its key says of variants, if that counts.
+    family: OnceCell<Family>,
+    /// The record as it was read, for requests that need all of it.
+    decoded: OnceCell<(Decoded, Charge)>,
+    charge: Charge,
 }
 
 /// What was made of it.
@@ -38,21 +52,47 @@ struct Reading {
     rules: Rc<Rules>,
     /// When, in milliseconds.
     at: u64,
-    /// The record, without its body.
-    decoded: Result<Option<Decoded>, Broken>,
+    usable: Result<Option<Usable>, Broken>,
+    _charge: Charge,
+}
+
+/// A record that may be the response to a request.
+pub enum Seen<'a> {
+    /// It is none, or none for this request.
+    Nothing,
+    /// What requests need of it, and the milliseconds since that was made.
+    Usable(&'a Usable, u64),
+    /// It was read by other rules than these: see [`Entry::record`].
+    OtherRules,
 }
 
 impl Entry {
-    /// The record of an entry of the index, whose head this is.
-    pub fn new(records: &Rc<Records>, handle: Handle, view: &View, kept: Kept) -> Entry {
+    /// The record of an entry of the index, whose head this is. `used`: by it is counted what the worker keeps.
+    pub fn new(
+        records: &Rc<Records>,
+        handle: Handle,
+        view: &View,
+        kept: &Kept,
+        used: &Rc<Cell<usize>>,
+    ) -> Entry {
+        // The head's own memory isn't kept.
+        let key = Bytes::copy_from_slice(&kept.key);
+        let variants = kept.variants.as_deref().map(Bytes::copy_from_slice);
+        let texts = key.len() + variants.as_ref().map_or(0, Bytes::len);
         Entry {
             records: Rc::clone(records),
             handle,
-            kept,
+            used: Cell::new(false),
+            key,
+            variants,
             head: view.head_len,
             length: view.body_len,
+            body: records.spot(handle, view.head_len, view.body_len),
             expires: view.meta,
             reading: OnceCell::new(),
+            family: OnceCell::new(),
+            decoded: OnceCell::new(),
+            charge: Charge::new(used, size_of::<Entry>() + texts),
         }
     }
 
@@ -61,22 +101,57 @@ impl Entry {
         self.handle
     }
 
+    /// Its key in the store.
+    pub fn key(&self) -> &Bytes {
+        &self.key
+    }
+
     /// Whether it is the record of this key.
     pub fn is_of(&self, key: &[u8]) -> bool {
-        self.kept.key == key
+        self.key == key
+    }
+
+    /// Notes that it is used.
+    pub fn note_use(&self) {
+        self.used.set(true);
+    }
+
+    /// Whether it was used since this was asked before.
+    pub fn take_use(&self) -> bool {
+        self.used.take()
     }
 
     /// The key's field `variants`.
     pub fn variants(&self) -> Option<&Bytes> {
-        self.kept.variants.as_ref()
+        self.variants.as_ref()
     }
 
     /// What the key says of its variants, in this field.
-    pub fn base(&self, variants: Bytes) -> Base {
-        Base {
+    ///
+    /// # Errors
+    ///
+    /// It has left the tier.
+    pub fn base(&self, variants: Bytes) -> Result<Base, Gone> {
+        let kept = self.kept()?;
+        Ok(Base {
             length: self.length as u64,
-            ..Base::of(&self.kept.record(self.left(exact_msec()), None), variants)
+            ..Base::of(&kept.record(self.left(exact_msec()), None), variants)
+        })
+    }
+
+    /// The variants of its key, if that has some and they count.
+    ///
+    /// # Errors
+    ///
+    /// It has left the tier.
+    pub fn family(&self) -> Result<Option<&Family>, Gone> {
+        if self.family.get().is_none()
+            && let Some(variants) = &self.variants
+            && let Some(family) = self.base(variants.clone())?.family()
+        {
+            let _ = self.family.set(family);
         }
+        Ok(self.family.get())
     }
 
     /// What is left of its expiry, in milliseconds.
@@ -85,8 +160,13 @@ impl Entry {
     }
 
     /// What is kept of it beside its body.
-    pub fn kept(&self) -> &Kept {
-        &self.kept
+    ///
+    /// # Errors
+    ///
+    /// It has left the tier.
+    pub fn kept(&self) -> Result<Kept, Gone> {
+        let head = self.records.copy(self.handle, 0, self.head);
+        head.and_then(|head| Kept::decode(&head)).ok_or(Gone)
     }
 
     /// Bytes of its body.
@@ -105,9 +185,8 @@ impl Entry {
     ///
     /// It has left the tier.
     pub fn raw(&self) -> Result<RawRecord, Gone> {
-        Ok(self
-            .kept
-            .record(self.left(exact_msec()), Some(self.body()?)))
+        let body = Some(self.body()?);
+        Ok(self.kept()?.record(self.left(exact_msec()), body))
     }
 
     /// Its body.
@@ -116,19 +195,54 @@ impl Entry {
     ///
     /// It has left the tier.
     pub fn body(&self) -> Result<Bytes, Gone> {
-        let body = if self.length <= COPIED {
-            self.records.copy(self.handle, self.head, self.length)
-        } else {
-            self.records.share(self.handle, self.head, self.length)
+        let body = match self.body {
+            Some(spot) if self.length <= COPIED => self.records.copy_spot(self.handle, spot),
+            Some(spot) => self.records.share_spot(self.handle, spot),
+            None => self.records.copy(self.handle, self.head, self.length),
         };
         body.ok_or(Gone)
     }
 
-    /// The record for a request, as it is now.
+    /// The record for a request, if it was read by these rules before, or never.
     ///
     /// # Errors
     ///
-    /// It has left the tier.
+    /// It has left the tier, or is no usable record.
+    pub fn see(
+        &self,
+        rules: &Rc<Rules>,
+        (from, select): (ReadFrom<'_>, Select<'_>),
+        now: u64,
+    ) -> Result<Result<Seen<'_>, Broken>, Gone> {
+        let reading = match self.reading.get() {
+            Some(reading) => reading,
+            None => {
+                let reading = self.read(rules, now)?;
+                self.reading.get_or_init(|| reading)
+            }
+        };
+        if !Rc::ptr_eq(&reading.rules, rules) {
+            return Ok(Ok(Seen::OtherRules));
+        }
+        Ok(match &reading.usable {
+            Ok(Some(usable)) if usable.is_for(from, select) => {
+                Ok(Seen::Usable(usable, now.saturating_sub(reading.at)))
+            }
+            Ok(_) => Ok(Seen::Nothing),
+            Err(broken) => Err(*broken),
+        })
+    }
+
+    /// What requests need of it, once it was seen.
+    pub fn usable(&self) -> Option<&Usable> {
+        self.reading.get()?.usable.as_ref().ok()?.as_ref()
+    }
+
+    /// All of the record for a request, as it is now.
+    ///
+    /// # Errors
+    ///
+    /// It has left the tier, or is no usable record.
     pub fn record(
         &self,
         rules: &Rc<Rules>,
@@ -136,37 +250,60 @@ impl Entry {
         select: Select<'_>,
     ) -> Result<Result<Option<Rc<Record>>, Broken>, Gone> {
         let now = exact_msec();
-        if self.reading.get().is_none() {
-            let reading = self.read(rules, now)?;
-            let _ = self.reading.set(reading);
-        }
         let own;
-        let reading = match self.reading.get() {
-            Some(reading) if Rc::ptr_eq(&reading.rules, rules) => reading,
-            _ => {
-                own = self.read(rules, now)?;
-                &own
-            }
-        };
-        let decoded = match &reading.decoded {
-            Ok(Some(decoded)) => decoded,
-            Ok(None) => return Ok(Ok(None)),
-            Err(broken) => return Ok(Err(*broken)),
+        let (decoded, later) = match self.see(rules, (from, select), now)? {
+            Ok(Seen::Usable(_, later)) => match self.decoded() {
+                Some(decoded) => (decoded, later),
+                None => return Err(Gone),
+            },
+            Ok(Seen::Nothing) => return Ok(Ok(None)),
+            Ok(Seen::OtherRules) => match self.decode(rules, now)? {
+                Ok(Some(decoded)) => {
+                    own = decoded;
+                    (&own, 0)
+                }
+                Ok(None) => return Ok(Ok(None)),
+                Err(broken) => return Ok(Err(broken)),
+            },
+            Err(broken) => return Ok(Err(broken)),
         };
         let Some(record) = decoded.for_request(from, select) else {
             return Ok(Ok(None));
         };
-        let later = now.saturating_sub(reading.at);
         Ok(Ok(Some(Rc::new(record.later(later, self.body()?)))))
     }
 
+    /// The record as it was read first, without its body. `None` if it has left the tier since.
+    fn decoded(&self) -> Option<&Decoded> {
+        if self.decoded.get().is_none() {
+            let Reading { rules, at, .. } = self.reading.get()?;
+            let decoded = self.decode(rules, *at).ok()?.ok()??;
+            let charge = Charge::new(self.charge.counter(), 2 * self.head);
+            let _ = self.decoded.set((decoded, charge));
+        }
+        self.decoded.get().map(|(decoded, _)| decoded)
+    }
+
+    /// Reads it as it was at a time, in milliseconds.
+    fn decode(&self, rules: &Rules, at: u64) -> Result<Result<Option<Decoded>, Broken>, Gone> {
+        let raw = self.kept()?.record(self.left(at), None);
+        Ok(record::decode_head(&raw, Some(self.length), rules))
+    }
+
     fn read(&self, rules: &Rc<Rules>, now: u64) -> Result<Reading, Gone> {
-        let raw = self.raw()?;
-        let decoded = record::decode(&raw, rules);
+        let usable = match self.decode(rules, now)? {
+            Ok(Some(decoded)) => Usable::of(&decoded).map(Some),
+            Ok(None) => Ok(None),
+            Err(broken) => Err(broken),
+        };
+        let bytes = usable
+            .as_ref()
+            .map_or(0, |usable| usable.as_ref().map_or(0, Usable::bytes));
         Ok(Reading {
             rules: Rc::clone(rules),
             at: now,
-            decoded: decoded.map(|found| found.map(Decoded::without_body)),
+            usable,
+            _charge: Charge::new(self.charge.counter(), bytes),
         })
     }
 }

@@ -6,6 +6,7 @@
 mod config;
 mod entry;
 mod recent;
+mod usable;
 
 use std::cell::RefCell;
 use std::hash::Hasher;
@@ -17,8 +18,9 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 use tier::{Facts, Node, Ticket, Tier};
 
 pub use self::config::MemoryConfig;
-pub use self::entry::Entry;
+pub use self::entry::{Entry, Seen};
 use self::recent::Recent;
+pub use self::usable::Usable;
 use crate::ngx::event::exact_msec;
 use crate::shm::tier::Records;
 
@@ -99,26 +101,41 @@ impl Memory {
     }
 
     /// The record of a key, if it is kept and may be used.
-    pub fn look(&self, key: &Bytes) -> Option<Rc<Entry>> {
+    pub fn look(&self, key: &[u8]) -> Option<Rc<Entry>> {
+        self.look_at(key, exact_msec())
+    }
+
+    /// The same at a time, in milliseconds.
+    pub fn look_at(&self, key: &[u8], now: u64) -> Option<Rc<Entry>> {
         if !self.is_of_prefix(key) {
             return None;
         }
-        let (hash, now) = (self.hash(key), exact_msec());
+        let hash = self.hash(key);
         let index = self.records.index();
-        let known = self.recent.borrow_mut().get(hash);
-        let known = known
+        let recent = self.recent.borrow();
+        let known = recent
+            .get(hash)
             .filter(|known| known.is_of(key))
             .filter(|known| index.is_current(known.handle(), now));
         if let Some(known) = known {
             index.touch(known.handle());
-            return Some(known);
+            known.note_use();
+            return Some(Rc::clone(known));
         }
+        drop(recent);
+        self.find(key, hash, now)
+    }
+
+    /// The same of a record that this worker doesn't know yet.
+    fn find(&self, key: &[u8], hash: u128, now: u64) -> Option<Rc<Entry>> {
         let (handle, view) = self.records.find(hash, now)?;
         let head = self.records.copy(handle, 0, view.head_len)?;
-        let kept = Kept::decode(&head).filter(|kept| kept.key == *key)?;
-        index.touch(handle);
-        let entry = Rc::new(Entry::new(&self.records, handle, &view, kept));
-        self.recent.borrow_mut().put(hash, Rc::clone(&entry));
+        let kept = Kept::decode(&head).filter(|kept| kept.key == key)?;
+        self.records.index().touch(handle);
+        let mut recent = self.recent.borrow_mut();
+        let counter = recent.counter();
+        let entry = Rc::new(Entry::new(&self.records, handle, &view, &kept, &counter));
+        recent.put(hash, Rc::clone(&entry));
         Some(entry)
     }
 

@@ -1,22 +1,58 @@
 //! Records of a tier that this worker has used lately, as it reads them: nothing is made of their texts again.
 
-use std::collections::HashMap;
+use std::cell::Cell;
+use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::rc::Rc;
 
 use super::Entry;
 
-/// How many records are in a generation.
-const MOST: usize = 8192;
+/// So many bytes may they take in one worker, for each store.
+const LIMIT: usize = 16 << 20;
 
-/// Two generations: what is used moves to the younger, and what isn't used until that is full is forgotten.
-#[derive(Default)]
-pub struct Recent {
-    young: Generation,
-    old: Generation,
+/// So many records that are in use are passed over for each that is forgotten.
+const PASSED_OVER: usize = 16;
+
+/// Bytes that a record takes in the lists here, and what the allocator adds to its parts.
+const OVERHEAD: usize = 160;
+
+/// Bytes that count toward the limit, as long as it lives.
+pub struct Charge {
+    counter: Rc<Cell<usize>>,
+    bytes: usize,
 }
 
-type Generation = HashMap<u128, Rc<Entry>, BuildHasherDefault<Hashed>>;
+impl Charge {
+    /// Counts so many bytes.
+    pub fn new(counter: &Rc<Cell<usize>>, bytes: usize) -> Charge {
+        counter.set(counter.get() + bytes);
+        Charge {
+            counter: Rc::clone(counter),
+            bytes,
+        }
+    }
+
+    /// What it is counted by.
+    pub fn counter(&self) -> &Rc<Cell<usize>> {
+        &self.counter
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        let left = self.counter.get().saturating_sub(self.bytes);
+        self.counter.set(left);
+    }
+}
+
+/// Records by the hashes of their keys. What came first is forgotten first, unless it was used since.
+#[derive(Default)]
+pub struct Recent {
+    known: HashMap<u128, Rc<Entry>, BuildHasherDefault<Hashed>>,
+    order: VecDeque<u128>,
+    /// Bytes that the records take, those among them that only a response still has.
+    used: Rc<Cell<usize>>,
+}
 
 /// The keys are hashes.
 #[derive(Default)]
@@ -40,21 +76,43 @@ impl Hasher for Hashed {
 }
 
 impl Recent {
-    /// The record under a hash.
-    pub fn get(&mut self, hash: u128) -> Option<Rc<Entry>> {
-        if let Some(known) = self.young.get(&hash) {
-            return Some(Rc::clone(known));
-        }
-        let known = self.old.remove(&hash)?;
-        self.put(hash, Rc::clone(&known));
-        Some(known)
+    /// By this the bytes are counted.
+    pub fn counter(&self) -> Rc<Cell<usize>> {
+        Rc::clone(&self.used)
     }
 
-    /// Remembers a record.
+    /// The record under a hash.
+    pub fn get(&self, hash: u128) -> Option<&Rc<Entry>> {
+        self.known.get(&hash)
+    }
+
+    /// Remembers a record, in place of the one that was under its hash.
     pub fn put(&mut self, hash: u128, entry: Rc<Entry>) {
-        if self.young.len() >= MOST {
-            self.old = std::mem::take(&mut self.young);
+        if self.known.insert(hash, entry).is_none() {
+            self.order.push_back(hash);
         }
-        self.young.insert(hash, entry);
+        while self.bytes() > LIMIT && self.known.len() > 1 {
+            self.forget();
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.used.get() + self.known.len() * OVERHEAD
+    }
+
+    /// Forgets one.
+    fn forget(&mut self) {
+        for turn in 0.. {
+            let Some(hash) = self.order.pop_front() else {
+                return;
+            };
+            let known = self.known.get(&hash);
+            if turn < PASSED_OVER && known.is_some_and(|entry| entry.take_use()) {
+                self.order.push_back(hash);
+                continue;
+            }
+            self.known.remove(&hash);
+            return;
+        }
     }
 }

@@ -11,7 +11,7 @@ use super::Record;
 use super::hash::RawRecord;
 use super::header_fields::{is_end_to_end, is_for_nginx};
 use super::json::{MAX_TEXT, decode_headers};
-use super::meta::{Meta, parse_meta};
+use super::meta::{Meta, Tie, parse_meta};
 use crate::cache_control::CacheControl;
 use crate::headers::{HeaderFault, Headers, trim_ows};
 use crate::ignore::Ignore;
@@ -88,6 +88,28 @@ pub struct Decoded {
     variant: Option<(Names, VariantId)>,
 }
 
+/// Where a record belongs, and which requests it is for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    tie: Option<Tie>,
+    variant: Option<(Names, VariantId)>,
+}
+
+impl Place {
+    /// Whether a record that was found at `from` is for a request of which `select` knows the variant (RFC 9111 4.1). It
+    /// is the record's own Vary that decides, whatever else is said about it.
+    #[must_use]
+    pub fn is_for(&self, from: ReadFrom<'_>, select: Select<'_>) -> bool {
+        is_for((self.tie.as_ref(), self.variant.as_ref()), from, select)
+    }
+
+    /// Whether it lies under its key and is for everybody.
+    #[must_use]
+    pub fn is_everywhere(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 impl Decoded {
     /// The same without the body, which is kept elsewhere: see [`Record::later`].
     #[must_use]
@@ -96,17 +118,40 @@ impl Decoded {
         self
     }
 
-    /// The record, if one that was found at `from` is for a request of which `select` knows the variant (RFC 9111 4.1).
-    /// It is the record's own Vary that decides, whatever else is said about it.
+    /// The record, whoever asks for it.
+    #[must_use]
+    pub fn record(&self) -> &Rc<Record> {
+        &self.record
+    }
+
+    /// Where it belongs, and whom it is for.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        Place {
+            tie: self.tie().cloned(),
+            variant: self.variant.clone(),
+        }
+    }
+
+    /// The record, if one that was found at `from` is for a request of which `select` knows the variant, as
+    /// [`Place::is_for`] says.
     #[must_use]
     pub fn for_request(&self, from: ReadFrom<'_>, select: Select<'_>) -> Option<Rc<Record>> {
-        let is_ours = belongs_to(self.record.meta.as_deref(), from)
-            && self
-                .variant
-                .as_ref()
-                .is_none_or(|(on, id)| !on.is_empty() && select(on) == Some(*id));
-        is_ours.then(|| Rc::clone(&self.record))
+        is_for((self.tie(), self.variant.as_ref()), from, select).then(|| Rc::clone(&self.record))
     }
+
+    fn tie(&self) -> Option<&Tie> {
+        self.record.meta.as_ref()?.tie.as_ref()
+    }
+}
+
+fn is_for(
+    (tie, variant): (Option<&Tie>, Option<&(Names, VariantId)>),
+    from: ReadFrom<'_>,
+    select: Select<'_>,
+) -> bool {
+    belongs_to(tie, from)
+        && variant.is_none_or(|(on, id)| !on.is_empty() && select(on) == Some(*id))
 }
 
 /// Reads a record for a request of which nothing is known: none that varies is for it.
@@ -129,11 +174,30 @@ pub fn decode_base(raw: &RawRecord, rules: &Rules) -> Result<Option<Rc<Record>>,
 /// [`Broken`] if there is a hash that is not to be served. A record of the Lua script that varies is one: nobody
 /// knows for which request it was made.
 pub fn decode(raw: &RawRecord, rules: &Rules) -> Result<Option<Decoded>, Broken> {
+    let decoded = decode_head(raw, raw.body.as_ref().map(Bytes::len), rules)?;
+    Ok(decoded.map(|mut decoded| {
+        if let (Some(body), Some(record)) = (&raw.body, Rc::get_mut(&mut decoded.record)) {
+            record.body = body.clone();
+        }
+        decoded
+    }))
+}
+
+/// The same of a record whose body is elsewhere and has this length, if there is one: see [`Record::later`].
+///
+/// # Errors
+///
+/// As [`decode`].
+pub fn decode_head(
+    raw: &RawRecord,
+    length: Option<usize>,
+    rules: &Rules,
+) -> Result<Option<Decoded>, Broken> {
     if raw.pttl < 0 {
         return Ok(None);
     }
-    let (status_text, headers_text, body) = match (&raw.status, &raw.headers, &raw.body) {
-        (Some(status), Some(headers), Some(body)) => (status, headers, body),
+    let (status_text, headers_text, length) = match (&raw.status, &raw.headers, length) {
+        (Some(status), Some(headers), Some(length)) => (status, headers, length),
         (None, None, None) => return Ok(None),
         _ => return Err(Broken::Field),
     };
@@ -144,13 +208,13 @@ pub fn decode(raw: &RawRecord, rules: &Rules) -> Result<Option<Decoded>, Broken>
     let headers = decode_headers(headers_text).map_err(|_| Broken::Json)?;
     headers.check().map_err(Broken::Header)?;
     whole(status).map_err(Broken::Refused)?;
-    check_length(&headers, body.len())?;
+    check_length(&headers, length)?;
 
     let meta = raw
         .meta
         .as_ref()
         .and_then(parse_meta)
-        .filter(|meta| meta.belongs_to(raw.pttl, status_text, headers_text, body.len() as u64));
+        .filter(|meta| meta.belongs_to(raw.pttl, status_text, headers_text, length as u64));
     let by_accel_expires = meta.as_ref().is_some_and(|meta| meta.accel_expires);
     let said = meta
         .as_ref()
@@ -170,7 +234,7 @@ pub fn decode(raw: &RawRecord, rules: &Rules) -> Result<Option<Decoded>, Broken>
     let record = Rc::new(Record {
         status,
         headers: Rc::new(sent(headers, &says, meta.is_some())),
-        body: body.clone(),
+        body: Bytes::new(),
         ttl_ms: raw.pttl,
         age,
         terms: Terms::of(&says),
@@ -213,8 +277,7 @@ fn sent(headers: Headers, says: &CacheControl, ours: bool) -> Headers {
 
 /// Whether a record belongs where it was found. One of a slot isn't a base: a client may ask for a key that
 /// is named so.
-fn belongs_to(meta: Option<&Meta>, from: ReadFrom<'_>) -> bool {
-    let tie = meta.and_then(|meta| meta.tie.as_ref());
+fn belongs_to(tie: Option<&Tie>, from: ReadFrom<'_>) -> bool {
     match (from, tie) {
         (ReadFrom::Base, tie) => tie.is_none_or(|tie| tie.slot == 0),
         (ReadFrom::Slot(family, slot), Some(tie)) => {

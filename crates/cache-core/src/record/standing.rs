@@ -1,0 +1,50 @@
+//! How it stands with a record's time: all that decides what it may be used for.
+
+use crate::terms::Terms;
+use crate::units::MAX_SECONDS;
+
+/// How it stands with a record's time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Milliseconds until the record expires (PTTL): never negative, unless time has passed since it was read.
+    pub ttl_ms: i64,
+    /// Seconds for the Age header, were it sent now (RFC 9111 5.1).
+    pub age: u32,
+    /// What it says of its use once it isn't fresh.
+    pub terms: Terms,
+}
+
+impl Standing {
+    /// Whether the record is still fresh: more than `stale` seconds are left of its expiry.
+    #[must_use]
+    pub const fn is_fresh(&self, stale: u32) -> bool {
+        self.ttl_ms > stale as i64 * 1000
+    }
+
+    /// Seconds since the record went stale, begun ones counted as whole; 0 while it is fresh.
+    #[must_use]
+    pub fn staleness(&self, stale: u32) -> u32 {
+        let past = i64::from(stale) * 1000 - self.ttl_ms;
+        u32::try_from((past.max(0) + 999) / 1000).unwrap_or(MAX_SECONDS)
+    }
+
+    /// Seconds for which the record is still fresh, rounded down; negative for how long it is no more.
+    #[must_use]
+    pub fn fresh_for(&self, stale: u32) -> i64 {
+        (self.ttl_ms - i64::from(stale) * 1000).div_euclid(1000)
+    }
+
+    /// The same so many milliseconds later. The age is in whole seconds of the time that is left of the expiry, as when the
+    /// record was read.
+    #[must_use]
+    pub fn later(self, millis: u64) -> Self {
+        let millis = i64::try_from(millis).unwrap_or(i64::MAX);
+        let begun = self.ttl_ms.saturating_neg().rem_euclid(1000);
+        let seconds = u32::try_from(begun.saturating_add(millis) / 1000).unwrap_or(MAX_SECONDS);
+        Self {
+            ttl_ms: self.ttl_ms.saturating_sub(millis),
+            age: self.age.saturating_add(seconds).min(MAX_SECONDS),
+            terms: self.terms,
+        }
+    }
+}

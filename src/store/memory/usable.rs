@@ -1,0 +1,84 @@
+//! What requests need of a record of the tier that is their response: made of it once.
+
+use cache_core::headers::{HeaderFault, Headers};
+use cache_core::record::{Broken, Decoded, Place, ReadFrom, Standing, Unsent};
+use cache_core::vary::Select;
+
+use crate::ngx::headers::Ready;
+
+/// A status of whose body nobody is told the length (RFC 9110 8.6): nginx sends that of a 204 that has a phrase; its
+/// backend has none.
+const NO_CONTENT: u16 = 204;
+
+/// What requests need of a record.
+pub struct Usable {
+    /// How it stood with its time when it was read.
+    pub standing: Standing,
+    /// Its header.
+    pub ready: Ready,
+    /// Whether its Location is a path that nginx completes.
+    pub own_location: bool,
+    /// When the origin made the response, in unix seconds, if that is known.
+    pub date: Option<u64>,
+    /// What the backend said that clients aren't sent, if it did.
+    pub unsent: Option<Box<Unsent>>,
+    /// Whom it is for, unless it is for everybody.
+    place: Option<Box<Place>>,
+}
+
+impl Usable {
+    /// Makes it.
+    ///
+    /// # Errors
+    ///
+    /// There is too much of it: no record is so large.
+    pub fn of(decoded: &Decoded) -> Result<Usable, Broken> {
+        let (record, place) = (decoded.record(), decoded.place());
+        let meta = record.meta.as_deref();
+        let date = meta.and_then(|meta| meta.date);
+        let own_location = meta.is_some_and(|meta| meta.own_location);
+        let ready = Ready::of(
+            record.status,
+            &record.headers,
+            record.status != NO_CONTENT,
+            own_location,
+            // Age and Expires count from the origin's Date; without it nginx would tell the time of this response.
+            date,
+        );
+        Ok(Usable {
+            standing: record.standing(),
+            ready: ready.ok_or(Broken::Header(HeaderFault::TooLarge))?,
+            own_location,
+            date,
+            unsent: meta
+                .map(|meta| &meta.unsent)
+                .filter(|unsent| **unsent != Unsent::default())
+                .map(|unsent| Box::new(unsent.clone())),
+            place: (!place.is_everywhere()).then(|| Box::new(place)),
+        })
+    }
+
+    /// Whether the record, found at `from`, is for a request.
+    pub fn is_for(&self, from: ReadFrom<'_>, select: Select<'_>) -> bool {
+        match &self.place {
+            Some(place) => place.is_for(from, select),
+            None => matches!(from, ReadFrom::Base),
+        }
+    }
+
+    /// All that the backend said, the lines that clients aren't sent among it.
+    pub fn said(&self) -> Headers {
+        let sent = self.ready.headers();
+        match &self.unsent {
+            Some(unsent) => unsent.with(&sent).into_owned(),
+            None => sent,
+        }
+    }
+
+    /// Bytes of memory that it takes, beside its own size.
+    pub fn bytes(&self) -> usize {
+        let place = self.place.as_ref().map_or(0, |_| 2 * size_of::<Place>());
+        let unsent = self.unsent.as_ref().map_or(0, |_| 2 * size_of::<Unsent>());
+        self.ready.bytes() + place + unsent
+    }
+}
