@@ -167,11 +167,9 @@ pub(crate) fn unlink<W: Words + ?Sized>(memory: Memory<'_, W>, entry: Entry<'_, 
     }
 }
 
-/// Empties all.
-pub(crate) fn empty_all<W: Words + ?Sized>(memory: Memory<'_, W>) {
-    for number in 0..memory.layout.buckets {
-        let at = memory.layout.buckets_at + number as usize;
-        let changes = high(memory.load(at)).wrapping_add(1);
-        memory.words.store(at, pair(changes, 0));
-    }
+/// Empties a bucket.
+pub(crate) fn empty<W: Words + ?Sized>(memory: Memory<'_, W>, number: u32) {
+    let at = memory.layout.buckets_at + number as usize;
+    let changes = high(memory.load(at)).wrapping_add(1);
+    memory.words.store(at, pair(changes, 0));
 }

@@ -58,6 +58,8 @@ pub(crate) mod header {
     pub const ASKED: usize = 17;
     /// For how many units the last search in vain was, and how many are to be free before the next one.
     pub const IN_VAIN: usize = 18;
+    /// How far the index has been made anew. 0: it is whole.
+    pub const REPAIR: usize = 19;
     /// Queues: four words each.
     pub const QUEUES: usize = 24;
     /// All of them.

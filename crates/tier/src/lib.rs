@@ -8,7 +8,8 @@
 //!   any instruction costs them nothing.
 //! - Writers take a mutex in the words, with a wait that [`Env::pause`] bounds. Without it they do without.
 //! - A mutex of a dead worker is taken over, and the index is made anew: every record is dropped. What a live worker
-//!   has pinned or reserved stays reserved.
+//!   has pinned or reserved stays reserved. That is done in parts, one in each turn of a writer ([`Env::turn`]); until all
+//!   of them are done writers do without.
 //! - Whatever stands in the words, no function panics, runs for ever or leaves the bounds.
 //!
 //! # A reader

@@ -112,27 +112,19 @@ pub(crate) fn bury<W: Words + ?Sized>(memory: Memory<'_, W>, env: &impl Env) {
     }
 }
 
+/// Whether a dead worker has a row.
+pub(crate) fn has_dead<W: Words + ?Sized>(memory: Memory<'_, W>, env: &impl Env) -> bool {
+    (0..ROWS)
+        .map(|number| low(memory.load(row_at(memory, number))))
+        .any(|pid| pid == BURIED || (pid != 0 && !env.is_alive(pid)))
+}
+
 /// Whether a worker has the bytes of an entry pinned.
 pub(crate) fn is_pinned<W: Words + ?Sized>(memory: Memory<'_, W>, entry: u32) -> bool {
     let link = entry.wrapping_add(1);
     (0..ROWS)
         .filter(|number| low(memory.load(row_at(memory, *number))) != 0)
         .any(|number| window(memory, number, entry).any(|at| high(memory.load(at)) == link))
-}
-
-/// Calls `each` with the entries that workers have pinned.
-pub(crate) fn each_pinned<W: Words + ?Sized>(memory: Memory<'_, W>, mut each: impl FnMut(u32)) {
-    for number in 0..ROWS {
-        let row = row_at(memory, number);
-        if low(memory.load(row)) == 0 {
-            continue;
-        }
-        for at in row + 1..=row + memory.layout.slots as usize {
-            if let Some(entry) = high(memory.load(at)).checked_sub(1) {
-                each(entry);
-            }
-        }
-    }
 }
 
 /// Pins the bytes of a record.

@@ -36,7 +36,8 @@ pub(crate) enum Search {
     Near(u32),
 }
 
-fn bitmap_words<W: Words + ?Sized>(memory: Memory<'_, W>) -> u32 {
+/// Words of the bitmap.
+pub(crate) fn bitmap_words<W: Words + ?Sized>(memory: Memory<'_, W>) -> u32 {
     memory.layout.units.div_ceil(64)
 }
 
@@ -82,11 +83,13 @@ pub(crate) fn mark<W: Words + ?Sized>(memory: Memory<'_, W>, run: Run, as_used: 
     changed
 }
 
-/// All units are free.
-pub(crate) fn free_all<W: Words + ?Sized>(memory: Memory<'_, W>) {
-    for word in 0..bitmap_words(memory) {
-        memory.set(memory.layout.bitmap_at + word as usize, 0);
-    }
+/// The units of a word of the bitmap are free.
+pub(crate) fn empty_word<W: Words + ?Sized>(memory: Memory<'_, W>, word: u32) {
+    memory.set(memory.layout.bitmap_at + word as usize, 0);
+}
+
+/// All words of the bitmap are empty.
+pub(crate) fn are_free<W: Words + ?Sized>(memory: Memory<'_, W>) {
     memory.set(header::FREE_UNITS, u64::from(memory.layout.units));
     memory.set(header::CURSOR, 0);
     memory.set(header::IN_VAIN, 0);

@@ -8,9 +8,9 @@ use std::sync::atomic::AtomicU64;
 
 use crate::layout::{Layout, UNIT, header};
 use crate::memory::Memory;
-use crate::mutex::{Wait, with_mutex};
+use crate::mutex::{self, Wait, with_mutex};
 use crate::queues::Queue;
-use crate::repair::repair;
+use crate::repair;
 use crate::rows::{self, Row};
 use crate::words::{Env, Words};
 use crate::{eviction, nodes::Node};
@@ -19,7 +19,7 @@ pub use insert::{Facts, Reservation};
 pub use read::View;
 
 /// Tells this layout from others. Changes whenever the layout does.
-const MAGIC: u64 = 0x7263_7469_6572_0001;
+const MAGIC: u64 = 0x7263_7469_6572_0002;
 
 /// A memory tier: shared words, and where what lies in them. Small, and copied freely.
 ///
@@ -71,7 +71,7 @@ pub struct Statistics {
     pub killed: u64,
     /// Reservations ever refused, because no space was to be had or the mutex was busy.
     pub refused: u64,
-    /// How often the index was made anew.
+    /// How often the index has been made anew.
     pub repaired: u64,
 }
 
@@ -82,12 +82,20 @@ impl<'a, W: Words + ?Sized> Tier<'a, W> {
         if words.count() < layout.control_words() {
             return None;
         }
-        let memory = Memory { words, layout };
         for at in 0..layout.control_words() {
             words.set(at, 0);
         }
-        repair(memory, &Nobody);
-        memory.set(header::REPAIRED, 0);
+        Self::lay_out_zeroed(words, layout)
+    }
+
+    /// As [`Tier::lay_out`], where all words are zero. Takes no time, whatever their number: entries are put in order as they are
+    /// needed.
+    pub fn lay_out_zeroed(words: &'a W, layout: Layout) -> Option<Self> {
+        if words.count() < layout.control_words() {
+            return None;
+        }
+        let memory = Memory { words, layout };
+        repair::begin_new(memory);
         memory.set(header::BYTES, layout.bytes() as u64);
         words.store(header::MAGIC, MAGIC);
         Some(Tier { memory })
@@ -124,8 +132,8 @@ impl<'a, W: Words + ?Sized> Tier<'a, W> {
         rows::leave(self.memory, &row);
     }
 
-    /// Frees what dead workers had pinned or reserved. Writers do so when they want space, and every 256 reservations;
-    /// a worker may when it starts. Whether the mutex was to be had.
+    /// Frees what dead workers had pinned or reserved. Writers do so when they want space, and every 256 reservations; see
+    /// [`Tier::tend`], too. Whether the mutex was to be had, and the index was whole.
     pub fn bury_dead(&self, env: &impl Env) -> bool {
         let memory = self.memory;
         with_mutex(memory, env, Wait::Bounded, || {
@@ -133,6 +141,21 @@ impl<'a, W: Words + ?Sized> Tier<'a, W> {
             eviction::bury_dead(memory, env);
         })
         .is_some()
+    }
+
+    /// What no reservation may come for: frees what dead workers had pinned or reserved, and does a part of it if the index is to
+    /// be made anew. For each worker when it starts and once a second; cheap where there is nothing to do. Whether there
+    /// is more to be done, in the next turn of the worker.
+    pub fn tend(&self, env: &impl Env) -> bool {
+        let memory = self.memory;
+        let has_left = Queue::Reserved.len(memory) > 0 || Queue::Zombies.len(memory) > 0;
+        if has_left || mutex::is_ailing(memory, env) || rows::has_dead(memory, env) {
+            with_mutex(memory, env, Wait::No, || {
+                eviction::drain(memory);
+                eviction::bury_dead(memory, env);
+            });
+        }
+        repair::is_under_way(memory)
     }
 
     /// The node of a server, by a digest of its name. [`Node::NONE`] if 512 have one already: then its records can't be
@@ -162,22 +185,5 @@ impl<'a, W: Words + ?Sized> Tier<'a, W> {
             refused: memory.load(header::REFUSED),
             repaired: memory.load(header::REPAIRED),
         }
-    }
-}
-
-/// While a tier is laid out there is nobody.
-struct Nobody;
-
-impl Env for Nobody {
-    fn pid(&self) -> u32 {
-        1
-    }
-
-    fn is_alive(&self, _pid: u32) -> bool {
-        false
-    }
-
-    fn pause(&self, _tries: u32) -> bool {
-        false
     }
 }

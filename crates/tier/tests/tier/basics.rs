@@ -310,6 +310,7 @@ fn a_stopped_writer_costs_the_others_nothing_but_their_insertions() {
     // It dies: the next writer makes the index anew.
     graves.dig(stopped as u32);
     assert!(get(tier, 2).is_some());
+    assert!(!put(tier, &env, 4, 10), "looked up before");
     assert!(put(tier, &env, 4, 10));
     assert!(get(tier, 2).is_none());
     assert!(get(tier, 4).is_some());
@@ -368,4 +369,26 @@ fn a_record_that_is_replaced_can_be_found_all_the_time() {
         assert!(looks > 1000, "{looks}");
         assert_eq!(missed, 0, "of {looks}");
     });
+}
+
+#[test]
+fn what_the_dead_had_is_free_without_a_writer() {
+    let layout = Layout::with_units(UNITS).unwrap();
+    let words = words(&layout);
+    let tier = Tier::lay_out(&words[..], layout).unwrap();
+    let graves = Graves::default();
+    let [env, other] = [1, 2].map(|pid| Worker::new(pid, &graves));
+    let row = tier.enrol(&other).unwrap();
+    assert!(put(tier, &env, 1, 50_000));
+    let _pin = tier.pin(&row, get(tier, 1).unwrap()).unwrap();
+    tier.invalidate(hash(1));
+    let _reservation = tier.reserve(&other, hash(2), 0, 50_000).unwrap();
+    assert!(!tier.tend(&env));
+    let statistics = tier.statistics();
+    assert_eq!((statistics.zombies, statistics.reserved), (1, 1));
+    graves.dig(2);
+    assert!(!tier.tend(&env));
+    let statistics = tier.statistics();
+    assert_eq!((statistics.zombies, statistics.reserved), (0, 0));
+    assert_eq!(statistics.free_bytes, u64::from(UNITS) * 512);
 }

@@ -28,6 +28,7 @@ impl Graves {
 pub struct Worker<'a> {
     pub pid: u32,
     pub now: Cell<u64>,
+    pub turn: Cell<u32>,
     graves: &'a Graves,
 }
 
@@ -36,6 +37,7 @@ impl<'a> Worker<'a> {
         Worker {
             pid,
             now: Cell::new(0),
+            turn: Cell::new(1024),
             graves,
         }
     }
@@ -53,6 +55,10 @@ impl Env for Worker<'_> {
     fn pause(&self, tries: u32) -> bool {
         std::thread::yield_now();
         tries < 10_000
+    }
+
+    fn turn(&self) -> u32 {
+        self.turn.get()
     }
 
     fn now(&self) -> u64 {
@@ -75,6 +81,16 @@ impl Env for Hasty<'_> {
     fn pause(&self, _tries: u32) -> bool {
         false
     }
+}
+
+/// Has the workers take turns until the index is whole. How many turns that took.
+pub fn mend<W: Words + ?Sized>(tier: Tier<'_, W>, env: &impl Env) -> u32 {
+    let mut turns = 1;
+    while tier.tend(env) {
+        turns += 1;
+        assert!(turns < 1_000_000, "no end");
+    }
+    turns
 }
 
 /// A hash of a number, spread over all bits.

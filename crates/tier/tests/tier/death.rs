@@ -86,36 +86,47 @@ fn draw(seed: u8, count: usize) -> Vec<Step> {
         .collect()
 }
 
-/// Runs `before`, then the last step until `first` writes are done, then `after`, whose first step is killed after
-/// `second` writes. Whether the first was killed.
-fn die_in_step((before, after): (&[Step], &[Step]), step: &Step, first: i64, second: i64) -> bool {
-    let layout = Layout::with_units(96).unwrap();
-    let fuse = Fuse {
-        words: words(&layout),
-        left: AtomicI64::new(NEVER),
-    };
-    let graves = Graves::default();
-    let mut world = World::new(&fuse, &fuse.words, layout, &graves);
-    for step in before {
-        world.step(step);
-    }
-    let killed = step_to_death(&mut world, &fuse, step, first);
-    world.check();
-    if !killed {
-        return false;
-    }
-    for (index, step) in after.iter().enumerate() {
-        if index == 0 {
-            step_to_death(&mut world, &fuse, step, second);
-        } else {
+/// A worker that dies, and what happens before and after.
+struct Death<'a> {
+    before: &'a [Step],
+    step: &'a Step,
+    after: &'a [Step],
+    /// How many entries a worker puts in order in a turn.
+    turn: u32,
+}
+
+impl Death<'_> {
+    /// Runs what is before, then the step until `first` writes are done, then what is after, whose steps are killed after
+    /// `second` writes as long as there are any. Whether the first was killed.
+    fn happens(&self, first: i64, second: i64) -> bool {
+        let layout = Layout::with_units(96).unwrap();
+        let fuse = Fuse {
+            words: words(&layout),
+            left: AtomicI64::new(NEVER),
+        };
+        let graves = Graves::default();
+        let mut world = World::with_turn(&fuse, &fuse.words, layout, &graves, self.turn);
+        for step in self.before {
             world.step(step);
         }
+        let killed = step_to_death(&mut world, &fuse, self.step, first);
         world.check();
+        if !killed {
+            return false;
+        }
+        for (index, step) in self.after.iter().enumerate() {
+            if index < 2 {
+                step_to_death(&mut world, &fuse, step, second);
+            } else {
+                world.step(step);
+            }
+            world.check();
+        }
+        world.mend();
+        world.check_counts();
+        world.end();
+        true
     }
-    world.step(&Step::Tidy { worker: 0 });
-    world.check_counts();
-    world.end();
-    true
 }
 
 #[test]
@@ -123,11 +134,17 @@ fn a_worker_may_die_at_any_write() {
     let mut deaths = 0i64;
     for seed in 0..6 {
         let steps = draw(seed, 40);
-        let after = draw(seed + 100, 6);
+        let after = draw(seed + 100, 9);
         for index in 20..steps.len() {
-            let sides = (&steps[..index], &after[..]);
+            let death = Death {
+                before: &steps[..index],
+                step: &steps[index],
+                after: &after,
+                // In one turn, or in many.
+                turn: [1024, 7, 40][index % 3],
+            };
             let mut writes = 0;
-            while die_in_step(sides, &steps[index], writes, 7 * deaths % 400) {
+            while death.happens(writes, 7 * deaths % 400) {
                 deaths += 1;
                 // One that makes the index anew writes thousands of words.
                 writes += if writes < 60 { 1 } else { 1 + writes / 8 };

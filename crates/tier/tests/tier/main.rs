@@ -14,5 +14,6 @@ mod garbage;
 mod interleaved;
 mod model;
 mod policy;
+mod repair;
 mod threads;
 mod world;

@@ -4,9 +4,9 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use tier::{Facts, Handle, Layout, Refusal, Row, Tier, UNIT};
+use tier::{Facts, Handle, Layout, Refusal, Row, Tier, UNIT, Words};
 
-use crate::bed::{Graves, Worker, fill, hash, is_filled, words};
+use crate::bed::{Graves, Worker, fill, hash, is_filled, mend, words};
 
 const KEYS: usize = 60;
 
@@ -107,9 +107,24 @@ impl Bench<'_> {
             .then_some(view.meta & 0xff_ffff_ffff)
     }
 
+    /// Is a writer that dies with the mutex, again and again. How often.
+    fn die(&self) -> u64 {
+        let mut deaths = 0;
+        while !self.is_over() {
+            let pid = 1000 + deaths as u32;
+            // Dead before anybody can ask.
+            self.graves.dig(pid);
+            deaths += u64::from(self.words.replace(2, 0, u64::from(pid)));
+            std::thread::sleep(Duration::from_millis(3));
+        }
+        deaths
+    }
+
     /// Publishes what the store has. How many records were published.
     fn write(&self, pid: u32) -> u64 {
         let env = Worker::new(pid, self.graves);
+        // An index that is made anew is so in many turns.
+        env.turn.set(4);
         let (mut lot, mut written) = (Lot(u64::from(pid)), 0);
         while !self.is_over() {
             let key = lot.draw(KEYS as u64);
@@ -168,8 +183,8 @@ impl Bench<'_> {
     }
 }
 
-#[test]
-fn no_reader_sees_a_torn_or_an_invalidated_record() {
+/// Has threads use a tier; one of them dies with the mutex now and then if that is `deadly`.
+fn run(deadly: bool) {
     let layout = Layout::with_units(300).unwrap();
     let words = words(&layout);
     let graves = Graves::default();
@@ -185,7 +200,7 @@ fn no_reader_sees_a_torn_or_an_invalidated_record() {
         graves: &graves,
         over: &AtomicBool::new(false),
     };
-    let (read, written) = std::thread::scope(|scope| {
+    let (read, written, deaths) = std::thread::scope(|scope| {
         let bench = &bench;
         let readers: Vec<_> = (1..4)
             .map(|pid| scope.spawn(move || bench.read(pid)))
@@ -194,6 +209,7 @@ fn no_reader_sees_a_torn_or_an_invalidated_record() {
             .map(|pid| scope.spawn(move || bench.write(pid)))
             .collect();
         scope.spawn(move || bench.change(6));
+        let dying = deadly.then(|| scope.spawn(move || bench.die()));
         let start = Instant::now();
         let failed = || readers.iter().any(|reader| reader.is_finished());
         while start.elapsed() < TIME && !failed() {
@@ -206,19 +222,33 @@ fn no_reader_sees_a_torn_or_an_invalidated_record() {
                 .map(|thread| thread.join().unwrap())
                 .sum::<u64>()
         };
-        (sum(readers), sum(writers))
+        (sum(readers), sum(writers), sum(dying.into_iter().collect()))
     });
     assert!(
         read > 100 && written > 100,
         "{read} read, {written} written"
     );
     let env = Worker::new(7, &graves);
+    mend(bench.tier, &env);
     (0..KEYS as u64).for_each(|key| {
         bench.tier.invalidate(hash(key));
     });
     assert!(bench.tier.bury_dead(&env));
     let statistics = bench.tier.statistics();
-    assert_eq!((statistics.repaired, statistics.zombies), (0, 0));
+    println!("{read} read, {written} written, {deaths} deaths, {statistics:?}");
+    assert_eq!(statistics.repaired > 10, deadly, "{statistics:?}");
+    assert!(deadly || statistics.repaired == 0, "{statistics:?}");
+    assert_eq!(statistics.zombies, 0);
     assert_eq!((statistics.records, statistics.reserved), (0, 0));
     assert_eq!(statistics.free_bytes, 300 * UNIT as u64);
+}
+
+#[test]
+fn no_reader_sees_a_torn_or_an_invalidated_record() {
+    run(false);
+}
+
+#[test]
+fn nor_does_one_while_writers_die() {
+    run(true);
 }

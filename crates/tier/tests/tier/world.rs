@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 use proptest::prelude::*;
 use tier::{Facts, Handle, Layout, Pin, Reservation, Row, Statistics, Ticket, Tier, UNIT, Words};
 
-use crate::bed::{Graves, Worker, fill, hash, is_filled};
+use crate::bed::{Graves, Worker, fill, hash, is_filled, mend};
 
 /// How many keys there are.
 pub const KEYS: u64 = 24;
@@ -118,6 +118,8 @@ pub struct World<'a, W: Words + ?Sized> {
     workers: Vec<Worker<'a>>,
     rows: Vec<Option<Row>>,
     graves: &'a Graves,
+    /// How many entries a worker puts in order in a turn.
+    turn: u32,
     next_pid: u32,
     next_seed: u64,
     held: Vec<Held>,
@@ -130,8 +132,19 @@ pub struct World<'a, W: Words + ?Sized> {
 
 impl<'a, W: Words + ?Sized> World<'a, W> {
     pub fn new(words: &'a W, arena: &'a [AtomicU64], layout: Layout, graves: &'a Graves) -> Self {
+        Self::with_turn(words, arena, layout, graves, 1024)
+    }
+
+    pub fn with_turn(
+        words: &'a W,
+        arena: &'a [AtomicU64],
+        layout: Layout,
+        graves: &'a Graves,
+        turn: u32,
+    ) -> Self {
         let mut world = World {
             tier: Tier::lay_out(words, layout).unwrap(),
+            turn,
             arena,
             workers: Vec::new(),
             rows: Vec::new(),
@@ -150,7 +163,9 @@ impl<'a, W: Words + ?Sized> World<'a, W> {
     }
 
     fn add_worker(&mut self) {
-        self.workers.push(Worker::new(self.next_pid, self.graves));
+        let worker = Worker::new(self.next_pid, self.graves);
+        worker.turn.set(self.turn);
+        self.workers.push(worker);
         self.rows.push(None);
         self.next_pid += 1;
     }
@@ -387,6 +402,11 @@ impl<'a, W: Words + ?Sized> World<'a, W> {
         assert!(used >= (units * UNIT) as u64, "{statistics:?}");
     }
 
+    /// Has the index made whole.
+    pub fn mend(&self) {
+        mend(self.tier, &self.workers[0]);
+    }
+
     /// Ends all that is going on: then nothing is left.
     pub fn end(mut self) -> Statistics {
         let tier = self.tier;
@@ -399,6 +419,7 @@ impl<'a, W: Words + ?Sized> World<'a, W> {
         for held in std::mem::take(&mut self.held) {
             tier.abandon(&self.workers[held.worker], held.reservation);
         }
+        self.mend();
         assert!(tier.bury_dead(&self.workers[0]));
         // What was dropped from the ring, or was in it for a worker that died, the sweep finds.
         for _ in 0..tier.layout().entries() / 8 + 1 {
