@@ -146,6 +146,9 @@ unsafe extern "C" fn init_module(cycle: *mut ngx_cycle_t) -> Code {
 
 unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> Code {
     guard("init process", ERROR, || {
+        if !shm::process::serves() {
+            return OK;
+        }
         memory::restore();
         // SAFETY: nginx calls in the worker with its cycle.
         let zones = unsafe { conf::zones(cycle) };
@@ -165,6 +168,9 @@ unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> Code {
 
 unsafe extern "C" fn exit_process(cycle: *mut ngx_cycle_t) {
     guard("exit process", (), || {
+        if !shm::process::serves() {
+            return;
+        }
         // SAFETY: as above.
         for zone in unsafe { conf::zones(cycle) } {
             zone.leave();

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use ngx::ffi::{ngx_errno, ngx_pid};
+use ngx::ffi::{NGX_PROCESS_SINGLE, NGX_PROCESS_WORKER, ngx_errno, ngx_pid, ngx_process};
 
 use crate::ngx::event::now_msec;
 
@@ -22,6 +22,13 @@ thread_local! {
 pub fn pid() -> i32 {
     // SAFETY: set by nginx at start and after each fork.
     unsafe { ngx_pid }
+}
+
+/// Whether this process serves requests. The cache manager and the cache loader of nginx begin as workers do, and don't.
+pub fn serves() -> bool {
+    // SAFETY: set by nginx at start and after each fork.
+    let kind = unsafe { ngx_process };
+    [NGX_PROCESS_SINGLE, NGX_PROCESS_WORKER].contains(&(kind as u32))
 }
 
 /// Whether a process lives, as of [`FRESH`] milliseconds ago at most; no lock is taken. One that may not be signalled
