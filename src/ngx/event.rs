@@ -24,17 +24,22 @@ pub fn now_msec() -> u64 {
     u64::try_from(now).unwrap_or(u64::MAX)
 }
 
-/// The milliseconds of the same clock, read now: a worker may have been stopped since nginx read it.
+/// The clock of [`exact_msec`]: it goes on while the machine is suspended.
+#[cfg(target_os = "linux")]
+const CLOCK: libc::clockid_t = libc::CLOCK_BOOTTIME;
+#[cfg(not(target_os = "linux"))]
+const CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC;
+
+/// Milliseconds of a clock that all workers share, read now: a worker may have been stopped since nginx read its own, and the
+/// whole machine suspended. Not to be compared with [`now_msec`], which stands still meanwhile.
 pub fn exact_msec() -> u64 {
     let mut time = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,
     };
-    // SAFETY: the time is written to a place of our own. nginx reads this clock, too (ngx_monotonic_time).
-    let failed = unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &raw mut time) } != 0;
-    if failed {
-        return now_msec();
-    }
+    // SAFETY: the time is written to a place of our own. It fails for clocks only that the system doesn't have; the time is 0
+    // then, and nothing that is leased is believed.
+    let _ = unsafe { libc::clock_gettime(CLOCK, &raw mut time) };
     let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
     let millis = u64::try_from(time.tv_nsec / 1_000_000).unwrap_or_default();
     seconds.saturating_mul(1000).saturating_add(millis)
