@@ -1,7 +1,7 @@
 //! Records in the shared memory of a tier, as a worker reads and writes them: the index of crate `tier`, and the bytes of
 //! its arena.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::ptr;
 use std::rc::Rc;
 
@@ -10,7 +10,7 @@ use tier::{Env, Extents, Facts, Handle, Pin, Reservation, Row, Ticket, Tier, Vie
 
 use super::mapping::{TierHeader, TierMemory, TierView};
 use super::process::{is_alive, pid};
-use crate::ngx::event::exact_msec;
+use crate::ngx::event::{Timer, exact_msec};
 
 /// How often the mutex is asked for without a pause.
 const SPINS: u32 = 64;
@@ -18,6 +18,12 @@ const SPINS: u32 = 64;
 /// How often it is asked for at all: whoever holds it has no more to do than this many turns of the scheduler take, unless
 /// it was stopped.
 const TRIES: u32 = SPINS + 64;
+
+/// How often a worker looks whether something is left to do that no writer has done, in milliseconds.
+const TEND: u64 = 1000;
+
+/// The pause between two turns at what is left to do, in milliseconds.
+const SOON: u64 = 1;
 
 /// This worker, as the index sees it.
 pub struct Worker;
@@ -55,17 +61,30 @@ pub struct Records {
     tier: Tier<'static>,
     /// This worker's row of pins, once it has one.
     row: Cell<Option<Row>>,
+    /// Frees what dead workers had, and makes the index anew after one that died half-way.
+    tending: OnceCell<Timer>,
 }
 
 impl Records {
     /// The records in a memory. `None` before it is initialised.
     pub fn of(memory: TierMemory) -> Option<Rc<Records>> {
         let view = memory.view()?;
-        Some(Rc::new(Records {
+        let records = Rc::new(Records {
             tier: view.tier()?,
             view,
             row: Cell::new(None),
-        }))
+            tending: OnceCell::new(),
+        });
+        let own = Rc::downgrade(&records);
+        let tending = Timer::new(true, move || {
+            if let Some(own) = own.upgrade() {
+                own.tend();
+            }
+        });
+        // At once: nginx starts a worker in the place of one that has died.
+        tending.arm(0);
+        let _ = records.tending.set(tending);
+        Some(records)
     }
 
     /// What lies before the index.
@@ -99,8 +118,18 @@ impl Records {
         Some(row)
     }
 
+    fn tend(&self) {
+        let pause = if self.tier.tend(&Worker) { SOON } else { TEND };
+        if let Some(tending) = self.tending.get() {
+            tending.arm(pause);
+        }
+    }
+
     /// Gives up, for this worker's exit, what it has.
     pub fn leave(&self) {
+        if let Some(tending) = self.tending.get() {
+            tending.disarm();
+        }
         if let Some(row) = self.row.take() {
             self.tier.leave(row);
         }

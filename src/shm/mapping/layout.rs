@@ -133,7 +133,7 @@ pub(super) unsafe extern "C" fn init_tier(
     old: *mut std::ffi::c_void,
 ) -> Code {
     guard("memory tier init", ERROR, || {
-        // SAFETY: as above. What nginx maps is zero where nobody has written.
+        // SAFETY: as above.
         unsafe {
             adopt(zone, old, tier::MAGIC, |pool| {
                 tier::lay_out(pool).map(|header| header.cast())

@@ -2,6 +2,7 @@
 
 use ngx::ffi::ngx_shm_zone_t;
 
+use super::tier;
 use crate::ngx::text;
 
 /// What the name of a zone begins with: other modules' zones have other names, whatever their directives say.
@@ -16,9 +17,13 @@ pub(super) fn of_store(name: &str, identity: u64) -> String {
     format!("redis_cache_store {name} {identity:016x}")
 }
 
-/// nginx's name of the memory tier of a store.
+/// nginx's name of the memory tier of a store. A module that lays it out in another way, after an upgrade and a reload,
+/// begins anew.
 pub(super) fn of_tier(name: &str, identity: u64) -> String {
-    format!("redis_cache_memory {name} {identity:016x}")
+    format!(
+        "redis_cache_memory {name} {identity:016x} {}",
+        tier::VERSION
+    )
 }
 
 /// nginx's name of the zone that the configuration calls `name`.

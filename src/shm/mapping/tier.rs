@@ -10,8 +10,12 @@ use cache_core::lease::Lease;
 use ngx::ffi::*;
 use tier::{Layout, Tier};
 
-/// Changes whenever the layout does.
-pub(super) const MAGIC: u64 = 0x7263_7469_6572_0001;
+/// Changes whenever the layout does, or what the words mean: workers of a module that knows another one have memory of their
+/// own.
+pub(super) const VERSION: u16 = 2;
+
+/// Tells that it was laid out.
+pub(super) const MAGIC: u64 = 0x7263_7469_6572_0000 | VERSION as u64;
 
 /// What lies before the index.
 #[repr(C, align(64))]
@@ -24,6 +28,10 @@ pub struct TierHeader {
     pub secret: [u64; 2],
     /// The worker that listens to the servers.
     pub feed: Lease,
+    /// When it began to, in milliseconds.
+    pub since: AtomicU64,
+    /// The one that is to take over from it.
+    pub successor: Lease,
 }
 
 /// The memory as a worker uses it.
@@ -39,9 +47,9 @@ pub struct TierView {
 ///
 /// # Safety
 ///
-/// `pool` is a slab pool that no other process uses yet, whose free pages are zero.
+/// `pool` is a slab pool that no other process uses yet.
 pub(super) unsafe fn lay_out(pool: *mut ngx_slab_pool_t) -> Option<*mut TierHeader> {
-    // SAFETY: by contract; the allocation has room for what is written. Zero words are an index without entries.
+    // SAFETY: by contract; the allocation has room for what is written.
     unsafe {
         let size = (*pool).pfree.checked_mul(ngx_pagesize)?;
         let behind = size.checked_sub(size_of::<TierHeader>())?;
@@ -59,7 +67,13 @@ pub(super) unsafe fn lay_out(pool: *mut ngx_slab_pool_t) -> Option<*mut TierHead
         ptr::addr_of_mut!((*header).size).write(behind as u64);
         ptr::addr_of_mut!((*header).magic).write(MAGIC);
         let view = view(header)?;
-        Tier::lay_out(view.words, view.layout)?;
+        // nginx maps zeroes, and may be built to write something else there (NGX_DEBUG_MALLOC).
+        let word = |at: usize| view.words.get(at).is_none_or(|word| *word.as_ptr() == 0);
+        if (0..64).all(word) && word(view.words.len().saturating_sub(1)) {
+            Tier::lay_out_zeroed(view.words, view.layout)?;
+        } else {
+            Tier::lay_out(view.words, view.layout)?;
+        }
         Some(header)
     }
 }
