@@ -6,6 +6,7 @@ mod feeds;
 mod fleets;
 mod heads;
 mod local;
+mod operation;
 mod records;
 mod rights;
 

@@ -35,7 +35,9 @@ mod event;
 mod heard;
 mod machine;
 mod refusal;
+mod shadow;
 mod trouble;
 
 pub use self::event::{Effect, Event, Level, MESSAGES_VALID, Settings, Source};
 pub use self::machine::Feed;
+pub use self::shadow::{Known, Shadow};

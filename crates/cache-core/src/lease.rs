@@ -38,6 +38,12 @@ impl Lease {
         self.change(before, word(who, now.saturating_add(length)))
     }
 
+    /// Takes it for `length` milliseconds, whoever has it. `None` only if somebody took it or gave it back at this moment.
+    pub fn seize(&self, who: u32, now: u64, length: u64) -> Option<Held> {
+        let before = self.0.load(Acquire);
+        self.change(before, word(who, now.saturating_add(length)))
+    }
+
     /// Has it last until `length` milliseconds from now. `None` if it isn't held any more.
     pub fn renew(&self, held: Held, now: u64, length: u64) -> Option<Held> {
         if !self.is_held(held, now) {

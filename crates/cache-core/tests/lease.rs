@@ -63,3 +63,15 @@ fn of_many_who_want_it_at_once_one_gets_it() {
         assert_eq!(got.into_inner(), 1);
     }
 }
+
+#[test]
+fn it_is_seized_from_whoever_has_it() {
+    let lease = Lease::default();
+    let held = lease.take(7, 1000, 500).unwrap();
+    let seized = lease.seize(8, 1100, 500).unwrap();
+    assert_eq!(lease.holder(1100), Some((8, 1600)));
+    assert!(!lease.is_held(held, 1100) && lease.is_held(seized, 1100));
+    assert_eq!(lease.renew(held, 1100, 500), None);
+    lease.release(held);
+    assert_eq!(lease.holder(1100), Some((8, 1600)));
+}

@@ -1,14 +1,18 @@
 //! The worker that listens to the servers for the memory tier of all workers.
 
+mod changes;
 mod ear;
+mod succession;
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::rc::{Rc, Weak};
+use std::sync::atomic::Ordering;
 
 use cache_core::lease::Held;
 
 use self::ear::Ear;
+use self::succession::Succession;
 use super::config::{ReadFrom, StoreConfig};
 use super::topology::Topology;
 use crate::ngx::event::{Timer, exact_msec, now_msec};
@@ -23,6 +27,9 @@ const LOOK: u64 = 200;
 /// After so many milliseconds without a sign of life of the worker that listens another takes over.
 const LEASE: u64 = 1000;
 
+/// How long a worker that shuts down waits for one that is about to take over, in milliseconds.
+const WAIT: u64 = 3000;
+
 /// A worker's part: it listens, or sees to it that another one does.
 pub struct Listener {
     config: Rc<StoreConfig>,
@@ -32,7 +39,10 @@ pub struct Listener {
     ears: RefCell<HashMap<u64, Rc<Ear>>>,
     /// The topology's version to which that fits.
     version: Cell<Option<u64>>,
-    /// Since when this worker shuts down, in milliseconds. 0: it doesn't.
+    succession: Succession,
+    /// When this worker began to shut down, in milliseconds. 0: it hasn't.
+    shutdown: Cell<u64>,
+    /// Since when it leaves it to others to listen, in milliseconds. 0: it doesn't.
     leaving: Cell<u64>,
     timer: OnceCell<Timer>,
 }
@@ -65,8 +75,25 @@ impl Right {
         }
         let who = u32::try_from(pid()).unwrap_or_default();
         let taken = lease.take(who, now, LEASE);
-        self.held.set(taken);
+        self.taken(taken, now);
         (taken.is_some(), taken.is_some())
+    }
+
+    fn taken(&self, held: Option<Held>, now: u64) {
+        self.held.set(held);
+        if held.is_some() {
+            let since = &self.memory.records().header().since;
+            since.store(now, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes it from the worker that has it. Whether that went.
+    fn seize(&self) -> bool {
+        let who = u32::try_from(pid()).unwrap_or_default();
+        let lease = &self.memory.records().header().feed;
+        let now = exact_msec();
+        self.taken(lease.seize(who, now, LEASE), now);
+        self.held.get().is_some()
     }
 
     fn give_up(&self) {
@@ -83,6 +110,10 @@ impl Listener {
         topology: &Rc<Topology>,
         memory: &Rc<Memory>,
     ) -> Rc<Listener> {
+        let right = Rc::new(Right {
+            memory: Rc::clone(memory),
+            held: Cell::new(None),
+        });
         let listener = Rc::new(Listener {
             // Masters alone are listened to.
             config: Rc::new(StoreConfig {
@@ -90,17 +121,15 @@ impl Listener {
                 ..StoreConfig::clone(config)
             }),
             topology: Rc::clone(topology),
-            right: Rc::new(Right {
-                memory: Rc::clone(memory),
-                held: Cell::new(None),
-            }),
+            succession: Succession::new(&right),
+            right,
             ears: RefCell::default(),
             version: Cell::new(None),
+            shutdown: Cell::new(0),
             leaving: Cell::new(0),
             timer: OnceCell::new(),
         });
         let own: Weak<Listener> = Rc::downgrade(&listener);
-        // Cancelable: a worker that shuts down leaves it to others.
         let timer = Timer::new(true, move || {
             if let Some(own) = own.upgrade() {
                 own.look();
@@ -113,29 +142,80 @@ impl Listener {
 
     /// Gives up, for this worker's exit, what it does for all workers.
     pub fn leave(&self) {
+        self.succession.settle();
+        let is_held = self.right.is_held();
         for ear in self.ears.take().into_values() {
-            ear.leave();
+            // Otherwise another worker has taken over.
+            if is_held {
+                ear.leave();
+            } else {
+                ear.close();
+            }
         }
         self.right.give_up();
     }
 
     fn look(self: &Rc<Self>) {
-        if let Some(timer) = self.timer.get() {
-            timer.arm(LOOK);
-        }
-        if self.is_to_yield() {
-            return self.leave();
+        let waits = self.is_waiting();
+        if !waits && self.is_to_yield() {
+            self.leave();
+            return self.look_again(true);
         }
         let (is_held, is_new) = self.right.keep();
-        if is_new || !is_held {
+        let succeeds = !is_held && self.succession.is_due();
+        if is_new || !(is_held || succeeds) {
             // Who listens now has made void what was known before.
-            for ear in self.ears.take().into_values() {
-                ear.close();
-            }
-            self.version.set(None);
+            self.close();
         }
         if is_held {
+            self.succession.settle();
             self.follow();
+        } else if succeeds {
+            self.succeed();
+        }
+        // A worker that is told to shut down exits in the same turn unless this timer is there. So it can wait for a successor.
+        let is_needed = self.right.is_held() && (waits || !shutdown::has_begun());
+        self.look_again(!is_needed);
+    }
+
+    fn look_again(&self, cancelable: bool) {
+        if let Some(timer) = self.timer.get() {
+            timer.set_cancelable(cancelable);
+            timer.arm(LOOK);
+        }
+    }
+
+    /// Says nothing more.
+    fn close(&self) {
+        for ear in self.ears.take().into_values() {
+            ear.close();
+        }
+        self.version.set(None);
+    }
+
+    /// Listens beside another worker, and takes over as soon as nothing is missed by that.
+    fn succeed(self: &Rc<Self>) {
+        let version = self.topology.version();
+        if self.version.get() != Some(version) {
+            self.close();
+            self.version.set(Some(version));
+            let masters = self.topology.masters().into_iter();
+            let ears = masters.map(|master| {
+                let name = digest(master.server.text.as_bytes());
+                let ear = Ear::begin(&self.config, &self.topology, master, &self.right);
+                ear.begin_shadow();
+                (name, ear)
+            });
+            self.ears.replace(ears.collect());
+            return;
+        }
+        let is_covered = {
+            let ears = self.ears.borrow();
+            !ears.is_empty() && ears.values().all(|ear| ear.is_covered())
+        };
+        if is_covered && self.right.seize() {
+            self.succession.settle();
+            self.ears.borrow().values().for_each(|ear| ear.end_shadow());
         }
     }
 
@@ -166,6 +246,19 @@ impl Listener {
         for ear in before.into_values() {
             ear.leave();
         }
+    }
+
+    /// Whether this worker shuts down, and a newer one is about to take over from it.
+    fn is_waiting(&self) -> bool {
+        if !shutdown::has_begun() {
+            return false;
+        }
+        let now = exact_msec();
+        if self.shutdown.get() == 0 {
+            self.shutdown.set(now);
+        }
+        let is_early = now < self.shutdown.get().saturating_add(WAIT);
+        is_early && self.right.is_held() && self.succession.is_by_another()
     }
 
     /// Whether this worker has begun to shut down a short while ago: workers of a newer configuration have the first choice.

@@ -25,6 +25,9 @@ const AGAIN: u64 = 30_000;
 /// Shortest and longest time until a lost connection is opened again, in milliseconds.
 const BACK_OFF: (u64, u64) = (100, 1000);
 
+/// Keys of one push that are handled one by one. Of more all is void.
+const MANY: usize = 50_000;
+
 /// How far the feed has come. All but the last end at a time of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
@@ -177,6 +180,15 @@ impl Feed {
 
     fn pushed(&mut self, now: u64, elements: &[Reply], effects: &mut Vec<Effect>) {
         match heard(elements, &self.settings.channel) {
+            // To handle them one by one would take longer than to look up again what is used.
+            Heard::Changed(keys) if keys.len() > MANY => {
+                let is_canary =
+                    |canary: &Canary| keys.iter().any(|key| heard::key(key) == Some(&canary.key));
+                if self.canary.take_if(|canary| is_canary(canary)).is_some() {
+                    self.proved(now, effects);
+                }
+                effects.push(Effect::RaiseEpoch);
+            }
             Heard::Changed(keys) => {
                 for key in keys.iter().filter_map(heard::key) {
                     self.changed(now, key, effects);

@@ -201,3 +201,28 @@ fn a_reply_later_than_its_time_ends_each_step() {
         assert_eq!(effects.contains(&Effect::Revoke), tracked);
     }
 }
+
+#[test]
+fn of_too_many_keys_at_once_all_is_void() {
+    let mut bench = Bench::new(settings());
+    bench.go_leased();
+    let keys: Vec<String> = (0..50_001).map(|number| format!("p:{number}")).collect();
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    assert_eq!(bench.gets(&invalidation(&keys)), [Effect::RaiseEpoch]);
+    let effects = bench.gets(&invalidation(&keys[1..]));
+    assert_eq!(effects.len(), 50_000);
+    assert!(matches!(effects[0], Effect::Invalidate(_)));
+    // The feed goes on.
+    assert_eq!(bench.feed.source(), Source::Tracking);
+}
+
+#[test]
+fn a_canary_among_too_many_keys_is_heard() {
+    let mut bench = Bench::new(settings());
+    let canary = bench.greet();
+    bench.gets(b"+OK\r\n");
+    let keys: Vec<String> = (0..50_001).map(|number| format!("p:{number}")).collect();
+    let keys = keys.iter().map(String::as_str).chain([canary.as_str()]);
+    bench.gets(&invalidation(&keys.collect::<Vec<_>>()));
+    assert_eq!(bench.feed.source(), Source::Tracking);
+}

@@ -24,6 +24,8 @@ fn broken_rules_are_noticed() {
         (Broken::OldMap, Mode::Cluster, Ability::Push, true),
         (Broken::FromReplica, Mode::Sentinel, Ability::Push, false),
         (Broken::TiedLease, Mode::Sentinel, Ability::Push, true),
+        (Broken::EagerSeize, Mode::Sentinel, Ability::Push, true),
+        (Broken::OldLease, Mode::Sentinel, Ability::Push, true),
         (Broken::OldMaster, Mode::Sentinel, Ability::Push, true),
     ] {
         let worlds = Worlds {
@@ -31,6 +33,10 @@ fn broken_rules_are_noticed() {
             ability,
             faulty,
             broken: Some(broken),
+            reloads: match broken {
+                Broken::EagerSeize | Broken::OldLease => 4,
+                _ => 0,
+            },
         };
         let notices = |seed: &u64| {
             let failed = catch_unwind(AssertUnwindSafe(|| run(*seed, worlds, false)));

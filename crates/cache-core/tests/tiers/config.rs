@@ -52,6 +52,10 @@ pub enum Broken {
     /// A lease is given for the epoch that this worker has raised last. It is in vain from when a worker that was stopped says
     /// its last words.
     TiedLease,
+    /// A worker that takes over without a gap doesn't wait until the other one has carried out what came before.
+    EagerSeize,
+    /// It takes a lease for enough that was given for a PING from before.
+    OldLease,
     /// A master is changed without raising all epochs, and its feed goes on.
     OldMaster,
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use cache_core::cluster::Slot;
-use cache_core::feed::{Effect, Event, Feed, Settings};
+use cache_core::feed::{Effect, Event, Feed, Settings, Shadow};
 use cache_core::resp::{Push, Reply};
 
 use crate::config::{Broken, Mode};
@@ -10,12 +10,15 @@ use crate::server::{Conn, Id, bounds};
 use crate::serving::CHANNEL;
 use crate::trouble::Trouble;
 use crate::wire::Item;
-use crate::worker::{Ear, Input, Step};
+use crate::worker::{Ear, Input, Step, Succession};
 use crate::world::{Happening, World};
 
 /// How long a worker that runs the feeds has the lease, and how often it renews it, in milliseconds.
 const WATCH: u64 = 1000;
 const RENEW: u64 = 200;
+
+/// How long a worker tries to take over without a gap, in milliseconds.
+const SUCCESSION: u64 = 5000;
 
 impl World {
     /// Whether a worker runs the feeds of its machine.
@@ -31,7 +34,13 @@ impl World {
         let machine = self.workers[worker].machine;
         let who = u32::try_from(worker).unwrap() + 1;
         let watch = &self.machines[machine].tier.watch;
-        if let Some(held) = self.workers[worker].held {
+        let it = &self.workers[worker];
+        if it.is_leaving && it.leaves <= self.now {
+            if let Some(held) = self.workers[worker].held.take() {
+                watch.release(held);
+                self.workers[worker].todo.push_back(Step::LeaveFeeds);
+            }
+        } else if let Some(held) = self.workers[worker].held {
             let renewed = watch.renew(held, self.now, WATCH);
             self.workers[worker].held = renewed;
             if renewed.is_none() {
@@ -42,13 +51,17 @@ impl World {
             && let Some(held) = watch.take(who, self.now, WATCH)
         {
             self.note(|| format!("worker {worker} watches"));
+            self.end_succession(worker);
             let it = &mut self.workers[worker];
             it.held = Some(held);
             if !self.config.is(Broken::NoEpoch) {
                 it.todo.push_back(Step::RaiseAll);
             }
             it.todo.push_back(Step::StartFeeds);
+        } else {
+            self.succeed(worker, who);
         }
+        self.workers[worker].is_settled = true;
         let nodes: Vec<Id> = self.workers[worker].ears.keys().copied().collect();
         for node in nodes {
             self.handle(worker, node, Event::Tick);
@@ -56,8 +69,93 @@ impl World {
         self.wake_at(worker, self.now + RENEW);
     }
 
-    pub fn start_feeds(&mut self, worker: usize) {
-        if !self.watches(worker) {
+    /// A worker that starts while another one watches is to take over from it.
+    fn succeed(&mut self, worker: usize, who: u32) {
+        let it = &self.workers[worker];
+        let (machine, now) = (it.machine, self.now);
+        let (tier, master) = (&self.machines[machine].tier, self.machines[machine].master);
+        match &it.succeeds {
+            None if it.is_settled || it.is_leaving => {}
+            None => {
+                if let Some(held) = tier.successor.take(who, now, WATCH) {
+                    self.note(|| format!("worker {worker} is to take over"));
+                    self.workers[worker].succeeds = Some(Succession {
+                        held,
+                        until: now + SUCCESSION,
+                        master,
+                    });
+                    self.start_feeds(worker, true);
+                }
+            }
+            Some(succession) => {
+                let lasts = succession.until > now && succession.master == master;
+                let renewed = tier.successor.renew(succession.held, now, WATCH);
+                match renewed.filter(|_| lasts && !it.is_leaving) {
+                    Some(held) => {
+                        let succession = self.workers[worker].succeeds.as_mut();
+                        succession.unwrap().held = held;
+                        self.workers[worker].todo.push_back(Step::Seize);
+                    }
+                    None => self.end_succession(worker),
+                }
+            }
+        }
+    }
+
+    fn end_succession(&mut self, worker: usize) {
+        if let Some(succession) = self.workers[worker].succeeds.take() {
+            let machine = self.workers[worker].machine;
+            let tier = &self.machines[machine].tier;
+            tier.successor.release(succession.held);
+            self.drop_feeds(worker);
+        }
+    }
+
+    /// Its feeds have heard all: they count from now on.
+    pub fn seize(&mut self, worker: usize) {
+        let it = &self.workers[worker];
+        let machine = it.machine;
+        let is_covered = |(node, ear): (&Id, &Ear)| {
+            let mut known = self.machines[machine].tier.known(*node);
+            if self.config.is(Broken::OldLease) {
+                known.leased_until += 3000;
+            }
+            if self.config.is(Broken::EagerSeize) {
+                known.leased_until = u64::MAX;
+            }
+            let shadow = ear.shadow.as_ref();
+            shadow.is_some_and(|shadow| shadow.is_covered(known))
+        };
+        if it.ears.is_empty() || !it.ears.iter().all(is_covered) {
+            return;
+        }
+        let master = self.machines[machine].master;
+        let it = &mut self.workers[worker];
+        let Some(succession) = it.succeeds.take_if(|it| it.master == master) else {
+            return;
+        };
+        let who = u32::try_from(worker).unwrap() + 1;
+        let tier = &self.machines[machine].tier;
+        tier.successor.release(succession.held);
+        it.held = tier.watch.seize(who, self.now, WATCH);
+        if it.held.is_none() {
+            return self.drop_feeds(worker);
+        }
+        it.ears.values_mut().for_each(|ear| ear.shadow = None);
+        self.judge.takeovers += 1;
+        self.note(|| format!("worker {worker} has taken over"));
+    }
+
+    /// What a feed does whose time hasn't come. Whether an effect is to be carried out.
+    fn is_for_now(&mut self, worker: usize, node: Id, effect: &Effect) -> bool {
+        let it = &mut self.workers[worker];
+        let epoch = self.machines[it.machine].tier.epoch(node);
+        let shadow = it.ears.get_mut(&node).and_then(|ear| ear.shadow.as_mut());
+        shadow.is_none_or(|shadow| shadow.take(self.now, effect, epoch))
+    }
+
+    pub fn start_feeds(&mut self, worker: usize, as_shadows: bool) {
+        if !as_shadows && !self.watches(worker) {
             return;
         }
         let machine = self.workers[worker].machine;
@@ -83,6 +181,7 @@ impl World {
                 feed,
                 conn: None,
                 epoch: 0,
+                shadow: as_shadows.then(Shadow::default),
             };
             self.workers[worker].ears.insert(node, ear);
             self.handle(worker, node, Event::Tick);
@@ -197,6 +296,9 @@ impl World {
     }
 
     pub fn carry_out(&mut self, worker: usize, node: Id, effect: Effect) {
+        if !self.is_for_now(worker, node, &effect) {
+            return;
+        }
         let machine = self.workers[worker].machine;
         let conn = self.workers[worker]
             .ears

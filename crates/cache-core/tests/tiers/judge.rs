@@ -15,6 +15,8 @@ pub struct Judge {
     pub misses: u64,
     /// The age of the oldest answer, in milliseconds.
     pub oldest: u64,
+    /// How often a worker has taken over without a gap.
+    pub takeovers: u64,
     applied: u64,
 }
 

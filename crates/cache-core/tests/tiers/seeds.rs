@@ -17,6 +17,8 @@ pub struct Worlds {
     pub ability: Ability,
     pub faulty: bool,
     pub broken: Option<Broken>,
+    /// How many reloads there are beside what goes wrong.
+    pub reloads: u64,
 }
 
 fn number(name: &str) -> Option<u64> {
@@ -28,6 +30,8 @@ pub struct Outcome {
     pub hits: u64,
     pub misses: u64,
     pub oldest: u64,
+    /// How often a worker has taken over without a gap, on each machine.
+    pub takeovers: u64,
 }
 
 /// Runs the world of one seed.
@@ -54,6 +58,13 @@ pub fn run(seed: u64, worlds: Worlds, trace: bool) -> Outcome {
     if worlds.faulty {
         troubles(&mut world);
     }
+    for nth in 1..=worlds.reloads {
+        for machine in 0..world.config.machines {
+            let when = START + nth * world.config.span / (worlds.reloads + 1);
+            let when = when + world.rng.range(0, 500);
+            world.at(when, Happening::Trouble(Trouble::Reload(machine)));
+        }
+    }
     let end = START + world.config.span;
     world.run(end);
     if worlds.faulty {
@@ -63,6 +74,7 @@ pub fn run(seed: u64, worlds: Worlds, trace: bool) -> Outcome {
         hits: world.judge.hits,
         misses: world.judge.misses,
         oldest: world.judge.oldest,
+        takeovers: world.judge.takeovers / world.config.machines as u64,
     }
 }
 
@@ -190,6 +202,7 @@ fn worlds(mode: Mode, ability: Ability, faulty: bool) -> Worlds {
         ability,
         faulty,
         broken: None,
+        reloads: 0,
     }
 }
 
@@ -226,4 +239,35 @@ fn messages_do_where_servers_do_not_push() {
         check(worlds(Mode::Sentinel, ability, true), 20);
     }
     check(worlds(Mode::Cluster, Ability::Publish, true), 20);
+}
+
+#[test]
+fn a_reload_leaves_no_gap() {
+    for mode in [Mode::Sentinel, Mode::Cluster] {
+        let worlds = Worlds {
+            reloads: 3,
+            ..worlds(mode, Ability::Push, false)
+        };
+        let outcomes = many(worlds);
+        // Those that start at the same time do so once, too.
+        let seamless = outcomes.iter().filter(|it| it.takeovers >= 3);
+        let (seamless, all) = (seamless.count(), outcomes.len());
+        println!("{mode:?}: no gap in {seamless} worlds of {all}");
+        // A slow greeting, and a master that the newcomers don't know yet.
+        assert!(seamless * 10 >= all * 9, "{mode:?}: {seamless} of {all}");
+    }
+}
+
+#[test]
+fn reloads_in_bad_times_do_no_harm() {
+    for mode in [Mode::Sentinel, Mode::Cluster] {
+        let worlds = Worlds {
+            reloads: 4,
+            ..worlds(mode, Ability::Push, true)
+        };
+        let outcomes = many(worlds);
+        let takeovers: u64 = outcomes.iter().map(|it| it.takeovers).sum();
+        println!("{mode:?}: {takeovers} without a gap");
+        assert!(takeovers > 20, "{takeovers}");
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use cache_core::feed::Known;
 use cache_core::lease::Lease;
 
 use crate::server::Id;
@@ -53,6 +54,8 @@ pub struct Tier {
     serial: u64,
     /// Who runs the feeds.
     pub watch: Lease,
+    /// Who is to run them next.
+    pub successor: Lease,
 }
 
 impl Tier {
@@ -135,6 +138,14 @@ impl Tier {
 
     pub fn epoch(&self, node: Id) -> u64 {
         self.node(node).epoch
+    }
+
+    pub fn known(&self, node: Id) -> Known {
+        let Node { epoch, ok_until } = self.node(node);
+        Known {
+            epoch,
+            leased_until: ok_until,
+        }
     }
 
     pub fn raise_all(&mut self) {

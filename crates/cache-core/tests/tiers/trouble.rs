@@ -139,11 +139,18 @@ impl World {
         self.start_worker(machine);
     }
 
-    /// The old workers go on as long as they have something to do.
+    /// The old workers go on as long as they have something to do: the one that watches for a while, for those who take over.
     fn reload(&mut self, machine: usize) {
         for worker in self.machines[machine].workers.clone() {
-            self.workers[worker].is_leaving = true;
-            let yields = self.rng.chance(50);
+            let stays = match self.rng.chance(50) {
+                true => self.rng.range(0, 3000),
+                false => 1 << 40,
+            };
+            let faulty = self.config.was_faulty;
+            let it = &mut self.workers[worker];
+            it.is_leaving = true;
+            it.leaves = self.now + if faulty { stays } else { 3000 };
+            let yields = faulty && self.rng.chance(25);
             if yields && let Some(held) = self.workers[worker].held.take() {
                 self.machines[machine].tier.watch.release(held);
                 self.workers[worker].todo.push_back(Step::LeaveFeeds);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use cache_core::feed::{Effect, Feed};
+use cache_core::feed::{Effect, Feed, Shadow};
 use cache_core::lease::Held;
 
 use crate::config::{Broken, Mode};
@@ -70,6 +70,8 @@ pub enum Step {
     RaiseAll,
     LeaveFeeds,
     StartFeeds,
+    /// The feeds of this worker count from now on.
+    Seize,
 }
 
 /// The feed of one server, and its connection.
@@ -78,6 +80,16 @@ pub struct Ear {
     pub conn: Option<Conn>,
     /// The epoch that it has raised last.
     pub epoch: u64,
+    /// While another worker's feed counts.
+    pub shadow: Option<Shadow>,
+}
+
+/// A try to take over without a gap.
+pub struct Succession {
+    pub held: Held,
+    pub until: u64,
+    /// The master then.
+    pub master: Id,
 }
 
 pub struct Worker {
@@ -87,10 +99,16 @@ pub struct Worker {
     pub stopped: u64,
     /// It shuts down: it takes no new part.
     pub is_leaving: bool,
+    /// Then it watches no more.
+    pub leaves: u64,
     pub inbox: VecDeque<Input>,
     pub todo: VecDeque<Step>,
     pub ears: BTreeMap<Id, Ear>,
     pub held: Option<Held>,
+    /// It is to take over.
+    pub succeeds: Option<Succession>,
+    /// It has tried to, or had no reason to.
+    pub is_settled: bool,
     /// When its timer fires next.
     pub wakes: u64,
     is_busy: bool,
@@ -105,10 +123,13 @@ impl World {
             is_alive: true,
             stopped: 0,
             is_leaving: false,
+            leaves: 0,
             inbox: VecDeque::new(),
             todo: VecDeque::new(),
             ears: BTreeMap::new(),
             held: None,
+            succeeds: None,
+            is_settled: false,
             wakes: 0,
             is_busy: false,
         });
@@ -306,7 +327,8 @@ impl World {
             Step::Master(master) => self.announce(machine, master),
             Step::RaiseAll => tier.raise_all(),
             Step::LeaveFeeds => self.leave_feeds(worker),
-            Step::StartFeeds => self.start_feeds(worker),
+            Step::StartFeeds => self.start_feeds(worker, false),
+            Step::Seize => self.seize(worker),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::rc::{Rc, Weak};
 
 use cache_core::cluster::Slot;
-use cache_core::feed::{Effect, Event, Feed, Level, Settings};
+use cache_core::feed::{Effect, Event, Feed, Known, Level, Settings, Shadow};
 use cache_core::resp::{Limits, Received};
 use ngx::ffi::{NGX_LOG_NOTICE, NGX_LOG_WARN};
 use ngx::log::ngx_cycle_log;
@@ -13,6 +13,7 @@ use ngx::ngx_log_error;
 use tier::Node;
 
 use super::Right;
+use super::changes::Changes;
 use crate::ngx::event::{Timer, exact_msec};
 use crate::ngx::random;
 use crate::store::background;
@@ -39,6 +40,10 @@ pub struct Ear {
     /// The server at the address that it was reached at last, as the tier knows it.
     node: Cell<Node>,
     feed: RefCell<Feed>,
+    /// While another worker's ears are those that count.
+    shadow: RefCell<Option<Shadow>>,
+    /// What it has told, for the tier.
+    changes: Rc<Changes>,
     line: Rc<Line>,
     /// How much of the worker's memory a reply may take.
     limits: Limits,
@@ -80,6 +85,8 @@ impl Ear {
             shown: format!("\"{}\" ({})", config.shown, server.text),
             node: Cell::new(index.node(server.heard_as(server.addresses.first()))),
             feed: RefCell::new(Feed::new(settings, seed)),
+            shadow: RefCell::default(),
+            changes: Changes::new(right),
             line: Line::new(config, &server),
             limits,
             server,
@@ -115,6 +122,36 @@ impl Ear {
         }
     }
 
+    /// Listens beside another worker. To be called before anything has come.
+    pub fn begin_shadow(&self) {
+        self.shadow.replace(Some(Shadow::default()));
+    }
+
+    /// This worker listens for all from now on.
+    pub fn end_shadow(&self) {
+        self.shadow.take();
+    }
+
+    /// Whether it misses nothing when it listens for all from now on.
+    pub fn is_covered(&self) -> bool {
+        let (index, node) = (self.right.memory.records().index(), self.node.get());
+        let known = Known {
+            epoch: index.epoch(node),
+            leased_until: index.leased_until(node),
+        };
+        let shadow = self.shadow.borrow();
+        shadow.as_ref().is_some_and(|it| it.is_covered(known))
+    }
+
+    /// Whether an effect is to be carried out.
+    fn is_for_now(&self, effect: &Effect) -> bool {
+        let index = self.right.memory.records().index();
+        let mut shadow = self.shadow.borrow_mut();
+        shadow
+            .as_mut()
+            .is_none_or(|it| it.take(exact_msec(), effect, index.epoch(self.node.get())))
+    }
+
     /// Listens no more: the server isn't one that has keys, or another worker may listen from now on.
     pub fn leave(self: &Rc<Self>) {
         let mut effects = Vec::new();
@@ -128,6 +165,7 @@ impl Ear {
         if let Some(timer) = self.timer.get() {
             timer.disarm();
         }
+        self.changes.forget();
         self.connection.set(self.connection.get() + 1);
         self.line.close();
     }
@@ -165,9 +203,10 @@ impl Ear {
     }
 
     fn carry_out(self: &Rc<Self>, effects: Vec<Effect>) {
-        let memory = &self.right.memory;
-        let (index, node) = (memory.records().index(), self.node.get());
         for effect in effects {
+            if !self.is_for_now(&effect) {
+                continue;
+            }
             match effect {
                 Effect::Connect => self.connect(),
                 Effect::Close => {
@@ -178,21 +217,14 @@ impl Ear {
                     let words: Vec<&[u8]> = words.iter().map(|word| word.as_ref()).collect();
                     self.line.say(&words);
                 }
-                Effect::Invalidate(key) => memory.invalidate(&key),
-                Effect::RaiseEpoch => index.raise_epoch(node),
-                Effect::RaiseAll => index.wipe(),
-                // Another worker may have raised the epoch since: one that listened before, and was stopped. Changes are heard
-                // nevertheless. Should this worker be stopped here, the time will be over when it goes on.
-                Effect::Lease { until } if self.right.is_held() => {
-                    index.lease(node, until);
-                }
-                Effect::Revoke if self.right.is_held() => index.revoke(node),
                 Effect::Refresh => self.topology.doubt(),
                 // Not asked for: see the settings.
-                Effect::Publish { .. } | Effect::Lease { .. } | Effect::Revoke => {}
+                Effect::Publish { .. } => {}
                 Effect::Say(level, text) => self.say(level, &text),
+                effect => self.changes.take(self.node.get(), effect),
             }
         }
+        self.changes.go_on();
     }
 
     fn connect(self: &Rc<Self>) {

@@ -1,0 +1,116 @@
+//! Changes that a server has told of: so many are carried out in a turn of the worker, the rest in the next ones.
+//!
+//! Their order stays. So no lease is lengthened before the changes are carried out that were told before it, and whatever
+//! waits is served for no longer than the lease that was given last.
+
+use std::cell::{OnceCell, RefCell};
+use std::collections::VecDeque;
+use std::rc::{Rc, Weak};
+
+use cache_core::feed::Effect;
+use tier::Node;
+
+use super::Right;
+use crate::ngx::event::Timer;
+
+/// Changes of one turn: about 1 ms.
+const TURN: usize = 2000;
+
+/// The pause between two turns, in milliseconds.
+const PAUSE: u64 = 1;
+
+/// Where more wait all that the server has given is made void instead.
+const MOST: usize = 100_000;
+
+/// What is to be done with the tier for one server.
+pub struct Changes {
+    right: Rc<Right>,
+    waiting: RefCell<VecDeque<(Node, Effect)>>,
+    timer: OnceCell<Timer>,
+}
+
+impl Changes {
+    /// None yet.
+    pub fn new(right: &Rc<Right>) -> Rc<Changes> {
+        let changes = Rc::new(Changes {
+            right: Rc::clone(right),
+            waiting: RefCell::default(),
+            timer: OnceCell::new(),
+        });
+        let own: Weak<Changes> = Rc::downgrade(&changes);
+        let timer = Timer::new(true, move || {
+            if let Some(own) = own.upgrade() {
+                own.work();
+            }
+        });
+        let _ = changes.timer.set(timer);
+        changes
+    }
+
+    /// Takes what is to be done for a node.
+    pub fn take(&self, node: Node, effect: Effect) {
+        let index = self.right.memory.records().index();
+        let mut waiting = self.waiting.borrow_mut();
+        match effect {
+            // All is void at once: changes that wait have nothing left to do, and leases are over.
+            Effect::RaiseEpoch => {
+                waiting.clear();
+                index.raise_epoch(node);
+            }
+            // Leases go on.
+            Effect::RaiseAll => {
+                waiting.retain(|(_, waits)| matches!(waits, Effect::Lease { .. }));
+                index.wipe();
+            }
+            Effect::Revoke => {
+                waiting.retain(|(_, waits)| !matches!(waits, Effect::Lease { .. }));
+                if self.right.is_held() {
+                    index.revoke(node);
+                }
+            }
+            _ if waiting.len() >= MOST => {
+                waiting.clear();
+                index.raise_epoch(node);
+            }
+            effect => waiting.push_back((node, effect)),
+        }
+    }
+
+    /// Does what is taken, as far as a turn allows. Nothing that waits for its turn is overtaken.
+    pub fn go_on(&self) {
+        if !self.timer.get().is_some_and(Timer::is_armed) {
+            self.work();
+        }
+    }
+
+    /// Another worker listens from now on.
+    pub fn forget(&self) {
+        self.waiting.borrow_mut().clear();
+    }
+
+    fn work(&self) {
+        for _ in 0..TURN {
+            let next = self.waiting.borrow_mut().pop_front();
+            let Some((node, effect)) = next else { return };
+            self.carry_out(node, &effect);
+        }
+        if !self.waiting.borrow().is_empty()
+            && let Some(timer) = self.timer.get()
+        {
+            timer.arm(PAUSE);
+        }
+    }
+
+    fn carry_out(&self, node: Node, effect: &Effect) {
+        let memory = &self.right.memory;
+        match effect {
+            Effect::Invalidate(key) => memory.invalidate(key),
+            // Another worker may have raised the epoch since: one that listened before, and was stopped. Changes are heard
+            // nevertheless. Should this worker be stopped here, the time will be over when it goes on.
+            Effect::Lease { until } if self.right.is_held() => {
+                memory.records().index().lease(node, *until);
+            }
+            _ => {}
+        }
+    }
+}
