@@ -76,9 +76,9 @@ pub trait Env {
     /// Waits a moment for the mutex. `tries` is how often it was busy, from 0. False: the wait is over, do without.
     fn pause(&self, tries: u32) -> bool;
 
-    /// How many entries a writer puts in order in one turn, while the index is made anew: about 0.2 us each.
+    /// How many entries a writer puts in order in one turn, while the index is made anew: less than 1 us each.
     fn turn(&self) -> u32 {
-        1024
+        512
     }
 
     /// Now, in milliseconds, by the clock of [`crate::Facts::expiry`]: expired records make room first. 0: not known.
