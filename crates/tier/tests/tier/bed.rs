@@ -37,7 +37,7 @@ impl<'a> Worker<'a> {
         Worker {
             pid,
             now: Cell::new(0),
-            turn: Cell::new(1024),
+            turn: Cell::new(512),
             graves,
         }
     }
