@@ -40,7 +40,7 @@ size "64k" is too small in "memory" of store "main"; 1m is the least
 --- http_config
     redis_cache_store main { server 127.0.0.1:6379; memory 64m max_size=1m; }    # <--
 --- emerg
-unknown parameter "max_size=1m" in "memory" of store "main"; there are max_object=, valid=, min_uses= and prefix=
+unknown parameter "max_size=1m" in "memory" of store "main"; there are max_object=, valid=, min_uses=, prefix= and feed=
 
 
 
@@ -48,7 +48,7 @@ unknown parameter "max_size=1m" in "memory" of store "main"; there are max_objec
 --- http_config
     redis_cache_store main { server 127.0.0.1:6379; memory 64m valid; }    # <--
 --- emerg
-unknown parameter "valid" in "memory" of store "main"; there are max_object=, valid=, min_uses= and prefix=
+unknown parameter "valid" in "memory" of store "main"; there are max_object=, valid=, min_uses=, prefix= and feed=
 
 
 
@@ -98,8 +98,9 @@ duplicate "memory" in store "main"
     redis_cache_store small { server 127.0.0.1:6379; memory 1m; }
     redis_cache_store all {
         server 127.0.0.1:6379;
-        memory 16m max_object=64k valid=1m min_uses=1 prefix=site:;
+        memory 16m max_object=64k valid=1m min_uses=1 prefix=site: feed=on;
     }
+    redis_cache_store unheard { server 127.0.0.1:6379; memory 1m feed=off valid=1s; }
     redis_cache_memory off;
 --- config
     location /t {
@@ -195,3 +196,27 @@ store "main" has "min_uses=" in "memory", but no "server"; add one, or take the 
     redis_cache_store main { memory 1m prefix=a; }    # <--
 --- emerg
 store "main" has "prefix=" in "memory", but no "server"; add one, or take the parameter out of a store in shared memory alone
+
+
+
+=== TEST 21: no feed, and no time for which a record may be used
+--- http_config
+    redis_cache_store main { server 127.0.0.1:6379; memory 1m feed=off; }    # <--
+--- emerg
+"feed=off" without "valid=" in "memory" of store "main"; say how long a record may be used that Redis may have changed, such as valid=1s
+
+
+
+=== TEST 22: a feed that is neither
+--- http_config
+    redis_cache_store main { server 127.0.0.1:6379; memory 1m feed=maybe valid=1s; }    # <--
+--- emerg
+invalid value "maybe" of "feed" in "memory" of store "main"; it is "on" or "off"
+
+
+
+=== TEST 23: a feed, and no server
+--- http_config
+    redis_cache_store main { memory 1m feed=off valid=1s; }    # <--
+--- emerg
+store "main" has "feed=" in "memory", but no "server"; add one, or take the parameter out of a store in shared memory alone

@@ -123,9 +123,10 @@ pub fn with_memory(cf: *mut ngx_conf_t, store: StoreConfig) -> Result<StoreConfi
         Some(tier) => {
             // SAFETY: as above.
             let memory = unsafe {
-                let identity =
-                    digest(format!("{identity} {} {:?}", store.database, tier.prefix).as_bytes());
-                TierMemory::declare(cf, name, identity, tier.size)
+                // What was kept without a feed isn't used with one.
+                let heard = if tier.feed { "" } else { " unheard" };
+                let identity = format!("{identity} {} {:?}{heard}", store.database, tier.prefix);
+                TierMemory::declare(cf, name, digest(identity.as_bytes()), tier.size)
             };
             Some(MemoryConfig {
                 memory: Some(memory.ok_or_else(no_memory)?),

@@ -4,8 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use testbed::{
-    Client, Dns, Gate, PATIENCE, Port, Position, Proxy, Record, Redis, Rule, Running, Site, Way,
-    ms, wait_for,
+    Client, Dns, Gate, PATIENCE, Port, Proxy, Record, Redis, Rule, Running, Site, Way, ms, wait_for,
 };
 
 use super::{LEASE, SLACK, put_and_warm, site, source, warm};
@@ -117,24 +116,6 @@ fn a_redis_that_restarts_is_listened_to_again() {
     wait_for("the change", PATIENCE, || {
         client.get("/again").text() != "anew"
     });
-}
-
-#[test]
-fn a_server_without_tracking_is_named_once_and_nothing_is_kept() {
-    let redis = Redis::with_options(&["--rename-command", "CLIENT", ""]);
-    let site = site("").start_with(redis);
-    let mut client = site.client();
-    site.redis
-        .put(&site.key("/none"), &Record::lua_text("none"), 600);
-    let log = site.nginx.log();
-    assert!(
-        log.wait_for(Position::default(), "memory", PATIENCE)
-            .is_some()
-    );
-    for _ in 0..20 {
-        assert_eq!(source(&mut client, "/none"), "store");
-    }
-    assert_eq!(log.matching(Position::default(), "memory").len(), 1);
 }
 
 #[test]

@@ -7,8 +7,10 @@ mod fleets;
 mod heads;
 mod local;
 mod operation;
+mod messages;
 mod records;
 mod rights;
+mod swapped;
 
 use std::time::Duration;
 

@@ -20,11 +20,18 @@
 //! record is used for [`MESSAGES_VALID`] at most: the epoch is raised so often. Where neither is to be had the tier isn't used,
 //! and the feed tries again after 30 s.
 //!
+//! Whoever writes can't know whether another machine has to live on messages: its user may lack a right that ours has. So a
+//! machine publishes its changes while its own feed isn't live by tracking, and for [`HEED`] after it has heard the canary of
+//! another, which is published on the same channel. Where all track, nothing is published but for the first two minutes: in a
+//! Redis Cluster each message goes to all nodes.
+//!
 //! Slots of a Redis Cluster that move away push nothing by themselves: only MIGRATE does, for each key. So the feed asks for
 //! CLUSTER INFO and CLUSTER SLOTS with each PING: when an epoch, the state, or the master of a slot has changed, all that the
 //! tier has of the store is void.
 //!
-//! Nothing tells of SWAPDB: who uses it must not use the tier.
+//! Nothing tells of SWAPDB either. So the last canary stays where it is, as a mark of the database, and each PING comes with a
+//! question whether it exists. If not, all is void. No other database ever had a key of that name. Two swaps between two PINGs
+//! aren't seen.
 //!
 //! The subscription makes the connection one of class pubsub: Redis closes it when its reader is stuck, instead of growing.
 
@@ -38,6 +45,6 @@ mod refusal;
 mod shadow;
 mod trouble;
 
-pub use self::event::{Effect, Event, Level, MESSAGES_VALID, Settings, Source};
+pub use self::event::{Effect, Event, HEED, Level, MESSAGES_VALID, Settings, Source};
 pub use self::machine::Feed;
 pub use self::shadow::{Known, Shadow};

@@ -1,4 +1,4 @@
-//! `memory SIZE [max_object=SIZE] [valid=TIME] [min_uses=NUMBER] [prefix=TEXT]` of a store.
+//! `memory SIZE [max_object=SIZE] [valid=TIME] [min_uses=NUMBER] [prefix=TEXT] [feed=on|off]` of a store.
 
 use cache_core::units::parse_millis;
 
@@ -16,7 +16,7 @@ impl MemoryLine {
     /// The parameter that says how records of servers are kept, if there is one.
     pub fn of_servers(&self) -> Option<&str> {
         let mut named = self.named.iter().map(String::as_str);
-        named.find(|name| ["valid", "min_uses", "prefix"].contains(name))
+        named.find(|name| ["valid", "min_uses", "prefix", "feed"].contains(name))
     }
 
     /// What the tier is told. `alone`: there are no servers behind it. Then a record may be as large as there is room for,
@@ -70,6 +70,12 @@ fn read(words: &[&[u8]]) -> Result<MemoryLine, Wrong> {
         }
         known.push(name);
     }
+    if !config.feed && !known.contains(&b"valid".as_slice()) {
+        return Err(wrong(
+            "\"feed=off\" without \"valid=\"",
+            "say how long a record may be used that Redis may have changed, such as valid=1s",
+        ));
+    }
     let named = known.iter().map(|name| shown(name).into_owned()).collect();
     Ok(MemoryLine { config, named })
 }
@@ -100,9 +106,15 @@ fn take<'a>(config: &mut MemoryConfig, parameter: &'a [u8]) -> Result<&'a [u8], 
             })?;
         }
         (b"prefix", Some(value)) => config.prefix = value.to_vec(),
+        (b"feed", Some(b"on")) => config.feed = true,
+        (b"feed", Some(b"off")) => config.feed = false,
+        (b"feed", Some(value)) => {
+            let what = format!("invalid value \"{}\" of \"feed\"", shown(value));
+            return Err(wrong(what, "it is \"on\" or \"off\""));
+        }
         _ => {
             let what = format!("unknown parameter \"{}\"", shown(parameter));
-            let remedy = "there are max_object=, valid=, min_uses= and prefix=";
+            let remedy = "there are max_object=, valid=, min_uses=, prefix= and feed=";
             return Err(wrong(what, remedy));
         }
     }

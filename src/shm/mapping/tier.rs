@@ -4,7 +4,7 @@
 //! longer than a moment, and its arena is cut as records need it (crate `tier`).
 
 use std::ptr;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use cache_core::lease::Lease;
 use ngx::ffi::*;
@@ -12,7 +12,7 @@ use tier::{Layout, Tier};
 
 /// Changes whenever the layout does, or what the words mean: workers of a module that knows another one have memory of their
 /// own.
-pub(super) const VERSION: u16 = 2;
+pub(super) const VERSION: u16 = 3;
 
 /// Tells that it was laid out.
 pub(super) const MAGIC: u64 = 0x7263_7469_6572_0000 | VERSION as u64;
@@ -32,6 +32,20 @@ pub struct TierHeader {
     pub since: AtomicU64,
     /// The one that is to take over from it.
     pub successor: Lease,
+    /// Until when changes are published, in milliseconds.
+    telling: AtomicU64,
+}
+
+impl TierHeader {
+    /// Changes of this machine are to be published until then, in milliseconds, or later.
+    pub fn tell_until(&self, until: u64) {
+        self.telling.fetch_max(until, Ordering::Relaxed);
+    }
+
+    /// Until when they are, in milliseconds.
+    pub fn tells_until(&self) -> u64 {
+        self.telling.load(Ordering::Relaxed)
+    }
 }
 
 /// The memory as a worker uses it.

@@ -11,7 +11,7 @@ const VALID: u64 = 60_000;
 /// The lookup from which on a record is kept, unless configured.
 const MIN_USES: u32 = 2;
 
-/// `memory SIZE [max_object=SIZE] [valid=TIME] [min_uses=NUMBER] [prefix=TEXT]`
+/// `memory SIZE [max_object=SIZE] [valid=TIME] [min_uses=NUMBER] [prefix=TEXT] [feed=on|off]`
 #[derive(Clone, Debug)]
 pub struct MemoryConfig {
     /// Bytes of shared memory.
@@ -24,6 +24,8 @@ pub struct MemoryConfig {
     pub min_uses: u32,
     /// What the keys begin with that are kept. Empty: all are.
     pub prefix: Vec<u8>,
+    /// Whether a worker listens to the servers. If not, `valid` alone bounds how long a record is used that has changed there.
+    pub feed: bool,
     /// The shared memory, once it is declared.
     pub memory: Option<TierMemory>,
 }
@@ -43,6 +45,7 @@ impl MemoryConfig {
             valid: VALID,
             min_uses: MIN_USES,
             prefix: Vec::new(),
+            feed: true,
             memory: None,
         }
     }

@@ -24,9 +24,13 @@ pub use self::usable::Usable;
 use crate::ngx::event::exact_msec;
 use crate::shm::tier::Records;
 
+/// What the channel begins with on which changes are told. The prefix of the tier's keys follows.
+const CHANNEL: &[u8] = b"redis_cache:";
+
 /// The tier of a store, as one worker uses it.
 pub struct Memory {
     config: MemoryConfig,
+    channel: Bytes,
     records: Rc<Records>,
     recent: RefCell<Recent>,
 }
@@ -66,6 +70,7 @@ impl Memory {
         let records = Records::of(config.memory?)?;
         Some(Rc::new(Memory {
             config: config.clone(),
+            channel: [CHANNEL, &config.prefix].concat().into(),
             records,
             recent: RefCell::default(),
         }))
@@ -79,6 +84,22 @@ impl Memory {
     /// Its records.
     pub fn records(&self) -> &Rc<Records> {
         &self.records
+    }
+
+    /// The channel on which all machines that share the store tell of changes.
+    pub fn channel(&self) -> &Bytes {
+        &self.channel
+    }
+
+    /// Changes of this machine are to be told until then, in milliseconds, or later.
+    pub fn tell_until(&self, until: u64) {
+        self.records.header().tell_until(until);
+    }
+
+    /// Where a change of a key is to be told, if it is.
+    pub fn tells(&self, key: &[u8]) -> Option<&Bytes> {
+        let tells = self.records.header().tells_until() > exact_msec();
+        (tells && self.is_of_prefix(key)).then_some(&self.channel)
     }
 
     /// Whether a key is one of those that are kept.
@@ -145,7 +166,8 @@ impl Memory {
         let (hash, now) = (self.hash(key), exact_msec());
         let index = self.records.index();
         let node = index.node(server);
-        if index.leased_until(node) <= now || !index.admit(hash, self.config.min_uses) {
+        let is_heard = !self.config.feed || index.leased_until(node) > now;
+        if !is_heard || !index.admit(hash, self.config.min_uses) {
             return None;
         }
         Some(Offer {
@@ -184,7 +206,7 @@ impl Memory {
         };
         let facts = Facts {
             expiry: offer.since.saturating_add(left.min(self.config.valid)),
-            free: false,
+            free: !self.config.feed,
             meta: offer.since.saturating_add(left),
         };
         let pieces = [head.as_slice(), body];

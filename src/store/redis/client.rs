@@ -32,7 +32,7 @@ impl Client {
     pub fn new(config: Rc<StoreConfig>) -> Client {
         let topology = Rc::new(Topology::of(&config));
         let memory = config.tier.as_ref().and_then(Memory::of);
-        let listener = memory.as_ref();
+        let listener = memory.as_ref().filter(|memory| memory.config().feed);
         let listener = listener.map(|memory| Listener::new(&config, &topology, memory));
         Client {
             memory,
@@ -138,9 +138,11 @@ impl Client {
     ) -> impl Future<Output = Result<ChangeReply, StoreError>> + use<> {
         let topology = Rc::clone(&self.topology);
         let worthless = self.worthless(&change);
+        let memory = self.memory.as_ref();
+        let channel = memory.and_then(|memory| memory.tells(change.key()).cloned());
         let command = self.command(change.key(), Access::Write, change.is_repeatable());
         let first = topology.node(command.slot, command.access).map(|node| {
-            let sent = node.change(change.clone(), false);
+            let sent = node.change(change.clone(), channel.as_ref(), false);
             (node, sent)
         });
         async move {
@@ -152,7 +154,8 @@ impl Client {
                 Err(failure) => failure,
             };
             attempts::recover(&*topology, command, node, failure, async |node, asking| {
-                outcome(&topology, node, node.change(change.clone(), asking)).await
+                let sent = node.change(change.clone(), channel.as_ref(), asking);
+                outcome(&topology, node, sent).await
             })
             .await
         }

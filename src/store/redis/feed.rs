@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 use std::sync::atomic::Ordering;
 
+use cache_core::feed::HEED;
 use cache_core::lease::Held;
 
 use self::ear::Ear;
@@ -114,6 +115,8 @@ impl Listener {
             memory: Rc::clone(memory),
             held: Cell::new(None),
         });
+        // Somebody may live on messages, as far as is known.
+        memory.tell_until(exact_msec().saturating_add(HEED));
         let listener = Rc::new(Listener {
             // Masters alone are listened to.
             config: Rc::new(StoreConfig {

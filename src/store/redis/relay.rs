@@ -87,7 +87,7 @@ impl Relay {
         let attempt = self.attempt()?;
         let kind = Kind::of(&change);
         let mut question = Output::default();
-        command::change(&mut question, change);
+        command::change(&mut question, change, None);
         let (promise, waiting) = call();
         Ok(Dialog {
             question: question.into_pieces(),

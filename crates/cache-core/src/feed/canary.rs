@@ -10,6 +10,15 @@ use crate::hex;
 /// What follows the prefix in the name of each canary, before its number.
 const NAME: &[u8] = b"redis_cache:canary:";
 
+/// Milliseconds until it expires: longer than a feed is believed without a new one.
+pub const LIFE: &[u8] = b"120000";
+
+/// Whether a key is the canary of a feed, of whichever machine.
+pub fn is_one(key: &[u8], prefix: &[u8]) -> bool {
+    let rest = key.strip_prefix(prefix);
+    rest.is_some_and(|rest| rest.starts_with(NAME))
+}
+
 /// One that is under way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Canary {

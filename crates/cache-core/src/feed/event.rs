@@ -12,6 +12,10 @@ use crate::resp::{Push, Reply};
 /// often it raises the epoch.
 pub const MESSAGES_VALID: u64 = 1000;
 
+/// How long a machine tells of its own changes once there is a reason to ([`Effect::Tell`]), in milliseconds. One that lives on
+/// messages publishes a canary each 30 s: three of them may get lost.
+pub const HEED: u64 = 120_000;
+
 /// What a feed is about. Times are in milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -19,9 +23,6 @@ pub struct Settings {
     pub prefix: Vec<u8>,
     /// The channel on which the module's own changes are told. All machines that share the store use the same.
     pub channel: Vec<u8>,
-    /// Whether all machines that share the store tell of their own changes on the channel. If not, the tier isn't used where the
-    /// server doesn't track.
-    pub messages: bool,
     /// The slots of the server, if it belongs to a Redis Cluster. See [`Feed::set_slots`](super::Feed::set_slots).
     pub slots: Option<Vec<RangeInclusive<Slot>>>,
     /// How long connecting may take, with the greeting of the connection.
@@ -78,6 +79,12 @@ pub enum Effect {
     },
     /// The tier may not be read for now.
     Revoke,
+    /// Changes that this machine makes are to be published until then, in milliseconds: one that shares the store lives on
+    /// messages, or may do so. Only a later time than the one that is known counts.
+    Tell {
+        /// Until when.
+        until: u64,
+    },
     /// The slot map, or the master, may have changed.
     Refresh,
     /// A line for the log.
@@ -98,6 +105,8 @@ pub enum Source {
 /// How loud a line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
+    /// Worth to know, and no trouble.
+    Info,
     /// All is well, again.
     Notice,
     /// Something is to be put right.

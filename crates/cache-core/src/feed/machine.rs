@@ -2,6 +2,7 @@
 
 mod greeting;
 mod live;
+mod mark;
 mod proof;
 
 use std::collections::VecDeque;
@@ -9,10 +10,11 @@ use std::ops::RangeInclusive;
 
 use bytes::Bytes;
 
+use self::mark::Mark;
 use super::beat::Beat;
-use super::canary::Canary;
+use super::canary::{self, Canary};
 use super::cluster::{Owners, View};
-use super::event::{Effect, Event, Settings, Source};
+use super::event::{Effect, Event, HEED, Settings, Source};
 use super::heard::{self, Heard, heard};
 use super::trouble::Trouble;
 use crate::cluster::Slot;
@@ -24,6 +26,8 @@ const UNPROVEN: u64 = 90_000;
 const AGAIN: u64 = 30_000;
 /// Shortest and longest time until a lost connection is opened again, in milliseconds.
 const BACK_OFF: (u64, u64) = (100, 1000);
+/// So much sooner than needed [`Effect::Tell`] is repeated, in milliseconds.
+const HEED_AGAIN: u64 = 30_000;
 
 /// Keys of one push that are handled one by one. Of more all is void.
 const MANY: usize = 50_000;
@@ -55,6 +59,8 @@ enum Owed {
     /// With RESP3 it is a push that tells of success.
     Subscribe,
     Canary,
+    /// EXISTS
+    Mark,
     /// When it was sent.
     Ping(u64),
 }
@@ -73,6 +79,7 @@ struct Peer {
     /// What it says of its Cluster. Both are known, or neither.
     view: Option<View>,
     owners: Option<Owners>,
+    mark: Mark,
 }
 
 /// Hears from one master which keys have changed.
@@ -93,6 +100,8 @@ pub struct Feed {
     proven: u64,
     beat: Beat,
     losses: u32,
+    /// Until when this machine publishes its changes.
+    telling: u64,
     trouble: Trouble,
 }
 
@@ -114,6 +123,7 @@ impl Feed {
             proven: 0,
             beat: Beat::default(),
             losses: 0,
+            telling: 0,
             trouble: Trouble::default(),
         }
     }
@@ -161,6 +171,10 @@ impl Feed {
         }
         self.expire(now, effects);
         self.pulse(now, effects);
+        if self.source() != Source::Tracking {
+            // Another machine may have begun to live on messages while this one heard nothing.
+            self.heed(now, effects);
+        }
     }
 
     /// Ends it for good: another worker takes over, or the server isn't the master any more.
@@ -197,7 +211,13 @@ impl Feed {
             Heard::Told(key) if self.source == Source::Messages => {
                 self.changed(now, key, effects);
             }
-            Heard::All => effects.push(Effect::RaiseEpoch),
+            Heard::Told(key) if canary::is_one(key, &self.settings.prefix) => {
+                self.heed(now, effects);
+            }
+            Heard::All => {
+                self.peer.mark.forget();
+                effects.push(Effect::RaiseEpoch);
+            }
             Heard::Subscribed if self.owed.front() == Some(&Owed::Subscribe) => {
                 self.owed.pop_front();
                 self.subscribed(now, effects);
@@ -212,8 +232,19 @@ impl Feed {
     fn changed(&mut self, now: u64, key: &Bytes, effects: &mut Vec<Effect>) {
         if self.canary.take_if(|canary| canary.key == key).is_some() {
             self.proved(now, effects);
+        } else if self.peer.mark.is(key) {
+            self.mark_removed(effects);
         } else {
             effects.push(Effect::Invalidate(key.clone()));
+        }
+    }
+
+    /// Somebody lives on messages, or may do so: this machine is to tell of its changes.
+    fn heed(&mut self, now: u64, effects: &mut Vec<Effect>) {
+        let until = now.saturating_add(HEED);
+        if until >= self.telling.saturating_add(HEED_AGAIN) {
+            self.telling = until;
+            effects.push(Effect::Tell { until });
         }
     }
 

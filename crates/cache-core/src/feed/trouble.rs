@@ -24,6 +24,8 @@ pub struct Trouble {
     said: Said,
     /// Whether the log says that the subscription is refused.
     unsubscribed: bool,
+    /// Whether the log says that SWAPDB isn't noticed.
+    unmarked: bool,
 }
 
 impl Trouble {
@@ -63,6 +65,14 @@ impl Trouble {
             self.said = off;
             let text = format!("memory isn't used: {reason}");
             effects.push(Effect::Say(Level::Warn, text));
+        }
+    }
+
+    /// The feed can't see whether the server still has the same database.
+    pub fn unmarked(&mut self, reason: &str, effects: &mut Vec<Effect>) {
+        if !std::mem::replace(&mut self.unmarked, true) {
+            let text = format!("memory isn't told of SWAPDB: {reason}");
+            effects.push(Effect::Say(Level::Info, text));
         }
     }
 

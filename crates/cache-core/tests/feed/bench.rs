@@ -1,8 +1,10 @@
 //! A feed at a time of its own, and a server that says what the test wants, in bytes.
 
+use std::collections::VecDeque;
+
 use bytes::BytesMut;
 use cache_core::feed::{Effect, Event, Feed, Level, Settings, Source};
-use cache_core::resp::{Decoder, Received};
+use cache_core::resp::{Decoder, Received, Reply};
 
 pub const CONNECT_TIMEOUT: u64 = 400;
 pub const READ_TIMEOUT: u64 = 200;
@@ -12,6 +14,12 @@ pub const SUBSCRIBED: &[u8] = b">3\r\n$9\r\nsubscribe\r\n$4\r\nchan\r\n:1\r\n";
 pub struct Bench {
     pub feed: Feed,
     pub now: u64,
+    /// Until when the machine is to publish its changes. That isn't among the effects.
+    pub told: u64,
+    /// EXISTS is answered by this before anything else. `None`: by the test itself.
+    pub exists: Option<i64>,
+    /// Names of commands that are owed a reply, the oldest first.
+    owed: VecDeque<String>,
 }
 
 pub fn settings() -> Settings {
@@ -21,7 +29,6 @@ pub fn settings() -> Settings {
         slots: None,
         connect_timeout: CONNECT_TIMEOUT,
         read_timeout: READ_TIMEOUT,
-        messages: true,
     }
 }
 
@@ -30,6 +37,9 @@ impl Bench {
         Self {
             feed: Feed::new(settings, 7),
             now: 1000,
+            told: 0,
+            exists: Some(1),
+            owed: VecDeque::new(),
         }
     }
 
@@ -40,6 +50,33 @@ impl Bench {
             self.feed.wakes_at() > self.now,
             "it would wake at once, for ever"
         );
+        for effect in &effects {
+            match effect {
+                Effect::Tell { until } => self.told = *until,
+                Effect::Close => self.owed.clear(),
+                // A push tells of success.
+                Effect::Send(words) if words[0] == "SUBSCRIBE" => {}
+                Effect::Send(words) => {
+                    let name = String::from_utf8_lossy(&words[0]);
+                    self.owed.push_back(name.into_owned());
+                }
+                _ => {}
+            }
+        }
+        effects.retain(|effect| !matches!(effect, Effect::Tell { .. }));
+        effects
+    }
+
+    /// A reply comes, behind the one to EXISTS if that is owed before.
+    fn replied(&mut self, reply: &Reply) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        let next = |owed: &VecDeque<String>| owed.front().is_some_and(|name| name == "EXISTS");
+        while let (true, Some(exists)) = (next(&self.owed), self.exists) {
+            self.owed.pop_front();
+            effects.extend(self.on(Event::Reply(&Reply::Integer(exists))));
+        }
+        self.owed.pop_front();
+        effects.extend(self.on(Event::Reply(reply)));
         effects
     }
 
@@ -50,7 +87,7 @@ impl Bench {
         let mut effects = Vec::new();
         while let Some(received) = decoder.receive(&mut buffer).unwrap() {
             effects.extend(match &received {
-                Received::Reply(reply) => self.on(Event::Reply(reply)),
+                Received::Reply(reply) => self.replied(reply),
                 Received::Push(push) => self.on(Event::Push(push)),
             });
         }
@@ -102,7 +139,7 @@ impl Bench {
 /// The key of a canary that is sent by this command.
 pub fn canary(command: &str) -> String {
     let key = command.strip_prefix("SET ").unwrap();
-    let key = key.strip_suffix("  PX 10000").unwrap();
+    let key = key.strip_suffix("  PX 120000").unwrap();
     assert!(key.starts_with("p:redis_cache:canary:"), "{key}");
     key.to_owned()
 }
@@ -116,8 +153,15 @@ pub fn invalidation(keys: &[&str]) -> Vec<u8> {
     bytes
 }
 
-/// The commands among the effects.
+/// The commands among the effects, but for EXISTS.
 pub fn commands(effects: &[Effect]) -> Vec<String> {
+    let mut commands = all_commands(effects);
+    commands.retain(|command| !command.starts_with("EXISTS "));
+    commands
+}
+
+/// The commands among the effects.
+pub fn all_commands(effects: &[Effect]) -> Vec<String> {
     let commands = effects.iter().filter_map(|effect| match effect {
         Effect::Send(words) => Some(words),
         _ => None,

@@ -27,6 +27,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         b"+OK\r\n",
         b"+PONG\r\n",
         b":1\r\n",
+        b":0\r\n",
         b"_\r\n",
         b"%1\r\n+a\r\n+b\r\n",
         b"-ERR no\r\n",
@@ -112,6 +113,7 @@ impl World {
                 assert!(self.pings.contains(&(until - 3000)), "not from a PING");
             }
             Effect::Revoke
+            | Effect::Tell { .. }
             | Effect::Invalidate(_)
             | Effect::RaiseAll
             | Effect::Refresh
@@ -149,7 +151,7 @@ impl World {
                 self.sent.remove(0);
                 self.hear(b">3\r\n+subscribe\r\n+chan\r\n:1\r\n");
             }
-            b"PUBLISH" => self.hear(b":1\r\n"),
+            b"PUBLISH" | b"EXISTS" => self.hear(b":1\r\n"),
             b"PING" => self.hear(b"+PONG\r\n"),
             _ => self.hear(b"+OK\r\n"),
         }

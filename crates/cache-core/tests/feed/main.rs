@@ -9,6 +9,7 @@
 mod bench;
 mod cluster;
 mod garbage;
+mod marks;
 mod messages;
 mod steps;
 mod trouble;

@@ -1,7 +1,7 @@
 //! Where the server doesn't track, the module's own messages must do.
 
 use bytes::Bytes;
-use cache_core::feed::{Effect, Event, Level, Source};
+use cache_core::feed::{Effect, Event, HEED, Level, Source};
 use cache_core::resp::Reply;
 
 use crate::bench::{
@@ -220,4 +220,78 @@ fn a_user_that_may_not_publish_is_named() {
         text.contains("+publish") && text.contains("&chan"),
         "{text}"
     );
+}
+
+/// The canary of another machine, as it is published.
+const ANOTHER: &str = "p:redis_cache:canary:0123456789abcdef";
+
+/// A second passes on a feed that tracks.
+fn beat(bench: &mut Bench) {
+    let sent = commands(&bench.sleep(1000));
+    if sent.len() > 1 {
+        let key = crate::bench::canary(&sent[0]);
+        bench.gets(b"+OK\r\n");
+        bench.gets(&invalidation(&[&key]));
+    }
+    bench.gets(b"+PONG\r\n");
+    assert_eq!(bench.feed.source(), Source::Tracking);
+}
+
+#[test]
+fn a_machine_tells_until_it_has_listened_for_a_while() {
+    let mut bench = Bench::new(settings());
+    bench.go_leased();
+    assert_eq!(bench.told, bench.now + HEED);
+    let told = bench.told;
+    for _ in 0..300 {
+        beat(&mut bench);
+    }
+    assert_eq!(bench.told, told);
+}
+
+#[test]
+fn a_machine_that_hears_of_one_on_messages_tells() {
+    let mut bench = Bench::new(settings());
+    bench.go_leased();
+    for _ in 0..300 {
+        beat(&mut bench);
+    }
+    assert!(bench.told < bench.now);
+    // A record's key says only that somebody else tells, too.
+    bench.gets(&message("p:key"));
+    assert!(bench.told < bench.now);
+    assert_eq!(bench.gets(&message(ANOTHER)), []);
+    assert_eq!(bench.told, bench.now + HEED);
+    for second in 1..=100 {
+        beat(&mut bench);
+        if second % 30 == 0 {
+            bench.gets(&message(ANOTHER));
+        }
+        assert!(bench.told >= bench.now + 59_000);
+    }
+}
+
+#[test]
+fn a_machine_tells_while_it_hears_nothing_or_messages_alone() {
+    let mut bench = Bench::new(settings());
+    bench.on(Event::Tick);
+    for _ in 0..300 {
+        bench.on(Event::Closed);
+        bench.sleep_until(bench.feed.wakes_at());
+        assert!(bench.told >= bench.now + 90_000);
+    }
+    let (mut bench, _) = messages();
+    bench.gets(b"+PONG\r\n");
+    for _ in 0..200 {
+        for command in commands(&bench.sleep(1000)) {
+            if let Some(key) = command.strip_prefix("PUBLISH chan ") {
+                bench.gets(b":1\r\n");
+                bench.gets(&message(key));
+            } else {
+                bench.gets(b"+PONG\r\n");
+            }
+        }
+        assert_eq!(bench.feed.source(), Source::Messages);
+        assert!(bench.told >= bench.now + 90_000);
+    }
 }

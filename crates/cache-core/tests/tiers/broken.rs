@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::config::{Ability, Broken, Mode};
+use crate::config::{Ability, Broken, Mode, Story};
 use crate::seeds::{Worlds, run};
 
 /// A broken rule is noticed within so many seeds.
@@ -27,10 +27,17 @@ fn broken_rules_are_noticed() {
         (Broken::EagerSeize, Mode::Sentinel, Ability::Push, true),
         (Broken::OldLease, Mode::Sentinel, Ability::Push, true),
         (Broken::OldMaster, Mode::Sentinel, Ability::Push, true),
+        (Broken::NoMark, Mode::Sentinel, Ability::Push, false),
+        (Broken::Unheeded, Mode::Sentinel, Ability::Push, false),
     ] {
         let worlds = Worlds {
             mode,
             ability,
+            story: match broken {
+                Broken::NoMark => Story::Swaps,
+                Broken::Unheeded => Story::Loses,
+                _ => Story::Usual,
+            },
             faulty,
             broken: Some(broken),
             reloads: match broken {

@@ -22,6 +22,17 @@ pub enum Ability {
     Old,
 }
 
+/// What else happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Story {
+    /// Nothing.
+    Usual,
+    /// Databases are swapped.
+    Swaps,
+    /// All machines track. Late, when none tells of its changes any more, the first one loses the right to.
+    Loses,
+}
+
 /// A rule that is broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Broken {
@@ -56,6 +67,10 @@ pub enum Broken {
     EagerSeize,
     /// It takes a lease for enough that was given for a PING from before.
     OldLease,
+    /// Nobody looks whether the database is still the same.
+    NoMark,
+    /// Nobody hears that another machine lives on messages.
+    Unheeded,
     /// A master is changed without raising all epochs, and its feed goes on.
     OldMaster,
 }
@@ -65,6 +80,9 @@ pub struct Config {
     pub seed: u64,
     pub mode: Mode,
     pub ability: Ability,
+    pub story: Story,
+    /// When the first machine has lost its right to track.
+    pub lost: u64,
     pub machines: usize,
     pub workers: usize,
     pub keys: usize,

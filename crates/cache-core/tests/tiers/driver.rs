@@ -169,7 +169,6 @@ impl World {
                 vec![Slot::new(first).unwrap()..=Slot::new(last).unwrap()]
             });
             let settings = Settings {
-                messages: true,
                 prefix: Vec::new(),
                 channel: CHANNEL.to_vec(),
                 slots,
@@ -357,6 +356,11 @@ impl World {
                 if is_ours || !self.config.is(Broken::TiedLease) {
                     tier.lease(node, until);
                 }
+            }
+            Effect::Tell { .. } if self.config.is(Broken::Unheeded) && self.config.lost > 0 => {}
+            Effect::Tell { until } => {
+                let telling = &mut self.machines[machine].telling;
+                *telling = until.max(*telling);
             }
             Effect::Revoke if self.watches(worker) => self.machines[machine].tier.revoke(node),
             Effect::Lease { .. } | Effect::Revoke | Effect::Refresh => {}

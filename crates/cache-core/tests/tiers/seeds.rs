@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::config::{Ability, Broken, Config, Mode};
+use crate::config::{Ability, Broken, Config, Mode, Story};
 use crate::rng::Rng;
 use crate::trouble::Trouble;
 use crate::world::{Happening, START, World};
@@ -15,6 +15,7 @@ const SEEDS: u64 = 60;
 pub struct Worlds {
     pub mode: Mode,
     pub ability: Ability,
+    pub story: Story,
     pub faulty: bool,
     pub broken: Option<Broken>,
     /// How many reloads there are beside what goes wrong.
@@ -41,20 +42,29 @@ pub fn run(seed: u64, worlds: Worlds, trace: bool) -> Outcome {
         seed,
         mode: worlds.mode,
         ability: worlds.ability,
-        machines: chance.range(1, 2) as usize,
+        story: worlds.story,
+        lost: 0,
+        machines: match worlds.story {
+            Story::Loses => 2,
+            _ => chance.range(1, 2) as usize,
+        },
         workers: chance.range(1, 3) as usize,
         keys: chance.range(1, 6) as usize,
         delay: chance.pick(&[0, 3, 20, 80]),
         faulty: worlds.faulty,
         was_faulty: worlds.faulty,
-        span: 30_000,
-        own_changes: worlds.ability != Ability::Push,
+        span: match worlds.story {
+            Story::Loses => 180_000,
+            _ => 30_000,
+        },
+        own_changes: worlds.ability != Ability::Push || worlds.story == Story::Loses,
         broken: worlds.broken,
         trace,
     };
     let mut world = World::new(config);
     world.settle();
     everyday(&mut world);
+    story(&mut world);
     if worlds.faulty {
         troubles(&mut world);
     }
@@ -88,15 +98,32 @@ fn key(world: &mut World) -> String {
     format!("key{nth}")
 }
 
+/// What is told besides.
+fn story(world: &mut World) {
+    match world.config.story {
+        Story::Usual => {}
+        // Two between the same two questions aren't seen.
+        Story::Swaps => (0..3).for_each(|nth| {
+            let when = START + 2000 + nth * 9000 + world.rng.range(0, 4000);
+            world.at(when, Happening::Trouble(Trouble::Swap));
+        }),
+        Story::Loses => {
+            let when = START + world.rng.range(125_000, 150_000);
+            world.at(when, Happening::Trouble(Trouble::Lose));
+        }
+    }
+}
+
 /// Requests and changes.
 fn everyday(world: &mut World) {
-    let requests = world.rng.range(500, 3000);
+    let more = world.config.span / 30_000;
+    let requests = more * world.rng.range(500, 3000);
     for _ in 0..requests {
         let machine = world.rng.range(0, world.config.machines as u64 - 1) as usize;
         let key = key(world);
         at(world, Trouble::Request(machine, key));
     }
-    let changes = world.rng.range(10, 300);
+    let changes = more * world.rng.range(10, 300);
     for _ in 0..changes {
         let key = key(world);
         let ours = world.config.own_changes || world.rng.chance(50);
@@ -107,7 +134,7 @@ fn everyday(world: &mut World) {
         };
         at(world, change);
     }
-    if world.config.ability == Ability::Push && world.config.mode == Mode::Sentinel {
+    if !world.config.own_changes && world.config.mode == Mode::Sentinel {
         let flushes = world.rng.range(0, 4);
         (0..flushes).for_each(|_| at(world, Trouble::FlushAll));
     }
@@ -179,8 +206,9 @@ fn many(worlds: Worlds) -> Vec<Outcome> {
     }
     let mut outcomes = Vec::new();
     let mut failed = Vec::new();
-    let count = match worlds.ability {
-        Ability::Push => SEEDS,
+    let count = match (worlds.story, worlds.ability) {
+        (Story::Loses, _) => SEEDS / 6,
+        (_, Ability::Push) => SEEDS,
         _ => SEEDS / 2,
     };
     for seed in 0..number("TIERS_SEEDS").unwrap_or(count) {
@@ -200,6 +228,7 @@ fn worlds(mode: Mode, ability: Ability, faulty: bool) -> Worlds {
     Worlds {
         mode,
         ability,
+        story: Story::Usual,
         faulty,
         broken: None,
         reloads: 0,
@@ -259,6 +288,20 @@ fn a_reload_leaves_no_gap() {
 }
 
 #[test]
+fn a_database_that_takes_the_place_of_another_is_noticed() {
+    for faulty in [false, true] {
+        let worlds = worlds(Mode::Sentinel, Ability::Push, faulty);
+        check(
+            Worlds {
+                story: Story::Swaps,
+                ..worlds
+            },
+            30,
+        );
+    }
+}
+
+#[test]
 fn reloads_in_bad_times_do_no_harm() {
     for mode in [Mode::Sentinel, Mode::Cluster] {
         let worlds = Worlds {
@@ -270,4 +313,16 @@ fn reloads_in_bad_times_do_no_harm() {
         println!("{mode:?}: {takeovers} without a gap");
         assert!(takeovers > 20, "{takeovers}");
     }
+}
+
+#[test]
+fn machines_tell_one_that_has_to_live_on_messages() {
+    let worlds = worlds(Mode::Sentinel, Ability::Push, false);
+    check(
+        Worlds {
+            story: Story::Loses,
+            ..worlds
+        },
+        30,
+    );
 }

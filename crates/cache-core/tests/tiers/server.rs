@@ -22,6 +22,8 @@ pub struct Telling {
 
 pub struct Server {
     data: BTreeMap<String, (Value, u64)>,
+    /// What the other database has.
+    other: BTreeMap<String, (Value, u64)>,
     /// For each key, what it was from when on.
     history: HashMap<String, Vec<(u64, Option<Value>)>>,
     pub up: bool,
@@ -40,6 +42,7 @@ impl Server {
     pub fn new(is_master: bool) -> Self {
         Self {
             data: BTreeMap::new(),
+            other: BTreeMap::new(),
             history: HashMap::new(),
             up: true,
             frozen: 0,
@@ -89,6 +92,16 @@ impl Server {
                 self.data.remove(key);
             }
         }
+    }
+
+    /// The other database takes the place of this one.
+    pub fn swap(&mut self, now: u64) {
+        let (here, there) = (self.data.clone(), std::mem::take(&mut self.other));
+        for key in here.keys().chain(there.keys()) {
+            let record = there.get(key).copied();
+            self.set(key, record.filter(|(_, expires)| *expires > now), now);
+        }
+        self.other = here;
     }
 
     /// Whether a key was of this value at any time of a period, its ends included.

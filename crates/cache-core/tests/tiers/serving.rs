@@ -7,7 +7,7 @@ use bytes::Bytes;
 use cache_core::cluster::slot_of;
 use cache_core::resp::{Push, Reply};
 
-use crate::config::{Ability, Broken, Mode};
+use crate::config::{Ability, Broken, Mode, Story};
 use crate::server::{Conn, Id, planned};
 use crate::wire::Item;
 use crate::worker::{Found, Input, Lookup};
@@ -67,7 +67,7 @@ impl World {
     }
 
     fn reply(&mut self, server: Id, conn: Conn, (name, words): (&str, &[Bytes])) -> Option<Reply> {
-        let ability = self.config.ability;
+        let ability = self.ability(conn);
         let is_old = ability == Ability::Old;
         let telling = self.servers[server].tellings.get_mut(&conn)?;
         match name {
@@ -85,6 +85,12 @@ impl World {
                 let heard = self.publish(server, &words[2].clone());
                 return Some(Reply::Integer(heard));
             }
+            "EXISTS" => {
+                let key = String::from_utf8_lossy(&words[1]).into_owned();
+                let exists = self.servers[server].get(&key, self.now).is_some();
+                let exists = exists || self.config.is(Broken::NoMark);
+                return Some(Reply::Integer(i64::from(exists)));
+            }
             "SET" => return Some(self.set_canary(server, &words[1].clone())),
             "PING" if is_old => {
                 return Some(Reply::Array(Some(vec![text("pong"), text("")])));
@@ -99,6 +105,16 @@ impl World {
         })
     }
 
+    /// How well the server tells this feed of changes.
+    fn ability(&self, conn: Conn) -> Ability {
+        let worker = self.wires[&conn].worker;
+        let is_first = self.workers[worker].machine == 0;
+        match self.config.story {
+            Story::Loses if is_first && self.config.lost > 0 => Ability::Publish,
+            _ => self.config.ability,
+        }
+    }
+
     fn set_canary(&mut self, server: Id, key: &Bytes) -> Reply {
         let key = String::from_utf8_lossy(key).into_owned();
         if !self.servers[server].is_master {
@@ -107,7 +123,7 @@ impl World {
         if !self.answers_for(server, &key) {
             return error("MOVED 1 somewhere:6379");
         }
-        self.touched(server, &key);
+        self.change(server, &key, Some((0, self.now + 120_000)));
         status("OK")
     }
 
@@ -216,9 +232,12 @@ impl World {
         self.replicate(server, Some(key.to_owned()), record);
     }
 
-    /// A change that the module makes: it tells of it first.
+    /// A change that the module makes on some machine: it tells of it first, as long as it is to.
     pub fn change_by_us(&mut self, server: Id, key: &str, record: Option<(u64, u64)>) {
-        self.publish(server, &Bytes::copy_from_slice(key.as_bytes()));
+        let machine = self.rng.range(0, self.machines.len() as u64 - 1) as usize;
+        if self.machines[machine].telling > self.now {
+            self.publish(server, &Bytes::copy_from_slice(key.as_bytes()));
+        }
         self.change(server, key, record);
     }
 

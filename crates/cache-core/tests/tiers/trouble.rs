@@ -16,6 +16,9 @@ pub enum Trouble {
     Shorten(String),
     Delete(String),
     FlushAll,
+    Swap,
+    /// The first machine may track no more.
+    Lose,
     Request(usize, String),
     /// A connection of a feed breaks, or does so at one end only, or brings nothing for a while.
     Cut(u64),
@@ -52,6 +55,14 @@ impl World {
             }
             Trouble::Delete(key) => self.modify(self.owner(&key), &key, None),
             Trouble::FlushAll => self.flush(self.master),
+            Trouble::Swap => self.servers[self.master].swap(self.now),
+            Trouble::Lose => {
+                self.config.lost = self.now;
+                let mut conns: Vec<Conn> = self.wires.keys().copied().collect();
+                conns.sort_unstable();
+                conns.retain(|conn| self.workers[self.wires[conn].worker].machine == 0);
+                conns.into_iter().for_each(|conn| self.cut(conn));
+            }
             Trouble::Request(machine, key) => {
                 let workers = self.machines[machine].workers.clone();
                 let alive = workers.into_iter().filter(|it| self.workers[*it].is_alive);

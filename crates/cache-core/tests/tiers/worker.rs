@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use cache_core::feed::{Effect, Feed, Shadow};
+use cache_core::feed::{Effect, Feed, HEED, Shadow};
 use cache_core::lease::Held;
 
 use crate::config::{Broken, Mode};
@@ -133,7 +133,9 @@ impl World {
             wakes: 0,
             is_busy: false,
         });
-        self.machines[machine].workers.push(worker);
+        let it = &mut self.machines[machine];
+        it.workers.push(worker);
+        it.telling = it.telling.max(self.now + HEED);
         let delay = self.rng.range(0, 200);
         self.wake_at(worker, self.now + delay);
         worker

@@ -51,6 +51,8 @@ pub struct Machine {
     /// Since when each was the master, as this machine knows.
     pub masters: Vec<(u64, Id)>,
     pub workers: Vec<usize>,
+    /// Until when it tells of its changes.
+    pub telling: u64,
 }
 
 pub struct World {
@@ -103,6 +105,7 @@ impl World {
                 master: 0,
                 masters: vec![(0, 0)],
                 workers: Vec::new(),
+                telling: 0,
             });
             for _ in 0..world.config.workers {
                 world.start_worker(machine);

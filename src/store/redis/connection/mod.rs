@@ -247,8 +247,14 @@ impl Connection {
         self.queue(Pending::lookup_asking(promise));
     }
 
-    /// Takes a change. `asking`: an ASK has redirected it to this server.
-    pub fn change(&self, change: Change, promise: Promise<ChangeReply>, asking: bool) {
+    /// Takes a change, which is told on a channel if there is one. `asking`: an ASK has redirected it to this server.
+    pub fn change(
+        &self,
+        change: Change,
+        channel: Option<&Bytes>,
+        promise: Promise<ChangeReply>,
+        asking: bool,
+    ) {
         let kind = Kind::of(&change);
         // A later request must see the change, so it can't share an earlier lookup.
         self.lookups.borrow_mut().close();
@@ -257,7 +263,7 @@ impl Connection {
             command::asking(output.tail());
             self.pending.borrow_mut().push_back(Pending::Asking);
         }
-        command::change(&mut output, change);
+        command::change(&mut output, change, channel);
         drop(output);
         self.queue(Pending::Change(kind, promise));
     }

@@ -7,7 +7,7 @@ use std::rc::{Rc, Weak};
 use cache_core::cluster::Slot;
 use cache_core::feed::{Effect, Event, Feed, Known, Level, Settings, Shadow};
 use cache_core::resp::{Limits, Received};
-use ngx::ffi::{NGX_LOG_NOTICE, NGX_LOG_WARN};
+use ngx::ffi::{NGX_LOG_INFO, NGX_LOG_NOTICE, NGX_LOG_WARN};
 use ngx::log::ngx_cycle_log;
 use ngx::ngx_log_error;
 use tier::Node;
@@ -27,9 +27,6 @@ const LOOK: u64 = 200;
 /// How often the name of a server is looked up, in milliseconds.
 const NAME: u64 = 1000;
 
-/// What a channel begins with on which changes are told.
-const CHANNEL: &str = "redis_cache:";
-
 /// One that listens to a server.
 pub struct Ear {
     topology: Rc<Topology>,
@@ -45,6 +42,8 @@ pub struct Ear {
     /// What it has told, for the tier.
     changes: Rc<Changes>,
     line: Rc<Line>,
+    /// Where canaries are published if the line takes no such command: that of a subscription in RESP2.
+    publisher: Rc<Line>,
     /// How much of the worker's memory a reply may take.
     limits: Limits,
     /// Counts connections: what comes of an earlier one isn't told.
@@ -65,9 +64,8 @@ impl Ear {
         let MasterServer { server, slots } = master;
         let prefix = right.memory.config().prefix.clone();
         let settings = Settings {
-            channel: [CHANNEL.as_bytes(), &prefix].concat(),
+            channel: right.memory.channel().to_vec(),
             prefix,
-            messages: false,
             slots,
             connect_timeout: config.connect_timeout,
             read_timeout: config.read_timeout,
@@ -88,6 +86,7 @@ impl Ear {
             shadow: RefCell::default(),
             changes: Changes::new(right),
             line: Line::new(config, &server),
+            publisher: Line::new(config, &server),
             limits,
             server,
             looked_up: Cell::new(0),
@@ -166,8 +165,13 @@ impl Ear {
             timer.disarm();
         }
         self.changes.forget();
+        self.hang_up();
+    }
+
+    fn hang_up(&self) {
         self.connection.set(self.connection.get() + 1);
         self.line.close();
+        self.publisher.close();
     }
 
     /// Has the feed begin anew where the name of the server leads to another one by now: workers follow it, too.
@@ -209,17 +213,14 @@ impl Ear {
             }
             match effect {
                 Effect::Connect => self.connect(),
-                Effect::Close => {
-                    self.connection.set(self.connection.get() + 1);
-                    self.line.close();
-                }
+                Effect::Close => self.hang_up(),
                 Effect::Send(words) => {
                     let words: Vec<&[u8]> = words.iter().map(|word| word.as_ref()).collect();
                     self.line.say(&words);
                 }
                 Effect::Refresh => self.topology.doubt(),
-                // Not asked for: see the settings.
-                Effect::Publish { .. } => {}
+                Effect::Publish { channel, message } => self.publish(&channel, &message),
+                Effect::Tell { until } => self.right.memory.tell_until(until),
                 Effect::Say(level, text) => self.say(level, &text),
                 effect => self.changes.take(self.node.get(), effect),
             }
@@ -247,6 +248,24 @@ impl Ear {
         }
     }
 
+    fn publish(self: &Rc<Self>, channel: &[u8], message: &[u8]) {
+        let words: [&[u8]; 3] = [b"PUBLISH", channel, message];
+        // Without a reply the canary is late.
+        let Ok(waiting) = self.publisher.ask(&words, Limits::GREETING) else {
+            return;
+        };
+        let own = Rc::downgrade(self);
+        let number = self.connection.get();
+        background::spawn(async move {
+            let reply = waiting.await;
+            if let (Ok(reply), Some(own)) = (reply, own.upgrade())
+                && own.connection.get() == number
+            {
+                own.tell(Event::Published(&reply));
+            }
+        });
+    }
+
     /// The connection has ended. Its end may come in the middle of what the feed has asked for.
     fn closed(self: &Rc<Self>) {
         let own = Rc::clone(self);
@@ -260,6 +279,7 @@ impl Ear {
 
     fn say(&self, level: Level, text: &str) {
         let level = match level {
+            Level::Info => NGX_LOG_INFO,
             Level::Notice => NGX_LOG_NOTICE,
             Level::Warn => NGX_LOG_WARN,
         };

@@ -241,10 +241,11 @@ impl Node {
         Ok(waiting)
     }
 
-    /// Sends a change. `asking`: an ASK has redirected it here.
+    /// Sends a change, which is told on a channel if there is one. `asking`: an ASK has redirected it here.
     pub fn change(
         self: &Rc<Self>,
         change: Change,
+        channel: Option<&Bytes>,
         asking: bool,
     ) -> Result<Waiting<ChangeReply>, StoreError> {
         // A server that is full or a replica refuses writes, and still deletes or says where to.
@@ -254,7 +255,7 @@ impl Node {
         };
         let connection = self.choose(access, false)?;
         let (promise, waiting) = call();
-        connection.change(change, promise, asking);
+        connection.change(change, channel, promise, asking);
         Ok(waiting)
     }
 

@@ -1,5 +1,6 @@
 //! The commands that are sent, packed straight into an output.
 
+use bytes::Bytes;
 use cache_core::{record, resp};
 
 use super::output::Output;
@@ -27,46 +28,109 @@ end\n"
     };
 }
 
+/// Publishes the keys on a channel, for machines to which the server pushes no changes. This comes before anything is
+/// changed, because nothing takes that back, and in the same script: whoever hears of it finds what is new. Users of Redis 7
+/// have no channels unless they are given some; their log of refusals (ACL LOG) isn't filled with this one.
+macro_rules! tell {
+    ($channel:literal) => {
+        concat!(
+            "local may=redis.acl_check_cmd\n\
+for _,key in ipairs(KEYS) do\n\
+if not may or may('PUBLISH',",
+            $channel,
+            ",key) then redis.pcall('PUBLISH',",
+            $channel,
+            ",key) end\n\
+end\n"
+        )
+    };
+}
+
+/// A script, and the same with [`tell!`], whose channel is one more argument.
+struct Script {
+    silent: &'static str,
+    telling: &'static str,
+}
+
+impl Script {
+    fn text(&self, tells: bool) -> &'static [u8] {
+        if tells { self.telling } else { self.silent }.as_bytes()
+    }
+}
+
+macro_rules! store {
+    ($($tell:tt)*) => {
+        concat!(
+            demand!(),
+            "demand(KEYS[1])\n",
+            $($tell)*,
+            "redis.call('HSET',KEYS[1],'status',ARGV[1],'headers',ARGV[2],'body',ARGV[3],'meta',ARGV[4])\n\
+redis.pcall('HDEL',KEYS[1],'variants')\n\
+return redis.call('EXPIRE',KEYS[1],ARGV[5])"
+        )
+    };
+}
+
 /// Writes a record with its expiry, or nothing.
 ///
 /// The key has no variants from now on; without HDEL, which may not be permitted, `meta` says so.
-const STORE: &str = concat!(
-    demand!(),
-    "demand(KEYS[1])\n\
-redis.call('HSET',KEYS[1],'status',ARGV[1],'headers',ARGV[2],'body',ARGV[3],'meta',ARGV[4])\n\
-redis.pcall('HDEL',KEYS[1],'variants')\n\
-return redis.call('EXPIRE',KEYS[1],ARGV[5])"
-);
+const STORE: Script = Script {
+    silent: store!(""),
+    telling: store!(tell!("ARGV[6]")),
+};
 
-/// The same for a variant of the first key, which goes there or to the second; unless the first key's field
-/// `variants` isn't what the writer has seen: then nothing is written, and the writer sees what there is.
-const STORE_VARIANT: &str = concat!(
-    demand!(),
-    "if (redis.call('HGET',KEYS[1],'variants') or '')~=ARGV[6] then\n\
+macro_rules! store_variant {
+    ($($tell:tt)*) => {
+        concat!(
+            demand!(),
+            "if (redis.call('HGET',KEYS[1],'variants') or '')~=ARGV[6] then\n\
 local is=redis.call('HMGET',KEYS[1],'status','headers','meta','variants')\n\
 return {redis.call('PTTL',KEYS[1]),is[1],is[2],is[3],is[4],redis.call('HSTRLEN',KEYS[1],'body')}\n\
 end\n\
 demand(KEYS[1])\n\
-if KEYS[2] then demand(KEYS[2]) end\n\
-local key=KEYS[2] or KEYS[1]\n\
+if KEYS[2] then demand(KEYS[2]) end\n",
+            $($tell)*,
+            "local key=KEYS[2] or KEYS[1]\n\
 redis.call('HSET',key,'status',ARGV[1],'headers',ARGV[2],'body',ARGV[3],'meta',ARGV[4])\n\
 redis.call('EXPIRE',key,ARGV[5])\n\
 if ARGV[7]~=ARGV[6] or not KEYS[2] then redis.call('HSET',KEYS[1],'variants',ARGV[7]) end\n\
 return 1"
-);
+        )
+    };
+}
 
-/// Changes headers, meta and expiry of the record of one generation, which its meta names, and of no other. The Lua
-/// script leaves meta when it writes over the rest, so that has to be the same, too.
-const REFRESH: &str = concat!(
-    demand!(),
-    "local is=redis.call('HMGET',KEYS[1],'meta','status','headers')\n\
+/// The same for a variant of the first key, which goes there or to the second; unless the first key's field
+/// `variants` isn't what the writer has seen: then nothing is written, and the writer sees what there is.
+const STORE_VARIANT: Script = Script {
+    silent: store_variant!(""),
+    telling: store_variant!(tell!("ARGV[8]")),
+};
+
+macro_rules! refresh {
+    ($($tell:tt)*) => {
+        concat!(
+            demand!(),
+            "local is=redis.call('HMGET',KEYS[1],'meta','status','headers')\n\
 if not is[1] or not string.find(is[1]..' ',ARGV[1],1,true) then return 0 end\n\
-if is[2]~=ARGV[5] or is[3]~=ARGV[6] or redis.call('HSTRLEN',KEYS[1],'body')~=tonumber(ARGV[7]) then return 0 end\n\
-if ARGV[4]=='0' then return redis.call('DEL',KEYS[1]) end\n\
+if is[2]~=ARGV[5] or is[3]~=ARGV[6] or redis.call('HSTRLEN',KEYS[1],'body')~=tonumber(ARGV[7]) then return 0 end\n",
+            $($tell)*,
+            "if ARGV[4]=='0' then return redis.call('DEL',KEYS[1]) end\n\
 demand(KEYS[1])\n\
 redis.call('HSET',KEYS[1],'headers',ARGV[2],'meta',ARGV[3])\n\
 return redis.call('EXPIRE',KEYS[1],ARGV[4])"
-);
+        )
+    };
+}
+
+/// Changes headers, meta and expiry of the record of one generation, which its meta names, and of no other. The Lua
+/// script leaves meta when it writes over the rest, so that has to be the same, too.
+const REFRESH: Script = Script {
+    silent: refresh!(""),
+    telling: refresh!(tell!("ARGV[8]")),
+};
+
+/// DEL of a key that is told of.
+const DELETE: &str = concat!(tell!("ARGV[1]"), "return redis.call('DEL',KEYS[1])");
 
 /// What a command is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,36 +184,39 @@ pub fn asking(out: &mut Vec<u8>) {
 }
 
 /// One command; its reply is 1, or 0 if there was nothing to change, or what is known of a key whose variants
-/// have changed. What ties variants to their key goes with the key.
-pub fn change(output: &mut Output, change: Change) {
-    match change {
-        Change::Write(record) => store(output, record),
-        Change::Refresh(refresh) => refreshed(output.tail(), &refresh),
-        Change::Delete(key) => resp::command(output.tail(), &[b"DEL", &key]),
+/// have changed. What ties variants to their key goes with the key. `channel`: where the change is told.
+pub fn change(output: &mut Output, change: Change, channel: Option<&Bytes>) {
+    match (change, channel) {
+        (Change::Write(record), _) => store(output, record, channel),
+        (Change::Refresh(refresh), _) => refreshed(output.tail(), &refresh, channel),
+        (Change::Delete(key), None) => resp::command(output.tail(), &[b"DEL", &key]),
+        (Change::Delete(key), Some(channel)) => {
+            let words: [&[u8]; 5] = [b"EVAL", DELETE.as_bytes(), b"1", &key, channel];
+            resp::command(output.tail(), &words);
+        }
     }
 }
 
-fn refreshed(out: &mut Vec<u8>, refresh: &RecordRefresh) {
+fn refreshed(out: &mut Vec<u8>, refresh: &RecordRefresh, channel: Option<&Bytes>) {
     let validated = &refresh.validated;
     let generation = [b" gen=", validated.generation.as_ref(), b" "].concat();
     let expiry = refresh.expiry.to_string();
     let (status, length) = (validated.status.to_string(), validated.length.to_string());
-    resp::command(
-        out,
-        &[
-            b"EVAL",
-            REFRESH.as_bytes(),
-            b"1",
-            &refresh.key,
-            &generation,
-            &refresh.headers,
-            &refresh.meta,
-            expiry.as_bytes(),
-            status.as_bytes(),
-            &validated.headers,
-            length.as_bytes(),
-        ],
-    );
+    let mut words: Vec<&[u8]> = vec![
+        b"EVAL",
+        REFRESH.text(channel.is_some()),
+        b"1",
+        &refresh.key,
+        &generation,
+        &refresh.headers,
+        &refresh.meta,
+        expiry.as_bytes(),
+        status.as_bytes(),
+        &validated.headers,
+        length.as_bytes(),
+    ];
+    words.extend(channel.map(|channel| &channel[..]));
+    resp::command(out, &words);
 }
 
 /// EVAL of one of the first scripts. The pieces of the body aren't joined.
@@ -158,20 +225,21 @@ fn refreshed(out: &mut Vec<u8>, refresh: &RecordRefresh) {
 /// of the script: of its time for a write, 1.6 of 10 microseconds with a body of 200 bytes, 3 of 13 with 1 kB, and nothing
 /// that can be measured with 10 kB and more (Redis 7.0). A server that has lost the script, as after a restart, a failover or
 /// a slot that has moved, replies NOSCRIPT only behind the whole body, which would have to go once more; and each user would
-/// need `+evalsha` beside `+eval`. The scripts are constant, so that a server keeps three of them at most, whatever is
+/// need `+evalsha` beside `+eval`. The scripts are constant, so that a server keeps a few of them at most, whatever is
 /// written.
-fn store(output: &mut Output, record: RecordWrite) {
+fn store(output: &mut Output, record: RecordWrite, channel: Option<&Bytes>) {
     let length = record.body.iter().map(|piece| piece.len()).sum();
     let out = output.tail();
     let slot = record.variant.as_ref().and_then(|v| v.slot.as_deref());
     let (script, arguments) = match &record.variant {
-        None => (STORE, 5),
-        Some(_) => (STORE_VARIANT, 7),
+        None => (&STORE, 5),
+        Some(_) => (&STORE_VARIANT, 7),
     };
+    let arguments = arguments + usize::from(channel.is_some());
     let keys = if slot.is_some() { 2 } else { 1 };
     resp::array_header(out, 3 + keys + arguments);
     bulk(out, b"EVAL");
-    bulk(out, script.as_bytes());
+    bulk(out, script.text(channel.is_some()));
     bulk(out, keys.to_string().as_bytes());
     bulk(out, &record.key);
     if let Some(slot) = slot {
@@ -190,6 +258,9 @@ fn store(output: &mut Output, record: RecordWrite) {
     if let Some(variant) = &record.variant {
         bulk(out, &variant.seen);
         bulk(out, &variant.variants);
+    }
+    if let Some(channel) = channel {
+        bulk(out, channel);
     }
 }
 

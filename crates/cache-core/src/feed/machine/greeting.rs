@@ -38,7 +38,8 @@ impl Feed {
                 self.subscribe(now, effects);
             }
             Owed::Subscribe => self.lost(now, "an unexpected reply to SUBSCRIBE", effects),
-            Owed::Canary => self.canary_sent(now),
+            Owed::Canary => self.canary_sent(now, effects),
+            Owed::Mark => self.mark_seen(reply, effects),
             Owed::Ping(sent) => self.pong(now, sent, reply, effects),
         }
     }
@@ -52,6 +53,7 @@ impl Feed {
                 effects.push(Effect::Refresh);
                 self.lost(now, words, effects);
             }
+            (Owed::Mark, _) => self.mark_refused(refusal, effects),
             (Owed::Canary, _) => self.canary_refused(now, refusal, effects),
             (Owed::View | Owed::Owners, Refusal::Later(_)) if self.stage == Stage::Live => {
                 self.unseen(effects);
@@ -151,10 +153,6 @@ impl Feed {
 
     /// The server doesn't push changes: the module's own messages must do.
     pub(super) fn hear_messages(&mut self, now: u64, effects: &mut Vec<Effect>) {
-        if !self.settings.messages {
-            let reason = self.peer.untracked.take().unwrap_or_default();
-            return self.off(now, &reason, effects);
-        }
         self.rely_on(Source::Messages, effects);
         self.prove(now, effects);
     }

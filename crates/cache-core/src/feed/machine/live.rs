@@ -25,12 +25,13 @@ impl Feed {
             // No worker needs to know what the source is, and none can take the one of a moment ago for that of now.
             effects.push(Effect::RaiseEpoch);
         }
-        if self.canary.is_none() && now >= self.next_canary {
+        if self.canary.is_none() && (now >= self.next_canary || self.is_unmarked()) {
             self.send_canary(now, now.saturating_add(LEASE), effects);
         }
         if self.stage != Stage::Live {
             return;
         }
+        self.ask_for_mark(effects);
         // Before the PING: no lease is given before what they say is known.
         if self.peer.view.is_some() {
             self.send(Owed::View, &[b"CLUSTER", b"INFO"], effects);

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{AGAIN, Effect, Feed, Owed, Source, Stage, next};
 use crate::feed::beat::Beat;
-use crate::feed::canary::Canary;
+use crate::feed::canary::{self, Canary};
 use crate::feed::refusal::Refusal;
 use crate::resp::Reply;
 
@@ -47,13 +47,16 @@ impl Feed {
             }),
             Source::Messages => self.send(Owed::Canary, &[b"PUBLISH", &channel, &key], effects),
             Source::Tracking | Source::Nothing => {
-                self.send(Owed::Canary, &[b"SET", &key, b"", b"PX", b"10000"], effects);
+                self.peer.mark.write(&key);
+                let words: [&[u8]; 5] = [b"SET", &key[..], b"", b"PX", canary::LIFE];
+                self.send(Owed::Canary, &words, effects);
             }
         }
     }
 
     /// The server has done what a canary needs. What tells of it follows at once, if anything does.
-    pub(super) fn canary_sent(&mut self, now: u64) {
+    pub(super) fn canary_sent(&mut self, now: u64, effects: &mut Vec<Effect>) {
+        self.marked(effects);
         if self.stage == Stage::Proving {
             self.until = now.saturating_add(self.settings.read_timeout);
         }
@@ -105,6 +108,7 @@ impl Feed {
         refusal: &Refusal,
         effects: &mut Vec<Effect>,
     ) {
+        self.peer.mark.refused();
         let words = refusal.words();
         let is_live = self.stage == Stage::Live;
         match (self.source, refusal) {
@@ -137,7 +141,7 @@ impl Feed {
         }
         match reply {
             Reply::Error(error) => self.canary_refused(now, &Refusal::of(error), effects),
-            _ => self.canary_sent(now),
+            _ => self.canary_sent(now, effects),
         }
     }
 
