@@ -306,6 +306,11 @@ impl World {
             Step::Link(draft) if check_first => {
                 if tier.holds(&draft.key, &draft.ticket) {
                     todo.push_front(Step::LinkLive(draft));
+                    // Seldom would chance stop it just here.
+                    let stops = self.config.was_faulty && self.rng.chance(2);
+                    let until = if stops { self.now + 300 } else { 0 };
+                    let it = &mut self.workers[worker];
+                    it.stopped = it.stopped.max(until);
                 }
             }
             Step::LinkLive(draft) => {
