@@ -40,7 +40,7 @@ size "64k" is too small in "memory" of store "main"; 1m is the least
 --- http_config
     redis_cache_store main { server 127.0.0.1:6379; memory 64m max_size=1m; }    # <--
 --- emerg
-unknown parameter "max_size=1m" in "memory" of store "main"; there are max_object=, valid=, min_uses=, prefix= and feed=
+unknown parameter "max_size=1m" in "memory" of store "main"; there are max_object=, valid=, min_uses=, prefix=, feed= and alone=
 
 
 
@@ -48,7 +48,7 @@ unknown parameter "max_size=1m" in "memory" of store "main"; there are max_objec
 --- http_config
     redis_cache_store main { server 127.0.0.1:6379; memory 64m valid; }    # <--
 --- emerg
-unknown parameter "valid" in "memory" of store "main"; there are max_object=, valid=, min_uses=, prefix= and feed=
+unknown parameter "valid" in "memory" of store "main"; there are max_object=, valid=, min_uses=, prefix=, feed= and alone=
 
 
 
@@ -95,10 +95,10 @@ duplicate "memory" in store "main"
 === TEST 11: lines that make sense
 --- http_config
     redis_cache_zone locks 1m;
-    redis_cache_store small { server 127.0.0.1:6379; memory 1m; }
+    redis_cache_store small { server 127.0.0.1:6379; memory 1m alone=off; }
     redis_cache_store all {
         server 127.0.0.1:6379;
-        memory 16m max_object=64k valid=1m min_uses=1 prefix=site: feed=on;
+        memory 16m max_object=64k valid=1m min_uses=1 prefix=site: feed=on alone=5s;
     }
     redis_cache_store unheard { server 127.0.0.1:6379; memory 1m feed=off valid=1s; }
     redis_cache_memory off;
@@ -220,3 +220,27 @@ invalid value "maybe" of "feed" in "memory" of store "main"; it is "on" or "off"
     redis_cache_store main { memory 1m feed=off valid=1s; }    # <--
 --- emerg
 store "main" has "feed=" in "memory", but no "server"; add one, or take the parameter out of a store in shared memory alone
+
+
+
+=== TEST 24: a time alone that is none
+--- http_config
+    redis_cache_store main { server 127.0.0.1:6379; memory 1m alone=never; }    # <--
+--- emerg
+invalid time "never" in "memory" of store "main"; use a time such as 10s, or off
+
+
+
+=== TEST 25: no time alone
+--- http_config
+    redis_cache_store main { server 127.0.0.1:6379; memory 1m alone=0; }    # <--
+--- emerg
+invalid time "0" in "memory" of store "main"; use a time such as 10s, or off
+
+
+
+=== TEST 26: alone, and no server
+--- http_config
+    redis_cache_store main { memory 1m alone=5s; }    # <--
+--- emerg
+store "main" has "alone=" in "memory", but no "server"; add one, or take the parameter out of a store in shared memory alone

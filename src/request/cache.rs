@@ -81,6 +81,15 @@ impl RequestCache {
         }
     }
 
+    /// Where a lookup has found a record that isn't known to come from memory: the store may have gone down meanwhile.
+    fn source(&self) -> Source {
+        if self.settings.lookup.is_alone() {
+            Source::Memory
+        } else {
+            Source::Store
+        }
+    }
+
     /// The lock key of what this request asks for: the key, or the variant that it selects.
     fn lock_key(&self) -> LockKey {
         let shared = self.shared_lock_key();
@@ -151,11 +160,16 @@ impl Cache for RequestCache {
                 Ok(found)
             }
             None => {
-                self.found.set(Source::Store);
-                lookup::lookup(&self.settings.lookup, &select).await
+                let found = lookup::lookup(&self.settings.lookup, &select).await;
+                self.found.set(self.source());
+                found
             }
         };
         let (found, variants) = match found {
+            // Without Redis there is no telling.
+            Ok((None, _)) if self.settings.needs_store && self.settings.lookup.is_alone() => {
+                (Err(Trouble::Unavailable), Variants::default())
+            }
             Ok((record, variants)) => (Ok(record), variants),
             Err(trouble) => (Err(trouble), Variants::default()),
         };

@@ -263,7 +263,11 @@ pub fn settings(
 ) -> Option<(Settings, Option<Known>)> {
     let reader = Reader::of(r, conf, main);
     let zone = reader.zone()?;
-    let store = reader.store()?;
+    let memory = conf.memory.unwrap_or(true);
+    let store = match reader.store()? {
+        store if memory => store,
+        store => store.without_memory(),
+    };
     let key = key::of_request(r, conf, main)?;
     let memory = conf.memory.unwrap_or(true);
     let known = looks.then(|| Known::find(&store, memory, &key)).flatten();

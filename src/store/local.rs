@@ -2,6 +2,8 @@
 //!
 //! Its records lie where a memory tier keeps those of other stores, but here they are the truth: they need nobody's lease, and
 //! what a change compares is what it replaces. Records live through a reload, not through a restart.
+//!
+//! A tier whose server is down carries on in the same way ([`lookup`], [`apply`]), for a while.
 
 use std::rc::Rc;
 
@@ -9,7 +11,7 @@ use bytes::Bytes;
 use cache_core::record::{Base, Kept, RawRecord};
 
 use crate::ngx::event::exact_msec;
-use crate::store::memory::{Entry, Expected, Memory, Written};
+use crate::store::memory::{Entry, Expected, Memory, Own, Written};
 use crate::store::redis::{
     Change, ChangeReply, Found, RecordRefresh, RecordWrite, StoreConfig, StoreError, VariantWrite,
 };
@@ -56,11 +58,7 @@ impl Local {
     /// There is no memory to read from.
     pub fn lookup(&self, key: &Bytes) -> Result<Rc<Found>, StoreError> {
         let memory = self.memory.as_ref().ok_or(StoreError::Unavailable)?;
-        let found = memory.look(key).and_then(|entry| {
-            let record = entry.raw().ok()?;
-            Some(Found::new(record, entry.variants().cloned()))
-        });
-        Ok(Rc::new(found.unwrap_or_else(Found::nothing)))
+        Ok(lookup(&Own::without_servers(memory), key))
     }
 
     /// Changes what is stored, at once.
@@ -70,11 +68,29 @@ impl Local {
     /// Why it isn't done: there is no room, or other workers are always first.
     pub fn change(&self, change: &Change) -> Result<ChangeReply, StoreError> {
         let memory = self.memory.as_ref().ok_or(StoreError::Unavailable)?;
-        match change {
-            Change::Write(record) => repeated(|| write(memory, record)),
-            Change::Refresh(refresh) => repeated(|| refreshed(memory, refresh)),
-            Change::Delete(key) => Ok(delete(memory, key)),
-        }
+        apply(&Own::without_servers(memory), change)
+    }
+}
+
+/// Reads a record.
+pub fn lookup(own: &Own<'_>, key: &Bytes) -> Rc<Found> {
+    let found = own.look(key).and_then(|entry| {
+        let record = entry.raw().ok()?;
+        Some(Found::new(record, entry.variants().cloned()))
+    });
+    Rc::new(found.unwrap_or_else(Found::nothing))
+}
+
+/// Changes what is stored, at once.
+///
+/// # Errors
+///
+/// As [`Local::change`].
+pub fn apply(own: &Own<'_>, change: &Change) -> Result<ChangeReply, StoreError> {
+    match change {
+        Change::Write(record) => repeated(|| write(own, record)),
+        Change::Refresh(refresh) => repeated(|| refreshed(own, refresh)),
+        Change::Delete(key) => Ok(delete(own, key)),
     }
 }
 
@@ -94,13 +110,13 @@ fn repeated(mut attempt: impl FnMut() -> Attempt) -> Result<ChangeReply, StoreEr
 
 /// What an attempt to put a record into the memory came to.
 fn put(
-    memory: &Memory,
+    own: &Own<'_>,
     expected: Expected,
     expiry: u64,
     record: &Kept,
     body: &[Bytes],
 ) -> Result<Option<()>, StoreError> {
-    match memory.write(expected, expiry, record, body) {
+    match own.write(expected, expiry, record, body) {
         Written::Done => Ok(Some(())),
         Written::Late => Ok(None),
         Written::TooLarge => Err(StoreError::Refused(
@@ -128,37 +144,37 @@ fn texts(record: &RecordWrite, key: &Bytes, variants: Option<Bytes>) -> Kept {
     }
 }
 
-fn write(memory: &Memory, record: &RecordWrite) -> Attempt {
-    let expected = memory.expect(&record.key);
+fn write(own: &Own<'_>, record: &RecordWrite) -> Attempt {
+    let expected = own.expect(&record.key);
     let written = match &record.variant {
-        None => put_record(memory, expected, record, &record.key, None)?,
+        None => put_record(own, expected, record, &record.key, None)?,
         Some(variant) => {
-            let base = memory.look(&record.key);
+            let base = own.look(&record.key);
             let is = base.as_ref().and_then(|base| base.variants());
             if is.map_or(b"".as_slice(), |is| is) != variant.seen {
                 return Ok(Some(ChangeReply::Variants(base_of(base.as_deref()))));
             }
-            write_variant(memory, expected, record, variant, base.as_deref())?
+            write_variant(own, expected, record, variant, base.as_deref())?
         }
     };
     Ok(written.map(|()| ChangeReply::Done))
 }
 
 fn put_record(
-    memory: &Memory,
+    own: &Own<'_>,
     expected: Expected,
     record: &RecordWrite,
     key: &Bytes,
     variants: Option<Bytes>,
 ) -> Result<Option<()>, StoreError> {
     let (kept, expiry) = (texts(record, key, variants), expires(record.expiry));
-    put(memory, expected, expiry, &kept, &record.body)
+    put(own, expected, expiry, &kept, &record.body)
 }
 
 /// Writes a variant to its place, which its key speaks of only afterwards: whoever reads between the two finds what was
 /// there before. `base`: what the key has, as was expected.
 fn write_variant(
-    memory: &Memory,
+    own: &Own<'_>,
     expected: Expected,
     record: &RecordWrite,
     variant: &VariantWrite,
@@ -166,22 +182,23 @@ fn write_variant(
 ) -> Result<Option<()>, StoreError> {
     let variants = Some(variant.variants.clone());
     let Some(slot) = &variant.slot else {
-        return put_record(memory, expected, record, &record.key, variants);
+        return put_record(own, expected, record, &record.key, variants);
     };
-    let place = memory.expect(slot);
-    if put_record(memory, place, record, slot, None)?.is_none() {
+    let place = own.expect(slot);
+    if put_record(own, place, record, slot, None)?.is_none() {
         return Ok(None);
     }
     if variant.variants == variant.seen {
         return Ok(Some(()));
     }
-    let parts = base.map(|base| (base.expires(), base.kept(), base.body()));
-    let Some((expires, Ok(before), Ok(body))) = parts else {
+    let parts = base.map(|base| (base, base.kept(), base.body()));
+    let Some((base, Ok(before), Ok(body))) = parts else {
         // A variant beside the key's own takes a key that has one.
         return Ok(None);
     };
     let kept = Kept { variants, ..before };
-    put(memory, expected, expires, &kept, &[body])
+    let expected = own.expect_copy(expected, base);
+    put(own, expected, base.expires(), &kept, &[body])
 }
 
 /// What a key says of its variants.
@@ -199,9 +216,9 @@ fn base_of(entry: Option<&Entry>) -> Base {
     })
 }
 
-fn refreshed(memory: &Memory, refresh: &RecordRefresh) -> Attempt {
-    let expected = memory.expect(&refresh.key);
-    let Some(entry) = memory.look(&refresh.key) else {
+fn refreshed(own: &Own<'_>, refresh: &RecordRefresh) -> Attempt {
+    let expected = own.expect(&refresh.key);
+    let Some(entry) = own.look(&refresh.key) else {
         return Ok(Some(ChangeReply::Nothing));
     };
     let Ok(before) = entry.kept() else {
@@ -211,7 +228,7 @@ fn refreshed(memory: &Memory, refresh: &RecordRefresh) -> Attempt {
         return Ok(Some(ChangeReply::Nothing));
     }
     if refresh.expiry == 0 {
-        return Ok(Some(delete(memory, &refresh.key)));
+        return Ok(Some(delete(own, &refresh.key)));
     }
     let Ok(body) = entry.body() else {
         return Ok(None);
@@ -221,7 +238,7 @@ fn refreshed(memory: &Memory, refresh: &RecordRefresh) -> Attempt {
         meta: Some(refresh.meta.clone()),
         ..before
     };
-    let written = put(memory, expected, expires(refresh.expiry), &kept, &[body])?;
+    let written = put(own, expected, expires(refresh.expiry), &kept, &[body])?;
     Ok(written.map(|()| ChangeReply::Done))
 }
 
@@ -244,9 +261,9 @@ fn is_validated(kept: &Kept, length: usize, refresh: &RecordRefresh) -> bool {
         && length == validated.length
 }
 
-fn delete(memory: &Memory, key: &Bytes) -> ChangeReply {
-    let known = memory.look(key).is_some();
-    memory.invalidate(key);
+fn delete(own: &Own<'_>, key: &Bytes) -> ChangeReply {
+    let known = own.look(key).is_some();
+    own.invalidate(key);
     if known {
         ChangeReply::Done
     } else {

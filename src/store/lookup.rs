@@ -52,6 +52,16 @@ impl Lookup {
         memory_of(&self.store, self.memory)
     }
 
+    /// Whether the memory tier carries on alone with the key.
+    pub fn is_alone(&self) -> bool {
+        self.store.is_alone(&self.key.redis)
+    }
+
+    /// What the memory tier has of a key that may be used now.
+    fn kept_of(&self, memory: &Memory, key: &[u8], now: u64) -> Option<Rc<Entry>> {
+        memory.look(key, now, || self.store.is_alone(key))
+    }
+
     /// The lock key of a variant.
     pub fn lock_key_of(&self, variant: VariantId) -> LockKey {
         lock_of_variant(self.lock_key(), variant)
@@ -107,7 +117,8 @@ pub async fn lookup(
 /// The same from the memory tier alone. `None` if what the request needs isn't all there.
 pub fn in_memory(lookup: &Lookup, select: Select<'_>) -> Option<(Option<Rc<Record>>, Variants)> {
     let memory = lookup.memory()?;
-    let base = memory.look(&lookup.key.redis)?;
+    let now = exact_msec();
+    let base = lookup.kept_of(memory, &lookup.key.redis, now)?;
     let find = |entry: &Rc<Entry>, from: ReadFrom<'_>, select: Select<'_>| match entry
         .record(&lookup.rules, from, select)
         .ok()?
@@ -118,7 +129,7 @@ pub fn in_memory(lookup: &Lookup, select: Select<'_>) -> Option<(Option<Rc<Recor
             Some(None)
         }
     };
-    let (record, ours) = choose(lookup, (memory, &base), select, exact_msec(), &find)?;
+    let (record, ours) = choose(lookup, (memory, &base), select, now, &find)?;
     let text = base.variants().filter(|_| !lookup.rules.ignore.vary);
     let variants = text.map_or_else(Variants::default, |text| Variants {
         text: text.clone(),
@@ -146,7 +157,8 @@ impl Known {
     /// Looks for a key in the memory tier of a store. `wanted`: see [`Lookup::memory`].
     pub fn find(store: &Store, wanted: bool, key: &[u8]) -> Option<Known> {
         let at = exact_msec();
-        let entry = memory_of(store, wanted)?.look_at(key, at)?;
+        let memory = memory_of(store, wanted)?;
+        let entry = memory.look(key, at, || store.is_alone(key))?;
         Some(Known { entry, at })
     }
 }
@@ -218,7 +230,7 @@ fn choose<T>(
         Some(0) => find(base, ReadFrom::Base, &select)?,
         Some(slot) => {
             let key = vary::slot_key(&lookup.key.redis, slot)?;
-            let entry = memory.look_at(&key, now)?;
+            let entry = lookup.kept_of(memory, &key, now)?;
             find(&entry, ReadFrom::Slot(family, slot), &select)?
         }
     };

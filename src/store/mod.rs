@@ -78,12 +78,26 @@ impl Store {
         }
     }
 
-    /// False while the store, or the server that has this key, is known to be down: every command fails at once.
+    /// False while the store, or the server that has this key, is known to be down and no memory carries on alone: every
+    /// command fails at once.
     pub fn available(&self, key: &[u8]) -> bool {
         match self {
-            Store::Redis(client) => client.available(key),
+            Store::Redis(client) => client.available(key) || self.is_alone(key),
             Store::Location(location) => location.relay().available(),
             Store::Memory(local) => local.memory().is_some(),
+        }
+    }
+
+    /// Whether the server of this key is known to be down, and the memory tier carries on alone with it.
+    pub fn is_alone(&self, key: &[u8]) -> bool {
+        matches!(self, Store::Redis(client) if client.alone(key).is_some())
+    }
+
+    /// The same store for requests that its memory tier has no part in.
+    pub fn without_memory(self) -> Store {
+        match self {
+            Store::Redis(client) => Store::Redis(client.without_memory()),
+            store => store,
         }
     }
 
@@ -117,11 +131,14 @@ impl Store {
     /// Why there is no telling whether there is a record.
     pub async fn lookup(&self, key: &Bytes, keep: bool) -> Result<Rc<Found>, StoreError> {
         match self {
-            Store::Redis(client) => match keep.then(|| client.offer(key)).flatten() {
-                None => client.lookup(key).await,
-                // Boxed to keep the future of other lookups small.
-                Some(offer) => Box::pin(client.lookup_to_keep(key, offer)).await,
-            },
+            Store::Redis(client) => {
+                let found = match keep.then(|| client.offer(key)).flatten() {
+                    None => client.lookup(key).await,
+                    // Boxed to keep the future of other lookups small.
+                    Some(offer) => Box::pin(client.lookup_to_keep(key, offer)).await,
+                };
+                found.or_else(|error| found_alone(client, key, error))
+            }
             // Boxed to keep the future of a lookup in Redis small.
             Store::Location(location) => Box::pin(location.lookup(key)).await,
             Store::Memory(local) => local.lookup(key),
@@ -151,7 +168,13 @@ impl Store {
     /// returns.
     pub fn change(&self, change: Change) -> Sent<ChangeReply> {
         match self {
-            Store::Redis(client) => Box::pin(client.change(change)),
+            Store::Redis(client) => match client.alone(change.key()) {
+                Some(own) if leaves_a_record(&change) => {
+                    Box::pin(ready(local::apply(&own, &change)))
+                }
+                // What is deleted in memory is there still in the server, and its caller is to know.
+                _ => Box::pin(client.change(change)),
+            },
             Store::Location(location) => Box::pin(location.change(change)),
             // Done when this returns, as others are on their way.
             Store::Memory(local) => Box::pin(ready(local.change(&change))),
@@ -163,10 +186,30 @@ impl Store {
         match self {
             Store::Redis(client) => {
                 let (client, key) = (client.clone(), key.clone());
-                Box::pin(async move { client.lookup(&key).await })
+                Box::pin(async move {
+                    let found = client.lookup(&key).await;
+                    found.or_else(|error| found_alone(&client, &key, error))
+                })
             }
             Store::Location(location) => Box::pin(location.lookup(key)),
             Store::Memory(local) => Box::pin(ready(local.lookup(key))),
         }
+    }
+}
+
+/// What the memory tier has of a key, if the lookup has failed because the server is down.
+fn found_alone(client: &Client, key: &Bytes, error: StoreError) -> Result<Rc<Found>, StoreError> {
+    match client.alone(key) {
+        Some(own) if error.is_down() => Ok(local::lookup(&own, key)),
+        _ => Err(error),
+    }
+}
+
+/// Whether there is a record behind a change. If not, it takes one away.
+fn leaves_a_record(change: &Change) -> bool {
+    match change {
+        Change::Write(_) => true,
+        Change::Refresh(refresh) => refresh.expiry > 0,
+        Change::Delete(_) => false,
     }
 }

@@ -40,7 +40,7 @@ fn assert_gone_in_time(site: &Running, client: &mut Client, target: &str, old: &
 
 #[test]
 fn a_feed_that_is_cut_comes_back() {
-    let (site, door) = behind_a_door(&site(""));
+    let (site, door) = behind_a_door(&site("alone=off"));
     let mut client = site.client();
     put_and_warm(&site, &mut client, "/cut", "cut");
     for _ in 0..3 {
@@ -52,7 +52,7 @@ fn a_feed_that_is_cut_comes_back() {
 
 #[test]
 fn a_feed_that_is_silent_isnt_believed_for_longer_than_its_lease() {
-    let (site, door) = behind_a_door(&site(""));
+    let (site, door) = behind_a_door(&site("alone=off"));
     let mut client = site.client();
     put_and_warm(&site, &mut client, "/silent", "silent");
     door.set(Way::Replies, Rule::hold(&Gate::new()));

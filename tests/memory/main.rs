@@ -1,13 +1,14 @@
 //! The memory tier of a store, on real nginx and Redis: what is served from memory, and that nobody gets from there what
 //! Redis wouldn't give.
 
+mod alone;
 mod changes;
 mod feeds;
 mod fleets;
 mod heads;
 mod local;
-mod operation;
 mod messages;
+mod operation;
 mod records;
 mod rights;
 mod swapped;

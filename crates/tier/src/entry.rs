@@ -21,6 +21,10 @@ const META: usize = 13;
 const SWEPT: usize = 14;
 const OWNER: usize = 15;
 
+/// Bits of an entry's word of its node, above the node's number.
+const FREE: u32 = 1;
+const ALONE: u32 = 2;
+
 /// The most that [`Entry::touch`] counts to.
 const MOST_FREQUENT: u64 = 3;
 
@@ -71,12 +75,27 @@ impl Handle {
     }
 }
 
+/// What a writer says of a record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// When it expires, in milliseconds: from then on it isn't current.
+    pub expiry: u64,
+    /// Whether it may be served without its node's lease: a store without servers, or one that nobody else writes to.
+    pub free: bool,
+    /// Whether it comes from no server, because its node's is down: it is never current, except for those who know of that
+    /// ([`crate::Tier::is_current_alone`]).
+    pub alone: bool,
+    /// What a reader is to know beside that: anything.
+    pub meta: u64,
+}
+
 /// What an entry says of its record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Label {
     pub expiry: u64,
     pub node: u32,
     pub free: bool,
+    pub alone: bool,
     pub epoch: u64,
     pub store_epoch: u64,
     pub swept: u32,
@@ -256,7 +275,8 @@ impl<'a, W: Words + ?Sized> Entry<'a, W> {
         Label {
             expiry: self.load(EXPIRY),
             node: low(node),
-            free: high(node) != 0,
+            free: high(node) & FREE != 0,
+            alone: high(node) & ALONE != 0,
             epoch: self.load(EPOCH),
             store_epoch: self.load(STORE_EPOCH),
             swept: low(self.load(SWEPT)),
@@ -266,7 +286,9 @@ impl<'a, W: Words + ?Sized> Entry<'a, W> {
 
     pub fn set_label(&self, label: &Label) {
         self.set(EXPIRY, label.expiry);
-        self.set(NODE, pair(u32::from(label.free), label.node));
+        let free = if label.free { FREE } else { 0 };
+        let alone = if label.alone { ALONE } else { 0 };
+        self.set(NODE, pair(free | alone, label.node));
         self.set(EPOCH, label.epoch);
         self.set(STORE_EPOCH, label.store_epoch);
         self.set(SWEPT, u64::from(label.swept));

@@ -49,10 +49,10 @@ mod tier;
 mod units;
 mod words;
 
-pub use entry::Handle;
+pub use entry::{Facts, Handle};
 pub use extents::{Extent, Extents};
 pub use layout::{Layout, UNIT};
 pub use nodes::{Node, Ticket};
 pub use rows::{Pin, Refusal, Row};
-pub use tier::{Facts, Reservation, Statistics, Tier, View};
+pub use tier::{Reservation, Statistics, Tier, View};
 pub use words::{Env, Words};

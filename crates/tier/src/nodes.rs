@@ -1,6 +1,6 @@
 //! What is void: generations of keys, epochs of nodes and of the store, and how long a node's records may be served.
 
-use crate::entry::Label;
+use crate::entry::{Facts, Label};
 use crate::layout::{NODE_WORDS, NODES, header};
 use crate::memory::{Memory, high, low};
 use crate::words::Words;
@@ -8,6 +8,8 @@ use crate::words::Words;
 const NAME: usize = 0;
 const EPOCH: usize = 1;
 const LEASE: usize = 2;
+/// The lease that was revoked last.
+const HEARD: usize = 3;
 
 /// Bits of an epoch beside the time of a lease.
 const EPOCH_BITS: u32 = 16;
@@ -53,7 +55,18 @@ impl Node {
 
     /// Until when its records may be served, in milliseconds: only while its epoch is still the one of the lease.
     pub(crate) fn ok_until<W: Words + ?Sized>(self, memory: Memory<'_, W>, epoch: u64) -> u64 {
-        let word = self.at(memory, LEASE).map_or(0, |at| memory.load(at));
+        self.until(memory, LEASE, epoch)
+    }
+
+    /// Until when its records might have been served under the last lease of this epoch, though it may be revoked by now. 0:
+    /// there was none.
+    pub(crate) fn heard_until<W: Words + ?Sized>(self, memory: Memory<'_, W>, epoch: u64) -> u64 {
+        let revoked = self.until(memory, HEARD, epoch);
+        self.until(memory, LEASE, epoch).max(revoked)
+    }
+
+    fn until<W: Words + ?Sized>(self, memory: Memory<'_, W>, word: usize, epoch: u64) -> u64 {
+        let word = self.at(memory, word).map_or(0, |at| memory.load(at));
         let same = word & tag(u64::MAX) == tag(epoch);
         if same { word >> EPOCH_BITS } else { 0 }
     }
@@ -85,10 +98,15 @@ impl Node {
         false
     }
 
-    /// Ends its lease.
+    /// Ends its lease. It is remembered until when that was.
     pub(crate) fn revoke<W: Words + ?Sized>(self, memory: Memory<'_, W>) {
-        if let Some(at) = self.at(memory, LEASE) {
-            memory.words.store(at, 0);
+        let words = self.at(memory, LEASE).zip(self.at(memory, HEARD));
+        if let Some((lease, heard)) = words {
+            let word = memory.load(lease);
+            if word != 0 {
+                memory.words.store(heard, word);
+            }
+            memory.words.store(lease, 0);
         }
     }
 }
@@ -153,15 +171,16 @@ impl Ticket {
     }
 
     /// What an entry is to say of its record.
-    pub(crate) fn label(&self, expiry: u64, meta: u64, free: bool) -> Label {
+    pub(crate) fn label(&self, facts: &Facts) -> Label {
         Label {
-            expiry,
+            expiry: facts.expiry,
             node: self.node.0,
-            free,
+            free: facts.free,
+            alone: facts.alone,
             epoch: self.epoch,
             store_epoch: self.store_epoch,
             swept: high(self.generation),
-            meta,
+            meta: facts.meta,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `memory SIZE [max_object=SIZE] [valid=TIME] [min_uses=NUMBER] [prefix=TEXT] [feed=on|off]` of a store.
+//! `memory SIZE [max_object=SIZE] [valid=TIME] [min_uses=NUMBER] [prefix=TEXT] [feed=on|off] [alone=TIME|off]` of a store.
 
 use cache_core::units::parse_millis;
 
@@ -16,7 +16,7 @@ impl MemoryLine {
     /// The parameter that says how records of servers are kept, if there is one.
     pub fn of_servers(&self) -> Option<&str> {
         let mut named = self.named.iter().map(String::as_str);
-        named.find(|name| ["valid", "min_uses", "prefix", "feed"].contains(name))
+        named.find(|name| ["valid", "min_uses", "prefix", "feed", "alone"].contains(name))
     }
 
     /// What the tier is told. `alone`: there are no servers behind it. Then a record may be as large as there is room for,
@@ -90,11 +90,11 @@ fn take<'a>(config: &mut MemoryConfig, parameter: &'a [u8]) -> Result<&'a [u8], 
             config.max_object = size.ok_or_else(|| bad_size(value))?;
         }
         (b"valid", Some(value)) => {
-            let time = parse_millis(value).ok().filter(|millis| *millis > 0);
-            config.valid = time.ok_or_else(|| {
-                let what = format!("invalid time \"{}\"", shown(value));
-                wrong(what, "use a time such as 60s")
-            })?;
+            config.valid = millis(value).ok_or_else(|| bad_time(value, "60s"))?;
+        }
+        (b"alone", Some(b"off")) => config.alone = 0,
+        (b"alone", Some(value)) => {
+            config.alone = millis(value).ok_or_else(|| bad_time(value, "10s, or off"))?;
         }
         (b"min_uses", Some(value)) => {
             let number = std::str::from_utf8(value).ok().and_then(|n| n.parse().ok());
@@ -114,11 +114,21 @@ fn take<'a>(config: &mut MemoryConfig, parameter: &'a [u8]) -> Result<&'a [u8], 
         }
         _ => {
             let what = format!("unknown parameter \"{}\"", shown(parameter));
-            let remedy = "there are max_object=, valid=, min_uses=, prefix= and feed=";
+            let remedy = "there are max_object=, valid=, min_uses=, prefix=, feed= and alone=";
             return Err(wrong(what, remedy));
         }
     }
     Ok(name)
+}
+
+/// A time, in milliseconds, that isn't 0.
+fn millis(text: &[u8]) -> Option<u64> {
+    parse_millis(text).ok().filter(|millis| *millis > 0)
+}
+
+fn bad_time(text: &[u8], example: &str) -> Wrong {
+    let what = format!("invalid time \"{}\"", shown(text));
+    wrong(what, format!("use a time such as {example}"))
 }
 
 fn bad_size(text: &[u8]) -> Wrong {

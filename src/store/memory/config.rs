@@ -11,7 +11,10 @@ const VALID: u64 = 60_000;
 /// The lookup from which on a record is kept, unless configured.
 const MIN_USES: u32 = 2;
 
-/// `memory SIZE [max_object=SIZE] [valid=TIME] [min_uses=NUMBER] [prefix=TEXT] [feed=on|off]`
+/// For how long the memory carries on alone while its server is down, in milliseconds, unless configured.
+const ALONE: u64 = 10_000;
+
+/// `memory SIZE [max_object=SIZE] [valid=TIME] [min_uses=NUMBER] [prefix=TEXT] [feed=on|off] [alone=TIME|off]`
 #[derive(Clone, Debug)]
 pub struct MemoryConfig {
     /// Bytes of shared memory.
@@ -22,6 +25,8 @@ pub struct MemoryConfig {
     pub valid: u64,
     /// The lookup from which on a record is kept.
     pub min_uses: u32,
+    /// How long a record is used at most whose server is down, in milliseconds. 0: not at all.
+    pub alone: u64,
     /// What the keys begin with that are kept. Empty: all are.
     pub prefix: Vec<u8>,
     /// Whether a worker listens to the servers. If not, `valid` alone bounds how long a record is used that has changed there.
@@ -44,6 +49,7 @@ impl MemoryConfig {
             max_object: MAX_OBJECT,
             valid: VALID,
             min_uses: MIN_USES,
+            alone: ALONE,
             prefix: Vec::new(),
             feed: true,
             memory: None,

@@ -5,6 +5,7 @@
 
 mod config;
 mod entry;
+mod own;
 mod recent;
 mod usable;
 
@@ -15,10 +16,11 @@ use std::rc::Rc;
 use bytes::Bytes;
 use cache_core::record::{Kept, RawRecord};
 use siphasher::sip128::{Hasher128, SipHasher13};
-use tier::{Facts, Node, Ticket, Tier};
+use tier::{Facts, Handle, Ticket, Tier};
 
 pub use self::config::MemoryConfig;
 pub use self::entry::{Entry, Seen};
+pub use self::own::{Expected, Own, Written};
 use self::recent::Recent;
 pub use self::usable::Usable;
 use crate::ngx::event::exact_msec;
@@ -43,25 +45,6 @@ pub struct Offer {
     ticket: Ticket,
     /// When the lookup began, in milliseconds.
     since: u64,
-}
-
-/// A key of a store in shared memory alone, as it was when a change of it began.
-pub struct Expected {
-    hash: u128,
-    ticket: Ticket,
-}
-
-/// What came of a write to a store in shared memory alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Written {
-    /// It is done.
-    Done,
-    /// The key has changed since.
-    Late,
-    /// The record is larger than is kept.
-    TooLarge,
-    /// No room is to be had now.
-    NoRoom,
 }
 
 impl Memory {
@@ -121,43 +104,44 @@ impl Memory {
         hasher.finish128().as_u128()
     }
 
-    /// The record of a key, if it is kept and may be used.
-    pub fn look(&self, key: &[u8]) -> Option<Rc<Entry>> {
-        self.look_at(key, exact_msec())
-    }
-
-    /// The same at a time, in milliseconds.
-    pub fn look_at(&self, key: &[u8], now: u64) -> Option<Rc<Entry>> {
+    /// The record of a key, if it is kept and may be used now (milliseconds). `is_down` says whether the server of the key is
+    /// known to be down; it is asked only if that matters.
+    pub fn look(&self, key: &[u8], now: u64, is_down: impl Fn() -> bool) -> Option<Rc<Entry>> {
         if !self.is_of_prefix(key) {
             return None;
         }
         let hash = self.hash(key);
         let index = self.records.index();
+        let usable = |handle| {
+            index.is_current(handle, now) || (self.is_usable_alone(handle, now) && is_down())
+        };
         let recent = self.recent.borrow();
         let known = recent
             .get(hash)
             .filter(|known| known.is_of(key))
-            .filter(|known| index.is_current(known.handle(), now));
+            .filter(|known| usable(known.handle()));
         if let Some(known) = known {
             index.touch(known.handle());
             known.note_use();
             return Some(Rc::clone(known));
         }
         drop(recent);
-        self.find(key, hash, now)
-    }
-
-    /// The same of a record that this worker doesn't know yet.
-    fn find(&self, key: &[u8], hash: u128, now: u64) -> Option<Rc<Entry>> {
-        let (handle, view) = self.records.find(hash, now)?;
+        let handle = index.find(hash)?;
+        let view = index.look(handle).filter(|_| usable(handle))?;
         let head = self.records.copy(handle, 0, view.head_len)?;
         let kept = Kept::decode(&head).filter(|kept| kept.key == key)?;
-        self.records.index().touch(handle);
+        index.touch(handle);
         let mut recent = self.recent.borrow_mut();
         let counter = recent.counter();
         let entry = Rc::new(Entry::new(&self.records, handle, &view, &kept, &counter));
         recent.put(hash, Rc::clone(&entry));
         Some(entry)
+    }
+
+    /// Whether a record may be used if its server is down.
+    fn is_usable_alone(&self, handle: Handle, now: u64) -> bool {
+        let alone = self.config.alone;
+        alone > 0 && self.records.index().is_current_alone(handle, now, alone)
     }
 
     /// Asked before a key is looked up in Redis, at the server of this name in shared memory: whether what that gives may be
@@ -207,43 +191,12 @@ impl Memory {
         let facts = Facts {
             expiry: offer.since.saturating_add(left.min(self.config.valid)),
             free: !self.config.feed,
+            alone: false,
             meta: offer.since.saturating_add(left),
         };
         let pieces = [head.as_slice(), body];
         self.records
             .keep(offer.hash, offer.ticket, facts, &pieces, Tier::publish);
-    }
-
-    /// Asked before a change reads what it is to replace, in a store without servers.
-    pub fn expect(&self, key: &[u8]) -> Expected {
-        let hash = self.hash(key);
-        let ticket = self.records.index().ticket(hash, Node::NONE);
-        Expected { hash, ticket }
-    }
-
-    /// Writes a record of a store without servers, which expires then (milliseconds), if its key is as it was expected.
-    pub fn write(&self, expected: Expected, expiry: u64, record: &Kept, body: &[Bytes]) -> Written {
-        let length: usize = body.iter().map(Bytes::len).sum();
-        let head = record.encode();
-        let Some(head) = head.filter(|head| head.len() + length <= self.config.max_object) else {
-            return Written::TooLarge;
-        };
-        let facts = Facts {
-            expiry,
-            free: true,
-            meta: expiry,
-        };
-        let Expected { hash, ticket } = expected;
-        let mut pieces = vec![head.as_slice()];
-        pieces.extend(body.iter().map(|piece| &piece[..]));
-        match self
-            .records
-            .keep(hash, ticket, facts, &pieces, Tier::replace)
-        {
-            Some(true) => Written::Done,
-            Some(false) => Written::Late,
-            None => Written::NoRoom,
-        }
     }
 
     /// What is kept of a key is worthless, and what is on its way into the tier.

@@ -16,7 +16,7 @@ use super::node::Node;
 use super::pace::patience;
 use super::topology::Topology;
 use crate::ngx::event::now_msec;
-use crate::store::memory::{Memory, Offer};
+use crate::store::memory::{Memory, Offer, Own};
 
 /// A store, as one worker sees it. Clones share its connections.
 #[derive(Clone)]
@@ -25,6 +25,8 @@ pub struct Client {
     memory: Option<Rc<Memory>>,
     listener: Option<Rc<Listener>>,
     topology: Rc<Topology>,
+    /// `redis_cache_memory off`: its memory has no part in what is asked of it.
+    is_without_memory: bool,
 }
 
 impl Client {
@@ -39,6 +41,15 @@ impl Client {
             listener,
             topology,
             config,
+            is_without_memory: false,
+        }
+    }
+
+    /// The same store for requests that its memory has no part in.
+    pub fn without_memory(self) -> Client {
+        Client {
+            is_without_memory: true,
+            ..self
         }
     }
 
@@ -55,6 +66,21 @@ impl Client {
     /// False while the server of a key is known to be down: every command fails at once.
     pub fn available(&self, key: &[u8]) -> bool {
         self.topology.is_available(key)
+    }
+
+    /// The memory tier, if it carries on alone with a key because the server of that is down.
+    pub fn alone(&self, key: &[u8]) -> Option<Own<'_>> {
+        let memory = self.memory.as_ref().filter(|_| !self.is_without_memory)?;
+        if memory.config().alone == 0 || !memory.is_of_prefix(key) {
+            return None;
+        }
+        let slot = self.topology.slot_of(key);
+        let node = self.topology.node(slot, Access::Write).ok()?;
+        // Hits send nothing that would find it up again, so a look is taken now and then.
+        if node.is_usable() {
+            return None;
+        }
+        Own::of_server(memory, node.heard_as())
     }
 
     /// Gives up, for this worker's exit, what it does for all workers.

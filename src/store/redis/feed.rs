@@ -167,7 +167,7 @@ impl Listener {
         let (is_held, is_new) = self.right.keep();
         let succeeds = !is_held && self.succession.is_due();
         if is_new || !(is_held || succeeds) {
-            // Who listens now has made void what was known before.
+            // Whoever listens now makes void what was known before, server by server, as soon as it hears them.
             self.close();
         }
         if is_held {
@@ -225,12 +225,15 @@ impl Listener {
     /// Listens to the servers that have keys now.
     fn follow(self: &Rc<Self>) {
         let version = self.topology.version();
-        if self.version.get() == Some(version) {
+        let before = self.version.replace(Some(version));
+        if before == Some(version) {
             return;
         }
-        self.version.set(Some(version));
-        // Keys may have another server, and nobody has listened for a while if this worker has just begun to.
-        self.right.memory.records().index().wipe();
+        // Keys may have another server, and servers that are heard already stay so. A worker that has just begun to listen
+        // hears none yet: each gets its first lease from it in a new epoch. If they are down, what there is may still do.
+        if before.is_some() {
+            self.right.memory.records().index().wipe();
+        }
         let masters = self.topology.masters();
         let mut before = self.ears.take();
         let mut now = HashMap::with_capacity(masters.len());

@@ -77,7 +77,7 @@ pub enum Effect {
         /// Until when.
         until: u64,
     },
-    /// The tier may not be read for now.
+    /// The tier may not be read for now, unless the server is known to be down. The epoch is raised before the next lease.
     Revoke,
     /// Changes that this machine makes are to be published until then, in milliseconds: one that shares the store lives on
     /// messages, or may do so. Only a later time than the one that is known counts.

@@ -299,10 +299,11 @@ impl Feed {
         self.trouble.off(reason, effects);
     }
 
-    /// Closes the connection. `again`: when the next is opened.
+    /// Closes the connection. `again`: when the next is opened. The epoch is raised by the next one that relies on something:
+    /// until then there is no lease, and if the server is down the tier may carry on alone with what it has.
     fn end(&mut self, again: u64, effects: &mut Vec<Effect>) {
         if std::mem::replace(&mut self.source, Source::Nothing) != Source::Nothing {
-            effects.extend([Effect::Revoke, Effect::RaiseEpoch]);
+            effects.push(Effect::Revoke);
         }
         if self.stage != Stage::Waiting {
             effects.push(Effect::Close);

@@ -2,7 +2,8 @@
 //!
 //! The server pushes each change to this feed from when it has agreed to track. Each change before that it has pushed to the
 //! other feed, which has carried it out once it has given a lease for a PING that it sent later. What a lease says tells when
-//! its PING was sent, so the tier's own words are enough to see that.
+//! its PING was sent, so the tier's own words are enough to see that. The same holds for the mark of the database: each feed
+//! notices by its own that another database has come since it was written.
 
 use super::beat::LEASE;
 use super::event::Effect;
@@ -10,7 +11,7 @@ use super::event::Effect;
 /// What is done with the effects of a feed while another worker's is the one that counts.
 #[derive(Debug, Default)]
 pub struct Shadow {
-    /// When the server had agreed to track, in milliseconds, and the epoch of its node then.
+    /// When the server had agreed to track, and the database was marked, in milliseconds, and the epoch of its node then.
     tracked: Option<(u64, u64)>,
     /// It does track.
     is_proven: bool,
@@ -43,9 +44,9 @@ impl Shadow {
                 *self = Shadow::default();
                 *effect != Effect::Revoke
             }
-            // The first one says that the server tracks: nothing depends on it yet. Had it another reason, the next one would be
-            // that, and be carried out.
-            Effect::RaiseEpoch if self.tracked.is_none() => {
+            // The server tracks, or the database is marked. Had it another reason, the other feed has that, too, and carries it out
+            // before it gives the lease that is waited for.
+            Effect::RaiseEpoch if !self.is_proven => {
                 self.tracked = Some((now, epoch));
                 false
             }

@@ -112,6 +112,8 @@ impl World {
                 assert!(self.raised, "a lease of an old epoch");
                 assert!(self.pings.contains(&(until - 3000)), "not from a PING");
             }
+            // The next lease is of another epoch.
+            Effect::Revoke if self.feed.source() == Source::Nothing => self.raised = false,
             Effect::Revoke
             | Effect::Tell { .. }
             | Effect::Invalidate(_)

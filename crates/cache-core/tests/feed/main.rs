@@ -11,5 +11,6 @@ mod cluster;
 mod garbage;
 mod marks;
 mod messages;
+mod shadow;
 mod steps;
 mod trouble;

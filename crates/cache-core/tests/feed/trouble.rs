@@ -7,10 +7,10 @@ use crate::bench::{
     settings,
 };
 
-/// The lease is revoked and the epoch raised, in this order, and the connection is closed.
+/// The lease is revoked, and the connection is closed. What there is may do while the server is down.
 fn check_lost(effects: &[Effect]) {
-    let wanted = [Effect::Revoke, Effect::RaiseEpoch, Effect::Close];
-    assert_eq!(effects[..3], wanted);
+    assert_eq!(effects[..2], [Effect::Revoke, Effect::Close]);
+    assert!(!effects.contains(&Effect::RaiseEpoch), "{effects:?}");
 }
 
 #[test]

@@ -48,7 +48,7 @@ pub enum Broken {
     LeaseFromPong,
     /// The epoch is raised when the connection is there, and not again when the server tracks.
     EarlyEpoch,
-    /// No epoch is raised by a worker that takes over, or on a new connection.
+    /// No epoch is raised on a new connection.
     NoEpoch,
     /// The feed is trusted without a canary.
     NoCanary,
@@ -60,9 +60,6 @@ pub enum Broken {
     OldMap,
     /// Records are read from replicas.
     FromReplica,
-    /// A lease is given for the epoch that this worker has raised last. It is in vain from when a worker that was stopped says
-    /// its last words.
-    TiedLease,
     /// A worker that takes over without a gap doesn't wait until the other one has carried out what came before.
     EagerSeize,
     /// It takes a lease for enough that was given for a PING from before.
@@ -73,6 +70,27 @@ pub enum Broken {
     Unheeded,
     /// A master is changed without raising all epochs, and its feed goes on.
     OldMaster,
+    /// While a server is down what is held needs no lease at all.
+    HeldForEver,
+    /// What is filled while a server is down is kept as long as it would be in the server.
+    LongAlone,
+    /// What is filled while a server is down counts as what comes from it: under any lease, and in any epoch.
+    AloneStays,
+    /// While a server is down this machine's own invalidations don't count.
+    NoLocal,
+}
+
+impl Broken {
+    /// Whether it is about what a machine does while a server is down.
+    pub fn is_alone(self) -> bool {
+        let alone = [
+            Self::HeldForEver,
+            Self::LongAlone,
+            Self::AloneStays,
+            Self::NoLocal,
+        ];
+        alone.contains(&self)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -93,6 +111,8 @@ pub struct Config {
     pub was_faulty: bool,
     /// How long it goes on, in milliseconds.
     pub span: u64,
+    /// For how long the tier carries on alone while a server is down, in milliseconds.
+    pub alone: u64,
     /// Only the module's own changes happen: messages miss the others for a while.
     pub own_changes: bool,
     pub broken: Option<Broken>,

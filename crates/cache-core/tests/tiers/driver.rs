@@ -36,9 +36,8 @@ impl World {
         let watch = &self.machines[machine].tier.watch;
         let it = &self.workers[worker];
         if it.is_leaving && it.leaves <= self.now {
-            if let Some(held) = self.workers[worker].held.take() {
-                watch.release(held);
-                self.workers[worker].todo.push_back(Step::LeaveFeeds);
+            if it.held.is_some() {
+                self.workers[worker].todo.push_back(Step::GiveUp);
             }
         } else if let Some(held) = self.workers[worker].held {
             let renewed = watch.renew(held, self.now, WATCH);
@@ -54,9 +53,6 @@ impl World {
             self.end_succession(worker);
             let it = &mut self.workers[worker];
             it.held = Some(held);
-            if !self.config.is(Broken::NoEpoch) {
-                it.todo.push_back(Step::RaiseAll);
-            }
             it.todo.push_back(Step::StartFeeds);
         } else {
             self.succeed(worker, who);
@@ -179,7 +175,6 @@ impl World {
             let ear = Ear {
                 feed,
                 conn: None,
-                epoch: 0,
                 shadow: as_shadows.then(Shadow::default),
             };
             self.workers[worker].ears.insert(node, ear);
@@ -209,6 +204,19 @@ impl World {
         }
         for conn in ears.into_values().filter_map(|ear| ear.conn) {
             self.close(conn);
+        }
+    }
+
+    /// Leaves the watch to another worker, once its feeds have said their last words.
+    pub fn give_up(&mut self, worker: usize) {
+        self.leave_feeds(worker);
+        self.workers[worker].todo.push_back(Step::Release);
+    }
+
+    pub fn release(&mut self, worker: usize) {
+        let it = &mut self.workers[worker];
+        if let Some(held) = it.held.take() {
+            self.machines[it.machine].tier.watch.release(held);
         }
     }
 
@@ -337,8 +345,6 @@ impl World {
                 if !never.iter().any(|broken| self.config.is(*broken)) {
                     let tier = &mut self.machines[machine].tier;
                     tier.raise_epoch(node);
-                    let ear = self.workers[worker].ears.get_mut(&node);
-                    ear.into_iter().for_each(|ear| ear.epoch = tier.epoch(node));
                 }
             }
             Effect::RaiseAll if self.config.is(Broken::NoView) => {}
@@ -349,13 +355,7 @@ impl World {
                     false => until,
                 };
                 let tier = &mut self.machines[machine].tier;
-                let is_ours = self.workers[worker]
-                    .ears
-                    .get(&node)
-                    .is_some_and(|ear| ear.epoch == tier.epoch(node));
-                if is_ours || !self.config.is(Broken::TiedLease) {
-                    tier.lease(node, until);
-                }
+                tier.lease(node, until);
             }
             Effect::Tell { .. } if self.config.is(Broken::Unheeded) && self.config.lost > 0 => {}
             Effect::Tell { until } => {

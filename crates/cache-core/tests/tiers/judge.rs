@@ -1,9 +1,12 @@
 //! What must hold, whatever happens: no answer is older than it may be.
 
+use std::collections::HashMap;
+
 use cache_core::cluster::slot_of;
 
 use crate::config::{Ability, Mode, Story};
 use crate::server::Id;
+use crate::tier::Entry;
 use crate::world::{START, World};
 
 /// A lease, and a turn of the loop of a server, in milliseconds.
@@ -11,6 +14,10 @@ const LEASE: u64 = 3000;
 
 #[derive(Default)]
 pub struct Judge {
+    /// Answers of tiers whose server was taken for down.
+    pub alone: u64,
+    /// When a machine invalidated a key last.
+    pub voided: HashMap<(usize, String), u64>,
     pub hits: u64,
     pub misses: u64,
     /// The age of the oldest answer, in milliseconds.
@@ -47,15 +54,26 @@ impl World {
         }
     }
 
+    /// For how long an answer may be outdated whatever happens, as long as the server isn't taken for down.
+    pub fn lease(&self) -> u64 {
+        LEASE
+    }
+
     /// The tier has answered.
-    pub fn judge_hit(&mut self, machine: usize, key: &str, value: u64) {
+    pub fn judge_hit(&mut self, machine: usize, key: &str, entry: &Entry) {
+        let value = entry.value;
         self.judge.hits += 1;
+        self.judge_local(machine, key, entry);
         let age = (0..)
             .step_by(10)
             .take_while(|age| *age < 2 * LEASE)
             .find(|age| self.was(machine, key, value, self.now - age));
         self.judge.oldest = self.judge.oldest.max(age.unwrap_or(2 * LEASE));
-        let allowed = self.allowance();
+        self.judge_age(machine, key, value, self.allowance());
+    }
+
+    /// An answer is no older than it may be, in milliseconds.
+    pub fn judge_age(&self, machine: usize, key: &str, value: u64, allowed: u64) {
         let now = self.now;
         self.note(|| format!("machine {machine} answers {value} for {key}"));
         assert!(

@@ -14,6 +14,7 @@
 #[path = "../simulation/rng.rs"]
 mod rng;
 
+mod alone;
 mod broken;
 mod config;
 mod driver;

@@ -33,6 +33,7 @@ pub struct Outcome {
     pub oldest: u64,
     /// How often a worker has taken over without a gap, on each machine.
     pub takeovers: u64,
+    pub alone: u64,
 }
 
 /// Runs the world of one seed.
@@ -58,6 +59,10 @@ pub fn run(seed: u64, worlds: Worlds, trace: bool) -> Outcome {
             _ => 30_000,
         },
         own_changes: worlds.ability != Ability::Push || worlds.story == Story::Loses,
+        alone: match worlds.faulty && worlds.broken.is_none_or(Broken::is_alone) {
+            true => chance.pick(&[0, 500, 3000, 10_000]),
+            false => 0,
+        },
         broken: worlds.broken,
         trace,
     };
@@ -67,6 +72,9 @@ pub fn run(seed: u64, worlds: Worlds, trace: bool) -> Outcome {
     story(&mut world);
     if worlds.faulty {
         troubles(&mut world);
+        if worlds.broken.is_none_or(Broken::is_alone) {
+            downs(&mut world);
+        }
     }
     for nth in 1..=worlds.reloads {
         for machine in 0..world.config.machines {
@@ -85,6 +93,7 @@ pub fn run(seed: u64, worlds: Worlds, trace: bool) -> Outcome {
         misses: world.judge.misses,
         oldest: world.judge.oldest,
         takeovers: world.judge.takeovers / world.config.machines as u64,
+        alone: world.judge.alone,
     }
 }
 
@@ -169,6 +178,31 @@ fn troubles(world: &mut World) {
     }
 }
 
+/// Machines take servers for down, mostly because these are, and invalidate keys meanwhile.
+fn downs(world: &mut World) {
+    let servers = world.servers.len() as u64;
+    for _ in 0..world.rng.range(0, 6) {
+        let millis = world.rng.range(100, 15_000);
+        let server = world.rng.range(0, servers - 1) as usize;
+        let when = START + world.rng.range(0, world.config.span);
+        match world.rng.range(0, 3) {
+            0 => {}
+            1 => world.at(when, Happening::Trouble(Trouble::Freeze(server, millis))),
+            _ => world.at(when, Happening::Trouble(Trouble::Crash(server, millis))),
+        }
+        for machine in 0..world.config.machines {
+            let (later, longer) = (world.rng.range(0, 1000), world.rng.range(0, 1000));
+            let trouble = Trouble::Down(machine, server, millis + longer - later.min(millis));
+            world.at(when + later, Happening::Trouble(trouble));
+        }
+    }
+    for _ in 0..world.rng.range(0, 40) {
+        let machine = world.rng.range(0, world.config.machines as u64 - 1) as usize;
+        let key = key(world);
+        at(world, Trouble::Post(machine, key));
+    }
+}
+
 /// Nothing goes wrong any more: soon the tier answers again.
 fn recovers(world: &mut World) {
     world.config.faulty = false;
@@ -241,7 +275,14 @@ fn check(worlds: Worlds, least: u64) {
     let (hits, misses) = (sum(|it| it.hits), sum(|it| it.misses));
     let oldest = outcomes.iter().map(|it| it.oldest).max();
     let percent = 100 * hits / (hits + misses);
-    println!("{worlds:?}: {percent} % hits, the oldest answer is {oldest:?} ms old");
+    let alone = sum(|it| it.alone);
+    println!(
+        "{worlds:?}: {percent} % hits, the oldest answer is {oldest:?} ms old; {alone} answers while a server is down"
+    );
+    assert!(
+        alone > 0 || !worlds.faulty || outcomes.len() == 1,
+        "{worlds:?}: never alone"
+    );
     assert!(percent >= least, "{worlds:?}: {percent} % hits");
 }
 
@@ -291,13 +332,16 @@ fn a_reload_leaves_no_gap() {
 fn a_database_that_takes_the_place_of_another_is_noticed() {
     for faulty in [false, true] {
         let worlds = worlds(Mode::Sentinel, Ability::Push, faulty);
-        check(
-            Worlds {
-                story: Story::Swaps,
-                ..worlds
-            },
-            30,
-        );
+        for reloads in [0, 4] {
+            check(
+                Worlds {
+                    story: Story::Swaps,
+                    reloads,
+                    ..worlds
+                },
+                30,
+            );
+        }
     }
 }
 
@@ -311,7 +355,7 @@ fn reloads_in_bad_times_do_no_harm() {
         let outcomes = many(worlds);
         let takeovers: u64 = outcomes.iter().map(|it| it.takeovers).sum();
         println!("{mode:?}: {takeovers} without a gap");
-        assert!(takeovers > 20, "{takeovers}");
+        assert!(takeovers > 5, "{takeovers}");
     }
 }
 

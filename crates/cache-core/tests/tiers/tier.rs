@@ -36,12 +36,19 @@ pub struct Entry {
     pub expires: u64,
     pub ticket: Ticket,
     pub state: State,
+    /// When its making began, and when it was put here.
+    pub since: u64,
+    pub put: u64,
+    /// It was filled while its server was down.
+    pub alone: bool,
 }
 
 #[derive(Clone, Copy, Default)]
 struct Node {
     epoch: u64,
     ok_until: u64,
+    /// The epoch and the end of the lease that was revoked last.
+    heard: (u64, u64),
 }
 
 /// The shared memory of a machine.
@@ -67,16 +74,33 @@ impl Tier {
         self.generations.get(key).copied().unwrap_or_default()
     }
 
-    /// What a reader finds.
-    pub fn read(&self, key: &str, now: u64) -> Option<Value> {
-        let entry = self.entries.get(key)?;
+    /// What may be given, but for the lease.
+    fn live(&self, key: &str, now: u64) -> Option<&Entry> {
+        let live = |entry: &&Entry| entry.state == State::Live && entry.expires > now;
+        self.entries.get(key).filter(live)
+    }
+
+    /// What a reader finds. `any`: also what was filled while a server was down.
+    pub fn read(&self, key: &str, now: u64, any: bool) -> Option<&Entry> {
+        let entry = self.live(key, now)?;
+        let is_ours = match entry.alone {
+            true => any,
+            false => self.is_of_epoch(&entry.ticket),
+        };
+        (is_ours && self.node(entry.ticket.node).ok_until > now).then_some(entry)
+    }
+
+    /// What a reader finds who knows that the server is down.
+    pub fn read_alone(&self, key: &str, now: u64, alone: u64) -> Option<&Entry> {
+        let entry = self.live(key, now)?;
         let node = self.node(entry.ticket.node);
-        let is_current = entry.state == State::Live
-            && entry.expires > now
-            && entry.ticket.epoch == node.epoch
-            && entry.ticket.store_epoch == self.store_epoch
-            && node.ok_until > now;
-        is_current.then_some(entry.value)
+        let revoked = match node.heard {
+            (epoch, until) if epoch == node.epoch => until,
+            _ => 0,
+        };
+        let heard = node.ok_until.max(revoked);
+        let is_held = heard > 0 && heard.saturating_add(alone) > now;
+        (self.is_of_epoch(&entry.ticket) && (entry.alone || is_held)).then_some(entry)
     }
 
     pub fn ticket(&self, key: &str, node: Id) -> Ticket {
@@ -97,7 +121,7 @@ impl Tier {
     }
 
     /// Puts an entry where those who invalidate find it. Its number is given back.
-    pub fn link(&mut self, draft: &Draft) -> u64 {
+    pub fn link(&mut self, draft: &Draft, now: u64) -> u64 {
         self.serial += 1;
         let entry = Entry {
             serial: self.serial,
@@ -105,6 +129,9 @@ impl Tier {
             expires: draft.expires,
             ticket: draft.ticket,
             state: State::Linked,
+            since: draft.since,
+            put: now,
+            alone: draft.alone,
         };
         self.entries.insert(draft.key.clone(), entry);
         self.serial
@@ -141,7 +168,9 @@ impl Tier {
     }
 
     pub fn known(&self, node: Id) -> Known {
-        let Node { epoch, ok_until } = self.node(node);
+        let Node {
+            epoch, ok_until, ..
+        } = self.node(node);
         Known {
             epoch,
             leased_until: ok_until,
@@ -158,6 +187,10 @@ impl Tier {
     }
 
     pub fn revoke(&mut self, node: Id) {
-        self.nodes.entry(node).or_default().ok_until = 0;
+        let node = self.nodes.entry(node).or_default();
+        if node.ok_until > 0 {
+            node.heard = (node.epoch, node.ok_until);
+        }
+        node.ok_until = 0;
     }
 }

@@ -31,6 +31,10 @@ pub enum Trouble {
     Freeze(Id, u64),
     Crash(Id, u64),
     Recover(Id),
+    /// A machine takes a server for down, for so long; rightly or not.
+    Down(usize, Id, u64),
+    /// A client of a machine invalidates a key.
+    Post(usize, String),
     /// The replica becomes master. The other learns of it later.
     Failover,
     Demote(Id),
@@ -63,12 +67,11 @@ impl World {
                 conns.retain(|conn| self.workers[self.wires[conn].worker].machine == 0);
                 conns.into_iter().for_each(|conn| self.cut(conn));
             }
-            Trouble::Request(machine, key) => {
-                let workers = self.machines[machine].workers.clone();
-                let alive = workers.into_iter().filter(|it| self.workers[*it].is_alive);
-                let alive: Vec<usize> = alive.collect();
-                let worker = self.rng.pick(&alive);
-                self.tell(worker, Input::Request(key));
+            Trouble::Request(machine, key) => self.tell_any(machine, Input::Request(key)),
+            Trouble::Post(machine, key) => self.tell_any(machine, Input::Post(key)),
+            Trouble::Down(machine, server, millis) => {
+                let until = self.now + millis;
+                self.machines[machine].down.insert(server, until);
             }
             Trouble::Cut(chance) => self.on_wire(chance, World::cut),
             Trouble::HalfOpen(chance) => self.on_wire(chance, |world, conn| {
@@ -98,6 +101,15 @@ impl World {
                 }
             }
         }
+    }
+
+    /// A client comes to a machine.
+    fn tell_any(&mut self, machine: usize, input: Input) {
+        let workers = self.machines[machine].workers.clone();
+        let alive = workers.into_iter().filter(|it| self.workers[*it].is_alive);
+        let alive: Vec<usize> = alive.collect();
+        let worker = self.rng.pick(&alive);
+        self.tell(worker, input);
     }
 
     fn write(&mut self, key: &str, ours: bool) {
@@ -162,9 +174,8 @@ impl World {
             it.is_leaving = true;
             it.leaves = self.now + if faulty { stays } else { 3000 };
             let yields = faulty && self.rng.chance(25);
-            if yields && let Some(held) = self.workers[worker].held.take() {
-                self.machines[machine].tier.watch.release(held);
-                self.workers[worker].todo.push_back(Step::LeaveFeeds);
+            if yields && it.held.is_some() {
+                it.todo.push_back(Step::GiveUp);
             }
         }
         for _ in 0..self.config.workers {

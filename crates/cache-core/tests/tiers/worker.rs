@@ -22,6 +22,7 @@ pub struct Lookup {
     pub server: Id,
     pub key: String,
     pub ticket: Ticket,
+    pub since: u64,
     pub hops: u32,
 }
 
@@ -39,6 +40,10 @@ pub enum Input {
     /// A client asks for a key.
     Request(String),
     Found(Lookup, Found),
+    /// The backend's response is whole, that was asked for at this time, because the key's server was down.
+    Filled(String, u64),
+    /// A client's request invalidates a key.
+    Post(String),
     Feed(Conn, Item),
     Tick,
     /// The Sentinels have a new master, and this worker watches.
@@ -52,6 +57,8 @@ pub struct Draft {
     pub value: Value,
     pub expires: u64,
     pub ticket: Ticket,
+    pub since: u64,
+    pub alone: bool,
 }
 
 /// One step.
@@ -66,9 +73,15 @@ pub enum Step {
     Enliven(String, u64),
     /// The last two of these at once, after the ticket was looked at.
     LinkLive(Draft),
+    /// All of them at once: of two that replace what there is one fails.
+    Replace(Draft),
+    /// Invalidates what there is.
+    Post(String),
     Master(Id),
     RaiseAll,
     LeaveFeeds,
+    GiveUp,
+    Release,
     StartFeeds,
     /// The feeds of this worker count from now on.
     Seize,
@@ -78,8 +91,6 @@ pub enum Step {
 pub struct Ear {
     pub feed: Feed,
     pub conn: Option<Conn>,
-    /// The epoch that it has raised last.
-    pub epoch: u64,
     /// While another worker's feed counts.
     pub shadow: Option<Shadow>,
 }
@@ -208,6 +219,8 @@ impl World {
         match input {
             Input::Request(key) => self.request(worker, key),
             Input::Found(lookup, found) => self.found(worker, lookup, found),
+            Input::Filled(key, since) => self.filled(worker, key, since),
+            Input::Post(key) => self.workers[worker].todo.push_back(Step::Post(key)),
             Input::Feed(conn, item) => self.feed_told(worker, conn, item),
             Input::Tick => self.tick(worker),
             Input::Master(master) => self.new_master(worker, master),
@@ -217,8 +230,13 @@ impl World {
     /// A client asks: the tier answers, or a server.
     fn request(&mut self, worker: usize, key: String) {
         let machine = self.workers[worker].machine;
-        if let Some(value) = self.machines[machine].tier.read(&key, self.now) {
-            return self.judge_hit(machine, &key, value);
+        let any = self.config.is(Broken::AloneStays);
+        let tier = &self.machines[machine].tier;
+        if let Some(entry) = tier.read(&key, self.now, any).cloned() {
+            return self.judge_hit(machine, &key, &entry);
+        }
+        if self.is_alone(machine, &key) {
+            return self.request_alone(worker, key);
         }
         self.judge.misses += 1;
         let server = self.route(worker, &key);
@@ -262,6 +280,7 @@ impl World {
             server,
             key,
             ticket,
+            since: self.now,
             hops,
         };
         let there = self.delay();
@@ -270,7 +289,9 @@ impl World {
 
     fn found(&mut self, worker: usize, lookup: Lookup, found: Found) {
         let machine = self.workers[worker].machine;
-        let Lookup { key, ticket, .. } = lookup;
+        let Lookup {
+            key, ticket, since, ..
+        } = lookup;
         match found {
             Found::Moved(to) if lookup.hops < 3 => {
                 self.look_up(worker, key, to, lookup.hops + 1, Some(ticket));
@@ -286,6 +307,8 @@ impl World {
                     value,
                     expires: expires.min(self.now + VALID),
                     ticket,
+                    since,
+                    alone: false,
                 };
                 self.workers[worker].todo.push_back(Step::Link(draft));
             }
@@ -298,6 +321,7 @@ impl World {
         self.note(|| format!("worker {worker}: {step:?}"));
         let check_first = self.config.is(Broken::CheckBeforeLink);
         let never = self.config.is(Broken::NoGeneration);
+        let now = self.now;
         let tier = &mut self.machines[machine].tier;
         let todo = &mut self.workers[worker].todo;
         match step {
@@ -314,11 +338,13 @@ impl World {
                 }
             }
             Step::LinkLive(draft) => {
-                let serial = tier.link(&draft);
+                let serial = tier.link(&draft, now);
                 tier.enliven(&draft.key, serial);
             }
+            Step::Replace(draft) => self.replace(machine, draft),
+            Step::Post(key) => self.post(machine, key),
             Step::Link(draft) => {
-                let serial = tier.link(&draft);
+                let serial = tier.link(&draft, now);
                 todo.push_front(Step::Check(draft, serial));
             }
             Step::Check(draft, serial) => {
@@ -334,6 +360,8 @@ impl World {
             Step::Master(master) => self.announce(machine, master),
             Step::RaiseAll => tier.raise_all(),
             Step::LeaveFeeds => self.leave_feeds(worker),
+            Step::GiveUp => self.give_up(worker),
+            Step::Release => self.release(worker),
             Step::StartFeeds => self.start_feeds(worker, false),
             Step::Seize => self.seize(worker),
         }

@@ -50,6 +50,8 @@ pub struct Machine {
     pub master: Id,
     /// Since when each was the master, as this machine knows.
     pub masters: Vec<(u64, Id)>,
+    /// Until when servers are taken for down.
+    pub down: HashMap<Id, u64>,
     pub workers: Vec<usize>,
     /// Until when it tells of its changes.
     pub telling: u64,
@@ -104,6 +106,7 @@ impl World {
                 tier: Tier::default(),
                 master: 0,
                 masters: vec![(0, 0)],
+                down: HashMap::new(),
                 workers: Vec::new(),
                 telling: 0,
             });

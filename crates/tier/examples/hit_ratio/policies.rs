@@ -142,6 +142,7 @@ fn store(tier: Tier<'_>, hash: u128, size: u64) {
     let facts = Facts {
         expiry: u64::MAX,
         free: true,
+        alone: false,
         meta: 0,
     };
     if let Some(reservation) = tier.reserve(&Alone, hash, 0, bytes) {

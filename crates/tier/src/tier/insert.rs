@@ -4,7 +4,7 @@ use std::sync::atomic::{Ordering, fence};
 
 use super::Tier;
 use crate::chains;
-use crate::entry::{Entry, Handle, State};
+use crate::entry::{Entry, Facts, Handle, State};
 use crate::eviction;
 use crate::extents::units_for;
 use crate::keys::Keys;
@@ -14,17 +14,6 @@ use crate::mutex::{Wait, with_mutex};
 use crate::nodes::Ticket;
 use crate::queues::Queue;
 use crate::words::{Env, Words};
-
-/// What a writer says of a record.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Facts {
-    /// When it expires, in milliseconds: from then on it isn't current.
-    pub expiry: u64,
-    /// Whether it may be served without its node's lease: a store without servers, or one that nobody else writes to.
-    pub free: bool,
-    /// What a reader is to know beside that: anything.
-    pub meta: u64,
-}
 
 /// Space for a record, whose bytes its owner copies now. It ends with [`Tier::publish`] or [`Tier::abandon`]; one that is
 /// just dropped stays reserved until its owner's process is dead.
@@ -208,7 +197,7 @@ fn publish<W: Words + ?Sized>(
         return false;
     }
     let (queue, frequency) = place(memory, hash, &older);
-    entry.set_label(&ticket.label(facts.expiry, facts.meta, facts.free));
+    entry.set_label(&ticket.label(facts));
     entry.set_frequency(frequency);
     queue.take(memory, entry);
     chains::link(memory, entry);

@@ -15,7 +15,7 @@ use crate::rows::{self, Row};
 use crate::words::{Env, Words};
 use crate::{eviction, nodes::Node};
 
-pub use insert::{Facts, Reservation};
+pub use insert::Reservation;
 pub use read::View;
 
 /// Tells this layout from others. Changes whenever the layout does.

@@ -67,18 +67,33 @@ impl<'a, W: Words + ?Sized> Tier<'a, W> {
     }
 
     /// Whether a record may be served at `now` (milliseconds): it is still there, hasn't expired, is not void, and its node
-    /// has a lease or the record needs none. Ask it last, behind [`Tier::pin`].
+    /// has a lease or the record needs none. One that was filled while its node's server was down never is. Ask it last, behind
+    /// [`Tier::pin`].
     pub fn is_current(&self, handle: Handle, now: u64) -> bool {
         self.label(handle).is_some_and(|label| {
-            label.expiry > now
-                && (label.free || Node(label.node).ok_until(self.memory, label.epoch) > now)
+            let leased = || Node(label.node).ok_until(self.memory, label.epoch) > now;
+            label.expiry > now && !label.alone && (label.free || leased())
         })
     }
 
-    /// As [`Tier::is_current`], but without the node's lease: for a caller that knows of none (the store is down, and
-    /// stored responses may be used on their own for a while).
-    pub fn is_current_unleased(&self, handle: Handle, now: u64) -> bool {
-        self.label(handle).is_some_and(|label| label.expiry > now)
+    /// As [`Tier::is_current`], for a caller that knows that the server of the key is down: see [`Tier::alone_until`].
+    pub fn is_current_alone(&self, handle: Handle, now: u64, alone: u64) -> bool {
+        self.alone_until(handle, alone) > now
+    }
+
+    /// Until when a record may be served whose key's server is down, in milliseconds: for `alone` milliseconds behind the end
+    /// of the last lease that its node had. One that was filled meanwhile needs none until it expires. 0: not at all.
+    pub fn alone_until(&self, handle: Handle, alone: u64) -> u64 {
+        let Some(label) = self.label(handle) else {
+            return 0;
+        };
+        if label.free || label.alone {
+            return label.expiry;
+        }
+        match Node(label.node).heard_until(self.memory, label.epoch) {
+            0 => 0,
+            heard => heard.saturating_add(alone).min(label.expiry),
+        }
     }
 
     /// What a record's entry says, if it is there and not void.

@@ -52,7 +52,7 @@ impl<W: Words + ?Sized> Tier<'_, W> {
     }
 
     /// Ends a node's lease. Changes that aren't heard of from now on make its records stale: raise its epoch before the next
-    /// lease.
+    /// lease. Until then they may be served if the server is down: [`Tier::is_current_alone`].
     pub fn revoke(&self, node: Node) {
         node.revoke(self.memory);
     }

@@ -62,6 +62,7 @@ fn a_record_is_found_with_what_was_said_of_it() {
     let facts = Facts {
         expiry: 1000,
         free: false,
+        alone: false,
         meta: 42,
     };
     assert!(tier.publish(&env, reservation, ticket, facts));
@@ -80,11 +81,15 @@ fn a_record_is_found_with_what_was_said_of_it() {
     ));
     tier.unpin(&row, pin);
     assert!(!tier.is_current(handle, 10), "no lease");
-    assert!(tier.is_current_unleased(handle, 10));
+    assert!(!tier.is_current_alone(handle, 10, 500), "it never had one");
     assert!(tier.lease(node, 500));
     assert!(tier.is_current(handle, 499));
     assert!(!tier.is_current(handle, 500), "its lease is over");
-    assert!(!tier.is_current_unleased(handle, 1000), "expired");
+    tier.revoke(node);
+    assert!(!tier.is_current(handle, 499), "its lease is revoked");
+    assert!(tier.is_current_alone(handle, 699, 200));
+    assert!(!tier.is_current_alone(handle, 700, 200), "for so long");
+    assert!(!tier.is_current_alone(handle, 1000, 900), "expired");
 }
 
 #[test]
@@ -112,6 +117,65 @@ fn leases_end_with_their_epoch() {
             .count()
             > 0
     );
+}
+
+#[test]
+fn what_was_filled_while_its_server_is_down_is_for_that_time() {
+    let layout = Layout::with_units(UNITS).unwrap();
+    let words = words(&layout);
+    let tier = Tier::lay_out(&words[..], layout).unwrap();
+    let graves = Graves::default();
+    let env = Worker::new(1, &graves);
+    let node = tier.node(1);
+    tier.lease(node, 500);
+    let ticket = tier.ticket(hash(1), node);
+    let reservation = tier.reserve(&env, hash(1), 10, 10).unwrap();
+    let facts = Facts {
+        expiry: 1000,
+        free: false,
+        alone: true,
+        meta: 0,
+    };
+    assert!(tier.replace(&env, reservation, ticket, facts));
+    let handle = tier.find(hash(1)).unwrap();
+    assert!(!tier.is_current(handle, 499), "its server is up");
+    tier.revoke(node);
+    assert!(tier.is_current_alone(handle, 999, 1));
+    assert!(!tier.is_current_alone(handle, 1000, 9000), "expired");
+    tier.raise_epoch(node);
+    assert!(!tier.is_current_alone(handle, 10, 9000), "void");
+}
+
+#[test]
+fn a_lease_is_remembered_for_its_epoch() {
+    let layout = Layout::with_units(UNITS).unwrap();
+    let words = words(&layout);
+    let tier = Tier::lay_out(&words[..], layout).unwrap();
+    let graves = Graves::default();
+    let env = Worker::new(1, &graves);
+    let node = tier.node(1);
+    let publish = || {
+        let ticket = tier.ticket(hash(1), node);
+        let reservation = tier.reserve(&env, hash(1), 10, 10).unwrap();
+        let facts = Facts {
+            expiry: u64::MAX,
+            ..Facts::default()
+        };
+        assert!(tier.publish(&env, reservation, ticket, facts));
+        tier.find(hash(1)).unwrap()
+    };
+    tier.lease(node, 500);
+    let handle = publish();
+    assert!(tier.is_current_alone(handle, 599, 100), "nobody revokes it");
+    tier.revoke(node);
+    tier.revoke(node);
+    assert!(tier.is_current_alone(handle, 599, 100));
+    assert!(!tier.is_current_alone(handle, 600, 100));
+    tier.raise_epoch(node);
+    let handle = publish();
+    assert!(!tier.is_current_alone(handle, 10, 100), "of before");
+    assert!(tier.lease(node, 800));
+    assert!(tier.is_current_alone(handle, 899, 100));
 }
 
 #[test]
@@ -151,7 +215,7 @@ fn what_is_invalidated_is_gone_and_not_published() {
         let reservation = tier.reserve(&env, hash(1), 10, 10).unwrap();
         void();
         assert!(!tier.is_current(handle, 0), "{name}");
-        assert!(!tier.is_current_unleased(handle, 0), "{name}");
+        assert!(!tier.is_current_alone(handle, 0, 9), "{name}");
         assert_eq!(tier.look(handle).is_none(), *found, "{name}");
         let published = tier.publish(&env, reservation, before, free(0));
         assert_eq!(published, *name == "kill", "{name}");

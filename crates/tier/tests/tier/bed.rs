@@ -109,6 +109,7 @@ pub fn free(meta: u64) -> Facts {
     Facts {
         expiry: u64::MAX,
         free: true,
+        alone: false,
         meta,
     }
 }

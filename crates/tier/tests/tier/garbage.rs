@@ -54,7 +54,7 @@ fn call_all(tier: Tier<'_>, key: u64, pid: u32, graves: &Graves) {
         tier.look(handle);
         tier.touch(handle);
         tier.is_current(handle, 5);
-        tier.is_current_unleased(handle, 5);
+        tier.is_current_alone(handle, 5, 5);
         tier.still(handle);
         check_extents(tier, handle);
         if let Some(row) = &row

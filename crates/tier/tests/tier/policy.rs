@@ -141,6 +141,7 @@ fn the_void_and_the_expired_go_first() {
         let facts = Facts {
             expiry,
             free: true,
+            alone: false,
             meta: 0,
         };
         assert!(tier.publish(&env, reservation, ticket, facts));

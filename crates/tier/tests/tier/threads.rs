@@ -145,6 +145,7 @@ impl Bench<'_> {
             let facts = Facts {
                 expiry: u64::MAX,
                 free: true,
+                alone: false,
                 meta,
             };
             written += u64::from(self.tier.publish(&env, reservation, ticket, facts));

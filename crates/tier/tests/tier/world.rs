@@ -303,6 +303,7 @@ impl<'a, W: Words + ?Sized> World<'a, W> {
         let facts = Facts {
             expiry: u64::MAX,
             free: true,
+            alone: false,
             meta: held.seed,
         };
         let env = &self.workers[held.worker];

@@ -96,7 +96,7 @@ impl Ear {
         let own: Weak<Ear> = Rc::downgrade(&ear);
         ear.line.on_open(move |address| {
             if let Some(own) = own.upgrade() {
-                // What the tier has of the former one was made void when its connection was lost.
+                // The former one has no lease since its connection was lost.
                 let name = own.server.heard_as(Some(address));
                 own.node.set(own.right.memory.records().index().node(name));
                 own.tell(Event::Connected);

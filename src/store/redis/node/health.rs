@@ -44,6 +44,15 @@ impl Health {
         Self::with(name, server, "requests go to the backend")
     }
 
+    /// A store that is thought to be up, whose memory carries on without it for a while.
+    pub fn of_memory(name: &str, server: &str) -> Health {
+        Self::with(
+            name,
+            server,
+            "its memory carries on alone, and what that may not keep goes to the backend",
+        )
+    }
+
     /// A replica that is thought to be up.
     pub fn of_replica(name: &str, server: &str) -> Health {
         Self::with(name, server, "its lookups go to others")

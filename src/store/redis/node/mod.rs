@@ -85,6 +85,8 @@ impl Node {
             is_replica,
             health: if is_replica {
                 Health::of_replica(&config.shown, &server.text)
+            } else if config.tier.as_ref().is_some_and(|tier| tier.alone > 0) {
+                Health::of_memory(&config.shown, &server.text)
             } else {
                 Health::new(&config.shown, &server.text)
             },

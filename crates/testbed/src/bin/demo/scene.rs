@@ -129,16 +129,24 @@ impl Scene {
         Some(clients.into_values().collect())
     }
 
-    /// Asks for `path` on all connections until each has had an answer that is STORE or HIT; how long that took.
+    /// Asks for `path`, each time with another query, on all connections until Redis has had an answer of each; how long that
+    /// took.
     pub fn until_used(&self, clients: &mut [Client], path: &str) -> Option<Duration> {
         let start = Instant::now();
-        let mut used = vec![false; clients.len()];
+        let mut asked: Vec<Vec<String>> = vec![Vec::new(); clients.len()];
+        let is_stored = |path: &String| {
+            let stored = self.redis.try_command(&["EXISTS", &self.key(path)]);
+            stored.is_ok_and(|count: i64| count > 0)
+        };
         testbed::eventually(PATIENCE, || {
-            for (client, used) in clients.iter_mut().zip(&mut used) {
-                let answer = client.exchange(&self.request(path)).ok()?;
-                *used |= ["STORE", "HIT"].contains(&answer.word().as_str());
+            for (number, (client, asked)) in clients.iter_mut().zip(&mut asked).enumerate() {
+                let path = format!("{path}?{number}.{}", asked.len());
+                client.exchange(&self.request(&path)).ok()?;
+                asked.push(path);
             }
-            used.iter().all(|used| *used).then(|| start.elapsed())
+            let mut all = asked.iter();
+            all.all(|asked| asked.iter().any(is_stored))
+                .then(|| start.elapsed())
         })
     }
 

@@ -114,7 +114,7 @@ fn instance(redis: &Redis) -> Running {
         .spread()
         .http("keepalive_requests 1000000;")
         .store(&format!(
-            "server {}; memory 16m min_uses=1; fail_timeout 100ms;",
+            "server {}; memory 16m min_uses=1 alone=off; fail_timeout 100ms;",
             redis.address()
         ))
         .location("redis_cache_invalidate on; redis_cache_stale 0; add_header X-Source $redis_cache_source always;")
