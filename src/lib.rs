@@ -150,6 +150,7 @@ unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> Code {
             return OK;
         }
         memory::restore();
+        memory::keep_freed();
         // SAFETY: nginx calls in the worker with its cycle.
         let zones = unsafe { conf::zones(cycle) };
         for zone in &zones {

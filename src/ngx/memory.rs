@@ -120,6 +120,20 @@ pub fn copy(bytes: &[u8]) -> Option<Bytes> {
     Some(Bytes::from(copy))
 }
 
+/// A piece of this size comes from the system, and goes back to it, for glibc's malloc as it begins.
+const MAPPED: usize = 1 << 20;
+
+/// Has the allocator keep what is freed for what comes next, up to [`MAPPED`] twice. The bodies of one turn of the loop are
+/// read, sent and freed together; to give their memory back each time, and to have it anew, a page at a time, takes as long
+/// as to read them.
+///
+/// glibc adapts to the largest piece that it has given back to the system (`M_MMAP_THRESHOLD` in mallopt(3)): with the first
+/// large body it would come to the same.
+pub fn keep_freed() {
+    #[cfg(target_env = "gnu")]
+    drop(std::hint::black_box(room(MAPPED)));
+}
+
 /// Less than this the allocator may keep for what comes next.
 const WORTH: usize = 1 << 20;
 

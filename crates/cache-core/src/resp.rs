@@ -7,9 +7,11 @@ mod header;
 mod limits;
 mod number;
 mod reply;
+mod room;
 
 pub use self::command::{array_header, bulk_header, command};
 pub use self::decoder::Decoder;
 pub use self::error::ProtocolError;
 pub use self::limits::Limits;
 pub use self::reply::{Push, Received, Reply};
+pub use self::room::Room;

@@ -1,6 +1,8 @@
 //! The headers of a record: a JSON object, name to value or to an array of values, as the Lua script's
 //! cjson writes and reads it. Its strings are bytes: what isn't UTF-8 stands in them raw.
 
+mod plain;
+
 use std::borrow::Cow;
 use std::fmt;
 
@@ -20,6 +22,9 @@ pub(super) const MAX_TEXT: usize = 6 * MAX_HEADER_BYTES + 6 * MAX_HEADER_LINES +
 /// The parser's message: bad JSON, a value that is no string, number or flat array of those, more than
 /// [`MAX_HEADER_LINES`] lines.
 pub(super) fn decode_headers(text: &Bytes) -> Result<Headers, serde_json::Error> {
+    if let Some(headers) = plain::read(text) {
+        return Ok(headers);
+    }
     match std::str::from_utf8(text) {
         Ok(json) => parse(json, Backing::Shared(text)),
         Err(_) => parse(&escape_raw_bytes(text), Backing::Escaped),

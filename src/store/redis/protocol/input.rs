@@ -1,21 +1,17 @@
 //! What has been received on a connection: replies share the memory that they were read into.
 
 use bytes::{Bytes, BytesMut};
-use cache_core::resp::{Decoder, Limits, ProtocolError, Received, Reply};
+use cache_core::resp::{Decoder, Limits, ProtocolError, Received, Reply, Room};
 
 use crate::ngx::memory;
-
-/// What is read at once, unless a longer bulk is under way. A small reply that is kept keeps this
-/// much memory.
-const CHUNK: usize = 16 << 10;
-
-/// With less room than this a read isn't worth its system call.
-const ROOM: usize = 2 << 10;
 
 /// Bytes on their way to becoming replies.
 pub struct Input {
     buffer: BytesMut,
     decoder: Decoder,
+    room: Room,
+    /// Bytes of the reply under way that have left the buffer.
+    taken: usize,
 }
 
 impl Input {
@@ -24,17 +20,20 @@ impl Input {
         Input {
             buffer: BytesMut::new(),
             decoder: Decoder::new(Limits::LOOKUP),
+            room: Room::default(),
+            taken: 0,
         }
     }
 
-    /// A buffer with room for what is known to be missing, exactly if that is a large bulk: the
-    /// next reply then begins in memory of its own. `None` if there is no memory for that.
+    /// A buffer with room for what is known to be missing; if that is a large bulk, for little else: the next reply then
+    /// begins in memory of its own. `None` if there is no memory for that.
     pub fn room(&mut self) -> Option<&mut BytesMut> {
-        let missing = self.decoder.missing();
-        let need = missing.max(ROOM);
-        if self.buffer.capacity() - self.buffer.len() < need && !self.buffer.try_reclaim(need) {
-            let size = if missing > CHUNK { missing } else { CHUNK };
-            let mut fresh = memory::room(self.buffer.len() + size)?;
+        let (held, missing) = (self.buffer.len(), self.decoder.missing());
+        let need = Room::needed(held, missing);
+        let has_room = self.buffer.capacity() - held >= need
+            || (self.room.is_reusable() && self.buffer.try_reclaim(need));
+        if !has_room {
+            let mut fresh = memory::room(self.room.next(held, missing))?;
             fresh.extend_from_slice(&self.buffer);
             // Nobody else has it: this is no copy.
             self.buffer = BytesMut::from(Bytes::from(fresh));
@@ -78,7 +77,13 @@ impl Input {
 
     /// The next whole reply or push, if there is one.
     pub fn receive(&mut self) -> Result<Option<Received>, ProtocolError> {
-        self.decoder.receive(&mut self.buffer)
+        let before = self.buffer.len();
+        let received = self.decoder.receive(&mut self.buffer);
+        self.taken += before.saturating_sub(self.buffer.len());
+        if let Ok(Some(_)) = received {
+            self.room.taken(std::mem::take(&mut self.taken));
+        }
+        received
     }
 
     /// Bytes that are known to be missing from the reply under way.
