@@ -2,12 +2,13 @@
 
 use bytes::Bytes;
 
+use super::terminated;
 use crate::headers::{Headers, MAX_HEADER_LINES};
 
-/// Reads an object as [`super::encode_headers`] writes it, and the script's cjson: no blanks between its parts, no escapes,
-/// integers of a few digits. `None` says nothing of the text: it may be headers in another form.
+/// Reads an object as [`super::encode_headers`] writes it, and the script's cjson: no blanks between its parts, of
+/// escapes the usual ones, integers of a few digits. `None` says nothing of the text: it may be headers in another form.
 ///
-/// Lines are slices of `text`. Bytes that aren't UTF-8 are as good as others.
+/// Lines are slices of `text` where nothing is escaped. Bytes that aren't UTF-8 are as good as others.
 pub(super) fn read(text: &Bytes) -> Option<Headers> {
     let mut rest = Rest { text, bytes: text };
     let mut headers = Headers::with_capacity(16);
@@ -68,8 +69,27 @@ impl<'a> Rest<'a> {
     /// A string, behind its first quotation mark.
     fn string(&mut self) -> Option<Bytes> {
         let string = self.take(plain_length(self.bytes))?;
-        self.skip(b'"')?;
-        Some(self.text.slice_ref(string))
+        if self.skip(b'"').is_some() {
+            return Some(self.text.slice_ref(string));
+        }
+        self.escaped(string)
+    }
+
+    /// The same behind its first part, where something is escaped: an ETag has quotation marks, and cjson escapes slashes.
+    fn escaped(&mut self, first: &[u8]) -> Option<Bytes> {
+        let mut string = Vec::with_capacity(first.len() + 64);
+        string.extend_from_slice(first);
+        loop {
+            match self.next()? {
+                b'"' => return Some(terminated(string)),
+                b'\\' => match self.next()? {
+                    escaped @ (b'"' | b'\\' | b'/') => string.push(escaped),
+                    _ => return None,
+                },
+                _ => return None,
+            }
+            string.extend_from_slice(self.take(plain_length(self.bytes))?);
+        }
     }
 
     /// A string or an integer.
@@ -137,12 +157,13 @@ mod tests {
         headers.push("Content-Length", "1024");
         headers.push("Set-Cookie", "a=1");
         headers.push("X-Empty", "");
+        headers.push("ETag", r#"W/"a\b""#);
         headers.push("Set-Cookie", "b=2");
         headers.push("X-Raw", &b"\x80\xff \xc3\xa4"[..]);
         let text = Bytes::from(encode_headers(&headers));
         let read = read(&text);
         assert_eq!(read, parsed(&text));
-        assert_eq!(read.map(|lines| lines.len()), Some(6));
+        assert_eq!(read.map(|lines| lines.len()), Some(7));
     }
 
     #[test]
@@ -154,7 +175,8 @@ mod tests {
             r#"{"A":"b"} "#,
             r#"{"A":"b"}}"#,
             r#"{"A": "b"}"#,
-            r#"{"A":"b\"c"}"#,
+            r#"{"A":"b\nc"}"#,
+            r#"{"A":"b\"}"#,
             r#"{"A\u0041":"b"}"#,
             "{\"A\":\"b\tc\"}",
             r#"{"A":01}"#,
@@ -193,7 +215,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_reads_as_the_parser_does(text in r#"\{("[A-Za\\]{0,3}":("[b "\\\x00-\x30\x80-\xff]{0,12}"|[0-9]{0,17}|\[("x"|,|[0-9]|"y z","z"){0,4}\]),?){1,4}\}?"#) {
+        fn it_reads_as_the_parser_does(text in r#"\{("[A-Za\\]{0,3}":("[b "/\\\x00-\x30\x80-\xff]{0,12}"|[0-9]{0,17}|\[("x"|,|[0-9]|"y z","z"){0,4}\]),?){1,4}\}?"#) {
             let text = Bytes::from(text.into_bytes());
             if let Some(headers) = read(&text) {
                 prop_assert_eq!(Some(headers), parsed(&text));
