@@ -272,7 +272,11 @@ impl Attempts {
             Next::AgainFree if take(&mut self.free) => self.owner(route),
             Next::AgainFree => self.pause(route, (1, 1), error),
             Next::Moved(redirect) if take(&mut self.hops) => {
-                let there = route.at(&redirect.address, node)?;
+                let there = match route.at(&redirect.address, node) {
+                    Ok(there) => there,
+                    // It can't be used yet.
+                    Err(error) => return self.pause(route, PAUSE, error),
+                };
                 if route.is_same(&there, node) {
                     route.dial_anew(node);
                 }

@@ -34,7 +34,11 @@ fn each_failure_has_its_next_step() {
             "a! moved>b b! moved>c c! moved>d d! moved>e failed",
         ),
         ("moved to itself", &[moved("a")], "a! moved>a anew a"),
-        ("moved nowhere", &[moved("gone")], "a! moved>gone nowhere"),
+        (
+            "moved where it can't go yet",
+            &[moved("gone")],
+            "a! moved>gone 30ms a",
+        ),
         ("ask", &[ask("b")], "a! asking:b"),
         (
             "ask, then moved",

@@ -172,6 +172,19 @@ impl Cluster {
         self.wish(Some(&to));
     }
 
+    /// The node at an address that another has named.
+    ///
+    /// # Errors
+    ///
+    /// It can't be used before there is a map: the address alone doesn't tell the name that its certificate is for.
+    pub fn redirected(self: &Rc<Self>, address: &Address) -> Result<Rc<Node>, StoreError> {
+        self.update();
+        if self.config.tls.is_some() && self.map.borrow().is_none() {
+            return Err(StoreError::Unavailable);
+        }
+        Ok(self.at(address))
+    }
+
     /// A node for the first command, before there is a map: whichever of the configured can be used.
     fn anybody(self: &Rc<Self>) -> Result<Rc<Node>, StoreError> {
         self.wish(None);

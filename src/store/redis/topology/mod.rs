@@ -192,7 +192,7 @@ impl Route for Topology {
                     Some(from) => address.clone().behind(&from),
                     None => address.clone(),
                 };
-                Ok(cluster.at(&address))
+                cluster.redirected(&address)
             }
         }
     }
