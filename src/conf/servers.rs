@@ -123,8 +123,11 @@ pub fn with_memory(cf: *mut ngx_conf_t, store: StoreConfig) -> Result<StoreConfi
         Some(tier) => {
             // SAFETY: as above.
             let memory = unsafe {
-                // What was kept without a feed isn't used with one.
-                let heard = if tier.feed { "" } else { " unheard" };
+                // What was kept without a feed isn't used with one, nor for longer than it may be by now.
+                let heard = match tier.feed {
+                    true => String::new(),
+                    false => format!(" unheard {}", tier.valid),
+                };
                 let identity = format!("{identity} {} {:?}{heard}", store.database, tier.prefix);
                 TierMemory::declare(cf, name, digest(identity.as_bytes()), tier.size)
             };

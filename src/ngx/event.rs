@@ -37,9 +37,12 @@ pub fn exact_msec() -> u64 {
         tv_sec: 0,
         tv_nsec: 0,
     };
-    // SAFETY: the time is written to a place of our own. It fails for clocks only that the system doesn't have; the time is 0
-    // then, and nothing that is leased is believed.
-    let _ = unsafe { libc::clock_gettime(CLOCK, &raw mut time) };
+    // SAFETY: the time is written to a place of our own.
+    let mut read = |clock| unsafe { libc::clock_gettime(clock, &raw mut time) } == 0;
+    if !read(CLOCK) && !read(libc::CLOCK_MONOTONIC) {
+        // A system without a clock: no lease is believed, and everything has expired.
+        return u64::MAX;
+    }
     let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
     let millis = u64::try_from(time.tv_nsec / 1_000_000).unwrap_or_default();
     seconds.saturating_mul(1000).saturating_add(millis)

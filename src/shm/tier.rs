@@ -4,13 +4,15 @@
 use std::cell::{Cell, OnceCell};
 use std::ptr;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use bytes::Bytes;
 use tier::{Env, Extents, Facts, Handle, Pin, Reservation, Row, Ticket, Tier, View};
 
 use super::mapping::{TierHeader, TierMemory, TierView};
 use super::process::{is_alive, pid};
-use crate::ngx::event::{Timer, exact_msec};
+use crate::ngx::event::{Timer, exact_msec, now_msec};
+use crate::ngx::memory;
 
 /// How often the mutex is asked for without a pause.
 const SPINS: u32 = 64;
@@ -61,6 +63,8 @@ pub struct Records {
     tier: Tier<'static>,
     /// This worker's row of pins, once it has one.
     row: Cell<Option<Row>>,
+    /// No row is looked for before this time, in milliseconds.
+    rowless_until: Cell<u64>,
     /// Frees what dead workers had, and makes the index anew after one that died half-way.
     tending: OnceCell<Timer>,
 }
@@ -73,6 +77,7 @@ impl Records {
             tier: view.tier()?,
             view,
             row: Cell::new(None),
+            rowless_until: Cell::new(0),
             tending: OnceCell::new(),
         });
         let own = Rc::downgrade(&records);
@@ -108,14 +113,21 @@ impl Records {
         })
     }
 
-    /// This worker's row.
+    /// This worker's row. `None` where more workers than there are rows live, as while old ones still shut down: then bytes are
+    /// copied.
     fn row(&self) -> Option<Row> {
         if let Some(row) = self.row.get() {
             return Some(row);
         }
-        let row = self.tier.enrol(&Worker)?;
-        self.row.set(Some(row));
-        Some(row)
+        // To look for one takes long.
+        let now = now_msec();
+        if now < self.rowless_until.get() {
+            return None;
+        }
+        let row = self.tier.enrol(&Worker);
+        self.row.set(row);
+        self.rowless_until.set(now.saturating_add(TEND));
+        row
     }
 
     fn tend(&self) {
@@ -137,20 +149,26 @@ impl Records {
 
     /// So many bytes of an entry from this one on, in memory of this worker. `None` if it isn't there any more.
     pub fn copy(&self, handle: Handle, from: usize, length: usize) -> Option<Bytes> {
-        let pinned = self.pin(handle)?;
+        let pinned = self.pin(handle);
         let extents = self.tier.extents(handle)?;
-        let mut out = Vec::with_capacity(length);
-        for (begin, length) in self.parts(&extents, from, length)? {
-            // SAFETY: within the arena; nobody writes there while the entry is pinned.
-            out.extend_from_slice(unsafe { std::slice::from_raw_parts(begin, length) });
+        let parts = self.parts(&extents, from, length)?;
+        let mut out = memory::room(length)?;
+        for (begin, length) in parts {
+            if pinned.is_some() {
+                // SAFETY: within the arena; nobody writes there while the entry is pinned.
+                out.extend_from_slice(unsafe { std::slice::from_raw_parts(begin, length) });
+            } else {
+                // SAFETY: within the arena. Another process may write there meanwhile: each byte is read once, as an atomic, and
+                // what came of it counts only if the record is still there.
+                let bytes = unsafe { std::slice::from_raw_parts(begin.cast::<AtomicU8>(), length) };
+                out.extend(bytes.iter().map(|byte| byte.load(Ordering::Relaxed)));
+            }
         }
-        drop(pinned);
-        Some(out.into())
+        (pinned.is_some() || self.tier.still(handle)).then(|| out.into())
     }
 
     /// Where so many bytes of an entry lie, from this one on, if in one piece. It holds as long as the entry is there.
     pub fn spot(&self, handle: Handle, from: usize, length: usize) -> Option<Spot> {
-        let _pinned = self.pin(handle)?;
         let extents = self.tier.extents(handle)?;
         let parts = self.parts(&extents, from, length)?;
         match *parts.as_slice() {

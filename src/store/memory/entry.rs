@@ -195,12 +195,14 @@ impl Entry {
     ///
     /// It has left the tier.
     pub fn body(&self) -> Result<Bytes, Gone> {
-        let body = match self.body {
+        let shared = match self.body {
             Some(spot) if self.length <= COPIED => self.records.copy_spot(self.handle, spot),
             Some(spot) => self.records.share_spot(self.handle, spot),
-            None => self.records.copy(self.handle, self.head, self.length),
+            None => None,
         };
-        body.ok_or(Gone)
+        shared
+            .or_else(|| self.records.copy(self.handle, self.head, self.length))
+            .ok_or(Gone)
     }
 
     /// The record for a request, if it was read by these rules before, or never.
@@ -221,7 +223,7 @@ impl Entry {
                 self.reading.get_or_init(|| reading)
             }
         };
-        if !Rc::ptr_eq(&reading.rules, rules) {
+        if !Rc::ptr_eq(&reading.rules, rules) && reading.rules != *rules {
             return Ok(Ok(Seen::OtherRules));
         }
         Ok(match &reading.usable {

@@ -10,7 +10,7 @@ use super::Entry;
 /// So many bytes may they take in one worker, for each store.
 const LIMIT: usize = 16 << 20;
 
-/// So many records that are in use are passed over for each that is forgotten.
+/// So many records that were used are passed over for each that is forgotten.
 const PASSED_OVER: usize = 16;
 
 /// Bytes that a record takes in the lists here, and what the allocator adds to its parts.
@@ -91,28 +91,29 @@ impl Recent {
         if self.known.insert(hash, entry).is_none() {
             self.order.push_back(hash);
         }
-        while self.bytes() > LIMIT && self.known.len() > 1 {
-            self.forget();
-        }
+        while self.bytes() > LIMIT && self.known.len() > 1 && self.forget() {}
     }
 
     fn bytes(&self) -> usize {
         self.used.get() + self.known.len() * OVERHEAD
     }
 
-    /// Forgets one.
-    fn forget(&mut self) {
-        for turn in 0.. {
+    /// Forgets one. False if all that were looked at are needed: a response still has them, so that to forget them frees nothing,
+    /// and the next request for one would make another of it.
+    fn forget(&mut self) -> bool {
+        for turn in 0..=PASSED_OVER {
             let Some(hash) = self.order.pop_front() else {
-                return;
+                return false;
             };
-            let known = self.known.get(&hash);
-            if turn < PASSED_OVER && known.is_some_and(|entry| entry.take_use()) {
-                self.order.push_back(hash);
-                continue;
+            let is_needed = self.known.get(&hash).is_some_and(|entry| {
+                Rc::strong_count(entry) > 1 || (entry.take_use() && turn < PASSED_OVER)
+            });
+            if !is_needed {
+                self.known.remove(&hash);
+                return true;
             }
-            self.known.remove(&hash);
-            return;
+            self.order.push_back(hash);
         }
+        false
     }
 }

@@ -1,6 +1,6 @@
 //! What requests need of a record of the tier that is their response: made of it once.
 
-use cache_core::headers::{HeaderFault, Headers};
+use cache_core::headers::{Header, HeaderFault, Headers};
 use cache_core::record::{Broken, Decoded, Place, ReadFrom, Standing, Unsent};
 use cache_core::vary::Select;
 
@@ -78,7 +78,11 @@ impl Usable {
     /// Bytes of memory that it takes, beside its own size.
     pub fn bytes(&self) -> usize {
         let place = self.place.as_ref().map_or(0, |_| 2 * size_of::<Place>());
-        let unsent = self.unsent.as_ref().map_or(0, |_| 2 * size_of::<Unsent>());
+        let unsent = self.unsent.as_ref().map_or(0, |unsent| {
+            let lines = unsent.hidden.iter();
+            let bytes = |line: &Header| size_of::<Header>() + line.name.len() + line.value.len();
+            2 * size_of::<Unsent>() + lines.map(bytes).sum::<usize>()
+        });
         self.ready.bytes() + place + unsent
     }
 }

@@ -128,7 +128,11 @@ impl Decoded {
     #[must_use]
     pub fn place(&self) -> Place {
         Place {
-            tie: self.tie().cloned(),
+            // A copy: the record's texts aren't kept for the sake of this one.
+            tie: self.tie().map(|tie| Tie {
+                family: Bytes::copy_from_slice(&tie.family),
+                ..tie.clone()
+            }),
             variant: self.variant.clone(),
         }
     }

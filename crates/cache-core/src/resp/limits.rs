@@ -23,6 +23,12 @@ impl Limits {
         depth: 4,
     };
 
+    /// What a feed hears as replies: of a greeting, and with RESP2 the messages, which name keys.
+    pub const FEED: Self = Self {
+        bulk: 128 << 10,
+        ..Self::GREETING
+    };
+
     /// A reply to a lookup: few fields, any of which may be as long as Redis takes it.
     pub const LOOKUP: Self = Self {
         bulk: 512 << 20,

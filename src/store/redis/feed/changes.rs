@@ -25,15 +25,18 @@ const MOST: usize = 100_000;
 /// What is to be done with the tier for one server.
 pub struct Changes {
     right: Rc<Right>,
+    /// Whether the server is the only one of the store: then all that is kept came from it, under whatever address.
+    is_sole: bool,
     waiting: RefCell<VecDeque<(Node, Effect)>>,
     timer: OnceCell<Timer>,
 }
 
 impl Changes {
     /// None yet.
-    pub fn new(right: &Rc<Right>) -> Rc<Changes> {
+    pub fn new(right: &Rc<Right>, is_sole: bool) -> Rc<Changes> {
         let changes = Rc::new(Changes {
             right: Rc::clone(right),
+            is_sole,
             waiting: RefCell::default(),
             timer: OnceCell::new(),
         });
@@ -55,7 +58,7 @@ impl Changes {
             // All is void at once: changes that wait have nothing left to do, and leases are over.
             Effect::RaiseEpoch => {
                 waiting.clear();
-                index.raise_epoch(node);
+                self.void(node);
             }
             // Leases go on.
             Effect::RaiseAll => {
@@ -70,9 +73,18 @@ impl Changes {
             }
             _ if waiting.len() >= MOST => {
                 waiting.clear();
-                index.raise_epoch(node);
+                self.void(node);
             }
             effect => waiting.push_back((node, effect)),
+        }
+    }
+
+    /// All that came from the server is void.
+    fn void(&self, node: Node) {
+        let index = self.right.memory.records().index();
+        index.raise_epoch(node);
+        if self.is_sole {
+            index.wipe();
         }
     }
 

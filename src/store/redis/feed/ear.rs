@@ -72,9 +72,13 @@ impl Ear {
         };
         // In a Cluster it asks for the slot map.
         let limits = match settings.slots {
-            Some(_) => Limits::SLOTS,
-            None => Limits::GREETING,
+            Some(_) => Limits {
+                bulk: Limits::FEED.bulk,
+                ..Limits::SLOTS
+            },
+            None => Limits::FEED,
         };
+        let is_sole = settings.slots.is_none();
         let seed = random::between(1, u64::from(u32::MAX));
         let index = right.memory.records().index();
         let ear = Rc::new(Ear {
@@ -84,7 +88,7 @@ impl Ear {
             node: Cell::new(index.node(server.heard_as(server.addresses.first()))),
             feed: RefCell::new(Feed::new(settings, seed)),
             shadow: RefCell::default(),
-            changes: Changes::new(right),
+            changes: Changes::new(right, is_sole),
             line: Line::new(config, &server),
             publisher: Line::new(config, &server),
             limits,
@@ -98,7 +102,12 @@ impl Ear {
             if let Some(own) = own.upgrade() {
                 // The former one has no lease since its connection was lost.
                 let name = own.server.heard_as(Some(address));
-                own.node.set(own.right.memory.records().index().node(name));
+                let index = own.right.memory.records().index();
+                let former = own.node.replace(index.node(name));
+                if former != own.node.get() && own.right.is_held() {
+                    // Nobody is to carry on with what it gave.
+                    index.raise_epoch(former);
+                }
                 own.tell(Event::Connected);
             }
         });

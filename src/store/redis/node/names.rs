@@ -236,8 +236,6 @@ impl Node {
                     addresses.swap(0, place);
                 }
                 *known = addresses;
-                drop(known);
-                self.name_anew();
             }
             Err(fault) => {
                 let knows = !self.addresses.borrow().is_empty();
@@ -277,6 +275,8 @@ impl Node {
                 _ => {}
             }
         }
+        // Not before: what the connections to the former address reply came from there.
+        self.name_anew();
         let left = !self.connections.borrow().iter().all(|c| c.is_retiring());
         if self.breaker.is_down() {
             super::trouble::probe(&Rc::downgrade(self));
