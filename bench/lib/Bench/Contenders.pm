@@ -8,7 +8,7 @@ use Bench::Backend qw(body_of);
 use Bench::Http;
 use Bench::Servers qw(start_nginx redis_command);
 
-our @EXPORT_OK = qw(contenders start_contender check module_configuration proxy_cache upstreams LITERAL SRCACHE_MODULES);
+our @EXPORT_OK = qw(contenders start_contender check module_configuration proxy_cache returned upstreams LITERAL SRCACHE_MODULES);
 
 # What is surely a literal for nginx, which reads its configuration through a buffer of 4096 bytes.
 use constant LITERAL => 4000;
@@ -75,15 +75,15 @@ sub contenders {
     return (
         {
             id => 'return', label => 'return 200', sizes => \@all,
-            http => '', server => join('', map { _return($_) } @all),
+            http => '', server => join('', map { returned($_) } @all),
         },
         {
             id => 'return_keys', label => 'return 200, 1,000 keys', @many,
-            http => '', server => join('', map { _return($_) } @{ { @many }->{sizes} }),
+            http => '', server => join('', map { returned($_) } @{ { @many }->{sizes} }),
         },
         {
             id => 'return_more_keys', label => 'return 200, 10,000 keys', @more,
-            http => '', server => join('', map { _return($_) } @{ { @more }->{sizes} }),
+            http => '', server => join('', map { returned($_) } @{ { @more }->{sizes} }),
         },
         {
             id => 'static', label => 'static file', sizes => \@all,
@@ -151,12 +151,12 @@ CONF
     );
 }
 
-# A hit for each way to Redis, of one key and of many, and of more where Redis isn't asked. Their keys are others, so that each fills its own records.
+# A hit for each way to Redis, of one key and of many, and of more where Redis is reached through TCP or isn't asked. Their keys are others, so that each fills its own records.
 sub _ways_to_redis {
     my ($upstream, $all, $many, $more, %o) = @_;
     my $nodes = join ' ', map { "server 127.0.0.1:$_;" } @{ $o{cluster} };
     my @ways = (
-        { id => 'hit', label => '', way => 'TCP', store => "server 127.0.0.1:$o{redis};" },
+        { id => 'hit', label => '', way => 'TCP', store => "server 127.0.0.1:$o{redis};", more => 1 },
         { id => 'unix', label => ' through a unix socket', way => 'unix socket', store => "server unix:$o{socket};" },
         {
             id => 'tls', label => ' through TLS', way => 'TLS',
@@ -207,7 +207,7 @@ CONF
 
 # `return 200` with a body of this size. nginx takes no literal above 4 kB, so that a larger body is put together for
 # each request. It repeats itself every 4,100 bytes: two literals and a rest are enough.
-sub _return {
+sub returned {
     my ($size) = @_;
     my $body = body_of($size);
     # with and without a key behind the size

@@ -93,6 +93,7 @@ sub _run {
 sub wrk {
     my ($c, $size, %o) = @_;
     my @pin = length $o{load_cores} ? ('taskset', '-c', $o{load_cores}) : ();
+    unshift @pin, 'nice', '-n', $o{nice} if $o{nice};
     my @script = $c->{keys} ? ('-s', $o{script}) : ();
     open my $wrk, '-|', @pin, 'wrk', '-t', 1, '-c', $o{connections} // CONNECTIONS, '-d', "$o{seconds}s", '--timeout', '10s',
         '--latency', @script, "http://127.0.0.1:$c->{nginx}{port}/$size", @script ? ('--', $c->{keys}) : ()
