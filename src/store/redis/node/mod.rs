@@ -116,7 +116,8 @@ impl Node {
         &self.server
     }
 
-    /// What the memory tier calls it at the address that served last. A name may have another server behind it later.
+    /// What the memory tier calls it at the address that served last. A name may have another server behind it later, and
+    /// connections to several at a time: what these have found says from where it is.
     pub fn heard_as(&self) -> u64 {
         self.heard_as.get()
     }
