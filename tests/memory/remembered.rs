@@ -74,7 +74,7 @@ fn keep(client: &mut Client, pages: Range<usize>) {
 /// Checks how much memory a worker takes for hits of many records with 30 kB of headers each.
 #[track_caller]
 fn assert_bounded(name: &'static str, varies: bool) {
-    const PAGES: usize = 1500;
+    const PAGES: usize = 1000;
     let site = site("128m").start();
     let wide = Wide {
         name,
