@@ -317,7 +317,8 @@ fn decode(
     };
     let shared = found.reading.get_or_init(read);
     let own;
-    let reading = if are_same(&shared.rules, &lookup.rules) {
+    // Locations that say nothing of their own have equal rules.
+    let reading = if shared.rules == lookup.rules {
         shared
     } else {
         own = read();
@@ -330,11 +331,6 @@ fn decode(
             None
         }
     }
-}
-
-/// Whether rules are the same: locations that say nothing of their own have equal ones.
-fn are_same(one: &Rc<Rules>, other: &Rc<Rules>) -> bool {
-    Rc::ptr_eq(one, other) || one == other
 }
 
 /// The record can't be used.

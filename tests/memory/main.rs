@@ -6,10 +6,14 @@ mod changes;
 mod feeds;
 mod fleets;
 mod heads;
+mod keys;
 mod local;
 mod messages;
 mod operation;
+mod outages;
+mod pins;
 mod records;
+mod remembered;
 mod rights;
 mod swapped;
 

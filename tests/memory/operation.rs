@@ -2,10 +2,11 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::time::Instant;
 
 use testbed::{PATIENCE, Record, ms, wait_for};
 
-use super::{put_and_warm, site, source, warm};
+use super::{SLACK, put_and_warm, site, source, warm};
 
 /// What a process has open, as `socket:[number]`.
 fn sockets(pid: i32) -> HashSet<String> {
@@ -150,8 +151,28 @@ fn nginx_that_quits_waits_for_no_successor() {
     let mut client = site.client();
     put_and_warm(&site, &mut client, "/quit", "quit");
     drop(client);
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     site.nginx.quit();
     assert!(site.nginx.wait(PATIENCE).is_some());
     assert!(begun.elapsed() < ms(1500), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn what_was_kept_for_longer_isnt_used_after_a_reload() {
+    let mut site = site("feed=off valid=60s").start();
+    let mut client = site.client();
+    put_and_warm(&site, &mut client, "/valid", "old");
+    let shorter = super::site("feed=off valid=1s");
+    site.nginx
+        .rewrite(&shorter.conf(site.address(), &site.redis, &site.backend));
+    let old = site.nginx.reload();
+    site.nginx.wait_for_exit(&old, PATIENCE);
+    let mut client = site.client();
+    let begun = Instant::now();
+    site.redis
+        .put(&site.key("/valid"), &Record::lua_text("new"), 600);
+    wait_for("the new record", PATIENCE, || {
+        client.get("/valid").text() == "new"
+    });
+    assert!(begun.elapsed() < ms(1000) + SLACK, "{:?}", begun.elapsed());
 }

@@ -11,7 +11,7 @@ use crate::use_stale::UseStale;
 pub use lists::{BadList, MethodList, StatusList, items};
 
 /// What the operator allows at one location. Cheap to clone.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
     /// Statuses that may be stored.
     pub statuses: StatusList,

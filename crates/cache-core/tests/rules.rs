@@ -1,7 +1,12 @@
 //! The lists of directives: which statuses and methods they name, and what is wrong in them.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use cache_core::rules::{BadList, MethodList, StatusList};
+use std::rc::Rc;
+
+use cache_core::freshness::Heuristic;
+use cache_core::ignore::Ignore;
+use cache_core::rules::{BadList, MethodList, Rules, SetCookie, StatusList};
+use cache_core::use_stale::UseStale;
 
 #[test]
 fn status_lists() {
@@ -78,4 +83,38 @@ fn method_lists() {
         BadList::Method("P/T".to_owned()).to_string(),
         "invalid method \"P/T\""
     );
+}
+
+/// Locations whose rules are equal share what was made of a record, each of which has rules of its own.
+#[test]
+fn rules_are_equal_if_all_of_them_are() {
+    let own = Rc::new(Rules::default());
+    assert_eq!(own, Rc::new(Rules::default()));
+    let changes: [fn(&mut Rules); 10] = [
+        |rules| rules.statuses = StatusList::parse(b"any").unwrap(),
+        |rules| rules.age += 1,
+        |rules| {
+            rules.heuristic = Some(Heuristic {
+                percent: 10,
+                max: 60,
+            })
+        },
+        |rules| rules.stale += 1,
+        |rules| {
+            rules.ignore = Ignore {
+                vary: true,
+                ..Ignore::NONE
+            }
+        },
+        |rules| rules.set_cookie = SetCookie::Public,
+        |rules| rules.max_size += 1,
+        |rules| rules.use_stale = UseStale::HTTP_403,
+        |rules| rules.revalidate = false,
+        |rules| rules.variants += 1,
+    ];
+    for (number, change) in changes.into_iter().enumerate() {
+        let mut other = Rules::default();
+        change(&mut other);
+        assert_ne!(*own, other, "{number}");
+    }
 }

@@ -9,6 +9,8 @@ use crate::places::module_is_sanitized;
 pub struct Vitals {
     /// Memory in use (VmRSS), kB.
     pub rss: u64,
+    /// The part of it that isn't shared with other processes, nor with a file (RssAnon), kB.
+    pub own: u64,
     /// The most it ever was (VmHWM), kB.
     pub peak: u64,
     /// Addresses in use (VmSize), kB.
@@ -35,6 +37,7 @@ impl Vitals {
         };
         Some(Vitals {
             rss: number(&status, "VmRSS")?,
+            own: number(&status, "RssAnon")?,
             peak: number(&status, "VmHWM")?,
             mapped: number(&status, "VmSize")?,
             read: number(&io, "rchar")?,
@@ -50,7 +53,21 @@ impl Vitals {
     /// If it has grown by more.
     #[track_caller]
     pub fn assert_grown_less(&self, before: &Vitals, kilobytes: u64) {
-        let grown = self.rss.saturating_sub(before.rss);
+        self.assert_less(before, self.rss.saturating_sub(before.rss), kilobytes);
+    }
+
+    /// The same of the process's own memory.
+    ///
+    /// # Panics
+    ///
+    /// If it has grown by more.
+    #[track_caller]
+    pub fn assert_own_grown_less(&self, before: &Vitals, kilobytes: u64) {
+        self.assert_less(before, self.own.saturating_sub(before.own), kilobytes);
+    }
+
+    #[track_caller]
+    fn assert_less(&self, before: &Vitals, grown: u64, kilobytes: u64) {
         assert!(
             grown < kilobytes || module_is_sanitized(),
             "{grown} kB: {before:?}, {self:?}"

@@ -223,7 +223,7 @@ impl Entry {
                 self.reading.get_or_init(|| reading)
             }
         };
-        if !Rc::ptr_eq(&reading.rules, rules) && reading.rules != *rules {
+        if reading.rules != *rules {
             return Ok(Ok(Seen::OtherRules));
         }
         Ok(match &reading.usable {

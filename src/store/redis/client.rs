@@ -144,7 +144,8 @@ impl Client {
                 };
                 let record = found(topology, Rc::clone(node), sent).await?;
                 // Of a slot that is on its way nobody knows who pushes its changes.
-                Ok((record, (!asking).then(|| node.heard_as())))
+                let from = (!asking).then_some(record.from);
+                Ok((record, from))
             })
             .await?;
         if let (Some(memory), Some(from)) = (&self.memory, from) {

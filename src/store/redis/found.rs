@@ -14,6 +14,8 @@ pub struct Found {
     pub record: RawRecord,
     /// Field `variants`.
     pub variants: Option<Bytes>,
+    /// What the memory tier calls the server that has sent it, at the address of that connection. 0: none has.
+    pub from: u64,
     /// What the first of them has made of the record.
     pub reading: OnceCell<Reading>,
 }
@@ -34,11 +36,12 @@ impl Found {
         Found::new(record, None)
     }
 
-    /// What Redis has sent.
+    /// What was found.
     pub fn new(record: RawRecord, variants: Option<Bytes>) -> Found {
         Found {
             record,
             variants,
+            from: 0,
             reading: OnceCell::new(),
         }
     }

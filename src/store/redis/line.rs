@@ -214,6 +214,10 @@ impl ConnectionOwner for Line {
         }
     }
 
+    fn heard_as(&self, address: &SocketAddress) -> u64 {
+        self.server.heard_as(Some(address))
+    }
+
     fn replied(&self, _: Replied) {}
 
     fn learn(&self, _: &Bytes, _: usize) {}

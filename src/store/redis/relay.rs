@@ -233,7 +233,7 @@ impl<T: Clone> Dialog<T> {
 
     fn reply(&mut self, pending: Pending, reply: Reply) {
         let health = &self.attempt.relay.health;
-        match pending.take(reply) {
+        match pending.take(reply, 0) {
             Replied::More(pending) => self.pending = Some(pending),
             Replied::Down(pending, words) => {
                 self.attempt.down(&words);

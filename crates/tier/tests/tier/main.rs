@@ -15,5 +15,6 @@ mod interleaved;
 mod model;
 mod policy;
 mod repair;
+mod rows;
 mod threads;
 mod world;

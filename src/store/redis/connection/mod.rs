@@ -38,6 +38,9 @@ pub trait ConnectionOwner {
     /// The server has agreed to the greeting at this address: the connection can be used.
     fn established(self: Rc<Self>, address: &SocketAddress);
 
+    /// What the memory tier calls the server at this address.
+    fn heard_as(&self, address: &SocketAddress) -> u64;
+
     /// A command has its reply.
     fn replied(&self, replied: Replied);
 
@@ -74,6 +77,8 @@ pub struct Connection {
     /// The address that it is connected to, or being connected to, and those to try after it.
     addresses: RefCell<VecDeque<SocketAddress>>,
     state: Cell<State>,
+    /// What the memory tier calls the server at the address where it is established.
+    heard_as: Cell<u64>,
     input: RefCell<Input>,
     /// The handshake: it goes alone.
     greeting: RefCell<Output>,
@@ -117,6 +122,7 @@ impl Connection {
                 peer: Peer::new(this.clone(), tls),
                 addresses: RefCell::default(),
                 state: Cell::new(State::Connecting),
+                heard_as: Cell::new(0),
                 input: RefCell::new(Input::new()),
                 greeting: RefCell::default(),
                 output: RefCell::default(),
@@ -342,6 +348,7 @@ impl Connection {
         self.flush.post();
         let address = self.addresses.borrow().front().cloned();
         if let (Some(owner), Some(address)) = (self.owner.upgrade(), address) {
+            self.heard_as.set(owner.heard_as(&address));
             owner.established(&address);
         }
     }

@@ -37,6 +37,16 @@ impl Connection {
         self.retiring.get()
     }
 
+    /// Whether it is established and takes new commands.
+    pub fn serves(&self) -> bool {
+        self.state.get() == State::Established && !self.retiring.get()
+    }
+
+    /// What the memory tier calls the server at the address where it is established.
+    pub fn heard_as(&self) -> u64 {
+        self.heard_as.get()
+    }
+
     /// Ends it, if it retires and owes nothing.
     pub fn leave_if_done(&self) {
         if self.retiring.get() && self.owed.get() == 0 {

@@ -115,7 +115,7 @@ impl Connection {
         };
         let (command, lookup) = (pending.is_command(), pending.is_lookup());
         let large = pending.is_large();
-        let replied = pending.take(reply);
+        let replied = pending.take(reply, self.heard_as.get());
         if command
             && !matches!(
                 replied,

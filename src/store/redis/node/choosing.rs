@@ -96,9 +96,7 @@ impl Node {
     /// Whether a connection is established.
     pub(super) fn serves(&self) -> bool {
         let connections = self.connections.borrow();
-        connections
-            .iter()
-            .any(|c| c.state() == State::Established && !c.is_retiring())
+        connections.iter().any(|c| c.serves())
     }
 
     /// The best connection there is, and whether another would help. `None` if a new one is to be had.
@@ -111,10 +109,7 @@ impl Node {
                 || (!large && !c.is_owing() && c.state() == State::Established)
         };
         // Nearly always the first is.
-        let is_quiet = |c: &&Rc<Connection>| {
-            let serves = c.state() == State::Established && !c.is_retiring();
-            serves && fits(c) && c.load(average) < QUIET
-        };
+        let is_quiet = |c: &&Rc<Connection>| c.serves() && fits(c) && c.load(average) < QUIET;
         if let Some(quiet) = connections.iter().find(is_quiet) {
             return (Some(Rc::clone(quiet)), false);
         }

@@ -40,7 +40,7 @@ pub struct Node {
     /// How its connections are encrypted, and their session.
     tls: Option<Rc<Client>>,
     server: Server,
-    /// See [`Node::heard_as`].
+    /// What the memory tier calls it at the address that served last.
     heard_as: Cell<u64>,
     /// Its addresses: the one that served last, then the others.
     addresses: RefCell<Vec<SocketAddress>>,
@@ -116,9 +116,14 @@ impl Node {
         &self.server
     }
 
-    /// What the memory tier calls it at the address that served last. A name may have another server behind it later.
+    /// What the memory tier calls it at the address where a lookup is likely to go: that of the connection which is used first,
+    /// or the one that served last. A name may have another server behind it later, and connections to several at a time: what
+    /// these have found says where it is from.
     pub fn heard_as(&self) -> u64 {
-        self.heard_as.get()
+        let connections = self.connections.borrow();
+        let mut serving = connections.iter().filter(|c| c.serves());
+        let first = serving.find(|c| !c.is_for_large());
+        first.map_or(self.heard_as.get(), |c| c.heard_as())
     }
 
     /// Another address may be the first by now.

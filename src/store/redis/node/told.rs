@@ -34,6 +34,10 @@ impl ConnectionOwner for Node {
         }
     }
 
+    fn heard_as(&self, address: &SocketAddress) -> u64 {
+        self.server.heard_as(Some(address))
+    }
+
     fn replied(&self, replied: Replied) {
         self.losses.set(0);
         match replied {

@@ -102,8 +102,8 @@ impl Pending {
         }
     }
 
-    /// Takes a reply of those that it is owed.
-    pub fn take(self, reply: Reply) -> Replied {
+    /// Takes a reply of those that it is owed. `from`: what the memory tier calls the server that has sent it.
+    pub fn take(self, reply: Reply, from: u64) -> Replied {
         match self {
             Pending::Step(step) => step_replied(step, reply),
             Pending::Lookup(mut lookup) if lookup.before > 0 => {
@@ -113,7 +113,7 @@ impl Pending {
             }
             Pending::Lookup(mut lookup) => match lookup.pttl.take() {
                 None => pttl_replied(lookup, reply),
-                Some(pttl) => hmget_replied(lookup, pttl, reply),
+                Some(pttl) => hmget_replied(lookup, pttl, reply, from),
             },
             Pending::Change(kind, promise) => change_replied(kind, promise, reply),
             Pending::Question(_, promise) => {
@@ -277,7 +277,12 @@ fn pttl_replied(mut lookup: PendingLookup, reply: Reply) -> Replied {
     Replied::More(Pending::Lookup(lookup))
 }
 
-fn hmget_replied(mut lookup: PendingLookup, pttl: Result<i64, Failure>, reply: Reply) -> Replied {
+fn hmget_replied(
+    mut lookup: PendingLookup,
+    pttl: Result<i64, Failure>,
+    reply: Reply,
+    from: u64,
+) -> Replied {
     let fields = match reply {
         Reply::Array(Some(elements)) => fields::<FIELDS>(elements),
         Reply::Error(text) => match refused(&text) {
@@ -304,7 +309,11 @@ fn hmget_replied(mut lookup: PendingLookup, pttl: Result<i64, Failure>, reply: R
                 body,
                 meta,
             };
-            lookup.finish(Ok(Rc::new(Found::new(record, variants))));
+            let found = Found {
+                from,
+                ..Found::new(record, variants)
+            };
+            lookup.finish(Ok(Rc::new(found)));
             Replied::Found(size)
         }
         Err(failure) => refuse_lookup(lookup, failure),

@@ -189,6 +189,7 @@ fn sample(site: &Running) -> Vitals {
     let vitals = workers.iter().filter_map(|pid| Vitals::of(*pid));
     vitals.fold(Vitals::default(), |sum, one| Vitals {
         rss: sum.rss + one.rss,
+        own: sum.own + one.own,
         peak: sum.peak + one.peak,
         mapped: sum.mapped + one.mapped,
         read: sum.read + one.read,
