@@ -134,6 +134,27 @@ fn what_nobody_tells_of_is_used_for_a_second() {
 }
 
 #[test]
+fn a_listener_that_is_frozen_is_believed_for_a_second() {
+    let site = dumb("").workers(2).spread().store(USERS);
+    let site = site.start_with(redis());
+    wait_for_messages(&site);
+    let mut clients = site.client_of_each("/frozen");
+    // Whoever of the two listens: each is frozen once.
+    for frozen in 0..2 {
+        let other = 1 - frozen;
+        let text = format!("round {frozen}");
+        put_and_warm(&site, &mut clients[other].1, "/frozen", &text);
+        let worker = site.nginx.freeze_worker(clients[frozen].0);
+        let begun = Instant::now();
+        let _: i64 = site.redis.command(&["DEL", &site.key("/frozen")]);
+        let took = until_gone(&mut clients[other].1, "/frozen", &text, begun);
+        println!("the last old answer after {took:?}");
+        assert!(took < SECOND + SLACK, "{took:?}");
+        drop(worker);
+    }
+}
+
+#[test]
 fn a_server_without_tracking_does_with_messages() {
     for command in ["CLIENT", "HELLO"] {
         let redis = Redis::with_options(&["--rename-command", command, ""]);
