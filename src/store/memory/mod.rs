@@ -16,7 +16,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use cache_core::record::{Kept, RawRecord};
 use siphasher::sip128::{Hasher128, SipHasher13};
-use tier::{Facts, Handle, Ticket, Tier};
+use tier::{Facts, Handle, Node, Ticket, Tier};
 
 pub use self::config::MemoryConfig;
 pub use self::entry::{Entry, Seen};
@@ -149,15 +149,20 @@ impl Memory {
     pub fn offer(&self, key: &[u8], server: u64) -> Option<Offer> {
         let (hash, now) = (self.hash(key), exact_msec());
         let index = self.records.index();
-        let node = index.node(server);
+        let node = index.node_at(server, now);
         let is_heard = !self.config.feed || index.leased_until(node) > now;
         if !is_heard || !index.admit(hash, self.config.min_uses) {
+            return None;
+        }
+        let ticket = index.ticket(hash, node);
+        // Without a place it has none that could be another's by now.
+        if node != Node::NONE && !index.is_node_of(node, server) {
             return None;
         }
         Some(Offer {
             hash,
             server,
-            ticket: index.ticket(hash, node),
+            ticket,
             since: now,
         })
     }
