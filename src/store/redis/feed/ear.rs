@@ -84,7 +84,8 @@ impl Ear {
         let is_sole = settings.slots.is_none();
         let seed = random::between(1, u64::from(u32::MAX));
         let index = right.memory.records().index();
-        let name = server.heard_as(server.addresses.first());
+        let addresses = config.in_order(server.addresses.clone());
+        let name = server.heard_as(addresses.first());
         let ear = Rc::new(Ear {
             topology: Rc::clone(topology),
             right: Rc::clone(right),
