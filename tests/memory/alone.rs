@@ -36,7 +36,10 @@ impl Scene {
     }
 
     fn of(site: &Site) -> Scene {
-        let redis = Redis::start();
+        Scene::before(site, Redis::start())
+    }
+
+    fn before(site: &Site, redis: Redis) -> Scene {
         let door = Proxy::start(&redis.address());
         let store = format!("server {}; {QUICK}", door.address());
         let site = site
@@ -128,6 +131,29 @@ fn what_is_held_is_served_and_for_so_long_only() {
         let (from, text) = scene.got(1, "/held");
         assert_eq!((from.as_str(), text == "held"), ("memory", false));
         assert_eq!(scene.site.backend.hits("/held"), asked + 1, "{trouble:?}");
+    }
+}
+
+#[test]
+fn what_is_held_is_served_where_messages_must_do() {
+    for trouble in [Trouble::Killed, Trouble::Frozen, Trouble::Refused] {
+        // What there is becomes void with each reply to PING: one may come between the lookup and the trouble.
+        let held = (0..5).find_map(|_| {
+            let redis = Redis::with_options(&["--rename-command", "CLIENT", ""]);
+            let mut scene = Scene::before(&site("alone=30s"), redis);
+            scene.hold("/held", "held");
+            scene.begin(trouble);
+            (scene.got(0, "/held") == from_memory("held")).then_some(scene)
+        });
+        let mut scene = held.expect("a record that is held");
+        let asked = scene.site.backend.hits("/held");
+        assert!(
+            holds_for(ms(4000), || {
+                (0..2).all(|worker| scene.got(worker, "/held") == from_memory("held"))
+            }),
+            "{trouble:?}"
+        );
+        assert_eq!(scene.site.backend.hits("/held"), asked, "{trouble:?}");
     }
 }
 

@@ -119,6 +119,42 @@ fn a_redis_that_restarts_is_listened_to_again() {
 }
 
 #[test]
+fn all_workers_keep_what_a_name_of_several_addresses_gives() {
+    // nginx gives each worker the addresses in an order of its own.
+    for _ in 0..3 {
+        let (dns, port, redis) = (Dns::start(), Port::take(), Redis::start());
+        let address = redis.address();
+        let at = |ip: &str| {
+            let ip: IpAddr = ip.parse().unwrap();
+            Proxy::at(SocketAddr::new(ip, port.number()), &address)
+        };
+        let (first, second) = (at("127.0.0.21"), at("127.0.0.22"));
+        dns.set(NAME, 1, &["127.0.0.22", "127.0.0.21"]);
+        let site = site("")
+            .workers(3)
+            .spread()
+            .http(&format!("resolver {}; resolver_timeout 2s;", dns.address()))
+            .store(&format!("server {NAME}:{};", port.number()))
+            .start_with(redis);
+        let mut clients = site.client_of_each("/several");
+        // What one worker has kept others serve, too: each gets a page of its own.
+        let mut all_warm = |path: &str| {
+            for (worker, client) in &mut clients {
+                put_and_warm(&site, client, &format!("{path}/{worker}"), path);
+            }
+        };
+        all_warm("/warm");
+        // One address is gone, and comes back: all stay with the other.
+        first.stop_listening();
+        first.cut();
+        all_warm("/other");
+        first.listen();
+        second.cut();
+        all_warm("/again");
+    }
+}
+
+#[test]
 fn a_name_that_leads_to_another_server_is_followed() {
     let (dns, port) = (Dns::start(), Port::take());
     let (before, behind) = (Redis::start(), Redis::start());

@@ -4,8 +4,8 @@
 use std::time::{Duration, Instant};
 
 use testbed::{
-    Answer, Client, PATIENCE, Position, Record, Redis, RedisCluster, Request, Running, Site, ms,
-    wait_for,
+    Answer, Client, Gate, PATIENCE, Position, Proxy, Record, Redis, RedisCluster, Request, Rule,
+    Running, Site, Way, ms, wait_for,
 };
 
 use super::{SLACK, put_and_warm, site, source, warm};
@@ -131,6 +131,27 @@ fn what_nobody_tells_of_is_used_for_a_second() {
             .len(),
         1
     );
+}
+
+#[test]
+fn a_listener_that_is_frozen_is_believed_for_a_second() {
+    let site = dumb("").workers(2).spread().store(USERS);
+    let site = site.start_with(redis());
+    wait_for_messages(&site);
+    let mut clients = site.client_of_each("/frozen");
+    // Whoever of the two listens: each is frozen once.
+    for frozen in 0..2 {
+        let other = 1 - frozen;
+        let text = format!("round {frozen}");
+        put_and_warm(&site, &mut clients[other].1, "/frozen", &text);
+        let worker = site.nginx.freeze_worker(clients[frozen].0);
+        let begun = Instant::now();
+        let _: i64 = site.redis.command(&["DEL", &site.key("/frozen")]);
+        let took = until_gone(&mut clients[other].1, "/frozen", &text, begun);
+        println!("the last old answer after {took:?}");
+        assert!(took < SECOND + SLACK, "{took:?}");
+        drop(worker);
+    }
 }
 
 #[test]
@@ -261,6 +282,34 @@ fn in_a_cluster_messages_do_too() {
             let took = until_gone(&mut here, &path, &text, begun);
             assert!(took < TOLD, "{text}: {took:?}");
         }
+    }
+}
+
+#[test]
+fn without_a_feed_a_change_that_may_come_late_keeps_nothing_old() {
+    let redis = Redis::start();
+    let door = Proxy::start(&redis.address());
+    let store = format!(
+        "server {}; read_timeout 500ms; max_fails 60;",
+        door.address()
+    );
+    let site = dumb("valid=30s feed=off").store(&store).start_with(redis);
+    let mut client = site.client();
+    for round in 0..2 {
+        let (path, gate) = (format!("/late/{round}"), Gate::new());
+        put_and_warm(&site, &mut client, &path, "old");
+        // The deletion is sent, and comes to Redis long after its time is over.
+        door.set(Way::Commands, Rule::hold(&gate));
+        assert_eq!(client.ask(&Request::post(&path, "x")).status, 200);
+        door.heal();
+        for _ in 0..5 {
+            assert_eq!(client.get(&path).text(), "old");
+        }
+        gate.open();
+        wait_for("the deletion", PATIENCE, || {
+            site.redis.get(&site.key(&path)).is_none()
+        });
+        assert_ne!(client.get(&path).text(), "old");
     }
 }
 

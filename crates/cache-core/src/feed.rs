@@ -17,7 +17,7 @@
 //!
 //! Where the server doesn't track, the module's own messages must do: its scripts PUBLISH each key that they change, on a
 //! channel that the feed subscribes to. RESP2 is enough for that. Messages miss evictions, FLUSHALL, and what others do, so a
-//! record is used for [`MESSAGES_VALID`] at most: the epoch is raised so often. Where neither is to be had the tier isn't used,
+//! record is used for [`MESSAGES_VALID`] at most: a lease is as long, and with each PONG the epoch is raised before it. Where neither is to be had the tier isn't used,
 //! and the feed tries again after 30 s.
 //!
 //! Whoever writes can't know whether another machine has to live on messages: its user may lack a right that ours has. So a

@@ -14,6 +14,13 @@ const HEARD: usize = 3;
 /// Bits of an epoch beside the time of a lease.
 const EPOCH_BITS: u32 = 16;
 
+/// A place may be another server's when its own hasn't been heard for so long, in milliseconds.
+const IDLE: u64 = 60_000;
+
+/// In place of a name while a place changes hands. The epoch of the former server is beside it: so nobody who was stopped
+/// meanwhile takes a later change for its own. Names don't have this bit.
+const CHANGING: u64 = 1 << 63;
+
 /// A node: the server of the store that a record comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Node(pub(crate) u32);
@@ -26,9 +33,9 @@ impl Node {
         (self.0 < NODES).then(|| memory.layout.nodes_at + self.0 as usize * NODE_WORDS + word)
     }
 
-    /// The node of this name. [`Node::NONE`] if there is no place left.
-    pub(crate) fn named<W: Words + ?Sized>(memory: Memory<'_, W>, name: u64) -> Node {
-        let name = name.max(1);
+    /// The node of this name at this time, in milliseconds. [`Node::NONE`] if there is no place left, and none that nobody needs.
+    pub(crate) fn named<W: Words + ?Sized>(memory: Memory<'_, W>, name: u64, now: u64) -> Node {
+        let name = as_name(name);
         let start = (name % u64::from(NODES)) as u32;
         let mut places = (start..NODES).chain(0..start).map(Node);
         let found = places.find(|node| {
@@ -36,11 +43,78 @@ impl Node {
                 return false;
             };
             match memory.load(at) {
-                0 => memory.words.replace(at, 0, name) || memory.load(at) == name,
+                0 if memory.words.replace(at, 0, name) => {
+                    node.stamp(memory, now);
+                    true
+                }
+                0 => memory.load(at) == name,
                 known => known == name,
             }
         });
-        found.unwrap_or(Node::NONE)
+        found.unwrap_or_else(|| Node::in_place_of_another(memory, name, now))
+    }
+
+    /// Whether a node is still this one's. Records whose ticket was taken before are of nobody else.
+    pub(crate) fn is_of<W: Words + ?Sized>(self, memory: Memory<'_, W>, name: u64) -> bool {
+        let name = as_name(name);
+        self.at(memory, NAME)
+            .is_some_and(|at| memory.load(at) == name)
+    }
+
+    /// Until when it had a lease, of whatever epoch, or when its place was taken.
+    fn used<W: Words + ?Sized>(self, memory: Memory<'_, W>) -> u64 {
+        let time = |word| self.at(memory, word).map_or(0, |at| memory.load(at)) >> EPOCH_BITS;
+        time(LEASE).max(time(HEARD))
+    }
+
+    /// Whether another server may have its place.
+    fn is_idle<W: Words + ?Sized>(self, memory: Memory<'_, W>, now: u64) -> bool {
+        self.used(memory).saturating_add(IDLE) < now
+    }
+
+    /// A new server's place counts as used. No record has the epoch that is noted with it.
+    fn stamp<W: Words + ?Sized>(self, memory: Memory<'_, W>, now: u64) {
+        if let Some(at) = self.at(memory, HEARD) {
+            let epoch = self.epoch(memory).wrapping_sub(1);
+            let word = now.min(u64::MAX >> EPOCH_BITS) << EPOCH_BITS | tag(epoch);
+            memory.words.replace(at, memory.load(at), word);
+        }
+    }
+
+    /// The place of the server that hasn't been heard for the longest time.
+    fn in_place_of_another<W: Words + ?Sized>(memory: Memory<'_, W>, name: u64, now: u64) -> Node {
+        // Another worker may take one at the same time.
+        for _ in 0..4 {
+            let idle = (0..NODES).map(Node).filter(|it| it.is_idle(memory, now));
+            let Some(node) = idle.min_by_key(|it| it.used(memory)) else {
+                break;
+            };
+            if node.is_taken(memory, name, now) {
+                return node;
+            }
+        }
+        Node::NONE
+    }
+
+    /// Takes an idle place. All records of its former server are void before it has the new name. Whoever resolved the former
+    /// name, and takes a ticket later, sees that the name has changed: [`Node::is_of`].
+    fn is_taken<W: Words + ?Sized>(self, memory: Memory<'_, W>, name: u64, now: u64) -> bool {
+        let Some(at) = self.at(memory, NAME) else {
+            return false;
+        };
+        let (former, epoch) = (memory.load(at), self.epoch(memory));
+        let changing = CHANGING | epoch;
+        if !memory.words.replace(at, former, changing) {
+            return false;
+        }
+        if !self.is_idle(memory, now) {
+            // It was heard just now.
+            memory.words.replace(at, changing, former);
+            return false;
+        }
+        self.raise_epoch(memory);
+        self.stamp(memory, now);
+        memory.words.replace(at, changing, name)
     }
 
     pub(crate) fn epoch<W: Words + ?Sized>(self, memory: Memory<'_, W>) -> u64 {
@@ -109,6 +183,10 @@ impl Node {
             memory.words.store(lease, 0);
         }
     }
+}
+
+fn as_name(name: u64) -> u64 {
+    (name & !CHANGING).max(1)
 }
 
 fn tag(epoch: u64) -> u64 {

@@ -16,7 +16,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use cache_core::record::{Kept, RawRecord};
 use siphasher::sip128::{Hasher128, SipHasher13};
-use tier::{Facts, Handle, Ticket, Tier};
+use tier::{Facts, Handle, Node, Ticket, Tier};
 
 pub use self::config::MemoryConfig;
 pub use self::entry::{Entry, Seen};
@@ -28,6 +28,17 @@ use crate::shm::tier::Records;
 
 /// What the channel begins with on which changes are told. The prefix of the tier's keys follows.
 const CHANNEL: &[u8] = b"redis_cache:";
+
+/// Without a listener no node has a lease. So these names have those of keys that may still change, each of a share of all keys.
+const LATE: u64 = 0x4c41_5445_0000_0000;
+
+/// In so many shares.
+const SHARES: u128 = 64;
+
+/// The name of a key's share.
+fn late(hash: u128) -> u64 {
+    LATE + (hash % SHARES) as u64
+}
 
 /// The tier of a store, as one worker uses it.
 pub struct Memory {
@@ -149,15 +160,23 @@ impl Memory {
     pub fn offer(&self, key: &[u8], server: u64) -> Option<Offer> {
         let (hash, now) = (self.hash(key), exact_msec());
         let index = self.records.index();
-        let node = index.node(server);
-        let is_heard = !self.config.feed || index.leased_until(node) > now;
+        let node = index.node_at(server, now);
+        let is_heard = match self.config.feed {
+            true => index.leased_until(node) > now,
+            false => index.leased_until(index.node_at(late(hash), now)) <= now,
+        };
         if !is_heard || !index.admit(hash, self.config.min_uses) {
+            return None;
+        }
+        let ticket = index.ticket(hash, node);
+        // Without a place it has none that could be another's by now.
+        if node != Node::NONE && !index.is_node_of(node, server) {
             return None;
         }
         Some(Offer {
             hash,
             server,
-            ticket: index.ticket(hash, node),
+            ticket,
             since: now,
         })
     }
@@ -197,6 +216,17 @@ impl Memory {
         let pieces = [head.as_slice(), body];
         self.records
             .keep(offer.hash, offer.ticket, facts, &pieces, Tier::publish);
+    }
+
+    /// A change of this key by this nginx may still be carried out, and nobody knows when. A listener hears of that. Without one
+    /// nothing is kept of such keys for as long as a record might be used.
+    pub fn note_late(&self, key: &[u8]) {
+        if self.config.feed || !self.is_of_prefix(key) {
+            return;
+        }
+        let (index, now) = (self.records.index(), exact_msec());
+        let node = index.node_at(late(self.hash(key)), now);
+        index.lease(node, now.saturating_add(self.config.valid));
     }
 
     /// What is kept of a key is worthless, and what is on its way into the tier.

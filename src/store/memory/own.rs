@@ -12,8 +12,8 @@ use crate::ngx::event::exact_msec;
 /// The records, as those see them who change them.
 pub struct Own<'a> {
     memory: &'a Memory,
-    /// The server that is down.
-    server: Option<Node>,
+    /// The server that is down, and its name.
+    server: Option<(Node, u64)>,
 }
 
 /// A key as it was when a change of it began.
@@ -49,10 +49,10 @@ impl<'a> Own<'a> {
     /// Those of the server of this name in shared memory, which is down. `None` if there is no place left for it: then nothing
     /// could make them void when it is back.
     pub fn of_server(memory: &'a Memory, name: u64) -> Option<Own<'a>> {
-        let node = memory.records.index().node(name);
+        let node = memory.records.index().node_at(name, exact_msec());
         (node != Node::NONE).then_some(Own {
             memory,
-            server: Some(node),
+            server: Some((node, name)),
         })
     }
 
@@ -65,7 +65,7 @@ impl<'a> Own<'a> {
     /// Asked before a change reads what it is to replace.
     pub fn expect(&self, key: &[u8]) -> Expected {
         let hash = self.memory.hash(key);
-        let node = self.server.unwrap_or(Node::NONE);
+        let node = self.server.map_or(Node::NONE, |(node, _)| node);
         let ticket = self.memory.records.index().ticket(hash, node);
         let until = match self.server {
             Some(_) => exact_msec().saturating_add(self.memory.config.alone),
@@ -104,6 +104,14 @@ impl<'a> Own<'a> {
             ticket,
             until,
         } = expected;
+        let index = memory.records.index();
+        if self
+            .server
+            .is_some_and(|(node, name)| !index.is_node_of(node, name))
+        {
+            // Another server has its place.
+            return Written::Late;
+        }
         let facts = Facts {
             expiry: expiry.min(until),
             free: self.server.is_none(),

@@ -1,5 +1,6 @@
 //! A store as one worker sees it: to look records up in, and to change them.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::rc::Rc;
 
@@ -174,15 +175,15 @@ impl Client {
         });
         async move {
             // Whatever comes of it: nobody knows what is there now.
-            let _worthless = worthless;
+            let worthless = worthless.as_ref();
             let (node, sent) = first?;
-            let failure = match outcome(&topology, &node, sent).await {
+            let failure = match Worthless::watch(worthless, outcome(&topology, &node, sent)).await {
                 Ok(changed) => return Ok(changed),
                 Err(failure) => failure,
             };
             attempts::recover(&*topology, command, node, failure, async |node, asking| {
                 let sent = node.change(change.clone(), channel.as_ref(), asking);
-                outcome(&topology, node, sent).await
+                Worthless::watch(worthless, outcome(&topology, node, sent)).await
             })
             .await
         }
@@ -198,6 +199,7 @@ impl Client {
         let worthless = Worthless {
             memory: Rc::clone(memory),
             keys: [Some(change.key().clone()), slot],
+            is_open: Cell::new(false),
         };
         worthless.tell();
         Some(worthless)
@@ -217,9 +219,24 @@ impl Client {
 struct Worthless {
     memory: Rc<Memory>,
     keys: [Option<Bytes>; 2],
+    /// The change may still be carried out.
+    is_open: Cell<bool>,
 }
 
 impl Worthless {
+    /// Notes whether a change that is sent is known to be over when this is, or is dropped.
+    async fn watch<T>(
+        it: Option<&Worthless>,
+        sent: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let Some(it) = it else { return sent.await };
+        let before = it.is_open.replace(true);
+        let result = sent.await;
+        let unsure = result.as_ref().is_err_and(|failure| failure.unsure);
+        it.is_open.set(before || unsure);
+        result
+    }
+
     fn tell(&self) {
         for key in self.keys.iter().flatten() {
             self.memory.invalidate(key);
@@ -229,6 +246,11 @@ impl Worthless {
 
 impl Drop for Worthless {
     fn drop(&mut self) {
+        if self.is_open.get() {
+            for key in self.keys.iter().flatten() {
+                self.memory.note_late(key);
+            }
+        }
         self.tell();
     }
 }

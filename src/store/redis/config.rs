@@ -164,6 +164,17 @@ pub struct Server {
     pub addresses: Vec<SocketAddress>,
 }
 
+impl StoreConfig {
+    /// Addresses of one name, in the order in which they are tried. Where a memory tier listens it is the same for all workers: what a
+    /// worker gets at one address is kept only while that one is listened to. Elsewhere it is that of the answer.
+    pub fn in_order(&self, mut addresses: Vec<SocketAddress>) -> Vec<SocketAddress> {
+        if self.tier.as_ref().is_some_and(|tier| tier.feed) {
+            addresses.sort_by(|one, other| one.text.cmp(&other.text));
+        }
+        addresses
+    }
+}
+
 impl Server {
     /// Whether it is reached by a unix socket.
     pub fn is_local(&self) -> bool {

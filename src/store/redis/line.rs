@@ -24,6 +24,8 @@ pub struct Line {
     /// How it is encrypted, and its session.
     tls: Option<Rc<Client>>,
     connection: RefCell<Option<Rc<Connection>>>,
+    /// The address that agreed to the greeting last. It is tried first, as nodes do.
+    served: RefCell<Option<SocketAddress>>,
     /// The lookup of its name that is under way.
     question: RefCell<Option<Question>>,
     /// Told when the server has agreed to the greeting.
@@ -43,6 +45,7 @@ impl Line {
             server: server.clone(),
             tls: config.tls.as_ref().map(|tls| Rc::new(tls.client(server))),
             connection: RefCell::default(),
+            served: RefCell::default(),
             question: RefCell::default(),
             on_open: OnceCell::new(),
             watch: RefCell::default(),
@@ -134,9 +137,9 @@ impl Line {
 
     /// Begins to connect, by the name if it has one: now, or once that is looked up.
     fn dial(self: &Rc<Self>, connection: &Rc<Connection>) -> Result<(), String> {
-        let known = &self.server.addresses;
+        let known = || self.in_order(self.server.addresses.clone());
         let Some(name) = &self.server.name else {
-            return connection.dial(known);
+            return connection.dial(&known());
         };
         let line = Rc::downgrade(self);
         let asked = resolver::ask(&name.host, name.port, move |outcome| {
@@ -145,13 +148,26 @@ impl Line {
             }
         });
         match asked {
-            Some(Asked::Answered(Ok(answer))) => connection.dial(&to_sockets(&answer)),
+            Some(Asked::Answered(Ok(answer))) => {
+                connection.dial(&self.in_order(to_sockets(&answer)))
+            }
             Some(Asked::Waiting(question)) => {
                 self.question.replace(Some(question));
                 Ok(())
             }
-            None | Some(Asked::Answered(Err(_))) => connection.dial(known),
+            None | Some(Asked::Answered(Err(_))) => connection.dial(&known()),
         }
+    }
+
+    /// The order in which addresses are tried.
+    fn in_order(&self, addresses: Vec<SocketAddress>) -> Vec<SocketAddress> {
+        let mut addresses = self.config.in_order(addresses);
+        let served = self.served.borrow();
+        let place = addresses.iter().position(|it| Some(it) == served.as_ref());
+        if let Some(place) = place {
+            addresses.swap(0, place);
+        }
+        addresses
     }
 
     /// Looks its name up again, if it has one and is connected. `moved` is told if that is another address than its own by
@@ -198,8 +214,8 @@ impl Line {
             return;
         };
         let dialled = match outcome {
-            Ok(answer) => connection.dial(&to_sockets(answer)),
-            Err(_) => connection.dial(&self.server.addresses),
+            Ok(answer) => connection.dial(&self.in_order(to_sockets(answer))),
+            Err(_) => connection.dial(&self.in_order(self.server.addresses.clone())),
         };
         if let Err(reason) = dialled {
             connection.end(End::Down(StoreError::Unavailable, reason));
@@ -209,6 +225,7 @@ impl Line {
 
 impl ConnectionOwner for Line {
     fn established(self: Rc<Self>, address: &SocketAddress) {
+        self.served.replace(Some(address.clone()));
         if let Some(told) = self.on_open.get() {
             told(address);
         }

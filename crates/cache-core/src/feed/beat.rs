@@ -1,12 +1,22 @@
 //! The pulse of a feed that is live: when PING is due, and when it is dead. Times are in milliseconds.
 
-use super::event::MESSAGES_VALID;
+use super::event::{MESSAGES_VALID, Source};
 
-/// Time between two PINGs. Where messages must do, it is the time between two epochs as well.
-const PING: u64 = MESSAGES_VALID;
-/// How long a PING that was answered is a proof, from when it was sent; and how long a feed without a PONG is believed to
-/// live.
+/// Time between two PINGs.
+const PING: u64 = 1000;
+/// The same where messages must do. A PONG that takes no longer than the rest of the lease leaves no gap.
+const PING_MESSAGES: u64 = MESSAGES_VALID - 200;
+/// How long a PING that was answered is a proof where the server pushes changes, from when it was sent; and how long any feed
+/// without a PONG is believed to live.
 pub const LEASE: u64 = 3000;
+
+/// Until when a PING that was sent then is a proof once it is answered.
+pub const fn leased_until(sent: u64, source: Source) -> u64 {
+    sent.saturating_add(match source {
+        Source::Messages => MESSAGES_VALID,
+        Source::Tracking | Source::Nothing => LEASE,
+    })
+}
 
 /// The pulse.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,10 +35,14 @@ impl Beat {
     }
 
     /// Whether it is time for a PING, which is sent then.
-    pub const fn is_due(&mut self, now: u64) -> bool {
+    pub const fn is_due(&mut self, now: u64, source: Source) -> bool {
         let due = now >= self.next;
         if due {
-            self.next = now.saturating_add(PING);
+            let pause = match source {
+                Source::Messages => PING_MESSAGES,
+                Source::Tracking | Source::Nothing => PING,
+            };
+            self.next = now.saturating_add(pause);
         }
         due
     }

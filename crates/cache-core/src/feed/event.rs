@@ -8,8 +8,8 @@ use crate::cluster::Slot;
 use crate::resp::{Push, Reply};
 
 /// How long a record is used from the tier at most where the module's own messages alone tell of changes
-/// ([`Source::Messages`]), in milliseconds: they miss evictions, FLUSHALL, and what others do. The feed sees to it itself: so
-/// often it raises the epoch.
+/// ([`Source::Messages`]), in milliseconds: they miss evictions, FLUSHALL, and what others do. The feed sees to it itself: its
+/// leases are as long, and each is of an epoch of its own.
 pub const MESSAGES_VALID: u64 = 1000;
 
 /// How long a machine tells of its own changes once there is a reason to ([`Effect::Tell`]), in milliseconds. One that lives on

@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use cache_core::cluster::Slot;
-use cache_core::feed::{Effect, Event, Feed, Settings, Source};
+use cache_core::feed::{Effect, Event, Feed, MESSAGES_VALID, Settings, Source};
 use cache_core::resp::{Decoder, Push, Received, Reply};
 use proptest::prelude::*;
 
@@ -110,7 +110,13 @@ impl World {
             Effect::Lease { until } => {
                 assert_ne!(self.feed.source(), Source::Nothing);
                 assert!(self.raised, "a lease of an old epoch");
-                assert!(self.pings.contains(&(until - 3000)), "not from a PING");
+                let lease = match self.feed.source() {
+                    Source::Messages => MESSAGES_VALID,
+                    _ => 3000,
+                };
+                assert!(self.pings.contains(&(until - lease)), "not from a PING");
+                // With messages each is of an epoch of its own.
+                self.raised = self.feed.source() != Source::Messages;
             }
             // The next lease is of another epoch.
             Effect::Revoke if self.feed.source() == Source::Nothing => self.raised = false,

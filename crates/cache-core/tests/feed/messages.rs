@@ -1,12 +1,11 @@
 //! Where the server doesn't track, the module's own messages must do.
 
 use bytes::Bytes;
-use cache_core::feed::{Effect, Event, HEED, Level, Source};
+use cache_core::feed::{Effect, Event, HEED, Level, MESSAGES_VALID, Source};
 use cache_core::resp::Reply;
 
 use crate::bench::{
-    Bench, CONNECT_TIMEOUT, MAP, READ_TIMEOUT, SUBSCRIBED, commands, invalidation, leases, lines,
-    settings,
+    Bench, CONNECT_TIMEOUT, MAP, READ_TIMEOUT, SUBSCRIBED, commands, invalidation, lines, settings,
 };
 
 const NO_TRACKING: &[u8] = b"-NOPERM this user has no permissions to run 'client|tracking'\r\n";
@@ -27,6 +26,12 @@ fn published(effects: &[Effect]) -> String {
     let key = sent[0].strip_prefix("PUBLISH chan ").unwrap();
     assert!(key.starts_with("p:redis_cache:canary:"), "{key}");
     key.to_owned()
+}
+
+/// What a PONG does whose PING was sent then.
+fn leased(sent: u64) -> [Effect; 2] {
+    let until = sent + MESSAGES_VALID;
+    [Effect::RaiseEpoch, Effect::Lease { until }]
 }
 
 /// A feed that lives on messages, and the effects of its canary.
@@ -52,22 +57,37 @@ fn without_tracking_the_messages_do() {
     let (level, text) = lines(&effects).remove(0);
     assert_eq!(level, Level::Warn);
     assert!(text.contains("1000 ms") && text.contains("+client|tracking"));
-    assert_eq!(leases(&bench.gets(b"+PONG\r\n")), [bench.now + 3000]);
+    assert_eq!(bench.gets(b"+PONG\r\n"), leased(bench.now));
     let effects = bench.gets(&message("p:key"));
     assert_eq!(effects, [Effect::Invalidate(Bytes::from_static(b"p:key"))]);
 }
 
 #[test]
 fn what_messages_miss_is_used_for_a_second() {
-    let (mut bench, effects) = messages();
-    assert!(effects.contains(&Effect::RaiseEpoch));
+    let (mut bench, _) = messages();
     for _ in 0..5 {
-        bench.gets(b"+PONG\r\n");
-        assert_eq!(bench.sleep(999), []);
+        let sent = bench.now;
+        // What was looked up before isn't used under the next lease, and that is over a second after its PING.
+        bench.sleep(30);
+        assert_eq!(bench.gets(b"+PONG\r\n"), leased(sent));
+        assert_eq!(bench.sleep(769), []);
         let effects = bench.sleep(1);
-        assert_eq!(effects[0], Effect::RaiseEpoch);
-        assert_eq!(commands(&effects).last().unwrap(), "PING");
+        assert_eq!(commands(&effects), ["PING"]);
     }
+}
+
+#[test]
+fn a_server_that_says_nothing_more_voids_nothing() {
+    let (mut bench, _) = messages();
+    bench.gets(b"+PONG\r\n");
+    // Nothing is served under a lease soon, and what there is may do while the server is down.
+    let effects = bench.sleep(3000);
+    assert!(!effects.contains(&Effect::RaiseEpoch), "{effects:?}");
+    assert!(effects.contains(&Effect::Revoke), "{effects:?}");
+    // A reply that is late is no proof for now.
+    let (mut bench, _) = messages();
+    bench.sleep(MESSAGES_VALID);
+    assert_eq!(bench.gets(b"+PONG\r\n"), []);
 }
 
 #[test]
@@ -106,7 +126,7 @@ fn tracking_that_pushes_nothing_is_not_relied_on() {
     // In either order.
     let effects = bench.gets(&message(&canary));
     assert!(lines(&effects)[0].1.contains("pushes nothing"));
-    assert_eq!(leases(&bench.gets(b":1\r\n+PONG\r\n")), [bench.now + 3000]);
+    assert_eq!(bench.gets(b":1\r\n+PONG\r\n"), leased(bench.now));
     assert_eq!(bench.feed.source(), Source::Messages);
 }
 
@@ -195,7 +215,7 @@ fn a_server_of_resp2_tells_what_is_published() {
     assert_eq!(bench.feed.source(), Source::Messages);
     assert!(lines(&effects)[0].1.contains("Redis 6"));
     let pong = b"*2\r\n$4\r\npong\r\n$0\r\n\r\n";
-    assert_eq!(leases(&bench.gets(pong)), [bench.now + 3000]);
+    assert_eq!(bench.gets(pong), leased(bench.now));
     let effects = bench.gets(&old(&message("p:key")));
     assert_eq!(effects, [Effect::Invalidate(Bytes::from_static(b"p:key"))]);
     // An invalidation is no reply of RESP2.

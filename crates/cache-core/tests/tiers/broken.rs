@@ -16,6 +16,7 @@ fn broken_rules_are_noticed() {
         (Broken::CheckBeforeLink, Mode::Sentinel, Ability::Push, true),
         (Broken::FirstServer, Mode::Cluster, Ability::Push, true),
         (Broken::LeaseFromPong, Mode::Sentinel, Ability::Push, true),
+        (Broken::LongMessages, Mode::Sentinel, Ability::Publish, true),
         (Broken::EarlyEpoch, Mode::Sentinel, Ability::Push, true),
         (Broken::NoEpoch, Mode::Sentinel, Ability::Push, true),
         (Broken::NoCanary, Mode::Sentinel, Ability::Pretend, false),

@@ -46,6 +46,8 @@ pub enum Broken {
     FirstServer,
     /// A lease counts from when the PONG came.
     LeaseFromPong,
+    /// Where messages must do, a lease is as long as where the server pushes changes.
+    LongMessages,
     /// The epoch is raised when the connection is there, and not again when the server tracks.
     EarlyEpoch,
     /// No epoch is raised on a new connection.

@@ -39,6 +39,7 @@ impl World {
             if it.held.is_some() {
                 self.workers[worker].todo.push_back(Step::GiveUp);
             }
+            self.end_succession(worker);
         } else if let Some(held) = self.workers[worker].held {
             let renewed = watch.renew(held, self.now, WATCH);
             self.workers[worker].held = renewed;
@@ -350,9 +351,10 @@ impl World {
             Effect::RaiseAll if self.config.is(Broken::NoView) => {}
             Effect::RaiseAll => self.machines[machine].tier.raise_all(),
             Effect::Lease { until } if self.watches(worker) => {
-                let until = match self.config.is(Broken::LeaseFromPong) {
-                    true => self.now + 3000,
-                    false => until,
+                let until = match self.config.broken {
+                    Some(Broken::LeaseFromPong) => self.now + 3000,
+                    Some(Broken::LongMessages) => until + 2000,
+                    _ => until,
                 };
                 let tier = &mut self.machines[machine].tier;
                 tier.lease(node, until);

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use cache_core::cluster::slot_of;
+use cache_core::feed::MESSAGES_VALID;
 
 use crate::config::{Ability, Mode, Story};
 use crate::server::Id;
@@ -50,13 +51,16 @@ impl World {
             {
                 self.config.delay
             }
-            _ => LEASE,
+            _ => self.lease(),
         }
     }
 
     /// For how long an answer may be outdated whatever happens, as long as the server isn't taken for down.
     pub fn lease(&self) -> u64 {
-        LEASE
+        match self.config.ability {
+            Ability::Push => LEASE,
+            Ability::Publish | Ability::Old | Ability::Pretend => MESSAGES_VALID,
+        }
     }
 
     /// The tier has answered.

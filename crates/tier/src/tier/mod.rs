@@ -161,7 +161,20 @@ impl<'a, W: Words + ?Sized> Tier<'a, W> {
     /// The node of a server, by a digest of its name. [`Node::NONE`] if 512 have one already: then its records can't be
     /// served under a lease.
     pub fn node(&self, name: u64) -> Node {
-        Node::named(self.memory, name)
+        Node::named(self.memory, name, 0)
+    }
+
+    /// As [`Tier::node`] at this time, in milliseconds: where 512 have one, that of a server goes to this one that has had no
+    /// lease for a minute. So a server may have another node later: ask anew before each use, and raise its epoch where it is
+    /// new to you.
+    pub fn node_at(&self, name: u64, now: u64) -> Node {
+        Node::named(self.memory, name, now)
+    }
+
+    /// Whether the server of this name still has this node. Ask it behind [`Tier::ticket`]: a ticket of a node that is
+    /// another's by then is worth nothing.
+    pub fn is_node_of(&self, node: Node, name: u64) -> bool {
+        node.is_of(self.memory, name)
     }
 
     /// Counts.

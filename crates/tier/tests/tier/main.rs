@@ -13,6 +13,7 @@ mod death;
 mod garbage;
 mod interleaved;
 mod model;
+mod places;
 mod policy;
 mod repair;
 mod rows;

@@ -34,8 +34,11 @@ pub struct Ear {
     /// The store and the server, for the log.
     shown: String,
     server: Server,
-    /// The server at the address that it was reached at last, as the tier knows it.
+    /// What the tier calls the server at the address that it was reached at last, and its node there.
+    name: Cell<u64>,
     node: Cell<Node>,
+    /// The tier has no place for it, and the log says so.
+    is_homeless: Cell<bool>,
     feed: RefCell<Feed>,
     /// While another worker's ears are those that count.
     shadow: RefCell<Option<Shadow>>,
@@ -81,11 +84,15 @@ impl Ear {
         let is_sole = settings.slots.is_none();
         let seed = random::between(1, u64::from(u32::MAX));
         let index = right.memory.records().index();
+        let addresses = config.in_order(server.addresses.clone());
+        let name = server.heard_as(addresses.first());
         let ear = Rc::new(Ear {
             topology: Rc::clone(topology),
             right: Rc::clone(right),
             shown: format!("\"{}\" ({})", config.shown, server.text),
-            node: Cell::new(index.node(server.heard_as(server.addresses.first()))),
+            name: Cell::new(name),
+            node: Cell::new(index.node_at(name, exact_msec())),
+            is_homeless: Cell::new(false),
             feed: RefCell::new(Feed::new(settings, seed)),
             shadow: RefCell::default(),
             changes: Changes::new(right, is_sole),
@@ -100,13 +107,13 @@ impl Ear {
         let own: Weak<Ear> = Rc::downgrade(&ear);
         ear.line.on_open(move |address| {
             if let Some(own) = own.upgrade() {
-                // The former one has no lease since its connection was lost.
                 let name = own.server.heard_as(Some(address));
+                let former = own.name.replace(name);
+                let node = own.node.get();
                 let index = own.right.memory.records().index();
-                let former = own.node.replace(index.node(name));
-                if former != own.node.get() && own.right.is_held() {
-                    // Nobody is to carry on with what it gave.
-                    index.raise_epoch(former);
+                if former != name && own.right.is_held() && index.is_node_of(node, former) {
+                    // It has no lease since its connection was lost, and nobody is to carry on with what it gave.
+                    index.raise_epoch(node);
                 }
                 own.tell(Event::Connected);
             }
@@ -140,9 +147,35 @@ impl Ear {
         self.shadow.take();
     }
 
+    /// The server's node. It has another one after a time without a lease, if many servers have come since.
+    fn node(&self) -> Node {
+        let index = self.right.memory.records().index();
+        let node = index.node_at(self.name.get(), exact_msec());
+        if self.node.replace(node) != node && self.right.is_held() && node != Node::NONE {
+            // Nothing of before counts there.
+            index.raise_epoch(node);
+        }
+        if self.is_homeless.replace(node == Node::NONE) != (node == Node::NONE) {
+            self.say_homeless(node == Node::NONE);
+        }
+        node
+    }
+
+    /// Says that the tier has no place for the server, or has one again.
+    fn say_homeless(&self, is_homeless: bool) {
+        if is_homeless {
+            self.say(
+                Level::Warn,
+                "its memory isn't used: it knows 512 servers that were heard within the last minute, and has no place for another",
+            );
+        } else {
+            self.say(Level::Notice, "its memory has a place for it again");
+        }
+    }
+
     /// Whether it misses nothing when it listens for all from now on.
     pub fn is_covered(&self) -> bool {
-        let (index, node) = (self.right.memory.records().index(), self.node.get());
+        let (index, node) = (self.right.memory.records().index(), self.node());
         let known = Known {
             epoch: index.epoch(node),
             leased_until: index.leased_until(node),
@@ -157,7 +190,7 @@ impl Ear {
         let mut shadow = self.shadow.borrow_mut();
         shadow
             .as_mut()
-            .is_none_or(|it| it.take(exact_msec(), effect, index.epoch(self.node.get())))
+            .is_none_or(|it| it.take(exact_msec(), effect, index.epoch(self.node())))
     }
 
     /// Listens no more: the server isn't one that has keys, or another worker may listen from now on.
@@ -231,7 +264,7 @@ impl Ear {
                 Effect::Publish { channel, message } => self.publish(&channel, &message),
                 Effect::Tell { until } => self.right.memory.tell_until(until),
                 Effect::Say(level, text) => self.say(level, &text),
-                effect => self.changes.take(self.node.get(), effect),
+                effect => self.changes.take(self.node(), effect),
             }
         }
         self.changes.go_on();

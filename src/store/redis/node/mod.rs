@@ -81,6 +81,7 @@ impl Node {
     }
 
     fn with(config: Rc<StoreConfig>, server: &Server, is_replica: bool) -> Rc<Node> {
+        let addresses = config.in_order(server.addresses.clone());
         Rc::new(Node {
             is_replica,
             health: if is_replica {
@@ -96,9 +97,9 @@ impl Node {
             names: Names::of(&config, server),
             tls: config.tls.as_ref().map(|tls| Rc::new(tls.client(server))),
             config,
-            heard_as: Cell::new(server.heard_as(server.addresses.first())),
+            heard_as: Cell::new(server.heard_as(addresses.first())),
             server: server.clone(),
-            addresses: RefCell::new(server.addresses.clone()),
+            addresses: RefCell::new(addresses),
             connections: RefCell::default(),
             average: Cell::new(0),
             losses: Cell::new(0),

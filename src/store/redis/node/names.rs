@@ -229,7 +229,7 @@ impl Node {
             Ok(answer) => {
                 names.succeeded(answer.valid);
                 let told = answer.addresses.into_iter().map(SocketAddress::of);
-                let mut addresses: Vec<SocketAddress> = told.collect();
+                let mut addresses = self.config.in_order(told.collect());
                 let mut known = self.addresses.borrow_mut();
                 let served = known.first();
                 if let Some(place) = addresses.iter().position(|a| Some(a) == served) {

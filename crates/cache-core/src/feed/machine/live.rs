@@ -1,7 +1,7 @@
 //! A feed that is live: its pulse, and what a Redis Cluster says of itself.
 
 use super::{Effect, Feed, Owed, Source, Stage};
-use crate::feed::beat::LEASE;
+use crate::feed::beat::{LEASE, leased_until};
 use crate::feed::cluster::{Owners, View};
 use crate::feed::heard::is_pong;
 use crate::resp::Reply;
@@ -15,15 +15,11 @@ const ASKERS: usize = 8;
 impl Feed {
     /// Sends what is due.
     pub(super) fn pulse(&mut self, now: u64, effects: &mut Vec<Effect>) {
-        if self.stage != Stage::Live || !self.beat.is_due(now) {
+        if self.stage != Stage::Live || !self.beat.is_due(now, self.source) {
             return;
         }
         if self.owed.len() >= OWED {
             return self.lost(now, "the server replies to nothing", effects);
-        }
-        if self.source == Source::Messages {
-            // No worker needs to know what the source is, and none can take the one of a moment ago for that of now.
-            effects.push(Effect::RaiseEpoch);
         }
         if self.canary.is_none() && (now >= self.next_canary || self.is_unmarked()) {
             self.send_canary(now, now.saturating_add(LEASE), effects);
@@ -58,10 +54,16 @@ impl Feed {
         }
         self.losses = 0;
         self.beat.hear(now);
-        let until = sent.saturating_add(LEASE);
-        if until > now && self.peer.view.is_none_or(|view| view.is_ok) {
-            effects.push(Effect::Lease { until });
+        let until = leased_until(sent, self.source);
+        if until <= now || !self.peer.view.is_none_or(|view| view.is_ok) {
+            return;
         }
+        if self.source == Source::Messages {
+            // Each lease is of an epoch of its own. So a record is used for no longer than a lease from when it was looked up,
+            // whatever the listener does meanwhile; and what a server has given that says nothing more stays for when it is down.
+            effects.push(Effect::RaiseEpoch);
+        }
+        effects.push(Effect::Lease { until });
     }
 
     /// Slots may have moved, and another may be the master of ours.
