@@ -23,6 +23,7 @@ pub fn record(r: Request, context: &'static Context, record: Rc<Record>) -> Code
     let Some(response) = context.state::<Response>() else {
         return INTERNAL_ERROR;
     };
+    response.length.set(body.len());
     // There is one response to a request.
     let record = match response.record.set(without_large_body(record)) {
         Ok(()) => response.record.get(),
