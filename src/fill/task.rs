@@ -150,6 +150,7 @@ impl Fill {
         );
         match error {
             StoreError::WrongType => Trouble::WrongType,
+            StoreError::DoesNotFit => Trouble::TooLarge,
             _ => Trouble::Unavailable,
         }
     }

@@ -196,8 +196,14 @@ impl Cache for RequestCache {
     }
 
     fn lock(&self, since: u64, domain: Domain) -> Lock<LockPermit, Joined, Queued> {
+        let (zone, terms) = (self.zone(), &self.settings.terms);
+        // What doesn't fit into the store goes from no worker to another.
+        let domain = match domain {
+            Domain::Zone if zone.does_not_fit(&self.shared_lock_key()) => Domain::Worker,
+            domain => domain,
+        };
         self.domain.set(domain);
-        let (zone, key, terms) = (self.zone(), self.lock_key(), &self.settings.terms);
+        let key = self.lock_key();
         if domain == Domain::Worker && zone.is_marked(&self.shared_lock_key()) {
             return Lock::Unneeded;
         }

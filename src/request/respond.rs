@@ -1,7 +1,7 @@
 //! The response to a client's request, from a record or a fill: conditions are evaluated here (RFC 9110 13), all else
 //! comes from nginx's own filters, gzip and the cutting of ranges among it.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::task::Waker;
 
@@ -32,6 +32,8 @@ pub struct Response {
     output: RefCell<Option<Output>>,
     /// The record that is the response: header lines point into it.
     record: OnceCell<Rc<Record>>,
+    /// Bytes of its body, which has a way of its own.
+    length: Cell<usize>,
     /// The same of the memory tier.
     entry: OnceCell<Rc<Entry>>,
     /// The header of the fill's response.
@@ -42,8 +44,8 @@ impl State for Response {}
 
 /// What a response is made of.
 pub enum ResponseSource {
-    /// This record.
-    Record(&'static Record),
+    /// This record, without its body, and the bytes that that has.
+    Record(&'static Record, usize),
     /// This record of the memory tier.
     Memory(&'static Entry),
     /// The response of a fill, which has this header.
@@ -55,7 +57,7 @@ impl Response {
     pub fn source(context: &'static Context) -> Option<ResponseSource> {
         let response = context.find::<Response>()?;
         if let Some(record) = response.record.get() {
-            return Some(ResponseSource::Record(record));
+            return Some(ResponseSource::Record(record, response.length.get()));
         }
         if let Some(entry) = response.entry.get() {
             return Some(ResponseSource::Memory(entry));

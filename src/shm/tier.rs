@@ -194,6 +194,25 @@ impl Records {
         Some(Bytes::from_owner(shared))
     }
 
+    /// So many bytes of an entry from this one on, in the pieces in which they lie, which stay so as long as somebody has one.
+    /// `None` if it isn't there any more, or can't be pinned.
+    pub fn share(
+        self: &Rc<Self>,
+        handle: Handle,
+        from: usize,
+        length: usize,
+    ) -> Option<impl Iterator<Item = Bytes> + use<>> {
+        let pinned = Rc::new(self.pin(handle)?.into_own(self));
+        let extents = self.tier.extents(handle)?;
+        let parts = self.parts(&extents, from, length)?;
+        Some(parts.into_iter().map(move |(begin, length)| {
+            Bytes::from_owner(Shared {
+                _pinned: Rc::clone(&pinned),
+                spot: Spot { begin, length },
+            })
+        }))
+    }
+
     /// Where so many bytes of an entry lie, from this one on.
     fn parts(
         &self,
@@ -319,15 +338,15 @@ pub struct Spot {
 }
 
 /// Bytes of an entry that is pinned.
-struct Shared {
-    _pinned: Pinned<Rc<Records>>,
+struct Shared<P> {
+    _pinned: P,
     spot: Spot,
 }
 
 // SAFETY: `Bytes` asks for this; nginx's workers have one thread, in which all of it is made, used and dropped.
-unsafe impl Send for Shared {}
+unsafe impl<P> Send for Shared<P> {}
 
-impl AsRef<[u8]> for Shared {
+impl<P> AsRef<[u8]> for Shared<P> {
     fn as_ref(&self) -> &[u8] {
         // SAFETY: within the arena, which stays mapped; nobody writes there while the entry is pinned.
         unsafe { std::slice::from_raw_parts(self.spot.begin, self.spot.length) }

@@ -175,6 +175,12 @@ impl Zone {
             .unwrap_or(false)
     }
 
+    /// Whether the store was said a moment ago to keep no record as large as a key's; see [`Table::does_not_fit`].
+    pub fn does_not_fit(self, key: &LockKey) -> bool {
+        self.with(|table| table.does_not_fit(key, now_msec()))
+            .unwrap_or(false)
+    }
+
     /// One request less waits for a lock.
     pub fn leave_queue(self, key: &LockKey, instance: u64) {
         self.with(|table| table.leave(key, instance));

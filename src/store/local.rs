@@ -119,9 +119,7 @@ fn put(
     match own.write(expected, expiry, record, body) {
         Written::Done => Ok(Some(())),
         Written::Late => Ok(None),
-        Written::TooLarge => Err(StoreError::Refused(
-            "the record is larger than \"max_object\" of its memory".into(),
-        )),
+        Written::TooLarge => Err(StoreError::DoesNotFit),
         Written::NoRoom => Err(StoreError::Refused(
             "there is no room for the record in its memory".into(),
         )),

@@ -17,6 +17,7 @@ use ngx::log::ngx_cycle_log;
 use ngx::ngx_log_error;
 
 use crate::ngx::event::exact_msec;
+use crate::ngx::output::Body;
 use crate::shm::Zone;
 use crate::store::key::lock_of_variant;
 use crate::store::memory::{Entry, Memory, Seen};
@@ -168,7 +169,7 @@ pub struct Hit {
     /// The record.
     pub entry: Rc<Entry>,
     /// Its body.
-    pub body: Bytes,
+    pub body: Body,
     /// How it stands with its time.
     pub standing: Standing,
 }
@@ -197,7 +198,7 @@ pub fn hit_in_memory(
         }
         Some(Some(Hit {
             entry: Rc::clone(entry),
-            body: entry.body().ok()?,
+            body: entry.body_in_place().ok()?,
             standing,
         }))
     };

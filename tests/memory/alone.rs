@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use testbed::{
     Answer, Client, Gate, PATIENCE, Proxy, Record, Redis, RedisCluster, Request, Running,
-    Sentinels, Site, holds_for, ms, pattern, wait_for,
+    Sentinels, Site, eventually, holds_for, ms, pattern, wait_for,
 };
 
 use super::{LEASE, SLACK, put_and_warm, site, source, warm};
@@ -385,6 +385,37 @@ fn what_is_too_large_is_for_each_worker_once() {
     }
     let hits = site.backend.hits("/large");
     assert!(hits <= 2, "{hits}");
+}
+
+#[test]
+fn no_worker_waits_for_another_where_a_record_was_too_large() {
+    let mut scene = Scene::start("alone=60s max_object=64k");
+    scene.hold("/first", "first");
+    scene.begin(Trouble::Killed);
+    let Scene { site, clients, .. } = &mut scene;
+    let [one, other] = clients.as_mut_slice() else {
+        panic!("a client of each worker");
+    };
+    let answer = Answer::ok(pattern(100_000, 1));
+    let mut round = 0;
+    // It is known for a second only.
+    let side_by_side = eventually(PATIENCE, || {
+        round += 1;
+        let (target, gate) = (format!("/large/{round}"), Gate::new());
+        site.backend.set(&target, answer.clone());
+        assert_eq!(one.get(&target).body.len(), 100_000);
+        site.backend.set(&target, answer.clone().gate(&gate));
+        thread::scope(|scope| {
+            scope.spawn(|| assert_eq!(one.get(&target).body.len(), 100_000));
+            scope.spawn(|| assert_eq!(other.get(&target).body.len(), 100_000));
+            let both = eventually(ms(1000), || {
+                (site.backend.under_way(&target) == 2).then_some(())
+            });
+            gate.open();
+            both
+        })
+    });
+    assert!(side_by_side.is_some(), "one worker waits for the other");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The header of a response from memory: the one that the same record has from Redis.
 
-use testbed::{Answer, Client, PATIENCE, Request, Response, Running, Site, eventually};
+use testbed::{Answer, Client, PATIENCE, Record, Request, Response, Running, Site, eventually};
 
 use super::site;
 
@@ -115,6 +115,32 @@ fn it_is_the_one_that_the_record_has_from_redis() {
         assert_eq!(lines(&got), lines(&wanted), "{name}");
         assert!(got.body == wanted.body, "{name}");
         assert!(got.age().is_some(), "{name}");
+    }
+}
+
+#[test]
+fn records_of_the_lua_script_have_theirs_from_redis_too() {
+    let small = ("small", "", "small".to_owned());
+    let large = ("large", "", "l".repeat(100_000));
+    let twice = r#""Content-Type":["text\/html; charset=utf-8","text\/plain"],"#;
+    let types = ("types", twice, "types".to_owned());
+    for (name, fields, text) in [small, large, types] {
+        let site = late_site(4, "");
+        let mut client = site.client();
+        let target = format!("/{name}");
+        let headers = format!(r#"{{{fields}"X-Name":"{name}"}}"#);
+        let record = Record::lua("200", headers, text.as_str());
+        site.redis.put(&site.key(&target), &record, 600);
+        let request = Request::get(&target);
+        let wanted = hit_from(&mut client, &request, "store");
+        let got = hit_from(&mut client, &request, "memory");
+        assert_eq!(lines(&got), lines(&wanted), "{name}");
+        let upstream = got.header("x-upstream").unwrap_or_default();
+        let length = format!(" length={} ", text.len());
+        assert!(upstream.contains(&length), "{name}: {upstream}");
+        if name == "types" {
+            assert_eq!(got.header("content-type").as_deref(), Some("text/plain"));
+        }
     }
 }
 

@@ -11,6 +11,7 @@ mod local;
 mod messages;
 mod operation;
 mod outages;
+mod pieces;
 mod pins;
 mod records;
 mod remembered;

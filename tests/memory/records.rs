@@ -42,25 +42,36 @@ fn more_than_there_is_room_for_pushes_out_what_isnt_used() {
 
 #[test]
 fn variants_are_kept_each() {
-    let site = site("").start();
-    let mut client = site.client();
-    site.backend.script("/varied", |request, _| {
-        let language = request.header("accept-language").unwrap_or_default();
-        Answer::ok(format!("in {language}"))
-            .header("Vary", "Accept-Language")
-            .header("Cache-Control", "max-age=600")
-    });
-    for language in ["en", "de", "fr"] {
-        let request = Request::get("/varied").header("Accept-Language", language);
-        wait_for("a variant in memory", PATIENCE, || {
-            let answer = client.ask(&request);
-            assert_eq!(answer.text(), format!("in {language}"));
-            answer.header("x-source").as_deref() == Some("memory")
+    for (lines, target) in [("", "/varied"), ("prefix=/in/", "/in/varied")] {
+        let site = site(lines).start();
+        let mut client = site.client();
+        site.backend.script(target, |request, _| {
+            let language = request.header("accept-language").unwrap_or_default();
+            Answer::ok(format!("in {language}"))
+                .header("Vary", "Accept-Language")
+                .header("Cache-Control", "max-age=600")
         });
-    }
-    for language in ["de", "en", "fr"] {
-        let answer = client.ask(&Request::get("/varied").header("Accept-Language", language));
-        assert_eq!(answer.text(), format!("in {language}"));
+        let mut from = |language: &str| {
+            let answer = client.ask(&Request::get(target).header("Accept-Language", language));
+            assert_eq!(answer.text(), format!("in {language}"), "{target}");
+            answer.header("x-source").unwrap_or_default()
+        };
+        for language in ["en", "de", "fr"] {
+            wait_for("a variant in memory", PATIENCE, || {
+                from(language) == "memory"
+            });
+        }
+        for language in ["de", "en", "fr"] {
+            assert_eq!(from(language), "memory", "{target} in {language}");
+        }
+        // Their changes are heard.
+        let slot = format!("{{{}}}:v1", site.key(target));
+        assert_eq!(site.redis.command::<usize>(&["DEL", &slot]), 1);
+        wait_for("a fill", PATIENCE, || {
+            from("de");
+            from("fr");
+            site.backend.hits(target) > 3
+        });
     }
 }
 

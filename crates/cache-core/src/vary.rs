@@ -12,7 +12,9 @@ use md5::{Digest, Md5};
 use crate::headers::{Headers, is_token, trim_ows};
 use crate::hex;
 
-pub use family::{Family, MAX_VARIANTS, Placement, choose_slot, slot_key};
+pub use family::{
+    Family, MAX_VARIANTS, Placement, begins_with, choose_slot, slot_key, slot_prefix,
+};
 pub use normalise::normalise;
 
 /// Most fields that a response may vary on.

@@ -112,18 +112,21 @@ impl MediaType {
     }
 }
 
-/// Sets the type of a response's content: `text`, which says this.
+/// Sets the type of a response's content: `text`, which says this. Of several lines the last one counts, all of it.
 pub(super) fn set_content_type(r: Request, text: ngx_str_t, says: &MediaType) {
     // SAFETY: live request, of whose header nothing else is held meanwhile.
     let out = unsafe { &mut (*r.as_ptr()).headers_out };
     out.content_type = text;
     out.content_type_len = says.length;
     out.content_type_lowcase = ptr::null_mut();
-    if let Some((start, len)) = says.charset {
-        // SAFETY: the charset lies within the text.
-        let data = unsafe { text.data.add(start) };
-        out.charset = ngx_str_t { len, data };
-    }
+    out.charset = match says.charset {
+        Some((start, len)) => ngx_str_t {
+            len,
+            // SAFETY: the charset lies within the text.
+            data: unsafe { text.data.add(start) },
+        },
+        None => ngx_str_t::default(),
+    };
 }
 
 fn strip_prefix_no_case<'a>(text: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {

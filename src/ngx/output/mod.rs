@@ -1,6 +1,7 @@
 //! Sending a response body to a client without copying it: a few buffers that point into shared
 //! pieces, each free again when the filters have passed it on.
 
+mod body;
 mod shared_body;
 
 use std::ptr;
@@ -8,6 +9,7 @@ use std::ptr;
 use bytes::Bytes;
 use ngx::ffi::*;
 
+pub use body::Body;
 use shared_body::SharedBody;
 pub use shared_body::is_large;
 
@@ -46,21 +48,45 @@ impl Output {
 
     /// Gives a whole body to the filters: from memory, or from a file if too much waits there. Without a file it comes
     /// from memory nevertheless.
-    pub fn send_whole(&mut self, body: Bytes) -> Code {
-        if !is_large(&body) {
-            return self.send(body, true);
+    pub fn send_whole(&mut self, body: Body) -> Code {
+        if !is_large(body.len()) {
+            return self.send_pieces(&body);
         }
         match SharedBody::of(body) {
             Ok(share) => {
-                let body = share.bytes();
+                let code = self.send_pieces(share.body());
                 self.share = Some(share);
-                self.send(body, true)
+                code
             }
             Err(body) => match shared_body::into_file(self.request, &body) {
                 Some(file) => self.send_file(file, body.len()),
-                None => self.send(body, true),
+                None => self.send_pieces(&body),
             },
         }
+    }
+
+    /// Gives all pieces of a body to the filters at once. Nothing was sent before.
+    fn send_pieces(&mut self, body: &Body) -> Code {
+        let last = body.count() - 1;
+        let mut next: Option<*mut *mut ngx_chain_t> = None;
+        let mut first = ptr::null_mut();
+        for (index, piece) in body.pieces().enumerate() {
+            let Some(link) = self.fill_slot(piece.clone(), index == last) else {
+                return ERROR;
+            };
+            // SAFETY: links live in the request's pool, and nobody else has them yet. None of them but the last is to
+            // be sent before the others are there.
+            unsafe {
+                (*(*link).buf).set_recycled(0);
+                match next {
+                    Some(next) => *next = link,
+                    None => first = link,
+                }
+                next = Some(&raw mut (*link).next);
+            }
+        }
+        // SAFETY: a chain of buffers that were filled.
+        unsafe { ngx_http_output_filter(self.request.as_ptr(), first) }
     }
 
     fn send_file(&mut self, file: *mut ngx_file_t, length: usize) -> Code {
@@ -91,9 +117,17 @@ impl Output {
 
     /// Gives a piece to the filters, without waiting; `last` ends the response.
     pub fn send(&mut self, piece: Bytes, last: bool) -> Code {
-        let Some(slot) = self.free_slot() else {
-            return ERROR;
-        };
+        match self.fill_slot(piece, last) {
+            // SAFETY: live request; the buffer was filled.
+            Some(link) => unsafe { ngx_http_output_filter(self.request.as_ptr(), link) },
+            None => ERROR,
+        }
+    }
+
+    /// A buffer that points to a piece. `None` if there is no memory.
+    fn fill_slot(&mut self, piece: Bytes, last: bool) -> Option<*mut ngx_chain_t> {
+        let ends_response = last && !self.request.is_subrequest();
+        let slot = self.free_slot()?;
         // SAFETY: the slot's buffer and link live in the request's pool; nobody else uses them
         // since the buffer is consumed.
         unsafe {
@@ -112,18 +146,12 @@ impl Output {
                 buffer.set_recycled(u32::from(!last));
             }
             buffer.set_last_in_chain(u32::from(last));
+            buffer.set_last_buf(u32::from(ends_response));
             (*slot.link).buf = slot.buffer;
             (*slot.link).next = ptr::null_mut();
         }
         slot.piece = piece;
-        let link = slot.link;
-        // SAFETY: the buffer was written above.
-        unsafe {
-            if last && !self.request.is_subrequest() {
-                (*(*link).buf).set_last_buf(1);
-            }
-            ngx_http_output_filter(self.request.as_ptr(), link)
-        }
+        Some(slot.link)
     }
 
     /// Makes the filters send what they hold back for more.

@@ -3,10 +3,10 @@
 
 use std::cell::RefCell;
 
-use bytes::Bytes;
 use ngx::ffi::*;
 
 use super::super::request::{OK, Request};
+use super::Body;
 
 /// Bodies up to this many bytes don't count: nginx's own buffers for the response of an upstream are as large.
 const SMALL: usize = 64 << 10;
@@ -20,23 +20,23 @@ thread_local! {
 
 #[derive(Default)]
 struct Kept {
-    bodies: Vec<Body>,
+    bodies: Vec<Known>,
     total: usize,
 }
 
-struct Body {
-    bytes: Bytes,
+struct Known {
+    body: Body,
     responses: usize,
 }
 
-/// Whether a body counts toward the limit.
-pub fn is_large(body: &Bytes) -> bool {
-    body.len() > SMALL
+/// Whether a body of so many bytes counts toward the limit.
+pub fn is_large(length: usize) -> bool {
+    length > SMALL
 }
 
 /// A body in memory, for one response.
 pub struct SharedBody {
-    bytes: Bytes,
+    body: Body,
 }
 
 impl SharedBody {
@@ -45,33 +45,29 @@ impl SharedBody {
     /// # Errors
     ///
     /// The body, if it is too much.
-    pub fn of(body: Bytes) -> Result<SharedBody, Bytes> {
+    pub fn of(body: Body) -> Result<SharedBody, Body> {
         KEPT.with_borrow_mut(|kept| {
-            // Those from shared memory are the very same.
-            let is_same = |known: &Bytes| {
-                std::ptr::eq(&raw const **known, &raw const *body) || *known == body
-            };
-            if let Some(same) = kept.bodies.iter_mut().find(|known| is_same(&known.bytes)) {
+            if let Some(same) = kept.bodies.iter_mut().find(|known| known.body.is(&body)) {
                 same.responses += 1;
                 return Ok(SharedBody {
-                    bytes: same.bytes.clone(),
+                    body: same.body.clone(),
                 });
             }
             if kept.total > 0 && kept.total + body.len() > LIMIT {
                 return Err(body);
             }
             kept.total += body.len();
-            kept.bodies.push(Body {
-                bytes: body.clone(),
+            kept.bodies.push(Known {
+                body: body.clone(),
                 responses: 1,
             });
-            Ok(SharedBody { bytes: body })
+            Ok(SharedBody { body })
         })
     }
 
     /// The body.
-    pub fn bytes(&self) -> Bytes {
-        self.bytes.clone()
+    pub fn body(&self) -> &Body {
+        &self.body
     }
 }
 
@@ -80,15 +76,17 @@ impl Drop for SharedBody {
         // At the worker's exit it may be gone.
         let _ = KEPT.try_with(|kept| {
             let mut kept = kept.borrow_mut();
-            let place = self.bytes.as_ptr();
-            let found = |known: &Body| std::ptr::eq(known.bytes.as_ptr(), place);
-            let Some(index) = kept.bodies.iter().position(found) else {
+            let Some(index) = kept
+                .bodies
+                .iter()
+                .position(|known| known.body.lies_with(&self.body))
+            else {
                 return;
             };
-            if let Some(body) = kept.bodies.get_mut(index) {
-                body.responses -= 1;
-                if body.responses == 0 {
-                    kept.total -= self.bytes.len();
+            if let Some(known) = kept.bodies.get_mut(index) {
+                known.responses -= 1;
+                if known.responses == 0 {
+                    kept.total -= self.body.len();
                     kept.bodies.swap_remove(index);
                 }
             }
@@ -98,7 +96,7 @@ impl Drop for SharedBody {
 
 /// Puts a body into a temporary file of the request, which is gone with it: in the folder that its location has for
 /// bodies of clients. `None` if that fails; nginx has said why.
-pub fn into_file(r: Request, body: &[u8]) -> Option<*mut ngx_file_t> {
+pub fn into_file(r: Request, body: &Body) -> Option<*mut ngx_file_t> {
     let path = r.core_loc_conf()?.client_body_temp_path;
     // SAFETY: the request and its pool are live; a file without a descriptor is what nginx begins with.
     unsafe {
@@ -111,7 +109,14 @@ pub fn into_file(r: Request, body: &[u8]) -> Option<*mut ngx_file_t> {
         if ngx_create_temp_file(file, path, r.pool(), 0, 0, 0o600) != OK {
             return None;
         }
-        let written = ngx_write_file(file, body.as_ptr().cast_mut(), body.len(), 0);
-        (usize::try_from(written) == Ok(body.len())).then_some(file)
+        for piece in body.pieces() {
+            // nginx counts in the file how far it is written.
+            let written =
+                ngx_write_file(file, piece.as_ptr().cast_mut(), piece.len(), (*file).offset);
+            if usize::try_from(written) != Ok(piece.len()) {
+                return None;
+            }
+        }
+        Some(file)
     }
 }

@@ -11,8 +11,8 @@ use super::Response;
 use super::header::{Header, INTERNAL_ERROR, evaluate_conditions, send_header};
 use crate::ngx::event::now_sec;
 use crate::ngx::headers;
-use crate::ngx::output::{self, Output};
-use crate::ngx::request::{Code, Request, is_refused};
+use crate::ngx::output::{self, Body, Output};
+use crate::ngx::request::{Code, ERROR, Request, is_refused};
 use crate::request::context::Context;
 
 const NO_CONTENT: u16 = NGX_HTTP_NO_CONTENT as u16;
@@ -23,6 +23,7 @@ pub fn record(r: Request, context: &'static Context, record: Rc<Record>) -> Code
     let Some(response) = context.state::<Response>() else {
         return INTERNAL_ERROR;
     };
+    response.length.set(body.len());
     // There is one response to a request.
     let record = match response.record.set(without_large_body(record)) {
         Ok(()) => response.record.get(),
@@ -58,11 +59,19 @@ pub fn record(r: Request, context: &'static Context, record: Rc<Record>) -> Code
     if is_refused(code) || r.is_header_only() {
         return code;
     }
-    send_body(r, response, body)
+    send_body(r, response, Body::from(body))
 }
 
 /// Sends a whole body.
-pub(super) fn send_body(r: Request, response: &Response, body: Bytes) -> Code {
+pub(super) fn send_body(r: Request, response: &Response, body: Body) -> Code {
+    let body = if wants_several_ranges(r) {
+        body.joined()
+    } else {
+        Some(body)
+    };
+    let Some(body) = body else {
+        return ERROR;
+    };
     let mut output = Output::new(r);
     let code = output.send_whole(body);
     // The filters may still hold the body.
@@ -70,9 +79,14 @@ pub(super) fn send_body(r: Request, response: &Response, body: Bytes) -> Code {
     code
 }
 
+/// Whether a client wants more than one range: nginx cuts several of them out of one buffer alone.
+fn wants_several_ranges(r: Request) -> bool {
+    r.range().is_some_and(|range| range.contains(&b','))
+}
+
 /// What the header of a response needs of a record: the body has its own way, on which its memory may be given back.
 fn without_large_body(record: Rc<Record>) -> Rc<Record> {
-    if !output::is_large(&record.body) {
+    if !output::is_large(record.body.len()) {
         return record;
     }
     let mut header = Rc::unwrap_or_clone(record);

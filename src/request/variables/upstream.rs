@@ -203,7 +203,7 @@ fn header(context: &'static Context) -> Option<&'static Headers> {
     let source = Response::source(context)?;
     let upstream = context.state::<Upstream>()?;
     Some(upstream.header.get_or_init(|| match source {
-        ResponseSource::Record(record) => header_of_record(record),
+        ResponseSource::Record(record, length) => header_of_record(record, length),
         ResponseSource::Memory(entry) => header_of_entry(entry),
         ResponseSource::Fill(head) if is_joined(context) => without(&head.upstream, &head.withheld),
         ResponseSource::Fill(head) => head.upstream.clone(),
@@ -217,11 +217,11 @@ fn is_joined(context: &'static Context) -> bool {
 }
 
 /// What is left of the header that a record came with.
-fn header_of_record(record: &Record) -> Headers {
+fn header_of_record(record: &Record, length: usize) -> Headers {
     let meta = record.meta.as_deref();
     came_with(
         record.said().into_owned(),
-        record.body.len(),
+        length,
         meta.and_then(|meta| meta.date),
         meta.map(|meta| &meta.unsent),
     )

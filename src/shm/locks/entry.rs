@@ -137,6 +137,13 @@ impl Entry {
         self.failures = self.failures.saturating_add(1);
     }
 
+    /// Whether the store was found, a moment ago, to keep no record so large.
+    pub(super) fn does_not_fit(&self, now: u64) -> bool {
+        self.state == IDLE
+            && self.verdict == DOES_NOT_FIT
+            && now < self.touched.saturating_add(TOO_LARGE_FOR)
+    }
+
     pub(super) fn free(&mut self, verdict: Verdict, sequence: u64, now: u64) -> Workers {
         self.state = IDLE;
         self.verdict = code(verdict);
@@ -154,11 +161,17 @@ fn code(verdict: Verdict) -> u32 {
         Verdict::NotStorable => 2,
         Verdict::Uncacheable => 3,
         Verdict::Unavailable => 4,
+        Verdict::DoesNotFit => DOES_NOT_FIT,
         Verdict::Failing(failure) => FAILING + failure.code(),
     }
 }
 
+const DOES_NOT_FIT: u32 = 5;
 const FAILING: u32 = 16;
+
+/// For how long it is known that the store keeps no record so large, in milliseconds: it may be the memory that carries on
+/// alone, while a server is down.
+const TOO_LARGE_FOR: u64 = 1000;
 
 pub(super) fn verdict_of(code: u32) -> Verdict {
     match code {
@@ -166,6 +179,7 @@ pub(super) fn verdict_of(code: u32) -> Verdict {
         2 => Verdict::NotStorable,
         3 => Verdict::Uncacheable,
         4 => Verdict::Unavailable,
+        DOES_NOT_FIT => Verdict::DoesNotFit,
         _ => code
             .checked_sub(FAILING)
             .and_then(Failure::from_code)

@@ -249,6 +249,11 @@ impl Table<'_> {
         self.find(key).is_some_and(|entry| now < entry.uncacheable)
     }
 
+    /// Whether the last fill of a key has found, a moment ago, that the store keeps no record so large.
+    pub fn does_not_fit(&mut self, key: &LockKey, now: u64) -> bool {
+        self.find(key).is_some_and(|entry| entry.does_not_fit(now))
+    }
+
     /// How the backend has failed, while requests with the hash `sender` ([`Retention::sender`]) are to leave it alone.
     pub fn failing(
         &mut self,

@@ -12,6 +12,7 @@ use tier::{Handle, View};
 use super::recent::Charge;
 use super::usable::Usable;
 use crate::ngx::event::exact_msec;
+use crate::ngx::output::Body;
 use crate::shm::tier::{Records, Spot};
 
 /// A body of so many bytes is copied: to keep it in its place takes longer.
@@ -189,7 +190,7 @@ impl Entry {
         Ok(self.kept()?.record(self.left(exact_msec()), body))
     }
 
-    /// Its body.
+    /// Its body in one piece.
     ///
     /// # Errors
     ///
@@ -203,6 +204,20 @@ impl Entry {
         shared
             .or_else(|| self.records.copy(self.handle, self.head, self.length))
             .ok_or(Gone)
+    }
+
+    /// Its body where it lies, or a copy if it is small or can't be kept there.
+    ///
+    /// # Errors
+    ///
+    /// It has left the tier.
+    pub fn body_in_place(&self) -> Result<Body, Gone> {
+        if self.body.is_none()
+            && let Some(pieces) = self.records.share(self.handle, self.head, self.length)
+        {
+            return Ok(Body::of(pieces));
+        }
+        self.body().map(Body::from)
     }
 
     /// The record for a request, if it was read by these rules before, or never.

@@ -15,6 +15,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use cache_core::record::{Kept, RawRecord};
+use cache_core::vary;
 use siphasher::sip128::{Hasher128, SipHasher13};
 use tier::{Facts, Handle, Node, Ticket, Tier};
 
@@ -96,9 +97,9 @@ impl Memory {
         (tells && self.is_of_prefix(key)).then_some(&self.channel)
     }
 
-    /// Whether a key is one of those that are kept.
+    /// Whether a key is one of those that are kept: it begins as the operator says, or is that of a variant of such a key.
     pub fn is_of_prefix(&self, key: &[u8]) -> bool {
-        key.starts_with(&self.config.prefix)
+        vary::begins_with(key, &self.config.prefix)
     }
 
     /// Gives up, for this worker's exit, what it has.

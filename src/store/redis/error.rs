@@ -25,6 +25,8 @@ pub enum StoreError {
     WrongType,
     /// A field of the reply is longer than is read.
     TooLarge,
+    /// The memory that is the store for now keeps no record so large.
+    DoesNotFit,
     /// The worker has no memory for the reply.
     NoMemory,
     /// The store refuses this command; these are its words.
@@ -45,6 +47,7 @@ impl StoreError {
             }
             Self::WrongType
             | Self::TooLarge
+            | Self::DoesNotFit
             | Self::NoMemory
             | Self::Crowded
             | Self::Refused(_) => false,
@@ -71,6 +74,7 @@ impl fmt::Display for StoreError {
             Self::Protocol => "the store sent an invalid reply",
             Self::WrongType => "the key holds a value of another type",
             Self::TooLarge => "the record is too large",
+            Self::DoesNotFit => "the record is larger than \"max_object\" of its memory",
             Self::Crowded => "too many commands wait for the store",
             Self::Leaving => "worker_shutdown_timeout has passed",
             Self::NoMemory => "no memory for the record",

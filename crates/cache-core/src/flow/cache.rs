@@ -23,6 +23,8 @@ pub enum Verdict {
     Failing(Failure),
     /// The response was whole, but it isn't in the store: that did not take it, or it was invalidated meanwhile.
     Unavailable,
+    /// The store keeps no record so large: for a while nobody waits for a fill of another worker.
+    DoesNotFit,
 }
 
 /// The right to fill a key. Dropped without a verdict it says [`Verdict::Failed`].
@@ -110,6 +112,8 @@ pub enum Trouble {
     WrongType,
     /// What was to be written has been invalidated meanwhile.
     Invalidated,
+    /// The store keeps no record so large.
+    TooLarge,
 }
 
 impl Trouble {
@@ -119,6 +123,7 @@ impl Trouble {
             Trouble::Unavailable => Reason::StoreUnavailable,
             Trouble::WrongType => Reason::WrongType,
             Trouble::Invalidated => Reason::Invalidated,
+            Trouble::TooLarge => Reason::TooLarge,
         }
     }
 }

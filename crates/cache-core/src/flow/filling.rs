@@ -116,6 +116,7 @@ pub async fn fill<F: Filling, P: Permit>(filling: &F, permit: Option<P>, look_ag
             Ending::Whole => match filling.store(plan).await {
                 Ok(()) => (stored(&plan), Reason::Stored),
                 Err(Trouble::Invalidated) => (Verdict::Unavailable, Reason::Invalidated),
+                Err(Trouble::TooLarge) => (Verdict::DoesNotFit, Reason::TooLarge),
                 Err(_) => (Verdict::Unavailable, Reason::StoreFailed),
             },
         },

@@ -175,6 +175,22 @@ pub fn slot_key(key: &[u8], slot: usize) -> Option<Vec<u8>> {
     }
 }
 
+/// Whether a key, or that of which it is a slot, begins so.
+#[must_use]
+pub fn begins_with(key: &[u8], prefix: &[u8]) -> bool {
+    key.starts_with(prefix)
+        || key
+            .strip_prefix(b"{")
+            .is_some_and(|key| key.starts_with(prefix))
+}
+
+/// What the slots of keys begin with that begin so, if that is something else.
+#[must_use]
+pub fn slot_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
+    let slots = [b"{", prefix].concat();
+    (!slots.starts_with(prefix)).then_some(slots)
+}
+
 /// Whether a key says itself which part of it is hashed.
 fn has_tag(key: &[u8]) -> bool {
     let mut parts = key.splitn(2, |&b| b == b'{');

@@ -41,7 +41,7 @@ fn greet(bench: &mut Bench) -> String {
     let sent = commands(&bench.gets(&info("ok", 5, 3)));
     assert_eq!(sent, ["CLUSTER SLOTS"]);
     let sent = commands(&bench.gets(&map(8000, "me")));
-    assert_eq!(sent, ["CLIENT TRACKING ON BCAST PREFIX p:"]);
+    assert_eq!(sent, ["CLIENT TRACKING ON BCAST PREFIX p: PREFIX {p:"]);
     assert!(bench.gets(b"+OK\r\n").contains(&Effect::RaiseEpoch));
     canary(&commands(&bench.gets(SUBSCRIBED))[0])
 }

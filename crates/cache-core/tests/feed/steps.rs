@@ -13,7 +13,7 @@ fn each_step_waits_for_the_one_before() {
     assert_eq!(bench.on(Event::Tick), [Effect::Connect]);
     assert_eq!(commands(&bench.on(Event::Connected)), ["HELLO 3"]);
     let sent = commands(&bench.gets(MAP));
-    assert_eq!(sent, ["CLIENT TRACKING ON BCAST PREFIX p:"]);
+    assert_eq!(sent, ["CLIENT TRACKING ON BCAST PREFIX p: PREFIX {p:"]);
     let effects = bench.gets(b"+OK\r\n");
     assert_eq!(effects[0], Effect::RaiseEpoch);
     assert_eq!(commands(&effects), ["SUBSCRIBE chan"]);

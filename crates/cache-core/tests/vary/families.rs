@@ -1,7 +1,9 @@
 //! Where variants live: the field of the base, the names of slots, who goes where.
 
 use bytes::Bytes;
-use cache_core::vary::{Family, MAX_VARIANTS, VariantId, choose_slot, slot_key};
+use cache_core::vary::{
+    Family, MAX_VARIANTS, VariantId, begins_with, choose_slot, slot_key, slot_prefix,
+};
 use proptest::prelude::*;
 
 use crate::names;
@@ -240,4 +242,29 @@ proptest! {
             family = Some(target.family);
         }
     }
+}
+
+#[test]
+fn slots_are_of_the_prefix_that_their_key_has() {
+    for key in ["/in/x", "{/in/}x", "/in/{x}", "/out/x", "", "{", "{{x"] {
+        for prefix in ["", "/in/", "{/in", "{", "{{"] {
+            let (key, prefix) = (key.as_bytes(), prefix.as_bytes());
+            let Some(slot) = slot_key(key, 3) else {
+                continue;
+            };
+            if key.starts_with(prefix) {
+                assert!(begins_with(&slot, prefix), "{slot:?} {prefix:?}");
+            }
+            // Redis tells of what begins with one of the two.
+            let listened_for = slot.starts_with(prefix)
+                || slot_prefix(prefix).is_some_and(|prefix| slot.starts_with(&prefix));
+            assert_eq!(begins_with(&slot, prefix), listened_for);
+        }
+    }
+    assert!(!begins_with(b"{/out/x}:v1", b"/in/"));
+    assert!(!begins_with(b"/out/x", b"/in/"));
+    assert_eq!(slot_prefix(b"/in/").as_deref(), Some(&b"{/in/"[..]));
+    // Redis refuses a prefix that begins with another.
+    assert_eq!(slot_prefix(b""), None);
+    assert_eq!(slot_prefix(b"{{"), None);
 }

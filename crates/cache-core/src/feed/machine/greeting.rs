@@ -4,6 +4,7 @@ use super::{Effect, Feed, Owed, Source, Stage};
 use crate::feed::cluster::{Owners, View};
 use crate::feed::refusal::Refusal;
 use crate::resp::Reply;
+use crate::vary::slot_prefix;
 
 impl Feed {
     pub(super) fn greet(&mut self, now: u64, effects: &mut Vec<Effect>) {
@@ -122,6 +123,11 @@ impl Feed {
         let mut words: Vec<&[u8]> = vec![b"CLIENT", b"TRACKING", b"ON", b"BCAST"];
         if !prefix.is_empty() {
             words.extend([&b"PREFIX"[..], &prefix]);
+        }
+        // Redis takes no prefix that begins with another.
+        let slots = slot_prefix(&prefix);
+        if let Some(slots) = &slots {
+            words.extend([&b"PREFIX"[..], slots]);
         }
         self.ask(now, Owed::Track, &words, effects);
     }
