@@ -9,6 +9,7 @@ mod heads;
 mod local;
 mod messages;
 mod operation;
+mod pages;
 mod records;
 mod rights;
 mod swapped;
