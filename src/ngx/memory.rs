@@ -21,6 +21,30 @@ static SHORT: AtomicBool = AtomicBool::new(false);
 /// Who asks can do without.
 static MAY_FAIL: AtomicBool = AtomicBool::new(false);
 
+/// Bytes of a line of the processor's cache.
+#[cfg(target_arch = "x86_64")]
+const LINE: usize = 64;
+
+/// Has the processor fetch so many bytes, from here on, for a read that comes soon. A hint: nothing but time depends on it,
+/// and no address is wrong.
+#[inline]
+pub fn prefetch<T>(begin: *const T, bytes: usize) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        let first = begin.cast::<i8>();
+        let bytes = bytes + first.addr() % LINE;
+        let mut line = 0;
+        while line < bytes {
+            // SAFETY: always: the processor ignores an address that can't be read.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(first.wrapping_add(line)) };
+            line += LINE;
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (begin, bytes);
+}
+
 /// The system's allocator, with a reserve behind it.
 struct Reserved;
 

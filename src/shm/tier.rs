@@ -177,6 +177,18 @@ impl Records {
         }
     }
 
+    /// Has the processor fetch what a hit reads of this entry, whose key has this hash: a hint. Of its body at most so many
+    /// bytes.
+    pub fn prefetch(&self, (handle, hash): (Handle, u128), body: Option<Spot>, most: usize) {
+        let words = self.tier.words_of(handle, hash);
+        words
+            .into_iter()
+            .for_each(|words| self.view.prefetch(words));
+        if let Some(body) = body {
+            memory::prefetch(body.begin, body.length.min(most));
+        }
+    }
+
     /// The bytes of a spot of this entry, in memory of this worker. `None` if it isn't there any more.
     pub fn copy_spot(&self, handle: Handle, spot: Spot) -> Option<Bytes> {
         let _pinned = self.pin(handle)?;

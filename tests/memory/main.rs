@@ -11,6 +11,7 @@ mod local;
 mod messages;
 mod operation;
 mod outages;
+mod pages;
 mod pieces;
 mod pins;
 mod records;

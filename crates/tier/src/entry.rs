@@ -1,5 +1,7 @@
 //! Entries of the index: words of a record, but for its bytes.
 
+use std::ops::Range;
+
 use crate::layout::{ENTRY_WORDS, RING, header};
 use crate::memory::{Memory, high, low, pair};
 use crate::words::Words;
@@ -130,6 +132,12 @@ impl<'a, W: Words + ?Sized> Entry<'a, W> {
     /// What names it in a link.
     pub fn link(&self) -> u32 {
         self.index.wrapping_add(1)
+    }
+
+    /// Where the words of the entry of a number lie.
+    pub fn words(memory: Memory<'a, W>, index: u32) -> Range<usize> {
+        let begin = memory.layout.entries_at + index as usize * ENTRY_WORDS;
+        begin..begin + ENTRY_WORDS
     }
 
     fn at(&self, word: usize) -> usize {

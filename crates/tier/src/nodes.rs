@@ -203,7 +203,7 @@ pub struct Ticket {
 }
 
 /// Word of a hash's generation. Its high half says how often all records of the generation were made void.
-fn generation_at<W: Words + ?Sized>(memory: Memory<'_, W>, hash: u128) -> usize {
+pub(crate) fn generation_at<W: Words + ?Sized>(memory: Memory<'_, W>, hash: u128) -> usize {
     let number = low(hash as u64) & memory.layout.generations.wrapping_sub(1);
     memory.layout.generations_at + number as usize
 }

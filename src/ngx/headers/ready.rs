@@ -5,6 +5,7 @@ use bytes::Bytes;
 use cache_core::headers::Headers;
 use cache_core::http_date;
 
+use super::super::memory;
 use super::super::request::Request;
 use super::super::text;
 use super::apply::{is_nginxs, set_out};
@@ -116,6 +117,12 @@ impl Ready {
     /// Bytes of memory that it takes, beside its own size.
     pub fn bytes(&self) -> usize {
         self.text.len() + size_of_val(&*self.lines) + size_of_val(&*self.nginxs)
+    }
+
+    /// Has the processor fetch what a response reads of it: a hint.
+    pub fn prefetch(&self) {
+        memory::prefetch(self.lines.as_ptr(), size_of_val(&*self.lines));
+        memory::prefetch(self.text.as_ptr(), self.text.len());
     }
 
     fn text(&self, (begin, length): Place) -> &[u8] {

@@ -3,12 +3,15 @@
 //! nginx's own pages and mutex aren't used behind its start: the index has a mutex of its own that no worker waits for
 //! longer than a moment, and its arena is cut as records need it (crate `tier`).
 
+use std::ops::Range;
 use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use cache_core::lease::Lease;
 use ngx::ffi::*;
 use tier::{Layout, Tier};
+
+use crate::ngx::memory;
 
 /// Changes whenever the layout does, or what the words mean: workers of a module that knows another one have memory of their
 /// own.
@@ -72,6 +75,8 @@ pub(super) unsafe fn lay_out(pool: *mut ngx_slab_pool_t) -> Option<*mut TierHead
         if header.is_null() {
             return None;
         }
+        // Hits go to pages all over it. Before it is written to; where the system keeps to small pages nothing comes of it.
+        libc::madvise(header.cast(), size, libc::MADV_HUGEPAGE);
         let mut random = [0_u64; 2];
         let got = libc::getrandom(random.as_mut_ptr().cast(), size_of_val(&random), 0);
         if usize::try_from(got) != Ok(size_of_val(&random)) {
@@ -118,6 +123,13 @@ impl TierView {
     /// The index.
     pub fn tier(&self) -> Option<Tier<'static>> {
         Tier::attach(self.words, self.layout)
+    }
+
+    /// Has the processor fetch words of the index: a hint.
+    pub fn prefetch(&self, words: Range<usize>) {
+        if let Some(words) = self.words.get(words) {
+            memory::prefetch(words.as_ptr(), size_of_val(words));
+        }
     }
 
     /// So many bytes of the arena from this one on. `None` if they don't lie within it.

@@ -12,6 +12,7 @@ use tier::{Handle, View};
 use super::recent::Charge;
 use super::usable::Usable;
 use crate::ngx::event::exact_msec;
+use crate::ngx::memory;
 use crate::ngx::output::Body;
 use crate::shm::tier::{Records, Spot};
 
@@ -42,9 +43,9 @@ pub struct Entry {
     expires: u64,
     reading: OnceCell<Reading>,
     /// What its key says of variants, if that counts.
-    family: OnceCell<Family>,
+    family: OnceCell<Box<Family>>,
     /// The record as it was read, for requests that need all of it.
-    decoded: OnceCell<(Decoded, Charge)>,
+    decoded: OnceCell<Box<(Decoded, Charge)>>,
     charge: Charge,
 }
 
@@ -107,6 +108,18 @@ impl Entry {
         &self.key
     }
 
+    /// Has the processor fetch what a hit reads, before the first of it is read: most of it isn't in its caches if there are
+    /// many records. `hash`: of its key.
+    pub fn prefetch(&self, hash: u128) {
+        memory::prefetch(self, size_of::<Entry>());
+        memory::prefetch(self.key.as_ptr(), self.key.len());
+        self.records
+            .prefetch((self.handle, hash), self.body, COPIED);
+        if let Some(usable) = self.usable() {
+            usable.ready.prefetch();
+        }
+    }
+
     /// Whether it is the record of this key.
     pub fn is_of(&self, key: &[u8]) -> bool {
         self.key == key
@@ -150,9 +163,9 @@ impl Entry {
             && let Some(variants) = &self.variants
             && let Some(family) = self.base(variants.clone())?.family()
         {
-            let _ = self.family.set(family);
+            let _ = self.family.set(Box::new(family));
         }
-        Ok(self.family.get())
+        Ok(self.family.get().map(Box::as_ref))
     }
 
     /// What is left of its expiry, in milliseconds.
@@ -296,9 +309,9 @@ impl Entry {
             let Reading { rules, at, .. } = self.reading.get()?;
             let decoded = self.decode(rules, *at).ok()?.ok()??;
             let charge = Charge::new(self.charge.counter(), 2 * self.head);
-            let _ = self.decoded.set((decoded, charge));
+            let _ = self.decoded.set(Box::new((decoded, charge)));
         }
-        self.decoded.get().map(|(decoded, _)| decoded)
+        self.decoded.get().map(|both| &both.0)
     }
 
     /// Reads it as it was at a time, in milliseconds.

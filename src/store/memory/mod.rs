@@ -130,6 +130,7 @@ impl Memory {
         let recent = self.recent.borrow();
         let known = recent
             .get(hash)
+            .inspect(|known| known.prefetch(hash))
             .filter(|known| known.is_of(key))
             .filter(|known| usable(known.handle()));
         if let Some(known) = known {

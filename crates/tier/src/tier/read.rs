@@ -1,5 +1,6 @@
 //! What readers do. No function here takes the mutex.
 
+use std::ops::Range;
 use std::sync::atomic::{Ordering, fence};
 
 use super::Tier;
@@ -43,6 +44,16 @@ impl<'a, W: Words + ?Sized> Tier<'a, W> {
         let entry = self.entry(handle)?;
         let result = read(entry);
         self.entry(handle).map(|_| result)
+    }
+
+    /// Where the words lie that [`Tier::is_current`] reads of the record of a hash, and of no other: for a hint to the processor
+    /// to fetch them.
+    pub fn words_of(&self, handle: Handle, hash: u128) -> [Range<usize>; 2] {
+        let generation = nodes::generation_at(self.memory, hash);
+        [
+            Entry::words(self.memory, handle.entry),
+            generation..generation + 1,
+        ]
     }
 
     /// The record of a key's hash, if there is one. It may be expired or void: ask [`Tier::is_current`]. A writer at work may

@@ -1,8 +1,10 @@
 //! One worker, one record.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use tier::{Facts, Layout, Node, Refusal, Tier, UNIT};
+use tier::{Facts, Layout, Node, Refusal, Tier, UNIT, Words};
 
 use crate::bed::{Graves, Hasty, Worker, fill, free, get, hash, is_filled, put, words};
 
@@ -455,4 +457,73 @@ fn what_the_dead_had_is_free_without_a_writer() {
     let statistics = tier.statistics();
     assert_eq!((statistics.zombies, statistics.reserved), (0, 0));
     assert_eq!(statistics.free_bytes, u64::from(UNITS) * 512);
+}
+
+/// Words that know which of them were read.
+struct Listed<'a> {
+    words: &'a [AtomicU64],
+    read: RefCell<Vec<usize>>,
+}
+
+impl Words for Listed<'_> {
+    fn count(&self) -> usize {
+        self.words.len()
+    }
+
+    fn load(&self, at: usize) -> u64 {
+        self.read.borrow_mut().push(at);
+        self.words.load(at)
+    }
+
+    fn set(&self, at: usize, value: u64) {
+        self.words.set(at, value);
+    }
+
+    fn store(&self, at: usize, value: u64) {
+        self.words.store(at, value);
+    }
+
+    fn replace(&self, at: usize, old: u64, new: u64) -> bool {
+        self.words.replace(at, old, new)
+    }
+
+    fn add(&self, at: usize, by: u64) -> u64 {
+        self.words.add(at, by)
+    }
+}
+
+#[test]
+fn the_words_of_a_record_are_all_that_its_hit_reads_of_it_alone() {
+    let layout = Layout::with_units(UNITS).unwrap();
+    let words = words(&layout);
+    let graves = Graves::default();
+    let tier = Tier::lay_out(&words[..], layout).unwrap();
+    for key in 1..=20 {
+        assert!(put(tier, &Worker::new(1, &graves), key, 100));
+    }
+    let listed = Listed {
+        words: &words,
+        read: RefCell::default(),
+    };
+    let tier = Tier::attach(&listed, layout).unwrap();
+    let read_by_hit = |key: u64| {
+        let handle = tier.find(hash(key)).unwrap();
+        listed.read.take();
+        tier.is_current(handle, 1);
+        tier.touch(handle);
+        let read: BTreeSet<usize> = listed.read.take().into_iter().collect();
+        (read, tier.words_of(handle, hash(key)))
+    };
+    let (first, of_first) = read_by_hit(1);
+    let (other, of_other) = read_by_hit(20);
+    // The rest is the store's and the node's.
+    let alone: Vec<usize> = first.difference(&other).copied().collect();
+    assert!(alone.len() > 5, "{alone:?}");
+    for at in alone {
+        assert!(of_first.iter().any(|words| words.contains(&at)), "{at}");
+        assert!(!of_other.iter().any(|words| words.contains(&at)), "{at}");
+    }
+    // In whole lines of the processor's cache.
+    assert_eq!(of_first[0].start % 8, 0);
+    assert_eq!(of_first[0].len() % 8, 0);
 }
