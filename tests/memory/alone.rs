@@ -5,8 +5,8 @@ use std::thread;
 use std::time::Instant;
 
 use testbed::{
-    Answer, Client, Gate, PATIENCE, Proxy, Record, Redis, RedisCluster, Request, Running,
-    Sentinels, Site, holds_for, ms, pattern, wait_for,
+    Answer, Client, Gate, PATIENCE, Proxy, Record, RedisCluster, Request, Running, Sentinels, Site,
+    holds_for, ms, pattern, wait_for,
 };
 
 use super::{LEASE, SLACK, put_and_warm, site, source, warm};
@@ -36,15 +36,8 @@ impl Scene {
     }
 
     fn of(site: &Site) -> Scene {
-        let redis = Redis::start();
-        let door = Proxy::start(&redis.address());
-        let store = format!("server {}; {QUICK}", door.address());
-        let site = site
-            .clone()
-            .workers(2)
-            .spread()
-            .store(&store)
-            .start_with(redis);
+        let site = site.clone().workers(2).spread().store(QUICK);
+        let (site, door) = site.start_behind_a_proxy();
         let clients = Scene::clients_of(&site);
         Scene {
             site,
@@ -55,8 +48,7 @@ impl Scene {
     }
 
     fn clients_of(site: &Running) -> Vec<Client> {
-        let clients = site.client_of_each("/probe").into_iter();
-        let clients: Vec<Client> = clients.map(|(_, client)| client).collect();
+        let clients = site.each_worker("/probe");
         assert_eq!(clients.len(), 2);
         clients
     }
@@ -168,7 +160,7 @@ fn a_fill_is_kept_for_all_workers_and_for_so_long_only() {
     let answer = scene.clients[0].get("/filled");
     assert_eq!(answer.word(), "STORE");
     let text = answer.text();
-    scene.site.wait_for_fills(1);
+    scene.site.wait_for_fill("/filled");
     for worker in [1, 0] {
         assert_eq!(scene.got(worker, "/filled"), from_memory(&text));
     }
@@ -191,7 +183,7 @@ fn an_invalidation_here_counts_at_once_for_all_workers() {
     }
     scene.begin(Trouble::Killed);
     let filled = scene.clients[0].get("/filled").text();
-    scene.site.wait_for_fills(1);
+    scene.site.wait_for_fill("/filled");
     assert_eq!(scene.got(1, "/filled"), from_memory(&filled));
     for (worker, target, old) in [
         (0, "/held/0", "held"),
@@ -216,7 +208,7 @@ fn nobody_gets_it_once_redis_is_heard_again() {
         scene.hold("/held", "held");
         scene.begin(trouble);
         let filled = scene.clients[0].get("/filled").text();
-        scene.site.wait_for_fills(1);
+        scene.site.wait_for_fill("/filled");
         assert_eq!(scene.got(1, "/filled"), from_memory(&filled));
         assert_eq!(scene.got(1, "/held"), from_memory("held"));
         match trouble {
@@ -256,7 +248,7 @@ fn what_is_stale_is_served_with_one_refill_that_is_kept() {
     scene.hold("/first", "first");
     scene.begin(Trouble::Killed);
     let first = scene.clients[0].get("/stale").text();
-    scene.site.wait_for_fills(1);
+    scene.site.wait_for_fill("/stale");
     let gate = Gate::new();
     scene
         .site
@@ -367,7 +359,7 @@ fn workers_may_be_killed_or_reloaded_meanwhile() {
     scene.hold("/held", "held");
     scene.begin(Trouble::Killed);
     let filled = scene.clients[0].get("/filled").text();
-    scene.site.wait_for_fills(1);
+    scene.site.wait_for_fill("/filled");
     let asked = |scene: &Scene| {
         let backend = &scene.site.backend;
         (backend.hits("/held"), backend.hits("/filled"))
@@ -435,7 +427,15 @@ fn a_master_of_a_cluster_is_down_and_the_others_go_on() {
     cluster.node(masters[0]).kill();
     wait_until_alone(&mut client, &news);
     for path in &paths {
-        assert_eq!(client.get(path).text(), "as it was", "{path}");
+        let answer = client.get(path);
+        let log = site.nginx.log();
+        let fields = &answer.fields;
+        assert_eq!(
+            answer.text(),
+            "as it was",
+            "{path}: {fields:?} {}",
+            log.tail(40)
+        );
     }
     // An heir takes over, and is heard.
     wait_for("an heir", PATIENCE, || {
@@ -459,7 +459,7 @@ fn a_master_of_a_cluster_is_down_and_the_others_go_on() {
 
 #[test]
 fn sentinels_choose_another_master_meanwhile() {
-    let all = Sentinels::options().down_after(ms(1500)).start();
+    let all = Sentinels::options().down_after(ms(3000)).start();
     let site = site("alone=60s")
         .store(&format!("{}{QUICK}", all.directives()))
         .start();
