@@ -420,6 +420,14 @@ fn a_master_of_a_cluster_is_down_and_the_others_go_on() {
             client.get(path).text() == "as it was"
         });
     }
+    // What the nodes of a young cluster say makes all void once more: they are asked each second.
+    wait_for("all of them in memory", PATIENCE, || {
+        paths.iter().for_each(|path| warm(&mut client, path));
+        holds_for(ms(1200), || {
+            let mut paths = paths.iter();
+            paths.all(|path| source(&mut client, path) == "memory")
+        })
+    });
     let news: Vec<String> = (0..40)
         .map(|number| cluster.key_at(masters[0], &format!("/new/{number}/")))
         .collect();
