@@ -24,20 +24,17 @@ struct Scene {
 
 impl Scene {
     fn start(lines: &str) -> Scene {
-        let redis = Redis::start();
-        let door = Proxy::start(&redis.address());
-        let store = format!("server {}; connections 1; {lines}", door.address());
-        let site = Site::new()
+        let (site, door) = Site::new()
             .spread()
             .http("keepalive_requests 1000000;")
-            .store(&store)
-            .start_with(redis);
+            .store(&format!("connections 1; {lines}"))
+            .start_behind_a_proxy();
         site.redis.put(THERE, &Record::lua_text("there"), 10_000);
-        let clients = site.client_of_each(THERE).into_iter();
+        let clients = site.each_worker(THERE);
         let mut scene = Scene {
             site,
             door,
-            clients: clients.map(|(_, client)| client).collect(),
+            clients,
             asked: 0,
         };
         for worker in 0..2 {

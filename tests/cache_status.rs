@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use testbed::{Answer, Crowd, Gate, Request, Running, Site, ms, pattern, wait_for};
+use testbed::{Answer, Crowd, Gate, PATIENCE, Request, Running, Site, ms, pattern, wait_for};
 
 const HEADER: &str = "redis_cache_status_header edge;";
 
@@ -55,7 +55,7 @@ fn without_a_store() {
     let mut site = Site::new().workers(1).server(HEADER).start();
     site.fill("/x");
     site.redis.stop();
-    wait_for("the store to be known to be down", ms(3000), || {
+    wait_for("the store to be known to be down", PATIENCE, || {
         site.get("/x").word() == "SKIP"
     });
     assert_eq!(
@@ -72,7 +72,7 @@ fn without_a_store() {
 #[track_caller]
 fn logged(site: &Running, target: &str, count: usize) -> Vec<(String, f64)> {
     let mut found = Vec::new();
-    wait_for("the log", ms(3000), || {
+    wait_for("the log", PATIENCE, || {
         let text = std::fs::read_to_string(site.nginx.prefix().join("logs/cache.log"));
         let text = text.unwrap_or_default();
         let of_target = text.lines().filter_map(|line| line.strip_prefix(target));

@@ -1,23 +1,18 @@
 //! Requests for one key at one time share a lookup, and each has the answer that it would have had alone.
 
 use testbed::{
-    Answer, Client, Gate, PATIENCE, Proxy, Record, Redis, Request, Response, Rule, Running, Site,
-    Way, ms, pattern, wait_for,
+    Answer, Client, Gate, PATIENCE, Proxy, Record, Request, Response, Rule, Running, Site, Way, ms,
+    pattern, wait_for,
 };
 
 const TIMEOUTS: &str = "connect_timeout 20s; send_timeout 20s; read_timeout 20s;";
 
 /// One worker, and a proxy before its Redis.
 fn behind(site: Site) -> (Running, Proxy) {
-    let redis = Redis::start();
-    let proxy = Proxy::start(&redis.address());
-    let store = format!("server {};\n{TIMEOUTS}", proxy.address());
-    let site = site
-        .workers(1)
-        .store(&store)
+    site.workers(1)
+        .store(TIMEOUTS)
         .locations("location = /ping { return 200 pong; }")
-        .start_with(redis);
-    (site, proxy)
+        .start_behind_a_proxy()
 }
 
 /// All that was sent before is with the cache: a worker reads in the order in which things come.

@@ -13,11 +13,7 @@ const TIMEOUTS: &str =
     "connect_timeout 200ms; send_timeout 200ms; read_timeout 200ms; max_fails 1;";
 
 fn behind(store: &str) -> (Running, Proxy) {
-    let redis = Redis::start();
-    let proxy = Proxy::start(&redis.address());
-    let store = format!("server {};\n{store}", proxy.address());
-    let site = Site::new().workers(1).store(&store).start_with(redis);
-    (site, proxy)
+    Site::new().workers(1).store(store).start_behind_a_proxy()
 }
 
 /// Each byte comes in time, the whole doesn't.

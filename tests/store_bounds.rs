@@ -102,17 +102,12 @@ fn a_server_that_reads_nothing_is_given_up_after_send_timeout() {
 /// The time is that between two writes, not that of a command.
 #[test]
 fn a_server_that_reads_slowly_may_take_longer() {
-    let redis = Redis::start();
-    let proxy = Proxy::start(&redis.address());
-    let store = format!(
-        "server {}; connect_timeout {LONG}; send_timeout 2s; read_timeout {LONG};",
-        proxy.address()
-    );
-    let site = Site::new()
+    let timeouts = format!("connect_timeout {LONG}; send_timeout 2s; read_timeout {LONG};");
+    let (site, proxy) = Site::new()
         .workers(1)
-        .store(&store)
+        .store(&timeouts)
         .location("redis_cache_max_size 64m;")
-        .start_with(redis);
+        .start_behind_a_proxy();
     let body = pattern(LARGE, 2);
     site.backend.set("/x", Answer::ok(body.clone()));
     // 256 kB at a time at most.

@@ -428,13 +428,9 @@ fn has_just_failed(site: &Running, proxy: &Proxy) {
 /// Once what `begin` does is undone by `end`, however the moment is chosen, Redis is used again within a second.
 #[track_caller]
 fn is_used_soon(begin: fn(&mut Running, &Proxy), end: fn(&mut Running, &Proxy)) {
-    let redis = Redis::start();
-    let proxy = Proxy::start(&redis.address());
-    let store = format!(
-        "server {}; connect_timeout 200ms; send_timeout 200ms; read_timeout 200ms; max_fails 1;",
-        proxy.address()
-    );
-    let mut site = Site::new().workers(1).store(&store).start_with(redis);
+    let timeouts = "connect_timeout 200ms; send_timeout 200ms; read_timeout 200ms; max_fails 1;";
+    let site = Site::new().workers(1).store(timeouts);
+    let (mut site, proxy) = site.start_behind_a_proxy();
     let times = [(); ROUNDS].map(|()| {
         idle_once_back(&site);
         begin(&mut site, &proxy);

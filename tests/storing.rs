@@ -3,7 +3,7 @@
 
 use std::thread;
 
-use testbed::{Answer, Backend, Gate, Request, Running, Site, ms, wait_for};
+use testbed::{Answer, Backend, Gate, PATIENCE, Request, Running, Site, ms, wait_for};
 
 /// Asserts that a record is kept for so many seconds and 100 s of staleness, give or take what storing it and
 /// looking at it took.
@@ -233,7 +233,7 @@ fn what_is_always_validated_is_validated_for_each_client() {
         let crowd = site.crowd(10, "/x");
         assert_eq!(crowd.statuses(), [(200, 10)].into());
         assert_eq!(site.backend.hits("/x"), 10, "{workers} workers");
-        wait_for("the record", ms(3000), || site.redis.get("/x").is_some());
+        wait_for("the record", PATIENCE, || site.redis.get("/x").is_some());
         let crowd = site.crowd(10, "/x");
         assert_eq!(crowd.words(), [("HIT".to_owned(), 10)].into());
         assert_eq!(site.backend.hits("/x"), 20, "{workers} workers");

@@ -4,7 +4,7 @@ use std::cell::{Cell, UnsafeCell};
 use std::future::{Future, poll_fn};
 use std::mem;
 use std::pin::{Pin, pin};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 
 use ngx::ffi::{
@@ -173,6 +173,16 @@ impl Timer {
         let timer = Timer(Event::new(Box::new(callback)));
         timer.set_cancelable(cancelable);
         timer
+    }
+
+    /// A timer that its owner holds, and that calls `run` with it: it holds the owner weakly, and does nothing once that is
+    /// gone. It isn't armed. A worker that shuts down doesn't wait for it, unless [`Timer::set_cancelable`] says so.
+    pub fn of<T: 'static>(owner: Weak<T>, mut run: impl FnMut(&Rc<T>) + 'static) -> Timer {
+        Timer::new(true, move || {
+            if let Some(owner) = owner.upgrade() {
+                run(&owner);
+            }
+        })
     }
 
     /// Calls the callback once, in `ms` milliseconds from now. An earlier deadline is forgotten.

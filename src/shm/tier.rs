@@ -80,12 +80,7 @@ impl Records {
             rowless_until: Cell::new(0),
             tending: OnceCell::new(),
         });
-        let own = Rc::downgrade(&records);
-        let tending = Timer::new(true, move || {
-            if let Some(own) = own.upgrade() {
-                own.tend();
-            }
-        });
+        let tending = Timer::of(Rc::downgrade(&records), |records| records.tend());
         // At once: nginx starts a worker in the place of one that has died.
         tending.arm(0);
         let _ = records.tending.set(tending);

@@ -50,8 +50,8 @@ fn assert_others_go_on(name: &str, cluster: &RedisCluster, site: &Running, troub
         "{name}: p99 of other slots {before:?} before, {during:?} during; {:?}",
         words(&seen[0])
     );
-    // Loose: machines are busy.
-    let most = before * 5 + ms(50);
+    // Loose: machines are busy. What waits for the master in trouble waits for 800 ms.
+    let most = before * 5 + ms(400);
     assert!(during <= most, "{name}: {during:?} of {most:?}");
     for seen in &seen[1..] {
         assert!(
@@ -156,7 +156,7 @@ fn a_master_hands_over() {
         let times = skipped.iter().map(|seen| seen.at);
         let span = times.clone().max().zip(times.min());
         let span = span.map(|(last, first)| last - first).unwrap_or_default();
-        assert!(span < ms(1000), "{how:?}: SKIP for {span:?}");
+        assert!(span < ms(3000), "{how:?}: SKIP for {span:?}");
         let last = seen.iter().filter_map(|seen| seen.last());
         assert!(last.into_iter().all(|seen| seen.word != "SKIP"), "{how:?}");
         for path in &paths {

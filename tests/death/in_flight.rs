@@ -1,13 +1,13 @@
 //! Fills and stores under way when nginx is told to reload, to quit, or one worker to end.
 
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use testbed::{
-    Answer, Client, Gate, Position, Proxy, Redis, Request, Rule, Running, Site, Way, ms, pattern,
-    wait_for,
+    Answer, Client, Gate, PATIENCE, Position, Proxy, Request, Rule, Running, Site, Way, ms,
+    pattern, wait_for,
 };
 
-use crate::{LOCKS, no_lock_stays, sides};
+use crate::{LOCKS, SOON, no_lock_stays, sides};
 
 /// Answers that take from nothing to half a second, each of its own length; the last of them are refills.
 const PATHS: usize = 40;
@@ -23,13 +23,7 @@ fn path(number: usize) -> String {
 
 /// A site whose Redis answers late, with every path asked for; gives who waits for an answer.
 fn busy_site() -> (Running, Proxy, Vec<Client>) {
-    let redis = Redis::start();
-    let proxy = Proxy::start(&redis.address());
-    let site = Site::new()
-        .spread()
-        .location(LOCKS)
-        .store(&format!("server {};", proxy.address()))
-        .start_with(redis);
+    let (site, proxy) = Site::new().spread().location(LOCKS).start_behind_a_proxy();
     for number in PATHS - REFILLS..PATHS {
         site.fill_and_age(&path(number));
     }
@@ -69,7 +63,7 @@ fn all_ends_well(what: &str, site: &Running, clients: Vec<Client>) -> Instant {
         assert_eq!(answer.word(), "STORE", "{what} {number}");
     }
     for number in 0..PATHS {
-        wait_for(&format!("{what}: record {number}"), ms(5000), || {
+        wait_for(&format!("{what}: record {number}"), PATIENCE, || {
             site.redis
                 .get(&path(number))
                 .is_some_and(|record| record.body == body(number))
@@ -87,9 +81,6 @@ fn the_log_is_calm(what: &str, site: &Running) {
     let stored = log.matching(Position::default(), ": stored");
     assert_eq!(stored.len(), PATHS + REFILLS, "{what}");
 }
-
-/// A second is due; a busy test machine has its own.
-const SOON: Duration = ms(3000);
 
 #[test]
 fn a_reload_with_fills_and_stores_in_flight_loses_none() {
@@ -131,7 +122,7 @@ fn waiters_take_over_from_a_worker_that_is_told_to_end() {
         for client in &mut sides.theirs {
             client.send(&Request::get("/x")).unwrap();
         }
-        wait_for("six waiters", ms(5000), || site.zone().waiting == 6);
+        site.wait_for_waiters(6);
         let start = Instant::now();
         site.nginx.terminate_worker(sides.owner);
         let answers = thread::scope(|scope| {
@@ -151,7 +142,7 @@ fn waiters_take_over_from_a_worker_that_is_told_to_end() {
         assert!(answers.iter().all(|answer| answer.text() == "x"), "{form}");
         assert_eq!(site.backend.hits("/x"), 2, "{form}");
         site.wait_for_quiet_zone();
-        wait_for("another worker", ms(3000), || {
+        wait_for("another worker", PATIENCE, || {
             site.nginx.workers().len() == 2
         });
         site.backend.set("/x", Answer::ok("x"));

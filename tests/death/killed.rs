@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
 use testbed::{
-    Answer, Client, Ending, Gate, PATIENCE, Proxy, Redis, Request, Rule, Site, Way, Zone,
-    holds_for, ms, pattern, wait_for,
+    Answer, Client, Ending, Gate, PATIENCE, Request, Rule, Site, Way, Zone, holds_for, ms, pattern,
+    wait_for,
 };
 
 use crate::{LOCKS, SOON, no_lock_stays, sides};
@@ -62,16 +62,11 @@ fn waiters_take_over_from_a_worker_that_was_killed() {
 
 #[test]
 fn a_worker_killed_during_its_store_leaves_no_lock() {
-    let redis = Redis::start();
-    let proxy = Proxy::start(&redis.address());
-    let mut site = Site::new()
+    let (mut site, proxy) = Site::new()
         .spread()
         .location(LOCKS)
-        .store(&format!(
-            "server {}; read_timeout 20s; send_timeout 20s;",
-            proxy.address()
-        ))
-        .start_with(redis);
+        .store("read_timeout 20s; send_timeout 20s;")
+        .start_behind_a_proxy();
     let body = pattern(500_000, 2);
     let mut sides = sides(&site, 8);
     let gate = Gate::new();

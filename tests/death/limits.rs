@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use testbed::{Answer, Client, Gate, PATIENCE, Request, Response, Site, ms, wait_for};
 
-use crate::{LOCKS, SOON, narrow, take_all};
+use crate::{LOCKS, SOON, narrow, take_all, wait_until_noticed};
 
 #[test]
 fn without_connections_misses_pass_and_stale_records_are_not_refilled() {
@@ -21,18 +21,19 @@ fn without_connections_misses_pass_and_stale_records_are_not_refilled() {
     plain.nginx.allow("worker_connections are not enough");
     let mut others = take_all(&plain);
     others.truncate(others.len() - 2);
-    thread::sleep(ms(30));
+    wait_until_noticed(&plain);
     assert_eq!(plain.get("/x").status, 200, "proxy_pass needs two");
     drop(others);
     for left in [0, 1, 2, 3, 4] {
         let all = all_taken - left - 1;
         taken.truncate(all);
-        thread::sleep(ms(30));
+        wait_until_noticed(&site);
         let ask = |path: &str| -> Option<Response> {
             let mut client = site.client();
             let answer = client.exchange(&Request::get(path)).ok();
             drop(client);
-            thread::sleep(ms(30));
+            wait_until_noticed(&site);
+            site.wait_for_quiet_zone();
             answer
         };
         let fresh = ask("/fresh").expect("a hit needs no other connection");
@@ -68,7 +69,7 @@ fn without_connections_misses_pass_and_stale_records_are_not_refilled() {
         }
     }
     drop(taken);
-    thread::sleep(ms(100));
+    wait_until_noticed(&site);
     for path in ["/a", "/b"] {
         site.fill(path);
     }

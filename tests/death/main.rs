@@ -8,6 +8,7 @@ mod limits;
 mod memory;
 mod shutdown_timeout;
 
+use std::fs;
 use std::io::Write;
 use std::net::TcpStream;
 use std::thread;
@@ -99,6 +100,22 @@ fn take_all(site: &Running) -> Vec<TcpStream> {
         taken.len()
     );
     taken
+}
+
+/// Waits until nginx has closed each connection whose client has: its place is free.
+#[track_caller]
+fn wait_until_noticed(site: &Running) {
+    let local = format!(":{:04X}", site.address().port());
+    let is_left = |line: &str| {
+        let mut words = line.split_whitespace().skip(1);
+        let is_here = words.next().is_some_and(|word| word.ends_with(&local));
+        // CLOSE_WAIT.
+        is_here && words.nth(1) == Some("08")
+    };
+    wait_for("nginx to notice who has left", PATIENCE, || {
+        let table = fs::read_to_string("/proc/net/tcp").unwrap();
+        !table.lines().any(is_left)
+    });
 }
 
 /// Whether nginx hasn't ended a connection on which it has nothing to say.

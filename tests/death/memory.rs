@@ -1,7 +1,7 @@
 //! A worker without memory: the request that needs it fails cleanly, and the worker lives.
 
 use std::thread;
-use testbed::{Answer, Client, Request, Running, Site, ms, pattern, wait_for};
+use testbed::{Answer, Client, PATIENCE, Request, Running, Site, ms, pattern, wait_for};
 
 use crate::LOCKS;
 
@@ -77,7 +77,7 @@ fn starved(site: &mut Running, kilobytes: u64, paths: &[String]) {
         assert!(answer.status == 200 && answer.complete, "{kilobytes} kB");
         assert!(answer.last_byte < ms(5000), "{:?}", answer.last_byte);
     }
-    wait_for("the small record", ms(5000), || {
+    wait_for("the small record", PATIENCE, || {
         site.get("/small").word() == "HIT"
     });
     for path in paths.iter().filter(|path| *path != "/record") {

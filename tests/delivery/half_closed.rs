@@ -1,6 +1,6 @@
 //! A client that shuts down its sending side and reads on, as `nc -N` does.
 
-use testbed::{Answer, Client, Request, Response, Site, ms, pattern};
+use testbed::{Answer, Client, Gate, Request, Response, Site, ms, pattern};
 
 fn ask_and_shut(mut client: Client, target: &str) -> std::io::Result<Response> {
     client.send(&Request::get(target))?;
@@ -57,7 +57,8 @@ fn is_answered(site: &Site, directive: &str) -> bool {
 #[test]
 fn a_client_that_leaves_while_it_waits_is_forgotten() {
     let site = Site::new().workers(1).start();
-    site.backend.set("/x", Answer::ok("body").delay(ms(1500)));
+    let gate = Gate::new();
+    site.backend.set("/x", Answer::ok("body").gate(&gate));
     let mut first = site.client();
     first.send(&Request::get("/x")).unwrap();
     site.backend.wait_for_hits("/x", 1);
@@ -65,6 +66,8 @@ fn a_client_that_leaves_while_it_waits_is_forgotten() {
     second.send(&Request::get("/x")).unwrap();
     site.wait_for_waiters(1);
     second.reset();
-    testbed::wait_for("no waiter", ms(1000), || site.zone().waiting == 0);
+    // Long before it would have waited long enough.
+    testbed::wait_for("no waiter", ms(10_000), || site.zone().waiting == 0);
+    gate.open();
     assert_eq!(first.receive().unwrap().text(), "body");
 }

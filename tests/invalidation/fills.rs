@@ -1,8 +1,6 @@
 //! Fills that were on their way when their key was invalidated: what they bring is not stored.
 
-use testbed::{
-    Answer, Gate, Proxy, Redis, Request, Rule, Site, Step, Way, holds_for, ms, wait_for,
-};
+use testbed::{Answer, Gate, PATIENCE, Request, Rule, Site, Step, Way, holds_for, ms, wait_for};
 
 use crate::put;
 
@@ -40,7 +38,7 @@ fn a_fill_on_its_way_is_not_stored_and_nobody_joins_it() {
             let said = site
                 .nginx
                 .log()
-                .wait_for(Default::default(), &line, ms(3000));
+                .wait_for(Default::default(), &line, PATIENCE);
             assert!(
                 said.is_some(),
                 "{form} {workers}: {}",
@@ -73,7 +71,7 @@ fn nor_is_a_refill_behind_a_client() {
     assert!(
         site.nginx
             .log()
-            .wait_for(position, line, ms(3000))
+            .wait_for(position, line, PATIENCE)
             .is_some()
     );
     assert_eq!(site.redis.get("/x"), None);
@@ -105,7 +103,7 @@ fn nor_is_one_without_a_lock() {
     for client in &mut clients {
         assert_eq!(client.receive().unwrap().text(), "old");
     }
-    wait_for("all fills to end", ms(3000), || {
+    wait_for("all fills to end", PATIENCE, || {
         let line = "invalidated meanwhile";
         site.nginx.log().matching(Default::default(), line).len() == 5
     });
@@ -136,7 +134,7 @@ fn variants_go_with_their_key_and_those_on_their_way_are_not_joined() {
     });
     let get = |kind: &str| site.ask(&of(kind)).text();
     assert_eq!((get("one"), get("two")), ("one 0".into(), "two 0".into()));
-    wait_for("both variants", ms(3000), || {
+    wait_for("both variants", PATIENCE, || {
         ["one", "two"]
             .iter()
             .all(|kind| site.ask(&of(kind)).word() == "HIT")
@@ -147,7 +145,7 @@ fn variants_go_with_their_key_and_those_on_their_way_are_not_joined() {
     site.backend.wait_for_hits("/x", before + 1);
     assert_eq!(site.ask(&put("/x")).status, 204);
     assert_eq!((get("one"), get("two")), ("one 1".into(), "two 1".into()));
-    wait_for("the new variants", ms(3000), || {
+    wait_for("the new variants", PATIENCE, || {
         ["one", "two"]
             .iter()
             .all(|kind| site.ask(&of(kind)).word() == "HIT")
@@ -179,8 +177,7 @@ fn another_key_is_filled_as_ever() {
 /// The write of the record is on its way to Redis when the deletion overtakes it: it is taken back.
 #[test]
 fn a_record_whose_write_was_overtaken_is_taken_back() {
-    let redis = Redis::start();
-    let proxy = Proxy::start(&redis.address());
+    let (site, proxy) = Site::new().spread().start_behind_a_proxy();
     let gate = Gate::new();
     let held = Gate::new();
     proxy.set(Way::Commands, {
@@ -196,11 +193,9 @@ fn a_record_whose_write_was_overtaken_is_taken_back() {
             }
         })
     });
-    let server = format!("server {}; read_timeout 10s;", proxy.address());
-    let site = Site::new().spread().store(&server).start_with(redis);
     let stored = site.ask(&Request::get("/x"));
     assert_eq!(stored.word(), "STORE");
-    wait_for("the write to be on its way", ms(3000), || held.is_open());
+    wait_for("the write to be on its way", PATIENCE, || held.is_open());
     // By another worker: in the same the deletion keeps its place behind the write.
     let worker = stored.header("x-worker").unwrap();
     let elsewhere = Request::new("OPTIONS", "/none");
@@ -218,7 +213,7 @@ fn a_record_whose_write_was_overtaken_is_taken_back() {
     let said = site
         .nginx
         .log()
-        .wait_for(Default::default(), line, ms(3000));
+        .wait_for(Default::default(), line, PATIENCE);
     assert!(said.is_some(), "{}", site.nginx.log().tail(20));
     assert_eq!(site.redis.get("/x"), None);
 }

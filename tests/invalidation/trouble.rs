@@ -42,7 +42,7 @@ fn stopped_frozen_or_refusing() {
         put_succeeds("frozen", &mut client, ms(2000));
         put_succeeds("known to be down", &mut client, ms(250));
         site.redis.thaw();
-        wait_for("the store to be used again", ms(5000), || {
+        wait_for("the store to be used again", PATIENCE, || {
             client.get("/y").word() != "SKIP"
         });
         let rename: Result<String, _> = site
@@ -54,7 +54,7 @@ fn stopped_frozen_or_refusing() {
         let said = site
             .nginx
             .log()
-            .wait_for(Default::default(), line, ms(2000));
+            .wait_for(Default::default(), line, PATIENCE);
         assert!(said.is_some(), "{}", site.nginx.log().tail(20));
         assert_ne!(
             client.get("/z").word(),
@@ -84,7 +84,7 @@ fn a_client_that_leaves_meanwhile_has_changed_something_all_the_same() {
     let gone = "prematurely closed connection";
     let _ = site.nginx.log().wait_for(position, gone, ms(500));
     site.redis.thaw();
-    wait_for("the record to be gone", ms(3000), || {
+    wait_for("the record to be gone", PATIENCE, || {
         site.redis.get("/x").is_none()
     });
     assert_eq!(site.get("/y").status, 200);
@@ -104,7 +104,7 @@ fn an_answer_does_not_wait_for_ever() {
         answer.last_byte
     );
     site.redis.thaw();
-    wait_for("the record to be gone", ms(3000), || {
+    wait_for("the record to be gone", PATIENCE, || {
         site.redis.get("/x").is_none()
     });
 }

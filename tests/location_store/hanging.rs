@@ -5,7 +5,9 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::thread;
 
-use testbed::{Answer, Gate, Nginx, Port, Position, Redis, Request, Site, ms, pattern, wait_for};
+use testbed::{
+    Answer, Gate, Nginx, PATIENCE, Port, Position, Redis, Request, Site, ms, pattern, wait_for,
+};
 
 /// A location `/redis` that the backend answers.
 const BY_BACKEND: &str =
@@ -52,13 +54,13 @@ fn a_lookup_that_hangs_costs_its_timeout_and_no_more() {
             "{what}: {lines:#?}"
         );
         // The exchange has left no connection behind: the only one is that of the question.
-        wait_for("the end of the exchange", ms(3000), || {
+        wait_for("the end of the exchange", PATIENCE, || {
             site.get("/status")
                 .text()
                 .starts_with("Active connections: 1 ")
         });
         site.backend.set("/redis", Answer::ok(NONE));
-        wait_for("the store to be used again", ms(3000), || {
+        wait_for("the store to be used again", PATIENCE, || {
             site.get(&format!("/y{}", site.backend.all_hits())).word() == "STORE"
         });
         site.nginx.finish();
@@ -74,7 +76,7 @@ fn a_store_that_hangs_keeps_neither_the_client_nor_the_worker() {
     let answer = site.get("/x");
     assert_eq!((answer.status, answer.word().as_str()), (200, "STORE"));
     let log = site.nginx.log();
-    let line = log.wait_for(Position::default(), "fill of \"/x\"", ms(5000));
+    let line = log.wait_for(Position::default(), "fill of \"/x\"", PATIENCE);
     assert!(
         line.as_ref()
             .is_some_and(|line| line.ends_with("store failed")),
@@ -146,7 +148,7 @@ fn a_long_way_is_no_hanging() {
     site.backend.set("/big", Answer::ok(pattern(3_000_000, 1)));
     assert_eq!(site.get("/big").word(), "STORE");
     let log = site.nginx.log();
-    let line = log.wait_for(Position::default(), "fill of \"/big\"", ms(15_000));
+    let line = log.wait_for(Position::default(), "fill of \"/big\"", PATIENCE);
     assert!(
         line.as_ref().is_some_and(|line| line.ends_with(": stored")),
         "{line:?}"

@@ -14,13 +14,8 @@ const NAME: &str = "redis.invalid";
 
 /// A site whose Redis is behind a door.
 fn behind_a_door(site: &Site) -> (Running, Proxy) {
-    let redis = Redis::start();
-    let door = Proxy::start(&redis.address());
-    let store = format!(
-        "server {}; read_timeout 1s; fail_timeout 200ms;",
-        door.address()
-    );
-    (site.clone().store(&store).start_with(redis), door)
+    let site = site.clone().store("read_timeout 1s; fail_timeout 200ms;");
+    site.start_behind_a_proxy()
 }
 
 /// Changes a record behind everybody's back, and asks until it isn't served any more.

@@ -1,6 +1,6 @@
 //! The client's variables are those of the fill.
 
-use testbed::{Request, Site, ms, wait_for};
+use testbed::{PATIENCE, Request, Site, wait_for};
 
 use crate::{same_as_plain, telling};
 
@@ -114,7 +114,7 @@ fn a_refill_has_them_too_but_no_conditions() {
             let conditional = Request::get("/x?a=b").header("X-Own", "z");
             let conditional = conditional.header(name, value);
             // The record is there before the key is free.
-            wait_for("a refill", ms(5000), || {
+            wait_for("a refill", PATIENCE, || {
                 let _ = site.ask(&conditional);
                 site.backend.hits("/x") >= turn + 2
             });

@@ -4,14 +4,9 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
-use testbed::{PATIENCE, Position, Running, SentinelOptions, Sentinels, Side, Site, ms, wait_for};
+use testbed::{PATIENCE, Position, Running, Sentinels, Side, Site, ms, wait_for};
 
-use super::{FOLLOWED, TIMEOUTS, bed, follows, keep, site, under_load, while_asking};
-
-/// Servers that a busy machine doesn't keep from replying for so long that they count as away.
-pub fn steady() -> SentinelOptions {
-    bed().down_after(ms(5000))
-}
+use super::{FOLLOWED, TIMEOUTS, bed, follows, keep, site, steady, under_load, while_asking};
 
 /// A site whose lookups go to both replicas.
 #[track_caller]

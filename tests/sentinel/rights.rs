@@ -2,8 +2,8 @@
 
 use testbed::{PATIENCE, Position, Running, wait_for};
 
-use super::replicas::{steady, wait_for_copies, wait_for_list};
-use super::{FOLLOWED, bed, follows, keep, site};
+use super::replicas::{wait_for_copies, wait_for_list};
+use super::{FOLLOWED, follows, keep, site, steady};
 
 /// The users of README's section "Security", and nothing more.
 const RECORDS: &str = "user cache on >c0rrect-h0rse ~* -@all +pttl +hmget +eval +hset +expire +hget +hstrlen +hdel +del +ping \
@@ -28,7 +28,7 @@ fn users_with_the_least_rights_do() {
     for proof in [" +role\n", " +info\n"] {
         let rights = format!("{RECORDS}{proof}");
         let watcher = format!("{SENTINEL}\n");
-        let all = bed().acl(&rights).sentinel_acl(&watcher).start();
+        let all = steady().acl(&rights).sentinel_acl(&watcher).start();
         let site = site(&all, 1, LOGINS);
         keep(&site, "/page");
         assert_eq!(site.get("/page").word(), "HIT");
@@ -67,7 +67,7 @@ fn lookups_at_replicas_take_few_rights_more() {
 #[test]
 fn sentinels_that_may_not_list_replicas_are_named_and_lookups_go_to_the_master() {
     let watcher = format!("{SENTINEL}\n");
-    let all = bed().sentinel_acl(&watcher).start();
+    let all = steady().sentinel_acl(&watcher).start();
     let site = site(
         &all,
         1,

@@ -6,7 +6,7 @@ mod cuts;
 mod replies;
 
 use std::time::Instant;
-use testbed::{PATIENCE, Proxy, Redis, Response, Running, Site, eventually, ms};
+use testbed::{PATIENCE, Proxy, Response, Running, Site, eventually, ms};
 
 /// Short, but not so short that a busy machine is taken for a Redis in trouble.
 const TIMEOUTS: &str = "connect_timeout 500ms; send_timeout 500ms; read_timeout 500ms;";
@@ -16,11 +16,7 @@ const LOCKS: &str = "redis_cache_lock_timeout 15s; redis_cache_lock_age 60s;";
 
 /// `site` with a proxy between its Redis and nginx.
 fn behind(site: Site, store: &str) -> (Running, Proxy) {
-    let redis = Redis::start();
-    let proxy = Proxy::start(&redis.address());
-    let store = format!("server {};\n{store}", proxy.address());
-    let site = site.location(LOCKS).store(&store).start_with(redis);
-    (site, proxy)
+    site.location(LOCKS).store(store).start_behind_a_proxy()
 }
 
 /// A whole answer of status 200 with this body.

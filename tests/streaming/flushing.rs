@@ -1,6 +1,6 @@
 //! What filters hold back: as much as behind proxy_pass alone, and nothing where the backend's location says so.
 
-use testbed::{Answer, Gate, Request, Running, Site, eventually, ms, unzipped};
+use testbed::{Answer, Gate, PATIENCE, Request, Running, Site, eventually, ms, unzipped};
 
 const GZIP: &str = "gzip on; gzip_min_length 10; gzip_types *; gzip_proxied any;";
 
@@ -83,7 +83,7 @@ fn what_is_not_buffered_comes_through_gzip_at_once() {
             for (number, gate) in gates.iter().enumerate() {
                 gate.open();
                 let due = (number + 1) * PIECE;
-                let come = eventually(ms(5000), || {
+                let come = eventually(PATIENCE, || {
                     let _ = client.receive_piece(&mut answer).unwrap();
                     (unzipped(&answer.body) == body[..due]).then_some(())
                 });

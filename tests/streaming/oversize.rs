@@ -1,6 +1,6 @@
 //! Answers that outgrow the limit while they stream, and who waits for them in another worker.
 
-use testbed::{Answer, Client, Gate, Request, Running, Site, Vitals, ms, pattern, wait_for};
+use testbed::{Answer, Client, Gate, PATIENCE, Request, Running, Site, Vitals, pattern, wait_for};
 
 use crate::{unbuffered, worker};
 
@@ -9,7 +9,7 @@ use crate::{unbuffered, worker};
 fn apart(site: &Running, count: usize) -> (Client, Vec<Client>) {
     let owner = worker(site).to_string();
     let (mut ours, mut theirs) = (None, Vec::new());
-    wait_for("clients of both workers", ms(5000), || {
+    wait_for("clients of both workers", PATIENCE, || {
         let mut client = site.client();
         if client.get("/probe").header("x-worker") == Some(owner.clone()) {
             ours = Some(client);
@@ -41,7 +41,7 @@ fn who_waits_in_another_worker_is_released_when_the_limit_is_passed() {
         for client in &mut theirs {
             client.send(&Request::get("/x")).unwrap();
         }
-        wait_for("five waiters", ms(5000), || site.zone().waiting == 5);
+        site.wait_for_waiters(5);
         assert_eq!(site.backend.hits("/x"), 1, "{form}");
         within.open();
         // The first answer hasn't ended, and won't before the others have all of theirs.
@@ -80,7 +80,7 @@ fn what_was_captured_is_given_back_when_the_limit_is_passed() {
     client.receive_until(&mut large, 22_000_000).unwrap();
     // What was captured goes back to the system once its reader has caught up.
     let captured = Vitals::of(pid).unwrap().peak;
-    wait_for("the memory of the capture", ms(5000), || {
+    wait_for("the memory of the capture", PATIENCE, || {
         rss() + 15_000 < captured
     });
     // It counts no more, and its memory is used for the next one, which has room beside it.
@@ -89,7 +89,7 @@ fn what_was_captured_is_given_back_when_the_limit_is_passed() {
         let next = pattern(19_000_000, 3);
         site.backend.set(&path, Answer::ok(next.clone()).chunked());
         assert!(site.get(&path).body == next, "{path}");
-        wait_for("its record", ms(10_000), || {
+        wait_for("its record", PATIENCE, || {
             site.redis.pttl(&site.key(&path)) > 0
         });
     }

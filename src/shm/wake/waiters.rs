@@ -93,14 +93,9 @@ impl Watch {
             return;
         }
         // Armed first: a look that fails is made again.
-        let timer = self.timer.get_or_init(|| {
-            let watch = Rc::downgrade(self);
-            Timer::new(true, move || {
-                if let Some(watch) = watch.upgrade() {
-                    watch.look();
-                }
-            })
-        });
+        let timer = self
+            .timer
+            .get_or_init(|| Timer::of(Rc::downgrade(self), Watch::look));
         timer.arm(LOOK);
         let Some(verdict) = (self.look)() else { return };
         self.verdict.set(Some(verdict));

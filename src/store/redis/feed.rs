@@ -6,7 +6,7 @@ mod succession;
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
 use cache_core::feed::HEED;
@@ -132,12 +132,7 @@ impl Listener {
             leaving: Cell::new(0),
             timer: OnceCell::new(),
         });
-        let own: Weak<Listener> = Rc::downgrade(&listener);
-        let timer = Timer::new(true, move || {
-            if let Some(own) = own.upgrade() {
-                own.look();
-            }
-        });
+        let timer = Timer::of(Rc::downgrade(&listener), Listener::look);
         timer.arm(0);
         let _ = listener.timer.set(timer);
         listener

@@ -6,7 +6,9 @@ mod scgi;
 mod server;
 mod uwsgi;
 
-use testbed::{Answer, Gate, Request, Response, Running, Site, holds_for, ms, pattern, wait_for};
+use testbed::{
+    Answer, Gate, PATIENCE, Request, Response, Running, Site, holds_for, ms, pattern, wait_for,
+};
 
 use server::{Gateway, Protocol};
 
@@ -298,7 +300,7 @@ fn errors_and_cut_answers_are_not_stored() {
         let rest = client.receive_rest(&mut answer);
         assert!(rest.is_err() || !answer.complete, "{what}");
         let log = site.nginx.log();
-        wait_for("the fill's end", ms(3000), || {
+        wait_for("the fill's end", PATIENCE, || {
             let key = site.key("/cut");
             let line = format!("fill of \"{key}\": ");
             !log.matching(testbed::Position::default(), &line).is_empty()

@@ -13,6 +13,7 @@ use crate::http2::Certificate;
 use crate::nginx::Nginx;
 use crate::places::nginx_is_at_least;
 use crate::ports::Port;
+use crate::proxy::Proxy;
 use crate::redis_server::Redis;
 use defaults::{FALLBACK, OWN, PROXY, SEED, SEED_SERVER, STORE, with_defaults};
 
@@ -214,6 +215,21 @@ impl Site {
             _offer: offer,
             _port: port,
         }
+    }
+
+    /// Starts Redis, backend and nginx, which reaches Redis through a proxy: the only server of its store.
+    #[must_use]
+    #[track_caller]
+    pub fn start_behind_a_proxy(&self) -> (Running, Proxy) {
+        self.start_behind_a_proxy_with(Redis::start())
+    }
+
+    /// The same before a Redis that runs already.
+    #[must_use]
+    pub fn start_behind_a_proxy_with(&self, redis: Redis) -> (Running, Proxy) {
+        let proxy = Proxy::start(&redis.address());
+        let server = format!("server {};", proxy.address());
+        (self.clone().store(&server).start_with(redis), proxy)
     }
 
     /// The whole nginx.conf.

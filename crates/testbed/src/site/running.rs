@@ -127,6 +127,14 @@ impl Running {
         clients
     }
 
+    /// [`Running::client_of_each`], without the process ids.
+    #[must_use]
+    #[track_caller]
+    pub fn each_worker(&self, target: &str) -> Vec<Client> {
+        let clients = self.client_of_each(target).into_iter();
+        clients.map(|(_, client)| client).collect()
+    }
+
     /// GET of `target` on a new connection.
     #[must_use]
     #[track_caller]
@@ -212,6 +220,19 @@ impl Running {
                 .len()
                 >= count
         });
+    }
+
+    /// Waits until a fill of `target` is over, whatever comes of it: what it has to keep is kept.
+    #[track_caller]
+    pub fn wait_for_fill(&self, target: &str) {
+        let line = format!("redis_cache: fill of \"{}\": ", self.key(target));
+        let log = self.nginx.log();
+        let said = log.wait_for(Position::default(), &line, PATIENCE);
+        assert!(
+            said.is_some(),
+            "no end of a fill of {target}: {}",
+            log.tail(20)
+        );
     }
 
     /// Lets the record of `target` become stale: 50 s of its 100 s are left.

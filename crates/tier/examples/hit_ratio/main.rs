@@ -1,5 +1,7 @@
 //! Hit ratios of the tier beside those of LRU and of the optimum: `bench/hit-ratio` starts it, and says more.
 
+#[path = "../../tests/tier/hash.rs"]
+mod hash;
 mod policies;
 mod traces;
 

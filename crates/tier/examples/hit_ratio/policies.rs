@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicU64;
 
 use tier::{Env, Facts, Layout, Node, Tier, UNIT};
 
+use crate::hash::hash;
 use crate::traces::{Request, Trace};
 
 /// Requests and bytes: how many there were, and how many were served from the cache.
@@ -148,15 +149,4 @@ fn store(tier: Tier<'_>, hash: u128, size: u64) {
     if let Some(reservation) = tier.reserve(&Alone, hash, 0, bytes) {
         tier.publish(&Alone, reservation, ticket, facts);
     }
-}
-
-/// A hash of a key, spread over all bits.
-fn hash(key: u64) -> u128 {
-    let mix = |seed: u64| {
-        let mut word = key.wrapping_add(seed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        word = (word ^ word >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        word = (word ^ word >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        word ^ word >> 31
-    };
-    u128::from(mix(1)) << 64 | u128::from(mix(0x5bd1_e995))
 }

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+pub use crate::hash::hash;
 use tier::{Env, Facts, Handle, Layout, Node, Tier, UNIT, Words};
 
 /// Zeroed words for a layout, with its arena.
@@ -12,6 +13,50 @@ pub fn words(layout: &Layout) -> Vec<AtomicU64> {
     (0..layout.bytes().div_ceil(8))
         .map(|_| AtomicU64::new(0))
         .collect()
+}
+
+/// A use of a word.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    Read,
+    Write,
+}
+
+/// Words that call something before each use of them.
+pub struct Watched<'a> {
+    pub words: &'a [AtomicU64],
+    pub before: &'a dyn Fn(Use),
+}
+
+impl Words for Watched<'_> {
+    fn count(&self) -> usize {
+        self.words.len()
+    }
+
+    fn load(&self, at: usize) -> u64 {
+        (self.before)(Use::Read);
+        self.words.load(at)
+    }
+
+    fn set(&self, at: usize, value: u64) {
+        (self.before)(Use::Write);
+        self.words.set(at, value);
+    }
+
+    fn store(&self, at: usize, value: u64) {
+        (self.before)(Use::Write);
+        self.words.store(at, value);
+    }
+
+    fn replace(&self, at: usize, old: u64, new: u64) -> bool {
+        (self.before)(Use::Write);
+        self.words.replace(at, old, new)
+    }
+
+    fn add(&self, at: usize, by: u64) -> u64 {
+        (self.before)(Use::Write);
+        self.words.add(at, by)
+    }
 }
 
 /// Which processes are dead.
@@ -91,17 +136,6 @@ pub fn mend<W: Words + ?Sized>(tier: Tier<'_, W>, env: &impl Env) -> u32 {
         assert!(turns < 1_000_000, "no end");
     }
     turns
-}
-
-/// A hash of a number, spread over all bits.
-pub fn hash(key: u64) -> u128 {
-    let mix = |seed: u64| {
-        let mut word = key.wrapping_add(seed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        word = (word ^ word >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        word = (word ^ word >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        word ^ word >> 31
-    };
-    u128::from(mix(1)) << 64 | u128::from(mix(0x5bd1_e995))
 }
 
 /// Facts of a record that needs no lease and never expires.

@@ -1,71 +1,43 @@
 //! A worker that is killed at any of its writes: whatever it leaves, the others go on.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use tier::{Layout, Words};
+use tier::Layout;
 
-use crate::bed::{Graves, words};
+use crate::bed::{Graves, Use, Watched, words};
 use crate::world::{Step, World, any_step};
 
 /// What unwinds a worker that is killed.
 struct Killed;
 
-/// Words that a worker can do so many writes to before it is killed.
-struct Fuse {
-    words: Vec<AtomicU64>,
-    left: AtomicI64,
-}
+/// How many writes are left to a worker that is killed behind them.
+struct Fuse(AtomicI64);
 
 /// A fuse that never blows.
 const NEVER: i64 = i64::MAX;
 
 impl Fuse {
-    fn burn(&self) {
-        if self.left.fetch_sub(1, Ordering::Relaxed) <= 0 {
+    fn burn(&self, what: Use) {
+        if what == Use::Write && self.0.fetch_sub(1, Ordering::Relaxed) <= 0 {
             resume_unwind(Box::new(Killed));
         }
     }
 }
 
-impl Words for Fuse {
-    fn count(&self) -> usize {
-        self.words.len()
-    }
-
-    fn load(&self, at: usize) -> u64 {
-        self.words[..].load(at)
-    }
-
-    fn set(&self, at: usize, value: u64) {
-        self.burn();
-        self.words[..].set(at, value);
-    }
-
-    fn store(&self, at: usize, value: u64) {
-        self.burn();
-        self.words[..].store(at, value);
-    }
-
-    fn replace(&self, at: usize, old: u64, new: u64) -> bool {
-        self.burn();
-        self.words[..].replace(at, old, new)
-    }
-
-    fn add(&self, at: usize, by: u64) -> u64 {
-        self.burn();
-        self.words[..].add(at, by)
-    }
-}
-
 /// Takes a step whose worker is killed after so many writes. Whether it was.
-fn step_to_death(world: &mut World<'_, Fuse>, fuse: &Fuse, step: &Step, writes: i64) -> bool {
+fn step_to_death(
+    world: &mut World<'_, Watched<'_>>,
+    fuse: &Fuse,
+    step: &Step,
+    writes: i64,
+) -> bool {
     let who = world.who(step);
-    fuse.left.store(writes, Ordering::Relaxed);
+    fuse.0.store(writes, Ordering::Relaxed);
     let result = catch_unwind(AssertUnwindSafe(|| world.step(step)));
-    fuse.left.store(NEVER, Ordering::Relaxed);
+    fuse.0.store(NEVER, Ordering::Relaxed);
     match result {
         Ok(()) => false,
         Err(killed) if killed.is::<Killed>() => {
@@ -100,12 +72,13 @@ impl Death<'_> {
     /// `second` writes as long as there are any. Whether the first was killed.
     fn happens(&self, first: i64, second: i64) -> bool {
         let layout = Layout::with_units(96).unwrap();
-        let fuse = Fuse {
-            words: words(&layout),
-            left: AtomicI64::new(NEVER),
+        let (words, fuse) = (words(&layout), Fuse(AtomicI64::new(NEVER)));
+        let watched = Watched {
+            words: &words,
+            before: &|what| fuse.burn(what),
         };
         let graves = Graves::default();
-        let mut world = World::with_turn(&fuse, &fuse.words, layout, &graves, self.turn);
+        let mut world = World::with_turn(&watched, &words, layout, &graves, self.turn);
         for step in self.before {
             world.step(step);
         }

@@ -5,57 +5,7 @@ use std::sync::atomic::AtomicU64;
 
 use tier::{Handle, Layout, Node, Tier, Words};
 
-use crate::bed::{Graves, Hasty, Worker, fill, free, is_filled, words};
-
-/// Words at whose use of this number something else is done.
-struct Interrupted<'a> {
-    words: &'a [AtomicU64],
-    left: Cell<u64>,
-    other: RefCell<Option<Box<dyn FnOnce() + 'a>>>,
-}
-
-impl Interrupted<'_> {
-    fn used(&self) {
-        let left = self.left.get();
-        self.left.set(left.wrapping_sub(1));
-        if left == 0
-            && let Some(other) = self.other.take()
-        {
-            other();
-        }
-    }
-}
-
-impl Words for Interrupted<'_> {
-    fn count(&self) -> usize {
-        self.words.len()
-    }
-
-    fn load(&self, at: usize) -> u64 {
-        self.used();
-        self.words.load(at)
-    }
-
-    fn set(&self, at: usize, value: u64) {
-        self.used();
-        self.words.set(at, value);
-    }
-
-    fn store(&self, at: usize, value: u64) {
-        self.used();
-        self.words.store(at, value);
-    }
-
-    fn replace(&self, at: usize, old: u64, new: u64) -> bool {
-        self.used();
-        self.words.replace(at, old, new)
-    }
-
-    fn add(&self, at: usize, by: u64) -> u64 {
-        self.used();
-        self.words.add(at, by)
-    }
-}
+use crate::bed::{Graves, Hasty, Watched, Worker, fill, free, is_filled, words};
 
 /// Hashes of one bucket, but of several generations.
 fn hash(bucket: u64, key: u64) -> u128 {
@@ -74,7 +24,7 @@ fn store<W: Words + ?Sized>(tier: Tier<'_, W>, hash: u128, meta: u64) -> Option<
 /// Runs `first` with `other` done at each of its uses of the words, on a tier as `before` left it; then `check`.
 fn interleave(
     before: impl Fn(Tier<'_>),
-    first: impl Fn(Tier<'_, Interrupted<'_>>) -> u64,
+    first: impl Fn(Tier<'_, Watched<'_>>) -> u64,
     other: impl Fn(Tier<'_>),
     check: impl Fn(Tier<'_>, u64, &[AtomicU64]),
 ) {
@@ -83,16 +33,24 @@ fn interleave(
         let words = words(&layout);
         let tier = Tier::lay_out(&words[..], layout).unwrap();
         before(tier);
-        let interrupted = Interrupted {
+        let other = RefCell::new(Some(|| other(tier)));
+        let left = Cell::new(None);
+        let watched = Watched {
             words: &words,
-            left: Cell::new(u64::MAX),
-            other: RefCell::new(None),
+            before: &|_| {
+                let uses: Option<u64> = left.get();
+                left.set(uses.and_then(|uses| uses.checked_sub(1)));
+                if uses == Some(0)
+                    && let Some(other) = other.take()
+                {
+                    other();
+                }
+            },
         };
-        let first_tier = Tier::attach(&interrupted, layout).unwrap();
-        *interrupted.other.borrow_mut() = Some(Box::new(|| other(tier)));
-        interrupted.left.set(number);
+        let first_tier = Tier::attach(&watched, layout).unwrap();
+        left.set(Some(number));
         let result = first(first_tier);
-        if interrupted.other.take().is_some() {
+        if other.take().is_some() {
             assert!(number > 5, "never interrupted");
             return;
         }

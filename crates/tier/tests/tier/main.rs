@@ -11,6 +11,7 @@ mod basics;
 mod bed;
 mod death;
 mod garbage;
+mod hash;
 mod interleaved;
 mod model;
 mod places;

@@ -3,58 +3,15 @@
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tier::{Handle, Layout, Node, Pin, Row, Tier, Words};
+use tier::{Handle, Layout, Node, Pin, Row, Tier};
 
-use crate::bed::{Graves, Worker, fill, free, get, hash, is_filled, mend, put, words};
+use crate::bed::{Graves, Watched, Worker, fill, free, get, hash, is_filled, mend, put, words};
 
 /// The process that holds the mutex.
 const MUTEX: usize = 2;
 
 /// How far the index has been made anew.
 const REPAIR: usize = 19;
-
-/// Words that count how often they are used.
-struct Counted<'a> {
-    words: &'a [AtomicU64],
-    uses: Cell<u64>,
-}
-
-impl Counted<'_> {
-    fn used(&self) {
-        self.uses.set(self.uses.get() + 1);
-    }
-}
-
-impl Words for Counted<'_> {
-    fn count(&self) -> usize {
-        self.words.len()
-    }
-
-    fn load(&self, at: usize) -> u64 {
-        self.used();
-        self.words.load(at)
-    }
-
-    fn set(&self, at: usize, value: u64) {
-        self.used();
-        self.words.set(at, value);
-    }
-
-    fn store(&self, at: usize, value: u64) {
-        self.used();
-        self.words.store(at, value);
-    }
-
-    fn replace(&self, at: usize, old: u64, new: u64) -> bool {
-        self.used();
-        self.words.replace(at, old, new)
-    }
-
-    fn add(&self, at: usize, by: u64) -> u64 {
-        self.used();
-        self.words.add(at, by)
-    }
-}
 
 /// A worker dies with the mutex.
 fn die(words: &[AtomicU64], graves: &Graves, pid: u32) {
@@ -67,9 +24,10 @@ fn no_turn_is_long() {
     // 64 MiB.
     let layout = Layout::with_units(1 << 17).unwrap();
     let words = words(&layout);
-    let counted = Counted {
+    let uses = Cell::new(0);
+    let counted = Watched {
         words: &words,
-        uses: Cell::new(0),
+        before: &|_| uses.set(uses.get() + 1),
     };
     let tier = Tier::lay_out(&counted, layout).unwrap();
     let graves = Graves::default();
@@ -79,9 +37,9 @@ fn no_turn_is_long() {
     die(&words, &graves, 9);
     let (mut turns, mut longest) = (0, 0);
     let stored = loop {
-        counted.uses.set(0);
+        uses.set(0);
         let stored = put(tier, &env, 10_000, 1000);
-        longest = longest.max(counted.uses.get());
+        longest = longest.max(uses.get());
         turns += 1;
         assert!(get(tier, 9999).is_none());
         if stored {
@@ -98,19 +56,20 @@ fn no_turn_is_long() {
 fn a_new_tier_takes_no_time_and_all_its_entries() {
     let layout = Layout::with_units(1 << 16).unwrap();
     let words = words(&layout);
-    let counted = Counted {
+    let uses = Cell::new(0);
+    let counted = Watched {
         words: &words,
-        uses: Cell::new(0),
+        before: &|_| uses.set(uses.get() + 1),
     };
     let tier = Tier::lay_out_zeroed(&counted, layout).unwrap();
     let graves = Graves::default();
     let env = Worker::new(1, &graves);
-    assert!(counted.uses.get() < 100);
+    assert!(uses.get() < 100);
     let mut longest = 0;
     for key in 0..u64::from(layout.entries()) {
-        counted.uses.set(0);
+        uses.set(0);
         assert!(put(tier, &env, key, 1));
-        longest = longest.max(counted.uses.get());
+        longest = longest.max(uses.get());
     }
     assert!(longest < 5000, "{longest}");
     let all = (0..u64::from(layout.entries())).all(|key| get(tier, key).is_some());

@@ -5,7 +5,7 @@
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::VecDeque;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 
 use cache_core::feed::Effect;
 use tier::Node;
@@ -40,12 +40,7 @@ impl Changes {
             waiting: RefCell::default(),
             timer: OnceCell::new(),
         });
-        let own: Weak<Changes> = Rc::downgrade(&changes);
-        let timer = Timer::new(true, move || {
-            if let Some(own) = own.upgrade() {
-                own.work();
-            }
-        });
+        let timer = Timer::of(Rc::downgrade(&changes), |changes| changes.work());
         let _ = changes.timer.set(timer);
         changes
     }

@@ -118,12 +118,9 @@ impl Ear {
                 own.tell(Event::Connected);
             }
         });
-        let own: Weak<Ear> = Rc::downgrade(&ear);
-        let timer = Timer::new(true, move || {
-            if let Some(own) = own.upgrade() {
-                own.tell(Event::Tick);
-                own.follow_name();
-            }
+        let timer = Timer::of(Rc::downgrade(&ear), |ear| {
+            ear.tell(Event::Tick);
+            ear.follow_name();
         });
         timer.arm(0);
         let _ = ear.timer.set(timer);

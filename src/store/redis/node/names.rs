@@ -6,7 +6,7 @@
 //! until they are closed.
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 
 use ngx::ffi::{NGX_LOG_ERR, NGX_LOG_INFO, NGX_LOG_NOTICE};
 use ngx::log::ngx_cycle_log;
@@ -176,11 +176,10 @@ impl Node {
         if left == 0 && !full {
             return false;
         }
-        let node = Rc::downgrade(self);
         // Cancelable: who waits for a reply keeps the worker.
         let timer = names
             .patience
-            .get_or_init(|| Timer::new(true, move || impatient(&node)));
+            .get_or_init(|| Timer::of(Rc::downgrade(self), impatient));
         if !timer.is_armed() {
             timer.arm(if left > 0 { left } else { limit });
         }
@@ -242,9 +241,8 @@ impl Node {
                 names.failed(fault.to_string(), knows);
             }
         }
-        let node = Rc::downgrade(self);
         names.follow.get_or_init(|| {
-            let node = Weak::clone(&node);
+            let node = Rc::downgrade(self);
             Posted::new(move || {
                 if let Some(node) = node.upgrade() {
                     node.follow();
@@ -254,7 +252,7 @@ impl Node {
         // Cancelable: a worker that shuts down waits for no name.
         let watch = names
             .watch
-            .get_or_init(|| Timer::new(true, move || look_again(&node)));
+            .get_or_init(|| Timer::of(Rc::downgrade(self), look_again));
         watch.arm(names.due.get().saturating_sub(now_msec()));
     }
 
@@ -279,7 +277,7 @@ impl Node {
         self.name_anew();
         let left = !self.connections.borrow().iter().all(|c| c.is_retiring());
         if self.breaker.is_down() {
-            super::trouble::probe(&Rc::downgrade(self));
+            super::trouble::probe(self);
         } else if moved
             && !left
             && let Err(reason) = self.open()
@@ -328,8 +326,7 @@ fn dial_or_end(connection: &Connection, addresses: &[SocketAddress]) {
 }
 
 /// The time of the addresses is up. If nobody uses them, the next connection looks the name up.
-fn look_again(node: &Weak<Node>) {
-    let Some(node) = node.upgrade() else { return };
+fn look_again(node: &Rc<Node>) {
     if !node.connections.borrow().is_empty() {
         node.look_up();
     }
@@ -337,19 +334,18 @@ fn look_again(node: &Weak<Node>) {
 
 /// Connections have waited long enough: they begin with the addresses that are known, in the places of those that have
 /// moved.
-fn impatient(node: &Weak<Node>) {
-    let Some(node) = node.upgrade() else { return };
+fn impatient(node: &Rc<Node>) {
     let waiting = |node: &Node| {
         let connections = node.connections.borrow();
         connections.iter().any(|c| c.is_undialled())
     };
-    if waiting(&node) && node.is_full() {
+    if waiting(node) && node.is_full() {
         let connections = node.connections.borrow().clone();
         for connection in connections.iter().filter(|c| c.is_retiring()) {
             connection.end(End::Moved);
         }
     }
-    if waiting(&node) {
+    if waiting(node) {
         node.follow();
     }
 }

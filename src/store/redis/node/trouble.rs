@@ -1,6 +1,6 @@
 //! What becomes of a server that can't serve: when it counts as down, and how it is found again.
 
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 
 use cache_core::breaker::{Access, Blame, Pass};
 
@@ -65,11 +65,10 @@ impl Node {
 
     /// Looks whether a probe is due in so many milliseconds, though nobody asks for the server.
     pub(super) fn look_again(self: &Rc<Self>, millis: u64) {
-        let node = Rc::downgrade(self);
         // Cancelable: a worker that shuts down doesn't wait for a store that is away.
         let timer = self
             .reconnect
-            .get_or_init(|| Timer::new(true, move || probe(&node)));
+            .get_or_init(|| Timer::of(Rc::downgrade(self), probe));
         if !timer.is_armed() {
             timer.arm(millis);
         }
@@ -125,8 +124,7 @@ impl Node {
 }
 
 /// Looks whether a server that is down is to be probed, by this worker.
-pub(super) fn probe(node: &Weak<Node>) {
-    let Some(node) = node.upgrade() else { return };
+pub(super) fn probe(node: &Rc<Node>) {
     if !node.breaker.is_down() {
         return node.health.forget();
     }

@@ -5,7 +5,7 @@ mod asked;
 mod watch;
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 
 use cache_core::attempts::Access;
 use cache_core::cluster::Address;
@@ -58,13 +58,8 @@ impl Sentinels {
             leaving: Cell::new(0),
             timer: OnceCell::new(),
         });
-        let own: Weak<Sentinels> = Rc::downgrade(&sentinels);
         // Cancelable: a worker that shuts down leaves it to others.
-        let timer = Timer::new(true, move || {
-            if let Some(own) = own.upgrade() {
-                own.look();
-            }
-        });
+        let timer = Timer::of(Rc::downgrade(&sentinels), Sentinels::look);
         timer.arm(0);
         let _ = sentinels.timer.set(timer);
         sentinels

@@ -1,6 +1,6 @@
 //! The slot map: when a worker asks for it, whom it asks, and what it takes over for all workers.
 
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 
 use cache_core::cluster::{self, Address, Ended, Judged, Round, SlotMap};
 use cache_core::resp::Limits;
@@ -29,15 +29,10 @@ impl Cluster {
 
     /// Asks for the map at this time, if it is this worker's turn then.
     fn ask_at(self: &Rc<Self>, at: u64) {
-        let timer = self.timer.get_or_init(|| {
-            let cluster: Weak<Cluster> = Rc::downgrade(self);
-            // Cancelable: a worker that shuts down leaves it to others.
-            Timer::new(true, move || {
-                if let Some(cluster) = cluster.upgrade() {
-                    cluster.ask_if_due();
-                }
-            })
-        });
+        // Cancelable: a worker that shuts down leaves it to others.
+        let timer = self
+            .timer
+            .get_or_init(|| Timer::of(Rc::downgrade(self), Cluster::ask_if_due));
         let left = at.saturating_sub(now_msec());
         if !timer.is_armed() || timer.left() > left {
             timer.arm(left);

@@ -1,7 +1,7 @@
 //! What the one worker does that asks the Sentinels: it carries out what the watcher of cache-core wants done.
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 
 use cache_core::cluster::Address;
 use cache_core::lease::Held;
@@ -77,12 +77,7 @@ impl Watch {
             suspected: Cell::new(state.suspected()),
             timer: OnceCell::new(),
         });
-        let own: Weak<Watch> = Rc::downgrade(&watch);
-        let timer = Timer::new(true, move || {
-            if let Some(own) = own.upgrade() {
-                own.tick();
-            }
-        });
+        let timer = Timer::of(Rc::downgrade(&watch), Watch::tick);
         timer.arm(0);
         let _ = watch.timer.set(timer);
         watch
