@@ -172,15 +172,13 @@ impl Records {
         }
     }
 
-    /// Has the processor fetch what a hit reads of this entry, whose key has this hash: a hint. Of its body at most so many
-    /// bytes.
-    pub fn prefetch(&self, (handle, hash): (Handle, u128), body: Option<Spot>, most: usize) {
-        let words = self.tier.words_of(handle, hash);
-        words
-            .into_iter()
-            .for_each(|words| self.view.prefetch(words));
+    /// Has the processor fetch what a hit reads of this entry, whose key has this hash, and of its body: a hint.
+    pub fn prefetch(&self, handle: Handle, hash: u128, body: Option<Spot>) {
+        let [entry, generation] = self.tier.words_of(handle, hash);
+        self.view.prefetch(entry);
+        self.view.prefetch(generation);
         if let Some(body) = body {
-            memory::prefetch(body.begin, body.length.min(most));
+            memory::prefetch(body.begin, body.length);
         }
     }
 

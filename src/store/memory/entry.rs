@@ -113,8 +113,9 @@ impl Entry {
     pub fn prefetch(&self, hash: u128) {
         memory::prefetch(self, size_of::<Entry>());
         memory::prefetch(self.key.as_ptr(), self.key.len());
-        self.records
-            .prefetch((self.handle, hash), self.body, COPIED);
+        // A larger one is read by the system alone.
+        let copied = self.body.filter(|_| self.length <= COPIED);
+        self.records.prefetch(self.handle, hash, copied);
         if let Some(usable) = self.usable() {
             usable.ready.prefetch();
         }

@@ -48,6 +48,7 @@ impl<'a, W: Words + ?Sized> Tier<'a, W> {
 
     /// Where the words lie that [`Tier::is_current`] reads of the record of a hash, and of no other: for a hint to the processor
     /// to fetch them.
+    #[inline]
     pub fn words_of(&self, handle: Handle, hash: u128) -> [Range<usize>; 2] {
         let generation = nodes::generation_at(self.memory, hash);
         [
