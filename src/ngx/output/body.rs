@@ -1,5 +1,7 @@
 //! A whole body of a response, as it lies in memory.
 
+use std::rc::Rc;
+
 use bytes::Bytes;
 
 use crate::ngx::memory;
@@ -9,17 +11,21 @@ use crate::ngx::memory;
 pub struct Body {
     /// The first piece: most bodies have no other.
     first: Bytes,
-    /// The pieces behind it.
-    others: Vec<Bytes>,
+    others: Option<Rc<Others>>,
+}
+
+/// The pieces behind the first.
+struct Others {
+    pieces: Vec<Bytes>,
+    /// Bytes of the whole body.
     length: usize,
 }
 
 impl From<Bytes> for Body {
     fn from(bytes: Bytes) -> Body {
         Body {
-            length: bytes.len(),
             first: bytes,
-            others: Vec::new(),
+            others: None,
         }
     }
 }
@@ -29,32 +35,45 @@ impl Body {
     pub fn of(pieces: impl IntoIterator<Item = Bytes>) -> Body {
         let mut pieces = pieces.into_iter();
         let mut body = Body::from(pieces.next().unwrap_or_default());
-        body.others = pieces.collect();
-        body.length += body.others.iter().map(Bytes::len).sum::<usize>();
+        let pieces: Vec<Bytes> = pieces.collect();
+        if !pieces.is_empty() {
+            let length = body.first.len() + pieces.iter().map(Bytes::len).sum::<usize>();
+            body.others = Some(Rc::new(Others { pieces, length }));
+        }
         body
     }
 
     /// Its bytes in all.
     pub fn len(&self) -> usize {
-        self.length
+        match &self.others {
+            None => self.first.len(),
+            Some(others) => others.length,
+        }
     }
 
     /// Its pieces, at least one.
     pub fn pieces(&self) -> impl Iterator<Item = &Bytes> {
-        std::iter::once(&self.first).chain(&self.others)
+        std::iter::once(&self.first).chain(self.behind())
     }
 
     /// How many pieces there are.
     pub fn count(&self) -> usize {
-        1 + self.others.len()
+        1 + self.behind().len()
+    }
+
+    fn behind(&self) -> &[Bytes] {
+        match &self.others {
+            None => &[],
+            Some(others) => &others.pieces,
+        }
     }
 
     /// The same in one piece: several are copied. `None` if there is no memory.
     pub fn joined(self) -> Option<Body> {
-        if self.others.is_empty() {
+        if self.others.is_none() {
             return Some(self);
         }
-        let mut bytes = memory::room(self.length)?;
+        let mut bytes = memory::room(self.len())?;
         self.pieces()
             .for_each(|piece| bytes.extend_from_slice(piece));
         Some(Body::from(Bytes::from(bytes)))
@@ -62,7 +81,7 @@ impl Body {
 
     /// Whether it lies where the other does, which is in memory too.
     pub fn lies_with(&self, other: &Body) -> bool {
-        self.length == other.length
+        self.len() == other.len()
             && self.count() == other.count()
             && std::ptr::eq(self.first.as_ptr(), other.first.as_ptr())
     }

@@ -25,7 +25,7 @@ pub struct Settings {
     pub channel: Vec<u8>,
     /// The slots of the server, if it belongs to a Redis Cluster. See [`Feed::set_slots`](super::Feed::set_slots).
     pub slots: Option<Vec<RangeInclusive<Slot>>>,
-    /// How long connecting may take, with the greeting of the connection.
+    /// How long connecting may take, with all addresses of the server and the greeting of the connection, in milliseconds.
     pub connect_timeout: u64,
     /// How long a reply may take, and the push of the first canary.
     pub read_timeout: u64,

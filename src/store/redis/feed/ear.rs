@@ -27,6 +27,9 @@ const LOOK: u64 = 200;
 /// How often the name of a server is looked up, in milliseconds.
 const NAME: u64 = 1000;
 
+/// How many addresses of a server are tried, one after the other, before a feed begins anew.
+const ADDRESSES: u64 = 8;
+
 /// One that listens to a server.
 pub struct Ear {
     topology: Rc<Topology>,
@@ -70,7 +73,7 @@ impl Ear {
             channel: right.memory.channel().to_vec(),
             prefix,
             slots,
-            connect_timeout: config.connect_timeout,
+            connect_timeout: config.connect_timeout.saturating_mul(ADDRESSES),
             read_timeout: config.read_timeout,
         };
         // In a Cluster it asks for the slot map.
