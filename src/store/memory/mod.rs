@@ -163,6 +163,8 @@ impl Memory {
         let (hash, now) = (self.hash(key), exact_msec());
         let index = self.records.index();
         let node = index.node_at(server, now);
+        // Before it is asked whether a change may come late: one that is noted from now on makes the ticket worthless.
+        let ticket = index.ticket(hash, node);
         let is_heard = match self.config.feed {
             true => index.leased_until(node) > now,
             false => index.leased_until(index.node_at(late(hash), now)) <= now,
@@ -170,7 +172,6 @@ impl Memory {
         if !is_heard || !index.admit(hash, self.config.min_uses) {
             return None;
         }
-        let ticket = index.ticket(hash, node);
         // Without a place it has none that could be another's by now.
         if node != Node::NONE && !index.is_node_of(node, server) {
             return None;

@@ -22,12 +22,20 @@ const PAUSE: u64 = 1;
 /// Where more wait all that the server has given is made void instead.
 const MOST: usize = 100_000;
 
+/// A server in the tier.
+#[derive(Clone, Copy)]
+pub struct Heard {
+    pub node: Node,
+    /// Its name there: the node is another server's once the name differs.
+    pub name: u64,
+}
+
 /// What is to be done with the tier for one server.
 pub struct Changes {
     right: Rc<Right>,
     /// Whether the server is the only one of the store: then all that is kept came from it, under whatever address.
     is_sole: bool,
-    waiting: RefCell<VecDeque<(Node, Effect)>>,
+    waiting: RefCell<VecDeque<(Heard, Effect)>>,
     timer: OnceCell<Timer>,
 }
 
@@ -45,8 +53,9 @@ impl Changes {
         changes
     }
 
-    /// Takes what is to be done for a node.
-    pub fn take(&self, node: Node, effect: Effect) {
+    /// Takes what is to be done for a server.
+    pub fn take(&self, server: Heard, effect: Effect) {
+        let node = server.node;
         let index = self.right.memory.records().index();
         let mut waiting = self.waiting.borrow_mut();
         match effect {
@@ -70,7 +79,7 @@ impl Changes {
                 waiting.clear();
                 self.void(node);
             }
-            effect => waiting.push_back((node, effect)),
+            effect => waiting.push_back((server, effect)),
         }
     }
 
@@ -98,8 +107,8 @@ impl Changes {
     fn work(&self) {
         for _ in 0..TURN {
             let next = self.waiting.borrow_mut().pop_front();
-            let Some((node, effect)) = next else { return };
-            self.carry_out(node, &effect);
+            let Some((server, effect)) = next else { return };
+            self.carry_out(server, &effect);
         }
         if !self.waiting.borrow().is_empty()
             && let Some(timer) = self.timer.get()
@@ -108,14 +117,19 @@ impl Changes {
         }
     }
 
-    fn carry_out(&self, node: Node, effect: &Effect) {
+    fn carry_out(&self, server: Heard, effect: &Effect) {
         let memory = &self.right.memory;
         match effect {
             Effect::Invalidate(key) => memory.invalidate(key),
             // Another worker may have raised the epoch since: one that listened before, and was stopped. Changes are heard
             // nevertheless. Should this worker be stopped here, the time will be over when it goes on.
             Effect::Lease { until } if self.right.is_held() => {
-                memory.records().index().lease(node, *until);
+                let index = memory.records().index();
+                // Where the place is another server's by now, its epoch is another one, too.
+                let epoch = index.epoch(server.node);
+                if index.is_node_of(server.node, server.name) {
+                    index.lease_in(server.node, epoch, *until);
+                }
             }
             _ => {}
         }

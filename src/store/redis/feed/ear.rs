@@ -13,7 +13,7 @@ use ngx::ngx_log_error;
 use tier::Node;
 
 use super::Right;
-use super::changes::Changes;
+use super::changes::{Changes, Heard};
 use crate::ngx::event::{Timer, exact_msec};
 use crate::ngx::random;
 use crate::store::background;
@@ -264,7 +264,10 @@ impl Ear {
                 Effect::Publish { channel, message } => self.publish(&channel, &message),
                 Effect::Tell { until } => self.right.memory.tell_until(until),
                 Effect::Say(level, text) => self.say(level, &text),
-                effect => self.changes.take(self.node(), effect),
+                effect => {
+                    let (node, name) = (self.node(), self.name.get());
+                    self.changes.take(Heard { node, name }, effect);
+                }
             }
         }
         self.changes.go_on();
