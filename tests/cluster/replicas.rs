@@ -29,6 +29,14 @@ fn lookups_go_to_replicas_and_to_the_master_where_they_have_nothing() {
             cluster.node(1).keys().len() == 4
         });
         let lookups = |number: usize| cluster.node(number).calls("hmget");
+        // As long as a worker has no map, or no connection to the replica yet, the master is asked.
+        wait_for("workers that ask the replica", PATIENCE, || {
+            let before = lookups(0);
+            for path in paths.iter().cycle().take(20) {
+                let _ = site.get(path);
+            }
+            lookups(0) == before
+        });
         let before = (lookups(0), lookups(1));
         // Before a worker has a map it asks any node.
         let moved = cluster.node(1).info("errorstats", "errorstat_MOVED");
