@@ -95,7 +95,7 @@ fn the_refill_of_a_post_carries_its_body() {
         let post = Request::post("/x", pattern(300_000, 4));
         let key = site.key_of("POST", "/x");
         site.fill_by(&post, &key);
-        site.redis.expire_in(&key, 50_000);
+        site.expire_in(&key, 50_000);
         let mut client = site.client();
         let stale = client.ask(&post);
         assert_eq!(stale.word(), "STALE", "{name}");

@@ -38,7 +38,7 @@ fn refill(site: &Running, path: &str, first: &Request, then: &Request) -> testbe
     wait_for("a record", PATIENCE, || !site.redis.keys().is_empty());
     wait_for("a hit", PATIENCE, || site.ask(first).word() == "HIT");
     for key in site.redis.keys() {
-        site.redis.expire_in(&key, 50_000);
+        site.expire_in(&key, 50_000);
     }
     assert_eq!(site.ask(then).word(), "STALE", "{path}");
     // Of the same key and the same variant: else it would never be one.
@@ -146,7 +146,7 @@ fn what_a_backend_says_of_a_refill_is_kept_for_those_without() {
             wait_for("a hit", PATIENCE, || site.ask(&mine).word() == "HIT");
         }
         for key in site.redis.keys() {
-            site.redis.expire_in(&key, 50_000);
+            site.expire_in(&key, 50_000);
         }
         for fields in [&[][..], &[COOKIE][..]] {
             let mine = request("/x", fields);
@@ -182,7 +182,7 @@ fn a_refill_that_takes_a_cookie_has_it_from_the_second_time_on() {
             site.redis.wait_for_record(&key);
             for edition in ["edition 3", "edition 4"] {
                 wait_for("a hit", PATIENCE, || site.ask(&mine).word() == "HIT");
-                site.redis.expire_in(&key, 50_000);
+                site.expire_in(&key, 50_000);
                 assert_eq!(site.ask(&mine).word(), "STALE", "{form} {path}");
                 wait_for("another edition", PATIENCE, || {
                     site.ask(&mine).text() == edition

@@ -213,7 +213,7 @@ fn head_and_get_under_one_key_of_the_seed() {
 fn a_ttl_equal_to_stale_is_stale_and_refilled() {
     let site = Site::new().start();
     site.fill("/x");
-    site.redis.expire_in("/x", 100_000);
+    site.expire_in("/x", 100_000);
     assert_eq!(site.get("/x").word(), "STALE");
     assert_eq!(site.wait_for_hit("/x").text(), "GET /x #2\n");
     assert_eq!(site.backend.hits("/x"), 2);

@@ -152,7 +152,7 @@ fn age_is_on_every_answer_from_a_record_and_grows() {
         let young = site.get("/x");
         assert!(young.is_aged(0, start), "{form}: {:?}", young.age());
         let start = Instant::now();
-        site.redis.expire_in(&site.key("/x"), 130_000);
+        site.expire_in(&site.key("/x"), 130_000);
         let older = site.get("/x");
         assert!(older.is_aged(30, start), "{form}: {:?}", older.age());
         wait_for("Age to grow by itself", PATIENCE, || {

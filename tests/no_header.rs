@@ -119,7 +119,7 @@ fn a_stale_record_stands_in_where_it_may() {
         let conf = format!("redis_cache_use_stale {use_stale};");
         let site = terse.site(Site::new().location(&conf));
         assert_eq!(site.fill("/x").text(), "polite");
-        site.redis.expire_in("/x", 50_000);
+        site.expire_in("/x", 50_000);
         terse.polite.store(false, Ordering::Relaxed);
         if word.is_empty() {
             assert_eq!(bytes(&site, "1.1"), b"no header", "{use_stale}");

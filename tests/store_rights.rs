@@ -43,7 +43,7 @@ fn prepare(site: &Running) {
     site.fill_and_age("/etag");
     for (language, key) in [("en", "/vary"), ("de", SLOT)] {
         site.fill_by(&variant(language), key);
-        site.redis.expire_in(key, 50_000);
+        site.expire_in(key, 50_000);
     }
     site.wait_for_fills(4);
 }

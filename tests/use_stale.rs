@@ -199,7 +199,7 @@ fn windows_of_the_response_end_when_they_say() {
         ];
         for (path, cache_control, past, wanted) in cases {
             stale(&site, path, cache_control, &Answer::of(503, "down"));
-            site.redis.expire_in(path, 100_000 - past);
+            site.expire_in(path, 100_000 - past);
             let wanted = if path == "/while-past" && operator == "default" {
                 // Asked first, but the failure is one that the operator permits.
                 got(200, "STALE", "STALE")

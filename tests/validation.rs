@@ -116,7 +116,7 @@ fn a_record_that_was_written_meanwhile_is_left_alone() {
             let _: i64 = site
                 .redis
                 .command(&["HSET", "/x", "meta", &meta, "body", "other"]);
-            site.redis.expire_in("/x", 170_000);
+            site.expire_in("/x", 170_000);
         }),
         ("somebody deleted it", |site| {
             let _: i64 = site.redis.command(&["DEL", "/x"]);
@@ -224,7 +224,7 @@ fn age_is_right_to_the_second() {
 /// Gives the record this much to live and asks for it: Age is what has gone of it, between before and after.
 #[track_caller]
 fn assert_age(site: &Running, left: i64, word: &str, age_at: &dyn Fn(i64) -> u64) {
-    site.redis.expire_in("/x", left);
+    site.expire_in("/x", left);
     let answer = site.get("/x");
     let after = site.redis.pttl("/x");
     assert_eq!(answer.headers("age").len(), 1);

@@ -73,7 +73,7 @@ fn serves(site: &Running, path: &str) {
     site.redis.wait_for_record(&site.key(path));
     let hit = site.get(path);
     assert_eq!((hit.word().as_str(), hit.text()), ("HIT", first.text()));
-    site.redis.expire_in(&site.key(path), 50_000);
+    site.expire_in(&site.key(path), 50_000);
     assert_eq!(site.get(path).word(), "STALE");
     wait_for("the refill", PATIENCE, || site.get(path).word() == "HIT");
 }

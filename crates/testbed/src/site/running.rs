@@ -1,6 +1,7 @@
 //! A site that runs: clients of it, and the states that a test waits for or makes.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::backend::Backend;
 use crate::client::{Client, Offer, Request, Response};
@@ -30,6 +31,10 @@ pub struct Running {
     pub(super) _offer: Option<Offer>,
     pub(super) _port: Port,
 }
+
+/// How long the worker of a fill may take to know that its record is stored. A record that a test has put into Redis has no
+/// fill, which nobody says: so long is waited then.
+const LETS_GO: Duration = Duration::from_millis(300);
 
 impl Running {
     /// Where nginx listens.
@@ -238,6 +243,17 @@ impl Running {
     /// Lets the record of `target` become stale: 50 s of its 100 s are left.
     #[track_caller]
     pub fn make_stale(&self, target: &str) {
-        self.redis.expire_in(&self.key(target), 50_000);
+        self.expire_in(&self.key(target), 50_000);
+    }
+
+    /// Leaves a record so many milliseconds. If a fill has stored it, that has let go of the key by then, and a refill may begin.
+    #[track_caller]
+    pub fn expire_in(&self, key: &str, millis: i64) {
+        if self.backend.all_hits() > 0 {
+            let line = format!("redis_cache: fill of \"{key}\": ");
+            let log = self.nginx.log();
+            let _ = log.wait_for(Position::default(), &line, LETS_GO);
+        }
+        self.redis.expire_in(key, millis);
     }
 }
