@@ -209,6 +209,7 @@ impl Site {
             nginx: Nginx::start(&conf, port.address()),
             redis,
             backend,
+            workers: self.workers,
             seed: self.seed,
             http2,
             http3,

@@ -27,6 +27,8 @@ pub struct Running {
     pub(super) seed: bool,
     pub(super) http2: Option<Port>,
     pub(super) http3: Option<(Port, Certificate)>,
+    /// How many workers its first configuration has.
+    pub(super) workers: usize,
     /// Where its clients are led, with `TESTBED_CLIENT`.
     pub(super) _offer: Option<Offer>,
     pub(super) _port: Port,
@@ -127,7 +129,9 @@ impl Running {
             if clients.iter().all(|(known, _)| *known != worker) {
                 clients.push((worker, client));
             }
-            clients.len() == self.nginx.workers().len()
+            // Another is started in the place of one that was killed.
+            let living = self.nginx.workers().len();
+            living >= self.workers && clients.len() == living
         });
         clients
     }
