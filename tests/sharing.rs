@@ -241,10 +241,15 @@ fn locations_that_share_a_key_keep_their_rules() {
     let (mut clients, gate) = gathered(&site, &proxy, &paths.map(Request::get));
     gate.open();
     let words: Vec<String> = answers(&mut clients).iter().map(Response::word).collect();
-    // The strict one takes it for none; the long one has been stale for 10 s.
+    // The long one has been stale for 10 s.
     assert_eq!(words[1..4], ["HIT", "STALE", "HIT"], "{words:?}");
-    assert!(["STORE", "SKIP"].contains(&words[0].as_str()), "{words:?}");
-    assert_ne!(words[4], "STALE", "{words:?}");
+    // The strict one takes it for none. Whichever of the two comes first fills, and the other may be given what that has stored.
+    let strict = [words[0].as_str(), words[4].as_str()];
+    assert!(
+        strict.iter().any(|word| ["STORE", "SKIP"].contains(word)),
+        "{words:?}"
+    );
+    assert!(!strict.contains(&"STALE"), "{words:?}");
 }
 
 #[test]
