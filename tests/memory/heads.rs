@@ -9,14 +9,11 @@ const UPSTREAM: &str = "add_header X-Upstream \"type=$upstream_http_content_type
     date=$upstream_http_date ranges=$upstream_http_accept_ranges etag=$upstream_http_etag hidden=$upstream_http_x_hidden \
     link=$upstream_http_link rate=$upstream_http_x_accel_limit_rate charset=$upstream_http_x_accel_charset\" always;";
 
-/// The lines of a response, but for those that differ with the time and the source. nginx puts the time of day into
-/// an error page's `Date` (`ngx_http_special_response.c`); in all other responses it is the record's.
+/// The lines of a response, but for those that differ with the time and the source. nginx gives its own time as `Date` where a
+/// record has none, and on error pages; the record's own is in X-Upstream.
 fn lines(answer: &Response) -> Vec<(String, Vec<u8>)> {
-    let with_time: &[&str] = if answer.status < 400 { &[] } else { &["date"] };
-    let differs = |name: &str| {
-        let name = name.to_ascii_lowercase();
-        ["age", "x-source"].contains(&name.as_str()) || with_time.contains(&name.as_str())
-    };
+    let differs =
+        |name: &str| ["age", "date", "x-source"].contains(&name.to_ascii_lowercase().as_str());
     let fields = answer.fields.iter().filter(|(name, _)| !differs(name));
     fields.cloned().collect()
 }
