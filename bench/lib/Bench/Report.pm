@@ -206,7 +206,8 @@ sub _workers {
     my ($r) = @_;
     my $text = "**Workers**: hits of 1,000 records of 1 kB in turn by one worker and by two, which share all cores with the load, so "
         . "that the time of the workers for one request is the figure to compare; medians of $r->{rounds} rounds. *Could be* is what "
-        . "two workers would reach with a core for each: requests of one worker, and twice as many by the ratio of the times.\n\n"
+        . "two workers would reach with a core for each: requests of one worker, and twice as many by the ratio of the times. "
+        . "What `return 200` falls short of 2.00 is the machine's.\n\n"
         . "| | workers | req/s | worker | could be |\n| --- | --: | --: | --: | --: |\n";
     my %one;
     for my $row (@{ $r->{workers} }) {

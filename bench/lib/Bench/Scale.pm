@@ -94,15 +94,17 @@ sub measure_keys {
     return _rounds(\%o, @contenders);
 }
 
-# Hits by one worker and by two; both have all cores, which the load shares.
+# Hits by one worker and by two; both have all cores, which the load shares. What that costs whatever nginx does, `return 200` shows.
 # Returns [{ id, label, count, rps, us }], medians of the rounds.
 sub measure_workers {
     my (%o) = @_;
     return [] unless $o{module};
     my @contenders;
-    for my $from (qw(memory Redis)) {
+    for my $from (qw(return memory Redis)) {
         for my $workers (1, 2) {
-            my $c = _module(\%o, $from, "workers-$from-$workers", $o{redis}, sizes => [SMALL], keys => ASKED, count => $workers);
+            my $c = $from eq 'return'
+                ? { id => "workers-return-$workers", label => 'return 200', sizes => [SMALL], http => '', server => returned(SMALL), count => $workers }
+                : _module(\%o, $from, "workers-$from-$workers", $o{redis}, sizes => [SMALL], keys => ASKED, count => $workers);
             _start(\%o, $c, workers => $workers, cores => '');
             push @contenders, $c;
         }
