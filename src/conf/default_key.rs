@@ -1,5 +1,7 @@
 //! The default key: `$scheme://$redis_cache_authority$request_uri`, and what `$redis_cache_authority` says.
 
+use std::borrow::Cow;
+
 use cache_core::uri::{key_authority, port_of};
 use ngx::ffi::*;
 
@@ -44,7 +46,7 @@ unsafe fn compile(cf: *mut ngx_conf_t, text: &str) -> Option<*mut ngx_http_compl
 /// `$redis_cache_authority`: the host that the client names, and the port if it isn't the scheme's own. The port is the
 /// one that the client names; that of the connection if it names no host, or where sites on several ports have to be
 /// told apart.
-pub fn authority(r: Request) -> Vec<u8> {
+pub fn authority(r: Request) -> Cow<'static, [u8]> {
     let (https, host) = (r.is_https(), r.host());
     let local = r.local_port();
     let named = r.authority();

@@ -2,8 +2,10 @@
 
 use std::ffi::c_void;
 use std::ptr::NonNull;
+use std::slice;
 
-use ngx::ffi::{ngx_pool_cleanup_add, ngx_pool_t};
+use bytes::Bytes;
+use ngx::ffi::{ngx_pnalloc, ngx_pool_cleanup_add, ngx_pool_t};
 
 use super::guard::guard;
 
@@ -25,6 +27,28 @@ pub unsafe fn keep<T: 'static>(pool: *mut ngx_pool_t, value: T) -> Option<NonNul
         kept.write(value);
         cleanup.handler = Some(drop_kept::<T>);
         Some(kept)
+    }
+}
+
+/// Copies bytes into a pool. `None` if there is no memory.
+///
+/// # Safety
+///
+/// `pool` is a live pool. The copy, and what shares it, is dropped before the pool's memory is freed: a cleanup of the pool
+/// is soon enough.
+pub unsafe fn copy(pool: *mut ngx_pool_t, bytes: &[u8]) -> Option<Bytes> {
+    // SAFETY: the pool gives memory of that size, which is written before it is read and lives as long as the copy, by
+    // contract.
+    unsafe {
+        let place = ngx_pnalloc(pool, bytes.len()).cast::<u8>();
+        if place.is_null() {
+            return None;
+        }
+        place.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+        Some(Bytes::from_static(slice::from_raw_parts(
+            place,
+            bytes.len(),
+        )))
     }
 }
 

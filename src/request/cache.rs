@@ -19,6 +19,7 @@ use crate::fill::registry::{self, Joined, LockPermit, NotJoined, Queued};
 use crate::fill::request_header;
 use crate::fill::start::FillTarget;
 use crate::ngx::event::{now_msec, sleep};
+use crate::ngx::pool;
 use crate::ngx::request::Request;
 use crate::request::settings::{CacheableRequest, Settings};
 use crate::shm::Zone;
@@ -49,9 +50,12 @@ pub fn hit_in_memory(r: Request, cacheable: &CacheableRequest) -> Option<Hit> {
     let lookup = &cacheable.settings.lookup;
     let known = cacheable.known.take()?;
     let select = |on: &Names| Some(variant(on, r));
-    lookup::hit_in_memory(lookup, &known, &select, |standing| {
+    let suits = |standing| {
         usable::judge_standing_for(standing, &lookup.rules, &cacheable.directives) == Use::Fresh
-    })
+    };
+    // SAFETY: the response's output has the copy, and is dropped by a cleanup of the pool.
+    let copy = |bytes: &[u8]| unsafe { pool::copy(r.pool(), bytes) };
+    lookup::hit_in_memory(lookup, &known, &select, suits, copy)
 }
 
 impl RequestCache {

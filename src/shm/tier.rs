@@ -182,12 +182,16 @@ impl Records {
         }
     }
 
-    /// The bytes of a spot of this entry, in memory of this worker. `None` if it isn't there any more.
-    pub fn copy_spot(&self, handle: Handle, spot: Spot) -> Option<Bytes> {
+    /// Has the bytes of a spot of this entry copied. `None` if it isn't there any more.
+    pub fn copy_spot(
+        &self,
+        handle: Handle,
+        spot: Spot,
+        copy: impl FnOnce(&[u8]) -> Option<Bytes>,
+    ) -> Option<Bytes> {
         let _pinned = self.pin(handle)?;
         // SAFETY: within the arena; nobody writes there while the entry is pinned.
-        let bytes = unsafe { std::slice::from_raw_parts(spot.begin, spot.length) };
-        Some(Bytes::copy_from_slice(bytes))
+        copy(unsafe { std::slice::from_raw_parts(spot.begin, spot.length) })
     }
 
     /// The same where they lie, which stays so as long as somebody has them.

@@ -175,11 +175,13 @@ pub struct Hit {
 }
 
 /// A record of the memory tier for a request, if it is all there and `suits`. `known`: what the tier has under the key now.
+/// `copy`: how a small body is copied.
 pub fn hit_in_memory(
     lookup: &Lookup,
     known: &Known,
     select: Select<'_>,
     suits: impl Fn(Standing) -> bool,
+    copy: impl Fn(&[u8]) -> Option<Bytes>,
 ) -> Option<Hit> {
     let memory = lookup.memory()?;
     let Known {
@@ -198,7 +200,7 @@ pub fn hit_in_memory(
         }
         Some(Some(Hit {
             entry: Rc::clone(entry),
-            body: entry.body_in_place().ok()?,
+            body: entry.body_in_place(&copy).ok()?,
             standing,
         }))
     };

@@ -1,5 +1,7 @@
 //! URIs of the target resource and of those that a response refers to (RFC 3986; RFC 9110 4).
 
+use std::borrow::Cow;
+
 /// Scheme, host and port of a request or of an absolute URI (RFC 9110 4.3.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
@@ -39,24 +41,24 @@ impl Origin {
 /// What a request's key says of host and port: the authority of the target URI (RFC 9110 4.2), without a port that is
 /// the scheme's own, however that is written.
 #[must_use]
-pub fn key_authority(https: bool, host: &[u8], port: &[u8]) -> Vec<u8> {
+pub fn key_authority<'a>(https: bool, host: &'a [u8], port: &[u8]) -> Cow<'a, [u8]> {
     let own = if https { 443 } else { 80 };
     let number = std::str::from_utf8(port).ok().and_then(|port| {
         let digits = port.bytes().all(|b| b.is_ascii_digit());
         digits.then(|| port.parse::<u16>().ok()).flatten()
     });
-    let mut authority = host.to_vec();
-    match number {
-        Some(number) if number == own => {}
-        Some(number) => authority.extend_from_slice(format!(":{number}").as_bytes()),
-        None if port.is_empty() => {}
-        // nginx lets it pass.
-        None => {
-            authority.push(b':');
-            authority.extend_from_slice(port);
+    let own_port;
+    let port = match number {
+        Some(number) if number == own => return Cow::Borrowed(host),
+        Some(number) => {
+            own_port = itoa::Buffer::new().format(number).to_owned();
+            own_port.as_bytes()
         }
-    }
-    authority
+        None if port.is_empty() => return Cow::Borrowed(host),
+        // nginx lets it pass.
+        None => port,
+    };
+    Cow::Owned([host, b":", port].concat())
 }
 
 /// The port that an authority names, if any.

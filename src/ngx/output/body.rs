@@ -56,6 +56,15 @@ impl Body {
         std::iter::once(&self.first).chain(self.behind())
     }
 
+    /// Its pieces, as [`Body::pieces`].
+    pub fn into_pieces(self) -> impl Iterator<Item = Bytes> {
+        let others = self.others;
+        let count = others.as_ref().map_or(0, |others| others.pieces.len());
+        let behind =
+            (0..count).filter_map(move |index| others.as_ref()?.pieces.get(index).cloned());
+        std::iter::once(self.first).chain(behind)
+    }
+
     /// How many pieces there are.
     pub fn count(&self) -> usize {
         1 + self.behind().len()

@@ -50,28 +50,28 @@ impl Output {
     /// from memory nevertheless.
     pub fn send_whole(&mut self, body: Body) -> Code {
         if !is_large(body.len()) {
-            return self.send_pieces(&body);
+            return self.send_pieces(body);
         }
         match SharedBody::of(body) {
             Ok(share) => {
-                let code = self.send_pieces(share.body());
+                let code = self.send_pieces(share.body().clone());
                 self.share = Some(share);
                 code
             }
             Err(body) => match shared_body::into_file(self.request, &body) {
                 Some(file) => self.send_file(file, body.len()),
-                None => self.send_pieces(&body),
+                None => self.send_pieces(body),
             },
         }
     }
 
     /// Gives all pieces of a body to the filters at once. Nothing was sent before.
-    fn send_pieces(&mut self, body: &Body) -> Code {
+    fn send_pieces(&mut self, body: Body) -> Code {
         let last = body.count() - 1;
         let mut next: Option<*mut *mut ngx_chain_t> = None;
         let mut first = ptr::null_mut();
-        for (index, piece) in body.pieces().enumerate() {
-            let Some(link) = self.fill_slot(piece.clone(), index == last) else {
+        for (index, piece) in body.into_pieces().enumerate() {
+            let Some(link) = self.fill_slot(piece, index == last) else {
                 return ERROR;
             };
             // SAFETY: links live in the request's pool, and nobody else has them yet. None of them but the last is to

@@ -210,8 +210,13 @@ impl Entry {
     ///
     /// It has left the tier.
     pub fn body(&self) -> Result<Bytes, Gone> {
+        self.body_copied_by(|bytes| Some(Bytes::copy_from_slice(bytes)))
+    }
+
+    /// The same. `copy`: how a small one is copied.
+    fn body_copied_by(&self, copy: impl FnOnce(&[u8]) -> Option<Bytes>) -> Result<Bytes, Gone> {
         let shared = match self.body {
-            Some(spot) if self.length <= COPIED => self.records.copy_spot(self.handle, spot),
+            Some(spot) if self.length <= COPIED => self.records.copy_spot(self.handle, spot, copy),
             Some(spot) => self.records.share_spot(self.handle, spot),
             None => None,
         };
@@ -220,18 +225,18 @@ impl Entry {
             .ok_or(Gone)
     }
 
-    /// Its body where it lies, or a copy if it is small or can't be kept there.
+    /// Its body where it lies, or a copy if it is small or can't be kept there. `copy`: how a small one is copied.
     ///
     /// # Errors
     ///
     /// It has left the tier.
-    pub fn body_in_place(&self) -> Result<Body, Gone> {
+    pub fn body_in_place(&self, copy: impl FnOnce(&[u8]) -> Option<Bytes>) -> Result<Body, Gone> {
         if self.body.is_none()
             && let Some(pieces) = self.records.share(self.handle, self.head, self.length)
         {
             return Ok(Body::of(pieces));
         }
-        self.body().map(Body::from)
+        self.body_copied_by(copy).map(Body::from)
     }
 
     /// The record for a request, if it was read by these rules before, or never.
