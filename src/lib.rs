@@ -156,6 +156,8 @@ unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> Code {
         for zone in &zones {
             zone.enrol();
         }
+        // SAFETY: there is a cycle while a worker runs.
+        shm::zone::know_all(|| unsafe { conf::zones(ngx_cycle) });
         if let Some(zone) = zones.first() {
             shm::wake::open(cycle, zone.instance());
         }

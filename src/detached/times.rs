@@ -11,6 +11,7 @@ pub struct Times {
     begun: Cell<Option<u64>>,
     ended: Cell<Option<u64>>,
     invalidations: Cell<Option<u64>>,
+    fence: Cell<Option<(u64, u64)>>,
     /// The upstreams that were asked for it.
     pub upstreams: WatchedUpstreams,
 }
@@ -37,6 +38,17 @@ impl Times {
     /// That count, if the backend has been asked.
     pub fn invalidations(&self) -> Option<u64> {
         self.invalidations.get()
+    }
+
+    /// Before the backend is asked: the number of the invalidation by another machine that was heard last, and of the one that
+    /// the key's fence names; 0 is none.
+    pub fn set_fence(&self, heard: u64, fence: u64) {
+        self.fence.set(Some((heard, fence)));
+    }
+
+    /// These numbers, once they are known.
+    pub fn fence(&self) -> Option<(u64, u64)> {
+        self.fence.get()
     }
 
     /// How long it took, if it has ended.

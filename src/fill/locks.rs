@@ -1,6 +1,6 @@
 //! The locks of one fill: the one that it began with, and that of the variant that the response is.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 
 use cache_core::flow::{Permit, Verdict};
@@ -14,19 +14,23 @@ use crate::shm::locks::Acquired;
 
 /// The locks that a fill holds.
 #[derive(Clone, Default)]
-pub struct Locks(Rc<RefCell<Vec<LockPermit>>>);
+pub struct Locks {
+    held: Rc<RefCell<Vec<LockPermit>>>,
+    /// The invalidation that the fill knows of, by its number. 0: none.
+    fence: Rc<Cell<u64>>,
+}
 
 impl Locks {
     /// The lock that the fill began with is the first of them. All are kept young while the timer lives: `age` is
     /// `redis_cache_lock_age` in milliseconds.
     pub fn keep(&self, permit: LockPermit, age: u64) -> (FillPermit, Rc<Timer>) {
-        self.0.borrow_mut().push(permit);
+        self.held.borrow_mut().push(permit);
         let locks = self.clone();
         let interval = (age / 3).max(1);
         let timer = Rc::new_cyclic(|weak: &Weak<Timer>| {
             let again = weak.clone();
             Timer::new(true, move || {
-                let held = locks.0.borrow();
+                let held = locks.held.borrow();
                 held.iter().for_each(LockPermit::touch);
                 if !held.is_empty()
                     && let Some(timer) = again.upgrade()
@@ -39,10 +43,18 @@ impl Locks {
         (FillPermit(self.clone()), timer)
     }
 
+    /// The fill has read its key's fence, and knows of the invalidation of that number.
+    pub fn note_fence(&self, number: u64) {
+        self.fence.set(number);
+        for permit in self.held.borrow().iter() {
+            permit.note_fence(number);
+        }
+    }
+
     /// Holds one more lock, if the fill holds any, and lets others join under it. If another fill holds it, both go on.
     pub fn add(&self, zone: Zone, lock: LockKey, terms: &Terms, publish: impl FnOnce(&LockPermit)) {
         {
-            let held = self.0.borrow();
+            let held = self.held.borrow();
             if held.is_empty() || held.iter().any(|permit| permit.is_of(&lock)) {
                 return;
             }
@@ -51,7 +63,8 @@ impl Locks {
             Acquired::Mine { instance, .. } => {
                 let permit = LockPermit::new(zone, lock, instance, terms.retention);
                 publish(&permit);
-                self.0.borrow_mut().push(permit);
+                permit.note_fence(self.fence.get());
+                self.held.borrow_mut().push(permit);
             }
             Acquired::Busy { instance, .. } => drop(Queued::new(zone, lock, instance)),
             Acquired::Unneeded | Acquired::Crowded { .. } | Acquired::Full => {}
@@ -64,7 +77,7 @@ pub struct FillPermit(Locks);
 
 impl Permit for FillPermit {
     fn release(self, verdict: Verdict) {
-        for permit in self.0.0.take() {
+        for permit in self.0.held.take() {
             permit.release(verdict);
         }
     }

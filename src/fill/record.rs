@@ -50,6 +50,7 @@ pub fn write(
         body,
         meta: Bytes::from(fields.meta),
         expiry: plan.expiry,
+        fence: None,
         variant,
     })
 }

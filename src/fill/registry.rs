@@ -140,6 +140,11 @@ impl LockPermit {
         self.zone.touch(&self.key, self.instance);
     }
 
+    /// Its fill knows of the invalidation of that number.
+    pub fn note_fence(&self, number: u64) {
+        self.zone.note_fence(&self.key, self.instance, number);
+    }
+
     /// Nobody joins its fill any more.
     fn withdraw(&self) {
         let gone = FILLS.with(|fills| {

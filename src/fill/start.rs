@@ -158,6 +158,7 @@ fn start_fill(
         marked: start.permit.is_none().then_some(target.wanted),
         locks: Locks::default(),
         variants: RefCell::new(target.variants),
+        known_fence: RefCell::default(),
         terms,
         learn: Box::new(learn),
         outcome,

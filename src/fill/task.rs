@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::rc::Rc;
 
 use bytes::Bytes;
+use cache_core::fence::{self, Token};
 use cache_core::flow::{Ending, Filling, Finding, Trouble, fill};
 use cache_core::key::LockKey;
 use cache_core::outcome::Reason;
@@ -24,18 +25,27 @@ use super::registry::LockPermit;
 use super::stream::Stream;
 use super::terms::Terms;
 use crate::detached::Detached;
-use crate::ngx::event::within;
+use crate::ngx::event::{now_msec, within};
 use crate::ngx::memory;
 use crate::ngx::shutdown;
 use crate::shm::zone::RefillSlot;
 use crate::store::lookup::{self, Lookup, Variants};
-use crate::store::redis::{Change, ChangeReply, StoreError};
+use crate::store::redis::{Change, ChangeReply, Fence, RecordWrite, StoreError};
 use crate::store::refresh::refresh;
 use crate::store::variants::variant;
 use crate::worker;
 
 /// Maximum attempts to write a record when its key's variants change concurrently.
 const ATTEMPTS: usize = 64;
+
+/// What a fill knows of its key's fence.
+#[derive(Default)]
+pub struct KnownFence {
+    /// The token that it held. Empty: none, or it isn't known.
+    token: Bytes,
+    /// When it was asked for, in milliseconds.
+    at: u64,
+}
 
 /// One fill, from its start to the release of its key.
 pub struct Fill {
@@ -54,6 +64,8 @@ pub struct Fill {
     pub locks: Locks,
     /// What is known of the key's variants.
     pub variants: RefCell<Variants>,
+    /// The fence of the key, as it was before the backend was asked.
+    pub known_fence: RefCell<KnownFence>,
     /// On which terms it runs.
     pub terms: Terms,
     /// Receives the outcome, for the next refill of the same record.
@@ -112,14 +124,31 @@ impl Fill {
             });
     }
 
+    /// The fence as it was before the backend was asked. `None` where the store has none.
+    fn fence(&self) -> Result<Option<Fence>, StoreError> {
+        let Lookup { store, key, .. } = &self.lookup;
+        if store.is_memory_alone() {
+            return Ok(None);
+        }
+        let known = self.known_fence.borrow();
+        if now_msec().saturating_sub(known.at) > fence::LONGEST {
+            return Err(StoreError::Outdated);
+        }
+        Ok(Some(Fence::of(&key.redis, known.token.clone())))
+    }
+
     /// Writes the record; where its key's variants have changed meanwhile, to where it belongs then.
     async fn write_where_it_belongs(&self, plan: Plan) -> Result<(), StoreError> {
+        let fence = self.fence()?;
         for _ in 0..ATTEMPTS {
             let write = {
                 let (stream, variants) = (&self.stream, self.variants.borrow());
                 record::write(stream, &self.lookup, &variants, &plan)
             };
-            let write = write.ok_or(StoreError::Unavailable)?;
+            let write = RecordWrite {
+                fence: fence.clone(),
+                ..write.ok_or(StoreError::Unavailable)?
+            };
             match self.lookup.store.store(write).await? {
                 None => return Ok(()),
                 Some(base) => *self.variants.borrow_mut() = Variants::of(base),
@@ -174,6 +203,22 @@ impl Filling for Fill {
         record.is_some_and(|record| usable::judge(&record, &self.lookup.rules) == Use::Fresh)
     }
 
+    async fn read_fence(&self) {
+        let Lookup {
+            zone, store, key, ..
+        } = &self.lookup;
+        let (at, heard) = (now_msec(), zone.heard(self.lookup.lock_key()));
+        // What isn't likely to be stored needs none: should it be stored all the same, there must be no fence at all.
+        let token = match self.known {
+            None => store.read_fence(&key.redis).await.unwrap_or_default(),
+            Some(_) => Bytes::new(),
+        };
+        let number = Token::parse(&token).map_or(0, Token::number);
+        self.detached.times().set_fence(heard, number);
+        self.locks.note_fence(number);
+        self.known_fence.replace(KnownFence { token, at });
+    }
+
     fn start(&self) {
         let times = self.detached.times();
         times.set_invalidations(self.invalidations());
@@ -220,7 +265,10 @@ impl Filling for Fill {
         if let (Ok(()), Some(marked), false) = (&stored, &self.marked, plan.always_validate) {
             self.lookup.zone.unmark(marked);
         }
-        stored.map_err(|error| self.not_stored(&error))
+        match stored {
+            Err(StoreError::Invalidated) => Err(Trouble::Invalidated),
+            stored => stored.map_err(|error| self.not_stored(&error)),
+        }
     }
 
     async fn renew(&self, renewed: &Renewed) -> Result<bool, Trouble> {

@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 
+use cache_core::fence::is_current;
 use cache_core::flow::{Cache, Domain, HeaderWait, Lock, Trouble, Woken};
 use cache_core::key::LockKey;
 use cache_core::outcome::Source;
@@ -130,10 +131,12 @@ impl RequestCache {
     /// Whether what a fill brings was invalidated with its key, before this request came. The lock of the key was
     /// freed then, unless another zone has taken this one's place at a reload; that of a variant wasn't.
     fn is_worthless(&self, fill: &Joined) -> bool {
+        let (zone, key) = (self.zone(), self.settings.lookup.lock_key());
         let begun = fill.times.invalidations();
-        begun.is_some_and(|begun| {
-            self.zone().invalidations(self.settings.lookup.lock_key()) != begun
-        })
+        let is_invalidated = begun.is_some_and(|begun| zone.invalidations(key) != begun);
+        let known = fill.times.fence();
+        is_invalidated
+            || known.is_some_and(|(heard, seen)| !is_current(heard, seen, zone.heard(key)))
     }
 
     fn zone(&self) -> Zone {

@@ -4,6 +4,7 @@
 use std::cell::{Cell, OnceCell};
 
 use bytes::Bytes;
+use cache_core::fence::Token;
 use cache_core::headers::trim_ows;
 use cache_core::invalidation::{
     has_destination, head_disagrees, is_non_error, may_invalidate, other_targets,
@@ -22,6 +23,7 @@ use ngx::ngx_log_error;
 use crate::conf::{LocConf, MainConf};
 use crate::ngx::event::now_sec;
 use crate::ngx::headers;
+use crate::ngx::random;
 use crate::ngx::request::{Code, Request};
 use crate::ngx::text;
 use crate::ngx::upstream::captured::{self, Captured};
@@ -288,12 +290,13 @@ struct Deletion {
 }
 
 impl Deletion {
-    /// First its fills are told that what they bring is worthless, then the store is asked to forget it: a response
-    /// that is stored in between is taken back by its fill.
+    /// First its fills in this nginx are told that what they bring is worthless, then the store is asked to forget it, and to
+    /// refuse what fills of any machine bring that have begun before.
     fn begin(zone: Zone, store: &Store, key: Key) -> Deletion {
         zone.invalidate(key.lock(zone, store));
+        let token = Token::new(random::number());
         Deletion {
-            sent: store.change(redis::Change::Delete(key.redis.clone())),
+            sent: store.change(redis::Change::Invalidate(key.redis.clone(), token)),
             store: store.name().to_owned(),
             key,
         }
@@ -301,18 +304,26 @@ impl Deletion {
 
     async fn end(self, method: &str) {
         let (key, store) = (shown(&self.key.redis), &self.store);
-        if let Err(error) = self.sent.await {
-            ngx_log_error!(
-                error.level(),
-                ngx_cycle_log().as_ptr(),
-                "redis_cache: \"{key}\" in store \"{store}\" could not be invalidated by {method}: {error}"
-            );
-            return;
-        }
+        let line = match self.sent.await {
+            Err(error) => {
+                ngx_log_error!(
+                    error.level(),
+                    ngx_cycle_log().as_ptr(),
+                    "redis_cache: \"{key}\" in store \"{store}\" could not be invalidated by {method}: {error}"
+                );
+                return;
+            }
+            Ok(ChangeReply::Unfenced(words)) => {
+                format!(
+                    "invalidated by {method}, but fills on other machines may store it: {words}"
+                )
+            }
+            Ok(_) => format!("invalidated by {method}"),
+        };
         ngx_log_error!(
             NGX_LOG_INFO,
             ngx_cycle_log().as_ptr(),
-            "redis_cache: \"{key}\" in store \"{store}\" was invalidated by {method}"
+            "redis_cache: \"{key}\" in store \"{store}\" was {line}"
         );
     }
 }

@@ -1,8 +1,11 @@
 //! A zone as the module sees it: the locks of cache keys, background refills and invalidations that workers share.
 
+use std::cell::Cell;
+
 use cache_core::flow::Verdict;
 use cache_core::key::LockKey;
 use cache_core::use_stale::Failure;
+use md5::{Digest, Md5};
 use ngx::ffi::*;
 use ngx::ngx_log_error;
 
@@ -15,6 +18,26 @@ use crate::ngx::guard::trip;
 
 /// The least size of a zone, in bytes.
 pub const MIN_SIZE: usize = 64 * 1024;
+
+/// Gives zones.
+type Zones = fn() -> Vec<Zone>;
+
+thread_local! {
+    /// Gives the zones of the configuration that this worker has now.
+    static ZONES: Cell<Option<Zones>> = const { Cell::new(None) };
+}
+
+/// Says where this worker's zones are known.
+pub fn know_all(zones: Zones) {
+    ZONES.set(Some(zones));
+}
+
+/// Marks in all zones of this worker a key of a store that another machine has invalidated; see [`Zone::void`].
+pub fn void_in_all(store: &[u8], key: &[u8], number: u64) {
+    for zone in ZONES.get().map(|zones| zones()).unwrap_or_default() {
+        zone.void(&zone.lock_key(store, key), number);
+    }
+}
 
 /// A declared zone, as the configuration holds it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -34,6 +57,18 @@ impl Zone {
     /// What goes into the name of each key in the lock table.
     pub fn secret(self) -> [u8; 16] {
         self.0.common().map_or([0; 16], |common| common.secret)
+    }
+
+    /// The lock key of a key in a store, whose name tells it from others. Nobody who doesn't know the zone's secret can tell
+    /// it.
+    pub fn lock_key(self, store: &[u8], key: &[u8]) -> LockKey {
+        let mut hash = Md5::new();
+        hash.update(self.secret());
+        // Two stores may hold the same key.
+        hash.update(store);
+        hash.update([0]);
+        hash.update(key);
+        LockKey(hash.finalize().into())
     }
 
     /// What the sockets of this server's workers have in their names.
@@ -160,6 +195,31 @@ impl Zone {
             table.pids(workers)
         });
         wake::all(key, woken.unwrap_or_default());
+    }
+
+    /// Another machine has invalidated a key: nobody joins or waits any more for a fill that doesn't know of that; see
+    /// [`Table::void`].
+    pub fn void(self, key: &LockKey, number: u64) {
+        if let Some(common) = self.0.common() {
+            common.hear(key, number);
+        }
+        let woken = self.with(|table| {
+            let workers = table.void(key, number, now_msec());
+            table.pids(workers)
+        });
+        wake::all(key, woken.unwrap_or_default());
+    }
+
+    /// The number of the invalidation by another machine that was heard last; see [`Common::heard`].
+    ///
+    /// [`Common::heard`]: super::mapping::Common::heard
+    pub fn heard(self, key: &LockKey) -> u64 {
+        self.0.common().map_or(0, |common| common.heard(key))
+    }
+
+    /// The fill of this holding of a lock knows of the invalidation of that number.
+    pub fn note_fence(self, key: &LockKey, instance: u64, number: u64) {
+        self.with(|table| table.note_fence(key, instance, number));
     }
 
     /// How often a key was invalidated. What was begun at another count is worthless.

@@ -32,15 +32,8 @@ impl Key {
     /// The lock key, for a zone and a store that are always the same for this key. Nobody who doesn't know the zone's
     /// secret can tell it.
     pub fn lock(&self, zone: Zone, store: &Store) -> &LockKey {
-        self.lock.get_or_init(|| {
-            let mut hash = Md5::new();
-            hash.update(zone.secret());
-            // Two stores may hold the same key.
-            hash.update(store.id());
-            hash.update([0]);
-            hash.update(&self.redis);
-            LockKey(hash.finalize().into())
-        })
+        self.lock
+            .get_or_init(|| zone.lock_key(store.id(), &self.redis))
     }
 }
 

@@ -160,7 +160,24 @@ impl Store {
             Ok(ChangeReply::Variants(base)) => Ok(Some(base)),
             // There is no key without expiry, but no record either.
             Ok(ChangeReply::Nothing) => Err(StoreError::Refused("EXPIRE found no key".into())),
+            Ok(ChangeReply::Invalidated) => Err(StoreError::Invalidated),
+            Ok(ChangeReply::Fence(_) | ChangeReply::Unfenced(_)) => Err(StoreError::Protocol),
             Err(error) => Err(error),
+        }
+    }
+
+    /// Reads the token of a key's fence, for a fill that is about to ask the backend. `None`: there is none, or it isn't
+    /// known.
+    pub async fn read_fence(&self, key: &Bytes) -> Option<Bytes> {
+        if self.is_memory_alone() || !self.available(key) || self.is_alone(key) {
+            return None;
+        }
+        if let Store::Redis(client) = self {
+            client.hear();
+        }
+        match self.change(Change::ReadFence(key.clone())).await {
+            Ok(ChangeReply::Fence(token)) => token,
+            _ => None,
         }
     }
 
@@ -210,6 +227,9 @@ fn leaves_a_record(change: &Change) -> bool {
     match change {
         Change::Write(_) => true,
         Change::Refresh(refresh) => refresh.expiry > 0,
-        Change::Delete(_) => false,
+        Change::Delete(_)
+        | Change::Invalidate(..)
+        | Change::SetFence(..)
+        | Change::ReadFence(_) => false,
     }
 }

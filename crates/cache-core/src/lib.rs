@@ -67,6 +67,8 @@ pub mod credentials;
 pub mod refill_header;
 // Which records does a request make worthless (RFC 9111 4.4)?
 pub mod invalidation;
+// How does a fill learn that its key was invalidated meanwhile, on another machine?
+pub mod fence;
 
 // Reaching the store.
 

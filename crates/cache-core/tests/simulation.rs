@@ -33,9 +33,11 @@ mod simulation {
     mod data;
     mod directed;
     mod faults;
+    mod fencing;
     mod filling;
     mod happening;
     mod invalidated;
+    mod invalidating;
     mod invariants;
     mod locking;
     mod permits;

@@ -31,6 +31,8 @@ pub struct Entry {
     pub(super) age: u64,
     /// What tells who asked then ([`Retention::sender`]).
     pub(super) sender: u64,
+    /// The invalidation that the holder's fill knows of, by its number. 0: none.
+    pub(super) fence: u64,
     pub(super) waiters: Workers,
 }
 
@@ -90,6 +92,7 @@ impl Entry {
         failures: 0,
         age: 0,
         sender: 0,
+        fence: 0,
         waiters: [0; WORKERS / 64],
     };
 
@@ -105,6 +108,7 @@ impl Entry {
         self.touched = asker.now;
         self.age = asker.age;
         self.waiting = 0;
+        self.fence = 0;
     }
 
     /// Remembers what a fill has found. The time for which a backend that fails is left alone doubles with each

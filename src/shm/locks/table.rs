@@ -192,6 +192,28 @@ impl Table<'_> {
         Workers::default()
     }
 
+    /// The fill of this holding has read its key's fence, and knows of the invalidation of that number.
+    pub fn note_fence(&mut self, key: &LockKey, instance: u64, fence: u64) {
+        if let Some(entry) = self.find(key)
+            && entry.instance == instance
+        {
+            entry.fence = fence;
+        }
+    }
+
+    /// Another machine has invalidated the key: a request that comes later must not wait for what is fetched already, so
+    /// the lock is free, unless its fill knows of that invalidation. Returns the workers to wake.
+    pub fn void(&mut self, key: &LockKey, fence: u64, now: u64) -> Workers {
+        let sequence = self.header.sequence.load(Ordering::Relaxed) + 1;
+        let entry = self.find(key);
+        let Some(entry) = entry.filter(|entry| entry.state == HELD && entry.fence != fence) else {
+            return Workers::default();
+        };
+        let woken = entry.free(Verdict::Failed, sequence, now);
+        self.header.sequence.store(sequence, Ordering::Relaxed);
+        woken
+    }
+
     /// Frees the lock if it is still this holding of it, and remembers what its fill has found; returns the
     /// workers to wake.
     pub fn release(

@@ -12,7 +12,7 @@ use cache_core::lease::Lease;
 use md5::{Digest, Md5};
 
 /// Changes whenever the layout does.
-pub const MAGIC: u64 = 0x7263_7374_6f72_0001;
+pub const MAGIC: u64 = 0x7263_7374_6f72_0002;
 
 /// How many servers of a store have words of their own. Those beyond it are each worker's own business.
 pub const SERVERS: usize = 512;
@@ -53,6 +53,8 @@ pub struct StoreState {
     pub refresh: Refresh,
     /// The worker that asks Sentinels for the master.
     pub watch: Lease,
+    /// The worker that hears of invalidations by other machines.
+    pub hearing: Lease,
     /// When a worker last had trouble with the master, in milliseconds.
     suspected: AtomicU64,
     servers: [ServerWords; SERVERS],

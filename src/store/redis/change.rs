@@ -1,6 +1,7 @@
 //! Commands that change what is stored, and their replies.
 
 use bytes::Bytes;
+use cache_core::fence::{self, Token};
 use cache_core::record::Base;
 
 /// A record to be written.
@@ -18,6 +19,8 @@ pub struct RecordWrite {
     pub meta: Bytes,
     /// Seconds until it expires.
     pub expiry: u32,
+    /// Nothing is written if the key's fence was set meanwhile. `None`: it isn't looked at.
+    pub fence: Option<Fence>,
     /// What more there is to it if it is a variant of its key. Else the key has no variants afterwards.
     pub variant: Option<VariantWrite>,
 }
@@ -31,6 +34,25 @@ pub struct VariantWrite {
     pub seen: Bytes,
     /// The same as it is to be.
     pub variants: Bytes,
+}
+
+/// The fence of a key (see [`cache_core::fence`]) as a fill has seen it.
+#[derive(Clone, Debug)]
+pub struct Fence {
+    /// Its name in Redis.
+    pub name: Bytes,
+    /// The token that it held before the backend was asked. Empty: none, or nobody knows.
+    pub seen: Bytes,
+}
+
+impl Fence {
+    /// The fence of a key that held this token.
+    pub fn of(key: &[u8], seen: Bytes) -> Fence {
+        Fence {
+            name: Bytes::from(fence::name(key)),
+            seen,
+        }
+    }
 }
 
 /// A record as it was when it was validated.
@@ -70,6 +92,12 @@ pub enum Change {
     Refresh(RecordRefresh),
     /// Deletes the record of a key, and all its variants with it.
     Delete(Bytes),
+    /// The same, and makes worthless what fills of any machine are about to write: sets the fence first.
+    Invalidate(Bytes, Token),
+    /// Sets the fence of a key alone.
+    SetFence(Bytes, Token),
+    /// Reads the fence of a key: it changes nothing, but is asked of the master as changes are.
+    ReadFence(Bytes),
 }
 
 impl Change {
@@ -78,13 +106,39 @@ impl Change {
         match self {
             Change::Write(record) => &record.key,
             Change::Refresh(refresh) => &refresh.key,
-            Change::Delete(key) => key,
+            Change::Delete(key)
+            | Change::Invalidate(key, _)
+            | Change::SetFence(key, _)
+            | Change::ReadFence(key) => key,
         }
     }
 
     /// Whether it does no harm a second time, where nobody knows whether the first was carried out.
     pub fn is_repeatable(&self) -> bool {
-        matches!(self, Change::Delete(_))
+        match self {
+            Change::Write(_) | Change::Refresh(_) => false,
+            Change::Delete(_)
+            | Change::Invalidate(..)
+            | Change::SetFence(..)
+            | Change::ReadFence(_) => true,
+        }
+    }
+
+    /// Whether it needs the key and its fence at one server.
+    pub fn needs_fence(&self) -> bool {
+        match self {
+            Change::Write(record) => record.fence.is_some(),
+            Change::Invalidate(..) => true,
+            Change::Refresh(_)
+            | Change::Delete(_)
+            | Change::SetFence(..)
+            | Change::ReadFence(_) => false,
+        }
+    }
+
+    /// Whether what is there of the key may be another one afterwards.
+    pub fn concerns_record(&self) -> bool {
+        !matches!(self, Change::SetFence(..) | Change::ReadFence(_))
     }
 }
 
@@ -95,6 +149,12 @@ pub enum ChangeReply {
     Done,
     /// There was nothing to change, or to delete.
     Nothing,
+    /// Nothing was written: the key was invalidated meanwhile.
+    Invalidated,
+    /// What the fence holds.
+    Fence(Option<Bytes>),
+    /// The record is deleted, but the fence couldn't be set; these are the server's words.
+    Unfenced(String),
     /// Nothing was written: the key's field `variants` isn't the one that was seen. This is what the
     /// key says now.
     Variants(Base),

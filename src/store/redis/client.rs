@@ -6,13 +6,15 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use cache_core::attempts::{self, Access, Command, Next, Route};
+use cache_core::fence::permits;
 
 use super::call::{Failure, Waiting, stopped};
-use super::change::{Change, ChangeReply};
+use super::change::{Change, ChangeReply, RecordWrite};
 use super::config::StoreConfig;
 use super::error::StoreError;
 use super::feed::Listener;
 use super::found::Found;
+use super::hearing::Hearing;
 use super::node::Node;
 use super::pace::patience;
 use super::topology::Topology;
@@ -25,6 +27,7 @@ pub struct Client {
     config: Rc<StoreConfig>,
     memory: Option<Rc<Memory>>,
     listener: Option<Rc<Listener>>,
+    hearing: Rc<Hearing>,
     topology: Rc<Topology>,
     /// `redis_cache_memory off`: its memory has no part in what is asked of it.
     is_without_memory: bool,
@@ -40,6 +43,7 @@ impl Client {
         Client {
             memory,
             listener,
+            hearing: Hearing::new(&config, &topology),
             topology,
             config,
             is_without_memory: false,
@@ -87,6 +91,7 @@ impl Client {
     /// Gives up, for this worker's exit, what it does for all workers.
     pub fn leave(&self) {
         self.topology.leave();
+        self.hearing.leave();
         if let Some(listener) = &self.listener {
             listener.leave();
         }
@@ -155,6 +160,11 @@ impl Client {
         Ok(record)
     }
 
+    /// Has somebody of this nginx listen from now on to what other machines invalidate.
+    pub fn hear(&self) {
+        self.hearing.begin();
+    }
+
     /// Changes what is stored. The command is on its way when this returns.
     ///
     /// # Errors
@@ -164,37 +174,113 @@ impl Client {
         &self,
         change: Change,
     ) -> impl Future<Output = Result<ChangeReply, StoreError>> + use<> {
+        let parted = change.needs_fence().then(|| (self.clone(), change.clone()));
+        let whole = self.once(change);
+        async move {
+            match (whole.await, parted) {
+                // Boxed to keep the future of other changes small.
+                (Whole::Apart, Some((client, change))) => Box::pin(client.in_parts(change)).await,
+                (Whole::Apart, None) => Err(StoreError::Unavailable),
+                (Whole::Done(result), _) => result,
+            }
+        }
+    }
+
+    /// The same by one command.
+    fn once(&self, change: Change) -> impl Future<Output = Whole> + use<> {
         let topology = Rc::clone(&self.topology);
         let worthless = self.worthless(&change);
-        let memory = self.memory.as_ref();
+        let memory = self.memory.as_ref().filter(|_| change.concerns_record());
         let channel = memory.and_then(|memory| memory.tells(change.key()).cloned());
         let command = self.command(change.key(), Access::Write, change.is_repeatable());
         let first = topology.node(command.slot, command.access).map(|node| {
             let sent = node.change(change.clone(), channel.as_ref(), false);
             (node, sent)
         });
+        let (apart, needs_fence) = (Cell::new(false), change.needs_fence());
         async move {
             // Whatever comes of it: nobody knows what is there now.
             let worthless = worthless.as_ref();
-            let (node, sent) = first?;
-            let failure = match Worthless::watch(worthless, outcome(&topology, &node, sent)).await {
-                Ok(changed) => return Ok(changed),
-                Err(failure) => failure,
+            let result = async {
+                let (node, sent) = first?;
+                let sent = outcome(&topology, &node, sent);
+                let failure = match Worthless::watch(worthless, sent).await {
+                    Ok(changed) => return Ok(changed),
+                    Err(failure) => stop_if_apart(failure, needs_fence, &apart),
+                };
+                attempts::recover(&*topology, command, node, failure, async |node, asking| {
+                    let sent = node.change(change.clone(), channel.as_ref(), asking);
+                    let sent = outcome(&topology, node, sent);
+                    let changed = Worthless::watch(worthless, sent).await;
+                    changed.map_err(|failure| stop_if_apart(failure, needs_fence, &apart))
+                })
+                .await
             };
-            attempts::recover(&*topology, command, node, failure, async |node, asking| {
-                let sent = node.change(change.clone(), channel.as_ref(), asking);
-                Worthless::watch(worthless, outcome(&topology, node, sent)).await
-            })
-            .await
+            let result = result.await;
+            match result {
+                Err(_) if apart.get() => Whole::Apart,
+                Err(StoreError::Refused(words))
+                    if matches!(change, Change::Invalidate(..)) && words.starts_with("NOPERM ") =>
+                {
+                    Whole::Apart
+                }
+                result => Whole::Done(result),
+            }
+        }
+    }
+
+    /// Does by several commands, each with one key, what can't be done by one: the slot is on its way to another node, which
+    /// takes no command for two keys unless it has both; or the user may not do all of it.
+    async fn in_parts(self, change: Change) -> Result<ChangeReply, StoreError> {
+        let done = async |change: Change| match self.once(change).await {
+            Whole::Done(result) => result,
+            Whole::Apart => Err(StoreError::Unavailable),
+        };
+        match change {
+            Change::Invalidate(key, token) => {
+                // In this order: what is written in between is deleted.
+                let fenced = done(Change::SetFence(key.clone(), token)).await;
+                let deleted = done(Change::Delete(key)).await?;
+                Ok(match fenced {
+                    Ok(_) => deleted,
+                    Err(error) => ChangeReply::Unfenced(error.to_string()),
+                })
+            }
+            Change::Write(record) => {
+                let (key, fence) = (record.key.clone(), record.fence.clone());
+                let unfenced = RecordWrite {
+                    fence: None,
+                    ..record
+                };
+                let written = done(Change::Write(unfenced)).await;
+                let Some(fence) = fence else { return written };
+                let is_certain = match done(Change::ReadFence(key.clone())).await {
+                    Ok(ChangeReply::Fence(now)) => {
+                        permits(now.as_deref().unwrap_or_default(), &fence.seen)
+                    }
+                    _ => false,
+                };
+                if is_certain || !matches!(written, Ok(ChangeReply::Done)) {
+                    return written;
+                }
+                // It may have been written after the deletion.
+                done(Change::Delete(key)).await?;
+                Ok(ChangeReply::Invalidated)
+            }
+            other => done(other).await,
         }
     }
 
     /// What the memory tier has of the keys of a change is worthless, now and when the change is over.
     fn worthless(&self, change: &Change) -> Option<Worthless> {
-        let memory = self.memory.as_ref()?;
+        let memory = self.memory.as_ref().filter(|_| change.concerns_record())?;
         let slot = match change {
             Change::Write(record) => record.variant.as_ref().and_then(|v| v.slot.clone()),
-            Change::Refresh(_) | Change::Delete(_) => None,
+            Change::Refresh(_)
+            | Change::Delete(_)
+            | Change::Invalidate(..)
+            | Change::SetFence(..)
+            | Change::ReadFence(_) => None,
         };
         let worthless = Worthless {
             memory: Rc::clone(memory),
@@ -212,6 +298,25 @@ impl Client {
             repeatable,
             deadline: now_msec().saturating_add(patience(self.config.read_timeout)),
         }
+    }
+}
+
+/// What came of a change that was to be done by one command.
+enum Whole {
+    Done(Result<ChangeReply, StoreError>),
+    /// It can only be done in parts.
+    Apart,
+}
+
+/// A key and its fence that aren't at one node: a slot that moves may be between two for long.
+fn stop_if_apart(failure: Failure, needs_fence: bool, apart: &Cell<bool>) -> Failure {
+    if !needs_fence || failure.next != Next::Later {
+        return failure;
+    }
+    apart.set(true);
+    Failure {
+        next: Next::Stop,
+        ..failure
     }
 }
 

@@ -31,6 +31,10 @@ pub enum StoreError {
     NoMemory,
     /// The store refuses this command; these are its words.
     Refused(String),
+    /// The key was invalidated since the fill of the record began, here or on another machine.
+    Invalidated,
+    /// The fill has taken longer than it is known what was invalidated meanwhile.
+    Outdated,
     /// As many commands wait for the server as may.
     Crowded,
     /// The worker exits without waiting any longer.
@@ -50,6 +54,8 @@ impl StoreError {
             | Self::DoesNotFit
             | Self::NoMemory
             | Self::Crowded
+            | Self::Invalidated
+            | Self::Outdated
             | Self::Refused(_) => false,
         }
     }
@@ -75,6 +81,8 @@ impl fmt::Display for StoreError {
             Self::WrongType => "the key holds a value of another type",
             Self::TooLarge => "the record is too large",
             Self::DoesNotFit => "the record is larger than \"max_object\" of its memory",
+            Self::Invalidated => "the key was invalidated meanwhile",
+            Self::Outdated => "its fill has taken longer than invalidations are remembered",
             Self::Crowded => "too many commands wait for the store",
             Self::Leaving => "worker_shutdown_timeout has passed",
             Self::NoMemory => "no memory for the record",
@@ -125,7 +133,7 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
 
 /// Redis's words, bounded and fit for a log. Redis 7 adds the digest of our script to what failed in
 /// it, which tells nobody anything. Servers that don't know a command repeat its arguments, which for AUTH are a password.
-fn words(text: &[u8]) -> String {
+pub fn words(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text.get(..TEXT).unwrap_or(text));
     let text = text
         .split(" script: ")

@@ -16,6 +16,9 @@ mod topology;
 /// Who listens to a server for the memory tier.
 mod feed;
 
+/// What other machines invalidate.
+mod hearing;
+
 /// A line to one server to ask it questions.
 mod line;
 
@@ -56,7 +59,9 @@ mod pace;
 mod error;
 
 pub use address::{WITHOUT_TLS, from_address, is_address, is_encrypted, parse, without_password};
-pub use change::{Change, ChangeReply, RecordRefresh, RecordWrite, ValidatedRecord, VariantWrite};
+pub use change::{
+    Change, ChangeReply, Fence, RecordRefresh, RecordWrite, ValidatedRecord, VariantWrite,
+};
 pub use client::Client;
 pub use config::{HostName, Login, Mode, ReadFrom, Server, SocketAddress, StoreConfig};
 pub use error::StoreError;

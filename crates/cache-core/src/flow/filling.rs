@@ -78,6 +78,9 @@ fn shared(plan: &Plan) -> HeaderWait {
 pub trait Filling {
     /// Reads the record again, before the backend is asked. Whether it is fresh now.
     fn is_fresh(&self) -> impl Future<Output = bool>;
+    /// Learns which invalidations of the key the backend's response will know of: those of before. So it comes before the
+    /// backend is asked.
+    fn read_fence(&self) -> impl Future<Output = ()>;
     /// Asks the backend.
     fn start(&self);
     /// Gives the fill up before it was started.
@@ -102,6 +105,7 @@ pub async fn fill<F: Filling, P: Permit>(filling: &F, permit: Option<P>, look_ag
         release(permit, Verdict::Stored);
         return;
     }
+    filling.read_fence().await;
     filling.start();
     let (verdict, reason) = match filling.head().await {
         None => (Verdict::Failed, Reason::BackendFailed),

@@ -111,7 +111,12 @@ impl Cache for SimCache {
 
     async fn lookup(&self) -> Result<Option<Rc<Record>>, Trouble> {
         self.world.judge().looks(self.request);
+        let first = self.world.judge().first_valid(self.key);
         let found = store::lookup(&self.world, &self.worker, self.key, self.fields).await;
+        if let Ok((record, _)) = &found {
+            let judge = self.world.judge();
+            judge.finds_valid(self.key, first, record.as_ref());
+        }
         let (result, variants) = match found {
             Ok((record, variants)) => (Ok(record), variants),
             Err(trouble) => (Err(trouble), Variants::default()),

@@ -121,6 +121,10 @@ pub struct Config {
     /// Milliseconds of a wake-up to another worker, at least and at most.
     pub wake_delay: (u64, u64),
     pub faults: Faults,
+    /// Whether fills heed what other machines have invalidated meanwhile.
+    pub fences: bool,
+    /// When, at which machine, and which key is invalidated.
+    pub invalidations: Vec<(u64, usize, Key)>,
     /// What servers the store is made of.
     pub topology: Topology,
     /// Whether requests and answers vary.
@@ -175,6 +179,8 @@ impl Config {
             store_delay: (1, 1),
             wake_delay: (0, 0),
             faults: Faults::default(),
+            fences: false,
+            invalidations: Vec::new(),
             topology: Topology::default(),
             varies: false,
             script: VecDeque::new(),

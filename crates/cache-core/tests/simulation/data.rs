@@ -46,6 +46,7 @@ pub struct KeyState {
 pub struct Data {
     records: HashMap<Place, Stored>,
     variants: HashMap<Key, Bytes>,
+    fences: HashMap<Key, Bytes>,
 }
 
 impl Stored {
@@ -120,6 +121,15 @@ impl Data {
     pub fn purge(&mut self, key: Key) {
         self.records.remove(&(key, 0));
         self.variants.remove(&key);
+    }
+
+    /// What the fence of a key holds, empty if there is none. No world lasts as long as a fence.
+    pub fn fence(&self, key: Key) -> Bytes {
+        self.fences.get(&key).cloned().unwrap_or_default()
+    }
+
+    pub fn set_fence(&mut self, key: Key, token: Bytes) {
+        self.fences.insert(key, token);
     }
 
     pub fn put(&mut self, (key, slot): Place, stored: Stored) {

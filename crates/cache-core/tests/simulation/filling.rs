@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use bytes::Bytes;
+use cache_core::fence::Token;
 use cache_core::flow::{self, Ending, Filling, Finding, Permit, Trouble, Verdict};
 use cache_core::outcome::Reason;
 use cache_core::policy::Plan;
@@ -42,6 +43,10 @@ struct SimFill {
     outcome: Cell<Option<Reason>>,
     fields: FieldValues,
     variants: RefCell<Variants>,
+    /// What the fence of the key held before the backend was asked.
+    fence: RefCell<Bytes>,
+    /// How often the key had been invalidated by this machine.
+    invalidations: Cell<u64>,
     /// The locks that it holds: the one that it began with, and that of its answer's variant.
     locks: Locks,
 }
@@ -87,6 +92,8 @@ pub fn start(
         outcome: Cell::new(None),
         fields: cache.fields,
         variants: RefCell::new(cache.variants.take()),
+        fence: RefCell::default(),
+        invalidations: Cell::new(0),
         locks: Rc::default(),
     };
     let permit = permit.map(|permit| {
@@ -147,6 +154,12 @@ impl SimFill {
         }
     }
 
+    /// Whether this machine has invalidated the key since the backend was asked.
+    fn is_invalidated(&self) -> bool {
+        let zone = &self.world.machines[self.worker.machine].zone;
+        zone.invalidations(self.key) != self.invalidations.get()
+    }
+
     fn answer(&self) -> Option<Asked> {
         self.world.backend.answer(self.truth.fill.get()?)
     }
@@ -170,7 +183,12 @@ impl SimFill {
                 matches!(says, Some(Reason::Stored | Reason::Revalidated))
             }
             (_, Some(Verdict::Unavailable)) => {
-                matches!(says, Some(Reason::StoreFailed | Reason::RecordChanged))
+                let reasons = [
+                    Reason::StoreFailed,
+                    Reason::RecordChanged,
+                    Reason::Invalidated,
+                ];
+                says.is_some_and(|reason| reasons.contains(&reason))
             }
             (_, Some(_)) => {
                 says.is_some_and(|reason| !matches!(reason, Reason::Stored | Reason::StoreFailed))
@@ -190,7 +208,12 @@ impl Drop for SimFill {
 
 impl Filling for SimFill {
     async fn is_fresh(&self) -> bool {
+        let first = self.world.judge().first_valid(self.key);
         let found = store::lookup(&self.world, &self.worker, self.key, self.fields).await;
+        if let Ok((record, _)) = &found {
+            let judge = self.world.judge();
+            judge.finds_valid(self.key, first, record.as_ref());
+        }
         let result = found.map(|(record, variants)| {
             *self.variants.borrow_mut() = variants;
             record
@@ -205,7 +228,23 @@ impl Filling for SimFill {
         fresh
     }
 
+    async fn read_fence(&self) {
+        if !self.world.config.fences || self.alone {
+            return;
+        }
+        let read = store::read_fence(&self.world, &self.worker, self.key).await;
+        let fence = read.unwrap_or_default();
+        let number = Token::parse(&fence).map_or(0, Token::number);
+        let zone = &self.world.machines[self.worker.machine].zone;
+        for permit in self.locks.borrow().iter() {
+            zone.note_fence(permit.key, permit.instance, number);
+        }
+        self.fence.replace(fence);
+    }
+
     fn start(&self) {
+        let zone = &self.world.machines[self.worker.machine].zone;
+        self.invalidations.set(zone.invalidations(self.key));
         if let Some((lock, instance)) = self.lock {
             let domain_key = (self.worker.machine, lock);
             let world = &self.world;
@@ -312,6 +351,10 @@ impl Filling for SimFill {
             fill: number,
             tie: None,
         };
+        if self.is_invalidated() {
+            self.decided(Verdict::Unavailable);
+            return Err(Trouble::Invalidated);
+        }
         let result = loop {
             let variant = head
                 .variant
@@ -319,11 +362,18 @@ impl Filling for SimFill {
                 .map(|own| self.slot_for(own, &mut stored));
             let (key, expiry) = (self.key, plan.expiry);
             let write = (stored.clone(), variant);
-            match store::write(&self.world, &self.worker, key, write, expiry).await {
+            let terms = (expiry, self.fence.borrow().clone());
+            match store::write(&self.world, &self.worker, key, write, terms).await {
                 Ok(None) => break Ok(()),
                 Ok(Some(changed)) => *self.variants.borrow_mut() = changed,
                 Err(trouble) => break Err(trouble),
             }
+        };
+        let result = if self.is_invalidated() {
+            let _ = store::delete(&self.world, &self.worker, self.key, None).await;
+            Err(Trouble::Invalidated)
+        } else {
+            result
         };
         if result.is_ok() && self.lock.is_none() {
             let machine = self.worker.machine;

@@ -7,6 +7,7 @@ use cache_core::outcome::Reason;
 use super::backend::Purpose;
 use super::bounds::Bounds;
 use super::config::{Key, Kind};
+use super::invalidating;
 use super::permits::{DomainKey, Holdings};
 use super::routing::{Acknowledged, Routing};
 use super::variants::FieldValues;
@@ -84,6 +85,7 @@ pub struct Judge {
     pub(super) frozen: HashSet<i32>,
     /// Locks were taken or released in this event.
     pub(super) changed: bool,
+    pub(super) invalidated: invalidating::Acknowledged,
     pub data: Acknowledged,
     pub(super) routing: Routing,
 }
@@ -104,6 +106,7 @@ impl Judge {
             timeouts: HashMap::new(),
             frozen: HashSet::new(),
             changed: false,
+            invalidated: invalidating::Acknowledged::default(),
             data: Acknowledged::default(),
             routing: Routing::default(),
         }

@@ -223,6 +223,13 @@ impl Holdings {
         Ok(())
     }
 
+    /// A lock is nobody's any more, whoever holds it.
+    pub fn freed(&mut self, domain_key: DomainKey) {
+        if let Some(old) = self.held.remove(&domain_key) {
+            self.overtaken.insert((domain_key, old.instance));
+        }
+    }
+
     pub fn touched(&mut self, domain_key: DomainKey, instance: u64, now: u64) {
         if let Some(holding) = self.held.get_mut(&domain_key)
             && holding.instance == instance

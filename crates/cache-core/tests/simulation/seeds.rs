@@ -13,6 +13,7 @@ use super::client::{Manner, arrive};
 use super::config::{Config, MAX_SIZE};
 use super::faults::{Faults, plan};
 use super::happening;
+use super::invalidating;
 use super::invariants::Decision;
 use super::rng::Rng;
 use super::topology::{Broken, Mode, Topology};
@@ -131,6 +132,21 @@ pub fn run(seed: u64, worlds: Worlds, trace: bool) -> BTreeSet<String> {
         config.topology = Topology::random(&mut rng, worlds.mode, span);
         config.topology.broken = worlds.broken;
     }
+    if worlds.mode == Mode::One {
+        let machines = config.machines.len() as u64 - 1;
+        let keys = config.keys as u64 - 1;
+        config.fences = true;
+        let count = if rng.chance(70) { rng.range(1, 12) } else { 0 };
+        let invalidation = |_| {
+            let when = START + rng.range(0, span);
+            (
+                when,
+                rng.range(0, machines) as usize,
+                rng.range(0, keys) as usize,
+            )
+        };
+        config.invalidations = (0..count).map(invalidation).collect();
+    }
     let world = World::new(config);
     world.note(|| {
         let config = &world.config;
@@ -146,6 +162,7 @@ pub fn run(seed: u64, worlds: Worlds, trace: bool) -> BTreeSet<String> {
     });
     world.faulty.set(true);
     plan(&world);
+    invalidating::plan(&world);
     happening::plan(&world);
     watching::watch(&world, START + span + 10_000);
     crowds(&world, &mut rng, span);

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use cache_core::attempts::Access;
+use cache_core::fence::{Token, permits};
 use cache_core::flow::Trouble;
 use cache_core::record::Record;
 use cache_core::vary::VariantId;
@@ -12,6 +13,7 @@ use cache_core::vary::VariantId;
 use super::config::Key;
 use super::data::{Data, Place, Stored};
 use super::faults::StoreFault;
+use super::invalidating;
 use super::routes;
 use super::servers::{Request, Servers};
 use super::serving::Act;
@@ -237,14 +239,14 @@ pub struct VariantWrite {
     pub text: Bytes,
 }
 
-/// Writes a record that expires in `expiry` seconds. If the key has other variants than were seen nothing is
+/// Writes a record that expires in `expiry` seconds, unless the fence of the key doesn't permit it any more. If the key has other variants than were seen nothing is
 /// written, and the result says which.
 pub async fn write(
     world: &Rc<World>,
     worker: &Rc<Worker>,
     key: Key,
     (stored, variant): (Stored, Option<VariantWrite>),
-    expiry: u32,
+    (expiry, fence): (u32, Bytes),
 ) -> Result<Option<Variants>, Trouble> {
     let fault = trouble(world).await?;
     let lost = world.fault(world.config.faults.write_lost);
@@ -252,6 +254,9 @@ pub async fn write(
     let slot = variant.as_ref().map_or(0, |variant| variant.slot);
     let act = move |world: &Rc<World>, data: &mut Data| {
         wrong_type(world, key)?;
+        if world.config.fences && !permits(&data.fence(key), &fence) {
+            return Err(Trouble::Invalidated);
+        }
         if !lost {
             let known = data.variants(key, world.now());
             if variant.as_ref().is_some_and(|v| v.seen != known.text) {
@@ -314,4 +319,47 @@ pub async fn refresh(
         Rc::new(act),
     )
     .await
+}
+
+/// Reads the fence of a key.
+pub async fn read_fence(
+    world: &Rc<World>,
+    worker: &Rc<Worker>,
+    key: Key,
+) -> Result<Bytes, Trouble> {
+    let fault = trouble(world).await?;
+    let fails = world.fault(world.config.faults.lookup_fails);
+    let act = move |_: &Rc<World>, data: &mut Data| {
+        if fails {
+            return Err(Trouble::Unavailable);
+        }
+        Ok(data.fence(key))
+    };
+    let access = (&[(key, 0)][..], Access::ReadMaster);
+    command(world, worker, fault, access, Rc::new(act)).await
+}
+
+/// Deletes the record of a key; with a token it sets the fence, too, and tells all machines.
+pub async fn delete(
+    world: &Rc<World>,
+    worker: &Rc<Worker>,
+    key: Key,
+    token: Option<Token>,
+) -> Result<(), Trouble> {
+    let fault = trouble(world).await?;
+    let unsure = world.fault(world.config.faults.write_unsure);
+    let act = move |world: &Rc<World>, data: &mut Data| {
+        if let Some(token) = token {
+            data.set_fence(key, token.to_string().into());
+            invalidating::told(world, key, token);
+        }
+        world.note(|| format!("key {key} is deleted: {token:?}"));
+        data.purge(key);
+        if unsure {
+            return Err(Trouble::Unavailable);
+        }
+        Ok(())
+    };
+    let access = (&[(key, 0)][..], Access::Write);
+    command(world, worker, fault, access, Rc::new(act)).await
 }

@@ -121,6 +121,13 @@ impl World {
         judge
     }
 
+    /// A number that no other has.
+    pub fn token(&self) -> u64 {
+        let order = self.order.get();
+        self.order.set(order + 1);
+        order + 1
+    }
+
     /// From `low` to `high`, but `low` where chance has no part.
     pub fn between(&self, (low, high): (u64, u64)) -> u64 {
         if self.config.shuffled {

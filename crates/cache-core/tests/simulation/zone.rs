@@ -168,6 +168,17 @@ impl Zone {
         self.with(|table| table.invalidate(&id(key), now))
     }
 
+    /// Another machine has invalidated a key.
+    pub fn void(&self, key: Key, number: u64, now: u64) -> Workers {
+        self.0.borrow().common.hear(&id(key), number);
+        self.with(|table| table.void(&id(key), number, now))
+    }
+
+    /// A fill knows of the invalidation of that number.
+    pub fn note_fence(&self, key: Key, instance: u64, number: u64) {
+        self.with(|table| table.note_fence(&id(key), instance, number));
+    }
+
     /// How often a key was invalidated.
     pub fn invalidations(&self, key: Key) -> u64 {
         self.0.borrow().common.invalidations(&id(key))

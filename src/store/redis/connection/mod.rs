@@ -262,8 +262,10 @@ impl Connection {
         asking: bool,
     ) {
         let kind = Kind::of(&change);
-        // A later request must see the change, so it can't share an earlier lookup.
-        self.lookups.borrow_mut().close();
+        if change.concerns_record() {
+            // A later request must see the change, so it can't share an earlier lookup.
+            self.lookups.borrow_mut().close();
+        }
         let mut output = self.output.borrow_mut();
         if asking {
             command::asking(output.tail());

@@ -175,6 +175,8 @@ impl Health {
                 "deletions",
                 "what is invalidated stays until it expires",
             ),
+            // The write that follows is refused, too.
+            Kind::Fence => return,
         };
         // The code decides whether this is the same trouble: the rest may name a script or a user.
         let code = |text: &str| text.split(' ').next().unwrap_or_default().to_owned();
@@ -200,6 +202,7 @@ impl Health {
             Kind::Lookup => (lookups, "lookups"),
             Kind::Write => (writes, "writes"),
             Kind::Delete => (deletions, "deletions"),
+            Kind::Fence => return,
         };
         if known.borrow().is_some() {
             known.replace(None);

@@ -1,6 +1,7 @@
 //! The commands that are sent, packed straight into an output.
 
 use bytes::Bytes;
+use cache_core::fence::{self, FIELD, Token};
 use cache_core::{record, resp};
 
 use super::output::Output;
@@ -28,14 +29,35 @@ end\n"
     };
 }
 
+/// Ends a script that writes a record if its key was invalidated since the fill began: the fence, which is the last key,
+/// holds another token than `=` and what the fill has seen. `-` in its place: there is no fence among the keys. `last` is the
+/// number of the others.
+macro_rules! heed_fence {
+    () => {
+        "local last=#KEYS\n\
+if ARGV[1]~='-' then\n\
+local fence=redis.call('HGET',KEYS[last],'token')\n\
+if fence and '='..fence~=ARGV[1] then return -1 end\n\
+last=last-1\n\
+end\n"
+    };
+}
+
 /// Publishes the keys on a channel, for machines to which the server pushes no changes. This comes before anything is
 /// changed, because nothing takes that back, and in the same script: whoever hears of it finds what is new. Users of Redis 7
-/// have no channels unless they are given some; their log of refusals (ACL LOG) isn't filled with this one.
+/// have no channels unless they are given some; their log of refusals (ACL LOG) isn't filled with this one. `count`: so many
+/// of the keys, if not all.
 macro_rules! tell {
     ($channel:literal) => {
+        tell!($channel, "#KEYS")
+    };
+    ($channel:literal, $count:literal) => {
         concat!(
             "local may=redis.acl_check_cmd\n\
-for _,key in ipairs(KEYS) do\n\
+for n=1,",
+            $count,
+            " do\n\
+local key=KEYS[n]\n\
 if not may or may('PUBLISH',",
             $channel,
             ",key) then redis.pcall('PUBLISH',",
@@ -61,12 +83,13 @@ impl Script {
 macro_rules! store {
     ($($tell:tt)*) => {
         concat!(
+            heed_fence!(),
             demand!(),
             "demand(KEYS[1])\n",
             $($tell)*,
-            "redis.call('HSET',KEYS[1],'status',ARGV[1],'headers',ARGV[2],'body',ARGV[3],'meta',ARGV[4])\n\
+            "redis.call('HSET',KEYS[1],'status',ARGV[2],'headers',ARGV[3],'body',ARGV[4],'meta',ARGV[5])\n\
 redis.pcall('HDEL',KEYS[1],'variants')\n\
-return redis.call('EXPIRE',KEYS[1],ARGV[5])"
+return redis.call('EXPIRE',KEYS[1],ARGV[6])"
         )
     };
 }
@@ -76,24 +99,25 @@ return redis.call('EXPIRE',KEYS[1],ARGV[5])"
 /// The key has no variants from now on; without HDEL, which may not be permitted, `meta` says so.
 const STORE: Script = Script {
     silent: store!(""),
-    telling: store!(tell!("ARGV[6]")),
+    telling: store!(tell!("ARGV[7]", "last")),
 };
 
 macro_rules! store_variant {
     ($($tell:tt)*) => {
         concat!(
+            heed_fence!(),
             demand!(),
-            "if (redis.call('HGET',KEYS[1],'variants') or '')~=ARGV[6] then\n\
+            "if (redis.call('HGET',KEYS[1],'variants') or '')~=ARGV[7] then\n\
 local is=redis.call('HMGET',KEYS[1],'status','headers','meta','variants')\n\
 return {redis.call('PTTL',KEYS[1]),is[1],is[2],is[3],is[4],redis.call('HSTRLEN',KEYS[1],'body')}\n\
 end\n\
 demand(KEYS[1])\n\
-if KEYS[2] then demand(KEYS[2]) end\n",
+local key=KEYS[last]\n\
+if last>1 then demand(key) end\n",
             $($tell)*,
-            "local key=KEYS[2] or KEYS[1]\n\
-redis.call('HSET',key,'status',ARGV[1],'headers',ARGV[2],'body',ARGV[3],'meta',ARGV[4])\n\
-redis.call('EXPIRE',key,ARGV[5])\n\
-if ARGV[7]~=ARGV[6] or not KEYS[2] then redis.call('HSET',KEYS[1],'variants',ARGV[7]) end\n\
+            "redis.call('HSET',key,'status',ARGV[2],'headers',ARGV[3],'body',ARGV[4],'meta',ARGV[5])\n\
+redis.call('EXPIRE',key,ARGV[6])\n\
+if ARGV[8]~=ARGV[7] or last==1 then redis.call('HSET',KEYS[1],'variants',ARGV[8]) end\n\
 return 1"
         )
     };
@@ -103,7 +127,7 @@ return 1"
 /// `variants` isn't what the writer has seen: then nothing is written, and the writer sees what there is.
 const STORE_VARIANT: Script = Script {
     silent: store_variant!(""),
-    telling: store_variant!(tell!("ARGV[8]")),
+    telling: store_variant!(tell!("ARGV[9]", "last")),
 };
 
 macro_rules! refresh {
@@ -129,6 +153,32 @@ const REFRESH: Script = Script {
     telling: refresh!(tell!("ARGV[8]")),
 };
 
+macro_rules! invalidate {
+    ($($tell:tt)*) => {
+        concat!(
+            $($tell)*,
+            "local fence,may=KEYS[2],redis.acl_check_cmd\n\
+local said=redis.pcall('HSET',fence,'token',ARGV[1])\n\
+if type(said)=='number' then said=redis.pcall('EXPIRE',fence,ARGV[2]) end\n\
+if not may or may('PUBLISH',ARGV[3],KEYS[1]) then redis.pcall('PUBLISH',ARGV[3],ARGV[1]..' '..KEYS[1]) end\n\
+local gone=redis.call('DEL',KEYS[1])\n\
+if type(said)=='table' then return said.err end\n\
+return gone"
+        )
+    };
+}
+
+/// Sets the fence, which is the second key, tells all machines, and deletes the key. It deletes even where the fence can't be
+/// set, as in a server that is full, and replies with the server's words then.
+const INVALIDATE: Script = Script {
+    silent: invalidate!(""),
+    telling: invalidate!(tell!("ARGV[4]", "1")),
+};
+
+/// Sets a fence.
+const SET_FENCE: &str = "redis.call('HSET',KEYS[1],'token',ARGV[1])\n\
+return redis.call('EXPIRE',KEYS[1],ARGV[2])";
+
 /// DEL of a key that is told of.
 const DELETE: &str = concat!(tell!("ARGV[1]"), "return redis.call('DEL',KEYS[1])");
 
@@ -141,6 +191,8 @@ pub enum Kind {
     Write,
     /// To delete a record.
     Delete,
+    /// To read a fence.
+    Fence,
 }
 
 impl Kind {
@@ -148,7 +200,8 @@ impl Kind {
     pub fn of(change: &Change) -> Kind {
         match change {
             Change::Write(_) | Change::Refresh(_) => Kind::Write,
-            Change::Delete(_) => Kind::Delete,
+            Change::Delete(_) | Change::Invalidate(..) | Change::SetFence(..) => Kind::Delete,
+            Change::ReadFence(_) => Kind::Fence,
         }
     }
 }
@@ -194,7 +247,42 @@ pub fn change(output: &mut Output, change: Change, channel: Option<&Bytes>) {
             let words: [&[u8]; 5] = [b"EVAL", DELETE.as_bytes(), b"1", &key, channel];
             resp::command(output.tail(), &words);
         }
+        (Change::Invalidate(key, token), _) => invalidate(output.tail(), &key, token, channel),
+        (Change::SetFence(key, token), _) => {
+            let (token, lifetime) = (token.to_string(), fence::LIFETIME.to_string());
+            let name = fence::name(&key);
+            let words: [&[u8]; 6] = [
+                b"EVAL",
+                SET_FENCE.as_bytes(),
+                b"1",
+                &name,
+                token.as_bytes(),
+                lifetime.as_bytes(),
+            ];
+            resp::command(output.tail(), &words);
+        }
+        (Change::ReadFence(key), _) => {
+            let words: [&[u8]; 3] = [b"HGET", &fence::name(&key), FIELD.as_bytes()];
+            resp::command(output.tail(), &words);
+        }
     }
+}
+
+fn invalidate(out: &mut Vec<u8>, key: &[u8], token: Token, channel: Option<&Bytes>) {
+    let (token, lifetime) = (token.to_string(), fence::LIFETIME.to_string());
+    let name = fence::name(key);
+    let mut words: Vec<&[u8]> = vec![
+        b"EVAL",
+        INVALIDATE.text(channel.is_some()),
+        b"2",
+        key,
+        &name,
+        token.as_bytes(),
+        lifetime.as_bytes(),
+        fence::CHANNEL.as_bytes(),
+    ];
+    words.extend(channel.map(|channel| &channel[..]));
+    resp::command(out, &words);
 }
 
 fn refreshed(out: &mut Vec<u8>, refresh: &RecordRefresh, channel: Option<&Bytes>) {
@@ -232,11 +320,11 @@ fn store(output: &mut Output, record: RecordWrite, channel: Option<&Bytes>) {
     let out = output.tail();
     let slot = record.variant.as_ref().and_then(|v| v.slot.as_deref());
     let (script, arguments) = match &record.variant {
-        None => (&STORE, 5),
-        Some(_) => (&STORE_VARIANT, 7),
+        None => (&STORE, 6),
+        Some(_) => (&STORE_VARIANT, 8),
     };
     let arguments = arguments + usize::from(channel.is_some());
-    let keys = if slot.is_some() { 2 } else { 1 };
+    let keys = 1 + usize::from(slot.is_some()) + usize::from(record.fence.is_some());
     resp::array_header(out, 3 + keys + arguments);
     bulk(out, b"EVAL");
     bulk(out, script.text(channel.is_some()));
@@ -244,6 +332,13 @@ fn store(output: &mut Output, record: RecordWrite, channel: Option<&Bytes>) {
     bulk(out, &record.key);
     if let Some(slot) = slot {
         bulk(out, slot);
+    }
+    match &record.fence {
+        Some(fence) => {
+            bulk(out, &fence.name);
+            bulk(out, &[b"=", &fence.seen[..]].concat());
+        }
+        None => bulk(out, b"-"),
     }
     bulk(out, record.status.to_string().as_bytes());
     bulk(out, &record.headers);

@@ -11,7 +11,7 @@ use super::command::{FIELDS, Kind, Step};
 use crate::ngx::event::now_msec;
 use crate::store::redis::call::{Failure, Promise, stopped};
 use crate::store::redis::change::ChangeReply;
-use crate::store::redis::error::{Refusal, StoreError};
+use crate::store::redis::error::{Refusal, StoreError, words};
 use crate::store::redis::found::Found;
 use crate::store::redis::turn::Turn;
 
@@ -330,6 +330,11 @@ fn change_replied(kind: Kind, promise: Promise<ChangeReply>, reply: Reply) -> Re
     let changed = match reply {
         Reply::Integer(1) => Some(ChangeReply::Done),
         Reply::Integer(0) => Some(ChangeReply::Nothing),
+        Reply::Integer(-1) if kind == Kind::Write => Some(ChangeReply::Invalidated),
+        Reply::Bulk(token) if kind == Kind::Fence => Some(ChangeReply::Fence(token)),
+        Reply::Bulk(Some(text)) if kind == Kind::Delete => {
+            Some(ChangeReply::Unfenced(words(&text)))
+        }
         Reply::Array(Some(elements)) if kind == Kind::Write => {
             base(elements).map(ChangeReply::Variants)
         }

@@ -1,0 +1,253 @@
+//! Hearing what other machines invalidate: the worker that listens on the store's channel marks in the zones what is told
+//! there, so that nobody joins a fill from before.
+//!
+//! One worker of an nginx that fills does so. A message that is lost costs those who join such a fill meanwhile; the store
+//! refuses its record all the same (see [`cache_core::fence`]).
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::rc::Rc;
+
+use cache_core::fence::{self, CHANNEL};
+use cache_core::lease::{Held, Lease};
+use cache_core::resp::{Limits, Received, Reply};
+use cache_core::shown::shown;
+use ngx::ffi::NGX_LOG_NOTICE;
+use ngx::log::ngx_cycle_log;
+use ngx::ngx_log_error;
+
+use super::config::{ReadFrom, StoreConfig};
+use super::line::Line;
+use super::topology::Topology;
+use crate::ngx::event::{Timer, exact_msec};
+use crate::shm::process::pid;
+use crate::shm::zone;
+use crate::store::background;
+
+/// How often a worker looks whether somebody listens, in milliseconds.
+const LOOK: u64 = 200;
+
+/// After so many milliseconds without a sign of life of the worker that listens another takes over.
+const LEASE: u64 = 1000;
+
+/// How often the server is asked for a sign of life, in milliseconds.
+const PING: u64 = 1000;
+
+/// How long one may be silent, in milliseconds.
+const SILENCE: u64 = 3000;
+
+/// How long a server that was left is left alone, in milliseconds: after it was lost, and after it has refused.
+const PAUSE: u64 = 500;
+const REFUSED: u64 = 30_000;
+
+/// A worker's part: it listens, or sees to it that another one does.
+pub struct Hearing {
+    config: Rc<StoreConfig>,
+    topology: Rc<Topology>,
+    held: Cell<Option<Held>>,
+    line: RefCell<Option<Rc<Line>>>,
+    /// Where the line leads to.
+    server: RefCell<String>,
+    /// The topology's version to which that fits.
+    version: Cell<u64>,
+    /// Counts lines: what comes of an earlier one isn't heard.
+    number: Cell<u64>,
+    /// When something was heard last, and asked for, in milliseconds.
+    heard: Cell<u64>,
+    asked: Cell<u64>,
+    /// No new line before this time, in milliseconds.
+    patience: Cell<u64>,
+    is_refused: Cell<bool>,
+    timer: OnceCell<Timer>,
+}
+
+impl Hearing {
+    /// One that hears nothing yet.
+    pub fn new(config: &Rc<StoreConfig>, topology: &Rc<Topology>) -> Rc<Hearing> {
+        Rc::new(Hearing {
+            // Masters alone are listened to.
+            config: Rc::new(StoreConfig {
+                read_from: ReadFrom::Master,
+                ..StoreConfig::clone(config)
+            }),
+            topology: Rc::clone(topology),
+            held: Cell::new(None),
+            line: RefCell::default(),
+            server: RefCell::default(),
+            version: Cell::new(0),
+            number: Cell::new(0),
+            heard: Cell::new(0),
+            asked: Cell::new(0),
+            patience: Cell::new(0),
+            is_refused: Cell::new(false),
+            timer: OnceCell::new(),
+        })
+    }
+
+    /// Sees to it from now on that somebody of this nginx listens: a fill begins.
+    pub fn begin(self: &Rc<Self>) {
+        if self.timer.get().is_some() {
+            return;
+        }
+        let timer = Timer::of(Rc::downgrade(self), Hearing::look);
+        timer.set_cancelable(true);
+        let _ = self.timer.set(timer);
+        // It may be in the middle of the first command.
+        let own = Rc::clone(self);
+        background::spawn(async move { own.look() });
+    }
+
+    /// Gives it up, for this worker's exit.
+    pub fn leave(&self) {
+        self.hang_up();
+        if let (Some(lease), Some(held)) = (self.lease(), self.held.take()) {
+            lease.release(held);
+        }
+    }
+
+    /// `None`: the workers share nothing of the store, and each listens for itself.
+    fn lease(&self) -> Option<&'static Lease> {
+        let state = self.config.memory?.state()?;
+        Some(&state.hearing)
+    }
+
+    /// Keeps the right to listen for all workers, or takes it if nobody has it. Whether this worker has it.
+    fn has_right(&self) -> bool {
+        let Some(lease) = self.lease() else {
+            return true;
+        };
+        let now = exact_msec();
+        let renewed = self
+            .held
+            .get()
+            .and_then(|held| lease.renew(held, now, LEASE));
+        let who = u32::try_from(pid()).unwrap_or_default();
+        self.held
+            .set(renewed.or_else(|| lease.take(who, now, LEASE)));
+        self.held.get().is_some()
+    }
+
+    fn look(self: &Rc<Self>) {
+        if self.has_right() {
+            self.follow();
+        } else {
+            self.hang_up();
+        }
+        if let Some(timer) = self.timer.get() {
+            timer.arm(LOOK);
+        }
+    }
+
+    /// Has a line to a server that has keys: any of a Cluster tells what was published at another.
+    fn follow(self: &Rc<Self>) {
+        let now = exact_msec();
+        let line = self.line.borrow().clone();
+        let Some(line) = line else {
+            return self.connect(now);
+        };
+        let is_silent = now > self.heard.get().saturating_add(SILENCE);
+        if is_silent || !self.is_at_master() {
+            self.lost(PAUSE);
+        } else if now >= self.asked.get().saturating_add(PING) {
+            self.asked.set(now);
+            line.say(&[b"PING"]);
+        }
+    }
+
+    /// Whether the line leads to a server that has keys still.
+    fn is_at_master(&self) -> bool {
+        let version = self.topology.version();
+        if self.version.replace(version) == version {
+            return true;
+        }
+        let masters = self.topology.masters();
+        let server = self.server.borrow();
+        masters.iter().any(|master| master.server.text == *server)
+    }
+
+    fn connect(self: &Rc<Self>, now: u64) {
+        if now < self.patience.get() {
+            return;
+        }
+        self.version.set(self.topology.version());
+        let masters = self.topology.masters();
+        let number = self.number.get() + 1;
+        let turn = usize::try_from(number).unwrap_or_default() % masters.len().max(1);
+        let Some(master) = masters.get(turn) else {
+            return;
+        };
+        self.number.set(number);
+        self.server.replace(master.server.text.clone());
+        self.heard.set(now);
+        self.asked.set(now);
+        let line = Line::new(&self.config, &master.server);
+        let own = Rc::downgrade(self);
+        let heard = move |received: Option<Received>| {
+            if let Some(own) = own.upgrade()
+                && own.number.get() == number
+            {
+                own.hears(received);
+            }
+        };
+        self.line.replace(Some(Rc::clone(&line)));
+        if line
+            .subscribe(&[CHANNEL.as_bytes()], Limits::FEED, heard)
+            .is_err()
+        {
+            self.lost(PAUSE);
+        }
+    }
+
+    /// Something has come, or the line has ended: it may be in the middle of that.
+    fn hears(self: &Rc<Self>, received: Option<Received>) {
+        self.heard.set(exact_msec());
+        match received {
+            Some(Received::Reply(Reply::Error(text))) => {
+                self.refused(&text);
+                self.lose(REFUSED);
+            }
+            Some(Received::Reply(reply)) => {
+                if let Some(told) = reply.elements().and_then(fence::told) {
+                    zone::void_in_all(self.config.name.as_bytes(), &told.key, told.token.number());
+                }
+            }
+            Some(Received::Push(_)) => {}
+            None => self.lose(PAUSE),
+        }
+    }
+
+    fn lose(self: &Rc<Self>, pause: u64) {
+        let (own, number) = (Rc::clone(self), self.number.get());
+        background::spawn(async move {
+            if own.number.get() == number {
+                own.lost(pause);
+            }
+        });
+    }
+
+    fn lost(&self, pause: u64) {
+        self.hang_up();
+        self.patience.set(exact_msec().saturating_add(pause));
+    }
+
+    fn hang_up(&self) {
+        let line = self.line.take();
+        if let Some(line) = line {
+            self.number.set(self.number.get() + 1);
+            line.close();
+        }
+    }
+
+    /// Says it once.
+    fn refused(&self, text: &[u8]) {
+        if self.is_refused.replace(true) {
+            return;
+        }
+        let (store, words) = (&self.config.shown, shown(text.get(..200).unwrap_or(text)));
+        ngx_log_error!(
+            NGX_LOG_NOTICE,
+            ngx_cycle_log().as_ptr(),
+            "redis store \"{store}\": its invalidations by other machines aren't heard, and requests may wait for fills that began before one: {words}; \
+             it needs \"+subscribe\" and the channel \"{CHANNEL}\""
+        );
+    }
+}

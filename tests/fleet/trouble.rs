@@ -1,0 +1,79 @@
+//! Users that may not do all of it, and listeners that die.
+
+use testbed::{Answer, Gate, PATIENCE, Request, Site, wait_for};
+
+use super::{Machines, PATIENT, put};
+
+#[test]
+fn where_there_is_no_right_to_a_fence_the_record_is_deleted_all_the_same() {
+    for rights in [&["-eval"][..], &["resetkeys", "~/*", "%R~*"]] {
+        let machines = Machines::start(&Site::new().store(PATIENT));
+        machines.a.fill("/x");
+        let user = [&["ACL", "SETUSER", "default"], rights].concat();
+        let _: () = machines.a.redis.command(&user);
+        assert_eq!(machines.a.ask(&put("/x")).status, 200);
+        assert_eq!(machines.stored("/x"), None, "{rights:?}");
+        let line = "was invalidated by PUT, but fills on other machines may store it: ";
+        let log = machines.a.nginx.log();
+        let said = log.wait_for(Default::default(), line, PATIENCE);
+        assert!(said.is_some(), "{rights:?}: {}", log.tail(20));
+    }
+}
+
+#[test]
+fn a_full_server_deletes_all_the_same() {
+    let machines = Machines::start(&Site::new().store(PATIENT));
+    machines.a.fill("/x");
+    for (name, value) in [("maxmemory-policy", "noeviction"), ("maxmemory", "1")] {
+        let _: () = machines.a.redis.command(&["CONFIG", "SET", name, value]);
+    }
+    assert_eq!(machines.a.ask(&put("/x")).status, 200);
+    assert_eq!(machines.stored("/x"), None);
+}
+
+/// The worker that hears for all is killed, and the server closes its connection: another hears.
+#[test]
+fn another_hears_in_the_place_of_one_that_is_gone() {
+    let mut machines = Machines::start(&Site::new().store(PATIENT).spread());
+    let clients: Vec<_> = {
+        let mut workers = Vec::new();
+        let mut number = 0;
+        while workers.len() < 2 {
+            number += 1;
+            let mut client = machines.client_of_b();
+            let answer = client.get(&format!("/{number}"));
+            let worker: i32 = answer.header("x-worker").unwrap().parse().unwrap();
+            if !workers.contains(&worker) {
+                workers.push(worker);
+            }
+        }
+        workers
+    };
+    machines.wait_for_listeners(1);
+    machines.b.kill_worker(clients[0]);
+    // Whichever it was: the other one has filled, too.
+    wait_for("one that hears", PATIENCE, || machines.listeners() == 1);
+    let killed: i64 = machines
+        .a
+        .redis
+        .command(&["CLIENT", "KILL", "TYPE", "pubsub"]);
+    assert_eq!(killed, 1);
+    machines.wait_for_listeners(1);
+    let gate = Gate::new();
+    machines.a.backend.script("/x", {
+        let gate = gate.clone();
+        move |request, nth| match (request.method.as_str(), nth) {
+            ("GET", 1) => Answer::ok("old").gate_at(1, &gate),
+            ("GET", _) => Answer::ok("new"),
+            _ => Answer::of(204, ""),
+        }
+    });
+    let mut first = machines.client_of_b();
+    first.send(&Request::get("/x")).unwrap();
+    machines.a.backend.wait_for_hits("/x", 1);
+    assert_eq!(machines.a.ask(&put("/x")).status, 204);
+    machines.wait_until_b_is_free();
+    assert_eq!(machines.client_of_b().get("/x").text(), "new");
+    gate.open();
+    assert_eq!(first.receive().unwrap().text(), "old");
+}
