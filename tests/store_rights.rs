@@ -157,11 +157,17 @@ fn neither_does_one_whose_key_is_not_permitted() {
         leaves_all_as_it_was(rights, &site);
         permit(&site, &all);
     }
-    // The key itself may be written, those of its further variants not.
+    // The key itself and its fence may be written, those of its further variants not.
     let before = contents(&site.redis);
-    let _: () = site
-        .redis
-        .command(&["ACL", "SETUSER", "cache", "resetkeys", "~/*", "%R~*"]);
+    let _: () = site.redis.command(&[
+        "ACL",
+        "SETUSER",
+        "cache",
+        "resetkeys",
+        "~/*",
+        "~{*}:f",
+        "%R~*",
+    ]);
     fill_all("no slots", &site);
     let after = contents(&site.redis);
     let keys: Vec<_> = after.keys().map(String::as_str).collect();

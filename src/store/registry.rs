@@ -41,7 +41,13 @@ pub fn store(config: &Rc<StoreConfig>) -> Store {
             Store::Redis(Client::new(Rc::clone(config)))
         };
         // Without a master process the worker outlives a configuration, whose stores are known by name.
-        stores.retain(|(known, _)| known.name != config.name);
+        stores.retain(|(known, store)| {
+            let is_other = known.name != config.name;
+            if let (Store::Redis(client), false) = (store, is_other) {
+                client.hear_no_more();
+            }
+            is_other
+        });
         stores.push((Rc::clone(config), store.clone()));
         store
     })

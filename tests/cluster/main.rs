@@ -156,13 +156,13 @@ fn words(seen: &[Seen]) -> BTreeMap<&str, usize> {
     words
 }
 
-/// No node has seen more connections at once than the workers may have.
+/// No node has seen more connections at once than the workers may have, and one that hears of invalidations.
 #[track_caller]
 fn assert_capped(cluster: &RedisCluster, workers: usize, connections: usize) {
     for number in 0..cluster.len() {
         let most = cluster.net().most_clients_of(number);
         assert!(
-            most <= workers * connections,
+            most <= workers * connections + 1,
             "node {number} has seen {most} clients at once"
         );
     }

@@ -28,7 +28,8 @@ fn records_are_stored_found_refilled_and_deleted_at_all_masters() {
             assert!(version(path, &hit) > version(path, &stale));
             let put = site.ask(&Request::new("PUT", path).body("new"));
             assert_eq!(put.status, 200);
-            assert!(cluster.node(number).keys().is_empty());
+            let fence = format!("{{{path}}}:f");
+            assert_eq!(cluster.node(number).keys(), [fence]);
             assert_eq!(site.get(path).word(), "STORE");
         }
         assert_capped(&cluster, workers, 2);

@@ -168,7 +168,12 @@ fn worker_shutdown_timeout_ends_an_exchange() {
         let gate = Gate::new();
         if storing {
             backend.set("/redis?n=2", Answer::ok(NONE));
-            backend.set("/redis?n=1", Answer::ok(":1\r\n").gate(&gate));
+            let gate = gate.clone();
+            backend.script("/redis?n=1", move |_, nth| match nth {
+                // the fence
+                1 => Answer::ok("$-1\r\n"),
+                _ => Answer::ok(":1\r\n").gate(&gate),
+            });
         } else {
             backend.set("/redis", Answer::ok(NONE).gate(&gate));
         }
@@ -177,7 +182,7 @@ fn worker_shutdown_timeout_ends_an_exchange() {
         client.send(&Request::get("/x")).unwrap();
         if storing {
             assert_eq!(client.receive().unwrap().word(), "STORE");
-            backend.wait_for_hits("/redis?n=1", 1);
+            backend.wait_for_hits("/redis?n=1", 2);
         } else {
             backend.wait_for_hits("/redis?n=2", 1);
         }

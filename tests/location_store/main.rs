@@ -71,13 +71,18 @@ fn commands_go_as_the_script_sent_them() {
         for name in ["accept-encoding", "if-none-match"] {
             assert_eq!(lookup.header(name), None, "{form}: {name}");
         }
-        let stores: Vec<_> = requests
+        let others: Vec<_> = requests
             .iter()
             .filter(|request| request.target == "/redis?n=1")
             .collect();
-        assert_eq!(stores.len(), 1, "{form}");
+        assert_eq!(others.len(), 2, "{form}");
+        let fence = format!(
+            "*3\r\n$4\r\nHGET\r\n${}\r\n{{{key}}}:f\r\n$5\r\ntoken\r\n",
+            key.len() + 4
+        );
+        assert_eq!(String::from_utf8_lossy(&others[0].body), fence, "{form}");
         assert!(
-            stores[0].body.starts_with(b"*9\r\n$4\r\nEVAL\r\n"),
+            others[1].body.starts_with(b"*11\r\n$4\r\nEVAL\r\n"),
             "{form}"
         );
         assert!(

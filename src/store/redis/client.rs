@@ -14,7 +14,7 @@ use super::config::StoreConfig;
 use super::error::StoreError;
 use super::feed::Listener;
 use super::found::Found;
-use super::hearing::Hearing;
+use super::hearing;
 use super::node::Node;
 use super::pace::patience;
 use super::topology::Topology;
@@ -27,7 +27,6 @@ pub struct Client {
     config: Rc<StoreConfig>,
     memory: Option<Rc<Memory>>,
     listener: Option<Rc<Listener>>,
-    hearing: Rc<Hearing>,
     topology: Rc<Topology>,
     /// `redis_cache_memory off`: its memory has no part in what is asked of it.
     is_without_memory: bool,
@@ -43,7 +42,6 @@ impl Client {
         Client {
             memory,
             listener,
-            hearing: Hearing::new(&config, &topology),
             topology,
             config,
             is_without_memory: false,
@@ -91,7 +89,7 @@ impl Client {
     /// Gives up, for this worker's exit, what it does for all workers.
     pub fn leave(&self) {
         self.topology.leave();
-        self.hearing.leave();
+        hearing::leave(&self.config);
         if let Some(listener) = &self.listener {
             listener.leave();
         }
@@ -162,7 +160,12 @@ impl Client {
 
     /// Has somebody of this nginx listen from now on to what other machines invalidate.
     pub fn hear(&self) {
-        self.hearing.begin();
+        hearing::begin(&self.config, &self.topology);
+    }
+
+    /// Listens no more: another configuration of the store has taken its place.
+    pub fn hear_no_more(&self) {
+        hearing::leave(&self.config);
     }
 
     /// Changes what is stored. The command is on its way when this returns.

@@ -5,6 +5,7 @@
 //! refuses its record all the same (see [`cache_core::fence`]).
 
 use std::cell::{Cell, OnceCell, RefCell};
+use std::mem::ManuallyDrop;
 use std::rc::Rc;
 
 use cache_core::fence::{self, CHANNEL};
@@ -39,8 +40,41 @@ const SILENCE: u64 = 3000;
 const PAUSE: u64 = 500;
 const REFUSED: u64 = 30_000;
 
+thread_local! {
+    /// The worker's parts, one for each store, kept apart from what each request copies of its store.
+    // Never dropped: at the worker's exit nginx has taken its pools away before.
+    static PARTS: ManuallyDrop<RefCell<Vec<Part>>> = ManuallyDrop::default();
+}
+
+/// Whose part it is, and the part.
+type Part = (Rc<StoreConfig>, Rc<Hearing>);
+
+/// Sees to it from now on that somebody of this nginx listens: a fill begins.
+pub fn begin(config: &Rc<StoreConfig>, topology: &Rc<Topology>) {
+    PARTS.with(|parts| {
+        let is_known = |part: &Part| Rc::ptr_eq(&part.0, config);
+        if parts.borrow().iter().any(is_known) {
+            return;
+        }
+        let hearing = Hearing::begin(config, topology);
+        parts.borrow_mut().push((Rc::clone(config), hearing));
+    });
+}
+
+/// Gives it up, for this worker's exit or for a store that is no more.
+pub fn leave(config: &Rc<StoreConfig>) {
+    let parts = PARTS.with(|parts| parts.take());
+    let (left, others): (Vec<Part>, Vec<Part>) = parts
+        .into_iter()
+        .partition(|(known, _)| Rc::ptr_eq(known, config));
+    PARTS.with(|parts| parts.replace(others));
+    for (_, hearing) in left {
+        hearing.leave();
+    }
+}
+
 /// A worker's part: it listens, or sees to it that another one does.
-pub struct Hearing {
+struct Hearing {
     config: Rc<StoreConfig>,
     topology: Rc<Topology>,
     held: Cell<Option<Held>>,
@@ -61,9 +95,9 @@ pub struct Hearing {
 }
 
 impl Hearing {
-    /// One that hears nothing yet.
-    pub fn new(config: &Rc<StoreConfig>, topology: &Rc<Topology>) -> Rc<Hearing> {
-        Rc::new(Hearing {
+    /// Begins, once what is going on is over: that may be in the middle of the first command.
+    fn begin(config: &Rc<StoreConfig>, topology: &Rc<Topology>) -> Rc<Hearing> {
+        let hearing = Rc::new(Hearing {
             // Masters alone are listened to.
             config: Rc::new(StoreConfig {
                 read_from: ReadFrom::Master,
@@ -80,24 +114,18 @@ impl Hearing {
             patience: Cell::new(0),
             is_refused: Cell::new(false),
             timer: OnceCell::new(),
-        })
-    }
-
-    /// Sees to it from now on that somebody of this nginx listens: a fill begins.
-    pub fn begin(self: &Rc<Self>) {
-        if self.timer.get().is_some() {
-            return;
-        }
-        let timer = Timer::of(Rc::downgrade(self), Hearing::look);
+        });
+        let timer = Timer::of(Rc::downgrade(&hearing), Hearing::look);
         timer.set_cancelable(true);
-        let _ = self.timer.set(timer);
-        // It may be in the middle of the first command.
-        let own = Rc::clone(self);
-        background::spawn(async move { own.look() });
+        timer.arm(0);
+        let _ = hearing.timer.set(timer);
+        hearing
     }
 
-    /// Gives it up, for this worker's exit.
-    pub fn leave(&self) {
+    fn leave(&self) {
+        if let Some(timer) = self.timer.get() {
+            timer.disarm();
+        }
         self.hang_up();
         if let (Some(lease), Some(held)) = (self.lease(), self.held.take()) {
             lease.release(held);

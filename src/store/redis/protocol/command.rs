@@ -161,7 +161,11 @@ macro_rules! invalidate {
 local said=redis.pcall('HSET',fence,'token',ARGV[1])\n\
 if type(said)=='number' then said=redis.pcall('EXPIRE',fence,ARGV[2]) end\n\
 if not may or may('PUBLISH',ARGV[3],KEYS[1]) then redis.pcall('PUBLISH',ARGV[3],ARGV[1]..' '..KEYS[1]) end\n\
-local gone=redis.call('DEL',KEYS[1])\n\
+local gone=redis.pcall('DEL',KEYS[1])\n\
+if type(gone)=='table' and may and not may('DEL',KEYS[1]) then\n\
+return redis.error_reply('NOPERM '..gone.err)\n\
+end\n\
+if type(gone)=='table' then return gone end\n\
 if type(said)=='table' then return said.err end\n\
 return gone"
         )
