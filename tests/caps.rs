@@ -183,7 +183,10 @@ fn a_node_of_a_cluster_comes_back_while_it_owes_a_reply() {
     });
     assert_eq!(site.get(&next).word(), "HIT");
     for number in 0..cluster.len() {
-        assert!(cluster.net().most_clients_of(number) <= 1, "node {number}");
+        assert!(
+            cluster.net().most_clients_of(number) <= 1 + HEARS,
+            "node {number}"
+        );
     }
     site.nginx.finish();
 }
@@ -213,6 +216,9 @@ fn under_load<T>(site: &Running, during: impl FnOnce() -> T) -> T {
 
 /// The worker that watches asks a server for its role on a line of its own.
 const WATCH: usize = 1;
+
+/// One more of the worker that hears of invalidations by other machines.
+const HEARS: usize = 1;
 
 #[test]
 fn a_master_changes_while_replies_are_owed() {
@@ -264,7 +270,10 @@ fn a_master_changes_while_replies_are_owed() {
         for number in all.data() {
             let most = all.net().most_clients_of(number);
             println!("server {number}: {most}");
-            assert!(most <= 2 * connections + WATCH, "server {number}: {most}");
+            assert!(
+                most <= 2 * connections + WATCH + HEARS,
+                "server {number}: {most}"
+            );
         }
         site.nginx.finish();
     }
@@ -311,13 +320,13 @@ fn a_full_queue_is_passed_by_in_every_mode() {
     let standalone = site(&format!("server {};", door.address())).start_with(redis);
     let slow = || door.set(Way::Replies, Rule::delay(ms(500)));
     overflows("standalone", &standalone, slow, || door.heal());
-    assert!(door.most_open_for(&testbed::Peers::All) <= 1);
+    assert!(door.most_open_for(&testbed::Peers::All) <= 1 + HEARS);
     standalone.nginx.finish();
 
     let all = Sentinels::options().start();
     let sentinel = site(&all.directives()).start();
     let slow = || all.net().delay(0, Side::Clients, ms(500));
     overflows("sentinel", &sentinel, slow, || all.net().heal());
-    assert!(all.net().most_clients_of(0) <= 1 + WATCH);
+    assert!(all.net().most_clients_of(0) <= 1 + WATCH + HEARS);
     sentinel.nginx.finish();
 }

@@ -31,14 +31,17 @@ const LOOK: u64 = 200;
 const LEASE: u64 = 1000;
 
 /// How often the server is asked for a sign of life, in milliseconds.
-const PING: u64 = 1000;
+const PING: u64 = 5000;
 
 /// How long one may be silent, in milliseconds.
-const SILENCE: u64 = 3000;
+const SILENCE: u64 = 12_000;
 
-/// How long a server that was left is left alone, in milliseconds: after it was lost, and after it has refused.
+/// How long a server is left alone that was lost, and one that has refused, in milliseconds.
 const PAUSE: u64 = 500;
 const REFUSED: u64 = 30_000;
+
+/// How often the name of a server is looked up, in milliseconds.
+const NAME: u64 = 1000;
 
 thread_local! {
     /// The worker's parts, one for each store, kept apart from what each request copies of its store.
@@ -78,7 +81,9 @@ struct Hearing {
     config: Rc<StoreConfig>,
     topology: Rc<Topology>,
     held: Cell<Option<Held>>,
+    /// It keeps its TLS session while it is closed.
     line: RefCell<Option<Rc<Line>>>,
+    is_open: Cell<bool>,
     /// Where the line leads to.
     server: RefCell<String>,
     /// The topology's version to which that fits.
@@ -88,6 +93,8 @@ struct Hearing {
     /// When something was heard last, and asked for, in milliseconds.
     heard: Cell<u64>,
     asked: Cell<u64>,
+    /// When the name of the server was looked up last, in milliseconds.
+    looked_up: Cell<u64>,
     /// No new line before this time, in milliseconds.
     patience: Cell<u64>,
     is_refused: Cell<bool>,
@@ -106,11 +113,13 @@ impl Hearing {
             topology: Rc::clone(topology),
             held: Cell::new(None),
             line: RefCell::default(),
+            is_open: Cell::new(false),
             server: RefCell::default(),
             version: Cell::new(0),
             number: Cell::new(0),
             heard: Cell::new(0),
             asked: Cell::new(0),
+            looked_up: Cell::new(0),
             patience: Cell::new(0),
             is_refused: Cell::new(false),
             timer: OnceCell::new(),
@@ -169,15 +178,29 @@ impl Hearing {
     fn follow(self: &Rc<Self>) {
         let now = exact_msec();
         let line = self.line.borrow().clone();
-        let Some(line) = line else {
+        let Some(line) = line.filter(|_| self.is_open.get()) else {
             return self.connect(now);
         };
         let is_silent = now > self.heard.get().saturating_add(SILENCE);
         if is_silent || !self.is_at_master() {
             self.lost(PAUSE);
-        } else if now >= self.asked.get().saturating_add(PING) {
+            return;
+        }
+        if now >= self.asked.get().saturating_add(PING) {
             self.asked.set(now);
             line.say(&[b"PING"]);
+        }
+        if now >= self.looked_up.get().saturating_add(NAME) {
+            self.looked_up.set(now);
+            // Commands go to the server that has the name by now.
+            let (own, number) = (Rc::downgrade(self), self.number.get());
+            line.look_up(move || {
+                if let Some(own) = own.upgrade()
+                    && own.number.get() == number
+                {
+                    own.lose(0);
+                }
+            });
         }
     }
 
@@ -197,17 +220,22 @@ impl Hearing {
             return;
         }
         self.version.set(self.topology.version());
-        let masters = self.topology.masters();
+        let mut masters = self.topology.masters();
+        // One that is down is found again by those who need it.
+        masters.retain(|master| self.topology.is_up(master));
         let number = self.number.get() + 1;
         let turn = usize::try_from(number).unwrap_or_default() % masters.len().max(1);
         let Some(master) = masters.get(turn) else {
             return;
         };
         self.number.set(number);
-        self.server.replace(master.server.text.clone());
+        let server = self.server.replace(master.server.text.clone());
+        let is_same = server == master.server.text;
         self.heard.set(now);
         self.asked.set(now);
-        let line = Line::new(&self.config, &master.server);
+        let known = self.line.borrow().clone();
+        let line = known.filter(|_| is_same);
+        let line = line.unwrap_or_else(|| Line::new(&self.config, &master.server));
         let own = Rc::downgrade(self);
         let heard = move |received: Option<Received>| {
             if let Some(own) = own.upgrade()
@@ -217,6 +245,7 @@ impl Hearing {
             }
         };
         self.line.replace(Some(Rc::clone(&line)));
+        self.is_open.set(true);
         if line
             .subscribe(&[CHANNEL.as_bytes()], Limits::FEED, heard)
             .is_err()
@@ -258,9 +287,12 @@ impl Hearing {
     }
 
     fn hang_up(&self) {
-        let line = self.line.take();
+        if !self.is_open.replace(false) {
+            return;
+        }
+        self.number.set(self.number.get() + 1);
+        let line = self.line.borrow().clone();
         if let Some(line) = line {
-            self.number.set(self.number.get() + 1);
             line.close();
         }
     }

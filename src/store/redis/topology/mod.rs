@@ -112,6 +112,17 @@ impl Topology {
         }
     }
 
+    /// Whether a server isn't known to be down.
+    pub fn is_up(&self, master: &MasterServer) -> bool {
+        let slots = master.slots.as_ref().and_then(|slots| slots.first());
+        match (self, slots) {
+            (Topology::Cluster(cluster), Some(slots)) => cluster
+                .node(*slots.start(), Access::Write)
+                .is_ok_and(|node| !node.is_down()),
+            _ => self.is_available(&[]),
+        }
+    }
+
     /// The servers that have keys may be others by now.
     pub fn doubt(&self) {
         match self {
