@@ -345,6 +345,8 @@ main::record($_, ttl => 90) for qw(/at-once /validated /validated/dead /never)
 [("X-Status: STALE") x 6, ("X-Status: EXPIRED\nX-Cache: SKIP") x 2]
 --- response_body eval
 [("from the record\n") x 6, ("sorry\n") x 2]
+--- after eval
+[map { my $path = $_; (sub { main::log_has(qq{$path": backend failed}) }, undef) } qw(/at-once /validated /validated/dead)]
 --- redis eval
 [(undef) x 7, 'HGET $KEY/at-once body => from the record\n?']
 
