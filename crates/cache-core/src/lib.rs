@@ -69,6 +69,8 @@ pub mod refill_header;
 pub mod invalidation;
 // How does a fill learn that its key was invalidated meanwhile, on another machine?
 pub mod fence;
+// Which records does a purge take out of the cache, on all machines?
+pub mod purge;
 
 // Reaching the store.
 
