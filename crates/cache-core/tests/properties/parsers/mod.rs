@@ -26,6 +26,7 @@ all!(
     headers_json,
     lists,
     meta,
+    purge,
     record,
     redirect,
     renewal,
