@@ -235,9 +235,15 @@ impl Redis {
         assert!(changed, "no key {key}");
     }
 
-    /// All keys, sorted.
+    /// The keys but for the fences that invalidations leave, sorted.
     #[track_caller]
     pub fn keys(&self) -> Vec<String> {
+        let mut keys = self.all_keys();
+        keys.retain(|key| !is_fence(key));
+        keys
+    }
+
+    fn all_keys(&self) -> Vec<String> {
         let mut keys: Vec<String> = self.command(&["KEYS", "*"]);
         keys.sort();
         keys
@@ -246,7 +252,7 @@ impl Redis {
     /// The keys that would stay for ever. There must be none.
     #[track_caller]
     pub fn keys_without_expiry(&self) -> Vec<String> {
-        let mut keys = self.keys();
+        let mut keys = self.all_keys();
         keys.retain(|key| self.pttl(key) == -1);
         keys
     }
@@ -259,4 +265,9 @@ impl Redis {
             Err(error) => error.kind() == ErrorKind::AuthenticationFailed,
         }
     }
+}
+
+/// Whether a key has the name of a fence.
+fn is_fence(key: &str) -> bool {
+    key.starts_with('{') && (key.ends_with("}:f") || key.contains("}:f:"))
 }
