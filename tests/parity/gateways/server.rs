@@ -61,8 +61,15 @@ pub struct Gateway {
 
 impl Gateway {
     pub fn start(protocol: Protocol) -> Gateway {
-        let (backend, port) = (Backend::start(), Port::take());
-        let listener = TcpListener::bind(port.address()).unwrap();
+        let backend = Backend::start();
+        // Somebody outside of the tests may have a port.
+        let (port, listener) = (0..20)
+            .find_map(|_| {
+                let port = Port::take();
+                let listener = TcpListener::bind(port.address()).ok()?;
+                Some((port, listener))
+            })
+            .expect("a free port");
         let behind = backend.address();
         if protocol == Protocol::Grpc {
             thread::spawn(move || grpc::serve(listener, behind));
