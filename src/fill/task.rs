@@ -35,6 +35,10 @@ use crate::store::refresh::refresh;
 use crate::store::variants::variant;
 use crate::worker;
 
+/// How long a fill waits for its key's fence, in milliseconds: a client waits, too, that may not have looked for a record. Without
+/// it the record is written if there is no fence by then.
+const FENCE_TIMEOUT: u64 = 1000;
+
 /// Maximum attempts to write a record when its key's variants change concurrently.
 const ATTEMPTS: usize = 64;
 
@@ -210,7 +214,10 @@ impl Filling for Fill {
         let (at, heard) = (now_msec(), zone.heard(self.lookup.lock_key()));
         // What isn't likely to be stored needs none: should it be stored all the same, there must be no fence at all.
         let token = match self.known {
-            None => store.read_fence(&key.redis).await.unwrap_or_default(),
+            None => within(FENCE_TIMEOUT, pin!(store.read_fence(&key.redis)))
+                .await
+                .flatten()
+                .unwrap_or_default(),
             Some(_) => Bytes::new(),
         };
         let number = Token::parse(&token).map_or(0, Token::number);

@@ -1,6 +1,6 @@
 //! Users that may not do all of it, and listeners that die.
 
-use testbed::{Answer, Gate, PATIENCE, Request, Site, wait_for};
+use testbed::{Answer, Gate, PATIENCE, Request, Site, ms, wait_for};
 
 use super::{Machines, PATIENT, put};
 
@@ -29,6 +29,24 @@ fn a_full_server_deletes_all_the_same() {
     }
     assert_eq!(machines.a.ask(&put("/x")).status, 200);
     assert_eq!(machines.stored("/x"), None);
+    let fence: Option<String> = machines.a.redis.command(&["HGET", "{/x}:f", "token"]);
+    assert!(fence.is_some(), "no fence");
+    let expiry = machines.a.redis.pttl("{/x}:f");
+    assert!((1..=3_600_000).contains(&expiry), "{expiry}");
+}
+
+/// A request that isn't looked up goes to the backend soon, however long the store's timeouts are.
+#[test]
+fn a_bypass_does_not_wait_for_a_store_that_hangs() {
+    let site = Site::new()
+        .store("connect_timeout 60s; send_timeout 60s; read_timeout 60s;\n")
+        .location("redis_cache_bypass 1;");
+    let mut site = site.start();
+    site.redis.freeze();
+    let answer = site.ask(&Request::get("/x"));
+    site.redis.thaw();
+    assert_eq!(answer.status, 200);
+    assert!(answer.last_byte < ms(15_000), "{:?}", answer.last_byte);
 }
 
 /// The worker that hears for all is killed, and the server closes its connection: another hears.

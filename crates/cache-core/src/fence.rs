@@ -5,10 +5,11 @@
 //! invalidation are carried out one after the other by the same server, so no order of them leaves a record from before.
 
 use std::fmt;
+use std::sync::LazyLock;
 
 use bytes::Bytes;
 
-use crate::cluster::slot_of;
+use crate::cluster::{SLOTS, slot_of};
 use crate::resp::Reply;
 
 /// How long a fence lasts, in seconds.
@@ -86,17 +87,33 @@ fn tag(key: &[u8]) -> Option<&[u8]> {
     behind.get(..length).filter(|tag| !tag.is_empty())
 }
 
-/// A number whose digits are in the slot of a key. It takes some ten thousand attempts, a fraction of a millisecond; keys
-/// that need it are rare.
+/// A number whose digits are in the slot of a key.
 fn number_in_slot_of(key: &[u8]) -> Vec<u8> {
-    let slot = slot_of(key);
-    let mut decimal = itoa::Buffer::new();
-    let found = (0..u32::MAX).find(|number| slot_of(decimal.format(*number).as_bytes()) == slot);
-    decimal
-        .format(found.unwrap_or_default())
+    let number = NUMBERS.get(slot_of(key).index());
+    itoa::Buffer::new()
+        .format(number.copied().unwrap_or_default())
         .as_bytes()
         .to_vec()
 }
+
+/// For each slot a number in it. Clients choose what is in a key, so that none of them may cost a search. The table takes some
+/// milliseconds, once.
+static NUMBERS: LazyLock<Vec<u32>> = LazyLock::new(|| {
+    let mut numbers = vec![None; SLOTS];
+    let mut left = numbers.len();
+    let mut decimal = itoa::Buffer::new();
+    for number in 0.. {
+        let slot = slot_of(decimal.format(number).as_bytes());
+        if let Some(place @ None) = numbers.get_mut(slot.index()) {
+            *place = Some(number);
+            left -= 1;
+        }
+        if left == 0 {
+            break;
+        }
+    }
+    numbers.into_iter().map(Option::unwrap_or_default).collect()
+});
 
 /// Whether a record may be written where the fence holds `now` and held `seen` before the backend was asked. Both are empty
 /// where there is no fence, and `seen` is where nobody knows.

@@ -263,12 +263,22 @@ impl Client {
                     }
                     _ => false,
                 };
-                if is_certain || !matches!(written, Ok(ChangeReply::Done)) {
+                let may_be_there = match &written {
+                    Ok(reply) => *reply == ChangeReply::Done,
+                    Err(error) => matches!(
+                        error,
+                        StoreError::Timeout
+                            | StoreError::Closed
+                            | StoreError::Protocol
+                            | StoreError::Leaving
+                    ),
+                };
+                if is_certain || !may_be_there {
                     return written;
                 }
                 // It may have been written after the deletion.
                 done(Change::Delete(key)).await?;
-                Ok(ChangeReply::Invalidated)
+                written.map(|_| ChangeReply::Invalidated)
             }
             other => done(other).await,
         }

@@ -98,6 +98,8 @@ struct Hearing {
     /// No new line before this time, in milliseconds.
     patience: Cell<u64>,
     is_refused: Cell<bool>,
+    /// The line's server has agreed to tell.
+    is_subscribed: Cell<bool>,
     timer: OnceCell<Timer>,
 }
 
@@ -122,6 +124,7 @@ impl Hearing {
             looked_up: Cell::new(0),
             patience: Cell::new(0),
             is_refused: Cell::new(false),
+            is_subscribed: Cell::new(false),
             timer: OnceCell::new(),
         });
         let timer = Timer::of(Rc::downgrade(&hearing), Hearing::look);
@@ -246,6 +249,7 @@ impl Hearing {
         };
         self.line.replace(Some(Rc::clone(&line)));
         self.is_open.set(true);
+        self.is_subscribed.set(false);
         if line
             .subscribe(&[CHANNEL.as_bytes()], Limits::FEED, heard)
             .is_err()
@@ -258,11 +262,16 @@ impl Hearing {
     fn hears(self: &Rc<Self>, received: Option<Received>) {
         self.heard.set(exact_msec());
         match received {
-            Some(Received::Reply(Reply::Error(text))) => {
+            Some(Received::Reply(Reply::Error(text))) if !self.is_subscribed.get() => {
                 self.refused(&text);
                 self.lose(REFUSED);
             }
+            // PING isn't permitted, or not for now: the server lives, and tells what is published.
+            Some(Received::Reply(Reply::Error(text)))
+                if text.starts_with(b"NOPERM") || text.starts_with(b"MISCONF") => {}
+            Some(Received::Reply(Reply::Error(_))) => self.lose(PAUSE),
             Some(Received::Reply(reply)) => {
+                self.is_subscribed.set(true);
                 if let Some(told) = reply.elements().and_then(fence::told) {
                     zone::void_in_all(self.config.name.as_bytes(), &told.key, told.token.number());
                 }

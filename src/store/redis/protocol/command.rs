@@ -158,10 +158,13 @@ macro_rules! invalidate {
         concat!(
             $($tell)*,
             "local fence,may=KEYS[2],redis.acl_check_cmd\n\
-local said=redis.pcall('HSET',fence,'token',ARGV[1])\n\
-if type(said)=='number' then said=redis.pcall('EXPIRE',fence,ARGV[2]) end\n\
-if not may or may('PUBLISH',ARGV[3],KEYS[1]) then redis.pcall('PUBLISH',ARGV[3],ARGV[1]..' '..KEYS[1]) end\n\
 local gone=redis.pcall('DEL',KEYS[1])\n\
+local said=redis.pcall('HSET',fence,'token',ARGV[1])\n\
+if type(said)=='number' then\n\
+said=redis.pcall('EXPIRE',fence,ARGV[2])\n\
+if type(said)=='table' then redis.pcall('DEL',fence) end\n\
+end\n\
+if not may or may('PUBLISH',ARGV[3],KEYS[1]) then redis.pcall('PUBLISH',ARGV[3],ARGV[1]..' '..KEYS[1]) end\n\
 if type(gone)=='table' and may and not may('DEL',KEYS[1]) then\n\
 return redis.error_reply('NOPERM '..gone.err)\n\
 end\n\
@@ -172,16 +175,21 @@ return gone"
     };
 }
 
-/// Sets the fence, which is the second key, tells all machines, and deletes the key. It deletes even where the fence can't be
-/// set, as in a server that is full, and replies with the server's words then.
+/// Deletes the key, sets the fence, which is the second key, and tells all machines. Where the fence can't be set it deletes all the
+/// same, and replies with the server's words. A server that is full sets it: it doesn't ask a script for memory that has called
+/// a command which writes. A fence that can't be given an expiry goes.
 const INVALIDATE: Script = Script {
     silent: invalidate!(""),
     telling: invalidate!(tell!("ARGV[4]", "1")),
 };
 
-/// Sets a fence.
-const SET_FENCE: &str = "redis.call('HSET',KEYS[1],'token',ARGV[1])\n\
-return redis.call('EXPIRE',KEYS[1],ARGV[2])";
+/// Sets a fence, and tells all machines.
+const SET_FENCE: &str = "redis.pcall('HDEL',KEYS[1],'token')\n\
+redis.call('HSET',KEYS[1],'token',ARGV[1])\n\
+local may,said=redis.acl_check_cmd,redis.pcall('EXPIRE',KEYS[1],ARGV[2])\n\
+if type(said)=='table' then redis.pcall('DEL',KEYS[1]) end\n\
+if not may or may('PUBLISH',ARGV[3],ARGV[4]) then redis.pcall('PUBLISH',ARGV[3],ARGV[1]..' '..ARGV[4]) end\n\
+return said";
 
 /// DEL of a key that is told of.
 const DELETE: &str = concat!(tell!("ARGV[1]"), "return redis.call('DEL',KEYS[1])");
@@ -255,13 +263,15 @@ pub fn change(output: &mut Output, change: Change, channel: Option<&Bytes>) {
         (Change::SetFence(key, token), _) => {
             let (token, lifetime) = (token.to_string(), fence::LIFETIME.to_string());
             let name = fence::name(&key);
-            let words: [&[u8]; 6] = [
+            let words: [&[u8]; 8] = [
                 b"EVAL",
                 SET_FENCE.as_bytes(),
                 b"1",
                 &name,
                 token.as_bytes(),
                 lifetime.as_bytes(),
+                fence::CHANNEL.as_bytes(),
+                &key,
             ];
             resp::command(output.tail(), &words);
         }
