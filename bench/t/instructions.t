@@ -4,7 +4,7 @@ use warnings;
 use File::Temp qw(tempdir);
 use Test::More;
 use Bench::Baseline qw(read_baseline write_baseline judge bound);
-use Bench::Callgrind qw(dearest sum_of);
+use Bench::Callgrind qw(dearest sum_of sum_of_functions);
 
 my $directory = tempdir(CLEANUP => 1);
 
@@ -60,6 +60,8 @@ my $callgrind = Bench::Callgrind->new(Marks->new(($mark) x 26, $round), $directo
 my $count = $callgrind->count(sub { });
 is(sum_of($count, 'module.so'), 163, 'instructions of the module itself');
 is(sum_of($count), 213, 'all instructions, less those of the mark, and without those that depend on the heap');
+is(sum_of_functions($count, 'module.so', qr/^miss$/), 40, 'instructions of functions by their names');
+is(sum_of_functions($count, 'other.so', qr/./), 0, 'none of an object that did nothing');
 is_deeply([dearest($count, 2)], [[123, 'module.so', 'hit'], [50, 'libc.so.6', 'memcpy']], 'the dearest functions');
 ok(!eval { $callgrind->count(sub { }); 1 }, 'no file: no count');
 like($@, qr/written nothing/, '... but a reason');

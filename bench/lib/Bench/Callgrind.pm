@@ -11,7 +11,7 @@ use warnings;
 use Exporter 'import';
 use File::Basename qw(basename);
 
-our @EXPORT_OK = qw(callgrind_command mark_location least sum_of dearest);
+our @EXPORT_OK = qw(callgrind_command mark_location least sum_of sum_of_functions dearest);
 
 # Called for $remote_user. It isn't static, so that a stripped nginx has its name as well.
 use constant MARK => 'ngx_http_auth_basic_user';
@@ -82,6 +82,15 @@ sub sum_of {
     my ($count, $object) = @_;
     my $sum = 0;
     $sum += $_ for map { values %{ $count->{$_} // {} } } $object // keys %$count;
+    return $sum;
+}
+
+# The sum of those functions of an object whose names match.
+sub sum_of_functions {
+    my ($count, $object, $names) = @_;
+    my $functions = $count->{$object} // {};
+    my $sum = 0;
+    $sum += $functions->{$_} for grep { /$names/ } keys %$functions;
     return $sum;
 }
 
