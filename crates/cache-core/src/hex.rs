@@ -46,6 +46,13 @@ pub fn decode16(text: &[u8]) -> Option<[u8; 16]> {
     Some(digest)
 }
 
+/// What an escape stands for: two digits, in either case.
+#[must_use]
+pub fn decode(digits: [u8; 2]) -> Option<u8> {
+    let [high, low] = digits.map(|digit| nibble(digit.to_ascii_lowercase()));
+    Some(high? << 4 | low?)
+}
+
 fn nibble(digit: u8) -> Option<u8> {
     match digit {
         b'0'..=b'9' => Some(digit - b'0'),

@@ -1,24 +1,31 @@
-//! Purges: which records a request takes out of the cache, and how each machine knows of that.
+//! Purges: which records they concern, who asks for them, and what is known of them.
 //!
-//! A purge of one URI deletes the record of its key. Any other purge is one [`Entry`] with a number in a log that the store
-//! keeps, so that it costs the same however many records it concerns. A record carries the number that was the last one when
-//! its fill began, and [`Labels`], by which it can be selected. [`Log::judge`] compares the two.
+//! A purge by key deletes at once. Any other is one entry in the store's log: a number that the store gives, and an
+//! [`Entry`] that says by what it selects records. A record carries the log's last number that was known when its fill
+//! began, and its [`Labels`]. It is purged if a later entry selects it: [`Log::judge`]. So a purge writes the same few
+//! bytes however many records it concerns, and a record that is written meanwhile is purged, too.
+//!
+//! Wherever room ends or a text can't be read, a purge concerns more records, never fewer.
 
-mod digest;
 mod entry;
 mod fields;
-mod json;
+mod groups;
+mod kind;
 mod labels;
 mod log;
-mod number;
-mod request;
-mod uri;
+mod normal;
+pub mod number;
+mod prefixes;
+pub mod request;
+mod selector;
+mod tag_id;
 
-pub use digest::Digest;
-pub use entry::{Entry, Mode, Selector};
-pub use fields::{DEFAULT_FIELDS, MAX_TAGS, group_invalidations, is_for_clients, tags_of};
-pub use json::{MAX_BODY, MAX_SELECTORS, answer, parse_json};
-pub use labels::{Labels, Site};
-pub use log::{Judgement, Log, MOST};
-pub use number::{LARGEST, SPAN, next_number};
-pub use request::{Asked, Form, Purge, Refused, Style, Target};
+pub use entry::{Entry, Member};
+pub use fields::{Separators, TagFields};
+pub use groups::{group_invalidation, strings};
+pub use kind::{Kind, Mode};
+pub use labels::{Labels, MAX_TAGS, Tags};
+pub use log::{Log, MAX_ENTRIES, Verdict};
+pub use normal::MAX_TARGET;
+pub use selector::{Scope, Selector};
+pub use tag_id::TagId;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 /// Scheme, host and port of a request or of an absolute URI (RFC 9110 4.3.1).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Origin {
     https: bool,
     /// In lower case.
@@ -17,6 +17,8 @@ impl Origin {
     #[must_use]
     pub fn new(https: bool, authority: &[u8]) -> Option<Self> {
         let (host, port) = split_port(authority);
+        // The root's dot names the same host; nginx leaves it out, too.
+        let host = host.strip_suffix(b".").unwrap_or(host);
         let known = |b: &u8| b.is_ascii_graphic() && !b"/?#@\\".contains(b);
         if host.is_empty() || !host.iter().all(known) {
             return None;
@@ -35,6 +37,26 @@ impl Origin {
             host: host.to_ascii_lowercase(),
             port,
         })
+    }
+
+    /// The host, in lower case.
+    #[must_use]
+    pub fn host(&self) -> &[u8] {
+        &self.host
+    }
+
+    /// As a URI with its port, also where that is the scheme's own: `https://example.com:443`.
+    #[must_use]
+    pub fn in_full(&self) -> Vec<u8> {
+        let scheme: &[u8] = if self.https { b"https://" } else { b"http://" };
+        let mut decimal = itoa::Buffer::new();
+        [
+            scheme,
+            &self.host,
+            b":",
+            decimal.format(self.port).as_bytes(),
+        ]
+        .concat()
     }
 }
 
@@ -257,7 +279,7 @@ fn split_scheme(text: &[u8]) -> (Option<&[u8]>, &[u8]) {
 }
 
 /// RFC 3986 5.2.4, for a path that begins with "/".
-fn remove_dot_segments(path: &[u8]) -> Vec<u8> {
+pub(crate) fn remove_dot_segments(path: &[u8]) -> Vec<u8> {
     let mut output: Vec<&[u8]> = Vec::new();
     let mut segments = path
         .get(1..)
@@ -289,7 +311,7 @@ fn remove_dot_segments(path: &[u8]) -> Vec<u8> {
     result
 }
 
-fn percent_encode(text: &[u8]) -> Vec<u8> {
+pub(crate) fn percent_encode(text: &[u8]) -> Vec<u8> {
     let mut encoded = Vec::with_capacity(text.len());
     for &byte in text {
         if byte.is_ascii() {

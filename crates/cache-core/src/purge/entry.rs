@@ -1,144 +1,133 @@
-//! An entry of the log: what a purge selects, and what becomes of it.
+//! The text of an entry in the store's log.
+//!
+//! The log is a sorted set. A member says what is purged, and its score is the number of the purge: so the same purge again
+//! only gets another number. Members are
+//!
+//! - `KIND MODE SELECTOR`, an entry: `tag soft 1234567890abcdef`, `group ...` with a [`TagId`]; `host hard example.com`;
+//!   `origin hard https://example.com:443`; `prefix hard PLACE/path` and `uri hard PLACE/path?arguments`, where PLACE is an
+//!   origin, a host, or `*` for any; `all hard`
+//! - `floor MODE`: entries up to this number were dropped to make room, of this mode
+//! - `server RUN_ID`: which server has given the numbers; its score says nothing
 
-use super::digest::Digest;
-use super::labels::{Labels, Site};
+use super::kind::{Kind, Mode};
+use super::selector::{Scope, Selector, authority};
+use super::tag_id::TagId;
 
-/// What becomes of a record that is purged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Mode {
-    /// It is stale from now on.
-    Soft,
-    /// It is gone.
-    Hard,
-}
-
-impl Mode {
-    /// As users write it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Soft => "soft",
-            Self::Hard => "hard",
-        }
-    }
-}
-
-/// Which records a purge concerns.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Selector {
-    /// All.
-    All,
-    /// Those of a host, whatever the scheme and the port.
-    Host(Vec<u8>),
-    /// Those of an origin.
-    Origin(Site),
-    /// Those of a host, or of [any](Selector::ANY_HOST), whose URI begins so, in the form that [`Labels::uri`] has.
-    Prefix {
-        /// In lower case.
-        host: Vec<u8>,
-        /// What the URI begins with.
-        uri: Vec<u8>,
-    },
-    /// Those with a tag or a group.
-    Label(Digest),
-}
-
-impl Selector {
-    /// In the place of the host of a prefix: any.
-    pub const ANY_HOST: &'static [u8] = b"*";
-
-    /// Whether it selects a record with these labels.
-    #[must_use]
-    pub fn selects(&self, labels: &Labels) -> bool {
-        match self {
-            Self::All => true,
-            Self::Host(host) => *host == labels.site.host,
-            Self::Origin(origin) => *origin == labels.site,
-            Self::Prefix { host, uri } => {
-                (*host == labels.site.host || host == Self::ANY_HOST) && labels.uri.starts_with(uri)
-            }
-            Self::Label(digest) => labels.digests.contains(digest),
-        }
-    }
-
-    /// What it is called in the answer to a purge.
-    #[must_use]
-    pub const fn kind(&self) -> &'static str {
-        match self {
-            Self::All => "all",
-            Self::Host(_) => "host",
-            Self::Origin(_) => "origin",
-            Self::Prefix { .. } => "uri-prefix",
-            Self::Label(_) => "tag",
-        }
-    }
-}
-
-/// One purge.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// A purge that is in the log.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Entry {
+    /// What becomes of the records.
+    pub mode: Mode,
     /// Which records.
     pub selector: Selector,
-    /// What becomes of them.
-    pub mode: Mode,
 }
 
-/// The longest member that is read, in bytes.
-const LONGEST: usize = 16 << 10;
+/// What a member of the log says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Member<'a> {
+    /// A purge.
+    Entry(Entry),
+    /// Purges of this mode were dropped, up to the number that it has. Which records they concerned isn't known, so it
+    /// concerns all.
+    Floor(Mode),
+    /// The `run_id` of the server that gave the numbers.
+    Server(&'a [u8]),
+    /// Something that a later version has written. It may concern all records.
+    Unknown,
+}
+
+const FLOOR: &[u8] = b"floor";
+const SERVER: &[u8] = b"server";
 
 impl Entry {
-    /// Writes the member of the log: the same purge is the same text, so that it takes the place of an earlier one.
+    /// The member.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let mut text = self.mode.as_str().as_bytes().to_vec();
-        text.push(b' ');
-        let (kind, what) = match &self.selector {
-            Selector::All => ("all", Vec::new()),
-            Selector::Host(host) => ("host", host.clone()),
-            Selector::Origin(site) => ("origin", site.text().into_bytes()),
-            Selector::Prefix { host, uri } => ("prefix", [host, &b" "[..], uri].concat()),
-            Selector::Label(digest) => ("label", digest.to_string().into_bytes()),
+        let text = match &self.selector {
+            Selector::Within(scope) => scope.text(),
+            Selector::Prefix(scope, text) | Selector::Uri(scope, text) => {
+                [&scope.text(), &**text].concat()
+            }
+            Selector::Tag(id) | Selector::Group(id) => id.to_hex().into_bytes(),
         };
-        text.extend_from_slice(kind.as_bytes());
-        if !what.is_empty() {
-            text.push(b' ');
-            text.extend_from_slice(&what);
-        }
-        text
-    }
-
-    /// Reads a member. `None` for what isn't one.
-    #[must_use]
-    pub fn parse(text: &[u8]) -> Option<Self> {
-        if text.len() > LONGEST {
-            return None;
-        }
-        let mut words = text.split(|byte| *byte == b' ');
-        let mode = match words.next()? {
-            b"soft" => Mode::Soft,
-            b"hard" => Mode::Hard,
-            _ => return None,
-        };
-        let selector = match words.next()? {
-            b"all" => Selector::All,
-            b"host" => Selector::Host(name(words.next()?)?),
-            b"origin" => Selector::Origin(Site::parse(words.by_ref().take(3))?),
-            b"prefix" => Selector::Prefix {
-                host: name(words.next()?)?,
-                uri: words
-                    .next()
-                    .filter(|uri| uri.first() == Some(&b'/'))?
-                    .to_vec(),
-            },
-            b"label" => Selector::Label(Digest::parse(words.next()?)?),
-            _ => return None,
-        };
-        words.next().is_none().then_some(Self { selector, mode })
+        member(self.selector.kind(), self.mode, &text)
     }
 }
 
-/// A host as it stands in a member.
-fn name(host: &[u8]) -> Option<Vec<u8>> {
-    let is_name = !host.is_empty() && host.iter().all(u8::is_ascii_graphic);
-    (is_name && !host.iter().any(u8::is_ascii_uppercase)).then(|| host.to_vec())
+/// The member of a kind. Of all records the text counts for nothing.
+pub(super) fn member(kind: Kind, mode: Mode, text: &[u8]) -> Vec<u8> {
+    let (kind_word, mode_word) = (kind.as_str().as_bytes(), mode.as_str().as_bytes());
+    if kind == Kind::All {
+        [kind_word, mode_word].join(&b' ')
+    } else {
+        [kind_word, mode_word, text].join(&b' ')
+    }
+}
+
+impl<'a> Member<'a> {
+    /// The text.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        match self {
+            Self::Entry(entry) => entry.encode(),
+            Self::Floor(mode) => [FLOOR, mode.as_str().as_bytes()].join(&b' '),
+            Self::Server(run_id) => [SERVER, run_id].join(&b' '),
+            Self::Unknown => Vec::new(),
+        }
+    }
+
+    /// Reads a member. Each text is one.
+    #[must_use]
+    pub fn parse(text: &'a [u8]) -> Self {
+        let mut words = text.splitn(3, |&b| b == b' ');
+        let (kind, mode, rest) = (words.next(), words.next(), words.next());
+        if let (Some(SERVER), Some(run_id), None) = (kind, mode, rest) {
+            return Self::Server(run_id);
+        }
+        let Some(mode) = mode.and_then(Mode::parse) else {
+            return Self::Unknown;
+        };
+        if kind == Some(FLOOR) && rest.is_none() {
+            return Self::Floor(mode);
+        }
+        kind.and_then(|kind| selector(kind, rest))
+            .map_or(Self::Unknown, |selector| {
+                Self::Entry(Entry { mode, selector })
+            })
+    }
+}
+
+fn selector(kind: &[u8], text: Option<&[u8]>) -> Option<Selector> {
+    let kind = Kind::EACH
+        .into_iter()
+        .find(|known| known.as_str().as_bytes() == kind)?;
+    if kind == Kind::All {
+        return text.is_none().then(Selector::all);
+    }
+    let text = text?;
+    let selector = match kind {
+        Kind::Tag => Selector::Tag(TagId::from_hex(text)?),
+        Kind::Group => Selector::Group(TagId::from_hex(text)?),
+        Kind::Host | Kind::Origin => Selector::Within(Scope::parse(text)?),
+        Kind::Prefix | Kind::Uri => {
+            let (scope, path) = split(text)?;
+            let scope = Scope::parse(scope)?;
+            if kind == Kind::Prefix {
+                Selector::prefix(scope, path)?
+            } else {
+                Selector::uri(scope, path)?
+            }
+        }
+        Kind::Key | Kind::All => return None,
+    };
+    // "host hard *" is nothing that was written
+    (matches!(kind, Kind::Prefix | Kind::Uri) || selector.kind() == kind).then_some(selector)
+}
+
+/// What is before the path, and the path.
+fn split(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let behind_scheme = authority(text).map_or(text, |(_, rest)| rest);
+    let before = text.len() - behind_scheme.len();
+    let path = behind_scheme.iter().position(|&b| b == b'/')?;
+    text.split_at_checked(before + path)
 }

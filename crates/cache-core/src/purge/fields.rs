@@ -1,124 +1,120 @@
-//! The fields whose words are tags, and those of RFC 9875.
+//! Fields of a response that carry tags (`redis_cache_tags`), and how their words are separated.
 
-use std::error::Error;
-use std::fmt;
+use crate::headers::{is_token, trim_ows};
 
-use sfv::visitor::{EntryVisitor, Ignored, InnerListVisitor, ItemVisitor, ListVisitor};
-use sfv::{BareItemFromInput, Parser};
-
-use super::digest::Digest;
-use super::labels::Site;
-
-/// The field of RFC 9875: groups of an origin, which clients get, too.
-const GROUPS: &str = "Cache-Groups";
-
-/// The fields that are read where the operator names none.
-pub const DEFAULT_FIELDS: [&str; 4] = [GROUPS, "Surrogate-Key", "Cache-Tag", "xkey"];
-
-/// Tags and groups that a record may have. One that has more counts as selected by any purge.
-pub const MAX_TAGS: usize = 4096;
-
-/// Whether clients get a field that carries tags or groups.
-#[must_use]
-pub fn is_for_clients(name: &str) -> bool {
-    name.eq_ignore_ascii_case(GROUPS)
+/// What separates the words of a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Separators {
+    /// It is a List of Strings, each a group of its origin (RFC 9875 2).
+    Structured,
+    /// Blanks and tabs.
+    Blanks,
+    /// Commas.
+    Commas,
+    /// Some senders of the field write blanks, some commas. A word with a comma in it counts as a whole, too.
+    Either,
 }
 
-/// Adds the tags or groups that the lines of a field name. False if there are too many.
-#[must_use]
-pub fn tags_of<'a>(
-    name: &str,
-    lines: impl Iterator<Item = &'a [u8]>,
-    origin: &Site,
-    into: &mut Vec<Digest>,
-) -> bool {
-    if is_for_clients(name) {
-        let groups = groups(lines);
-        into.extend(
-            groups
-                .iter()
-                .map(|group| Digest::of_group(origin, group.as_bytes())),
-        );
-    } else {
-        into.extend(lines.flat_map(words).map(Digest::of_tag).take(MAX_TAGS + 1));
+impl Separators {
+    /// What separates the words of this field, as those write it who have made it up.
+    #[must_use]
+    pub fn of(name: &[u8]) -> Self {
+        const KNOWN: [(&[u8], Separators); 7] = [
+            (b"cache-groups", Separators::Structured),
+            // Fastly
+            (b"surrogate-key", Separators::Blanks),
+            // Drupal's HTTP purger
+            (b"purge-cache-tags", Separators::Blanks),
+            // Cloudflare
+            (b"cache-tag", Separators::Commas),
+            // Akamai
+            (b"edge-cache-tag", Separators::Commas),
+            // FOSHttpCache
+            (b"x-cache-tags", Separators::Commas),
+            (b"x-magento-tags", Separators::Commas),
+        ];
+        // "cache-tags" has blanks by Drupal and commas by API Platform, "xkey" what its sender is told
+        KNOWN
+            .into_iter()
+            .find(|(known, _)| name.eq_ignore_ascii_case(known))
+            .map_or(Self::Either, |(_, separators)| separators)
     }
-    into.sort_unstable();
-    into.dedup();
-    into.len() <= MAX_TAGS
+
+    /// Calls `take` with each word of a line. The words of a structured field aren't to be had line by line: see
+    /// [`super::strings`].
+    pub fn words(self, line: &[u8], take: &mut dyn FnMut(&[u8])) {
+        let blanks = || line.split(|b| matches!(b, b' ' | b'\t'));
+        let not_empty = |word: &&[u8]| !word.is_empty();
+        match self {
+            Self::Structured => {}
+            Self::Blanks => blanks().filter(not_empty).for_each(take),
+            Self::Commas => commas(line).for_each(take),
+            Self::Either => {
+                for word in blanks().filter(not_empty) {
+                    let is_list = word.contains(&b',');
+                    let is_inner = !word.starts_with(b",") && !word.ends_with(b",");
+                    if is_list && is_inner {
+                        take(word);
+                    }
+                    commas(word).for_each(&mut *take);
+                }
+            }
+        }
+    }
 }
 
-/// The groups of an origin that an answer to an unsafe request makes worthless: Cache-Group-Invalidation (RFC 9875 3).
-#[must_use]
-pub fn group_invalidations<'a>(
-    lines: impl Iterator<Item = &'a [u8]>,
-    origin: &Site,
-) -> Vec<Digest> {
-    let groups = groups(lines);
-    let digests = groups
-        .iter()
-        .map(|group| Digest::of_group(origin, group.as_bytes()));
-    digests.take(MAX_TAGS).collect()
-}
-
-/// The words of a list of tags. Senders put blanks or commas between them.
-pub(super) fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    text.split(|byte| matches!(byte, b' ' | b'\t' | b','))
+fn commas(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    line.split(|&b| b == b',')
+        .map(trim_ows)
         .filter(|word| !word.is_empty())
 }
 
-/// A list of strings (RFC 9875 2). A field that isn't one is ignored (RFC 9651 4.2), parameters are, too.
-fn groups<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Vec<String> {
-    let text = lines.collect::<Vec<_>>().join(&b", "[..]);
-    let mut found = Groups::default();
-    match Parser::new(&text).parse_list_with_visitor(&mut found) {
-        Ok(()) => found.0,
-        Err(_) => Vec::new(),
+/// The fields whose words are tags.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TagFields(Box<[(Box<[u8]>, Separators)]>);
+
+impl Default for TagFields {
+    fn default() -> Self {
+        let names: [&[u8]; 4] = [b"Cache-Groups", b"Surrogate-Key", b"Cache-Tag", b"xkey"];
+        Self(names.into_iter().map(field).collect())
     }
 }
 
-#[derive(Default)]
-struct Groups(Vec<String>);
-
-#[derive(Debug)]
-struct NoString;
-
-impl fmt::Display for NoString {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a group that is no string")
-    }
-}
-
-impl Error for NoString {}
-
-impl<'de> ListVisitor<'de> for &mut Groups {
-    type Out = ();
-    type Error = NoString;
-
-    fn entry(&mut self) -> Result<impl EntryVisitor<'de>, NoString> {
-        Ok(Group(&mut self.0))
+impl TagFields {
+    /// These fields.
+    ///
+    /// # Errors
+    ///
+    /// The first text that is no name of a field.
+    pub fn new<'a>(names: impl Iterator<Item = &'a [u8]>) -> Result<Self, &'a [u8]> {
+        names
+            .map(|name| {
+                if is_token(name) {
+                    Ok(field(name))
+                } else {
+                    Err(name)
+                }
+            })
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 
-    fn finish(self) -> Result<(), NoString> {
-        Ok(())
+    /// The names, and what separates the words of each.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], Separators)> {
+        self.0
+            .iter()
+            .map(|(name, separators)| (&**name, *separators))
     }
-}
 
-struct Group<'a>(&'a mut Vec<String>);
-
-impl<'de> EntryVisitor<'de> for Group<'_> {
-    type Error = NoString;
-
-    fn item(self) -> Result<impl ItemVisitor<'de>, NoString> {
-        Ok(move |item: BareItemFromInput<'de>| match item {
-            BareItemFromInput::String(text) => {
-                self.0.push(text.as_str().to_owned());
-                Ok(Ignored)
-            }
-            _ => Err(NoString),
+    /// Whether clients don't get this field. Cache-Groups is for them, too (RFC 9875 2).
+    #[must_use]
+    pub fn takes_off(&self, name: &[u8]) -> bool {
+        self.iter().any(|(field, separators)| {
+            separators != Separators::Structured && field.eq_ignore_ascii_case(name)
         })
     }
+}
 
-    fn inner_list(self) -> Result<impl InnerListVisitor<'de>, NoString> {
-        Err::<Ignored, _>(NoString)
-    }
+fn field(name: &[u8]) -> (Box<[u8]>, Separators) {
+    (name.into(), Separators::of(name))
 }

@@ -1,120 +1,166 @@
-//! What a record can be selected by: its site, its URI, its tags and groups.
+//! What a record can be selected by: the field `labels`, beside those of the Lua script.
+//!
+//! The script leaves the field in place when it overwrites a record. So labels count only where the field `meta` belongs to
+//! the record: see [`crate::record::fingerprint`].
 
-use bytes::Bytes;
+use super::fields::{Separators, TagFields};
+use super::groups::strings;
+use super::normal;
+use super::selector::authority;
+use super::tag_id::{DIGITS, TagId};
+use crate::headers::Headers;
+use crate::uri::{Origin, port_of};
 
-use super::digest::Digest;
-use super::uri::normalised;
+/// Most tags and groups that are kept of a record. A record with more is selected by each tag and group.
+pub const MAX_TAGS: usize = 1024;
 
 const VERSION: &[u8] = b"1";
+/// Stands behind the tags if there were more.
+const MORE: &[u8] = b"+";
 
-/// What stands for no host.
-const NO_HOST: &[u8] = b"-";
-
-/// Scheme, host and port of a request (RFC 9110 4.3.1), as far as the host is known.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Site {
-    /// The scheme is `https`.
-    pub https: bool,
-    /// In lower case. Empty if the request names none.
-    pub host: Vec<u8>,
-    /// The port, also where it is the scheme's own.
-    pub port: u16,
+/// Tags and groups of a response.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tags {
+    /// In order, each once.
+    ids: Vec<TagId>,
+    has_more: bool,
 }
 
-impl Site {
-    /// A site. `port`: `None` for the scheme's own. `None` if the host is no name: it has blanks, controls or bytes that
-    /// aren't ASCII.
+impl Tags {
+    /// Those that the header of a response of this origin names.
     #[must_use]
-    pub fn new(https: bool, host: &[u8], port: Option<u16>) -> Option<Self> {
-        let is_name = host.iter().all(u8::is_ascii_graphic) && host != NO_HOST;
-        is_name.then(|| Self {
-            https,
-            host: host.to_ascii_lowercase(),
-            port: port.unwrap_or(if https { 443 } else { 80 }),
-        })
-    }
-
-    /// Its text: `<scheme> <host> <port>`.
-    #[must_use]
-    pub fn text(&self) -> String {
-        let scheme = if self.https { "https" } else { "http" };
-        let host = String::from_utf8_lossy(if self.host.is_empty() {
-            NO_HOST
-        } else {
-            &self.host
-        });
-        format!("{scheme} {host} {}", self.port)
-    }
-
-    /// Reads three words of a text.
-    pub(super) fn parse<'a>(mut words: impl Iterator<Item = &'a [u8]>) -> Option<Self> {
-        let https = match words.next()? {
-            b"https" => true,
-            b"http" => false,
-            _ => return None,
-        };
-        let host = words.next().filter(|host| !host.is_empty())?;
-        let port = std::str::from_utf8(words.next()?).ok()?;
-        if host == NO_HOST {
-            return Self::new(https, b"", port.parse().ok());
+    pub fn of(headers: &Headers, fields: &TagFields, origin: &Origin) -> Self {
+        let mut ids = Vec::new();
+        for (name, separators) in fields.iter() {
+            if separators == Separators::Structured {
+                let groups = strings(headers.get_all(name));
+                ids.extend(
+                    groups
+                        .iter()
+                        .map(|group| TagId::of_group(origin, group.as_bytes())),
+                );
+            }
+            for line in headers.get_all(name) {
+                separators.words(line, &mut |tag| ids.push(TagId::of_tag(tag)));
+            }
         }
-        Self::new(https, host, Some(port.parse().ok()?))
+        Self::from(ids)
     }
 }
 
-/// What a record can be selected by.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Labels {
-    /// Whose it is.
-    pub site: Site,
-    /// Path and query in one form; see [`Labels::new`].
-    pub uri: Bytes,
-    /// Tags and groups.
-    pub digests: Vec<Digest>,
+impl From<Vec<TagId>> for Tags {
+    fn from(mut ids: Vec<TagId>) -> Self {
+        ids.sort_unstable();
+        ids.dedup();
+        let has_more = ids.len() > MAX_TAGS;
+        ids.truncate(MAX_TAGS);
+        Self { ids, has_more }
+    }
 }
 
-impl Labels {
-    /// The labels of a response to a request for this target of a site. `None` if the target is no path: such a record counts
-    /// as selected by any purge.
-    #[must_use]
-    pub fn new(site: Site, target: &[u8], digests: Vec<Digest>) -> Option<Self> {
-        Some(Self {
-            site,
-            uri: normalised(target)?.into(),
-            digests,
-        })
-    }
+/// The labels of a record, as they stand in its field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Labels<'a> {
+    /// With its port: `https://example.com:443`.
+    origin: &'a [u8],
+    host: &'a [u8],
+    /// In normal form.
+    target: &'a [u8],
+    /// Digits of each, a blank behind each but the last.
+    tags: &'a [u8],
+    has_more_tags: bool,
+}
 
-    /// Writes the field `labels`: `1 <scheme> <host> <port> <uri> <digest> <digest> ...`.
+impl<'a> Labels<'a> {
+    /// Writes the field: `1 <origin> <target> <tag> <tag> ...`, and ` +` if there were more. `target` is what the client
+    /// asked for: path and arguments. `None` if it has another form: such a record has no labels, and each purge
+    /// selects it.
     #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
-        let mut text = Vec::with_capacity(48 + self.uri.len() + self.digests.len() * 17);
+    pub fn encode(origin: &Origin, target: &[u8], tags: &Tags) -> Option<Vec<u8>> {
+        let target = normal::target(target)?;
+        let origin = origin.in_full();
+        let room = origin.len() + target.len() + tags.ids.len() * (DIGITS + 1) + 5;
+        let mut text = Vec::with_capacity(room);
         text.extend_from_slice(VERSION);
-        text.push(b' ');
-        text.extend_from_slice(self.site.text().as_bytes());
-        text.push(b' ');
-        text.extend_from_slice(&self.uri);
-        for digest in &self.digests {
+        for word in [&origin, &target] {
             text.push(b' ');
-            text.extend_from_slice(digest.to_string().as_bytes());
+            text.extend_from_slice(word);
         }
-        text
+        for id in &tags.ids {
+            text.push(b' ');
+            text.extend_from_slice(id.to_hex().as_bytes());
+        }
+        if tags.has_more {
+            text.push(b' ');
+            text.extend_from_slice(MORE);
+        }
+        Some(text)
     }
 
-    /// Reads the field. `None` for another version or a text that isn't one.
+    /// Reads the field. `None` for another version or a text that isn't one: each purge selects the record then.
     #[must_use]
-    pub fn parse(text: &Bytes) -> Option<Self> {
-        let mut words = text.split(|byte| *byte == b' ');
+    pub fn parse(text: &'a [u8]) -> Option<Self> {
+        let mut words = text.splitn(4, |&b| b == b' ');
         if words.next() != Some(VERSION) {
             return None;
         }
-        let site = Site::parse(words.by_ref().take(3))?;
-        let uri = words.next().filter(|uri| uri.first() == Some(&b'/'))?;
-        let digests = words.map(Digest::parse).collect::<Option<_>>()?;
-        Some(Self {
-            site,
-            uri: text.slice_ref(uri),
-            digests,
+        let origin = words.next()?;
+        let (_, authority) = authority(origin)?;
+        let port = port_of(authority);
+        let host = authority
+            .strip_suffix(port)
+            .and_then(|rest| rest.strip_suffix(b":"))
+            .filter(|host| !port.is_empty() && !host.is_empty())?;
+        let is_plain = !origin.iter().any(u8::is_ascii_uppercase);
+        let target = words
+            .next()
+            .filter(|target| is_plain && target.starts_with(b"/"))?;
+        let rest = words.next().unwrap_or_default();
+        let (tags, has_more_tags) = match rest.strip_suffix(MORE) {
+            Some([]) => (&[][..], true),
+            Some([tags @ .., b' ']) => (tags, true),
+            Some(_) => return None,
+            None => (rest, false),
+        };
+        let are_tags = tags.is_empty()
+            || tags
+                .split(|&b| b == b' ')
+                .all(|tag| TagId::from_hex(tag).is_some());
+        are_tags.then_some(Self {
+            origin,
+            host,
+            target,
+            tags,
+            has_more_tags,
         })
+    }
+
+    /// The origin, with its port.
+    #[must_use]
+    pub const fn origin(&self) -> &'a [u8] {
+        self.origin
+    }
+
+    /// The host.
+    #[must_use]
+    pub const fn host(&self) -> &'a [u8] {
+        self.host
+    }
+
+    /// Path and arguments of the URI, in normal form; of a long one only the beginning.
+    #[must_use]
+    pub const fn target(&self) -> &'a [u8] {
+        self.target
+    }
+
+    /// The tags and groups that are known.
+    pub fn tags(&self) -> impl Iterator<Item = TagId> + use<'a> {
+        self.tags.split(|&b| b == b' ').filter_map(TagId::from_hex)
+    }
+
+    /// Whether it has more tags than are known.
+    #[must_use]
+    pub const fn has_more_tags(&self) -> bool {
+        self.has_more_tags
     }
 }

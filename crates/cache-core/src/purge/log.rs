@@ -1,22 +1,29 @@
-//! The log of purges as one worker knows it.
+//! What one worker knows of a store's log, and what that means for a record.
 
-use std::collections::{BTreeMap, HashMap};
-use std::ops::Bound;
+mod place;
 
-use super::digest::Digest;
-use super::entry::{Entry, Mode, Selector};
-use super::labels::{Labels, Site};
+use std::collections::HashMap;
 
-/// Members that a log has at most. One more takes the place of the older half, which becomes the floor.
-pub const MOST: usize = 16_384;
+use super::entry::{Entry, Member, member};
+use super::kind::{Kind, Mode};
+use super::labels::Labels;
+use super::selector::{ANYWHERE, Selector};
+use super::tag_id::TagId;
+use place::{Numbers, Place};
 
-/// The member whose number is the floor.
-const FLOOR: &[u8] = b"floor";
+/// Most entries that are kept, in the store and in a worker.
+pub const MAX_ENTRIES: usize = 16_384;
 
-/// What is to become of a record.
+/// Most bytes that they take in a worker, about.
+const MAX_BYTES: usize = 4 << 20;
+
+/// What an entry takes beside its text, about.
+const ENTRY_BYTES: usize = 64;
+
+/// What the purges mean for a record. A later one includes what is before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Judgement {
-    /// No purge concerns it.
+pub enum Verdict {
+    /// It stays as it is.
     Kept,
     /// It is stale.
     Soft,
@@ -24,146 +31,247 @@ pub enum Judgement {
     Hard,
 }
 
-/// The last numbers of a selector, by mode.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Last {
-    soft: u64,
-    hard: u64,
-}
-
-impl Last {
-    fn note(&mut self, mode: Mode, number: u64) {
-        let last = match mode {
-            Mode::Soft => &mut self.soft,
-            Mode::Hard => &mut self.hard,
-        };
-        *last = number.max(*last);
-    }
-
-    fn judge(self, number: u64) -> Judgement {
-        if self.hard > number {
-            Judgement::Hard
-        } else if self.soft > number {
-            Judgement::Soft
-        } else {
-            Judgement::Kept
-        }
-    }
-}
-
-/// The purges that are known, by what they select. It takes as long to judge a record as it has tags, and as its URI has bytes.
-#[derive(Clone, Debug, Default)]
+/// The purges of a store that are known.
+#[derive(Clone, Debug)]
 pub struct Log {
+    /// The highest number seen.
     last: u64,
-    floor: u64,
-    /// Of any selector.
-    any: Last,
-    all: Last,
-    hosts: HashMap<Vec<u8>, Last>,
-    origins: HashMap<Site, Last>,
-    prefixes: HashMap<Vec<u8>, BTreeMap<Vec<u8>, Last>>,
-    labels: HashMap<Digest, Last>,
+    /// The highest numbers of any entry. They concern records without labels.
+    newest: Numbers,
+    /// The highest numbers of entries that concern all records, and of those that were dropped.
+    floor: Numbers,
+    /// The highest numbers of entries by tag or group. They concern records that have more tags than are known.
+    newest_tags: Numbers,
+    /// By tag or group. Their identifiers differ; the kind is for [`Log::members`].
+    tags: HashMap<TagId, (Kind, Numbers)>,
+    /// By the text of the scope.
+    places: HashMap<Box<[u8]>, Place>,
+    entries: usize,
+    bytes: usize,
+    max_entries: usize,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self::bounded(MAX_ENTRIES)
+    }
 }
 
 impl Log {
-    /// The highest number that is known.
+    /// A log that keeps so many entries at most.
+    #[must_use]
+    pub fn bounded(max_entries: usize) -> Self {
+        Self {
+            last: 0,
+            newest: Numbers::default(),
+            floor: Numbers::default(),
+            newest_tags: Numbers::default(),
+            tags: HashMap::new(),
+            places: HashMap::new(),
+            entries: 0,
+            bytes: 0,
+            max_entries: max_entries.max(2),
+        }
+    }
+
+    /// The highest number seen: entries above it are to be fetched.
     #[must_use]
     pub const fn last(&self) -> u64 {
         self.last
     }
 
-    /// A record with a lower number counts as purged: what concerned it may be forgotten.
+    /// How many entries are kept.
     #[must_use]
-    pub const fn floor(&self) -> u64 {
-        self.floor
+    pub const fn len(&self) -> usize {
+        self.entries
     }
 
-    /// Takes a member of the store's log, and its number. False for what isn't one: it is passed over.
-    pub fn take(&mut self, member: &[u8], number: u64) -> bool {
-        if member == FLOOR {
-            self.floor = self.floor.max(number);
-            self.last = self.last.max(number);
-            return true;
+    /// Whether none is kept.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.entries == 0
+    }
+
+    /// Takes in a member of the store's log with its number. Those of one fetch may come in any order, but [`Log::last`] is
+    /// right only when all are in.
+    pub fn apply(&mut self, text: &[u8], number: u64) {
+        match Member::parse(text) {
+            Member::Entry(entry) => self.add(&entry, number),
+            Member::Floor(mode) => self.add_floor(mode, number),
+            Member::Unknown => self.add_floor(Mode::Hard, number),
+            Member::Server(_) => {}
         }
-        let Some(entry) = Entry::parse(member) else {
-            return false;
-        };
-        self.note(entry, number);
-        true
     }
 
-    /// Takes a purge.
-    pub fn note(&mut self, entry: Entry, number: u64) {
-        let Entry { selector, mode } = entry;
+    /// Takes in a purge.
+    pub fn add(&mut self, entry: &Entry, number: u64) {
+        let Entry { mode, selector } = entry;
+        if *selector == Selector::all() {
+            return self.add_floor(*mode, number);
+        }
+        self.saw(*mode, number);
+        if self.floor.covers(*mode, number) {
+            return;
+        }
+        if matches!(selector, Selector::Tag(_) | Selector::Group(_)) {
+            self.newest_tags.raise(*mode, number);
+        }
+        let (numbers, length) = self.numbers_of(selector);
+        if numbers.raise(*mode, number) {
+            self.entries += 1;
+            self.bytes += ENTRY_BYTES + length;
+        }
+        while self.entries > self.max_entries || self.bytes > MAX_BYTES {
+            self.drop_oldest();
+        }
+    }
+
+    /// All records with a lower number are purged.
+    fn add_floor(&mut self, mode: Mode, number: u64) {
+        self.saw(mode, number);
+        self.floor.raise(mode, number);
+    }
+
+    fn saw(&mut self, mode: Mode, number: u64) {
         self.last = self.last.max(number);
-        self.any.note(mode, number);
-        let last = match selector {
-            Selector::All => &mut self.all,
-            Selector::Host(host) => self.hosts.entry(host).or_default(),
-            Selector::Origin(site) => self.origins.entry(site).or_default(),
-            Selector::Prefix { host, uri } => self
-                .prefixes
-                .entry(host)
-                .or_default()
-                .entry(uri)
-                .or_default(),
-            Selector::Label(digest) => self.labels.entry(digest).or_default(),
-        };
-        last.note(mode, number);
+        self.newest.raise(mode, number);
     }
 
-    /// What is to become of a record whose fill began when `number` was the last that its nginx knew. A record without labels is
-    /// one of the Lua script, or of an earlier version: any later purge may mean it.
+    /// The numbers of a selector, and how long its text is.
+    fn numbers_of(&mut self, selector: &Selector) -> (&mut Numbers, usize) {
+        let (scope, text) = match selector {
+            Selector::Tag(id) | Selector::Group(id) => {
+                let new = || (selector.kind(), Numbers::default());
+                let (_, numbers) = self.tags.entry(*id).or_insert_with(new);
+                return (numbers, 0);
+            }
+            Selector::Within(scope) => (scope, &[][..]),
+            Selector::Prefix(scope, text) | Selector::Uri(scope, text) => (scope, &**text),
+        };
+        let scope = scope.text();
+        let length = scope.len() + text.len();
+        let place = self.places.entry(scope.into()).or_default();
+        let numbers = match selector {
+            Selector::Prefix(..) => place.below.0.entry(text.into()).or_default(),
+            Selector::Uri(..) => place.at.entry(text.into()).or_default(),
+            _ => &mut place.whole,
+        };
+        (numbers, length)
+    }
+
+    /// Drops what the floor covers, and if that isn't enough the older half: the floor rises to it.
+    fn drop_oldest(&mut self) {
+        self.drop_covered();
+        if self.entries <= self.max_entries / 2 && self.bytes <= MAX_BYTES / 2 {
+            return;
+        }
+        let mut kept: Vec<(u64, Mode)> = Vec::with_capacity(self.entries);
+        self.each(|_, _, mode, number| kept.push((number, mode)));
+        kept.sort_unstable();
+        let half = kept.len().div_ceil(2);
+        let cut = kept
+            .get(half.saturating_sub(1))
+            .map_or(0, |(number, _)| *number);
+        for (number, mode) in kept {
+            if number <= cut {
+                self.floor.raise(mode, number);
+            }
+        }
+        self.drop_up_to(cut);
+    }
+
+    fn drop_covered(&mut self) {
+        let floor = self.floor;
+        self.retain(|mode, number| !floor.covers(mode, number));
+    }
+
+    fn drop_up_to(&mut self, cut: u64) {
+        let floor = self.floor;
+        self.retain(|mode, number| number > cut && !floor.covers(mode, number));
+    }
+
+    fn retain(&mut self, keep: impl Fn(Mode, u64) -> bool) {
+        self.tags.retain(|_, (_, numbers)| numbers.retain(&keep));
+        self.places.retain(|_, place| place.retain(&keep));
+        let (mut entries, mut bytes) = (0, 0);
+        self.each(|_, text, _, _| {
+            entries += 1;
+            bytes += ENTRY_BYTES + text.len();
+        });
+        (self.entries, self.bytes) = (entries, bytes);
+    }
+
+    /// Calls `take` with kind, text, mode and number of each entry that is kept.
+    fn each(&self, mut take: impl FnMut(Kind, Text<'_>, Mode, u64)) {
+        for (id, (kind, numbers)) in &self.tags {
+            numbers.each(|mode, number| take(*kind, Text::Tag(*id), mode, number));
+        }
+        for (scope, place) in &self.places {
+            place.each(scope, |kind, path, mode, number| {
+                take(kind, Text::Place(scope, path), mode, number);
+            });
+        }
+    }
+
+    /// All that is known, as members of a log with their numbers: to be added again where the store has lost its own.
     #[must_use]
-    pub fn judge(&self, number: u64, labels: Option<&Labels>) -> Judgement {
-        if number >= self.last {
-            return Judgement::Kept;
-        }
-        if number < self.floor {
-            return Judgement::Hard;
-        }
-        let Some(labels) = labels else {
-            return self.any.judge(number);
-        };
-        let site = &labels.site;
-        let of_site = [self.hosts.get(&site.host), self.origins.get(site)];
-        let of_labels = labels.digests.iter().map(|digest| self.labels.get(digest));
-        let known = of_site.into_iter().chain(of_labels).flatten().copied();
-        let judged = known.chain([self.all]).map(|last| last.judge(number));
-        judged
-            .chain([self.judge_prefixes(number, labels)])
-            .max()
-            .unwrap_or(Judgement::Kept)
+    pub fn members(&self) -> Vec<(Vec<u8>, u64)> {
+        let mut members = Vec::with_capacity(self.entries + 2);
+        self.floor
+            .each(|mode, number| members.push((Member::Floor(mode).encode(), number)));
+        self.each(|kind, text, mode, number| {
+            members.push((member(kind, mode, &text.write()), number));
+        });
+        members
     }
 
-    fn judge_prefixes(&self, number: u64, labels: &Labels) -> Judgement {
-        let hosts = [labels.site.host.as_slice(), Selector::ANY_HOST];
-        let known = hosts.iter().filter_map(|host| self.prefixes.get(*host));
-        let judged = known.map(|known| judge_beginnings(known, &labels.uri, number));
-        judged.max().unwrap_or(Judgement::Kept)
+    /// What becomes of a record that carries this number: the last that was known when its fill began. Of a record without
+    /// labels nothing is known: each later entry concerns it.
+    #[must_use]
+    pub fn judge(&self, number: u64, labels: Option<&Labels<'_>>) -> Verdict {
+        let Some(labels) = labels else {
+            return self.newest.verdict(number);
+        };
+        let places = [ANYWHERE, labels.host(), labels.origin()]
+            .into_iter()
+            .filter_map(|scope| self.places.get(scope))
+            .flat_map(|place| place.of(labels.target()));
+        let tags = labels.tags().filter_map(|id| self.tags.get(&id));
+        let selecting = std::iter::once(&self.floor)
+            .chain(labels.has_more_tags().then_some(&self.newest_tags))
+            .chain(places)
+            .chain(tags.map(|(_, numbers)| numbers));
+        let mut worst = Verdict::Kept;
+        for numbers in selecting {
+            worst = worst.max(numbers.verdict(number));
+            if worst == Verdict::Hard {
+                break;
+            }
+        }
+        worst
     }
 }
 
-/// By each of the URI's beginnings that is known.
-fn judge_beginnings(known: &BTreeMap<Vec<u8>, Last>, uri: &[u8], number: u64) -> Judgement {
-    let mut judgement = Judgement::Kept;
-    let mut most = uri;
-    // The longest beginning that is left lies at `most` or before it in order. What isn't one shows how long one may be at most.
-    while let Some((prefix, last)) = known
-        .range::<[u8], _>((Bound::Unbounded, Bound::Included(most)))
-        .next_back()
-    {
-        let shorter = if uri.starts_with(prefix) {
-            judgement = judgement.max(last.judge(number));
-            prefix.len().saturating_sub(1)
-        } else {
-            let same = prefix.iter().zip(most).take_while(|(a, b)| a == b);
-            same.count()
-        };
-        most = uri.get(..shorter).unwrap_or_default();
-        if most.is_empty() {
-            break;
+/// By what an entry selects.
+enum Text<'a> {
+    Tag(TagId),
+    /// Scope and path.
+    Place(&'a [u8], &'a [u8]),
+}
+
+impl Text<'_> {
+    /// Bytes that are kept of it.
+    const fn len(&self) -> usize {
+        match self {
+            Self::Tag(_) => 0,
+            Self::Place(scope, path) => scope.len() + path.len(),
         }
     }
-    judgement
+
+    fn write(&self) -> Vec<u8> {
+        match self {
+            Self::Tag(id) => id.to_hex().into_bytes(),
+            Self::Place(scope, path) => [*scope, *path].concat(),
+        }
+    }
 }

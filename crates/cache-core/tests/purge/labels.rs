@@ -1,111 +1,276 @@
-use bytes::Bytes;
-use cache_core::purge::{Digest, Labels, Site};
+//! The field `labels`, and the fields of a response that it is made of.
+
+use cache_core::purge::{
+    Labels, MAX_TAGS, MAX_TARGET, Scope, Selector, Separators, TagFields, TagId, Tags,
+    group_invalidation, strings,
+};
 use proptest::prelude::*;
 
-use super::{labels, site, tag_digest};
+use crate::{headers, origin};
 
-fn parse(text: &[u8]) -> Option<Labels> {
-    Labels::parse(&Bytes::copy_from_slice(text))
+fn ids(tags: &[&str]) -> Vec<TagId> {
+    let mut ids: Vec<_> = tags
+        .iter()
+        .map(|tag| TagId::of_tag(tag.as_bytes()))
+        .collect();
+    ids.sort();
+    ids
 }
 
 #[test]
-fn the_field_is_one_line_of_words() {
-    let labels = labels("www.example.com", "/a%20b?c=d", &["news"]);
-    let text = String::from_utf8(labels.encode()).unwrap();
-    let news = tag_digest("news");
-    assert_eq!(text, format!("1 http www.example.com 80 /a%20b?c=d {news}"));
-    assert_eq!(parse(text.as_bytes()), Some(labels));
+fn the_text_of_the_field() {
+    let tags = Tags::from(ids(&["a"]));
+    let text = Labels::encode(&origin(true, "Example.com"), b"/a/../b%41//?x=1", &tags).unwrap();
+    assert_eq!(
+        String::from_utf8(text.clone()).unwrap(),
+        "1 https://example.com:443 /bA/?x=1 c3e6a7f57034c35d"
+    );
+    let labels = Labels::parse(&text).unwrap();
+    assert_eq!(labels.origin(), b"https://example.com:443");
+    assert_eq!(labels.host(), b"example.com");
+    assert_eq!(labels.target(), b"/bA/?x=1");
+    assert_eq!(labels.tags().collect::<Vec<_>>(), ids(&["a"]));
+    assert!(!labels.has_more_tags());
 }
 
 #[test]
-fn all_ways_to_write_a_uri_are_one() {
-    let same = |a: &str, b: &str| {
-        assert_eq!(labels("a", a, &[]).uri, labels("a", b, &[]).uri, "{a} {b}");
-    };
-    same("/a/./b/../c", "/a/c");
-    same("/%61", "/a");
-    same("//a///b", "/a/b");
-    same("/caf%c3%a9", "/caf%C3%A9");
-    same("/a%2fb", "/a/b");
-    same("/a#fragment", "/a");
-    assert_ne!(labels("a", "/a?b", &[]).uri, labels("a", "/a%3fb", &[]).uri);
-    assert_ne!(labels("a", "/a?", &[]).uri, labels("a", "/a", &[]).uri);
-    assert_ne!(labels("a", "/a/", &[]).uri, labels("a", "/a", &[]).uri);
+fn an_address_is_a_host() {
+    let text = Labels::encode(&origin(false, "[::1]:8080"), b"/", &Tags::default()).unwrap();
+    assert_eq!(text, b"1 http://[::1]:8080 /");
+    assert_eq!(Labels::parse(&text).unwrap().host(), b"[::1]");
 }
 
 #[test]
-fn what_is_no_path_has_no_labels() {
-    for target in ["*", "", "a", "/%", "/%00", "http://a/"] {
+fn a_target_that_is_no_path_has_no_labels() {
+    let origin = origin(false, "a");
+    assert_eq!(Labels::encode(&origin, b"*", &Tags::default()), None);
+}
+
+#[test]
+fn what_is_no_field() {
+    let good = "1 https://example.com:443 /a c3e6a7f57034c35d +";
+    assert!(Labels::parse(good.as_bytes()).is_some());
+    let cases = [
+        ("", "nothing"),
+        ("1", "no origin"),
+        ("2 https://example.com:443 /a", "another version"),
+        ("1 https://example.com:443", "no target"),
+        ("1 https://example.com:443 ", "an empty target"),
+        ("1 https://example.com:443 a", "no path"),
+        ("1 https://example.com /a", "no port"),
+        ("1 https://:443 /a", "no host"),
+        ("1 https://Example.com:443 /a", "upper case"),
+        ("1 ftp://example.com:443 /a", "another scheme"),
+        ("1 example.com:443 /a", "no scheme"),
+        (
+            "1 https://example.com:443 /a c3e6a7f57034c35",
+            "a short tag",
+        ),
+        (
+            "1 https://example.com:443 /a C3E6A7F57034C35D",
+            "upper case",
+        ),
+        (
+            "1 https://example.com:443 /a  c3e6a7f57034c35d",
+            "a blank more",
+        ),
+        ("1 https://example.com:443 /a c3e6a7f57034c35d+", "no blank"),
+        (
+            "1 https://example.com:443 /a c3e6a7f57034c35d + +",
+            "twice more",
+        ),
+    ];
+    for (text, why) in cases {
+        assert_eq!(Labels::parse(text.as_bytes()), None, "{why}");
+    }
+}
+
+#[test]
+fn tags_that_have_no_room_are_all_tags() {
+    let many: Vec<_> = (0..=MAX_TAGS)
+        .map(|n| TagId::of_tag(n.to_string().as_bytes()))
+        .collect();
+    let origin = origin(false, "a");
+    for (count, has_more) in [(MAX_TAGS, false), (MAX_TAGS + 1, true)] {
+        let tags = Tags::from(many[..count].to_vec());
+        let text = Labels::encode(&origin, b"/", &tags).unwrap();
+        let labels = Labels::parse(&text).unwrap();
+        assert_eq!(labels.tags().count(), MAX_TAGS);
+        assert_eq!(labels.has_more_tags(), has_more);
+        let other = Selector::Tag(TagId::of_tag(b"another"));
+        assert_eq!(other.selects(Some(&labels)), has_more);
+    }
+}
+
+#[test]
+fn the_words_of_each_field() {
+    let cases: [(&str, &str, &[&str]); 18] = [
+        ("Surrogate-Key", "a b\tc  d", &["a", "b", "c", "d"]),
+        ("surrogate-key", "a,b c", &["a,b", "c"]),
+        (
+            "Purge-Cache-Tags",
+            "node:1 node_list",
+            &["node:1", "node_list"],
+        ),
+        ("Cache-Tag", "a,b , c,,", &["a", "b", "c"]),
+        ("Cache-Tag", "a b,c", &["a b", "c"]),
+        ("Edge-Cache-Tag", "a,b", &["a", "b"]),
+        ("X-Cache-Tags", "a,b", &["a", "b"]),
+        ("X-Magento-Tags", "cat_p_1,cat_p_2", &["cat_p_1", "cat_p_2"]),
+        // Drupal
+        ("Cache-Tags", "node:1 node:2", &["node:1", "node:2"]),
+        // API Platform
+        ("Cache-Tags", "/a/1,/a/2", &["/a/1,/a/2", "/a/1", "/a/2"]),
+        ("xkey", "a b", &["a", "b"]),
+        ("xkey", "a, b", &["a", "b"]),
+        ("xkey", "a,b c", &["a,b", "a", "b", "c"]),
+        ("X-Own", "a b,c", &["a", "b,c", "b", "c"]),
+        ("xkey", "", &[]),
+        ("xkey", " , ,", &[]),
+        ("Cache-Tag", " ", &[]),
+        // read as a whole
+        ("Cache-Groups", "\"a\"", &[]),
+    ];
+    for (name, line, wanted) in cases {
+        let mut words = Vec::new();
+        Separators::of(name.as_bytes()).words(line.as_bytes(), &mut |word| {
+            words.push(String::from_utf8(word.to_vec()).unwrap());
+        });
+        assert_eq!(words, wanted, "{name}: {line}");
+    }
+}
+
+#[test]
+fn tags_of_a_response() {
+    let origin = origin(true, "example.com");
+    let answer = headers(&[
+        "Cache-Groups: \"g\", \"h\";x=1",
+        "xkey: a b",
+        "Cache-Tag: c,a",
+        "cache-groups: \"G\"",
+        "X-Cache-Tags: not-read",
+    ]);
+    let group = |name: &str| TagId::of_group(&origin, name.as_bytes());
+    let mut wanted = ids(&["a", "b", "c"]);
+    wanted.extend(["g", "h", "G"].map(group));
+    let tags = Tags::of(&answer, &TagFields::default(), &origin);
+    assert_eq!(tags, Tags::from(wanted));
+    let own = TagFields::new([&b"X-Cache-Tags"[..]].into_iter()).unwrap();
+    let tags = Tags::of(&answer, &own, &origin);
+    assert_eq!(tags, Tags::from(ids(&["not-read"])));
+}
+
+#[test]
+fn which_fields_clients_get() {
+    let fields = TagFields::default();
+    for (name, taken_off) in [
+        ("Surrogate-Key", true),
+        ("cache-tag", true),
+        ("XKEY", true),
+        ("Cache-Groups", false),
+        ("Cache-Tags", false),
+        ("Cache-Control", false),
+    ] {
+        assert_eq!(fields.takes_off(name.as_bytes()), taken_off, "{name}");
+    }
+    let names = [&b"X-A"[..], b"X A", b"X:B"];
+    assert_eq!(TagFields::new(names.into_iter()), Err(&b"X A"[..]));
+}
+
+/// RFC 9875 2, 3; RFC 9651 3.1.
+#[test]
+fn groups_are_a_list_of_strings() {
+    let cases: [(&[&str], &[&str]); 12] = [
+        (&["\"a\", \"b\""], &["a", "b"]),
+        (&["\"a\"", "\"b\""], &["a", "b"]),
+        (&["\"a b,c\";x;y=2"], &["a b,c"]),
+        (&["\"a\\\"b\\\\\""], &["a\"b\\"]),
+        (&["\"\""], &[""]),
+        (&[""], &[]),
+        (&[], &[]),
+        // "If parsing fails, the entire field value MUST be ignored"
+        (&["a"], &[]),
+        (&["\"a\", b"], &[]),
+        (&["\"a\", (\"b\")"], &[]),
+        (&["\"a\","], &[]),
+        (&["\"a\" \"b\""], &[]),
+    ];
+    for (lines, wanted) in cases {
+        let found = strings(lines.iter().map(|line| line.as_bytes()));
+        assert_eq!(found, wanted, "{lines:?}");
+    }
+    // "at least 32 groups in a field value, with up to at least 32 characters in each member"
+    let many: Vec<_> = (0..32).map(|n| format!("\"{n:032}\"")).collect();
+    assert_eq!(strings([many.join(",").as_bytes()].into_iter()).len(), 32);
+}
+
+#[test]
+fn an_answer_to_an_unsafe_request_invalidates_groups() {
+    let origin = origin(true, "a");
+    let line = &b"\"x\", \"y\", \"x\""[..];
+    let invalidated =
+        |method: &str, line| group_invalidation(method.as_bytes(), &origin, [line].into_iter());
+    let group = |name: &[u8]| Selector::Group(TagId::of_group(&origin, name));
+    for method in ["POST", "PUT", "DELETE", "PATCH", "FOO"] {
         assert_eq!(
-            Labels::new(site("a"), target.as_bytes(), Vec::new()),
-            None,
-            "{target}"
+            invalidated(method, line),
+            [group(b"x"), group(b"y")],
+            "{method}"
         );
     }
-}
-
-#[test]
-fn hosts_are_in_lower_case_and_names() {
-    assert_eq!(site("WWW.Example.COM").host, b"www.example.com");
-    assert_eq!(Site::new(false, b"a b", None), None);
-    assert_eq!(Site::new(false, "é".as_bytes(), None), None);
-    assert_eq!(Site::new(true, b"a", None).unwrap().port, 443);
-    let nameless =
-        Labels::new(Site::new(true, b"", Some(8443)).unwrap(), b"/", Vec::new()).unwrap();
-    assert_eq!(nameless.encode(), b"1 https - 8443 /");
-    assert_eq!(parse(&nameless.encode()), Some(nameless));
-}
-
-#[test]
-fn other_texts_are_none() {
-    for text in [
-        "",
-        "1",
-        "2 http a 80 /",
-        "1 ftp a 80 /",
-        "1 http a 80",
-        "1 http  80 /",
-        "1 http a x /",
-        "1 http a 65536 /",
-        "1 http a 80 x",
-        "1 http a 80 / 12",
-        "1 http a 80 /  0123456789abcdef",
-        "1 http a 80 / 0123456789ABCDEF",
-    ] {
-        assert_eq!(parse(text.as_bytes()), None, "{text}");
+    for method in ["GET", "HEAD", "OPTIONS"] {
+        assert_eq!(invalidated(method, line), [], "{method}");
     }
+    assert_eq!(invalidated("POST", b"x"), []);
+    let many: Vec<_> = (0..129).map(|n| format!("\"{n}\"")).collect();
+    let all = Selector::Within(Scope::Origin(origin.clone()));
+    assert_eq!(invalidated("POST", many.join(",").as_bytes()), [all]);
 }
 
 #[test]
-fn groups_belong_to_an_origin_and_tags_to_all() {
-    let (a, b) = (site("a"), site("b"));
-    assert_ne!(Digest::of_group(&a, b"x"), Digest::of_group(&b, b"x"));
-    assert_ne!(Digest::of_group(&a, b"x"), Digest::of_tag(b"x"));
-    assert_ne!(Digest::of_tag(b"x"), Digest::of_tag(b"X"));
+fn a_long_uri_is_known_by_its_beginning() {
+    let origin = origin(false, "a");
+    let long = |end: &str| format!("/{}{end}", "x".repeat(MAX_TARGET));
+    let text = Labels::encode(&origin, long("1").as_bytes(), &Tags::default()).unwrap();
+    let labels = Labels::parse(&text).unwrap();
+    let uri = |text: String| Selector::uri(Scope::Any, text.as_bytes()).unwrap();
+    assert!(uri(long("1")).selects(Some(&labels)));
+    assert!(uri(long("2")).selects(Some(&labels)), "more, never less");
+    assert!(!uri("/x".to_owned()).selects(Some(&labels)));
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn what_is_written_is_read(
         https: bool,
-        host in "[a-z0-9.-]{0,20}",
+        host in "[a-z0-9.-]{1,20}|\\[[0-9a-f:]{2,20}\\]",
         port: u16,
-        target in "/[ -~]{0,40}",
-        tags in prop::collection::vec(".{1,8}", 0..20),
+        target in "/[ -~é%]{0,40}",
+        tags in proptest::collection::vec(any::<u64>(), 0..8),
     ) {
-        let Some(site) = Site::new(https, host.as_bytes(), Some(port)) else {
-            return Ok(());
-        };
-        let digests = tags.iter().map(|tag| tag_digest(tag)).collect();
-        if let Some(labels) = Labels::new(site, target.as_bytes(), digests) {
-            prop_assert_eq!(parse(&labels.encode()), Some(labels));
+        let origin = cache_core::uri::Origin::new(https, format!("{host}:{port}").as_bytes());
+        prop_assume!(origin.is_some());
+        let origin = origin.unwrap();
+        let tags = tags.iter().map(|n| TagId::of_tag(&n.to_be_bytes())).collect::<Vec<_>>();
+        let text = Labels::encode(&origin, target.as_bytes(), &Tags::from(tags.clone())).unwrap();
+        let labels = Labels::parse(&text).unwrap();
+        prop_assert_eq!(labels.origin(), origin.in_full());
+        prop_assert_eq!(labels.host(), origin.host());
+        let mut tags = tags;
+        tags.sort();
+        tags.dedup();
+        prop_assert_eq!(labels.tags().collect::<Vec<_>>(), tags);
+        // the record of a URI is selected by that URI, however it is written, and by whatever it begins with
+        let normal = labels.target();
+        for at in 1..=normal.len() {
+            let prefix = Selector::prefix(Scope::Origin(origin.clone()), &normal[..at]);
+            prop_assert!(prefix.unwrap().selects(Some(&labels)), "{}", normal[..at].escape_ascii());
         }
-    }
-
-    #[test]
-    fn no_text_makes_it_panic(text in prop::collection::vec(any::<u8>(), 0..200)) {
-        if let Some(labels) = parse(&text) {
-            prop_assert_eq!(parse(&labels.encode()), Some(labels));
-        }
+        let uri = Selector::uri(Scope::Any, target.as_bytes()).unwrap();
+        prop_assert!(uri.selects(Some(&labels)));
+        let uri = Selector::uri(Scope::Any, labels.target()).unwrap();
+        prop_assert!(uri.selects(Some(&labels)));
     }
 }

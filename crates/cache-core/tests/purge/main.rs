@@ -1,4 +1,4 @@
-//! Purges: what requests ask for, what the log says of a record.
+//! Purges: what records can be selected by, who asks for what, and what becomes of a record.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -8,60 +8,81 @@
 )]
 
 mod entries;
-mod fields;
-mod forms;
 mod json;
 mod judged;
 mod labels;
-mod numbers;
+mod naive;
+mod plain;
+mod senders;
 
-use cache_core::purge::{Asked, Digest, Entry, Labels, Mode, Selector, Site};
+use cache_core::headers::Headers;
+use cache_core::purge::request::{Purge, Request, Uri};
+use cache_core::purge::{Entry, Selector, TagId};
+use cache_core::uri::{Origin, Target};
 
-fn site(host: &str) -> Site {
-    Site::new(false, host.as_bytes(), None).unwrap()
+fn origin(https: bool, authority: &str) -> Origin {
+    Origin::new(https, authority.as_bytes()).unwrap()
 }
 
-fn labels(host: &str, target: &str, tags: &[&str]) -> Labels {
-    let digests = tags.iter().map(|tag| tag_digest(tag)).collect();
-    Labels::new(site(host), target.as_bytes(), digests).unwrap()
-}
-
-fn tag_digest(tag: &str) -> Digest {
-    Digest::of_tag(tag.as_bytes())
-}
-
-fn tag(tag: &str) -> Selector {
-    Selector::Label(tag_digest(tag))
-}
-
-fn host(host: &str) -> Selector {
-    Selector::Host(host.into())
-}
-
-fn prefix(host: &str, uri: &str) -> Selector {
-    Selector::Prefix {
-        host: host.into(),
-        uri: uri.into(),
+/// A header of lines `Name: value`.
+fn headers(lines: &[&str]) -> Headers {
+    let mut headers = Headers::new();
+    for line in lines {
+        let (name, value) = line.split_once(':').unwrap();
+        headers.push(name.to_owned(), value.trim().to_owned());
     }
+    headers
 }
 
-fn entry(mode: Mode, selector: Selector) -> Entry {
-    Entry { selector, mode }
-}
-
-/// A request with these fields to `www.example.com`.
-fn asked<T>(line: &str, fields: &[(&str, &str)], read: impl FnOnce(&Asked<'_>) -> T) -> T {
-    let (method, target) = line.split_once(' ').unwrap();
-    let field = |name: &str| {
-        let named = fields
-            .iter()
-            .find(|(known, _)| known.eq_ignore_ascii_case(name));
-        named.map(|(_, value)| value.as_bytes().to_vec())
-    };
-    read(&Asked {
+/// Runs `then` with the request of these lines: `METHOD target`, then the header, Host among it.
+fn with_request<T>(lines: &[&str], then: impl FnOnce(&Request<'_>) -> T) -> T {
+    let (method, target) = lines[0].split_once(' ').unwrap();
+    let fields = headers(&lines[1..]);
+    let origin = fields.get("Host").and_then(|host| Origin::new(false, host));
+    then(&Request {
         method: method.as_bytes(),
-        site: &site("www.example.com"),
         target: target.as_bytes(),
-        field: &field,
+        origin: origin.as_ref(),
+        fields: &fields,
     })
+}
+
+/// A purge in words: kind and mode, its keys, the members of the log that it writes without their mode. A tag's digest
+/// is shown as the tag, if it is one of `tags`.
+fn words(purge: &Purge, tags: &[&str]) -> Vec<String> {
+    let mut words = vec![format!("{} {}", purge.kind.as_str(), purge.mode.as_str())];
+    words.extend(purge.keys.iter().map(|uri| match uri {
+        Uri::Own => "own".to_owned(),
+        Uri::Here(target) => format!("here {}", shown(target)),
+        Uri::At(origin, target) => format!(
+            "at {}{}",
+            String::from_utf8(origin.in_full()).unwrap(),
+            shown(target)
+        ),
+    }));
+    let known = |selector: &Selector| {
+        tags.iter()
+            .find(|tag| *selector == Selector::Tag(TagId::of_tag(tag.as_bytes())))
+            .map(|tag| format!("tag {tag}"))
+    };
+    let mut selectors: Vec<_> = purge
+        .selectors
+        .iter()
+        .map(|selector| {
+            let entry = Entry {
+                mode: purge.mode,
+                selector: selector.clone(),
+            };
+            let text = String::from_utf8(entry.encode()).unwrap();
+            let mode = format!(" {}", purge.mode.as_str());
+            known(selector).unwrap_or_else(|| text.replacen(&mode, "", 1))
+        })
+        .collect();
+    selectors.sort();
+    words.extend(selectors);
+    words
+}
+
+fn shown(target: &Target) -> String {
+    String::from_utf8(target.in_origin_form()).unwrap()
 }

@@ -1,133 +1,200 @@
-//! Regular expressions of the shapes that known software sends.
+//! The regular expressions that senders write. No other is known: what they mean is a few exact tags, a host, or the
+//! beginning of a URI.
 
-/// Characters that mean something in a regular expression. A dot is taken as itself: senders leave it as it is in tags, hosts
-/// and paths.
-const SPECIAL: &[u8] = b"^$*+?()[]{}|";
+use crate::headers::trim_ows;
 
-/// The text that a pattern without anything special stands for. A backslash takes its meaning from the character behind it.
-pub fn literal(pattern: &[u8]) -> Option<Vec<u8>> {
-    let mut text = Vec::with_capacity(pattern.len());
-    let mut bytes = pattern.iter();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'\\' => {
-                // "\d" and the like stand for classes.
-                let escaped = bytes.next().filter(|byte| !byte.is_ascii_alphanumeric())?;
-                text.push(*escaped);
-            }
-            byte if SPECIAL.contains(byte) => return None,
-            byte => text.push(*byte),
+/// Which tags a pattern means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum TagPattern {
+    /// `.*`
+    Any,
+    /// These.
+    Tags(Vec<Vec<u8>>),
+}
+
+/// Which hosts a pattern means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum HostPattern {
+    /// `.*`
+    Any,
+    /// These, maybe with a port.
+    Hosts(Vec<Vec<u8>>),
+}
+
+/// Which URIs a pattern means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum UrlPattern {
+    /// `.*`
+    Any,
+    /// Those that begin so.
+    Begins(Vec<u8>),
+    /// This one.
+    Is(Vec<u8>),
+}
+
+const ANY: &[u8] = b".*";
+
+/// What may stand before a tag.
+const STARTS: [&[u8]; 2] = [b"(^|,)", b"(^|\\,)"];
+
+/// What may stand behind it. The last one is that of FOSHttpCache before version 2.
+const ENDS: [&[u8]; 5] = [b"(,|$)", b"(\\,|$)", b"($|,)", b"($|\\,)", b"(,.+)?$"];
+
+/// How deep tags stand in parentheses that say nothing.
+const MAX_DEPTH: usize = 2;
+
+/// Reads the pattern of tags:
+///
+/// - Magento: `((^|,)a(,|$))|((^|,)b(,|$))`
+/// - FOSHttpCache: `(^|,)(a|b)(,|$)`, `(a|b)(,.+)?$`
+/// - API Platform: `(a|b)($|\,)`, `((^|\,)a($|\,))|((^|\,)b($|\,))`
+pub(super) fn tags(pattern: &[u8]) -> Option<TagPattern> {
+    let pattern = trim_ows(pattern);
+    if pattern == ANY {
+        return Some(TagPattern::Any);
+    }
+    let mut found = Vec::new();
+    anchored(pattern, MAX_DEPTH, &mut found)?;
+    Some(TagPattern::Tags(found))
+}
+
+fn anchored(pattern: &[u8], depth: usize, found: &mut Vec<Vec<u8>>) -> Option<()> {
+    for part in alternatives(pattern)? {
+        if let Some(inner) = group(part) {
+            anchored(inner, depth.checked_sub(1)?, found)?;
+            continue;
         }
+        let end = ENDS.iter().find(|end| part.ends_with(end))?;
+        let rest = part.strip_suffix(*end)?;
+        let start = STARTS.iter().find_map(|start| rest.strip_prefix(*start));
+        match (start, group(start.unwrap_or(rest))) {
+            (_, Some(tags)) => {
+                for tag in alternatives(tags)? {
+                    found.push(literal(tag)?);
+                }
+            }
+            (Some(tag), None) => found.push(literal(tag)?),
+            (None, None) => return None,
+        }
+    }
+    Some(())
+}
+
+/// Reads the pattern of hosts: `.*`, `^(a|b)$`, `a`. It needs no anchors: the host as a whole is meant.
+pub(super) fn hosts(pattern: &[u8]) -> Option<HostPattern> {
+    let pattern = without_anchors(trim_ows(pattern)).0;
+    if pattern.is_empty() || pattern == ANY {
+        return Some(HostPattern::Any);
+    }
+    let hosts = alternatives(group(pattern).unwrap_or(pattern))?
+        .map(literal)
+        .collect::<Option<_>>()?;
+    Some(HostPattern::Hosts(hosts))
+}
+
+/// Reads the pattern of a URI: `.*`, `/path`, `/path.*`, `/path$`. It needs no `^`: the beginning is meant.
+pub(super) fn url(pattern: &[u8]) -> Option<UrlPattern> {
+    let (pattern, is_whole) = without_anchors(trim_ows(pattern));
+    let open = [b"(.*)", ANY]
+        .into_iter()
+        .find_map(|end| pattern.strip_suffix(end));
+    if open.unwrap_or(pattern).is_empty() {
+        return Some(UrlPattern::Any);
+    }
+    let text = literal(open.unwrap_or(pattern))?;
+    if !text.starts_with(b"/") {
+        return None;
+    }
+    Some(if is_whole && open.is_none() {
+        UrlPattern::Is(text)
+    } else {
+        UrlPattern::Begins(text)
+    })
+}
+
+/// Reads the pattern of proxy-cache-purge that means a URI with any arguments and with or without a slash at its end:
+/// `^/path($|/$|\?.*|/\?.*)`. Gives the path, in which it escapes nothing.
+pub(super) fn any_arguments(pattern: &[u8]) -> Option<&[u8]> {
+    let path = pattern.strip_prefix(b"^")?;
+    let path = path.strip_suffix(br"($|/$|\?.*|/\?.*)")?;
+    let is_plain = !path.iter().any(|b| br"\^$*+?()[]{}|".contains(b));
+    let is_path = path.is_empty() || path.starts_with(b"/");
+    (is_plain && is_path).then_some(path)
+}
+
+/// Without `^` and `$`, and whether there was a `$`.
+fn without_anchors(pattern: &[u8]) -> (&[u8], bool) {
+    let pattern = pattern.strip_prefix(b"^").unwrap_or(pattern);
+    match pattern.strip_suffix(b"$") {
+        Some(rest) if !rest.ends_with(b"\\") => (rest, true),
+        _ => (pattern, false),
+    }
+}
+
+/// What a text without anything but escapes and dots means. A dot that isn't escaped is one: senders forget it. `None` for
+/// anything else, and for nothing.
+fn literal(pattern: &[u8]) -> Option<Vec<u8>> {
+    let mut text = Vec::with_capacity(pattern.len());
+    let mut rest = pattern.iter();
+    while let Some(&byte) = rest.next() {
+        text.push(match byte {
+            b'\\' => *rest.next().filter(|b| !b.is_ascii_alphanumeric())?,
+            _ if b"^$*+?()[]{}|".contains(&byte) => return None,
+            _ => byte,
+        });
     }
     (!text.is_empty()).then_some(text)
 }
 
-/// The alternatives of a pattern outside of its groups. `None` if its brackets don't fit.
-fn alternatives(pattern: &[u8]) -> Option<Vec<&[u8]>> {
-    let (mut parts, mut depth, mut begin) = (Vec::new(), 0_usize, 0);
-    let mut escaped = false;
-    for (at, byte) in pattern.iter().enumerate() {
-        match byte {
-            _ if escaped => {
-                escaped = false;
-                continue;
-            }
-            b'\\' => escaped = true,
-            b'(' => depth += 1,
-            b')' => depth = depth.checked_sub(1)?,
-            b'|' if depth == 0 => {
-                parts.push(pattern.get(begin..at)?);
-                begin = at + 1;
-            }
-            _ => {}
+/// The parts between the `|` that aren't in parentheses. `None` if those don't match.
+fn alternatives(pattern: &[u8]) -> Option<impl Iterator<Item = &[u8]>> {
+    let mut bars = Vec::new();
+    let depth = walk(pattern, |at, byte, depth| {
+        if byte == b'|' && depth == 0 {
+            bars.push(at);
         }
-    }
-    if depth != 0 || escaped {
+    })?;
+    if depth != 0 {
         return None;
     }
-    parts.push(pattern.get(begin..)?);
-    Some(parts)
+    bars.push(pattern.len());
+    let mut from = 0;
+    Some(bars.into_iter().map(move |bar| {
+        let part = pattern.get(from..bar).unwrap_or_default();
+        from = bar + 1;
+        part
+    }))
 }
 
-/// What is between the brackets of a pattern that is one group.
+/// What is in the parentheses, if the pattern is one pair of them.
 fn group(pattern: &[u8]) -> Option<&[u8]> {
     let inner = pattern.strip_prefix(b"(")?.strip_suffix(b")")?;
-    // "(a)|(b)" is no group, and "(a\)" has no end.
-    (alternatives(inner).is_some() && !ends_escaped(inner)).then_some(inner)
+    // "(a)(b)" closes before its end
+    let depth = walk(inner, |_, _, _| {})?;
+    (depth == 0 && !ends_in_escape(inner)).then_some(inner)
 }
 
-fn ends_escaped(text: &[u8]) -> bool {
-    let backslashes = text.iter().rev().take_while(|byte| **byte == b'\\').count();
+fn ends_in_escape(pattern: &[u8]) -> bool {
+    let backslashes = pattern.iter().rev().take_while(|&&b| b == b'\\').count();
     backslashes % 2 == 1
 }
 
-/// The words of a pattern that a list of words is searched with: `(^|,)a(,|$)`, alternatives of such in brackets or not, and
-/// `(^|,)(a|b)(,|$)`.
-pub fn words(pattern: &[u8]) -> Option<Vec<Vec<u8>>> {
-    let mut words = Vec::new();
-    for alternative in alternatives(pattern)? {
-        let bounded = group(alternative)
-            .filter(|inner| word_within(inner).is_some())
-            .unwrap_or(alternative);
-        let inner = word_within(bounded)?;
-        words.extend(any_of(inner)?);
+/// Calls `see` with the place and the depth of each byte that isn't escaped. Gives the depth at the end; `None` if more
+/// parentheses were closed than opened.
+fn walk(pattern: &[u8], mut see: impl FnMut(usize, u8, usize)) -> Option<usize> {
+    let mut depth = 0_usize;
+    let mut bytes = pattern.iter().enumerate();
+    while let Some((at, &byte)) = bytes.next() {
+        match byte {
+            b'\\' => {
+                bytes.next();
+                continue;
+            }
+            b'(' => depth += 1,
+            b')' => depth = depth.checked_sub(1)?,
+            _ => {}
+        }
+        see(at, byte, depth);
     }
-    Some(words)
-}
-
-/// What is between the bounds of a word, of which the first may be missing.
-fn word_within(pattern: &[u8]) -> Option<&[u8]> {
-    const BEGIN: [&[u8]; 2] = [b"(^|,)", b"(^|\\,)"];
-    const END: [&[u8]; 4] = [b"(,|$)", b"($|,)", b"(\\,|$)", b"($|\\,)"];
-    let behind = BEGIN.iter().find_map(|begin| pattern.strip_prefix(*begin));
-    let pattern = behind.unwrap_or(pattern);
-    END.iter().find_map(|end| pattern.strip_suffix(*end))
-}
-
-/// A text, or several of them in brackets.
-pub fn any_of(pattern: &[u8]) -> Option<Vec<Vec<u8>>> {
-    match group(pattern) {
-        Some(inner) => alternatives(inner)?.into_iter().map(literal).collect(),
-        None => Some(vec![literal(pattern)?]),
-    }
-}
-
-/// What a pattern of hosts names: `None` within is any.
-pub fn hosts(pattern: &[u8]) -> Option<Option<Vec<Vec<u8>>>> {
-    if matches!(pattern, b".*" | b"") {
-        return Some(None);
-    }
-    let inner = pattern.strip_prefix(b"^").unwrap_or(pattern);
-    let inner = inner.strip_suffix(b"$").unwrap_or(inner);
-    any_of(inner).map(Some)
-}
-
-/// What a pattern of URIs names.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Uris {
-    /// All.
-    Any,
-    /// Those that begin so.
-    Begin(Vec<u8>),
-    /// One.
-    Exactly(Vec<u8>),
-}
-
-/// Reads a pattern of URIs: `.*`, `^/a`, `^/a.*`, `^/a$`, and the same without `^`, where it begins with a slash.
-pub fn uris(pattern: &[u8]) -> Option<Uris> {
-    let inner = pattern.strip_prefix(b"^").unwrap_or(pattern);
-    if matches!(inner, b".*" | b"/.*" | b"") {
-        return Some(Uris::Any);
-    }
-    if inner.first() != Some(&b'/') {
-        return None;
-    }
-    let whole = inner.strip_suffix(b"$").unwrap_or(inner);
-    if let Some(begin) = whole.strip_suffix(b".*") {
-        return literal(begin).map(Uris::Begin);
-    }
-    if whole.len() < inner.len() && !ends_escaped(whole) {
-        return literal(whole).map(Uris::Exactly);
-    }
-    literal(inner).map(Uris::Begin)
+    Some(depth)
 }

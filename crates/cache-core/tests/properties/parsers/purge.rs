@@ -1,74 +1,144 @@
-//! Purges: the texts of labels and of the log, and requests of all forms.
+//! Purges. The input: a member of the log, a field `labels`, a pattern of tags or a body of JSON, then the lines of a
+//! request: method and target, then its header.
 
-use bytes::Bytes;
+use cache_core::purge::request::{Asked, Purge, Request, Style, Uri, asked, json, plain};
 use cache_core::purge::{
-    Asked, Entry, Form, Labels, Log, Purge, Refused, Site, Style, Target, parse_json,
+    Entry, Labels, Log, Member, Mode, Scope, Selector, Separators, TagFields, Tags, Verdict,
 };
+use cache_core::uri::{Origin, Target};
 
-use super::shown;
+use super::{cut, headers, shown};
 
-/// What is read is written as it was. A request selects what can be written down, or is refused with a sentence.
+/// What is read is written the same way again, and what a request asks for can be written. An entry selects the record
+/// that it names, and a log says of a record what its only entry says.
 pub fn holds(input: &[u8]) {
-    if let Some(labels) = Labels::parse(&Bytes::copy_from_slice(input)) {
-        let again = Labels::parse(&Bytes::from(labels.encode()));
-        assert_eq!(again, Some(labels), "{}", shown(input));
+    let (text, rest) = cut(input, b'\n');
+    let (field, rest) = cut(rest, b'\n');
+    let (pattern, rest) = cut(rest, b'\n');
+    let labels = Labels::parse(field);
+    member(text, labels.as_ref());
+    if let Some(labels) = &labels {
+        names_itself(labels);
     }
-    if let Some(entry) = Entry::parse(input) {
-        assert_eq!(entry.encode(), input, "{}", shown(input));
-        assert!(Log::default().take(input, 1));
+    words(pattern);
+    requested(pattern, rest);
+}
+
+fn member(text: &[u8], labels: Option<&Labels<'_>>) {
+    let parsed = Member::parse(text);
+    if parsed != Member::Unknown {
+        let written = parsed.encode();
+        assert_eq!(Member::parse(&written), parsed, "{}", shown(&written));
     }
-    let own = Site::new(true, b"www.example.com", None).expect("a name");
-    checked(input, parse_json(input, &own));
-    let mut lines = input.split(|byte| *byte == b'\n');
-    let request = lines.next().unwrap_or_default();
-    let at = request.iter().position(|byte| *byte == b' ');
-    let (method, target) = request.split_at(at.unwrap_or(request.len()));
-    let fields: Vec<_> = lines
-        .filter_map(|line| {
-            let at = line.iter().position(|byte| *byte == b':')?;
-            let (name, value) = line.split_at(at);
-            Some((name, value[1..].trim_ascii()))
-        })
-        .collect();
-    let field = |wanted: &str| {
-        let is_it = |name: &[u8]| name.eq_ignore_ascii_case(wanted.as_bytes());
-        let known = fields.iter().find(|(name, _)| is_it(name));
-        known.map(|(_, value)| value.to_vec())
+    let mut log = Log::default();
+    log.apply(text, 7);
+    let verdict = match &parsed {
+        Member::Entry(entry) if !entry.selector.selects(labels) => Verdict::Kept,
+        Member::Server(_) => Verdict::Kept,
+        Member::Entry(Entry { mode: Mode::Soft, .. }) | Member::Floor(Mode::Soft) => Verdict::Soft,
+        _ => Verdict::Hard,
     };
-    let asked = Asked {
+    assert_eq!(log.judge(6, labels), verdict, "{}", shown(text));
+    assert_eq!(log.judge(7, labels), Verdict::Kept);
+    for (text, number) in log.members() {
+        assert_ne!(Member::parse(&text), Member::Unknown, "{}", shown(&text));
+        assert_eq!(number, 7);
+    }
+}
+
+fn names_itself(labels: &Labels<'_>) {
+    let selectors = [
+        Selector::uri(Scope::Any, labels.target()),
+        Selector::prefix(Scope::Any, labels.target()),
+    ];
+    for selector in selectors.into_iter().flatten() {
+        can_be_written(&selector);
+    }
+    let tags = labels.tags().map(Selector::Tag);
+    for selector in tags.chain([Selector::all()]) {
+        assert!(selector.selects(Some(labels)));
+    }
+}
+
+fn can_be_written(selector: &Selector) {
+    for mode in [Mode::Soft, Mode::Hard] {
+        let entry = Entry {
+            mode,
+            selector: selector.clone(),
+        };
+        let text = entry.encode();
+        assert_eq!(Member::parse(&text), Member::Entry(entry), "{}", shown(&text));
+    }
+}
+
+/// However the words of a field are separated, none is empty, and those of the more exact readings are among the others.
+fn words(line: &[u8]) {
+    let read = |separators: Separators| {
+        let mut words = Vec::new();
+        separators.words(line, &mut |word| words.push(word.to_vec()));
+        assert!(words.iter().all(|word| !word.is_empty()));
+        words
+    };
+    let either = read(Separators::Either);
+    for word in read(Separators::Blanks) {
+        let is_inner = !word.starts_with(b",") && !word.ends_with(b",");
+        assert!(!is_inner || either.contains(&word), "{}", shown(&word));
+    }
+    read(Separators::Commas);
+}
+
+fn requested(body: &[u8], rest: &[u8]) {
+    let (line, fields) = cut(rest, b'\n');
+    let (method, target) = cut(line, b' ');
+    let fields = headers(fields);
+    let origin = fields.get("Host").and_then(|host| Origin::new(false, host));
+    let request = Request {
         method,
-        site: &own,
-        target: target.trim_ascii(),
-        field: &field,
+        target,
+        origin: origin.as_ref(),
+        fields: &fields,
     };
-    checked(input, Form::Plain.read(&asked));
-    for style in Style::ALL {
-        if let Some(read) = style.read(&asked) {
-            checked(input, read);
+    for purge in [json(body, origin.as_ref()), plain(&request)] {
+        match purge {
+            Ok(purge) => can_be_done(&purge, &request),
+            Err(why) => assert!(!why.to_string().is_empty()),
+        }
+    }
+    for style in Style::EACH {
+        match asked(&request, [style].into_iter().collect()) {
+            Ok(Some(Asked::Purge(purge))) => can_be_done(&purge, &request),
+            Ok(_) => {}
+            Err(why) => assert!(!why.to_string().is_empty()),
+        }
+    }
+    if let Some(origin) = &origin {
+        let tags = Tags::of(&fields, &TagFields::default(), origin);
+        let Some(text) = Labels::encode(origin, target, &tags) else {
+            assert_eq!(Target::of_request(target), None);
+            return;
+        };
+        let labels = Labels::parse(&text).expect("what is written can be read");
+        assert_eq!(labels.host(), origin.host());
+        assert_eq!(labels.origin(), origin.in_full());
+        // each purge of this very URI selects its record
+        if let Some(selector) = Uri::Own.selector(&request) {
+            assert!(selector.selects(Some(&labels)), "{}", shown(&text));
+        }
+        let normal = labels.target();
+        for end in 1..=normal.len() {
+            let prefix = Selector::prefix(Scope::Any, &normal[..end]).expect("it is a path");
+            assert!(prefix.selects(Some(&labels)), "{}", shown(&normal[..end]));
         }
     }
 }
 
-fn checked(input: &[u8], read: Result<Purge, Refused>) {
-    match read {
-        Err(Refused(why)) => assert!(!why.is_empty(), "{}", shown(input)),
-        Ok(Purge { target, mode }) => {
-            let selectors = match target {
-                Target::Uris(uris) => {
-                    assert!(!uris.is_empty(), "{}", shown(input));
-                    return;
-                }
-                Target::Selected(selectors) => selectors,
-            };
-            assert!(!selectors.is_empty(), "{}", shown(input));
-            for selector in selectors {
-                let entry = Entry { selector, mode };
-                // One that is too long for the log isn't read back.
-                let written = entry.encode();
-                if written.len() <= 16 << 10 {
-                    assert_eq!(Entry::parse(&written), Some(entry), "{}", shown(input));
-                }
-            }
+/// It purges something, and all that it puts into the log can be written.
+fn can_be_done(purge: &Purge, request: &Request<'_>) {
+    assert!(!purge.keys.is_empty() || !purge.selectors.is_empty());
+    purge.selectors.iter().for_each(can_be_written);
+    for uri in &purge.keys {
+        if let Some(selector) = uri.selector(request) {
+            can_be_written(&selector);
         }
     }
 }
