@@ -24,15 +24,20 @@ fn record(body: &[u8]) -> Record {
     Record::lua("200", headers, body)
 }
 
+/// Puts a record into Redis, and reads it as often as it takes to be kept in memory.
+#[track_caller]
+fn put_and_read_twice(site: &Running, client: &mut Client, target: &str, body: &[u8]) {
+    site.redis.put(&site.key(target), &record(body), 600);
+    for _ in 0..2 {
+        assert!(client.get(target).body == body, "{target}");
+    }
+}
+
 /// Fills all of the memory, and frees a hole here and there.
 fn riddle(site: &Running, client: &mut Client) {
     let body = pattern(HOLE, 1);
     for number in 0..140 {
-        let target = format!("/hole/{number}");
-        site.redis.put(&site.key(&target), &record(&body), 600);
-        for _ in 0..2 {
-            assert!(client.get(&target).body == body, "{target}");
-        }
+        put_and_read_twice(site, client, &format!("/hole/{number}"), &body);
     }
     assert_eq!(source(client, "/hole/139"), "memory");
     for number in (0..140).step_by(2) {
@@ -153,11 +158,7 @@ fn slow_clients_get_what_they_began_with() {
     // All else that the memory holds is pushed out, and other bytes lie there.
     let other = pattern(HOLE, 3);
     for number in 0..200 {
-        let target = format!("/other/{number}");
-        site.redis.put(&site.key(&target), &record(&other), 600);
-        for _ in 0..2 {
-            assert!(client.get(&target).body == other, "{target}");
-        }
+        put_and_read_twice(&site, &mut client, &format!("/other/{number}"), &other);
     }
     for (turn, mut reader, mut answer) in readers {
         reader.receive_rest(&mut answer).unwrap();
@@ -169,10 +170,7 @@ fn slow_clients_get_what_they_began_with() {
     // What they have pinned is free again.
     for number in 0..200 {
         let target = format!("/later/{number}");
-        site.redis.put(&site.key(&target), &record(&other), 600);
-        for _ in 0..2 {
-            assert!(client.get(&target).body == other, "{target}");
-        }
+        put_and_read_twice(&site, &mut client, &target, &other);
         assert_eq!(source(&mut client, &target), "memory");
     }
 }

@@ -158,15 +158,10 @@ impl<'a, W: Words + ?Sized> Tier<'a, W> {
         repair::is_under_way(memory)
     }
 
-    /// The node of a server, by a digest of its name. [`Node::NONE`] if 512 have one already: then its records can't be
-    /// served under a lease.
-    pub fn node(&self, name: u64) -> Node {
-        Node::named(self.memory, name, 0)
-    }
-
-    /// As [`Tier::node`] at this time, in milliseconds: where 512 have one, that of a server goes to this one that has had no
-    /// lease for a minute. So a server may have another node later: ask anew before each use, and raise its epoch where it is
-    /// new to you.
+    /// The node of a server at this time (milliseconds), by a digest of its name. Where 512 have one already, that of a server
+    /// goes to this one that has had no lease for a minute. So a server may have another node later: ask anew before each use,
+    /// and raise its epoch where it is new to you. [`Node::NONE`] if none is to be had: then its records can't be served under a
+    /// lease.
     pub fn node_at(&self, name: u64, now: u64) -> Node {
         Node::named(self.memory, name, now)
     }

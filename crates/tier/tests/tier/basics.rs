@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tier::{Facts, Layout, Node, Refusal, Tier, UNIT, Words};
 
-use crate::bed::{Graves, Hasty, Worker, fill, free, get, hash, is_filled, put, words};
+use crate::bed::{
+    Graves, Hasty, Worker, fill, free, get, hash, is_filled, more_than_rows, put, words,
+};
 
 const UNITS: u32 = 1024;
 
@@ -48,9 +50,9 @@ fn a_record_is_found_with_what_was_said_of_it() {
     let tier = Tier::lay_out(&words[..], layout).unwrap();
     let graves = Graves::default();
     let env = Worker::new(1, &graves);
-    let node = tier.node(77);
-    assert_eq!(tier.node(77), node);
-    assert_ne!(tier.node(78), node);
+    let node = tier.node_at(77, 0);
+    assert_eq!(tier.node_at(77, 0), node);
+    assert_ne!(tier.node_at(78, 0), node);
     let ticket = tier.ticket(hash(1), node);
     let reservation = tier.reserve(&env, hash(1), 100, 5000).unwrap();
     assert_eq!(tier.find(hash(1)), None, "not yet");
@@ -99,7 +101,7 @@ fn leases_end_with_their_epoch() {
     let layout = Layout::with_units(UNITS).unwrap();
     let words = words(&layout);
     let tier = Tier::lay_out(&words[..], layout).unwrap();
-    let (node, other) = (tier.node(1), tier.node(513));
+    let (node, other) = (tier.node_at(1, 0), tier.node_at(513, 0));
     let epoch = tier.epoch(node);
     assert!(tier.lease_in(node, epoch, 1000));
     assert!(tier.lease(node, 900));
@@ -115,7 +117,7 @@ fn leases_end_with_their_epoch() {
     assert!(!tier.lease(Node::NONE, 800));
     assert!(
         (1000..1600)
-            .filter(|name| tier.node(*name) == Node::NONE)
+            .filter(|name| tier.node_at(*name, 0) == Node::NONE)
             .count()
             > 0
     );
@@ -128,7 +130,7 @@ fn what_was_filled_while_its_server_is_down_is_for_that_time() {
     let tier = Tier::lay_out(&words[..], layout).unwrap();
     let graves = Graves::default();
     let env = Worker::new(1, &graves);
-    let node = tier.node(1);
+    let node = tier.node_at(1, 0);
     tier.lease(node, 500);
     let ticket = tier.ticket(hash(1), node);
     let reservation = tier.reserve(&env, hash(1), 10, 10).unwrap();
@@ -155,7 +157,7 @@ fn a_lease_is_remembered_for_its_epoch() {
     let tier = Tier::lay_out(&words[..], layout).unwrap();
     let graves = Graves::default();
     let env = Worker::new(1, &graves);
-    let node = tier.node(1);
+    let node = tier.node_at(1, 0);
     let publish = || {
         let ticket = tier.ticket(hash(1), node);
         let reservation = tier.reserve(&env, hash(1), 10, 10).unwrap();
@@ -187,7 +189,7 @@ fn what_is_invalidated_is_gone_and_not_published() {
     let tier = Tier::lay_out(&words[..], layout).unwrap();
     let graves = Graves::default();
     let env = Worker::new(1, &graves);
-    let node = tier.node(1);
+    let node = tier.node_at(1, 0);
     type Void<'a> = (&'a str, bool, Box<dyn Fn() + 'a>);
     let voids: [Void; 4] = [
         (
@@ -336,9 +338,7 @@ fn rows_are_for_the_living() {
     let words = words(&layout);
     let tier = Tier::lay_out(&words[..], layout).unwrap();
     let graves = Graves::default();
-    let workers: Vec<_> = (1..=65).map(|pid| Worker::new(pid, &graves)).collect();
-    let rows: Vec<_> = workers.iter().map_while(|env| tier.enrol(env)).collect();
-    assert_eq!(rows.len(), 64);
+    let (workers, rows) = more_than_rows(tier, &graves);
     assert!(put(tier, &workers[0], 1, 10));
     let pin = tier.pin(&rows[3], get(tier, 1).unwrap()).unwrap();
     tier.invalidate(hash(1));

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use crate::hash::hash;
-use tier::{Env, Facts, Handle, Layout, Node, Tier, UNIT, Words};
+use tier::{Env, Facts, Handle, Layout, Node, Row, Tier, UNIT, Words};
 
 /// Zeroed words for a layout, with its arena.
 pub fn words(layout: &Layout) -> Vec<AtomicU64> {
@@ -126,6 +126,17 @@ impl Env for Hasty<'_> {
     fn pause(&self, _tries: u32) -> bool {
         false
     }
+}
+
+/// One worker more than there are rows of pins, and the rows of all others.
+pub fn more_than_rows<'a, W: Words + ?Sized>(
+    tier: Tier<'_, W>,
+    graves: &'a Graves,
+) -> (Vec<Worker<'a>>, Vec<Row>) {
+    let workers: Vec<_> = (1..=65).map(|pid| Worker::new(pid, graves)).collect();
+    let rows: Vec<_> = workers.iter().map_while(|env| tier.enrol(env)).collect();
+    assert_eq!(rows.len(), 64);
+    (workers, rows)
 }
 
 /// Has the workers take turns until the index is whole. How many turns that took.

@@ -45,7 +45,7 @@ fn check_extents(tier: Tier<'_>, of: impl Into<Handle>) {
 fn call_all(tier: Tier<'_>, key: u64, pid: u32, graves: &Graves) {
     let env = Worker::new(pid, graves);
     env.now.set(key % 3);
-    let node = tier.node(key);
+    let node = tier.node_at(key, 0);
     tier.lease(node, key);
     tier.lease_in(node, tier.epoch(node), key);
     tier.leased_until(node);

@@ -134,7 +134,7 @@ fn uses_are_counted_before_a_key_is_stored() {
 fn the_void_and_the_expired_go_first() {
     let bench = Bench::new(1024);
     let (tier, env) = bench.tier();
-    let node = tier.node(1);
+    let node = tier.node_at(1, 0);
     let store = |key: u64, node: Node, expiry: u64| {
         let ticket = tier.ticket(hash(key), node);
         let reservation = tier.reserve(&env, hash(key), 0, 4000).unwrap();

@@ -2,7 +2,7 @@
 
 use tier::{Layout, Tier};
 
-use crate::bed::{Graves, Worker, fill, get, hash, is_filled, put, words};
+use crate::bed::{Graves, fill, get, hash, is_filled, more_than_rows, put, words};
 
 /// Units of the arena.
 const UNITS: u32 = 1024;
@@ -13,8 +13,7 @@ fn without_a_row_bytes_are_copied() {
     let words = words(&layout);
     let tier = Tier::lay_out(&words[..], layout).unwrap();
     let graves = Graves::default();
-    let workers: Vec<_> = (1..=65).map(|pid| Worker::new(pid, &graves)).collect();
-    let rows: Vec<_> = workers.iter().map_while(|env| tier.enrol(env)).collect();
+    let (workers, rows) = more_than_rows(tier, &graves);
     let (last, reader) = (&workers[63], &workers[64]);
     // It writes and reads all the same.
     assert!(put(tier, reader, 1, 5000));

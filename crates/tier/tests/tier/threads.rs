@@ -128,7 +128,7 @@ impl Bench<'_> {
         let (mut lot, mut written) = (Lot(u64::from(pid)), 0);
         while !self.is_over() {
             let key = lot.draw(KEYS as u64);
-            let node = self.tier.node(1 + key % 2);
+            let node = self.tier.node_at(1 + key % 2, 0);
             let ticket = self.tier.ticket(hash(key), node);
             let value = self.store.values[key as usize].load(Ordering::SeqCst);
             let bytes = lot.draw(20 * UNIT as u64) as usize;
@@ -171,7 +171,7 @@ impl Bench<'_> {
                 .collect();
             match draw {
                 0 => self.tier.wipe(),
-                1 | 2 => self.tier.raise_epoch(self.tier.node(draw)),
+                1 | 2 => self.tier.raise_epoch(self.tier.node_at(draw, 0)),
                 _ => {
                     self.tier.invalidate(hash(keys[0] as u64));
                 }

@@ -252,7 +252,7 @@ impl<'a, W: Words + ?Sized> World<'a, W> {
                 tier.admit(hash(key), 2);
             }
             Step::RaiseEpoch { node } => {
-                tier.raise_epoch(tier.node(1 + node));
+                tier.raise_epoch(tier.node_at(1 + node, 0));
                 self.may_have.retain(|key, _| key % 2 != node);
             }
             Step::Wipe => {
@@ -277,7 +277,7 @@ impl<'a, W: Words + ?Sized> World<'a, W> {
 
     fn reserve(&mut self, worker: usize, key: u64, bytes: usize) {
         let tier = self.tier;
-        let ticket = tier.ticket(hash(key), tier.node(1 + key % 2));
+        let ticket = tier.ticket(hash(key), tier.node_at(1 + key % 2, 0));
         let head = bytes.min(100);
         let seed = self.next_seed;
         self.next_seed += 1;
