@@ -54,7 +54,7 @@ fn a_reply_that_drips_is_given_up_as_a_whole() {
 #[test]
 fn a_location_whose_answer_drips_is_given_up_as_a_whole() {
     let (port, dripping) = (Port::take(), AtomicUsize::new(0));
-    let listener = std::net::TcpListener::bind(port.address()).unwrap();
+    let listener = port.listen();
     thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
             let _ = stream.set_nodelay(true);

@@ -1,7 +1,7 @@
 //! HTTP/1.0, HTTP/2 over TLS, and what isn't HTTP any more after its handshake.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::process::Command;
 use std::thread;
 
@@ -236,7 +236,7 @@ fn a_request_body_over_http_2_reaches_the_backend() {
 /// Answers handshakes by 101 and then says everything back, twice.
 fn websocket_server() -> Port {
     let port = Port::take();
-    let listener = TcpListener::bind(port.address()).unwrap();
+    let listener = port.listen();
     thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
             thread::spawn(move || -> std::io::Result<()> {

@@ -4,7 +4,7 @@
 //! replies, is the answer, as it comes. Without Redis the answer is 502, when it takes too long 504.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
@@ -54,7 +54,7 @@ impl Bridge {
             state: Arc::default(),
             port: Port::take(),
         };
-        let listener = TcpListener::bind(bridge.address()).expect("the bridge's port");
+        let listener = bridge.port.listen();
         let state = Arc::downgrade(&bridge.state);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {

@@ -1,7 +1,7 @@
 //! A backend that pours: bodies too large to be kept, as fast as they are taken, with a count of what went.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
@@ -45,7 +45,7 @@ impl Faucet {
 
     fn with(size: usize, header: &str, chunked: bool) -> Faucet {
         let port = Port::take();
-        let listener = TcpListener::bind(port.address()).expect("the faucet's port");
+        let listener = port.listen();
         let shared = Arc::new(Shared {
             header: header.to_owned(),
             size,

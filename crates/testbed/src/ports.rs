@@ -3,6 +3,8 @@
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::atomic::{AtomicU16, Ordering};
 
+use crate::wait::{PATIENCE, eventually};
+
 /// Below the range from which kernels take ports for outgoing connections (32768 and up), so that a server that stops
 /// for a while finds its port free again.
 const FIRST: u16 = 12_000;
@@ -62,5 +64,18 @@ impl Port {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], self.number))
+    }
+
+    /// Listens on it. A program that another thread starts has all sockets of this process for a moment, also the one by
+    /// which [`Port::take`] has seen that the port is free; and a connection that somebody else is just closing may hold it.
+    ///
+    /// # Panics
+    ///
+    /// If it can't be had.
+    #[must_use]
+    #[track_caller]
+    pub fn listen(&self) -> TcpListener {
+        let listener = eventually(PATIENCE, || TcpListener::bind(self.address()).ok());
+        listener.expect("a port to listen on")
     }
 }

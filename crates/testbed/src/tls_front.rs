@@ -1,7 +1,7 @@
 //! TLS before a server that knows none, and how many of its handshakes took up a session.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -45,7 +45,7 @@ impl TlsFront {
     #[must_use]
     pub fn start(server: SocketAddr, pair: &Pair, tls13: bool) -> TlsFront {
         let port = Port::take();
-        let listener = TcpListener::bind(port.address()).expect("the port");
+        let listener = port.listen();
         listener.set_nonblocking(true).expect("a socket");
         let version = if tls13 {
             &version::TLS13

@@ -1,7 +1,7 @@
 //! TLS for a client that knows none: what it says in clear text goes to the server over TLS, and back.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
@@ -30,7 +30,7 @@ impl TlsTunnel {
     #[must_use]
     pub fn start(server: SocketAddr, certificate: &Certificate) -> TlsTunnel {
         let port = Port::take();
-        let listener = TcpListener::bind(port.address()).expect("the tunnel's port");
+        let listener = port.listen();
         listener.set_nonblocking(true).expect("a socket");
         let config = client_config(certificate, b"http/1.1").expect("TLS");
         let connector = TlsConnector::from(Arc::new(config));

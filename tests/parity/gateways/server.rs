@@ -2,7 +2,7 @@
 //! can be told to do, its answers do over that protocol too.
 
 use std::io::{self, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::thread;
 
 use testbed::{Backend, Client, Port, Request, Response};
@@ -61,15 +61,8 @@ pub struct Gateway {
 
 impl Gateway {
     pub fn start(protocol: Protocol) -> Gateway {
-        let backend = Backend::start();
-        // Somebody outside of the tests may have a port.
-        let (port, listener) = (0..20)
-            .find_map(|_| {
-                let port = Port::take();
-                let listener = TcpListener::bind(port.address()).ok()?;
-                Some((port, listener))
-            })
-            .expect("a free port");
+        let (backend, port) = (Backend::start(), Port::take());
+        let listener = port.listen();
         let behind = backend.address();
         if protocol == Protocol::Grpc {
             thread::spawn(move || grpc::serve(listener, behind));

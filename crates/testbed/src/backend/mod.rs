@@ -14,7 +14,7 @@ pub use answer::{Answer, Gate};
 
 use crate::http::values;
 use crate::ports::Port;
-use crate::wait::{PATIENCE, eventually, wait_for};
+use crate::wait::{PATIENCE, wait_for};
 
 /// A request as the backend got it, body and all.
 #[derive(Debug, Clone)]
@@ -104,9 +104,7 @@ impl Backend {
     ///
     /// If the port can't be had.
     pub fn run(&mut self) {
-        // A connection that somebody else is just closing may hold the port for a moment.
-        let listener = eventually(PATIENCE, || TcpListener::bind(self.address()).ok())
-            .expect("the backend's port");
+        let listener = self.port.listen();
         let shared = Arc::new(Shared {
             state: Arc::clone(&self.state),
             closing: Gate::new(),
