@@ -29,6 +29,7 @@ fn a_message_that_names_a_long_key_is_heard_in_resp2() {
     put_and_warm(&site, &mut client, &target, "first");
     let before = listeners(&site.redis);
     assert_eq!(before.len(), 1, "{before:?}");
+    let mut times = Vec::new();
     for text in ["second", "third", "fourth"] {
         site.redis.put(&key, &Record::lua_text(text), 600);
         let begun = Instant::now();
@@ -36,9 +37,11 @@ fn a_message_that_names_a_long_key_is_heard_in_resp2() {
         wait_for("the change", PATIENCE, || {
             client.get(&target).text() == text
         });
-        assert!(begun.elapsed() < ms(300), "{:?}", begun.elapsed());
+        times.push(begun.elapsed());
         super::warm(&mut client, &target);
     }
+    // Unheard, each would take most of the lease of 1 s. A busy machine delays one or the other.
+    assert!(times.iter().min() < Some(&ms(300)), "{times:?}");
     // It listens on the same connection as before.
     assert_eq!(listeners(&site.redis), before);
 }

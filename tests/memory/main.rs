@@ -103,6 +103,8 @@ fn a_record_is_kept_from_the_use_on_that_the_operator_says() {
         put_and_warm(&site, &mut client, "/first", "first");
         site.redis
             .put(&site.key("/used"), &Record::lua_text("used"), 600);
+        // What is pushed of that has come once a later change is seen: it would void the first use.
+        put_and_warm(&site, &mut client, "/first", "anew");
         let sources: Vec<String> = (0..=uses).map(|_| source(&mut client, "/used")).collect();
         let (last, before) = sources.split_last().unwrap();
         assert_eq!(last, "memory", "{lines}: {sources:?}");

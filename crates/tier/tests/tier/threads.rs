@@ -10,8 +10,14 @@ use crate::bed::{Graves, Worker, fill, hash, is_filled, mend, words};
 
 const KEYS: usize = 60;
 
-/// How long the threads run.
+/// How long the threads run at least.
 const TIME: Duration = Duration::from_millis(1500);
+
+/// How long they run at most, where a busy machine lets them do less than [`ENOUGH`].
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How many records are to be read, and written; a tenth as often a writer is to die.
+const ENOUGH: u64 = 100;
 
 /// What the store has: a number for each key, that goes up.
 struct Store {
@@ -26,6 +32,8 @@ struct Bench<'a> {
     store: &'a Store,
     graves: &'a Graves,
     over: &'a AtomicBool,
+    read: &'a AtomicU64,
+    written: &'a AtomicU64,
 }
 
 /// Numbers that look drawn by lot.
@@ -50,11 +58,11 @@ impl Bench<'_> {
         self.over.load(Ordering::Relaxed)
     }
 
-    /// Looks up keys. How many records were read.
-    fn read(&self, pid: u32) -> u64 {
+    /// Looks up keys.
+    fn read(&self, pid: u32) {
         let env = Worker::new(pid, self.graves);
         let row = self.tier.enrol(&env).unwrap();
-        let (mut lot, mut read) = (Lot(u64::from(pid)), 0);
+        let mut lot = Lot(u64::from(pid));
         while !self.is_over() {
             let key = lot.draw(KEYS as u64);
             let told = self.store.told[key as usize].load(Ordering::SeqCst);
@@ -62,11 +70,10 @@ impl Bench<'_> {
                 && let Some(value) = self.read_record(&row, handle, lot.draw(4) == 0, key)
             {
                 assert!(value >= told, "key {key}: {value}, though {told} was told");
-                read += 1;
+                self.read.fetch_add(1, Ordering::Relaxed);
             }
         }
         self.tier.leave(row);
-        read
     }
 
     /// Reads a record's bytes, pinned or copied. The number that it is of.
@@ -120,12 +127,12 @@ impl Bench<'_> {
         deaths
     }
 
-    /// Publishes what the store has. How many records were published.
-    fn write(&self, pid: u32) -> u64 {
+    /// Publishes what the store has.
+    fn write(&self, pid: u32) {
         let env = Worker::new(pid, self.graves);
         // An index that is made anew is so in many turns.
         env.turn.set(4);
-        let (mut lot, mut written) = (Lot(u64::from(pid)), 0);
+        let mut lot = Lot(u64::from(pid));
         while !self.is_over() {
             let key = lot.draw(KEYS as u64);
             let node = self.tier.node_at(1 + key % 2, 0);
@@ -148,9 +155,9 @@ impl Bench<'_> {
                 alone: false,
                 meta,
             };
-            written += u64::from(self.tier.publish(&env, reservation, ticket, facts));
+            let published = self.tier.publish(&env, reservation, ticket, facts);
+            self.written.fetch_add(published.into(), Ordering::Relaxed);
         }
-        written
     }
 
     /// Changes keys in the store, and tells the tier.
@@ -200,33 +207,39 @@ fn run(deadly: bool) {
         store: &store,
         graves: &graves,
         over: &AtomicBool::new(false),
+        read: &AtomicU64::new(0),
+        written: &AtomicU64::new(0),
     };
-    let (read, written, deaths) = std::thread::scope(|scope| {
+    let done = || [bench.read, bench.written].map(|count| count.load(Ordering::Relaxed));
+    let is_enough = || {
+        let is_mended = !deadly || bench.tier.statistics().repaired > ENOUGH / 10;
+        is_mended && done().iter().all(|count| *count > ENOUGH)
+    };
+    let deaths = std::thread::scope(|scope| {
         let bench = &bench;
         let readers: Vec<_> = (1..4)
             .map(|pid| scope.spawn(move || bench.read(pid)))
             .collect();
-        let writers: Vec<_> = (4..6)
-            .map(|pid| scope.spawn(move || bench.write(pid)))
-            .collect();
+        for pid in 4..6 {
+            scope.spawn(move || bench.write(pid));
+        }
         scope.spawn(move || bench.change(6));
         let dying = deadly.then(|| scope.spawn(move || bench.die()));
         let start = Instant::now();
         let failed = || readers.iter().any(|reader| reader.is_finished());
-        while start.elapsed() < TIME && !failed() {
+        let is_short = |time: Duration| time < TIME || (time < PATIENCE && !is_enough());
+        while is_short(start.elapsed()) && !failed() {
             std::thread::sleep(Duration::from_millis(10));
         }
         bench.over.store(true, Ordering::Relaxed);
-        let sum = |threads: Vec<std::thread::ScopedJoinHandle<'_, u64>>| {
-            threads
-                .into_iter()
-                .map(|thread| thread.join().unwrap())
-                .sum::<u64>()
-        };
-        (sum(readers), sum(writers), sum(dying.into_iter().collect()))
+        readers
+            .into_iter()
+            .for_each(|thread| thread.join().unwrap());
+        dying.map_or(0, |thread| thread.join().unwrap())
     });
+    let [read, written] = done();
     assert!(
-        read > 100 && written > 100,
+        read > ENOUGH && written > ENOUGH,
         "{read} read, {written} written"
     );
     let env = Worker::new(7, &graves);
@@ -237,7 +250,7 @@ fn run(deadly: bool) {
     assert!(bench.tier.bury_dead(&env));
     let statistics = bench.tier.statistics();
     println!("{read} read, {written} written, {deaths} deaths, {statistics:?}");
-    assert_eq!(statistics.repaired > 10, deadly, "{statistics:?}");
+    assert_eq!(statistics.repaired > ENOUGH / 10, deadly, "{statistics:?}");
     assert!(deadly || statistics.repaired == 0, "{statistics:?}");
     assert_eq!(statistics.zombies, 0);
     assert_eq!((statistics.records, statistics.reserved), (0, 0));
