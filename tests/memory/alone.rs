@@ -369,7 +369,8 @@ fn what_is_too_large_is_for_each_worker_once() {
     let crowd = thread::scope(|scope| {
         let crowd = scope.spawn(|| site.crowd(60, "/large"));
         site.backend.wait_for_hits("/large", 1);
-        thread::sleep(ms(300));
+        // One that comes later would find no record.
+        site.wait_for_waiters(59);
         gate.open();
         crowd.join().unwrap()
     });
