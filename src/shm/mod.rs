@@ -18,5 +18,5 @@ pub mod tier;
 /// Wake-ups from one worker to another.
 pub mod wake;
 
-pub use mapping::{ServerWords, StoreMemory, StoreState, TierMemory, digest};
+pub use mapping::{Refusal, ServerWords, StoreMemory, StoreState, TierMemory, digest};
 pub use zone::Zone;

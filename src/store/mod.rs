@@ -214,10 +214,11 @@ impl Store {
     }
 }
 
-/// What the memory tier has of a key, if the lookup has failed because the server is down.
+/// What the memory tier has of a key, if the lookup has failed because the server is down, or its cluster.
 fn found_alone(client: &Client, key: &Bytes, error: StoreError) -> Result<Rc<Found>, StoreError> {
+    client.heed(key, &error);
     match client.alone(key) {
-        Some(own) if error.is_down() => Ok(local::lookup(&own, key)),
+        Some(own) if error.is_down() || error.is_cluster_down() => Ok(local::lookup(&own, key)),
         _ => Err(error),
     }
 }

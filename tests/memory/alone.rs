@@ -525,6 +525,79 @@ fn a_master_of_a_cluster_is_down_and_the_others_go_on() {
 }
 
 #[test]
+fn a_cluster_is_down_as_a_whole_with_one_of_its_masters() {
+    let cluster = RedisCluster::options().replicas(0).start();
+    let site = site("alone=60s")
+        .workers(2)
+        .spread()
+        .store(&format!("{}{QUICK}", cluster.directives()))
+        .start();
+    let mut clients = Scene::clients_of(&site);
+    let [dead, other, ..] = cluster.masters()[..] else {
+        panic!("masters");
+    };
+    let held = [dead, other].map(|master| cluster.key_at(master, "/held/"));
+    let is_held = |clients: &mut [Client]| {
+        clients.iter_mut().all(|client| {
+            held.iter().all(|path| {
+                let answer = client.get(path);
+                let is_ours = answer.text() == "as it was";
+                is_ours && answer.header("x-source").as_deref() == Some("memory")
+            })
+        })
+    };
+    // What the nodes of a young cluster say makes all void once more: they are asked each second.
+    wait_for("both of them in memory", PATIENCE, || {
+        for path in &held {
+            cluster.put(path, &Record::lua_text("as it was"), 600);
+            clients.iter_mut().for_each(|client| warm(client, path));
+        }
+        holds_for(ms(1200), || is_held(&mut clients))
+    });
+    cluster.node(dead).kill();
+    wait_for("the other to refuse all keys", PATIENCE, || {
+        let info: String = cluster.node(other).command(&["CLUSTER", "INFO"]);
+        info.contains("cluster_state:fail")
+    });
+    let news: Vec<String> = (0..40)
+        .map(|number| cluster.key_at(other, &format!("/new/{number}/")))
+        .collect();
+    wait_until_alone(&mut clients[0], &news);
+    // Longer than any lease.
+    assert!(holds_for(LEASE + ms(1000), || is_held(&mut clients)));
+    let filled = cluster.key_at(other, "/filled/");
+    let old = clients[1].get(&filled).text();
+    for client in [1, 0] {
+        wait_for("its end", PATIENCE, || {
+            source(&mut clients[client], &filled) == "memory"
+        });
+        assert_eq!(clients[client].get(&filled).text(), old);
+    }
+    assert_eq!(site.backend.hits(&filled), 1);
+    // Nothing of that is left when the cluster serves again.
+    cluster.restart(dead);
+    let all = [&held[0], &held[1], &filled];
+    for path in all {
+        cluster.put(path, &Record::lua_text("new"), 600);
+    }
+    let begun = Instant::now();
+    for path in all {
+        for client in &mut clients {
+            wait_for("what the cluster has", PATIENCE, || {
+                client.get(path).text() == "new"
+            });
+        }
+    }
+    let took = begun.elapsed();
+    println!("what the cluster has is served after {took:?}");
+    assert!(took < LEASE + SLACK, "{took:?}");
+    for path in all {
+        warm(&mut clients[0], path);
+        assert_eq!(clients[0].get(path).text(), "new");
+    }
+}
+
+#[test]
 fn sentinels_choose_another_master_meanwhile() {
     let all = Sentinels::options().down_after(ms(3000)).start();
     let site = site("alone=60s")

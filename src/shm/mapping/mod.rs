@@ -10,5 +10,5 @@ mod tier;
 
 pub(super) use declared::Mapping;
 pub use declared::{StoreMemory, TierMemory};
-pub use store::{ServerWords, StoreState, digest};
+pub use store::{Refusal, ServerWords, StoreState, digest};
 pub use tier::{TierHeader, TierView};

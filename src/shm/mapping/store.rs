@@ -12,7 +12,7 @@ use cache_core::lease::Lease;
 use md5::{Digest, Md5};
 
 /// Changes whenever the layout does.
-pub const MAGIC: u64 = 0x7263_7374_6f72_0002;
+pub const MAGIC: u64 = 0x7263_7374_6f72_0003;
 
 /// How many servers of a store have words of their own. Those beyond it are each worker's own business.
 pub const SERVERS: usize = 512;
@@ -26,6 +26,46 @@ pub struct ServerWords {
     pub breaker: Breaker,
     /// Whether somebody has asked it about itself.
     asked: AtomicU64,
+    /// Whether its cluster is down, as it says.
+    pub refusal: Refusal,
+}
+
+/// A server that is there and refuses all keys, because its cluster is down. Until when that is believed, in milliseconds. 0: it
+/// doesn't.
+#[derive(Default)]
+#[repr(C)]
+pub struct Refusal {
+    until: AtomicU64,
+}
+
+impl Refusal {
+    /// Whether it refuses all keys.
+    pub fn is_on(&self, now: u64) -> bool {
+        self.until.load(Ordering::Relaxed) > now
+    }
+
+    /// The server refuses all keys until then. `None` if somebody knows and looks after it already; else whether somebody has
+    /// known, and looks after it no more.
+    pub fn begin(&self, now: u64, until: u64) -> Option<bool> {
+        let before = self.until.load(Ordering::Relaxed);
+        if before > now {
+            return None;
+        }
+        let begun = self
+            .until
+            .compare_exchange(before, until, Ordering::AcqRel, Ordering::Relaxed);
+        begun.ok().map(|before| before != 0)
+    }
+
+    /// It still does, until then.
+    pub fn go_on(&self, until: u64) {
+        self.until.store(until, Ordering::Release);
+    }
+
+    /// It serves, or another may look after it.
+    pub fn end(&self) {
+        self.until.store(0, Ordering::Release);
+    }
 }
 
 impl ServerWords {

@@ -102,6 +102,12 @@ impl Memory {
         vary::begins_with(key, &self.config.prefix)
     }
 
+    /// Nothing counts any more that is kept of the server of this name in shared memory.
+    pub fn void(&self, server: u64) {
+        let index = self.records.index();
+        index.raise_epoch(index.node_at(server, exact_msec()));
+    }
+
     /// Gives up, for this worker's exit, what it has.
     pub fn leave(&self) {
         self.recent.take();

@@ -71,19 +71,38 @@ impl Client {
         self.topology.is_available(key)
     }
 
-    /// The memory tier, if it carries on alone with a key because the server of that is down.
+    /// The memory tier, if it carries on alone with a key because the server of that is down, or its cluster.
     pub fn alone(&self, key: &[u8]) -> Option<Own<'_>> {
-        let memory = self.memory.as_ref().filter(|_| !self.is_without_memory)?;
-        if memory.config().alone == 0 || !memory.is_of_prefix(key) {
-            return None;
-        }
+        let memory = self.memory_for_alone(key)?;
         let slot = self.topology.slot_of(key);
         let node = self.topology.node(slot, Access::Write).ok()?;
         // Hits send nothing that would find it up again, so a look is taken now and then.
-        if node.is_usable() {
+        if node.is_usable() && !node.is_refusing() {
             return None;
         }
         Own::of_server(memory, node.heard_as())
+    }
+
+    /// A lookup of a key has failed. If that is because the whole cluster is down the memory tier carries on alone from now on.
+    pub fn heed(&self, key: &Bytes, error: &StoreError) {
+        if !error.is_cluster_down() {
+            return;
+        }
+        let Some(memory) = self.memory_for_alone(key) else {
+            return;
+        };
+        let slot = self.topology.slot_of(key);
+        let Ok(node) = self.topology.node(slot, Access::Write) else {
+            return;
+        };
+        let (memory, name) = (Rc::clone(memory), node.heard_as());
+        node.refuses(key, move || memory.void(name));
+    }
+
+    /// The memory tier, if it may carry on alone with a key.
+    fn memory_for_alone(&self, key: &[u8]) -> Option<&Rc<Memory>> {
+        let memory = self.memory.as_ref().filter(|_| !self.is_without_memory)?;
+        (memory.config().alone > 0 && memory.is_of_prefix(key)).then_some(memory)
     }
 
     /// Gives up, for this worker's exit, what it does for all workers.

@@ -60,6 +60,11 @@ impl StoreError {
         }
     }
 
+    /// Whether a server is there, and says that its cluster is down.
+    pub fn is_cluster_down(&self) -> bool {
+        matches!(self, Self::Refused(words) if Told::is_of_whole_cluster(words.as_bytes()))
+    }
+
     /// How loud a line about this command should be. What concerns the whole store has been logged
     /// already, once, when it began.
     pub fn level(&self) -> ngx_uint_t {

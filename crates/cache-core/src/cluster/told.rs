@@ -52,6 +52,13 @@ impl Told {
             _ => None,
         }
     }
+
+    /// Whether an error reply says that the server refuses all keys, because its cluster is down. `CLUSTERDOWN Hash slot not
+    /// served` is of one slot, and a server that still serves reads says so.
+    #[must_use]
+    pub fn is_of_whole_cluster(text: &[u8]) -> bool {
+        text == b"CLUSTERDOWN The cluster is down"
+    }
 }
 
 /// Reads `<slot> <host>:<port>`.

@@ -28,6 +28,16 @@ impl View {
             is_ok: field(text, "cluster_state")? == b"ok",
         })
     }
+
+    /// Whether all that has changed is that the node serves no more.
+    pub fn is_fall_of(self, before: Self) -> bool {
+        !self.is_ok
+            && before.is_ok
+            && Self {
+                is_ok: true,
+                ..self
+            } == before
+    }
 }
 
 /// Who has which slots, as a node sees it, in short. Slots may move without a push and without a new epoch: where a node with

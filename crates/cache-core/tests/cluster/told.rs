@@ -106,3 +106,23 @@ fn other_errors_and_broken_ones_say_nothing() {
         assert_eq!(Told::parse(text.as_bytes()), None, "{text}");
     }
 }
+
+#[test]
+fn a_cluster_that_is_down_as_a_whole() {
+    for (text, expected) in [
+        ("CLUSTERDOWN The cluster is down", true),
+        (
+            "CLUSTERDOWN The cluster is down and only accepts read commands",
+            false,
+        ),
+        ("CLUSTERDOWN Hash slot not served", false),
+        ("MASTERDOWN The cluster is down", false),
+        ("", false),
+    ] {
+        assert_eq!(
+            Told::is_of_whole_cluster(text.as_bytes()),
+            expected,
+            "{text}"
+        );
+    }
+}

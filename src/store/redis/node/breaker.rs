@@ -9,7 +9,7 @@ use std::rc::Rc;
 use cache_core::breaker::{Access, Blame, Breaker, Change, Changes, Pass, Settings, Verdict};
 
 use crate::ngx::event::now_msec;
-use crate::shm::{ServerWords, digest};
+use crate::shm::{Refusal, ServerWords, digest};
 use crate::store::redis::config::StoreConfig;
 use crate::store::redis::pace::patience;
 
@@ -30,7 +30,7 @@ enum Words {
     /// Shared with the other workers.
     Shared(&'static ServerWords),
     /// This worker's own: a store at an address that a variable names, or one server too many.
-    Own(Box<Breaker>),
+    Own(Box<(Breaker, Refusal)>),
 }
 
 /// The right to probe a server: reads, and writes where they were held back, too.
@@ -70,7 +70,15 @@ impl NodeBreaker {
     fn breaker(&self) -> &Breaker {
         match &self.words {
             Words::Shared(words) => &words.breaker,
-            Words::Own(breaker) => breaker,
+            Words::Own(own) => &own.0,
+        }
+    }
+
+    /// Whether its cluster is down, as the server says.
+    pub fn refusal(&self) -> &Refusal {
+        match &self.words {
+            Words::Shared(words) => &words.refusal,
+            Words::Own(own) => &own.1,
         }
     }
 

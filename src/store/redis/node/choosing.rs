@@ -34,6 +34,18 @@ impl Node {
         access: Access,
         large: bool,
     ) -> Result<Rc<Connection>, StoreError> {
+        if self.is_refusing() {
+            return Err(StoreError::Unavailable);
+        }
+        self.choose_for_question(access, large)
+    }
+
+    /// The same for a command that a server carries out whose cluster is down.
+    pub(super) fn choose_for_question(
+        self: &Rc<Self>,
+        access: Access,
+        large: bool,
+    ) -> Result<Rc<Connection>, StoreError> {
         if shutdown::has_timed_out() {
             return Err(StoreError::Leaving);
         }

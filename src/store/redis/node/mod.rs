@@ -7,6 +7,7 @@ mod choosing;
 pub mod health;
 mod large;
 mod names;
+mod refusing;
 mod told;
 mod trouble;
 
@@ -21,6 +22,7 @@ use self::breaker::{NodeBreaker, Probe};
 use self::health::Health;
 use self::large::Large;
 use self::names::Names;
+use self::refusing::Refused;
 use super::call::{Waiting, WaitingLookup, call};
 use super::change::{Change, ChangeReply};
 use super::config::{Server, SocketAddress, StoreConfig};
@@ -65,6 +67,10 @@ pub struct Node {
     next_turn: OnceCell<Posted>,
     /// It has served before.
     is_known: Cell<bool>,
+    /// What this worker looks after while the cluster of the server is down.
+    refused: RefCell<Option<Refused>>,
+    /// When it asks the server again.
+    ask_again: OnceCell<Timer>,
     /// Told when the server can't be reached, or doesn't reply.
     on_trouble: OnceCell<Box<dyn Fn()>>,
 }
@@ -109,6 +115,8 @@ impl Node {
             next_turn: OnceCell::new(),
             is_known: Cell::new(false),
             on_trouble: OnceCell::new(),
+            refused: RefCell::default(),
+            ask_again: OnceCell::new(),
         })
     }
 
@@ -149,7 +157,7 @@ impl Node {
     /// sent again are.
     pub fn hang_up(&self) {
         // A probe ends with its connection.
-        self.leave();
+        self.leave_probe();
         self.close_all();
     }
 
@@ -163,6 +171,11 @@ impl Node {
     /// Whether it is used as a replica.
     pub fn is_replica(&self) -> bool {
         self.is_replica
+    }
+
+    /// Whether commands for keys are sent to the server.
+    pub fn is_available(&self) -> bool {
+        !self.is_down() && !self.is_refusing()
     }
 
     /// Whether the store is known to be down.
@@ -273,7 +286,7 @@ impl Node {
         question: &[&[u8]],
         limits: Limits,
     ) -> Result<Waiting<Reply>, StoreError> {
-        let connection = self.choose(Access::Read, false)?;
+        let connection = self.choose_for_question(Access::Read, false)?;
         let (promise, waiting) = call();
         connection.ask(question, limits, promise);
         Ok(waiting)

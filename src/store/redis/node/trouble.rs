@@ -84,8 +84,14 @@ impl Node {
         usable
     }
 
-    /// Gives up the probe under way, for this worker's exit or the end of its connection: another may probe.
+    /// Gives up what it does for all workers, for this worker's exit: another may do it.
     pub fn leave(&self) {
+        self.leave_refusal();
+        self.leave_probe();
+    }
+
+    /// Gives up the probe under way, for this worker's exit or the end of its connection: another may probe.
+    pub(super) fn leave_probe(&self) {
         if let Some(probe) = self.probe.take() {
             self.breaker.probed(probe, false);
         }

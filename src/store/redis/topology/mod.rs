@@ -81,16 +81,16 @@ impl Topology {
         }
     }
 
-    /// False while the server of a key is known to be down.
+    /// False while the server of a key is known to be down, or to refuse all keys.
     pub fn is_available(&self, key: &[u8]) -> bool {
         match self {
-            Topology::Standalone(node) => !node.is_down(),
+            Topology::Standalone(node) => node.is_available(),
             Topology::Sentinel(sentinels) => sentinels
                 .node(Access::Write)
-                .is_ok_and(|node| !node.is_down()),
+                .is_ok_and(|node| node.is_available()),
             Topology::Cluster(cluster) => cluster
                 .node(slot_of(key), Access::Write)
-                .is_ok_and(|node| !node.is_down()),
+                .is_ok_and(|node| node.is_available()),
         }
     }
 

@@ -68,7 +68,11 @@ impl Feed {
 
     /// Slots may have moved, and another may be the master of ours.
     pub(super) fn view_again(&mut self, view: View, effects: &mut Vec<Effect>) {
-        if self.peer.view.replace(view) != Some(view) {
+        let before = self.peer.view.replace(view);
+        if before.is_some_and(|before| view.is_fall_of(before)) {
+            // Nothing has moved: the tier may carry on alone with what there is. Before the next lease all of it is void.
+            effects.push(Effect::Refresh);
+        } else if before != Some(view) {
             effects.extend([Effect::RaiseAll, Effect::Refresh]);
         }
         if !view.is_ok {
