@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! node of the slot ─► send ─┬─ done ─────────────────────────────────────────────► result
-//!                           ├─ MOVED ────► that node; the map is out of date (3 hops at most)
-//!                           ├─ ASK ──────► that node, with ASKING; the map stays as it is
-//!                           ├─ TRYAGAIN ─► 10 to 50 ms later, from the beginning
+//!                           ├─ MOVED ────► that node; the map is out of date (3 hops in a row)
+//!                           ├─ ASK ──────► that node, with ASKING; the map stays as it is (3 in a row)
+//!                           ├─ TRYAGAIN, or more in a row ─► 10 to 50 ms later, from the beginning
 //!                           ├─ READONLY, refused, lost, silent ─► whoever has the slot now
 //!                           ├─ a replica that can't serve ──────► the master
 //!                           └─ else, too often, or too late ────► the error
@@ -19,16 +19,18 @@ use crate::cluster::{Address, Redirect, Slot, Told};
 
 /// How often a command is sent again because its connection was lost.
 const AGAIN: u8 = 2;
-/// How many times MOVED is followed.
+/// How many times MOVED is followed in a row. For a moment after a slot has moved each of two nodes may say that the other has
+/// it, until they have told each other.
 const HOPS: u8 = 3;
-/// How many times ASK is followed.
+/// How many times ASK is followed in a row.
 const ASKS: u8 = 3;
 /// How often somebody else is looked for in place of a node that can't serve.
 const REFRESHES: u8 = 2;
 /// How often a connection may end under a command, for a reason of its own, before the next attempt waits a millisecond.
 /// A node that does so at once would keep the worker busy until the deadline.
 const FREE: u8 = 8;
-/// What TRYAGAIN and a node that can't serve are waited for, in milliseconds, at least and at most.
+/// What TRYAGAIN, nodes that contradict each other, and a node that can't serve are waited for, in milliseconds, at least and
+/// at most.
 const PAUSE: (u64, u64) = (10, 50);
 
 /// What a command needs of a node.
@@ -286,12 +288,14 @@ impl Attempts {
                 Ok(Step::at(route.at(&redirect.address, node)?, true))
             }
             Next::Later => self.pause(route, PAUSE, error),
+            Next::Moved(_) | Next::Ask(_) => {
+                (self.hops, self.asks) = (HOPS, ASKS);
+                self.pause(route, PAUSE, error)
+            }
             Next::Master | Next::Refresh if take(&mut self.refreshes) => {
                 self.replace(route, node, error)
             }
-            Next::Again | Next::Moved(_) | Next::Ask(_) | Next::Master | Next::Refresh => {
-                Err(error)
-            }
+            Next::Again | Next::Master | Next::Refresh => Err(error),
         }
     }
 

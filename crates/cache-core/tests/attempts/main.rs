@@ -29,9 +29,9 @@ fn each_failure_has_its_next_step() {
             "a! moved>b b! moved>c c! moved>d d",
         ),
         (
-            "moved once too often",
-            &[moved("b"), moved("c"), moved("d"), moved("e")],
-            "a! moved>b b! moved>c c! moved>d d! moved>e failed",
+            "moved too often in a row: from the beginning",
+            &[moved("b"), moved("c"), moved("d"), moved("e"), moved("b")],
+            "a! moved>b b! moved>c c! moved>d d! moved>e 30ms a! moved>b b",
         ),
         ("moved to itself", &[moved("a")], "a! moved>a anew a"),
         (
@@ -51,9 +51,9 @@ fn each_failure_has_its_next_step() {
             "a! asking:b! 30ms a! asking:b",
         ),
         (
-            "asked too often",
-            &[ask("b"), ask("c"), ask("b"), ask("c")],
-            "a! asking:b! asking:c! asking:b! failed",
+            "asked too often in a row: from the beginning",
+            &[ask("b"), ask("c"), ask("b"), ask("c"), ask("b")],
+            "a! asking:b! asking:c! asking:b! 30ms a! asking:b",
         ),
         ("later", &[Next::Later, Next::Later], "a! 30ms a! 30ms a"),
         (
@@ -148,6 +148,13 @@ fn nothing_is_sent_or_waited_for_past_the_deadline() {
     script.deadline = 100;
     let seen = script.run(Access::Write, true);
     assert_eq!(seen, "a! 30ms a! 30ms a! 30ms a! failed");
+    // Two nodes that say of each other that they have the slot.
+    let both = (0..20).map(|nth| moved(if nth % 2 == 0 { "b" } else { "a" }));
+    let mut script = Script::new(&both.collect::<Vec<_>>());
+    script.deadline = 50;
+    let seen = script.run(Access::Write, true);
+    let round = "a! moved>b b! moved>a a! moved>b b! moved>a";
+    assert_eq!(seen, format!("{round} 30ms {round} failed"));
 }
 
 /// A node that closes each connection at once doesn't keep the worker busy.
