@@ -114,6 +114,8 @@ fn a_change_of_more_keys_than_are_worth_it_makes_all_void() {
     wait_for("the change", PATIENCE, || {
         client.get("/one").text() != "one"
     });
+    // What the fill brings would be written over the record.
+    site.wait_for_fills(1);
     site.redis
         .put(&site.key("/one"), &Record::lua_text("anew"), 600);
     wait_for("the record", PATIENCE, || {
