@@ -16,7 +16,10 @@ use crate::detached::{self, Detached, Kept, Message, Purpose};
 use crate::ngx::event::{now_msec, within};
 use crate::ngx::request::Request;
 use crate::ngx::shutdown::{self, ShutdownGuard};
-use crate::store::redis::{Change, ChangeReply, Dialog, Found, Pace, Relay, StoreError};
+use crate::store::redis::{
+    Change, ChangeReply, Dialog, Found, Pace, Relay, StoreError, invalidate_in_parts,
+    is_unpermitted,
+};
 
 mod reply;
 
@@ -79,7 +82,32 @@ impl Location {
         &self,
         change: Change,
     ) -> impl Future<Output = Result<ChangeReply, StoreError>> + use<> {
-        self.exchange(self.relay.change(change))
+        let invalidation = match &change {
+            Change::Invalidate(key, token) => Some((key.clone(), *token)),
+            _ => None,
+        };
+        let exchange = self
+            .relay
+            .change(change)
+            .and_then(|dialog| self.begin(dialog));
+        // The client may be gone when the first exchange is over.
+        let parts = match (&exchange, invalidation) {
+            (Ok(exchange), Some((key, token))) => {
+                Some((self.of_fill(&exchange.detached), key, token))
+            }
+            _ => None,
+        };
+        async {
+            match (exchange?.outcome().await, parts) {
+                (Err(StoreError::Refused(words)), Some((location, key, token)))
+                    if is_unpermitted(&words) =>
+                {
+                    let change = |change| location.exchange(location.relay.change(change));
+                    Box::pin(invalidate_in_parts(key, token, change)).await
+                }
+                (result, _) => result,
+            }
+        }
     }
 
     /// Begins an exchange, which from then on needs the client's request no more. Dropping the future ends it: nobody

@@ -1,22 +1,33 @@
 //! Users that may not do all of it, and listeners that die.
 
-use testbed::{Answer, Gate, PATIENCE, Request, Site, ms, wait_for};
+use testbed::{Answer, Gate, PATIENCE, Position, Request, Site, ms, wait_for};
 
 use super::{Machines, PATIENT, put};
 
 #[test]
 fn where_there_is_no_right_to_a_fence_the_record_is_deleted_all_the_same() {
-    for rights in [&["-eval"][..], &["resetkeys", "~/*", "%R~*"]] {
-        let machines = Machines::start(&Site::new().store(PATIENT));
+    let both: [&[&str]; 2] = [&["-eval"], &["resetkeys", "~/*", "%R~*"]];
+    let forms = ["standalone", "location"];
+    for (form, rights) in forms
+        .iter()
+        .flat_map(|form| both.map(|rights| (*form, rights)))
+    {
+        let each = Machines::of_each_store();
+        let (_, machines) = each.into_iter().find(|(name, _)| *name == form).unwrap();
         machines.a.fill("/x");
         let user = [&["ACL", "SETUSER", "default"], rights].concat();
         let _: () = machines.a.redis.command(&user);
         assert_eq!(machines.a.ask(&put("/x")).status, 200);
-        assert_eq!(machines.stored("/x"), None, "{rights:?}");
+        assert_eq!(machines.stored("/x"), None, "{form}, {rights:?}");
         let line = "was invalidated by PUT, but fills on other machines may store it: ";
         let log = machines.a.nginx.log();
         let said = log.wait_for(Default::default(), line, PATIENCE);
-        assert!(said.is_some(), "{rights:?}: {}", log.tail(20));
+        assert!(said.is_some(), "{form}, {rights:?}: {}", log.tail(20));
+        let serious = log.matching(Position::default(), "redis store \"");
+        assert!(
+            matches!(&serious[..], [line] if line.contains("refuses fences: NOPERM ")),
+            "{form}, {rights:?}: {serious:#?}"
+        );
     }
 }
 
@@ -95,4 +106,41 @@ fn another_hears_in_the_place_of_one_that_is_gone() {
     assert_eq!(machines.client_of_b().get("/x").text(), "new");
     gate.open();
     assert_eq!(first.receive().unwrap().text(), "old");
+}
+
+/// A worker that shuts down and has clients still leaves it to those of the new configuration.
+#[test]
+fn a_worker_that_shuts_down_hears_no_more() {
+    let mut machines = Machines::start(&Site::new().workers(1).store(PATIENT));
+    let who = |machines: &Machines| -> Vec<String> {
+        let command = ["CLIENT", "LIST", "TYPE", "pubsub"];
+        let listed: String = machines.a.redis.command(&command);
+        let first = |line: &str| line.split(' ').next().map(str::to_owned);
+        listed.lines().filter_map(first).collect()
+    };
+    assert_eq!(machines.client_of_b().get("/1").status, 200);
+    wait_for("those of both machines", PATIENCE, || {
+        who(&machines).len() == 1
+    });
+    let before = who(&machines);
+    let gate = Gate::new();
+    machines
+        .a
+        .backend
+        .set("/slow", Answer::ok("slow").gate_at(1, &gate));
+    let mut slow = machines.client_of_b();
+    slow.send(&Request::get("/slow")).unwrap();
+    machines.a.backend.wait_for_hits("/slow", 1);
+    let old = machines.b.reload();
+    let mut fills = 1;
+    wait_for("the new worker alone", PATIENCE, || {
+        // One listens from its first fill on.
+        fills += 1;
+        assert_eq!(machines.client_of_b().get(&format!("/{fills}")).status, 200);
+        let now = who(&machines);
+        now.len() == 1 && now != before
+    });
+    assert!(machines.b.workers().contains(&old[0]));
+    gate.open();
+    assert_eq!(slow.receive().unwrap().text(), "slow");
 }

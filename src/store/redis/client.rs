@@ -6,12 +6,12 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use cache_core::attempts::{self, Access, Command, Next, Route};
-use cache_core::fence::permits;
+use cache_core::fence::{Token, permits};
 
 use super::call::{Failure, Waiting, stopped};
 use super::change::{Change, ChangeReply, RecordWrite};
 use super::config::StoreConfig;
-use super::error::StoreError;
+use super::error::{StoreError, is_unpermitted};
 use super::feed::Listener;
 use super::found::Found;
 use super::hearing;
@@ -242,7 +242,7 @@ impl Client {
             match result {
                 Err(_) if apart.get() => Whole::Apart,
                 Err(StoreError::Refused(words))
-                    if matches!(change, Change::Invalidate(..)) && words.starts_with("NOPERM ") =>
+                    if matches!(change, Change::Invalidate(..)) && is_unpermitted(&words) =>
                 {
                     Whole::Apart
                 }
@@ -259,15 +259,7 @@ impl Client {
             Whole::Apart => Err(StoreError::Unavailable),
         };
         match change {
-            Change::Invalidate(key, token) => {
-                // In this order: what is written in between is deleted.
-                let fenced = done(Change::SetFence(key.clone(), token)).await;
-                let deleted = done(Change::Delete(key)).await?;
-                Ok(match fenced {
-                    Ok(_) => deleted,
-                    Err(error) => ChangeReply::Unfenced(error.to_string()),
-                })
-            }
+            Change::Invalidate(key, token) => invalidate_in_parts(key, token, done).await,
             Change::Write(record) => {
                 let (key, fence) = (record.key.clone(), record.fence.clone());
                 let unfenced = RecordWrite {
@@ -331,6 +323,25 @@ impl Client {
             deadline: now_msec().saturating_add(patience(self.config.read_timeout)),
         }
     }
+}
+
+/// Deletes a record and sets its fence by two commands, where one may not do both. `change` carries out each.
+///
+/// # Errors
+///
+/// Why the record isn't known to be deleted.
+pub async fn invalidate_in_parts(
+    key: Bytes,
+    token: Token,
+    change: impl AsyncFn(Change) -> Result<ChangeReply, StoreError>,
+) -> Result<ChangeReply, StoreError> {
+    // In this order: what is written in between is deleted.
+    let fenced = change(Change::SetFence(key.clone(), token)).await;
+    let deleted = change(Change::Delete(key)).await?;
+    Ok(match fenced {
+        Ok(_) => deleted,
+        Err(error) => ChangeReply::Unfenced(error.to_string()),
+    })
 }
 
 /// What came of a change that was to be done by one command.

@@ -162,3 +162,8 @@ pub fn reason(error: &io::Error) -> String {
         .map(|first| first.to_lowercase().chain(rest).collect())
         .unwrap_or_default()
 }
+
+/// Whether a refusal says that the user may not do this.
+pub fn is_unpermitted(words: &str) -> bool {
+    words.starts_with("NOPERM ")
+}

@@ -20,6 +20,7 @@ use super::config::{ReadFrom, StoreConfig};
 use super::line::Line;
 use super::topology::Topology;
 use crate::ngx::event::{Timer, exact_msec};
+use crate::ngx::shutdown;
 use crate::shm::process::pid;
 use crate::shm::zone;
 use crate::store::background;
@@ -167,6 +168,10 @@ impl Hearing {
     }
 
     fn look(self: &Rc<Self>) {
+        if shutdown::has_begun() {
+            // It knows nothing of zones that a newer configuration has, and its clients join no fill from now on.
+            return self.leave();
+        }
         if self.has_right() {
             self.follow();
         } else {

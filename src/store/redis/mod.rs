@@ -62,9 +62,9 @@ pub use address::{WITHOUT_TLS, from_address, is_address, is_encrypted, parse, wi
 pub use change::{
     Change, ChangeReply, Fence, RecordRefresh, RecordWrite, ValidatedRecord, VariantWrite,
 };
-pub use client::Client;
+pub use client::{Client, invalidate_in_parts};
 pub use config::{HostName, Login, Mode, ReadFrom, Server, SocketAddress, StoreConfig};
-pub use error::StoreError;
+pub use error::{StoreError, is_unpermitted};
 pub use found::{Found, Reading};
 pub use pace::Pace;
 pub use relay::{Dialog, Relay};

@@ -8,6 +8,7 @@ use ngx::log::ngx_cycle_log;
 use ngx::ngx_log_error;
 
 use crate::ngx::event::now_msec;
+use crate::store::redis::error::is_unpermitted;
 use crate::store::redis::protocol::command::Kind;
 
 /// The first attempt to reach a store that went down comes after this long,
@@ -34,8 +35,8 @@ pub struct Health {
     crowded: Cell<bool>,
     /// What is done while it is down.
     instead: &'static str,
-    /// What was said last when lookups, writes and deletions were refused, until one succeeds.
-    refused: [RefCell<Option<String>>; 3],
+    /// What was said last when lookups, writes, deletions and fences were refused, until one succeeds.
+    refused: [RefCell<Option<String>>; 4],
 }
 
 impl Health {
@@ -67,7 +68,7 @@ impl Health {
             up_since: Cell::new(0),
             crowded: Cell::new(false),
             instead,
-            refused: [const { RefCell::new(None) }; 3],
+            refused: [const { RefCell::new(None) }; 4],
         }
     }
 
@@ -154,8 +155,10 @@ impl Health {
 
     /// The store has refused a command for a reason that isn't its key.
     pub fn refused(&self, kind: Kind, words: String) {
-        let [lookups, writes, deletions] = &self.refused;
+        let [lookups, writes, deletions, fences] = &self.refused;
         let (known, what, so) = match kind {
+            // It is done in parts then, and each of those tells for itself.
+            Kind::Invalidate if is_unpermitted(&words) => return,
             Kind::Lookup => (
                 lookups,
                 "lookups",
@@ -170,10 +173,15 @@ impl Health {
                     "answers aren't stored until it accepts them"
                 },
             ),
-            Kind::Delete => (
+            Kind::Delete | Kind::Invalidate => (
                 deletions,
                 "deletions",
                 "what is invalidated stays until it expires",
+            ),
+            Kind::SetFence => (
+                fences,
+                "fences",
+                "what is invalidated is deleted, but fills that have begun before may store it again",
             ),
             // The write that follows is refused, too.
             Kind::Fence => return,
@@ -197,11 +205,16 @@ impl Health {
 
     /// The store has carried out a command.
     pub fn accepted(&self, kind: Kind) {
-        let [lookups, writes, deletions] = &self.refused;
+        let [lookups, writes, deletions, fences] = &self.refused;
         let (known, what) = match kind {
             Kind::Lookup => (lookups, "lookups"),
             Kind::Write => (writes, "writes"),
             Kind::Delete => (deletions, "deletions"),
+            Kind::SetFence => (fences, "fences"),
+            Kind::Invalidate => {
+                self.accepted(Kind::Delete);
+                return self.accepted(Kind::SetFence);
+            }
             Kind::Fence => return,
         };
         if known.borrow().is_some() {

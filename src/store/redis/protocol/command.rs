@@ -203,6 +203,10 @@ pub enum Kind {
     Write,
     /// To delete a record.
     Delete,
+    /// To delete a record and to set its fence.
+    Invalidate,
+    /// To set a fence.
+    SetFence,
     /// To read a fence.
     Fence,
 }
@@ -212,7 +216,9 @@ impl Kind {
     pub fn of(change: &Change) -> Kind {
         match change {
             Change::Write(_) | Change::Refresh(_) => Kind::Write,
-            Change::Delete(_) | Change::Invalidate(..) | Change::SetFence(..) => Kind::Delete,
+            Change::Delete(_) => Kind::Delete,
+            Change::Invalidate(..) => Kind::Invalidate,
+            Change::SetFence(..) => Kind::SetFence,
             Change::ReadFence(_) => Kind::Fence,
         }
     }

@@ -332,8 +332,10 @@ fn change_replied(kind: Kind, promise: Promise<ChangeReply>, reply: Reply) -> Re
         Reply::Integer(0) => Some(ChangeReply::Nothing),
         Reply::Integer(-1) if kind == Kind::Write => Some(ChangeReply::Invalidated),
         Reply::Bulk(token) if kind == Kind::Fence => Some(ChangeReply::Fence(token)),
-        Reply::Bulk(Some(text)) if kind == Kind::Delete => {
-            Some(ChangeReply::Unfenced(words(&text)))
+        Reply::Bulk(Some(text)) if kind == Kind::Invalidate => {
+            let words = words(&text);
+            promise.finish(Ok(ChangeReply::Unfenced(words.clone())));
+            return Replied::Refused(Kind::SetFence, words);
         }
         Reply::Array(Some(elements)) if kind == Kind::Write => {
             base(elements).map(ChangeReply::Variants)
