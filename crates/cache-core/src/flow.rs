@@ -29,8 +29,10 @@ use crate::record::Record;
 use crate::usable::Use;
 use crate::use_stale::UseStale;
 
-pub use cache::{Cache, Domain, HeaderWait, Lock, Permit, Trouble, Verdict, Woken};
+pub use cache::{Cache, Domain, HeaderWait, Lock, Permit, Trouble, Woken};
 pub use filling::{Ending, Filling, Finding, fill};
+
+pub use crate::verdict::Verdict;
 
 /// What the operator allows a request to wait for others.
 #[derive(Clone, Copy, Debug)]

@@ -3,11 +3,12 @@
 use std::future::Future;
 use std::rc::Rc;
 
-use super::cache::{HeaderWait, Permit, Trouble, Verdict};
+use super::cache::{HeaderWait, Permit, Trouble};
 use crate::outcome::Reason;
 use crate::policy::Plan;
 use crate::renewal::Renewed;
 use crate::use_stale::Failure;
+use crate::verdict::Verdict;
 
 /// How a fill's response ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
