@@ -5,8 +5,9 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
 
-use cache_core::flow::{Cache, Domain, HeaderWait, Lock, Trouble, Woken};
+use cache_core::flow::{Cache, Claim, Domain, HeaderWait, Heard, Lock, Trouble, Woken};
 use cache_core::record::Record;
+use cache_core::token::Token;
 use cache_core::usable::{self, Use};
 use cache_core::use_stale::Failure;
 use cache_core::vary::VariantId;
@@ -100,9 +101,14 @@ impl Cache for SimCache {
     type Fill = Joined;
     type Ticket = Queued;
     type RefillSlot = ();
+    type Outcomes = ();
 
     fn now(&self) -> u64 {
         self.world.now()
+    }
+
+    fn random(&self) -> u64 {
+        self.world.rng().next()
     }
 
     fn sequence(&self) -> u64 {
@@ -253,6 +259,16 @@ impl Cache for SimCache {
         self.world.judge().asks(self.request);
         let zone = &self.world.machines[self.worker.machine].zone;
         zone.elect(self.lock_number(), timeout, self.world.now())
+    }
+
+    async fn claim(&self, _: &SimPermit) -> Claim {
+        Claim::Granted { changed: false }
+    }
+
+    fn outcomes(&self, _: &SimPermit) {}
+
+    async fn outcome(&self, (): &(), _: Token, _: u64) -> Heard {
+        Heard::Late
     }
 }
 

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use cache_core::flow::{self, Answer, Behind, Ending, Finding, Held};
+use cache_core::flow::{self, Answer, Behind, Ending, Finding, Held, Occasion};
 use cache_core::outcome::Reason;
 use cache_core::use_stale::Failure;
 
@@ -93,18 +93,16 @@ async fn serve(cache: SimCache, manner: Manner) {
                     record,
                     on_failure: refill.on_failure,
                 });
-                filling::start(
-                    &cache,
-                    Some(refill.permit),
-                    refill.look_again,
-                    Some(held),
-                    false,
-                );
+                let occasion = Occasion::Refill {
+                    look_again: refill.look_again,
+                };
+                filling::start(&cache, Some(refill.permit), occasion, Some(held));
             }
         }
         Answer::Fill(permit, _, held) => {
             let held = held.map(Rc::new);
-            let subscription = filling::start(&cache, permit, false, held.clone(), true).unwrap();
+            let subscription =
+                filling::start(&cache, permit, Occasion::Request, held.clone()).unwrap();
             read(&cache, subscription, manner.slowness, true, held).await;
         }
         Answer::Join(joined) => {

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use cache_core::fence::Token;
-use cache_core::flow::{self, Ending, Filling, Finding, Permit, Trouble, Verdict};
+use cache_core::flow::{self, Claim, Ending, Filling, Finding, Occasion, Permit, Trouble, Verdict};
 use cache_core::outcome::Reason;
 use cache_core::policy::Plan;
 use cache_core::record::{Tie, strip_for_storage};
@@ -62,16 +62,20 @@ impl Permit for FillPermit {
             permit.release(verdict);
         }
     }
+
+    fn touch(&self) {
+        self.0.borrow().iter().for_each(SimPermit::touch);
+    }
 }
 
 /// Starts a fill for a request, which may subscribe to it.
 pub fn start(
     cache: &SimCache,
     permit: Option<SimPermit>,
-    look_again: bool,
+    occasion: Occasion,
     held: Option<Rc<flow::Held>>,
-    subscribe: bool,
 ) -> Option<Subscription> {
+    let subscribe = occasion == Occasion::Request;
     let stream = Stream::new(MAX_SIZE, u64::MAX);
     if let Some(permit) = &permit {
         cache.worker.publish(permit.key, permit.instance, &stream);
@@ -101,7 +105,7 @@ pub fn start(
         FillPermit(Rc::clone(&fill.locks))
     });
     cache.worker.spawn(async move {
-        flow::fill(&fill, permit, look_again).await;
+        flow::fill(&fill, permit, occasion).await;
         fill.check_outcome();
         None
     });
@@ -226,6 +230,10 @@ impl Filling for SimFill {
             self.truth.trouble.set(true);
         }
         fresh
+    }
+
+    async fn claim(&self) -> Claim {
+        Claim::Granted { changed: false }
     }
 
     async fn read_fence(&self) {

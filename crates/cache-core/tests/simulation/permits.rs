@@ -136,6 +136,13 @@ impl Permit for SimPermit {
     fn release(self, verdict: Verdict) {
         self.end(verdict);
     }
+
+    fn touch(&self) {
+        let (world, domain_key) = (&self.world, (self.worker.machine, self.key));
+        let zone = &world.machines[self.worker.machine].zone;
+        zone.touch(self.key, self.instance, world.now());
+        world.judge().touched(domain_key, self.instance);
+    }
 }
 
 impl Drop for SimPermit {
