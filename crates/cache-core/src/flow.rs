@@ -132,6 +132,8 @@ enum Waited<F> {
     Stale,
     /// Look again.
     Again,
+    /// Ask for the lock again: its fill is here now.
+    Joinable,
     /// The fill was that of another variant.
     OtherLock,
 }
@@ -224,6 +226,7 @@ pub async fn serve<C: Cache>(
                     return Answer::Pass(Reason::VariesOtherwise);
                 }
                 (Waited::OtherLock, _) => others += 1,
+                (Waited::Joinable, _) => {}
                 (Waited::Stale | Waited::Again, _) => continue 'look,
             }
         }
@@ -405,6 +408,7 @@ async fn wait<C: Cache>(
     loop {
         match cache.released(ticket, patience.deadline).await {
             Woken::Released(verdict) => return Waited::of(verdict, on_failure),
+            Woken::Joinable => return Waited::Joinable,
             Woken::Late if patience.chosen(cache) => return Waited::Pass(Reason::LockTimeout),
             Woken::Late => {}
         }

@@ -51,7 +51,7 @@ pub enum Lock<P, F, T> {
     },
     /// A fill of this worker holds it.
     Here(F),
-    /// Another worker holds it.
+    /// Another worker holds it, or a request of this worker that hasn't begun its fill.
     Elsewhere(T),
     /// The responses of this key were found not to be storable a moment ago: nobody needs a lock.
     Unneeded,
@@ -110,11 +110,13 @@ pub enum HeaderWait {
     Late,
 }
 
-/// What a waiter learns of a lock of another worker.
+/// What a waiter learns of a lock of another worker, or of one whose holder still claims its fill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Woken {
     /// The lock was released with this verdict.
     Released(Verdict),
+    /// Its holder, a request of this worker, has begun its fill: asking for the lock gives [`Lock::Here`] now.
+    Joinable,
     /// The deadline has passed first.
     Late,
 }
@@ -153,7 +155,7 @@ pub trait Cache {
     type Permit: Permit;
     /// A fill of this worker that can be joined.
     type Fill;
-    /// A lock of another worker that can be waited for.
+    /// A lock that can be waited for.
     type Ticket;
     /// The right to run one more background refill.
     type RefillSlot;

@@ -54,6 +54,7 @@ pub fn arrive(world: &Rc<World>, machine: usize, index: usize, key: Key, manner:
         variants: RefCell::default(),
         own_lock: Cell::new(None),
         domain: Cell::new(flow::Domain::Zone),
+        seen: RefCell::default(),
     };
     let task = worker.spawn(async move {
         serve(cache, manner).await;

@@ -7,6 +7,7 @@ use cache_core::outcome::Reason;
 use super::backend::Purpose;
 use super::bounds::Bounds;
 use super::config::{Key, Kind};
+use super::fleet::Fleet;
 use super::invalidating;
 use super::permits::{DomainKey, Holdings};
 use super::routing::{Acknowledged, Routing};
@@ -88,6 +89,7 @@ pub struct Judge {
     pub(super) invalidated: invalidating::Acknowledged,
     pub data: Acknowledged,
     pub(super) routing: Routing,
+    pub(super) fleet: Fleet,
 }
 
 impl Judge {
@@ -109,6 +111,7 @@ impl Judge {
             invalidated: invalidating::Acknowledged::default(),
             data: Acknowledged::default(),
             routing: Routing::default(),
+            fleet: Fleet::default(),
         }
     }
 
