@@ -26,10 +26,12 @@
 mod cache;
 mod claiming;
 mod filling;
+mod patience;
 
 use std::rc::Rc;
 
 use claiming::{Claiming, claim};
+use patience::{Patience, Waited};
 
 use crate::outcome::{CacheStatus, Reason, Word};
 use crate::record::Record;
@@ -118,41 +120,6 @@ impl<P, F, S> Answer<P, F, S> {
     }
 }
 
-/// The deadline of one request; it moves on when somebody else was chosen to go.
-struct Patience {
-    timeout: u64,
-    deadline: u64,
-}
-
-/// What the wait for somebody else's fill ends with.
-enum Waited<F> {
-    Join(F),
-    Pass(Reason),
-    /// The backend has failed, and the record that is held may be served for that.
-    Stale,
-    /// Look again.
-    Again,
-    /// Ask for the lock again: its fill is here now.
-    Joinable,
-    /// The fill was that of another variant.
-    OtherLock,
-}
-
-impl<F> Waited<F> {
-    /// What somebody else's fill means that has ended so, to a request whose record may be served for these failures.
-    fn of(verdict: Verdict, on_failure: UseStale) -> Self {
-        match verdict {
-            Verdict::Failing(failure) if on_failure.allows(failure) => Self::Stale,
-            Verdict::NotStorable | Verdict::Uncacheable | Verdict::Failing(_) => {
-                Self::Pass(Reason::WaitersReleased)
-            }
-            Verdict::Stored | Verdict::Failed | Verdict::Unavailable | Verdict::DoesNotFit => {
-                Self::Again
-            }
-        }
-    }
-}
-
 /// So many fills of other variants a request looks at. A backend that changes what it varies on with
 /// each response could send it from one to the next.
 const OTHERS: usize = 4;
@@ -162,11 +129,7 @@ pub async fn serve<C: Cache>(
     cache: &C,
     limits: WaitLimits,
 ) -> Answer<C::Permit, C::Fill, C::RefillSlot> {
-    let timeout = limits.lock_timeout;
-    let mut patience = Patience {
-        timeout,
-        deadline: cache.now().saturating_add(timeout),
-    };
+    let mut patience = Patience::new(cache, limits);
     let mut others = 0;
     'look: loop {
         let since = cache.sequence();
@@ -411,19 +374,6 @@ async fn wait<C: Cache>(
             Woken::Joinable => return Waited::Joinable,
             Woken::Late if patience.chosen(cache) => return Waited::Pass(Reason::LockTimeout),
             Woken::Late => {}
-        }
-    }
-}
-
-impl Patience {
-    fn chosen<C: Cache>(&mut self, cache: &C) -> bool {
-        match cache.elect(self.timeout) {
-            Ok(()) => true,
-            Err(at) => {
-                // Never a deadline in the past: that would be a busy loop.
-                self.deadline = at.max(cache.now().saturating_add(1));
-                false
-            }
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::rc::{Rc, Weak};
 
+use bytes::Bytes;
 use cache_core::flow::Verdict;
 use cache_core::token::Token;
 
@@ -41,14 +42,14 @@ impl Fleet {
     }
 
     /// The store grants a lease.
-    pub fn granted(&mut self, lock: Key, token: Token) {
+    fn granted(&mut self, lock: Key, token: Token) {
         if let Some(before) = self.current.insert(lock, token).filter(|t| *t != token) {
             self.over.insert(before);
         }
     }
 
     /// A lease was given back.
-    pub fn released(&mut self, lock: Key, token: Token, verdict: Verdict, fill: Option<usize>) {
+    fn released(&mut self, lock: Key, token: Token, verdict: Verdict, fill: Option<usize>) {
         if self.current.get(&lock) == Some(&token) {
             self.current.remove(&lock);
         }
@@ -116,10 +117,40 @@ impl Judge {
     }
 
     /// The store writes a record under a lease.
-    pub fn writes_under(&self, lock: Key, token: Token) {
-        self.check(!self.fleet.over.contains(&token), || {
-            format!("a record of key {lock} is written under a lease that was lost")
+    pub fn writes_under(&self, lease: Option<(Key, Token)>) {
+        let lost = lease.filter(|(_, token)| self.fleet.over.contains(token));
+        self.check(lost.is_none(), || {
+            format!("a record is written under a lease that was lost: {lost:?}")
         });
+    }
+
+    /// The store grants a lease: nobody else keeps it, unless something has gone wrong with it.
+    pub fn lease_is_granted(&mut self, world: &World, lock: Key, token: Token, fence: &Bytes) {
+        let mut leases = self.fleet.leases.iter().filter_map(Weak::upgrade);
+        let kept = leases.find(|lease| {
+            let other = lease.lock == lock && lease.token != token;
+            other && lease.is_kept() && *lease.fence.borrow() == *fence
+        });
+        let config = &world.config;
+        let safe = config.faults.store.is_empty() && !world.store.has_failed_over();
+        let kept = kept.filter(|lease| safe && !self.frozen.contains(&lease.pid()));
+        self.check(kept.is_none(), || {
+            format!("the lease of key {lock} is taken from a machine that lives")
+        });
+        self.fleet.granted(lock, token);
+    }
+
+    /// A lease is given back by the machine that has it.
+    pub fn lease_is_released(
+        &mut self,
+        (lock, token): (Key, Token),
+        verdict: Verdict,
+        fill: Option<usize>,
+    ) {
+        self.check(!self.fleet.over.contains(&token), || {
+            format!("another's lease of key {lock} is given back")
+        });
+        self.fleet.released(lock, token, verdict, fill);
     }
 
     /// When all is quiet nobody keeps a lease or waits for another's.

@@ -228,6 +228,39 @@ fn a_refill_that_ended_elsewhere_meanwhile_is_not_made_again() {
     }
 }
 
+/// The store has lost the lease of the first refill, which has ended by then, so that the second claim is granted.
+#[test]
+fn a_refill_that_is_claimed_after_another_has_ended_looks_again() {
+    let config = Config {
+        store_delay: (20, 20),
+        ..config(&[1, 1])
+    };
+    let world = stage::world(config, [Behaviour::good(300, 10), Behaviour::good(1, 0)]);
+    record(&world, 0);
+    // It claims at 2060, asks at 2080 and stores at 2101.
+    crowd(&world, 1, 2000, (0, 0));
+    world.at(START + 2110, |world| world.store.fail_over());
+    // It looks at 2080 and claims at 2120.
+    crowd(&world, 1, 2060, (1, 0));
+    rest(&world);
+    assert_eq!(world.backend.count(), 2, "{:?}", tally(&world));
+    world.end();
+}
+
+/// What the first gives back is another's by then.
+#[test]
+fn a_lease_that_was_lost_is_not_given_back() {
+    let slow = [Behaviour::good(1000, 10), Behaviour::good(2000, 10)];
+    let world = stage::world(config(&[1, 1, 1]), slow);
+    crowd(&world, 1, 0, (0, 0));
+    crowd(&world, 1, 0, (1, 0));
+    world.at(START + 100, |world| world.store.fail_over());
+    crowd(&world, 1, 1200, (2, 0));
+    rest(&world);
+    assert_eq!(world.backend.count(), 2, "{:?}", tally(&world));
+    world.end();
+}
+
 #[test]
 fn a_failure_of_the_backend_leaves_the_record_in_use_on_all_machines() {
     let strict = Behaviour {

@@ -78,6 +78,11 @@ impl Lease {
         })
     }
 
+    /// The process that has claimed it.
+    pub fn pid(&self) -> i32 {
+        self.worker.pid
+    }
+
     pub fn is_ours(&self) -> bool {
         self.stage.get() == Stage::Ours
     }
@@ -197,7 +202,7 @@ async fn send(lease: &Rc<Lease>, seen: Seen, fields: FieldValues) -> Result<Repl
                         until: now + length(world),
                     }),
                 );
-                world.judge().fleet.granted(lock, token);
+                world.judge().lease_is_granted(world, lock, token, &fence);
                 let found = data.peek_for(key, fields, now);
                 let is = (found.map(|f| f.generation), data.variants(key, now).text);
                 let changed = i64::from(is != seen);
@@ -288,7 +293,9 @@ fn give_back(
                     ..lease
                 }),
             );
-            world.judge().fleet.released(lock, token, verdict, fill);
+            let mut judge = world.judge();
+            judge.lease_is_released((lock, token), verdict, fill);
+            drop(judge);
             outcomes::tell(world, lock, token, verdict);
             if unsure {
                 return Err(Trouble::Unavailable);

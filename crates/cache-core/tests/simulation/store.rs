@@ -31,6 +31,8 @@ pub struct Store {
     one: RefCell<Data>,
     servers: Option<Servers>,
     generation: Cell<u64>,
+    /// It has lost leases.
+    failed_over: Cell<bool>,
 }
 
 impl Store {
@@ -39,6 +41,7 @@ impl Store {
             one: RefCell::default(),
             servers: (plan.mode != Mode::One).then(|| Servers::new(plan)),
             generation: Cell::new(0),
+            failed_over: Cell::new(false),
         }
     }
 
@@ -106,6 +109,12 @@ impl Store {
     /// A replica takes the place of the one server: it knows of no lease.
     pub fn fail_over(&self) {
         self.one.borrow_mut().lose_leases();
+        self.failed_over.set(true);
+    }
+
+    /// Whether it may have lost leases.
+    pub fn has_failed_over(&self) -> bool {
+        self.failed_over.get() || self.servers.is_some()
     }
 
     /// Whether a record may be there that a lookup of a moment ago hasn't seen.
@@ -280,6 +289,7 @@ pub async fn write(
         if !has_lease(world, data, lease) {
             return Err(Trouble::ClaimLost);
         }
+        world.judge().writes_under(lease);
         if !lost {
             let known = data.variants(key, world.now());
             if variant.as_ref().is_some_and(|v| v.seen != known.text) {
@@ -310,11 +320,7 @@ fn has_lease(world: &World, data: &Data, lease: Option<(Key, Token)>) -> bool {
     let Some((lock, token)) = lease else {
         return true;
     };
-    let held = data.holds(lock, token, world.now()).is_some();
-    if held {
-        world.judge().writes_under(lock, token);
-    }
-    held
+    data.holds(lock, token, world.now()).is_some()
 }
 
 /// Gives a record that was confirmed another expiry, if it is still the one of that name; takes it away if there is
@@ -335,6 +341,9 @@ pub async fn refresh(
         if expiry.is_some() && !has_lease(world, data, lease) {
             return Err(Trouble::ClaimLost);
         }
+        world
+            .judge()
+            .writes_under(lease.filter(|_| expiry.is_some()));
         let mut changed = false;
         let known = data.peek_at(key, slot, world.now());
         if let Some(mut stored) = known.filter(|s| s.generation.to_string() == generation) {
