@@ -30,7 +30,7 @@ mod patience;
 
 use std::rc::Rc;
 
-use claiming::{Claiming, claim};
+use claiming::{Claimer, Claiming};
 use patience::{Patience, Waited};
 
 use crate::outcome::{CacheStatus, Reason, Word};
@@ -291,8 +291,10 @@ async fn first<C: Cache>(
     patience: &mut Patience,
 ) -> Result<Answer<C::Permit, C::Fill, C::RefillSlot>, Waited<C::Fill>> {
     let (mut changed, mut claimed) = (changed, false);
+    let mut claimer = Claimer::new();
     loop {
         if changed {
+            claimer.has_looked = true;
             let since = cache.sequence();
             *held = match cache.lookup().await {
                 Ok(Some(record)) => match cache.judge(&record) {
@@ -325,8 +327,9 @@ async fn first<C: Cache>(
         if claimed {
             return Ok(Answer::Fill(Some(permit), None, held.take()));
         }
-        match claim(cache, &permit, patience).await {
+        match claimer.claim(cache, &permit, patience).await {
             Claiming::Ours { changed: again } => (claimed, changed) = (true, again),
+            Claiming::Outdated => changed = true,
             Claiming::Unneeded => {
                 permit.release(Verdict::Uncacheable);
                 return Ok(side_by_side(cache, None, held.take()));
@@ -348,7 +351,7 @@ async fn join<C: Cache>(
     patience: &mut Patience,
 ) -> Waited<C::Fill> {
     loop {
-        match cache.head(&fill, patience.deadline).await {
+        match cache.head(&fill, patience.deadline()).await {
             HeaderWait::Shared => return Waited::Join(fill),
             HeaderWait::OtherVariant => return Waited::OtherLock,
             HeaderWait::Failing(failure) if on_failure.allows(failure) => return Waited::Stale,
@@ -369,7 +372,7 @@ async fn wait<C: Cache>(
     patience: &mut Patience,
 ) -> Waited<C::Fill> {
     loop {
-        match cache.released(ticket, patience.deadline).await {
+        match cache.released(ticket, patience.deadline()).await {
             Woken::Released(verdict) => return Waited::of(verdict, on_failure),
             Woken::Joinable => return Waited::Joinable,
             Woken::Late if patience.chosen(cache) => return Waited::Pass(Reason::LockTimeout),

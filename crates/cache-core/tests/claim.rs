@@ -59,13 +59,18 @@ fn what_replies_to_a_claim_mean() {
             bulk(b"held"),
             bulk(token.to_string().as_bytes()),
             Reply::Integer(left),
+            Reply::Integer(1),
         ])
     };
     let mine = |fence: &'static [u8], changed| Claimed::Mine {
         fence: Bytes::from_static(fence),
         changed,
     };
-    let by = |left| Claimed::Held { by: token, left };
+    let by = |left| Claimed::Held {
+        by: token,
+        left,
+        changed: true,
+    };
     let cases = [
         (
             array(&[bulk(b"mine"), Reply::Bulk(None), Reply::Integer(0)]),
@@ -98,8 +103,25 @@ fn what_is_no_reply_to_a_claim() {
         array(&[bulk(b"mine")]),
         array(&[bulk(b"mine"), bulk(b""), Reply::Integer(2)]),
         array(&[bulk(b"mine"), Reply::Integer(0), Reply::Integer(0)]),
-        array(&[bulk(b"held"), bulk(b"1f"), Reply::Integer(9)]),
-        array(&[bulk(b"held"), Reply::Bulk(None), Reply::Integer(9)]),
+        array(&[
+            bulk(b"held"),
+            bulk(b"1f"),
+            Reply::Integer(9),
+            Reply::Integer(0),
+        ]),
+        array(&[bulk(b"held"), bulk(b"000000000000001f"), Reply::Integer(9)]),
+        array(&[
+            bulk(b"held"),
+            bulk(b"000000000000001f"),
+            Reply::Integer(9),
+            Reply::Integer(2),
+        ]),
+        array(&[
+            bulk(b"held"),
+            Reply::Bulk(None),
+            Reply::Integer(9),
+            Reply::Integer(0),
+        ]),
         // These would let nobody fill.
         array(&[bulk(b"known"), bulk(b"stored")]),
         array(&[bulk(b"known"), bulk(b"failing 503")]),

@@ -24,6 +24,9 @@ pub enum Claimed {
         by: Token,
         /// How long it lasts if it isn't extended, in milliseconds.
         left: u64,
+        /// The record, or what its key says of variants, isn't what the claimer has seen of it: yet another fill has
+        /// ended meanwhile.
+        changed: bool,
     },
     /// A machine has found a moment ago that the responses of this key aren't storable.
     Unneeded,
@@ -32,7 +35,7 @@ pub enum Claimed {
 /// Reads the reply to a claim:
 ///
 /// - `mine`, the fence or nil, and 1 if what the claimer has seen has changed, else 0;
-/// - `held`, the token of the holder, and the milliseconds that the lease lasts;
+/// - `held`, the token of the holder, the milliseconds that the lease lasts, and 1 or 0 as above;
 /// - `known` and the verdict that is remembered, which can only be that the responses are uncacheable.
 ///
 /// `None` for anything else: the store can't be relied on for claims.
@@ -44,10 +47,18 @@ pub fn parse(reply: &Reply) -> Option<Claimed> {
             fence: fence.clone().unwrap_or_default(),
             changed: *changed == 1,
         }),
-        (b"held", [Reply::Bulk(Some(by)), Reply::Integer(left)]) => Some(Claimed::Held {
+        (
+            b"held",
+            [
+                Reply::Bulk(Some(by)),
+                Reply::Integer(left),
+                Reply::Integer(changed @ (0 | 1)),
+            ],
+        ) => Some(Claimed::Held {
             by: Token::parse(by)?,
             // A lease lasts for no longer than anybody takes it for.
             left: u64::try_from(*left).unwrap_or(0).min(LONGEST),
+            changed: *changed == 1,
         }),
         // Any other verdict isn't one to be remembered: with it nobody would ever fill.
         (b"known", [Reply::Bulk(Some(verdict))]) => {

@@ -76,6 +76,8 @@ pub enum Claim {
         by: Token,
         /// How long the claim lasts if it isn't extended, in milliseconds.
         left: u64,
+        /// What the request saw in the store is outdated: another fill has ended before this one began.
+        changed: bool,
     },
     /// A machine has found a moment ago that the responses of this key aren't storable: nobody needs to claim it.
     Unneeded,

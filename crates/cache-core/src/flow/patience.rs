@@ -10,7 +10,7 @@ use crate::verdict::Verdict;
 pub(super) struct Patience {
     timeout: u64,
     /// When it is to go, if it may (in [`Cache::now`]'s terms).
-    pub(super) deadline: u64,
+    deadline: u64,
 }
 
 /// What the wait for somebody else's fill ends with.
@@ -50,6 +50,11 @@ impl Patience {
             timeout,
             deadline: cache.now().saturating_add(timeout),
         }
+    }
+
+    /// Until when it waits.
+    pub(super) fn deadline(&self) -> u64 {
+        self.deadline
     }
 
     /// Whether the request may go to the backend, its deadline having passed. If not, the deadline has moved on.

@@ -8,6 +8,7 @@ use cache_core::flow::WaitLimits;
 use super::backend::Purpose;
 use super::client::Manner;
 use super::config::{Behaviour, Claims, Config, Kind};
+use super::data::Stored;
 use super::faults::Faults;
 use super::invalidating;
 use super::invariants::Decision;
@@ -226,6 +227,45 @@ fn a_refill_that_ended_elsewhere_meanwhile_is_not_made_again() {
         assert_eq!(world.backend.count(), 2, "{:?}", tally(&world));
         world.end();
     }
+}
+
+/// The message that the record is stored is lost, and by the time the waiter claims again the record is stale and being
+/// refilled. That the refill fails is nothing to a request that may be served the record.
+#[test]
+fn who_waits_finds_a_record_that_was_stored_before_the_present_fill() {
+    let faults = Faults {
+        wake_lost: 100,
+        ..Faults::default()
+    };
+    let config = Config {
+        faults,
+        ..config(&[1, 1])
+    };
+    let error = Behaviour::good(500, 10).of(Kind::Error);
+    let world = stage::world(config, [Behaviour::good(300, 10), error]);
+    world.faulty.set(true);
+    crowd(&world, 1, 0, (0, 0));
+    crowd(&world, 1, 0, (1, 0));
+    // It is given back at 337.
+    world.at(START + 336, |world| {
+        let kept = world.store.peek(0, world.now()).unwrap();
+        let stale = u64::from(world.config.rules.stale) * 1000;
+        let expires = world.now() + stale - 1;
+        world.store.put(0, Some(Stored { expires, ..kept }));
+    });
+    crowd(&world, 1, 336, (0, 0));
+    rest(&world);
+    let tally = tally(&world);
+    let stale = |refill| Decision::Stale { refill };
+    let (at, decision, _) = tally[2];
+    assert_eq!(
+        (tally[1].1, decision),
+        (stale(true), stale(true)),
+        "{tally:?}"
+    );
+    assert!(at < 600, "{tally:?}");
+    assert_eq!(world.backend.count(), 2);
+    world.end();
 }
 
 /// The store has lost the lease of the first refill, which has ended by then, so that the second claim is granted.

@@ -159,9 +159,9 @@ pub async fn claim_fill(
             }
             Claim::Granted { changed }
         }
-        Claimed::Held { by, left } => {
+        Claimed::Held { by, left, changed } => {
             lease.stage.set(Stage::Elsewhere);
-            Claim::Held { by, left }
+            Claim::Held { by, left, changed }
         }
         Claimed::Unneeded => {
             lease.stage.set(Stage::Elsewhere);
@@ -183,11 +183,15 @@ async fn send(lease: &Rc<Lease>, seen: Seen, fields: FieldValues) -> Result<Repl
             return Err(Trouble::Unavailable);
         }
         let now = world.now();
+        let found = data.peek_for(key, fields, now);
+        let is = (found.map(|f| f.generation), data.variants(key, now).text);
+        let changed = Reply::Integer(i64::from(is != seen));
         let reply = match data.lease(lock, now).map(|lease| (lease.kept, lease.until)) {
             Some((Kept::Held(by), until)) if by != token => vec![
                 bulk("held"),
                 bulk(by.to_string()),
                 Reply::Integer(i64::try_from(until - now).unwrap()),
+                changed,
             ],
             Some((Kept::Known(verdict), _)) => {
                 vec![bulk("known"), bulk(claim::verdict_text(verdict))]
@@ -203,11 +207,8 @@ async fn send(lease: &Rc<Lease>, seen: Seen, fields: FieldValues) -> Result<Repl
                     }),
                 );
                 world.judge().lease_is_granted(world, lock, token, &fence);
-                let found = data.peek_for(key, fields, now);
-                let is = (found.map(|f| f.generation), data.variants(key, now).text);
-                let changed = i64::from(is != seen);
                 let fence = Some(fence).filter(|fence| !fence.is_empty());
-                vec![bulk("mine"), Reply::Bulk(fence), Reply::Integer(changed)]
+                vec![bulk("mine"), Reply::Bulk(fence), changed]
             }
         };
         if unsure {
@@ -294,7 +295,7 @@ fn give_back(
                 }),
             );
             let mut judge = world.judge();
-            judge.lease_is_released((lock, token), verdict, fill);
+            judge.lease_is_released(world, (lock, token), verdict, fill);
             drop(judge);
             outcomes::tell(world, lock, token, verdict);
             if unsure {

@@ -112,6 +112,11 @@ impl Store {
         self.failed_over.set(true);
     }
 
+    /// Whether it is a single server.
+    pub fn is_one(&self) -> bool {
+        self.servers.is_none()
+    }
+
     /// Whether it may have lost leases.
     pub fn has_failed_over(&self) -> bool {
         self.failed_over.get() || self.servers.is_some()
@@ -289,7 +294,7 @@ pub async fn write(
         if !has_lease(world, data, lease) {
             return Err(Trouble::ClaimLost);
         }
-        world.judge().writes_under(lease);
+        world.judge().writes_under(world, lease);
         if !lost {
             let known = data.variants(key, world.now());
             if variant.as_ref().is_some_and(|v| v.seen != known.text) {
@@ -343,7 +348,7 @@ pub async fn refresh(
         }
         world
             .judge()
-            .writes_under(lease.filter(|_| expiry.is_some()));
+            .writes_under(world, lease.filter(|_| expiry.is_some()));
         let mut changed = false;
         let known = data.peek_at(key, slot, world.now());
         if let Some(mut stored) = known.filter(|s| s.generation.to_string() == generation) {
