@@ -12,11 +12,7 @@ impl Store {
     /// # Errors
     ///
     /// Why it isn't known that they hold everywhere: the store has not taken them, or has not said so.
-    #[allow(
-        dead_code,
-        clippy::unused_async,
-        reason = "requests for purges come next"
-    )]
+    #[allow(clippy::unused_async, reason = "the log comes next")]
     pub async fn purge(&self, _entries: &[Entry]) -> Result<(), StoreError> {
         Err(StoreError::Unavailable)
     }

@@ -26,6 +26,8 @@ pub mod use_stale;
 pub mod units;
 // Which `$variables` is a value made of?
 pub mod complex_value;
+// Which clients may do it?
+pub mod allow;
 
 // Using a stored response.
 

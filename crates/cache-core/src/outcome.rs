@@ -45,6 +45,8 @@ pub enum CacheStatus {
     Updating,
     /// A record that the backend confirmed by 304.
     Revalidated,
+    /// The request asked for a purge.
+    Purge,
 }
 
 impl CacheStatus {
@@ -59,6 +61,7 @@ impl CacheStatus {
             Self::Stale => "STALE",
             Self::Updating => "UPDATING",
             Self::Revalidated => "REVALIDATED",
+            Self::Purge => "PURGE",
         }
     }
 }
