@@ -1,6 +1,6 @@
 //! The JSON form, by `redis_cache_admin`.
 
-use testbed::{Request, Response, Running, Site};
+use testbed::{Answer, PATIENCE, Request, Response, Running, Site, wait_for};
 
 use crate::{KEY, fill, fill_tagged, get, told};
 
@@ -100,6 +100,7 @@ fn each_type() {
                 fill(&site, other);
             }
             let elsewhere = ("example.org", "/a/b?c=d");
+            site.backend.set("/a/b", Answer::ok("untagged"));
             fill(&site, elsewhere);
             let (field, value) = if kind == "group" {
                 ("Cache-Groups", "\"g 1\", \"g2\"")
@@ -107,7 +108,6 @@ fn each_type() {
                 ("Surrogate-Key", "t0 t1")
             };
             fill_tagged(&site, PAGE, (field, value));
-            // the tags of the other host's page are its own
             let answer = ask(&site, &format!("{{\"type\": {body}, \"purge\": {purge}}}"));
             assert_eq!(answer.status, 200, "{body}: {}", answer.text());
             let purged = if kind == "tag" { 2 } else { 1 };
@@ -119,6 +119,8 @@ fn each_type() {
                 assert_eq!(get(&site, elsewhere).word(), "HIT", "{body}: {mode}");
             }
             assert_eq!(get(&site, PAGE).word(), word, "{body}: {mode}");
+            // Its refill is over, or its record is there.
+            wait_for("a hit", PATIENCE, || get(&site, PAGE).word() == "HIT");
             // For the next turn nothing is left of it.
             let everything = r#"{"type": "all", "purge": true}"#;
             assert_eq!(ask(&site, everything).status, 200);
@@ -142,9 +144,7 @@ fn each_store_of_the_configuration_is_purged() {
     let pages = [("example.com", "/main"), ("example.com", "/other/a")];
     for page in pages {
         assert_eq!(get(&site, page).word(), "STORE");
-        testbed::wait_for("the record", testbed::PATIENCE, || {
-            get(&site, page).word() == "HIT"
-        });
+        wait_for("the record", PATIENCE, || get(&site, page).word() == "HIT");
     }
     let answer = ask(
         &site,
