@@ -424,3 +424,101 @@ PURGE /a
 {"purged": 0, "kind": "key", "mode": "hard"}
 --- error_log
 low address bits of 127.1.2.3/8 are meaningless
+
+
+
+=== TEST 23: a path for purges isn't a page for those who may not purge
+--- config
+    location / { redis_cache on; redis_cache_purge_style wordpress; proxy_pass http://backend; }
+--- request eval
+["GET /purge/a", "GET /purge", "GET /purged", "HEAD /purge/a"]
+--- error_code eval
+[403, 403, 200, 200]
+--- backend_log
+GET /purged
+GET /purge/a
+
+
+
+=== TEST 24: who comes by a socket in the file system
+--- http_config
+    server {
+        listen unix:$TEST_NGINX_SERVER_ROOT/html/purges.sock;
+        redis_cache_lock locks;
+        redis_cache_pass main;
+        redis_cache_key $TEST_NGINX_KEY$request_uri;
+        redis_cache_purge_style varnish;
+        location /in { redis_cache on; redis_cache_purge_allow unix:; }
+        location /out { redis_cache on; redis_cache_purge_allow 0.0.0.0/0 ::/0; }
+    }
+--- config
+    location / { proxy_pass http://unix:$TEST_NGINX_SERVER_ROOT/html/purges.sock; }
+--- init
+main::record('/in'); main::record('/out')
+--- request eval
+["PURGE /in", "PURGE /out"]
+--- error_code eval
+[200, 403]
+--- redis
+EXISTS $KEY/in => 0
+EXISTS $KEY/out => 1
+
+
+
+=== TEST 25: a location says by itself who may, and in which style
+--- config
+    redis_cache_purge_style varnish;
+    redis_cache_purge_allow all;
+    location /same/ { redis_cache on; proxy_pass http://backend; }
+    location /own/ { redis_cache on; redis_cache_purge_allow 192.0.2.1; proxy_pass http://backend; }
+    location /off/ { redis_cache on; redis_cache_purge_style off; proxy_pass http://backend; }
+    location /plain/ { proxy_pass http://backend; }
+    location /nested/ {
+        redis_cache on;
+        proxy_pass http://backend;
+        if ($arg_closed) { redis_cache_purge_allow 192.0.2.1; proxy_pass http://backend; }
+    }
+--- request eval
+["PURGE /same/a", "PURGE /own/a", "PURGE /off/a", "PURGE /plain/a", "PURGE /nested/a", "PURGE /nested/a?closed=1"]
+--- error_code eval
+[200, 403, 200, 200, 200, 403]
+--- backend_log
+PURGE /off/a
+PURGE /plain/a
+
+
+
+=== TEST 26: a location for operators caches nothing, whatever is inherited
+--- config
+    redis_cache on;
+    redis_cache_purge_style varnish wordpress;
+    redis_cache_purge_allow all;
+    location /cache/ { redis_cache_admin; }
+    location / { proxy_pass http://backend; }
+--- request eval
+["PURGE /cache/a", "GET /cache/a", "POST /cache/purge\n{\"type\": \"x\"}"]
+--- error_code eval
+[404, 404, 400]
+--- backend_log
+
+
+
+=== TEST 27: a store that isn't there
+--- http_config
+    redis_cache_store gone { server 127.0.0.1:1; }
+--- config
+    location / {
+        redis_cache on;
+        redis_cache_pass gone;
+        redis_cache_purge_style varnish;
+        redis_cache_purge_allow all;
+        proxy_pass http://backend;
+    }
+--- request
+PURGE /a
+--- error_code: 503
+--- response_headers
+Retry-After: 1
+Content-Type: application/json
+--- response_body_like: ^\{"error": "the store \\"gone\\" says: .*"\}$
+--- backend_log

@@ -20,7 +20,10 @@ pub(super) unsafe extern "C" fn on_purge(
     // SAFETY: nginx calls with the configuration and our part of it.
     unsafe {
         let noted = set::<LocConf>(cf, conf, |directive, conf| {
-            conf.purge_line = Some((directive.line(), "redis_cache_purge"));
+            // What never holds takes back what a level above says.
+            if directive.arguments().iter().any(|value| may_hold(value)) {
+                conf.purge_line = Some((directive.line(), "redis_cache_purge"));
+            }
             Ok(())
         });
         if noted.is_null() {
@@ -29,6 +32,11 @@ pub(super) unsafe extern "C" fn on_purge(
             noted
         }
     }
+}
+
+/// Whether a value may be something else than empty and "0".
+fn may_hold(value: &[u8]) -> bool {
+    !value.is_empty() && value != b"0"
 }
 
 /// `redis_cache_purge_allow`
