@@ -52,18 +52,22 @@ pub fn enter(r: Request, conf: &LocConf, main: &MainConf) -> Turn {
     if r.is_subrequest() || (styles.is_empty() && !has_condition(conf)) {
         return Turn::Usual;
     }
+    let may_ask = may_ask(r, styles);
     // SAFETY: filled by nginx's own setter.
-    let holds = || unsafe { r.holds(conf.purge(), Scope::Own) };
+    let holds = unsafe { r.holds(conf.purge(), Scope::Own) };
+    if !may_ask && !holds {
+        return Turn::Usual;
+    }
     let origin = Origin::new(r.is_https(), r.authority());
     let fields = Fields(r);
     let request = request(r, origin.as_ref(), &fields);
-    let asked = if may_ask(r, styles) {
+    let asked = if may_ask {
         asked(&request, styles)
     } else {
         Ok(None)
     };
     let asked = match asked {
-        Ok(None) if holds() => plain(&request).map(|purge| Some(Asked::Purge(purge))),
+        Ok(None) if holds => plain(&request).map(|purge| Some(Asked::Purge(purge))),
         asked => asked,
     };
     if let Ok(None) = asked
@@ -76,15 +80,12 @@ pub fn enter(r: Request, conf: &LocConf, main: &MainConf) -> Turn {
         // Of others the field means nothing.
         return if allowed { Turn::Refresh } else { Turn::Usual };
     }
-    let answer = if !allowed {
-        answer::forbidden()
-    } else {
-        match asked {
-            Ok(Some(Asked::Purge(purge))) => return begin(r, conf, main, &purge, &request),
-            Ok(Some(Asked::Refresh)) => return Turn::Refresh,
-            Ok(None) => answer::method(&allow(conf, styles)),
-            Err(refusal) => answer::refused(&refusal),
-        }
+    let answer = match asked {
+        _ if !allowed => answer::forbidden(),
+        Ok(Some(Asked::Purge(purge))) => return begin(r, conf, main, &purge, &request),
+        Ok(Some(Asked::Refresh)) => return Turn::Refresh,
+        Ok(None) => answer::method(&allow(conf, styles)),
+        Err(refusal) => answer::refused(&refusal),
     };
     Turn::Answered(answer::at_once(r, conf, main, answer))
 }
