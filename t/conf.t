@@ -1254,3 +1254,13 @@ invalid value "stop" in "redis_cache_on_error"; it is "pass" or "fail"
     redis_cache_store main { server 127.0.0.1:6379; mode sentinel main; sentinel_password file:/dev/zero; }    # <--
 --- emerg
 "sentinel_password" of store "main" can't be read: "/dev/zero": its first line is longer than 4096 bytes
+
+
+
+=== TEST 144: a location for operators without any store
+--- config
+    location /cache/ {
+        redis_cache_admin;    # <--
+    }
+--- emerg
+"redis_cache_admin" has no store: declare one by a "redis_cache_store NAME { ... }" block

@@ -37,14 +37,18 @@ my %once = (
     redis_cache_on_error        => 'pass',
     redis_cache_backoff         => '1s',
     redis_cache_variants        => '1',
+    redis_cache_purge_style     => 'off',
+    redis_cache_admin           => '',
 );
 
 # What may stand there again.
 my %adds_up = (
-    redis_cache_valid    => '200',
-    redis_cache_bypass   => '$arg_a',
-    redis_cache_no_store => '$arg_a',
-    set_md5              => '$md5 a',
+    redis_cache_valid       => '200',
+    redis_cache_bypass      => '$arg_a',
+    redis_cache_no_store    => '$arg_a',
+    redis_cache_purge       => '0',
+    redis_cache_purge_allow => 'all',
+    set_md5                 => '$md5 a',
 );
 
 # Zones and stores have names: conf.t has them twice.

@@ -95,6 +95,7 @@ fn every_file_is_covered_here() {
             "demo.conf",
             "memory.conf",
             "proxy.conf",
+            "purge.conf",
             "seed.conf",
             "sentinel.conf",
             "tls.conf"
@@ -197,6 +198,59 @@ fn proxy_conf_runs_as_it_is() {
     assert_eq!((head.word().as_str(), head.body.len()), ("HIT", 0));
     assert_eq!(scene.redis.keys(), [key]);
     assert_eq!(client.ask(&Request::post("/page", "x")).word(), "SKIP");
+    scene.nginx.finish();
+}
+
+fn ask(scene: &Scene, method: &str, host: &str, target: &str) -> testbed::Response {
+    let request = Request::new(method, target).header("Host", host);
+    scene.nginx.client().ask(&request)
+}
+
+#[test]
+fn purge_conf_runs_as_it_is() {
+    let scene = start("purge.conf", "8080;");
+    for (host, method, target) in [
+        // nginx-helper
+        ("blog.example.com", "GET", "/purge/page"),
+        ("blog.example.com", "PURGE", "/page"),
+        ("shop.example.com", "PURGE", "/page"),
+        ("api.example.com", "PURGE", "/page"),
+        ("other.example.com", "PURGE", "/page"),
+    ] {
+        wait_for("the record", PATIENCE, || {
+            ask(&scene, "GET", host, "/page").word() == "HIT"
+        });
+        let answer = ask(&scene, method, host, target);
+        let said = "{\"purged\": 1, \"kind\": \"key\", \"mode\": \"hard\"}\n";
+        assert_eq!(
+            (answer.status, answer.text().as_str()),
+            (200, said),
+            "{host}"
+        );
+        assert_eq!(ask(&scene, "GET", host, "/page").word(), "STORE", "{host}");
+    }
+    assert_eq!(ask(&scene, "GET", "x", "/cache/purge").status, 405);
+    scene.nginx.finish();
+}
+
+#[test]
+#[ignore = "the log of the store isn't written yet"]
+fn purge_conf_purges_all_sites() {
+    let scene = start("purge.conf", "8080;");
+    let pages = ["blog.example.com", "shop.example.com"].map(|host| (host, "/page"));
+    for (host, target) in pages {
+        assert_eq!(ask(&scene, "GET", host, target).word(), "STORE", "{host}");
+        wait_for("the record", PATIENCE, || {
+            ask(&scene, "GET", host, target).word() == "HIT"
+        });
+    }
+    let all = Request::post("/cache/purge", "{\"type\": \"all\"}");
+    let answer = scene.nginx.client().ask(&all);
+    let said = "{\"purged\": 1, \"kind\": \"all\", \"mode\": \"soft\"}\n";
+    assert_eq!((answer.status, answer.text().as_str()), (200, said));
+    for (host, target) in pages {
+        assert_eq!(ask(&scene, "GET", host, target).word(), "STALE", "{host}");
+    }
     scene.nginx.finish();
 }
 

@@ -115,3 +115,27 @@ fn the_machines_of_a_fleet_share_records_whatever_they_listen_on() {
     let key = format!("http://localhost:{}/d/old", site.address().port());
     site.redis.wait_for_record(&key);
 }
+
+#[test]
+fn sites_on_one_port_leave_the_connection_s_port_out() {
+    let port = Port::take();
+    let server = |name: &str| {
+        format!(
+            "server {{ listen {}; server_name {name}; {} }}",
+            port.address(),
+            cached(name)
+        )
+    };
+    let site = Site::new()
+        .http(&format!("{}{}", server("a"), server("b")))
+        .start();
+    for name in ["a", "b"] {
+        let request = Request::get("/d/x").header("Host", name);
+        assert_eq!(
+            ask(port.address(), &request).text(),
+            format!("GET /{name}/x #1\n")
+        );
+        wait_for_hit(port.address(), &request);
+        site.redis.wait_for_record(&format!("http://{name}/d/x"));
+    }
+}

@@ -11,6 +11,7 @@ use super::{LocConf, MainConf, set_md5, store_block};
 
 mod fill;
 mod location;
+mod purge;
 mod rules;
 mod zone;
 
@@ -61,6 +62,9 @@ entry!(on_memory, LocConf, location::memory);
 entry!(on_revalidate, LocConf, rules::revalidate);
 entry!(on_backoff, LocConf, fill::backoff);
 entry!(on_variants, LocConf, rules::variants);
+entry!(on_purge_allow, LocConf, purge::allow);
+entry!(on_purge_style, LocConf, purge::style);
+entry!(on_admin, LocConf, purge::admin);
 entry!(on_set_md5, LocConf, set_md5::directive);
 
 const HTTP: u32 = NGX_HTTP_MAIN_CONF;
@@ -90,11 +94,17 @@ const fn predicates(name: ngx_str_t, offset: usize) -> ngx_command_t {
     command
 }
 
+const fn purge(name: ngx_str_t) -> ngx_command_t {
+    let mut command = in_location(name, NGX_CONF_1MORE, purge::on_purge);
+    command.offset = offset_of!(LocConf, purge);
+    command
+}
+
 const SET_MD5: u32 =
     NGX_HTTP_SRV_CONF | NGX_HTTP_SIF_CONF | NGX_HTTP_LOC_CONF | NGX_HTTP_LIF_CONF | NGX_CONF_TAKE12;
 
 /// All directives of the module.
-pub static mut COMMANDS: [ngx_command_t; 37] = [
+pub static mut COMMANDS: [ngx_command_t; 41] = [
     command(
         ngx_string!("redis_cache_zone"),
         HTTP | NGX_CONF_TAKE2,
@@ -237,6 +247,23 @@ pub static mut COMMANDS: [ngx_command_t; 37] = [
         ngx_string!("redis_cache_variants"),
         NGX_CONF_TAKE1,
         on_variants,
+    ),
+    purge(ngx_string!("redis_cache_purge")),
+    in_location(
+        ngx_string!("redis_cache_purge_allow"),
+        NGX_CONF_1MORE,
+        on_purge_allow,
+    ),
+    in_location(
+        ngx_string!("redis_cache_purge_style"),
+        NGX_CONF_1MORE,
+        on_purge_style,
+    ),
+    command(
+        ngx_string!("redis_cache_admin"),
+        NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS,
+        on_admin,
+        NGX_HTTP_LOC_CONF_OFFSET,
     ),
     command(
         ngx_string!("set_md5"),

@@ -3,9 +3,11 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use cache_core::allow::AllowList;
 use cache_core::cache_status_field::CacheName;
 use cache_core::freshness::Heuristic;
 use cache_core::ignore::Ignore;
+use cache_core::purge::request::Styles;
 use cache_core::rules::{MethodList, Rules, SetCookie, StatusList};
 use cache_core::use_stale::UseStale;
 use ngx::ffi::*;
@@ -106,6 +108,16 @@ pub struct LocConf {
     pub back_off: Option<BackOff>,
     /// `redis_cache_variants`
     pub variants: Option<usize>,
+    /// `redis_cache_purge`, filled by nginx's own setter
+    pub purge: *mut ngx_array_t,
+    /// `redis_cache_purge_allow`
+    pub purge_allow: Option<Rc<AllowList>>,
+    /// `redis_cache_purge_style`; "off" is an empty set
+    pub purge_styles: Option<Styles>,
+    /// The line of the location itself that says so, and its directive.
+    pub purge_line: Option<(ConfLine, &'static str)>,
+    /// The line of `redis_cache_admin`.
+    pub admin: Option<ConfLine>,
     /// What the directives make together, for requests whose variables say nothing.
     pub rules: Rc<Rules>,
     /// The last rules that variables made.
@@ -156,6 +168,11 @@ impl Default for LocConf {
             revalidate: None,
             back_off: None,
             variants: None,
+            purge: UNSET,
+            purge_allow: None,
+            purge_styles: None,
+            purge_line: None,
+            admin: None,
             rules: Rc::default(),
             variable_rules: RefCell::default(),
             complained: Cell::default(),
@@ -207,12 +224,15 @@ impl LocConf {
             memory,
             revalidate,
             back_off,
-            variants
+            variants,
+            purge_allow,
+            purge_styles
         );
         self.md5_keys.extend(&above.md5_keys);
         for (mine, theirs) in [
             (&mut self.bypass, above.bypass),
             (&mut self.no_store, above.no_store),
+            (&mut self.purge, above.purge),
         ] {
             if *mine == UNSET {
                 *mine = theirs;
@@ -254,6 +274,15 @@ impl LocConf {
             std::ptr::null_mut()
         } else {
             self.no_store
+        }
+    }
+
+    /// The predicates of `redis_cache_purge`, or null.
+    pub fn purge(&self) -> *mut ngx_array_t {
+        if self.purge == UNSET {
+            std::ptr::null_mut()
+        } else {
+            self.purge
         }
     }
 

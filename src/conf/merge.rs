@@ -48,8 +48,11 @@ pub unsafe extern "C" fn merge_location(
         };
         // What is nested without a name (`if`) is a part of its location.
         conf.own = conf.enable.is_some() || (above.own && is_nameless(cf));
+        if conf.admin.is_none() && is_nameless(cf) {
+            conf.admin.clone_from(&above.admin);
+        }
         conf.inherit(above);
-        if check(cf, conf) {
+        if check(cf, conf) && check_purge(cf, conf) && check_admin(cf, conf) {
             ptr::null_mut()
         } else {
             CONF_ERROR
@@ -88,6 +91,36 @@ fn check(cf: *mut ngx_conf_t, conf: &LocConf) -> bool {
         note_site(cf);
     }
     true
+}
+
+/// A location that takes requests for purges has something to purge.
+fn check_purge(cf: *mut ngx_conf_t, conf: &LocConf) -> bool {
+    let (Some((line, directive)), true) = (&conf.purge_line, is_location(cf)) else {
+        return true;
+    };
+    if conf.enable == Some(true) {
+        return true;
+    }
+    let text =
+        format!("\"{directive}\" is in a location that doesn't cache: add \"redis_cache on\"");
+    emerg(cf, line, &text);
+    false
+}
+
+/// A location for operators has stores.
+fn check_admin(cf: *mut ngx_conf_t, conf: &LocConf) -> bool {
+    let Some(line) = &conf.admin else {
+        return true;
+    };
+    // SAFETY: while nginx merges, this is the configuration that was read, within http.
+    let has_store = conf.pass.is_some()
+        || variables::is_set_somewhere(cf, "pass")
+        || unsafe { main_conf(cf) }.is_some_and(|main| !main.stores.is_empty());
+    if !has_store {
+        let text = "\"redis_cache_admin\" has no store: declare one by a \"redis_cache_store NAME { ... }\" block";
+        emerg(cf, line, text);
+    }
+    has_store
 }
 
 /// The server being merged has a location with the default key.

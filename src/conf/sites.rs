@@ -38,7 +38,7 @@ impl Sites {
                 return;
             };
             for port in ports.as_slice::<ngx_http_conf_port_t>() {
-                let number = u16::from_be(port.port);
+                let number = port.port;
                 for address in port.addrs.as_slice::<ngx_http_conf_addr_t>() {
                     let servers = address
                         .servers

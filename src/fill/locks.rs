@@ -81,4 +81,8 @@ impl Permit for FillPermit {
             permit.release(verdict);
         }
     }
+
+    fn touch(&self) {
+        self.0.held.borrow().iter().for_each(LockPermit::touch);
+    }
 }

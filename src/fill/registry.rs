@@ -135,11 +135,6 @@ impl LockPermit {
         self.key == *key
     }
 
-    /// Says that the holder is alive.
-    pub fn touch(&self) {
-        self.zone.touch(&self.key, self.instance);
-    }
-
     /// Its fill knows of the invalidation of that number.
     pub fn note_fence(&self, number: u64) {
         self.zone.note_fence(&self.key, self.instance, number);
@@ -165,6 +160,10 @@ impl Permit for LockPermit {
         permit
             .zone
             .release(&permit.key, permit.instance, verdict, permit.retention);
+    }
+
+    fn touch(&self) {
+        self.zone.touch(&self.key, self.instance);
     }
 }
 

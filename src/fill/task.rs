@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use cache_core::fence::{self, Token};
-use cache_core::flow::{Ending, Filling, Finding, Trouble, fill};
+use cache_core::flow::{Claim, Ending, Filling, Finding, Occasion, Trouble, fill};
 use cache_core::key::LockKey;
 use cache_core::outcome::Reason;
 use cache_core::policy::Plan;
@@ -81,6 +81,10 @@ pub struct Fill {
 impl Fill {
     /// Runs it in a task of its own, which no client can end.
     pub fn spawn(self, permit: Option<LockPermit>, look_again: bool, slot: Option<RefillSlot>) {
+        let occasion = match &slot {
+            Some(_) => Occasion::Refill { look_again },
+            None => Occasion::Request,
+        };
         // limit_req has bounds of its own for what it holds back: other refills needn't wait for that.
         let slot = Rc::new(Cell::new(slot));
         let given_back = Rc::downgrade(&slot);
@@ -98,7 +102,7 @@ impl Fill {
                 }
                 None => (None, None),
             };
-            fill(&self, permit, look_again).await;
+            fill(&self, permit, occasion).await;
             None
         });
     }
@@ -205,6 +209,11 @@ impl Filling for Fill {
         };
         *self.variants.borrow_mut() = variants;
         record.is_some_and(|record| usable::judge(&record, &self.lookup.rules) == Use::Fresh)
+    }
+
+    /// Each machine fills for itself.
+    async fn claim(&self) -> Claim {
+        Claim::Granted { changed: false }
     }
 
     async fn read_fence(&self) {

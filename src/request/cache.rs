@@ -7,11 +7,12 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use cache_core::fence::is_current;
-use cache_core::flow::{Cache, Domain, HeaderWait, Lock, Trouble, Woken};
+use cache_core::flow::{Cache, Claim, Domain, HeaderWait, Heard, Lock, Trouble, Woken};
 use cache_core::key::LockKey;
 use cache_core::outcome::Source;
 use cache_core::record::Record;
 use cache_core::request_directives::RequestDirectives;
+use cache_core::token::Token;
 use cache_core::usable::{self, Use};
 use cache_core::use_stale::Failure;
 use cache_core::vary::{Names, VariantId};
@@ -21,6 +22,7 @@ use crate::fill::request_header;
 use crate::fill::start::FillTarget;
 use crate::ngx::event::{now_msec, sleep};
 use crate::ngx::pool;
+use crate::ngx::random;
 use crate::ngx::request::Request;
 use crate::request::settings::{CacheableRequest, Settings};
 use crate::shm::Zone;
@@ -149,9 +151,14 @@ impl Cache for RequestCache {
     type Fill = Joined;
     type Ticket = Queued;
     type RefillSlot = RefillSlot;
+    type Outcomes = ();
 
     fn now(&self) -> u64 {
         now_msec()
+    }
+
+    fn random(&self) -> u64 {
+        random::number()
     }
 
     fn sequence(&self) -> u64 {
@@ -268,5 +275,18 @@ impl Cache for RequestCache {
 
     fn elect(&self, timeout: u64) -> Result<(), u64> {
         self.zone().elect(&self.lock_key(), timeout)
+    }
+
+    /// Each machine fills for itself.
+    async fn claim(&self, _: &LockPermit) -> Claim {
+        Claim::Granted { changed: false }
+    }
+
+    fn outcomes(&self, _: &LockPermit) {}
+
+    /// No other machine has a claim, so nobody waits for one.
+    async fn outcome(&self, (): &(), _: Token, until: u64) -> Heard {
+        sleep(until.saturating_sub(now_msec())).await;
+        Heard::Late
     }
 }

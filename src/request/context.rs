@@ -165,6 +165,11 @@ impl Context {
         self.reason.set(Some(reason));
     }
 
+    /// The request asks for a purge: the cache answers it by itself.
+    pub fn set_purges(&self) {
+        self.status.set(Some(CacheStatus::Purge));
+    }
+
     /// Where the record comes from that is the response. Without one it is the backend.
     pub fn set_source(&self, source: Source) {
         self.source.set(source);

@@ -22,6 +22,7 @@ use crate::request::deliver::begin;
 use crate::request::invalidate::{self, Effect};
 use crate::request::key;
 use crate::request::pass;
+use crate::request::purge::{self, Turn, admin};
 use crate::request::settings::{self, CacheableRequest, LocationSettings};
 use crate::request::variables::upstream;
 
@@ -119,6 +120,11 @@ fn enter(r: Request) -> Code {
     if is_detached(r.connection()) || Context::of(r).is_some() {
         return again::enter(r, conf);
     }
+    if conf.admin.is_some()
+        && let Some(main) = r.main_conf::<MainConf>()
+    {
+        return admin::enter(r, conf, main, body_read);
+    }
     if conf.enable != Some(true) {
         return DECLINED;
     }
@@ -128,6 +134,11 @@ fn enter(r: Request) -> Code {
     }
     let Some(main) = r.main_conf::<MainConf>() else {
         return ERROR;
+    };
+    let refresh = match purge::enter(r, conf, main) {
+        Turn::Usual => false,
+        Turn::Refresh => true,
+        Turn::Answered(code) => return code,
     };
     let location = settings::of_location(r, conf, main);
     if wants_body_first(r, conf, &location) {
@@ -142,7 +153,7 @@ fn enter(r: Request) -> Code {
         DECLINED => {}
         code => return code,
     }
-    match cacheable(r, conf, main, &location) {
+    match cacheable(r, conf, main, &location, refresh) {
         Ok(cacheable) => serve(r, location, cacheable),
         Err(reason) => {
             let effect = invalidate::expected(r, conf, main, &location, reason);
@@ -213,12 +224,13 @@ fn passes_whatever_the_body(r: Request, conf: &LocConf) -> bool {
     })
 }
 
-/// What the cache is to do for this request, or why it has no part in it.
+/// What the cache is to do for this request, or why it has no part in it. `refresh`: it isn't looked up, but is stored.
 fn cacheable(
     r: Request,
     conf: &LocConf,
     main: &MainConf,
     location: &LocationSettings,
+    refresh: bool,
 ) -> Result<CacheableRequest, Reason> {
     if r.wants_upgrade() {
         return Err(Reason::Upgrade);
@@ -245,6 +257,7 @@ fn cacheable(
     if bypass && no_store {
         return Err(Reason::Bypass);
     }
+    let bypass = bypass || refresh;
     key::make_key_again(r, conf, main);
     let (settings, known) =
         settings::settings(r, conf, main, location, !bypass).ok_or(Reason::NotConfigured)?;

@@ -36,7 +36,7 @@ use crate::request::settings::{self, LocationSettings, Settings};
 use crate::request::state::State;
 use crate::shm::Zone;
 use crate::store::lookup::{self, Lookup};
-use crate::store::redis::{self, ChangeReply};
+use crate::store::redis::{self, ChangeReply, StoreError};
 use crate::store::refresh::refresh;
 use crate::store::variants;
 use crate::store::{Key, Sent, Store};
@@ -162,10 +162,11 @@ impl Invalidation {
             .chain(others.into_iter().map(Key::new))
             .map(|key| Deletion::begin(*zone, store, key))
             .collect();
-        let method = String::from_utf8_lossy(r.method()).into_owned();
+        let done = format!("invalidated by {}", String::from_utf8_lossy(r.method()));
         let work = async move {
             for deletion in sent {
-                deletion.end(&method).await;
+                // It is logged.
+                let _ = deletion.end(&done).await;
             }
         };
         hold::until(r, context, work, available)
@@ -230,7 +231,9 @@ impl Freshening {
                 let Lookup {
                     zone, store, key, ..
                 } = &self.lookup;
-                Deletion::begin(*zone, store, key.clone()).end("HEAD").await;
+                let deletion = Deletion::begin(*zone, store, key.clone());
+                // It is logged.
+                let _ = deletion.end("invalidated by HEAD").await;
             } else if theirs.has_validator() {
                 self.refresh(&record, &captured, own.as_ref()).await;
             }
@@ -283,7 +286,7 @@ impl Freshening {
 }
 
 /// A record on its way out.
-struct Deletion {
+pub(super) struct Deletion {
     key: Key,
     store: String,
     sent: Sent<ChangeReply>,
@@ -292,7 +295,7 @@ struct Deletion {
 impl Deletion {
     /// First its fills in this nginx are told that what they bring is worthless, then the store is asked to forget it, and to
     /// refuse what fills of any machine bring that have begun before.
-    fn begin(zone: Zone, store: &Store, key: Key) -> Deletion {
+    pub(super) fn begin(zone: Zone, store: &Store, key: Key) -> Deletion {
         zone.invalidate(key.lock(zone, store));
         let token = Token::new(random::number());
         Deletion {
@@ -302,28 +305,34 @@ impl Deletion {
         }
     }
 
-    async fn end(self, method: &str) {
+    /// The name of its store.
+    pub(super) fn store(&self) -> &str {
+        &self.store
+    }
+
+    /// Logs what has become of it: it was `done` ("invalidated by PUT"). Gives whether there was a record.
+    pub(super) async fn end(self, done: &str) -> Result<bool, StoreError> {
         let (key, store) = (shown(&self.key.redis), &self.store);
-        let line = match self.sent.await {
+        let (line, was_there) = match self.sent.await {
             Err(error) => {
                 ngx_log_error!(
                     error.level(),
                     ngx_cycle_log().as_ptr(),
-                    "redis_cache: \"{key}\" in store \"{store}\" could not be invalidated by {method}: {error}"
+                    "redis_cache: \"{key}\" in store \"{store}\" could not be {done}: {error}"
                 );
-                return;
+                return Err(error);
             }
-            Ok(ChangeReply::Unfenced(words)) => {
-                format!(
-                    "invalidated by {method}, but fills on other machines may store it: {words}"
-                )
-            }
-            Ok(_) => format!("invalidated by {method}"),
+            Ok(ChangeReply::Unfenced(words)) => (
+                format!("{done}, but fills on other machines may store it: {words}"),
+                true,
+            ),
+            Ok(reply) => (done.to_owned(), reply != ChangeReply::Nothing),
         };
         ngx_log_error!(
             NGX_LOG_INFO,
             ngx_cycle_log().as_ptr(),
             "redis_cache: \"{key}\" in store \"{store}\" was {line}"
         );
+        Ok(was_there)
     }
 }

@@ -42,6 +42,9 @@ pub mod cache_status;
 /// What unsafe methods and HEAD mean for stored responses.
 pub mod invalidate;
 
+/// Requests that ask for a purge.
+pub mod purge;
+
 /// A response that waits until the store has taken a change.
 pub mod hold;
 

@@ -211,6 +211,17 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The store for requests in this location, and whether its memory tier has a part in them.
+    fn place(&self) -> Option<(Zone, Store, bool)> {
+        let zone = self.zone()?;
+        let memory = self.conf.memory.unwrap_or(true);
+        let store = match self.store()? {
+            store if memory => store,
+            store => store.without_memory(),
+        };
+        Some((zone, store, memory))
+    }
+
     fn store_named(&self, name: &[u8]) -> Result<Store, String> {
         if let Some(config) = self.main.store(name) {
             return Ok(registry::store(config));
@@ -252,6 +263,21 @@ pub fn backend(r: Request, conf: &LocConf, main: &MainConf) -> Backend {
     Reader::of(r, conf, main).backend()
 }
 
+/// The zone and the store of a location. `None` if one of them is missing.
+pub fn place(r: Request, conf: &LocConf, main: &MainConf) -> Option<(Zone, Store)> {
+    let (zone, store, _) = Reader::of(r, conf, main).place()?;
+    Some((zone, store))
+}
+
+/// The store that a location names; if it names none, all of the configuration.
+pub fn stores(r: Request, conf: &LocConf, main: &MainConf) -> Vec<Store> {
+    let reader = Reader::of(r, conf, main);
+    if conf.pass.is_some() || reader.variables.value(Setting::Pass).is_some() {
+        return reader.store().into_iter().collect();
+    }
+    main.stores.iter().map(registry::store).collect()
+}
+
 /// Reads the rest, for a request that may be cached. `None` if zone, store or key is missing. `looks`: gives what the store's
 /// memory tier has under the key, too.
 pub fn settings(
@@ -262,14 +288,8 @@ pub fn settings(
     looks: bool,
 ) -> Option<(Settings, Option<Known>)> {
     let reader = Reader::of(r, conf, main);
-    let zone = reader.zone()?;
-    let memory = conf.memory.unwrap_or(true);
-    let store = match reader.store()? {
-        store if memory => store,
-        store => store.without_memory(),
-    };
+    let (zone, store, memory) = reader.place()?;
     let key = key::of_request(r, conf, main)?;
-    let memory = conf.memory.unwrap_or(true);
     let known = looks.then(|| Known::find(&store, memory, &key)).flatten();
     // A hit in memory has the key that the record has there.
     let key = match &known {

@@ -35,6 +35,9 @@ mod local;
 /// A location of the same server as the store.
 mod location;
 
+/// Purges in the store's log.
+mod purges;
+
 /// Tasks that no request waits for.
 mod background;
 

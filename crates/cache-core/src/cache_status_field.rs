@@ -64,7 +64,10 @@ impl Forward {
         match (status, reason) {
             (_, Reason::Subscribed) => Some(Self::UriMiss),
             (_, Reason::OnlyIfCached | Reason::StoreRequired) => None,
-            (CacheStatus::Hit | CacheStatus::Stale | CacheStatus::Updating, _) => None,
+            (
+                CacheStatus::Hit | CacheStatus::Stale | CacheStatus::Updating | CacheStatus::Purge,
+                _,
+            ) => None,
             (CacheStatus::Bypass, Reason::MethodNotListed) => Some(Self::Method),
             (CacheStatus::Bypass, _) | (_, Reason::NotConfigured) => Some(Self::Bypass),
             (CacheStatus::Expired | CacheStatus::Revalidated, _) => Some(Self::Stale),

@@ -33,6 +33,48 @@ pub fn is_derivable(template: &[u8]) -> bool {
     })
 }
 
+/// Whether a key made of `template`, a value with `$variables`, is the same for all clients that ask a host for a URI. A
+/// scheme in it isn't looked at. What the pattern of a location has captured is of the URI.
+#[must_use]
+pub fn is_of_uri(template: &[u8]) -> bool {
+    const KNOWN: [&[u8]; 12] = [
+        b"request_uri",
+        b"uri",
+        b"document_uri",
+        b"args",
+        b"query_string",
+        b"is_args",
+        b"request_method",
+        b"scheme",
+        b"host",
+        b"http_host",
+        b"server_name",
+        b"redis_cache_authority",
+    ];
+    variables_of(template).all(|name| {
+        KNOWN.contains(&name.as_slice())
+            || name.starts_with(b"arg_")
+            || name.iter().all(u8::is_ascii_digit)
+    })
+}
+
+/// A key made of `template`, as it is for clients that use the other scheme: that is known if the scheme is its beginning
+/// and nowhere else. `https`: that this key was made for https.
+#[must_use]
+pub fn with_other_scheme(template: &[u8], key: &[u8], https: bool) -> Option<Vec<u8>> {
+    let mut variables = variables_of(template);
+    let begins = template.starts_with(b"$") && variables.next()? == b"scheme";
+    if !begins || variables.any(|name| name == b"scheme") {
+        return None;
+    }
+    let (from, to): (&[u8], &[u8]) = if https {
+        (b"https", b"http")
+    } else {
+        (b"http", b"https")
+    };
+    key.strip_prefix(from).map(|rest| [to, rest].concat())
+}
+
 /// Whether a value with `$variables` has this one, which is given in lower case.
 #[must_use]
 pub fn names_variable(template: &[u8], variable: &[u8]) -> bool {

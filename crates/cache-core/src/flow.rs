@@ -3,11 +3,15 @@
 //! ```text
 //! lookup ─┬─ fresh ──────────────────────────────► respond
 //!         ├─ stale ─► respond ─► lock? ─► fill ─► store ─► unlock, wake
-//!         └─ none ──► lock ─┬─ mine ────► fill ─┬─► respond, streaming
-//!            or to be       │                   └─► store ─► unlock, wake
-//!            validated      ├─ here ────► join the fill of this worker
+//!         └─ none ──► lock ─┬─ mine ──► claim ─┬─ ours ─► fill ─┬─► respond, streaming
+//!            or to be       │                  │                └─► store ─► unlock, wake
+//!            validated      │                  └─ another machine's ─► wait ─► lookup again
+//!                           ├─ here ────► join the fill of this worker
 //!                           └─ elsewhere ► wait (woken, with a deadline) ─► lookup again
 //! ```
+//!
+//! The lock is one of the zone. Where all machines that share the store fill each key once, its holder alone claims the key
+//! there (see [`crate::claim`]); where they don't, or the store is in trouble, the claim is granted at once.
 //!
 //! While the store is in trouble the lock is one of the worker: a response that another worker fetches can't come here.
 //! Where the backend must be spared, the request fails instead ([`Cache::needs_store`]).
@@ -20,17 +24,24 @@
 //! nginx runs.
 
 mod cache;
+mod claiming;
 mod filling;
+mod patience;
 
 use std::rc::Rc;
+
+use claiming::{Claimer, Claiming};
+use patience::{Patience, Waited};
 
 use crate::outcome::{CacheStatus, Reason, Word};
 use crate::record::Record;
 use crate::usable::Use;
 use crate::use_stale::UseStale;
 
-pub use cache::{Cache, Domain, HeaderWait, Lock, Permit, Trouble, Verdict, Woken};
-pub use filling::{Ending, Filling, Finding, fill};
+pub use cache::{Cache, Claim, Domain, HeaderWait, Heard, Lock, Permit, Trouble, Woken};
+pub use filling::{Ending, Filling, Finding, Occasion, fill};
+
+pub use crate::verdict::Verdict;
 
 /// What the operator allows a request to wait for others.
 #[derive(Clone, Copy, Debug)]
@@ -109,24 +120,6 @@ impl<P, F, S> Answer<P, F, S> {
     }
 }
 
-/// The deadline of one request; it moves on when somebody else was chosen to go.
-struct Patience {
-    timeout: u64,
-    deadline: u64,
-}
-
-/// What the wait for somebody else's fill ends with.
-enum Waited<F> {
-    Join(F),
-    Pass(Reason),
-    /// The backend has failed, and the record that is held may be served for that.
-    Stale,
-    /// Look again.
-    Again,
-    /// The fill was that of another variant.
-    OtherLock,
-}
-
 /// So many fills of other variants a request looks at. A backend that changes what it varies on with
 /// each response could send it from one to the next.
 const OTHERS: usize = 4;
@@ -136,15 +129,11 @@ pub async fn serve<C: Cache>(
     cache: &C,
     limits: WaitLimits,
 ) -> Answer<C::Permit, C::Fill, C::RefillSlot> {
-    let timeout = limits.lock_timeout;
-    let mut patience = Patience {
-        timeout,
-        deadline: cache.now().saturating_add(timeout),
-    };
+    let mut patience = Patience::new(cache, limits);
     let mut others = 0;
     'look: loop {
         let since = cache.sequence();
-        let (held, trouble) = match cache.lookup().await {
+        let (mut held, trouble) = match cache.lookup().await {
             Ok(Some(record)) => match cache.judge(&record) {
                 Use::Fresh => return Answer::Hit(record),
                 Use::Stale(on_failure) => return at_once(cache, record, on_failure, since),
@@ -163,10 +152,14 @@ pub async fn serve<C: Cache>(
                 Waited::Stale
             } else {
                 match cache.lock(since, Domain::after(trouble)) {
+                    Lock::Mine { permit, .. } if let Some(trouble) = trouble => {
+                        return Answer::Fill(Some(permit), Some(trouble.reason()), held);
+                    }
                     Lock::Mine { permit, changed } => {
-                        match Box::pin(first(cache, permit, changed, trouble, held)).await {
-                            Some(answer) => return answer,
-                            None => continue 'look,
+                        let lead = first(cache, permit, changed, &mut held, &mut patience);
+                        match Box::pin(lead).await {
+                            Ok(answer) => return answer,
+                            Err(waited) => waited,
                         }
                     }
                     Lock::Here(fill) => {
@@ -175,13 +168,8 @@ pub async fn serve<C: Cache>(
                     Lock::Elsewhere(ticket) => {
                         Box::pin(wait(cache, &ticket, on_failure, &mut patience)).await
                     }
-                    // The whole would be fetched for nothing.
-                    Lock::Unneeded if held.is_none() && cache.wants_part() => {
-                        return Answer::Pass(Reason::Part);
-                    }
-                    // Side by side, each ready to store a response that turns out to be storable.
                     Lock::Unneeded => {
-                        return Answer::Fill(None, trouble.map(Trouble::reason), held);
+                        return side_by_side(cache, trouble.map(Trouble::reason), held);
                     }
                     Lock::Crowded => Waited::Pass(Reason::TooManyWaiters),
                     Lock::Full => Waited::Pass(Reason::ZoneFull),
@@ -201,6 +189,7 @@ pub async fn serve<C: Cache>(
                     return Answer::Pass(Reason::VariesOtherwise);
                 }
                 (Waited::OtherLock, _) => others += 1,
+                (Waited::Joinable, _) => {}
                 (Waited::Stale | Waited::Again, _) => continue 'look,
             }
         }
@@ -278,46 +267,81 @@ fn stale<C: Cache>(
     Answer::Stale(record, behind)
 }
 
-/// The lock is ours. Between our lookup and now another fill may have ended: the lock then was
-/// free, but the record is there. `None` if the second look shows that we need another lock: that of
-/// our variant.
+/// Nobody needs a lock.
+fn side_by_side<C: Cache>(
+    cache: &C,
+    reason: Option<Reason>,
+    held: Option<Held>,
+) -> Answer<C::Permit, C::Fill, C::RefillSlot> {
+    if held.is_none() && cache.wants_part() {
+        // The whole would be fetched for nothing.
+        return Answer::Pass(Reason::Part);
+    }
+    // Each is ready to store a response that turns out to be storable.
+    Answer::Fill(None, reason, held)
+}
+
+/// The lock is ours, and the fill is to be claimed. Between our lookup and now another fill may have ended, of this zone or of
+/// another machine: lock and claim then were free, but the record is there. `held` is the record of the last look.
 async fn first<C: Cache>(
     cache: &C,
     permit: C::Permit,
     changed: bool,
-    trouble: Option<Trouble>,
-    held: Option<Held>,
-) -> Option<Answer<C::Permit, C::Fill, C::RefillSlot>> {
-    if !changed || trouble.is_some() {
-        return Some(Answer::Fill(
-            Some(permit),
-            trouble.map(Trouble::reason),
-            held,
-        ));
+    held: &mut Option<Held>,
+    patience: &mut Patience,
+) -> Result<Answer<C::Permit, C::Fill, C::RefillSlot>, Waited<C::Fill>> {
+    let (mut changed, mut claimed) = (changed, false);
+    let mut claimer = Claimer::new();
+    loop {
+        if changed {
+            claimer.has_looked = true;
+            let since = cache.sequence();
+            *held = match cache.lookup().await {
+                Ok(Some(record)) => match cache.judge(&record) {
+                    Use::Fresh => {
+                        permit.release(Verdict::Stored);
+                        return Ok(Answer::Hit(record));
+                    }
+                    Use::Stale(on_failure) if !cache.is_for_us(&permit) => {
+                        drop(permit);
+                        return Ok(at_once(cache, record, on_failure, since));
+                    }
+                    // We need another lock: that of our variant.
+                    Use::Validate(_) if !cache.is_for_us(&permit) => return Err(Waited::Again),
+                    Use::Stale(on_failure) => {
+                        return Ok(stale(cache, record, permit, false, on_failure));
+                    }
+                    Use::Validate(on_failure) => Some(Held { record, on_failure }),
+                },
+                Ok(None) if !cache.is_for_us(&permit) => return Err(Waited::Again),
+                Ok(None) => None,
+                Err(Trouble::Unavailable) if cache.needs_store() => {
+                    return Ok(Answer::Pass(Reason::StoreRequired));
+                }
+                Err(trouble) => {
+                    let reason = Some(trouble.reason());
+                    return Ok(Answer::Fill(Some(permit), reason, held.take()));
+                }
+            };
+        }
+        if claimed {
+            return Ok(Answer::Fill(Some(permit), None, held.take()));
+        }
+        match claimer.claim(cache, &permit, patience).await {
+            Claiming::Ours { changed: again } => (claimed, changed) = (true, again),
+            Claiming::Outdated => changed = true,
+            Claiming::Unneeded => {
+                permit.release(Verdict::Uncacheable);
+                return Ok(side_by_side(cache, None, held.take()));
+            }
+            Claiming::Ended(verdict) => {
+                permit.release(verdict);
+                let on_failure = held.as_ref().map_or(UseStale::NONE, |held| held.on_failure);
+                return Err(Waited::of(verdict, on_failure));
+            }
+            Claiming::Chosen => return Err(Waited::Pass(Reason::LockTimeout)),
+        }
     }
-    let since = cache.sequence();
-    let found = cache.lookup().await;
-    Some(match found {
-        Ok(Some(record)) => match cache.judge(&record) {
-            Use::Fresh => {
-                permit.release(Verdict::Stored);
-                Answer::Hit(record)
-            }
-            Use::Stale(on_failure) if !cache.is_for_us(&permit) => {
-                drop(permit);
-                at_once(cache, record, on_failure, since)
-            }
-            Use::Validate(_) if !cache.is_for_us(&permit) => return None,
-            Use::Stale(on_failure) => stale(cache, record, permit, false, on_failure),
-            Use::Validate(on_failure) => {
-                Answer::Fill(Some(permit), None, Some(Held { record, on_failure }))
-            }
-        },
-        Ok(None) if !cache.is_for_us(&permit) => return None,
-        Ok(None) => Answer::Fill(Some(permit), None, None),
-        Err(Trouble::Unavailable) if cache.needs_store() => Answer::Pass(Reason::StoreRequired),
-        Err(trouble) => Answer::Fill(Some(permit), Some(trouble.reason()), held),
-    })
 }
 
 async fn join<C: Cache>(
@@ -327,7 +351,7 @@ async fn join<C: Cache>(
     patience: &mut Patience,
 ) -> Waited<C::Fill> {
     loop {
-        match cache.head(&fill, patience.deadline).await {
+        match cache.head(&fill, patience.deadline()).await {
             HeaderWait::Shared => return Waited::Join(fill),
             HeaderWait::OtherVariant => return Waited::OtherLock,
             HeaderWait::Failing(failure) if on_failure.allows(failure) => return Waited::Stale,
@@ -348,29 +372,11 @@ async fn wait<C: Cache>(
     patience: &mut Patience,
 ) -> Waited<C::Fill> {
     loop {
-        match cache.released(ticket, patience.deadline).await {
-            Woken::Released(Verdict::Failing(failure)) if on_failure.allows(failure) => {
-                return Waited::Stale;
-            }
-            Woken::Released(Verdict::NotStorable | Verdict::Uncacheable | Verdict::Failing(_)) => {
-                return Waited::Pass(Reason::WaitersReleased);
-            }
-            Woken::Released(_) => return Waited::Again,
+        match cache.released(ticket, patience.deadline()).await {
+            Woken::Released(verdict) => return Waited::of(verdict, on_failure),
+            Woken::Joinable => return Waited::Joinable,
             Woken::Late if patience.chosen(cache) => return Waited::Pass(Reason::LockTimeout),
             Woken::Late => {}
-        }
-    }
-}
-
-impl Patience {
-    fn chosen<C: Cache>(&mut self, cache: &C) -> bool {
-        match cache.elect(self.timeout) {
-            Ok(()) => true,
-            Err(at) => {
-                // Never a deadline in the past: that would be a busy loop.
-                self.deadline = at.max(cache.now().saturating_add(1));
-                false
-            }
         }
     }
 }

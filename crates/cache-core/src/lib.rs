@@ -7,6 +7,10 @@
 
 // How does a request become HIT, STALE, STORE or SKIP?
 pub mod flow;
+// What does a fill tell those who wait for it?
+pub mod verdict;
+// Which machine of all that share a store fills a key?
+pub mod claim;
 // In which words do users read what became of it?
 pub mod outcome;
 
@@ -22,6 +26,8 @@ pub mod use_stale;
 pub mod units;
 // Which `$variables` is a value made of?
 pub mod complex_value;
+// Which clients may do it?
+pub mod allow;
 
 // Using a stored response.
 
@@ -71,6 +77,10 @@ pub mod invalidation;
 pub mod fence;
 // Which records does a purge take out of the cache, on all machines?
 pub mod purge;
+// What is a key called that accompanies a cache key in its slot?
+mod companion_key;
+// Which number names an invalidation or a lease?
+pub mod token;
 
 // Reaching the store.
 

@@ -45,6 +45,8 @@ pub enum CacheStatus {
     Updating,
     /// A record that the backend confirmed by 304.
     Revalidated,
+    /// The request asked for a purge.
+    Purge,
 }
 
 impl CacheStatus {
@@ -59,6 +61,7 @@ impl CacheStatus {
             Self::Stale => "STALE",
             Self::Updating => "UPDATING",
             Self::Revalidated => "REVALIDATED",
+            Self::Purge => "PURGE",
         }
     }
 }
@@ -138,6 +141,8 @@ pub enum Reason {
     StoreFailed,
     /// The record that the backend confirmed isn't there any more, or is another.
     RecordChanged,
+    /// The claim of the fill in the fleet has ended before it was stored: another machine may have stored its own.
+    ClaimLost,
 
     /// Waited as long as `redis_cache_lock_timeout` for somebody else's fill.
     LockTimeout,
@@ -270,6 +275,7 @@ impl Reason {
             Self::WrongType => "key of another type",
             Self::StoreFailed => "store failed",
             Self::RecordChanged => "record changed meanwhile",
+            Self::ClaimLost => "claim lost",
             Self::LockTimeout => "lock timeout",
             Self::ZoneFull => "zone full",
             Self::TooManyWaiters => "too many waiters",

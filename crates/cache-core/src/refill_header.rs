@@ -33,6 +33,7 @@ impl Carried {
             | Reason::Revalidated
             | Reason::StoreFailed
             | Reason::RecordChanged
+            | Reason::ClaimLost
             | Reason::Invalidated
             | Reason::CaptureMemory
             | Reason::WithoutCookie => self,

@@ -35,11 +35,15 @@ mod simulation {
     mod faults;
     mod fencing;
     mod filling;
+    mod fleet;
+    mod fleet_directed;
     mod happening;
     mod invalidated;
     mod invalidating;
     mod invariants;
+    mod leasing;
     mod locking;
+    mod outcomes;
     mod permits;
     mod readers;
     mod resharding;

@@ -14,6 +14,27 @@ use shared_body::SharedBody;
 pub use shared_body::is_large;
 
 use super::request::{AGAIN, Code, ERROR, OK, Request};
+use super::text;
+
+/// Sends a whole response of this text, and throws the request's body away; gives what the request is to be finalized with.
+pub fn send_text(r: Request, status: u32, content_type: &'static [u8], text: &[u8]) -> Code {
+    // SAFETY: live request, whose header hasn't been sent. The text is copied into its pool; a value of zeroes but for its
+    // text is that text.
+    unsafe {
+        let Some(text) = text::copy(r.pool(), text) else {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR as Code;
+        };
+        let mut value: ngx_http_complex_value_t = std::mem::zeroed();
+        value.value = text;
+        let mut content_type = text::borrowed(content_type);
+        ngx_http_send_response(
+            r.as_ptr(),
+            status as ngx_uint_t,
+            &mut content_type,
+            &mut value,
+        )
+    }
+}
 
 /// How many pieces may be on their way to one client at once.
 const IN_FLIGHT: usize = 4;

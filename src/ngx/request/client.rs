@@ -2,13 +2,29 @@
 
 use std::ffi::c_int;
 
+use cache_core::allow::Peer;
 use ngx::ffi::*;
 
 use super::super::guard::guard;
-use super::super::{module, shim};
+use super::super::{module, shim, sockaddr};
 use super::{Code, Request};
 
 impl Request {
+    /// From where it comes: what `ngx_http_realip_module` says, if that is at work.
+    pub fn peer(self) -> Peer {
+        // SAFETY: a live connection has the address of its client.
+        unsafe {
+            let c = self.connection();
+            if let Some(address) = sockaddr::ip((*c).sockaddr, (*c).socklen) {
+                return Peer::Ip(address);
+            }
+            match (*c).sockaddr.as_ref() {
+                Some(address) if i32::from(address.sa_family) == libc::AF_UNIX => Peer::Unix,
+                _ => Peer::Other,
+            }
+        }
+    }
+
     /// Watches for the client's leaving while it waits for a backend's response, as nginx's upstream does: a client
     /// that shuts down its side has left, unless `proxy_ignore_client_abort` says otherwise. A `post_action` has no
     /// client.

@@ -13,6 +13,7 @@ use std::ptr::NonNull;
 
 use ngx::ffi::*;
 
+pub use body::NoBody;
 pub use code::{AGAIN, Code, DECLINED, DONE, ERROR, OK, is_refused};
 pub use configuration::LocationId;
 

@@ -5,32 +5,17 @@ use std::rc::Rc;
 
 use crate::outcome::Reason;
 use crate::record::Record;
+use crate::token::Token;
 use crate::usable::Use;
 use crate::use_stale::Failure;
-
-/// What a lock's release tells those who waited for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// The record is in the store.
-    Stored,
-    /// This response may not be stored: those who wait for it go to the backend themselves.
-    NotStorable,
-    /// Nor may the next one, as the response itself says: for a while nobody waits for this key.
-    Uncacheable,
-    /// The fill ended without a whole response, or its owner vanished: somebody else shall try.
-    Failed,
-    /// The backend failed, and the record that it was asked about stays in use.
-    Failing(Failure),
-    /// The response was whole, but it isn't in the store: that did not take it, or it was invalidated meanwhile.
-    Unavailable,
-    /// The store keeps no record so large: for a while nobody waits for a fill of another worker.
-    DoesNotFit,
-}
+use crate::verdict::Verdict;
 
 /// The right to fill a key. Dropped without a verdict it says [`Verdict::Failed`].
 pub trait Permit {
-    /// Frees the key and tells those who wait.
+    /// Frees the key and tells those who wait, those of other machines too if the fill was claimed.
     fn release(self, verdict: Verdict);
+    /// Says that the holder lives: it waits for another machine.
+    fn touch(&self);
 }
 
 /// Among whom a lock is held.
@@ -66,7 +51,7 @@ pub enum Lock<P, F, T> {
     },
     /// A fill of this worker holds it.
     Here(F),
-    /// Another worker holds it.
+    /// Another worker holds it, or a request of this worker that hasn't begun its fill.
     Elsewhere(T),
     /// The responses of this key were found not to be storable a moment ago: nobody needs a lock.
     Unneeded,
@@ -74,6 +59,39 @@ pub enum Lock<P, F, T> {
     Crowded,
     /// The zone has no room for another key.
     Full,
+}
+
+/// What claiming a fill among all machines that share the store gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// It is ours; or machines don't share their fills; or the store is in trouble, and the fill does without them.
+    /// `changed`: what the request saw in the store is outdated.
+    Granted {
+        /// Look again before filling.
+        changed: bool,
+    },
+    /// Another machine has it.
+    Held {
+        /// Names its claim.
+        by: Token,
+        /// How long the claim lasts if it isn't extended, in milliseconds.
+        left: u64,
+        /// What the request saw in the store is outdated: another fill has ended before this one began.
+        changed: bool,
+    },
+    /// A machine has found a moment ago that the responses of this key aren't storable: nobody needs to claim it.
+    Unneeded,
+}
+
+/// What is heard of a fill of another machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// It has come to this.
+    Ended(Verdict),
+    /// Only now is anything heard, or something was heard of another fill of the key: claim again.
+    Again,
+    /// Nothing, until now.
+    Late,
 }
 
 /// How the wait for the header of a fill of one's own worker ends.
@@ -94,11 +112,13 @@ pub enum HeaderWait {
     Late,
 }
 
-/// What a waiter learns of a lock of another worker.
+/// What a waiter learns of a lock of another worker, or of one whose holder still claims its fill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Woken {
     /// The lock was released with this verdict.
     Released(Verdict),
+    /// Its holder, a request of this worker, has begun its fill: asking for the lock gives [`Lock::Here`] now.
+    Joinable,
     /// The deadline has passed first.
     Late,
 }
@@ -114,6 +134,8 @@ pub enum Trouble {
     Invalidated,
     /// The store keeps no record so large.
     TooLarge,
+    /// The claim under which it was to be written has ended: another machine may fill the key.
+    ClaimLost,
 }
 
 impl Trouble {
@@ -124,6 +146,7 @@ impl Trouble {
             Trouble::WrongType => Reason::WrongType,
             Trouble::Invalidated => Reason::Invalidated,
             Trouble::TooLarge => Reason::TooLarge,
+            Trouble::ClaimLost => Reason::ClaimLost,
         }
     }
 }
@@ -134,13 +157,17 @@ pub trait Cache {
     type Permit: Permit;
     /// A fill of this worker that can be joined.
     type Fill;
-    /// A lock of another worker that can be waited for.
+    /// A lock that can be waited for.
     type Ticket;
     /// The right to run one more background refill.
     type RefillSlot;
+    /// Hears what becomes of fills of other machines, as long as it lives.
+    type Outcomes;
 
     /// Milliseconds of a monotonic clock that all workers share.
     fn now(&self) -> u64;
+    /// A number by chance.
+    fn random(&self) -> u64;
     /// The lock domain's count of releases: taken before a lookup, compared by [`Cache::lock`].
     fn sequence(&self) -> u64;
     /// Reads the record. A broken record is none.
@@ -167,4 +194,18 @@ pub trait Cache {
     /// Of those who have waited too long one goes to the backend: `Ok` for that one, the time at
     /// which to ask again for the others.
     fn elect(&self, timeout: u64) -> Result<(), u64>;
+    /// Claims the fill that the permit is for among all machines that share the store. A claim that is granted lasts as
+    /// long as the permit, unless the store loses it. Where machines don't share their fills, and where the lock is one of
+    /// this worker, it is granted at once.
+    fn claim(&self, permit: &Self::Permit) -> impl Future<Output = Claim>;
+    /// Begins to hear what becomes of fills of other machines for which the permit is.
+    fn outcomes(&self, permit: &Self::Permit) -> Self::Outcomes;
+    /// Waits until something is heard of the fill that was claimed as `by`, until `until` at most (in [`Cache::now`]'s
+    /// terms). Each message is heard once.
+    fn outcome(
+        &self,
+        outcomes: &Self::Outcomes,
+        by: Token,
+        until: u64,
+    ) -> impl Future<Output = Heard>;
 }

@@ -3,11 +3,12 @@
 use std::future::Future;
 use std::rc::Rc;
 
-use super::cache::{HeaderWait, Permit, Trouble, Verdict};
+use super::cache::{Claim, HeaderWait, Permit, Trouble};
 use crate::outcome::Reason;
 use crate::policy::Plan;
 use crate::renewal::Renewed;
 use crate::use_stale::Failure;
+use crate::verdict::Verdict;
 
 /// How a fill's response ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,10 +75,25 @@ fn shared(plan: &Plan) -> HeaderWait {
     }
 }
 
+/// On which occasion a fill begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Occasion {
+    /// A request waits for the response. It has looked, and claimed the fill or does without.
+    Request,
+    /// A stale record was served.
+    Refill {
+        /// The store may hold a newer record already.
+        look_again: bool,
+    },
+}
+
 /// A fill as its own task sees it: the backend's response on one side, the store on the other.
 pub trait Filling {
     /// Reads the record again, before the backend is asked. Whether it is fresh now.
     fn is_fresh(&self) -> impl Future<Output = bool>;
+    /// Claims the fill among all machines that share the store: see [`super::Cache::claim`]. It is granted at once if the
+    /// permit was claimed before.
+    fn claim(&self) -> impl Future<Output = Claim>;
     /// Learns which invalidations of the key the backend's response will know of: those of before. So it comes before the
     /// backend is asked.
     fn read_fence(&self) -> impl Future<Output = ()>;
@@ -99,10 +115,16 @@ pub trait Filling {
 }
 
 /// Runs one fill to its end and frees its key with the truth.
-pub async fn fill<F: Filling, P: Permit>(filling: &F, permit: Option<P>, look_again: bool) {
-    if look_again && filling.is_fresh().await {
+pub async fn fill<F: Filling, P: Permit>(filling: &F, permit: Option<P>, occasion: Occasion) {
+    if let Occasion::Refill { look_again } = occasion
+        && let Err(needless) = refill(filling, permit.is_some(), look_again).await
+    {
         filling.abandon();
-        release(permit, Verdict::Stored);
+        match needless {
+            Some(verdict) => release(permit, verdict),
+            // What comes of the other machine's fill is for others to find out.
+            None => drop(permit),
+        }
         return;
     }
     filling.read_fence().await;
@@ -121,6 +143,7 @@ pub async fn fill<F: Filling, P: Permit>(filling: &F, permit: Option<P>, look_ag
                 Ok(()) => (stored(&plan), Reason::Stored),
                 Err(Trouble::Invalidated) => (Verdict::Unavailable, Reason::Invalidated),
                 Err(Trouble::TooLarge) => (Verdict::DoesNotFit, Reason::TooLarge),
+                Err(Trouble::ClaimLost) => (Verdict::Unavailable, Reason::ClaimLost),
                 Err(_) => (Verdict::Unavailable, Reason::StoreFailed),
             },
         },
@@ -129,11 +152,32 @@ pub async fn fill<F: Filling, P: Permit>(filling: &F, permit: Option<P>, look_ag
     release(permit, verdict);
 }
 
+/// Whether a refill goes on. The error says what is known of its key: nothing where another machine refills it.
+async fn refill<F: Filling>(
+    filling: &F,
+    locked: bool,
+    look_again: bool,
+) -> Result<(), Option<Verdict>> {
+    if look_again && filling.is_fresh().await {
+        return Err(Some(Verdict::Stored));
+    }
+    if !locked {
+        return Ok(());
+    }
+    match filling.claim().await {
+        Claim::Granted { changed: true } if filling.is_fresh().await => Err(Some(Verdict::Stored)),
+        Claim::Granted { .. } => Ok(()),
+        Claim::Unneeded => Err(Some(Verdict::Uncacheable)),
+        Claim::Held { .. } => Err(None),
+    }
+}
+
 async fn confirmed<F: Filling>(filling: &F, renewed: &Renewed) -> (Verdict, Reason) {
     match (filling.renew(renewed).await, &renewed.plan) {
         (_, Err(reason)) => (not_storable(*reason), *reason),
         (Ok(true), Ok(plan)) => (stored(plan), Reason::Revalidated),
         (Ok(false), Ok(_)) => (Verdict::Unavailable, Reason::RecordChanged),
+        (Err(Trouble::ClaimLost), Ok(_)) => (Verdict::Unavailable, Reason::ClaimLost),
         (Err(_), Ok(_)) => (Verdict::Unavailable, Reason::StoreFailed),
     }
 }

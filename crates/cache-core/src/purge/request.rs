@@ -14,9 +14,9 @@ use super::selector::{Scope, Selector};
 use crate::uri::{Origin, Target};
 use crate::vary::RequestFields;
 
-pub use answer::{done, refused};
+pub use answer::{done, failed, refused};
 pub use json::{MAX_BODY, MAX_SELECTORS as MAX_JSON_SELECTORS, json};
-pub use senders::asked;
+pub use senders::{asked, claimed, is_of_purges};
 pub use style::{Style, Styles};
 
 /// Most selectors of one request. 7,500 bytes of tags, which senders put into a field, are fewer.
@@ -71,16 +71,20 @@ pub enum Uri {
 impl Uri {
     /// The same as an entry of the log, for where its key can't be known: if a key isn't made of the URI alone, or another
     /// host's location makes it. Scheme and port of a purge through a proxy say nothing, so those of the request's own host
-    /// count for nothing. `None` if the request names no host.
-    #[must_use]
-    pub fn selector(&self, request: &Request<'_>) -> Option<Selector> {
-        match self {
-            Self::Own => Selector::uri(host(request).ok()?, request.target),
-            Self::Here(target) => Selector::uri(host(request).ok()?, &target.in_origin_form()),
+    /// count for nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] if the request names no host.
+    pub fn selector(&self, request: &Request<'_>) -> Result<Selector, Refusal> {
+        let found = match self {
+            Self::Own => Selector::uri(host(request)?, request.target),
+            Self::Here(target) => Selector::uri(host(request)?, &target.in_origin_form()),
             Self::At(origin, target) => {
                 Selector::uri(Scope::Origin(origin.clone()), &target.in_origin_form())
             }
-        }
+        };
+        found.ok_or_else(no_path)
     }
 }
 

@@ -188,6 +188,11 @@ impl MethodList {
     pub fn contains(&self, method: &[u8]) -> bool {
         self.0.iter().any(|listed| listed.as_ref() == method)
     }
+
+    /// The methods.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.iter().map(AsRef::as_ref)
+    }
 }
 
 impl Default for MethodList {

@@ -10,6 +10,7 @@
 mod entries;
 mod json;
 mod judged;
+mod keys;
 mod labels;
 mod naive;
 mod plain;

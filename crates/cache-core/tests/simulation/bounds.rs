@@ -112,6 +112,11 @@ impl Judge {
         }
     }
 
+    /// The store says to a request that no machine needs to claim its key.
+    pub fn needs_no_claim(&mut self, number: usize) {
+        self.bounds.marked.insert(number, self.now);
+    }
+
     /// As many read the fill of the lock's holder as may.
     pub fn is_too_much(&mut self, world: &World, number: usize, readers: usize) {
         self.bounds.ceases(number);

@@ -5,13 +5,16 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
 
-use cache_core::flow::{Cache, Domain, HeaderWait, Lock, Trouble, Woken};
+use cache_core::flow::{Cache, Claim, Domain, HeaderWait, Heard, Lock, Trouble, Woken};
 use cache_core::record::Record;
+use cache_core::token::Token;
 use cache_core::usable::{self, Use};
 use cache_core::use_stale::Failure;
 use cache_core::vary::VariantId;
 
 use super::config::Key;
+use super::leasing::{Lease, Seen, claim_fill};
+use super::outcomes::{Listener, hear, listen};
 use super::permits::{SimPermit, Truth};
 use super::store;
 use super::variants::{FieldValues, Variants, lock_in_worker, lock_of};
@@ -65,6 +68,8 @@ pub struct SimCache {
     pub own_lock: Cell<Option<Key>>,
     /// Among whom the lock that it asks for is held.
     pub domain: Cell<Domain>,
+    /// What the last look has shown of the record.
+    pub seen: RefCell<Seen>,
 }
 
 impl SimCache {
@@ -100,9 +105,14 @@ impl Cache for SimCache {
     type Fill = Joined;
     type Ticket = Queued;
     type RefillSlot = ();
+    type Outcomes = Rc<Listener>;
 
     fn now(&self) -> u64 {
         self.world.now()
+    }
+
+    fn random(&self) -> u64 {
+        self.world.rng().next()
     }
 
     fn sequence(&self) -> u64 {
@@ -125,6 +135,7 @@ impl Cache for SimCache {
         let lock = family.map(|f| lock_of(self.key, VariantId::of(&f.on, &self.fields)));
         self.own_lock.set(lock);
         *self.variants.borrow_mut() = variants;
+        self.seen.replace(seen(&result, &self.variants.borrow()));
         let fresh = |record: &Rc<Record>| record.is_fresh(self.world.config.rules.stale);
         let found = result.as_ref().ok().and_then(Option::as_ref);
         self.truth.fresh.set(found.is_some_and(fresh));
@@ -240,6 +251,9 @@ impl Cache for SimCache {
             {
                 return Poll::Ready(Woken::Released(verdict));
             }
+            if worker.is_joinable(ticket.key, ticket.instance) {
+                return Poll::Ready(Woken::Joinable);
+            }
             if deadline <= now {
                 return Poll::Ready(Woken::Late);
             }
@@ -253,6 +267,31 @@ impl Cache for SimCache {
         self.world.judge().asks(self.request);
         let zone = &self.world.machines[self.worker.machine].zone;
         zone.elect(self.lock_number(), timeout, self.world.now())
+    }
+
+    async fn claim(&self, permit: &SimPermit) -> Claim {
+        if self.domain.get() == Domain::Worker {
+            return Claim::Granted { changed: false };
+        }
+        let (lease, seen) = (Rc::clone(&permit.lease), self.seen.borrow().clone());
+        let claim = claimed(&self.world, &lease, &self.truth, seen, self.fields).await;
+        if claim == Claim::Unneeded {
+            self.world.judge().needs_no_claim(self.request);
+        }
+        claim
+    }
+
+    fn outcomes(&self, permit: &SimPermit) -> Rc<Listener> {
+        listen(&self.world, permit.key)
+    }
+
+    async fn outcome(&self, outcomes: &Rc<Listener>, by: Token, until: u64) -> Heard {
+        let heard = hear(&self.world, outcomes, by, until).await;
+        if let Heard::Ended(verdict) = heard {
+            let answer = self.world.judge().fleet.answer_of(by);
+            self.truth.told.set(Some((verdict, answer)));
+        }
+        heard
     }
 }
 
@@ -279,5 +318,35 @@ pub fn taken(
         instance,
         truth: Rc::clone(truth),
         released: Rc::new(Cell::new(false)),
+        lease: Lease::new(world, worker, key),
     }
+}
+
+/// What a look has shown of a record.
+pub fn seen(found: &Result<Option<Rc<Record>>, Trouble>, variants: &Variants) -> Seen {
+    let record = found.as_ref().ok().and_then(Option::as_ref);
+    let meta = record.and_then(|record| record.meta.as_ref());
+    let name = |generation: &[u8]| std::str::from_utf8(generation).ok()?.parse().ok();
+    let generation = meta.and_then(|meta| name(&meta.generation));
+    (generation, variants.text.clone())
+}
+
+/// Claims a fill; where the store is in trouble the fill does without.
+pub async fn claimed(
+    world: &World,
+    lease: &Rc<Lease>,
+    truth: &Truth,
+    seen: Seen,
+    fields: FieldValues,
+) -> Claim {
+    let claim = claim_fill(lease, seen, fields).await;
+    if claim == Ok(Claim::Unneeded) {
+        let answer = world.judge().fleet.uncacheable_answer(lease.lock);
+        let uncacheable = cache_core::flow::Verdict::Uncacheable;
+        truth.told.set(Some((uncacheable, answer)));
+    }
+    claim.unwrap_or_else(|_| {
+        truth.trouble.set(true);
+        Claim::Granted { changed: false }
+    })
 }

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use cache_core::flow::{self, Answer, Behind, Ending, Finding, Held};
+use cache_core::flow::{self, Answer, Behind, Ending, Finding, Held, Occasion};
 use cache_core::outcome::Reason;
 use cache_core::use_stale::Failure;
 
@@ -54,6 +54,7 @@ pub fn arrive(world: &Rc<World>, machine: usize, index: usize, key: Key, manner:
         variants: RefCell::default(),
         own_lock: Cell::new(None),
         domain: Cell::new(flow::Domain::Zone),
+        seen: RefCell::default(),
     };
     let task = worker.spawn(async move {
         serve(cache, manner).await;
@@ -93,18 +94,16 @@ async fn serve(cache: SimCache, manner: Manner) {
                     record,
                     on_failure: refill.on_failure,
                 });
-                filling::start(
-                    &cache,
-                    Some(refill.permit),
-                    refill.look_again,
-                    Some(held),
-                    false,
-                );
+                let occasion = Occasion::Refill {
+                    look_again: refill.look_again,
+                };
+                filling::start(&cache, Some(refill.permit), occasion, Some(held));
             }
         }
         Answer::Fill(permit, _, held) => {
             let held = held.map(Rc::new);
-            let subscription = filling::start(&cache, permit, false, held.clone(), true).unwrap();
+            let subscription =
+                filling::start(&cache, permit, Occasion::Request, held.clone()).unwrap();
             read(&cache, subscription, manner.slowness, true, held).await;
         }
         Answer::Join(joined) => {

@@ -92,6 +92,17 @@ impl Behaviour {
     }
 }
 
+/// Whether fills are claimed among all machines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Claims {
+    /// Each machine fills for itself.
+    #[default]
+    None,
+    Made,
+    /// They should be, but nobody does.
+    LeftOut,
+}
+
 /// What a simulated world is made of.
 pub struct Config {
     pub seed: u64,
@@ -123,6 +134,9 @@ pub struct Config {
     pub faults: Faults,
     /// Whether fills heed what other machines have invalidated meanwhile.
     pub fences: bool,
+    pub claims: Claims,
+    /// When the store loses its leases.
+    pub failovers: Vec<u64>,
     /// When, at which machine, and which key is invalidated.
     pub invalidations: Vec<(u64, usize, Key)>,
     /// What servers the store is made of.
@@ -180,6 +194,8 @@ impl Config {
             wake_delay: (0, 0),
             faults: Faults::default(),
             fences: false,
+            claims: Claims::None,
+            failovers: Vec::new(),
             invalidations: Vec::new(),
             topology: Topology::default(),
             varies: false,

@@ -8,11 +8,13 @@ use cache_core::cache_control;
 use cache_core::headers::Headers;
 use cache_core::record::{Meta, Record, Tie};
 use cache_core::terms::Terms;
+use cache_core::token::Token;
 use cache_core::units::MAX_SECONDS;
 use cache_core::vary::{Family, VariantId};
 
 use super::config::Key;
-use super::variants::{self, FieldValues, Variants};
+use super::leasing::{Kept, StoredLease};
+use super::variants::{self, FieldValues, Variants, key_of};
 
 /// A Redis key: that of a record, or of a variant in a slot beside it.
 pub type Place = (Key, usize);
@@ -47,6 +49,8 @@ pub struct Data {
     records: HashMap<Place, Stored>,
     variants: HashMap<Key, Bytes>,
     fences: HashMap<Key, Bytes>,
+    /// By lock. Replicas don't get them in time: who follows a master has none.
+    leases: HashMap<Key, StoredLease>,
 }
 
 impl Stored {
@@ -130,6 +134,38 @@ impl Data {
 
     pub fn set_fence(&mut self, key: Key, token: Bytes) {
         self.fences.insert(key, token);
+    }
+
+    /// What there is in the place of a lease, unless the key was invalidated since.
+    pub fn lease(&self, lock: Key, now: u64) -> Option<StoredLease> {
+        let lease = self.leases.get(&lock)?;
+        let current = lease.until > now && lease.fence == self.fence(key_of(lock));
+        current.then(|| lease.clone())
+    }
+
+    /// The lease, if it has this token.
+    pub fn holds(&self, lock: Key, token: Token, now: u64) -> Option<StoredLease> {
+        let lease = self.lease(lock, now);
+        lease.filter(|lease| lease.kept == Kept::Held(token))
+    }
+
+    pub fn put_lease(&mut self, lock: Key, lease: Option<StoredLease>) {
+        match lease {
+            Some(lease) => self.leases.insert(lock, lease),
+            None => self.leases.remove(&lock),
+        };
+    }
+
+    /// When the last lease ends that is held.
+    pub fn last_lease(&self) -> u64 {
+        let held = self.leases.values();
+        let held = held.filter(|lease| matches!(lease.kept, Kept::Held(_)));
+        held.map(|lease| lease.until).max().unwrap_or(0)
+    }
+
+    /// A replica has taken the master's place.
+    pub fn lose_leases(&mut self) {
+        self.leases.clear();
     }
 
     pub fn put(&mut self, (key, slot): Place, stored: Stored) {

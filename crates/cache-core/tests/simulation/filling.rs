@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use cache_core::fence::Token;
-use cache_core::flow::{self, Ending, Filling, Finding, Permit, Trouble, Verdict};
+use cache_core::flow::{self, Claim, Ending, Filling, Finding, Occasion, Permit, Trouble, Verdict};
 use cache_core::outcome::Reason;
 use cache_core::policy::Plan;
 use cache_core::record::{Tie, strip_for_storage};
@@ -14,9 +14,10 @@ use cache_core::usable::{self, Use};
 use cache_core::vary::{Variant, VariantId, choose_slot};
 
 use super::backend::Asked;
-use super::cache::{SimCache, taken};
+use super::cache::{SimCache, claimed, seen, taken};
 use super::config::{Key, Kind, MAX_SIZE};
 use super::data::Stored;
+use super::leasing::{Lease, Seen, claim_fill};
 use super::permits::{SimPermit, Truth};
 use super::store;
 use super::variants::{FieldValues, Variants, lock_of};
@@ -43,6 +44,12 @@ struct SimFill {
     outcome: Cell<Option<Reason>>,
     fields: FieldValues,
     variants: RefCell<Variants>,
+    /// What the last look has shown of the record.
+    seen: RefCell<Seen>,
+    /// The lease of the lock that it began with.
+    lease: Option<Rc<Lease>>,
+    /// The request bypasses the cache: its fill claims nothing.
+    bypass: bool,
     /// What the fence of the key held before the backend was asked.
     fence: RefCell<Bytes>,
     /// How often the key had been invalidated by this machine.
@@ -62,19 +69,25 @@ impl Permit for FillPermit {
             permit.release(verdict);
         }
     }
+
+    fn touch(&self) {
+        self.0.borrow().iter().for_each(SimPermit::touch);
+    }
 }
 
 /// Starts a fill for a request, which may subscribe to it.
 pub fn start(
     cache: &SimCache,
     permit: Option<SimPermit>,
-    look_again: bool,
+    occasion: Occasion,
     held: Option<Rc<flow::Held>>,
-    subscribe: bool,
 ) -> Option<Subscription> {
+    let subscribe = occasion == Occasion::Request;
     let stream = Stream::new(MAX_SIZE, u64::MAX);
     if let Some(permit) = &permit {
         cache.worker.publish(permit.key, permit.instance, &stream);
+        // Those who came while it was claimed.
+        cache.worker.wake(permit.key);
         permit.keep();
     }
     let subscription = subscribe.then(|| stream.subscribe());
@@ -92,6 +105,9 @@ pub fn start(
         outcome: Cell::new(None),
         fields: cache.fields,
         variants: RefCell::new(cache.variants.take()),
+        seen: RefCell::new(cache.seen.take()),
+        lease: permit.as_ref().map(|permit| Rc::clone(&permit.lease)),
+        bypass: cache.world.judge().requests[cache.request].bypass,
         fence: RefCell::default(),
         invalidations: Cell::new(0),
         locks: Rc::default(),
@@ -101,7 +117,7 @@ pub fn start(
         FillPermit(Rc::clone(&fill.locks))
     });
     cache.worker.spawn(async move {
-        flow::fill(&fill, permit, look_again).await;
+        flow::fill(&fill, permit, occasion).await;
         fill.check_outcome();
         None
     });
@@ -129,7 +145,16 @@ impl SimFill {
                 let permit = taken(world, worker, lock, instance, &self.truth);
                 worker.publish(lock, instance, &self.stream);
                 permit.keep();
+                let lease = Rc::clone(&permit.lease);
                 self.locks.borrow_mut().push(permit);
+                if self.lease.as_ref().is_some_and(|own| own.is_ours()) {
+                    // If another machine has it both go on.
+                    let fields = self.fields;
+                    worker.spawn(async move {
+                        let _ = claim_fill(&lease, Seen::default(), fields).await;
+                        None
+                    });
+                }
             }
             Acquired::Busy { instance, .. } => zone.leave(lock, instance),
             _ => {}
@@ -160,6 +185,11 @@ impl SimFill {
         zone.invalidations(self.key) != self.invalidations.get()
     }
 
+    /// The lease under which it may write, if it has claimed one.
+    fn needed_lease(&self) -> Option<(Key, Token)> {
+        self.lease.as_ref().and_then(|lease| lease.for_writes())
+    }
+
     fn answer(&self) -> Option<Asked> {
         self.world.backend.answer(self.truth.fill.get()?)
     }
@@ -187,6 +217,7 @@ impl SimFill {
                     Reason::StoreFailed,
                     Reason::RecordChanged,
                     Reason::Invalidated,
+                    Reason::ClaimLost,
                 ];
                 says.is_some_and(|reason| reasons.contains(&reason))
             }
@@ -202,6 +233,9 @@ impl SimFill {
 
 impl Drop for SimFill {
     fn drop(&mut self) {
+        if let (Some(answer), false) = (self.truth.fill.get(), std::thread::panicking()) {
+            self.world.judge().fleet.ends(answer);
+        }
         self.stream.release();
     }
 }
@@ -219,6 +253,7 @@ impl Filling for SimFill {
             record
         });
         let rules = &self.world.config.rules;
+        self.seen.replace(seen(&result, &self.variants.borrow()));
         let fresh = matches!(&result,
             Ok(Some(record)) if usable::judge(record, rules) == Use::Fresh);
         self.truth.fresh.set(fresh);
@@ -228,12 +263,26 @@ impl Filling for SimFill {
         fresh
     }
 
+    async fn claim(&self) -> Claim {
+        let Some(lease) = self.lease.as_ref().filter(|_| !self.alone) else {
+            return Claim::Granted { changed: false };
+        };
+        let seen = self.seen.borrow().clone();
+        claimed(&self.world, lease, &self.truth, seen, self.fields).await
+    }
+
     async fn read_fence(&self) {
         if !self.world.config.fences || self.alone {
             return;
         }
-        let read = store::read_fence(&self.world, &self.worker, self.key).await;
-        let fence = read.unwrap_or_default();
+        let fence = match self.lease.as_ref().filter(|lease| lease.is_ours()) {
+            // The claim has read it.
+            Some(lease) => lease.fence.borrow().clone(),
+            None => {
+                let read = store::read_fence(&self.world, &self.worker, self.key).await;
+                read.unwrap_or_default()
+            }
+        };
         let number = Token::parse(&fence).map_or(0, Token::number);
         let zone = &self.world.machines[self.worker.machine].zone;
         for permit in self.locks.borrow().iter() {
@@ -261,6 +310,11 @@ impl Filling for SimFill {
             &self.stream,
         );
         self.truth.fill.set(Some(asked));
+        let excused = self.bypass || self.alone || self.truth.trouble.get();
+        if let Some(lease) = self.lease.as_ref().filter(|_| !excused) {
+            let (machine, mut judge) = (self.worker.machine, self.world.judge());
+            judge.fleet_fill_starts(&self.world, machine, lease, asked);
+        }
     }
 
     fn abandon(&self) {
@@ -362,7 +416,7 @@ impl Filling for SimFill {
                 .map(|own| self.slot_for(own, &mut stored));
             let (key, expiry) = (self.key, plan.expiry);
             let write = (stored.clone(), variant);
-            let terms = (expiry, self.fence.borrow().clone());
+            let terms = (expiry, self.fence.borrow().clone(), self.needed_lease());
             match store::write(&self.world, &self.worker, key, write, terms).await {
                 Ok(None) => break Ok(()),
                 Ok(Some(changed)) => *self.variants.borrow_mut() = changed,
@@ -394,7 +448,14 @@ impl Filling for SimFill {
         let slot = tie.map_or(0, |tie| tie.slot);
         let expiry = renewed.plan.map(|plan| plan.expiry).ok();
         let place = (self.key, slot);
-        let result = store::refresh(&self.world, &self.worker, place, generation, expiry).await;
+        let result = store::refresh(
+            &self.world,
+            &self.worker,
+            place,
+            generation,
+            (expiry, self.needed_lease()),
+        )
+        .await;
         self.decided(match (renewed.plan, &result) {
             (Err(Reason::VariesOtherwise), _) => Verdict::NotStorable,
             (Err(_), _) => Verdict::Uncacheable,

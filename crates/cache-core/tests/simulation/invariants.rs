@@ -6,7 +6,8 @@ use cache_core::outcome::Reason;
 
 use super::backend::Purpose;
 use super::bounds::Bounds;
-use super::config::{Key, Kind};
+use super::config::{Claims, Key, Kind};
+use super::fleet::Fleet;
 use super::invalidating;
 use super::permits::{DomainKey, Holdings};
 use super::routing::{Acknowledged, Routing};
@@ -88,6 +89,7 @@ pub struct Judge {
     pub(super) invalidated: invalidating::Acknowledged,
     pub data: Acknowledged,
     pub(super) routing: Routing,
+    pub(super) fleet: Fleet,
 }
 
 impl Judge {
@@ -109,6 +111,7 @@ impl Judge {
             invalidated: invalidating::Acknowledged::default(),
             data: Acknowledged::default(),
             routing: Routing::default(),
+            fleet: Fleet::default(),
         }
     }
 
@@ -277,7 +280,8 @@ impl Judge {
         let request = &self.requests[number];
         world.backend.asked().iter().any(|asked| {
             asked.key == request.domain_key.1
-                && asked.machine == request.domain_key.0
+                // where machines share fills, of any of them
+                && (asked.machine == request.domain_key.0 || world.config.claims == Claims::Made)
                 && asked.purpose == Purpose::Fill
                 && (!asked.shareable()
                     || asked.is_too_large()

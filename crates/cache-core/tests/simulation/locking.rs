@@ -55,10 +55,6 @@ impl Judge {
                 self.unstorable
                     .insert((domain_key.0, key_of(domain_key.1)), self.now);
             }
-            (Verdict::Failed | Verdict::Failing(_), _) => {
-                self.failed
-                    .insert((domain_key.0, key_of(domain_key.1)), self.now);
-            }
             _ => {}
         }
     }

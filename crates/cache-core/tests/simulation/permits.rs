@@ -7,6 +7,7 @@ use std::rc::Rc;
 use cache_core::flow::{Permit, Verdict};
 
 use super::config::Key;
+use super::leasing::Lease;
 use super::variants::key_of;
 use super::worker::{Worker, is_alive};
 use super::world::World;
@@ -22,12 +23,15 @@ pub struct Truth {
     pub fill: Cell<Option<usize>>,
     /// What a release must say, once that is decided.
     pub verdict: Cell<Option<Verdict>>,
+    /// What another machine has found, and the number of its fill.
+    pub told: Cell<Option<(Verdict, Option<usize>)>>,
 }
 
 impl Truth {
     fn allows(&self, verdict: Verdict) -> bool {
         match self.fill.get() {
             Some(_) => self.verdict.get() == Some(verdict),
+            None if self.told.get().is_some_and(|(told, _)| told == verdict) => true,
             None if self.fresh.get() => matches!(verdict, Verdict::Stored | Verdict::Failed),
             None => verdict == Verdict::Failed,
         }
@@ -42,10 +46,12 @@ pub struct SimPermit {
     pub instance: u64,
     pub truth: Rc<Truth>,
     pub released: Rc<Cell<bool>>,
+    pub lease: Rc<Lease>,
 }
 
 impl SimPermit {
-    fn end(&self, verdict: Verdict) {
+    /// `found`: the verdict is that of a fill.
+    fn end(&self, verdict: Verdict, found: bool) {
         // What was killed releases nothing.
         if self.released.replace(true) || !self.worker.is_alive() || std::thread::panicking() {
             return;
@@ -60,18 +66,23 @@ impl SimPermit {
                 "key {key} of machine {machine} was released with {verdict:?}, the truth is {known:?}"
             ));
         }
-        let fill = self.truth.fill.get();
+        let told = self.truth.told.get().filter(|(told, _)| *told == verdict);
+        let own = self.truth.fill.get();
+        let fill = own.or(told.and_then(|(_, fill)| fill));
         judge.released(world, (machine, key), self.instance, verdict, fill);
+        if found && matches!(verdict, Verdict::Failed | Verdict::Failing(_)) {
+            judge.failed.insert((machine, key_of(key)), world.now());
+        }
         drop(judge);
+        self.lease.end(verdict, own);
         self.worker.withdraw(key, self.instance);
-        let zone = &world.machines[machine].zone;
-        for pid in zone.release(
-            key,
-            self.instance,
-            verdict,
-            world.config.retention(),
-            world.now(),
-        ) {
+        let (zone, now) = (&world.machines[machine].zone, world.now());
+        let woken = if found {
+            zone.release(key, self.instance, verdict, world.config.retention(), now)
+        } else {
+            zone.abandon(key, self.instance, now)
+        };
+        for pid in woken {
             self.wake(pid);
         }
     }
@@ -134,13 +145,20 @@ fn keep(
 
 impl Permit for SimPermit {
     fn release(self, verdict: Verdict) {
-        self.end(verdict);
+        self.end(verdict, true);
+    }
+
+    fn touch(&self) {
+        let (world, domain_key) = (&self.world, (self.worker.machine, self.key));
+        let zone = &world.machines[self.worker.machine].zone;
+        zone.touch(self.key, self.instance, world.now());
+        world.judge().touched(domain_key, self.instance);
     }
 }
 
 impl Drop for SimPermit {
     fn drop(&mut self) {
-        self.end(Verdict::Failed);
+        self.end(Verdict::Failed, false);
     }
 }
 

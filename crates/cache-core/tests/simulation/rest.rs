@@ -2,6 +2,7 @@
 
 use cache_core::outcome::Reason;
 
+use super::config::Claims;
 use super::invariants::Judge;
 use super::store::TIMEOUT;
 use super::world::World;
@@ -35,6 +36,7 @@ impl Judge {
         self.check(under_way == 0, || {
             format!("{under_way} answers never ended")
         });
+        self.fleet_at_rest(world);
         self.waits(world);
     }
 
@@ -43,7 +45,11 @@ impl Judge {
     fn waits(&self, world: &World) {
         let timeout = world.config.limits.lock_timeout;
         // A look before the deadline may end after it, and one more may follow under the lock.
-        let slack = 2 * TIMEOUT + 10;
+        let slack = match world.config.claims {
+            Claims::None => 2 * TIMEOUT + 10,
+            // As may a claim before the deadline, with one more look.
+            _ => 4 * TIMEOUT + 10,
+        };
         for (number, request) in self.requests.iter().enumerate() {
             let Some((decided, _)) = request.decided else {
                 continue;

@@ -218,8 +218,8 @@ impl Judge {
         let by = if served.rightful {
             begun
         } else if follows {
-            // As old as its lag allows, if it has followed for that long.
-            let by = begun.saturating_sub(plan.lag);
+            // As old as its lag allows, if it has followed for that long. Within a millisecond chance decides the order.
+            let by = begun.saturating_sub(plan.lag + 1);
             match served.linked {
                 Some(since) if since <= by => by,
                 _ => return,

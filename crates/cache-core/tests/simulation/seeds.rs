@@ -10,11 +10,12 @@ use cache_core::rules::Rules;
 
 use super::backend::{Asked, Purpose};
 use super::client::{Manner, arrive};
-use super::config::{Config, MAX_SIZE};
+use super::config::{Claims, Config, MAX_SIZE};
 use super::faults::{Faults, plan};
 use super::happening;
 use super::invalidating;
-use super::invariants::Decision;
+use super::invariants::{Decision, Judge};
+use super::leasing;
 use super::rng::Rng;
 use super::topology::{Broken, Mode, Topology};
 use super::variants::FieldValues;
@@ -23,6 +24,9 @@ use super::world::{START, World};
 
 /// How many seeds run, unless `SIM_SEEDS` says otherwise.
 const SEEDS: u64 = 1000;
+
+/// The longest time for which a key is remembered whose answers aren't storable, in milliseconds.
+const LONGEST_TTL: u64 = 5000;
 
 /// So many failures are enough.
 const MANY: usize = 20;
@@ -38,6 +42,7 @@ pub struct Worlds {
     pub varies: bool,
     pub mode: Mode,
     pub broken: Option<Broken>,
+    pub claims: Claims,
 }
 
 #[test]
@@ -52,6 +57,53 @@ fn however_answers_vary_nobody_gets_anothers() {
         ..Worlds::default()
     };
     many(varies, SEEDS / 2, "however");
+}
+
+#[test]
+fn among_all_machines_each_key_is_filled_once() {
+    for varies in [false, true] {
+        let fleet = Worlds {
+            varies,
+            claims: Claims::Made,
+            ..Worlds::default()
+        };
+        many(fleet, SEEDS / 2, "among");
+    }
+}
+
+/// Leases are lost with the servers that have them.
+#[test]
+fn whatever_servers_lose_the_invariants_hold() {
+    for mode in [Mode::Sentinel, Mode::Cluster] {
+        let fleet = Worlds {
+            claims: Claims::Made,
+            mode,
+            ..Worlds::default()
+        };
+        many(fleet, SEEDS / 4, "servers_lose");
+    }
+}
+
+/// The judge sees what claims are there for.
+#[test]
+fn without_claims_it_is_found() {
+    let left_out = Worlds {
+        claims: Claims::LeftOut,
+        ..Worlds::default()
+    };
+    let found = |seed| catch_unwind(AssertUnwindSafe(|| run(seed, left_out, false)));
+    let said: Vec<String> = (0..20)
+        .filter_map(|seed| found(seed).err())
+        .map(words)
+        .collect();
+    let twice = said
+        .iter()
+        .filter(|said| said.contains("is filled by machine"));
+    assert!(twice.count() >= 10, "{said:?}");
+}
+
+fn words(panic: Box<dyn std::any::Any + Send>) -> String {
+    panic.downcast_ref::<String>().cloned().unwrap_or_default()
 }
 
 /// Runs worlds of many seeds, or the one that is asked for.
@@ -109,7 +161,7 @@ fn config(seed: u64, rng: &mut Rng, worlds: Worlds, trace: bool) -> Config {
         rules,
         lock_age: rng.pick(&[2000, 5000, 30_000]),
         queue: rng.pick(&[2, 20, 1000]),
-        uncacheable_ttl: rng.pick(&[100, 1000, 5000]),
+        uncacheable_ttl: rng.pick(&[100, 1000, LONGEST_TTL]),
         capture_timeout: rng.pick(&[1000, 5000, 20_000]),
         shuffled: true,
         store_delay: (0, 3),
@@ -147,6 +199,10 @@ pub fn run(seed: u64, worlds: Worlds, trace: bool) -> BTreeSet<String> {
         };
         config.invalidations = (0..count).map(invalidation).collect();
     }
+    if worlds.claims != Claims::None {
+        config.claims = worlds.claims;
+        is_fleet(&mut config, &mut rng, span, worlds.mode);
+    }
     let world = World::new(config);
     world.note(|| {
         let config = &world.config;
@@ -163,6 +219,7 @@ pub fn run(seed: u64, worlds: Worlds, trace: bool) -> BTreeSet<String> {
     world.faulty.set(true);
     plan(&world);
     invalidating::plan(&world);
+    leasing::plan(&world);
     happening::plan(&world);
     watching::watch(&world, START + span + 10_000);
     crowds(&world, &mut rng, span);
@@ -171,6 +228,24 @@ pub fn run(seed: u64, worlds: Worlds, trace: bool) -> BTreeSet<String> {
     quiet(&world, &mut rng);
     world.end();
     std::mem::take(&mut world.judge().routing.met)
+}
+
+/// Machines that share their fills: more than one, of which some die as a whole, and a store that loses leases.
+fn is_fleet(config: &mut Config, rng: &mut Rng, span: u64, mode: Mode) {
+    if config.machines.len() == 1 {
+        config.machines.push(1);
+    }
+    if mode == Mode::One {
+        let count = if rng.chance(50) { rng.range(1, 3) } else { 0 };
+        config.failovers = (0..count).map(|_| START + rng.range(0, span)).collect();
+    }
+    if rng.chance(50) {
+        let machine = rng.range(0, config.machines.len() as u64 - 1) as usize;
+        let when = START + rng.range(0, span);
+        let before: usize = config.machines[..machine].iter().sum();
+        let own = before..before + config.machines[machine];
+        config.faults.kills.extend(own.map(|index| (when, index)));
+    }
 }
 
 /// Somebody comes, anywhere, for any key.
@@ -218,6 +293,12 @@ fn crowds(world: &Rc<World>, rng: &mut Rng, span: u64) {
     }
 }
 
+/// Whether the answer of a fill was right for the request of another.
+fn selects(judge: &Judge, other: &Asked, fill: &Asked) -> bool {
+    let fields = |asked: &Asked| judge.requests[asked.request].fields;
+    fields(other).selects(fill.on, fields(fill))
+}
+
 /// Nothing goes wrong any more: every request has its answer from the cache or the one fill.
 fn quiet(world: &Rc<World>, rng: &mut Rng) {
     world.faulty.set(false);
@@ -232,6 +313,11 @@ fn quiet(world: &Rc<World>, rng: &mut Rng) {
         happening::heal(world);
         watching::wake(world);
         pause + 3000
+    };
+    let pause = match world.config.claims {
+        Claims::None => pause,
+        // Leases end that nobody could give back, and what is remembered is forgotten.
+        _ => pause + LONGEST_TTL + 3000,
     };
     world.run_until(world.now() + pause);
     if world.config.varies {
@@ -267,6 +353,28 @@ fn quiet(world: &Rc<World>, rng: &mut Rng) {
         }
     }
     let asked = &world.backend.asked()[asked..];
+    if world.config.claims == Claims::Made && world.config.topology.mode == Mode::One {
+        for fill in asked.iter().filter(|asked| asked.purpose == Purpose::Fill) {
+            let same = |other: &&Asked| {
+                let own = (other.key, other.lock) == (fill.key, fill.lock);
+                own && other.purpose == Purpose::Fill && other.machine != fill.machine
+            };
+            let superseded = judge.superseded.contains(&(fill.machine, fill.key));
+            // Those that have no place of their own take turns.
+            let room = !world.config.varies || world.config.rules.variants >= 8;
+            if room
+                && !superseded
+                && asked
+                    .iter()
+                    .any(|other| same(&other) && selects(&judge, other, fill))
+            {
+                judge.fails(&format!(
+                    "without faults two machines filled {:?}",
+                    fill.lock
+                ));
+            }
+        }
+    }
     for machine in 0..world.machines.len() {
         for key in world.keys() {
             let fills = asked.iter().filter(|asked| {

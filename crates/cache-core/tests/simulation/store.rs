@@ -18,7 +18,7 @@ use super::routes;
 use super::servers::{Request, Servers};
 use super::serving::Act;
 use super::topology::{Broken, Mode, Topology};
-use super::variants::{FieldValues, Variants};
+use super::variants::{FieldValues, Variants, key_of};
 use super::wait::Later;
 use super::worker::Worker;
 use super::world::World;
@@ -31,6 +31,8 @@ pub struct Store {
     one: RefCell<Data>,
     servers: Option<Servers>,
     generation: Cell<u64>,
+    /// It has lost leases.
+    failed_over: Cell<bool>,
 }
 
 impl Store {
@@ -39,6 +41,7 @@ impl Store {
             one: RefCell::default(),
             servers: (plan.mode != Mode::One).then(|| Servers::new(plan)),
             generation: Cell::new(0),
+            failed_over: Cell::new(false),
         }
     }
 
@@ -88,6 +91,37 @@ impl Store {
         self.generation.get()
     }
 
+    /// Whether a lease has this token.
+    pub fn holds_lease(&self, lock: Key, token: Token, now: u64) -> bool {
+        self.with(key_of(lock), |data| data.holds(lock, token, now).is_some())
+    }
+
+    /// When the last lease ends that is held.
+    pub fn last_lease(&self) -> u64 {
+        let one = self.one.borrow().last_lease();
+        let several = self.servers.as_ref().map_or(0, |servers| {
+            let all = servers.all.borrow();
+            all.iter().map(|s| s.data.last_lease()).max().unwrap_or(0)
+        });
+        one.max(several)
+    }
+
+    /// A replica takes the place of the one server: it knows of no lease.
+    pub fn fail_over(&self) {
+        self.one.borrow_mut().lose_leases();
+        self.failed_over.set(true);
+    }
+
+    /// Whether it is a single server.
+    pub fn is_one(&self) -> bool {
+        self.servers.is_none()
+    }
+
+    /// Whether it may have lost leases.
+    pub fn has_failed_over(&self) -> bool {
+        self.failed_over.get() || self.servers.is_some()
+    }
+
     /// Whether a record may be there that a lookup of a moment ago hasn't seen.
     pub fn may_be_behind(&self, world: &World) -> bool {
         self.servers.as_ref().is_some_and(|servers| {
@@ -124,7 +158,7 @@ fn ways(world: &World, fault: Option<StoreFault>) -> (u64, u64) {
 }
 
 /// What the faults of the moment make of a command. `Ok(None)` is nothing out of the ordinary.
-async fn trouble(world: &Rc<World>) -> Result<Option<StoreFault>, Trouble> {
+pub async fn trouble(world: &Rc<World>) -> Result<Option<StoreFault>, Trouble> {
     let fault = world.config.faults.store_at(world.now());
     match fault.filter(|_| world.faulty.get()) {
         Some(StoreFault::Refusing) => Err(Trouble::Unavailable),
@@ -137,7 +171,7 @@ async fn trouble(world: &Rc<World>) -> Result<Option<StoreFault>, Trouble> {
 }
 
 /// Sends a command; `act` is what it does in the store.
-async fn command<T: 'static>(
+pub async fn command<T: 'static>(
     world: &Rc<World>,
     worker: &Rc<Worker>,
     fault: Option<StoreFault>,
@@ -168,7 +202,7 @@ async fn command<T: 'static>(
     later.get().await
 }
 
-fn wrong_type(world: &World, key: Key) -> Result<(), Trouble> {
+pub fn wrong_type(world: &World, key: Key) -> Result<(), Trouble> {
     let wrong = world.config.faults.is_wrong_type(key, world.now());
     if wrong && world.faulty.get() {
         return Err(Trouble::WrongType);
@@ -246,7 +280,7 @@ pub async fn write(
     worker: &Rc<Worker>,
     key: Key,
     (stored, variant): (Stored, Option<VariantWrite>),
-    (expiry, fence): (u32, Bytes),
+    (expiry, fence, lease): (u32, Bytes, Option<(Key, Token)>),
 ) -> Result<Option<Variants>, Trouble> {
     let fault = trouble(world).await?;
     let lost = world.fault(world.config.faults.write_lost);
@@ -257,6 +291,10 @@ pub async fn write(
         if world.config.fences && !permits(&data.fence(key), &fence) {
             return Err(Trouble::Invalidated);
         }
+        if !has_lease(world, data, lease) {
+            return Err(Trouble::ClaimLost);
+        }
+        world.judge().writes_under(world, lease);
         if !lost {
             let known = data.variants(key, world.now());
             if variant.as_ref().is_some_and(|v| v.seen != known.text) {
@@ -282,6 +320,14 @@ pub async fn write(
     command(world, worker, fault, (places, Access::Write), Rc::new(act)).await
 }
 
+/// Whether something may be written that needs this lease.
+fn has_lease(world: &World, data: &Data, lease: Option<(Key, Token)>) -> bool {
+    let Some((lock, token)) = lease else {
+        return true;
+    };
+    data.holds(lock, token, world.now()).is_some()
+}
+
 /// Gives a record that was confirmed another expiry, if it is still the one of that name; takes it away if there is
 /// none.
 pub async fn refresh(
@@ -289,13 +335,20 @@ pub async fn refresh(
     worker: &Rc<Worker>,
     place: Place,
     generation: Bytes,
-    expiry: Option<u32>,
+    (expiry, lease): (Option<u32>, Option<(Key, Token)>),
 ) -> Result<bool, Trouble> {
     let fault = trouble(world).await?;
     let unsure = world.fault(world.config.faults.write_unsure);
     let (key, slot) = place;
     let act = move |world: &Rc<World>, data: &mut Data| {
         wrong_type(world, key)?;
+        // What isn't fit to be kept is taken away in any case.
+        if expiry.is_some() && !has_lease(world, data, lease) {
+            return Err(Trouble::ClaimLost);
+        }
+        world
+            .judge()
+            .writes_under(world, lease.filter(|_| expiry.is_some()));
         let mut changed = false;
         let known = data.peek_at(key, slot, world.now());
         if let Some(mut stored) = known.filter(|s| s.generation.to_string() == generation) {

@@ -175,6 +175,14 @@ impl Worker {
         }
     }
 
+    /// Whether the fill of a lock is here and can be joined.
+    pub fn is_joinable(&self, key: Key, instance: u64) -> bool {
+        let fills = self.fills.borrow();
+        fills
+            .get(&key)
+            .is_some_and(|fill| fill.instance == instance && fill.stream.is_joinable())
+    }
+
     /// A fill can't be joined any more.
     pub fn withdraw(&self, key: Key, instance: u64) {
         let mut fills = self.fills.borrow_mut();

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use super::backend::Backend;
 use super::config::{Config, Key};
 use super::invariants::Judge;
+use super::outcomes::Listeners;
 use super::rng::Rng;
 use super::routes::Nginx;
 use super::store::Store;
@@ -62,6 +63,8 @@ pub struct World {
     pub machines: Vec<Machine>,
     pub store: Store,
     pub backend: Backend,
+    /// Who hears what becomes of leases.
+    pub listeners: Listeners,
     /// Whether faults happen.
     pub faulty: Cell<bool>,
     judge: RefCell<Judge>,
@@ -91,6 +94,7 @@ impl World {
         Rc::new(World {
             store: Store::new(&config.topology),
             backend: Backend::new(script),
+            listeners: Listeners::default(),
             faulty: Cell::new(false),
             judge: RefCell::new(Judge::new(config.seed)),
             rng: RefCell::new(Rng::new(config.seed)),

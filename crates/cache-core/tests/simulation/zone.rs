@@ -132,8 +132,17 @@ impl Zone {
         retention: Retention,
         now: u64,
     ) -> Vec<i32> {
+        self.woken(|table| table.release(&id(key), instance, verdict, retention, now))
+    }
+
+    /// Frees a lock whose fill has found nothing; says which workers to wake.
+    pub fn abandon(&self, key: Key, instance: u64, now: u64) -> Vec<i32> {
+        self.woken(|table| table.abandon(&id(key), instance, now))
+    }
+
+    fn woken(&self, free: impl FnOnce(&mut Table<'_>) -> Workers) -> Vec<i32> {
         self.with(|table| {
-            let set = table.release(&id(key), instance, verdict, retention, now);
+            let set = free(table);
             let woken = |place: usize| set[place / 64] >> (place % 64) & 1 == 1;
             let workers = table.header.workers.iter().enumerate();
             workers

@@ -13,6 +13,12 @@ pub fn done(purged: u64, kind: Kind, mode: Mode) -> String {
 /// The request wasn't understood.
 #[must_use]
 pub fn refused(why: &Refusal) -> String {
-    let why = serde_json::Value::String(why.to_string());
+    failed(&why.to_string())
+}
+
+/// Nothing is purged, for this reason.
+#[must_use]
+pub fn failed(why: &str) -> String {
+    let why = serde_json::Value::String(why.to_owned());
     format!("{{\"error\": {why}}}\n")
 }

@@ -92,6 +92,22 @@ fn unread(request: &Request<'_>) -> Option<(&'static [u8], Style)> {
         .find(|(name, _)| field(request, &name.to_ascii_lowercase()).is_some())
 }
 
+/// The methods that ask for a purge and nothing else.
+const METHODS: [&str; 4] = ["PURGE", "BAN", "PURGEKEYS", "PURGETAGS"];
+
+/// Whether a request of this method asks for a purge, in whatever style.
+#[must_use]
+pub fn is_of_purges(method: &[u8]) -> bool {
+    METHODS.iter().any(|known| known.as_bytes() == method)
+}
+
+/// The methods that are requests of one of these styles, whatever else they say.
+pub fn claimed(styles: Styles) -> impl Iterator<Item = &'static str> {
+    METHODS
+        .into_iter()
+        .filter(move |method| !styles.is_empty() && is_claimed(method.as_bytes(), styles))
+}
+
 /// Whether a request of this method is one of these styles whatever else it says.
 fn is_claimed(method: &[u8], styles: Styles) -> bool {
     match method {

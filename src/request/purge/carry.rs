@@ -1,0 +1,95 @@
+//! Carries a purge out: records are deleted by their keys, and all else is an entry of the store's log.
+
+use std::future::Future;
+
+use cache_core::purge::request::{Purge, done};
+use cache_core::purge::{Entry, Kind, Mode};
+use ngx::ffi::*;
+use ngx::log::ngx_cycle_log;
+use ngx::ngx_log_error;
+
+use super::answer::{self, Answer};
+use super::keys::Keys;
+use crate::ngx::request::Request;
+use crate::request::invalidate::Deletion;
+use crate::shm::Zone;
+use crate::store::redis::StoreError;
+use crate::store::{Key, Store};
+
+/// Purges in these stores; keys are deleted where there is a zone that knows of fills. Commands for keys are on their way when
+/// this returns. Gives what the sender is told.
+pub fn out(
+    r: Request,
+    stores: Vec<(Option<Zone>, Store)>,
+    purge: &Purge,
+    keys: Keys,
+) -> impl Future<Output = Answer> + use<> {
+    let (kind, mode) = (purge.kind, purge.mode);
+    let method = String::from_utf8_lossy(r.method()).into_owned();
+    let Keys { keys, selectors } = keys;
+    let deletions: Vec<Deletion> = stores
+        .iter()
+        .filter_map(|(zone, store)| zone.map(|zone| (zone, store)))
+        .flat_map(|(zone, store)| {
+            keys.iter()
+                .map(move |key| Deletion::begin(zone, store, Key::new(key.clone())))
+        })
+        .collect();
+    let entries: Vec<Entry> = selectors
+        .into_iter()
+        .map(|selector| Entry { mode, selector })
+        .collect();
+    async move {
+        let (mut purged, mut failure) = (entries.len() as u64, None);
+        for (_, store) in stores.iter().filter(|_| !entries.is_empty()) {
+            let added = store.purge(&entries).await;
+            log(store, &entries, (kind, mode), &method, added.as_ref().err());
+            if let Err(error) = added {
+                failure = failure.or(Some(said(store, &error)));
+            }
+        }
+        let what = format!("purged by {method}");
+        for deletion in deletions {
+            let store = deletion.store().to_owned();
+            match deletion.end(&what).await {
+                Ok(was_there) => purged += u64::from(was_there),
+                Err(error) => {
+                    failure =
+                        failure.or_else(|| Some(format!("the store \"{store}\" says: {error}")));
+                }
+            }
+        }
+        match failure {
+            None => answer::json(NGX_HTTP_OK, done(purged, kind, mode)),
+            Some(failure) => answer::unavailable(&failure),
+        }
+    }
+}
+
+fn said(store: &Store, error: &StoreError) -> String {
+    format!("the store \"{}\" says: {error}", store.name())
+}
+
+/// Logs what has become of entries of the log.
+fn log(
+    store: &Store,
+    entries: &[Entry],
+    (kind, mode): (Kind, Mode),
+    method: &str,
+    failure: Option<&StoreError>,
+) {
+    let (name, count) = (store.name(), entries.len());
+    let (kind, mode) = (kind.as_str(), mode.as_str());
+    let what = format!("{mode} purge by {method}: {kind}, {count} in all");
+    let (level, line) = match failure {
+        None => (
+            NGX_LOG_INFO as usize,
+            format!("{what}, holds in store \"{name}\""),
+        ),
+        Some(error) => (
+            error.level(),
+            format!("{what}, isn't known to hold in store \"{name}\": {error}"),
+        ),
+    };
+    ngx_log_error!(level, ngx_cycle_log().as_ptr(), "redis_cache: {line}");
+}
