@@ -234,7 +234,6 @@ fn purge_conf_runs_as_it_is() {
 }
 
 #[test]
-#[ignore = "the log of the store isn't written yet"]
 fn purge_conf_purges_all_sites() {
     let scene = start("purge.conf", "8080;");
     let pages = ["blog.example.com", "shop.example.com"].map(|host| (host, "/page"));

@@ -64,6 +64,7 @@ entry!(on_backoff, LocConf, fill::backoff);
 entry!(on_variants, LocConf, rules::variants);
 entry!(on_purge_allow, LocConf, purge::allow);
 entry!(on_purge_style, LocConf, purge::style);
+entry!(on_tags, LocConf, purge::tags);
 entry!(on_admin, LocConf, purge::admin);
 entry!(on_set_md5, LocConf, set_md5::directive);
 
@@ -104,7 +105,7 @@ const SET_MD5: u32 =
     NGX_HTTP_SRV_CONF | NGX_HTTP_SIF_CONF | NGX_HTTP_LOC_CONF | NGX_HTTP_LIF_CONF | NGX_CONF_TAKE12;
 
 /// All directives of the module.
-pub static mut COMMANDS: [ngx_command_t; 41] = [
+pub static mut COMMANDS: [ngx_command_t; 42] = [
     command(
         ngx_string!("redis_cache_zone"),
         HTTP | NGX_CONF_TAKE2,
@@ -259,6 +260,7 @@ pub static mut COMMANDS: [ngx_command_t; 41] = [
         NGX_CONF_1MORE,
         on_purge_style,
     ),
+    in_location(ngx_string!("redis_cache_tags"), NGX_CONF_1MORE, on_tags),
     command(
         ngx_string!("redis_cache_admin"),
         NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS,

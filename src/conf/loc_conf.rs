@@ -7,6 +7,7 @@ use cache_core::allow::AllowList;
 use cache_core::cache_status_field::CacheName;
 use cache_core::freshness::Heuristic;
 use cache_core::ignore::Ignore;
+use cache_core::purge::TagFields;
 use cache_core::purge::request::Styles;
 use cache_core::rules::{MethodList, Rules, SetCookie, StatusList};
 use cache_core::use_stale::UseStale;
@@ -116,6 +117,8 @@ pub struct LocConf {
     pub purge_styles: Option<Styles>,
     /// The line of the location itself that says so, and its directive.
     pub purge_line: Option<(ConfLine, &'static str)>,
+    /// `redis_cache_tags`
+    pub tags: Option<Rc<TagFields>>,
     /// The line of `redis_cache_admin`.
     pub admin: Option<ConfLine>,
     /// What the directives make together, for requests whose variables say nothing.
@@ -172,6 +175,7 @@ impl Default for LocConf {
             purge_allow: None,
             purge_styles: None,
             purge_line: None,
+            tags: None,
             admin: None,
             rules: Rc::default(),
             variable_rules: RefCell::default(),
@@ -226,7 +230,8 @@ impl LocConf {
             back_off,
             variants,
             purge_allow,
-            purge_styles
+            purge_styles,
+            tags
         );
         self.md5_keys.extend(&above.md5_keys);
         for (mine, theirs) in [
@@ -239,6 +244,7 @@ impl LocConf {
             }
         }
         self.methods.get_or_insert_default();
+        self.tags.get_or_insert_default();
         self.rules = Rc::new(self.directive_rules());
     }
 

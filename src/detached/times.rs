@@ -12,6 +12,7 @@ pub struct Times {
     ended: Cell<Option<u64>>,
     invalidations: Cell<Option<u64>>,
     fence: Cell<Option<(u64, u64)>>,
+    purged: Cell<u64>,
     /// The upstreams that were asked for it.
     pub upstreams: WatchedUpstreams,
 }
@@ -44,6 +45,16 @@ impl Times {
     /// the key's fence names; 0 is none.
     pub fn set_fence(&self, heard: u64, fence: u64) {
         self.fence.set(Some((heard, fence)));
+    }
+
+    /// Before the backend is asked: the last number of the store's log of purges that is known.
+    pub fn set_purged(&self, number: u64) {
+        self.purged.set(number);
+    }
+
+    /// That number. 0: none.
+    pub fn purged(&self) -> u64 {
+        self.purged.get()
     }
 
     /// These numbers, once they are known.

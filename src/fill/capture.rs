@@ -51,9 +51,11 @@ impl Sink for Capture {
             }
             _ => Vec::new(),
         };
+        let has_tags = criteria.labelling.has_tags(&captured.said);
+        let labels = criteria.labelling.labels(&captured.said);
         self.stream.set_head(ResponseHead {
             status: captured.status,
-            headers: captured.headers,
+            headers: criteria.labelling.without_tags(captured.headers),
             content_length: captured.content_length,
             date: date.unwrap_or(now),
             connection: captured.connection,
@@ -65,6 +67,8 @@ impl Sink for Capture {
             backend_status: captured.backend_status,
             conditional: criteria.conditional,
             finding,
+            labels,
+            has_tags,
             variant,
         });
     }

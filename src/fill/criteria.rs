@@ -8,6 +8,7 @@ use cache_core::policy::RequestView;
 use cache_core::rules::Rules;
 use ngx::ffi::ngx_array_t;
 
+use super::labelling::Labelling;
 use crate::conf::LocConf;
 use crate::ngx::request::Request;
 use crate::ngx::values::Scope;
@@ -30,6 +31,8 @@ pub struct Criteria {
     pub without_fields: bool,
     /// The key's place in the lock domain.
     pub key: LockKey,
+    /// By what purges select the response.
+    pub labelling: Labelling,
 }
 
 /// `redis_cache_no_store` of the location that caches.

@@ -2,13 +2,14 @@
 //!
 //! In the order of its life: `start` makes it, on its `terms`, with what of the client's header `request_header` and
 //! `credentials` leave; `task` runs it, under its `locks`; by `registry` other requests join it; `capture` decides by
-//! the `criteria` what becomes of the response, and `clock` looks at the backend's clock; through `stream` the response
+//! the `criteria` what becomes of the response, `labelling` says by what purges select it, and `clock` looks at the backend's clock; through `stream` the response
 //! reaches its readers; `record` makes of it the record that is written.
 
 mod capture;
 mod clock;
 mod credentials;
 mod criteria;
+mod labelling;
 mod locks;
 mod record;
 pub mod registry;

@@ -11,13 +11,14 @@ use crate::store::lookup::{Lookup, Variants};
 use crate::store::redis::{RecordWrite, VariantWrite};
 use crate::store::refresh::new_generation;
 
-/// The record that a response makes which has been captured whole. `known`: what was last seen of the key's variants.
+/// The record that a response makes which has been captured whole. `known`: what was last seen of the key's variants. `log`: the
+/// last number of the store's log of purges that was known when the backend was asked.
 /// `None` if there is no response, or no place for it.
 pub fn write(
     stream: &Stream,
     lookup: &Lookup,
     known: &Variants,
-    plan: &Plan,
+    (plan, log): (&Plan, u64),
 ) -> Option<RecordWrite> {
     let head = stream.head()?;
     let body = stream.body();
@@ -36,6 +37,7 @@ pub fn write(
         generation: new_generation(),
         date: Some(head.date),
         own_location: head.own_location,
+        log,
         tie,
         unsent: Unsent {
             hidden: record::without(&head.unsent.hidden, &head.withheld),
@@ -49,6 +51,7 @@ pub fn write(
         headers: Bytes::from(fields.headers),
         body,
         meta: Bytes::from(fields.meta),
+        labels: head.labels.clone(),
         expiry: plan.expiry,
         fence: None,
         variant,

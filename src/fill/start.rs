@@ -13,6 +13,7 @@ use ngx::ffi::ngx_int_t;
 
 use super::capture::Capture;
 use super::criteria::{Criteria, NoStore};
+use super::labelling::Labelling;
 use super::locks::Locks;
 use super::registry::LockPermit;
 use super::request_header::RequestHeader;
@@ -185,6 +186,7 @@ fn criteria(
     header: &RequestHeader,
     conditional: bool,
 ) -> Option<Criteria> {
+    let conf = initiator.request.loc_conf::<LocConf>()?;
     let leaves_out = |credential| header.without_credentials.contains(&credential);
     Some(Criteria {
         rules: Rc::clone(&initiator.lookup.rules),
@@ -194,11 +196,12 @@ fn criteria(
             authorization: initiator.view.authorization && !leaves_out(Credential::Authorization),
             ..initiator.view
         },
-        no_store: NoStore::of(initiator.request.loc_conf::<LocConf>()?),
+        no_store: NoStore::of(conf),
         held: start.held.clone(),
         conditional,
         without_cookie: leaves_out(Credential::Cookie),
         without_fields: !header.without_fields.is_empty(),
         key: *initiator.lookup.lock_key(),
+        labelling: Labelling::of(initiator.request, conf),
     })
 }

@@ -31,7 +31,7 @@ use crate::ngx::shutdown;
 use crate::shm::zone::RefillSlot;
 use crate::store::lookup::{self, Lookup, Variants};
 use crate::store::redis::{Change, ChangeReply, Fence, RecordWrite, StoreError};
-use crate::store::refresh::refresh;
+use crate::store::refresh::{PurgeFacts, refresh};
 use crate::store::variants::variant;
 use crate::worker;
 
@@ -151,7 +151,8 @@ impl Fill {
         for _ in 0..ATTEMPTS {
             let write = {
                 let (stream, variants) = (&self.stream, self.variants.borrow());
-                record::write(stream, &self.lookup, &variants, &plan)
+                let log = self.detached.times().purged();
+                record::write(stream, &self.lookup, &variants, (&plan, log))
             };
             let write = RecordWrite {
                 fence: fence.clone(),
@@ -175,6 +176,13 @@ impl Fill {
             }
             _ => Some(self.lookup.key.redis.clone()),
         }
+    }
+
+    /// By what purges select the record from now on that a 304 has confirmed. Empty: by what they do already.
+    fn labels_of_confirmation(&self) -> Bytes {
+        let head = self.stream.head();
+        let head = head.filter(|head| head.has_tags);
+        head.map_or_else(Bytes::new, |head| head.labels.clone())
     }
 
     /// Says why the store didn't take it.
@@ -221,6 +229,7 @@ impl Filling for Fill {
             zone, store, key, ..
         } = &self.lookup;
         let (at, heard) = (now_msec(), zone.heard(self.lookup.lock_key()));
+        let purged = store.purges().map_or(0, |purges| purges.last());
         // What isn't likely to be stored needs none: should it be stored all the same, there must be no fence at all.
         let token = match self.known {
             None => within(FENCE_TIMEOUT, pin!(store.read_fence(&key.redis)))
@@ -230,7 +239,9 @@ impl Filling for Fill {
             Some(_) => Bytes::new(),
         };
         let number = Token::parse(&token).map_or(0, Token::number);
-        self.detached.times().set_fence(heard, number);
+        let times = self.detached.times();
+        times.set_fence(heard, number);
+        times.set_purged(purged);
         self.locks.note_fence(number);
         self.known_fence.replace(KnownFence { token, at });
     }
@@ -299,7 +310,13 @@ impl Filling for Fill {
             .meta
             .as_ref()
             .and_then(|meta| meta.tie.as_ref());
-        let change = self.key_of(tie).and_then(|key| refresh(key, renewed));
+        let facts = PurgeFacts {
+            log: self.detached.times().purged(),
+            labels: self.labels_of_confirmation(),
+        };
+        let change = self
+            .key_of(tie)
+            .and_then(|key| refresh(key, renewed, Some(facts)));
         let Some(change) = change else {
             return Ok(false);
         };

@@ -262,7 +262,7 @@ impl Freshening {
         let renewed = renew(record, &confirmation, &self.request(), rules, now_sec());
         let change = renewed.and_then(|renewed| {
             let renewed = variants::renewed(renewed, own, rules);
-            refresh(key.clone(), &renewed)
+            refresh(key.clone(), &renewed, None)
         });
         if let Some(change) = change
             && let Err(error) = self.lookup.store.change(change).await

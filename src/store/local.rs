@@ -8,7 +8,7 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
-use cache_core::record::{Base, Kept, RawRecord};
+use cache_core::record::{Base, Kept, RawRecord, log_of};
 
 use crate::ngx::event::exact_msec;
 use crate::store::memory::{Entry, Expected, Memory, Own, Written};
@@ -94,6 +94,11 @@ pub fn apply(own: &Own<'_>, change: &Change) -> Result<ChangeReply, StoreError> 
         // One nginx uses it, whose zone knows what was invalidated.
         Change::SetFence(..) => Ok(ChangeReply::Done),
         Change::ReadFence(_) => Ok(ChangeReply::Fence(None)),
+        Change::ReadLabels(_) => Ok(ChangeReply::Labels {
+            meta: None,
+            labels: None,
+        }),
+        Change::Purges(_) => Err(StoreError::Unavailable),
     }
 }
 
@@ -142,6 +147,7 @@ fn texts(record: &RecordWrite, key: &Bytes, variants: Option<Bytes>) -> Kept {
         headers: Some(record.headers.clone()),
         meta: Some(record.meta.clone()),
         variants,
+        log: log_of(&record.meta),
     }
 }
 
@@ -237,6 +243,7 @@ fn refreshed(own: &Own<'_>, refresh: &RecordRefresh) -> Attempt {
     let kept = Kept {
         headers: Some(refresh.headers.clone()),
         meta: Some(refresh.meta.clone()),
+        log: log_of(&refresh.meta),
         ..before
     };
     let written = put(own, expected, expires(refresh.expiry), &kept, &[body])?;

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use cache_core::flow::Trouble;
 use cache_core::key::LockKey;
+use cache_core::purge::Verdict;
 use cache_core::record::{self, Base, Broken, ReadFrom, Record, Standing};
 use cache_core::rules::Rules;
 use cache_core::shown::shown;
@@ -22,7 +23,7 @@ use crate::shm::Zone;
 use crate::store::key::lock_of_variant;
 use crate::store::memory::{Entry, Memory, Seen};
 use crate::store::redis::{Found, Reading, StoreError};
-use crate::store::{Key, Store};
+use crate::store::{Key, Store, background, refresh};
 
 /// How many keys whose records were complained about are remembered.
 const COMPLAINTS: usize = 1024;
@@ -101,13 +102,25 @@ pub async fn lookup(
     lookup: &Lookup,
     select: Select<'_>,
 ) -> Result<(Option<Rc<Record>>, Variants), Trouble> {
-    let found = read(lookup, &lookup.key.redis).await?;
+    let key = &lookup.key.redis;
+    let purges = lookup.store.purges();
+    if let Some(purges) = purges.filter(|purges| !purges.is_known()) {
+        Box::pin(purges.know()).await;
+    }
+    let found = read(lookup, key).await?;
     let Some(text) = found
         .variants
         .as_ref()
         .filter(|_| !lookup.rules.ignore.vary)
     else {
         let record = decode(lookup, &found, ReadFrom::Base, select);
+        // Boxed to keep the future of a lookup without purges small.
+        let record = match record {
+            Some(record) if needs_judgement(lookup, &record) => {
+                Box::pin(judged(lookup, key, &found, record)).await
+            }
+            record => record,
+        };
         return Ok((record, Variants::default()));
     };
     // Boxed to keep the future of a lookup without variants small.
@@ -246,9 +259,14 @@ async fn lookup_varied(
     text: Bytes,
     select: Select<'_>,
 ) -> Result<(Option<Rc<Record>>, Variants), Trouble> {
+    let key = &lookup.key.redis;
     let mut variants = Variants::of(Base::of(&found.record, text));
     let Some(family) = &variants.family else {
-        return Ok((decode(lookup, &found, ReadFrom::Base, select), variants));
+        let record = decode(lookup, &found, ReadFrom::Base, select);
+        return Ok((
+            judged_if_needed(lookup, key, &found, record).await,
+            variants,
+        ));
     };
     let ours = select(&family.on);
     let select = |on: &Names| {
@@ -256,13 +274,18 @@ async fn lookup_varied(
     };
     let record = match ours.and_then(|id| family.slot_of(id)) {
         None => None,
-        Some(0) => decode(lookup, &found, ReadFrom::Base, &select),
-        Some(slot) => match vary::slot_key(&lookup.key.redis, slot) {
+        Some(0) => {
+            let record = decode(lookup, &found, ReadFrom::Base, &select);
+            judged_if_needed(lookup, key, &found, record).await
+        }
+        Some(slot) => match vary::slot_key(key, slot) {
             Some(key) => {
                 // The base's body isn't needed while the slot is read.
                 drop(found);
-                let found = read(lookup, &key.into()).await?;
-                decode(lookup, &found, ReadFrom::Slot(family, slot), &select)
+                let key = Bytes::from(key);
+                let found = read(lookup, &key).await?;
+                let record = decode(lookup, &found, ReadFrom::Slot(family, slot), &select);
+                judged_if_needed(lookup, &key, &found, record).await
             }
             None => None,
         },
@@ -282,7 +305,68 @@ pub fn lookup_detached(
         let found = heard(&lookup, found.await)?;
         let own = own.as_ref();
         let select = |on: &Names| own.filter(|own| own.on == *on).map(|own| own.id);
-        Ok(decode(&lookup, &found, ReadFrom::Base, &select))
+        let record = decode(&lookup, &found, ReadFrom::Base, &select);
+        Ok(judged_if_needed(&lookup, &lookup.key.redis, &found, record).await)
+    }
+}
+
+/// Whether a purge may concern a record: it has a lower number than the last purge.
+fn needs_judgement(lookup: &Lookup, record: &Record) -> bool {
+    let number = record.meta.as_ref().map_or(0, |meta| meta.log);
+    let purges = lookup.store.purges();
+    purges.is_some_and(|purges| purges.last() > number)
+}
+
+async fn judged_if_needed(
+    lookup: &Lookup,
+    key: &Bytes,
+    found: &Found,
+    record: Option<Rc<Record>>,
+) -> Option<Rc<Record>> {
+    match record {
+        Some(record) if needs_judgement(lookup, &record) => {
+            judged(lookup, key, found, record).await
+        }
+        record => record,
+    }
+}
+
+/// What the purges of the store leave of a record that was found under a key: stale from now on, or nothing; what is gone is
+/// deleted.
+async fn judged(
+    lookup: &Lookup,
+    key: &Bytes,
+    found: &Found,
+    record: Rc<Record>,
+) -> Option<Rc<Record>> {
+    let Store::Redis(client) = &lookup.store else {
+        return Some(record);
+    };
+    let purges = client.purges()?;
+    let last = purges.last();
+    match purges.judge(key, found.record.meta.as_ref()).await {
+        Verdict::Kept => {
+            client.keep_judged(key, found, last);
+            Some(record)
+        }
+        Verdict::Soft => {
+            let ttl_ms = record
+                .ttl_ms
+                .min(i64::from(lookup.rules.stale).saturating_mul(1000));
+            Some(Rc::new(Record {
+                ttl_ms,
+                ..Record::clone(&record)
+            }))
+        }
+        Verdict::Hard => {
+            if let Some(gone) = refresh::removal(key.clone(), &record) {
+                let sent = lookup.store.change(gone);
+                background::spawn(async move {
+                    let _ = sent.await;
+                });
+            }
+            None
+        }
     }
 }
 

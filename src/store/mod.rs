@@ -9,7 +9,7 @@ use cache_core::record::Base;
 
 use crate::detached::Detached;
 use crate::store::memory::Memory;
-use crate::store::redis::{Change, ChangeReply, Client, Found, RecordWrite, StoreError};
+use crate::store::redis::{Change, ChangeReply, Client, Found, Purges, RecordWrite, StoreError};
 
 /// The key of a record, in Redis and in the lock table.
 pub mod key;
@@ -122,6 +122,14 @@ impl Store {
         }
     }
 
+    /// What is known of its purges. `None`: it has no log of them that this nginx could read.
+    pub fn purges(&self) -> Option<&Rc<Purges>> {
+        match self {
+            Store::Redis(client) => client.purges(),
+            Store::Location(_) | Store::Memory(_) => None,
+        }
+    }
+
     /// Whether its memory is all there is of it.
     pub fn is_memory_alone(&self) -> bool {
         matches!(self, Store::Memory(_))
@@ -164,7 +172,7 @@ impl Store {
             // There is no key without expiry, but no record either.
             Ok(ChangeReply::Nothing) => Err(StoreError::Refused("EXPIRE found no key".into())),
             Ok(ChangeReply::Invalidated) => Err(StoreError::Invalidated),
-            Ok(ChangeReply::Fence(_) | ChangeReply::Unfenced(_)) => Err(StoreError::Protocol),
+            Ok(_) => Err(StoreError::Protocol),
             Err(error) => Err(error),
         }
     }
@@ -234,6 +242,8 @@ fn leaves_a_record(change: &Change) -> bool {
         Change::Delete(_)
         | Change::Invalidate(..)
         | Change::SetFence(..)
-        | Change::ReadFence(_) => false,
+        | Change::ReadFence(_)
+        | Change::ReadLabels(_)
+        | Change::Purges(_) => false,
     }
 }

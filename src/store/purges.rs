@@ -12,8 +12,12 @@ impl Store {
     /// # Errors
     ///
     /// Why it isn't known that they hold everywhere: the store has not taken them, or has not said so.
-    #[allow(clippy::unused_async, reason = "the log comes next")]
-    pub async fn purge(&self, _entries: &[Entry]) -> Result<(), StoreError> {
-        Err(StoreError::Unavailable)
+    pub async fn purge(&self, entries: &[Entry]) -> Result<(), StoreError> {
+        match self.purges() {
+            Some(purges) => purges.add(entries).await,
+            None => Err(StoreError::Refused(
+                "this kind of store has no log of purges: it takes those by key alone".into(),
+            )),
+        }
     }
 }

@@ -67,7 +67,6 @@ fn a_body_in_a_file_or_in_chunks_is_read() {
 }
 
 #[test]
-#[ignore = "the log of the store isn't written yet"]
 fn each_type() {
     const PAGE: (&str, &str) = ("example.com", "/a/b?c=d");
     for (body, kind, left) in [
@@ -129,7 +128,6 @@ fn each_type() {
 }
 
 #[test]
-#[ignore = "the log of the store isn't written yet"]
 fn each_store_of_the_configuration_is_purged() {
     let site = Site::new()
         .spread()

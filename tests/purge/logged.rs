@@ -54,7 +54,6 @@ impl Tagged<'_> {
 }
 
 #[test]
-#[ignore = "the log of the store isn't written yet"]
 fn tags_of_drupal() {
     let case = |lines: &[&str], field: &str| {
         Tagged {
@@ -80,7 +79,6 @@ fn tags_of_drupal() {
 }
 
 #[test]
-#[ignore = "the log of the store isn't written yet"]
 fn tags_of_magento() {
     Tagged {
         style: "magento",
@@ -98,7 +96,6 @@ fn tags_of_magento() {
 }
 
 #[test]
-#[ignore = "the log of the store isn't written yet"]
 fn a_longest_field_of_magento() {
     let site = site("magento")
         .location("redis_cache_tags X-Magento-Tags;")
@@ -116,7 +113,6 @@ fn a_longest_field_of_magento() {
 }
 
 #[test]
-#[ignore = "the log of the store isn't written yet"]
 fn tags_of_fos_http_cache() {
     let case = |lines: &[&str], field: &str, mode: &str| {
         Tagged {
@@ -146,7 +142,6 @@ fn tags_of_fos_http_cache() {
 }
 
 #[test]
-#[ignore = "the log of the store isn't written yet"]
 fn tags_of_api_platform() {
     let case = |lines: &[&str], field: &str| {
         Tagged {
@@ -167,7 +162,6 @@ fn tags_of_api_platform() {
 }
 
 #[test]
-#[ignore = "the log of the store isn't written yet"]
 fn prefixes_hosts_and_everything() {
     const PAGES: [Page<'_>; 4] = [
         ("example.com", "/a/1"),
@@ -227,7 +221,6 @@ fn prefixes_hosts_and_everything() {
 }
 
 #[test]
-#[ignore = "the log of the store isn't written yet"]
 fn a_page_with_any_arguments() {
     let site = site("wordpress").start();
     let lines = [
@@ -247,7 +240,6 @@ fn a_page_with_any_arguments() {
 }
 
 #[test]
-#[ignore = "the log of the store isn't written yet"]
 fn soft_where_the_sender_says_so() {
     let site = site("varnish").start();
     let (page, other) = (("example.com", "/a"), ("example.com", "/b"));
@@ -275,7 +267,6 @@ fn by_cookie() -> Running {
 }
 
 #[test]
-#[ignore = "the log of the store isn't written yet"]
 fn a_key_that_the_sender_does_not_have() {
     let site = by_cookie();
     let page = |lang: &str, target: &str| {
@@ -297,7 +288,6 @@ fn a_key_that_the_sender_does_not_have() {
 }
 
 #[test]
-#[ignore = "the log of the store isn't written yet"]
 fn a_store_in_shared_memory_alone() {
     let site = Site::new()
         .spread()

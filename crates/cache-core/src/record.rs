@@ -24,12 +24,13 @@ use crate::terms::Terms;
 
 pub use base::Base;
 pub use hash::{
-    BODY_FIELD, HEADERS_FIELD, META_FIELD, RawRecord, STATUS_FIELD, VARIANTS_FIELD, pack_lookup,
+    BODY_FIELD, HEADERS_FIELD, LABELS_FIELD, META_FIELD, RawRecord, STATUS_FIELD, VARIANTS_FIELD,
+    pack_lookup,
 };
 pub use header_fields::{is_for_nginx, strip_for_storage, without};
 pub use json::encode_headers;
 pub use kept::Kept;
-pub use meta::{Meta, Tie, encode_meta, fingerprint, parse_meta};
+pub use meta::{Meta, Tie, encode_meta, fingerprint, log_of, parse_meta};
 pub use reading::{Broken, Decoded, Place, ReadFrom, decode, decode_base, decode_head};
 pub use standing::Standing;
 pub use unsent::{Unsent, parse_rate};

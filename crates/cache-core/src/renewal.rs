@@ -176,6 +176,7 @@ pub fn encode(renewed: &Renewed, meta: &Meta, plan: &Plan, generation: Bytes) ->
         generation,
         date: meta.date,
         own_location: meta.own_location,
+        log: meta.log,
         tie: meta.tie.clone(),
         unsent: meta.unsent.clone(),
     };

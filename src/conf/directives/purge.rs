@@ -4,6 +4,7 @@ use std::ffi::{c_char, c_void};
 use std::rc::Rc;
 
 use cache_core::allow::{AllowList, Read};
+use cache_core::purge::TagFields;
 use cache_core::purge::request::{Style, Styles};
 use ngx::ffi::*;
 use ngx::ngx_conf_log_error;
@@ -89,6 +90,19 @@ fn unknown_style(name: &[u8]) -> String {
     format!(
         "unknown style \"{name}\" in \"redis_cache_purge_style\"; it is one of {known}, or \"off\""
     )
+}
+
+/// `redis_cache_tags`
+pub(super) fn tags(directive: &Directive, conf: &mut LocConf) -> SetResult {
+    let arguments = directive.arguments();
+    let names = arguments.iter().copied().filter(|_| arguments != [b"off"]);
+    let fields = TagFields::new(names).map_err(|name| {
+        Fault::Text(format!(
+            "invalid name of a field \"{}\" in \"redis_cache_tags\"; name response fields such as Surrogate-Key, or say \"off\"",
+            String::from_utf8_lossy(name)
+        ))
+    })?;
+    once(&mut conf.tags, Rc::new(fields))
 }
 
 /// `redis_cache_admin`

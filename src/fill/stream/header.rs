@@ -35,6 +35,10 @@ pub struct ResponseHead {
     pub conditional: bool,
     /// What becomes of it.
     pub finding: Finding,
+    /// By what purges select it: field `labels` of its record.
+    pub labels: Bytes,
+    /// Whether it names tags.
+    pub has_tags: bool,
     /// What it varies on, if it does, and which variant it is.
     pub variant: Option<Variant>,
 }

@@ -12,7 +12,7 @@ use cache_core::lease::Lease;
 use md5::{Digest, Md5};
 
 /// Changes whenever the layout does.
-pub const MAGIC: u64 = 0x7263_7374_6f72_0003;
+pub const MAGIC: u64 = 0x7263_7374_6f72_0004;
 
 /// How many servers of a store have words of their own. Those beyond it are each worker's own business.
 pub const SERVERS: usize = 512;
@@ -97,7 +97,53 @@ pub struct StoreState {
     pub hearing: Lease,
     /// When a worker last had trouble with the master, in milliseconds.
     suspected: AtomicU64,
+    /// What is known of its log of purges.
+    pub purges: PurgeWords,
     servers: [ServerWords; SERVERS],
+}
+
+/// What is known of a store's log of purges.
+#[derive(Default)]
+#[repr(C)]
+pub struct PurgeWords {
+    last: AtomicU64,
+    asked: AtomicU64,
+    /// Whether the store has said it: 0 or 1.
+    is_known: AtomicU64,
+}
+
+impl PurgeWords {
+    /// The highest number that a worker has heard of. 0: none.
+    pub fn last(&self) -> u64 {
+        self.last.load(Ordering::Acquire)
+    }
+
+    /// A worker has heard of this number.
+    pub fn raise(&self, number: u64) {
+        self.last.fetch_max(number, Ordering::AcqRel);
+    }
+
+    /// Whether the store was asked, and has replied.
+    pub fn is_known(&self) -> bool {
+        self.is_known.load(Ordering::Acquire) != 0
+    }
+
+    /// It has.
+    pub fn set_known(&self) {
+        self.is_known.store(1, Ordering::Release);
+    }
+
+    /// Whether this worker is to ask the store now, because nobody has for so many milliseconds.
+    pub fn is_due(&self, now: u64, pause: u64) -> bool {
+        let asked = self.asked.load(Ordering::Relaxed);
+        // A time in the future is one of a machine that was suspended.
+        let is_due = asked == 0 || asked > now || now - asked >= pause;
+        is_due
+            && self
+                .asked
+                .compare_exchange(asked, now.max(1), Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+    }
 }
 
 impl StoreState {

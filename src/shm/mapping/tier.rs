@@ -15,7 +15,7 @@ use crate::ngx::memory;
 
 /// Changes whenever the layout does, or what the words mean: workers of a module that knows another one have memory of their
 /// own.
-pub(super) const VERSION: u16 = 3;
+pub(super) const VERSION: u16 = 4;
 
 /// Tells that it was laid out.
 pub(super) const MAGIC: u64 = 0x7263_7469_6572_0000 | VERSION as u64;
@@ -37,12 +37,25 @@ pub struct TierHeader {
     pub successor: Lease,
     /// Until when changes are published, in milliseconds.
     telling: AtomicU64,
+    /// The last number of the store's log of purges that is known.
+    purged: AtomicU64,
 }
 
 impl TierHeader {
     /// Changes of this machine are to be published until then, in milliseconds, or later.
     pub fn tell_until(&self, until: u64) {
         self.telling.fetch_max(until, Ordering::Relaxed);
+    }
+
+    /// The last number of the store's log of purges that is known. Of a record with a lower number it isn't known whether it is
+    /// purged.
+    pub fn purged(&self) -> u64 {
+        self.purged.load(Ordering::Acquire)
+    }
+
+    /// That number is at least this.
+    pub fn raise_purged(&self, number: u64) {
+        self.purged.fetch_max(number, Ordering::AcqRel);
     }
 
     /// Until when they are, in milliseconds.

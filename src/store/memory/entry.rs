@@ -41,6 +41,8 @@ pub struct Entry {
     body: Option<Spot>,
     /// When it expires in its store, in milliseconds.
     expires: u64,
+    /// The number in the store's log of purges up to which none concerns it.
+    log: u64,
     reading: OnceCell<Reading>,
     /// What its key says of variants, if that counts.
     family: OnceCell<Box<Family>>,
@@ -91,6 +93,7 @@ impl Entry {
             length: view.body_len,
             body: records.spot(handle, view.head_len, view.body_len),
             expires: view.meta,
+            log: kept.log,
             reading: OnceCell::new(),
             family: OnceCell::new(),
             decoded: OnceCell::new(),
@@ -106,6 +109,11 @@ impl Entry {
     /// Its key in the store.
     pub fn key(&self) -> &Bytes {
         &self.key
+    }
+
+    /// The number in the store's log of purges up to which none concerns it.
+    pub fn log(&self) -> u64 {
+        self.log
     }
 
     /// Has the processor fetch what a hit reads, before the first of it is read: most of it isn't in its caches if there are

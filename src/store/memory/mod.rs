@@ -50,6 +50,7 @@ pub struct Memory {
 }
 
 /// A lookup that may become a record of the tier.
+#[derive(Debug)]
 pub struct Offer {
     hash: u128,
     /// The server that is asked.
@@ -139,7 +140,12 @@ impl Memory {
             .inspect(|known| known.prefetch(hash))
             .filter(|known| known.is_of(key))
             .filter(|known| usable(known.handle()));
+        let purged = self.records.header().purged();
         if let Some(known) = known {
+            if known.log() < purged {
+                index.invalidate(hash);
+                return None;
+            }
             index.touch(known.handle());
             known.note_use();
             return Some(Rc::clone(known));
@@ -149,6 +155,10 @@ impl Memory {
         let view = index.look(handle).filter(|_| usable(handle))?;
         let head = self.records.copy(handle, 0, view.head_len)?;
         let kept = Kept::decode(&head).filter(|kept| kept.key == key)?;
+        if kept.log < purged {
+            index.invalidate(hash);
+            return None;
+        }
         index.touch(handle);
         let mut recent = self.recent.borrow_mut();
         let counter = recent.counter();
@@ -191,11 +201,11 @@ impl Memory {
     }
 
     /// Keeps what a server has given for a key since it was asked. One that wasn't asked at first is none that is known to
-    /// push the key's changes.
+    /// push the key's changes. `log`: the number in the store's log of purges up to which none concerns it.
     pub fn keep(
         &self,
         offer: Offer,
-        from: u64,
+        (from, log): (u64, u64),
         key: &Bytes,
         record: &RawRecord,
         variants: Option<Bytes>,
@@ -211,7 +221,7 @@ impl Memory {
         let Ok(left) = u64::try_from(record.pttl) else {
             return;
         };
-        let head = Kept::of(key.clone(), record, variants).encode();
+        let head = Kept::of(key.clone(), record, variants, log).encode();
         let Some(head) = head.filter(|head| head.len() + body.len() <= self.config.max_object)
         else {
             return;
@@ -225,6 +235,11 @@ impl Memory {
         let pieces = [head.as_slice(), body];
         self.records
             .keep(offer.hash, offer.ticket, facts, &pieces, Tier::publish);
+    }
+
+    /// The last number of the store's log of purges is at least this: what is kept under a lower one is looked up anew.
+    pub fn raise_purged(&self, number: u64) {
+        self.records.header().raise_purged(number);
     }
 
     /// A change of this key by this nginx may still be carried out, and nobody knows when. A listener hears of that. Without one

@@ -4,6 +4,8 @@ use bytes::Bytes;
 use cache_core::fence::{self, Token};
 use cache_core::record::Base;
 
+use super::protocol::purges;
+
 /// A record to be written.
 #[derive(Clone, Debug)]
 pub struct RecordWrite {
@@ -17,6 +19,8 @@ pub struct RecordWrite {
     pub body: Vec<Bytes>,
     /// Field `meta`.
     pub meta: Bytes,
+    /// Field `labels`.
+    pub labels: Bytes,
     /// Seconds until it expires.
     pub expiry: u32,
     /// Nothing is written if the key's fence was set meanwhile. `None`: it isn't looked at.
@@ -79,8 +83,23 @@ pub struct RecordRefresh {
     pub headers: Bytes,
     /// Field `meta`.
     pub meta: Bytes,
+    /// Field `labels`; empty: it stays as it is.
+    pub labels: Bytes,
     /// Seconds until it expires; 0 takes it away.
     pub expiry: u32,
+}
+
+/// A command for the store's log of purges.
+#[derive(Clone, Debug)]
+pub enum PurgeCommand {
+    /// Puts members into it, by a number higher than this one.
+    Add(Vec<Bytes>, u64),
+    /// Puts members back that the server has lost.
+    Restore(Vec<(Bytes, u64)>),
+    /// Reads a part of it, from this number on.
+    Read(u64),
+    /// Reads the last number.
+    Last,
 }
 
 /// A change of what is stored: a single command, carried out as a whole or not at all.
@@ -98,6 +117,10 @@ pub enum Change {
     SetFence(Bytes, Token),
     /// Reads the fence of a key: it changes nothing, but is asked of the master as changes are.
     ReadFence(Bytes),
+    /// Reads by what purges select the record of a key, in the same way.
+    ReadLabels(Bytes),
+    /// Concerns the store's log of purges.
+    Purges(PurgeCommand),
 }
 
 impl Change {
@@ -109,7 +132,9 @@ impl Change {
             Change::Delete(key)
             | Change::Invalidate(key, _)
             | Change::SetFence(key, _)
-            | Change::ReadFence(key) => key,
+            | Change::ReadFence(key)
+            | Change::ReadLabels(key) => key,
+            Change::Purges(_) => &purges::KEY,
         }
     }
 
@@ -120,7 +145,9 @@ impl Change {
             Change::Delete(_)
             | Change::Invalidate(..)
             | Change::SetFence(..)
-            | Change::ReadFence(_) => true,
+            | Change::ReadFence(_)
+            | Change::ReadLabels(_)
+            | Change::Purges(_) => true,
         }
     }
 
@@ -132,13 +159,18 @@ impl Change {
             Change::Refresh(_)
             | Change::Delete(_)
             | Change::SetFence(..)
-            | Change::ReadFence(_) => false,
+            | Change::ReadFence(_)
+            | Change::ReadLabels(_)
+            | Change::Purges(_) => false,
         }
     }
 
     /// Whether what is there of the key may be another one afterwards.
     pub fn concerns_record(&self) -> bool {
-        !matches!(self, Change::SetFence(..) | Change::ReadFence(_))
+        !matches!(
+            self,
+            Change::SetFence(..) | Change::ReadFence(_) | Change::ReadLabels(_) | Change::Purges(_)
+        )
     }
 }
 
@@ -153,6 +185,17 @@ pub enum ChangeReply {
     Invalidated,
     /// What the fence holds.
     Fence(Option<Bytes>),
+    /// The number of a purge, the last one that there is or the one that was given; 0: none.
+    Number(u64),
+    /// Members of the log of purges, with their numbers.
+    Members(Vec<(Bytes, u64)>),
+    /// What belongs to a record: its field `meta`, and by what purges select it.
+    Labels {
+        /// Field `meta`.
+        meta: Option<Bytes>,
+        /// Field `labels`.
+        labels: Option<Bytes>,
+    },
     /// The record is deleted, but the fence couldn't be set; these are the server's words.
     Unfenced(String),
     /// Nothing was written: the key's field `variants` isn't the one that was seen. This is what the

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use cache_core::attempts::{self, Access, Command, Next, Route};
 use cache_core::fence::{Token, permits};
+use cache_core::record::log_of;
 
 use super::call::{Failure, Waiting, stopped};
 use super::change::{Change, ChangeReply, RecordWrite};
@@ -17,6 +18,7 @@ use super::found::Found;
 use super::hearing;
 use super::node::Node;
 use super::pace::patience;
+use super::purges::Purges;
 use super::topology::Topology;
 use crate::ngx::event::now_msec;
 use crate::store::memory::{Memory, Offer, Own};
@@ -28,6 +30,8 @@ pub struct Client {
     memory: Option<Rc<Memory>>,
     listener: Option<Rc<Listener>>,
     topology: Rc<Topology>,
+    /// What is known of its purges. `None`: it is asked for those itself.
+    purges: Option<Rc<Purges>>,
     /// `redis_cache_memory off`: its memory has no part in what is asked of it.
     is_without_memory: bool,
 }
@@ -39,13 +43,31 @@ impl Client {
         let memory = config.tier.as_ref().and_then(Memory::of);
         let listener = memory.as_ref().filter(|memory| memory.config().feed);
         let listener = listener.map(|memory| Listener::new(&config, &topology, memory));
-        Client {
+        let bare = Client {
+            memory: None,
+            listener: None,
+            topology: Rc::clone(&topology),
+            config: Rc::clone(&config),
+            purges: None,
+            is_without_memory: false,
+        };
+        let client = Client {
+            purges: Some(Purges::new(bare, memory.clone())),
             memory,
             listener,
             topology,
             config,
             is_without_memory: false,
+        };
+        if client.memory.is_some() {
+            client.hear();
         }
+        client
+    }
+
+    /// What is known of its purges.
+    pub fn purges(&self) -> Option<&Rc<Purges>> {
+        self.purges.as_ref()
     }
 
     /// The same store for requests that its memory has no part in.
@@ -109,6 +131,9 @@ impl Client {
     pub fn leave(&self) {
         self.topology.leave();
         hearing::leave(&self.config);
+        if let Some(purges) = &self.purges {
+            purges.leave();
+        }
         if let Some(listener) = &self.listener {
             listener.leave();
         }
@@ -172,19 +197,40 @@ impl Client {
             })
             .await?;
         if let (Some(memory), Some(from)) = (&self.memory, from) {
-            memory.keep(offer, from, key, &record.record, record.variants.clone());
+            let last = self.purges.as_ref().map_or(0, |purges| purges.last());
+            let meta = record.record.meta.as_ref();
+            if last == 0 || meta.is_some_and(|meta| log_of(meta) >= last) {
+                let variants = record.variants.clone();
+                memory.keep(offer, (from, last), key, &record.record, variants);
+            } else {
+                record.offer.replace(Some(offer));
+            }
         }
         Ok(record)
     }
 
-    /// Has somebody of this nginx listen from now on to what other machines invalidate.
+    /// Keeps in memory what was found, now that it is known that no purge up to this number concerns it.
+    pub fn keep_judged(&self, key: &Bytes, found: &Found, log: u64) {
+        if let (Some(memory), Some(offer)) = (&self.memory, found.offer.take()) {
+            let variants = found.variants.clone();
+            memory.keep(offer, (found.from, log), key, &found.record, variants);
+        }
+    }
+
+    /// Has somebody of this nginx listen from now on to what other machines invalidate and purge.
     pub fn hear(&self) {
-        hearing::begin(&self.config, &self.topology);
+        if let Some(purges) = &self.purges {
+            purges.begin();
+            hearing::begin(&self.config, &self.topology, purges);
+        }
     }
 
     /// Listens no more: another configuration of the store has taken its place.
     pub fn hear_no_more(&self) {
         hearing::leave(&self.config);
+        if let Some(purges) = &self.purges {
+            purges.leave();
+        }
     }
 
     /// Changes what is stored. The command is on its way when this returns.
@@ -304,7 +350,9 @@ impl Client {
             | Change::Delete(_)
             | Change::Invalidate(..)
             | Change::SetFence(..)
-            | Change::ReadFence(_) => None,
+            | Change::ReadFence(_)
+            | Change::ReadLabels(_)
+            | Change::Purges(_) => None,
         };
         let worthless = Worthless {
             memory: Rc::clone(memory),

@@ -1,11 +1,13 @@
 //! What a lookup finds.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 
 use bytes::Bytes;
 use cache_core::record::{Broken, Decoded, RawRecord};
 use cache_core::rules::Rules;
+
+use crate::store::memory::Offer;
 
 /// What Redis has under a key. Requests that look for it at the same time share it.
 #[derive(Debug)]
@@ -16,6 +18,8 @@ pub struct Found {
     pub variants: Option<Bytes>,
     /// What the memory tier calls the server that has sent it, at the address of that connection. 0: none has.
     pub from: u64,
+    /// The right to keep it in the memory tier, once it is known whether it is purged.
+    pub offer: RefCell<Option<Offer>>,
     /// What the first of them has made of the record.
     pub reading: OnceCell<Reading>,
 }
@@ -42,6 +46,7 @@ impl Found {
             record,
             variants,
             from: 0,
+            offer: RefCell::new(None),
             reading: OnceCell::new(),
         }
     }

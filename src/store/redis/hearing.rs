@@ -10,6 +10,7 @@ use std::rc::Rc;
 
 use cache_core::fence::{self, CHANNEL};
 use cache_core::lease::{Held, Lease};
+use cache_core::purge::number;
 use cache_core::resp::{Limits, Received, Reply};
 use cache_core::shown::shown;
 use ngx::ffi::NGX_LOG_NOTICE;
@@ -18,6 +19,8 @@ use ngx::ngx_log_error;
 
 use super::config::{ReadFrom, StoreConfig};
 use super::line::Line;
+use super::protocol::purges;
+use super::purges::Purges;
 use super::topology::Topology;
 use crate::ngx::event::{Timer, exact_msec};
 use crate::ngx::shutdown;
@@ -44,6 +47,21 @@ const REFUSED: u64 = 30_000;
 /// How often the name of a server is looked up, in milliseconds.
 const NAME: u64 = 1000;
 
+/// What is listened to: what is invalidated, and what is purged.
+const CHANNELS: [&[u8]; 2] = [CHANNEL.as_bytes(), purges::CHANNEL.as_bytes()];
+
+/// The number of a purge, if this is a message that tells one.
+fn purged(elements: &[Reply]) -> Option<u64> {
+    match elements {
+        [
+            Reply::Bulk(Some(kind)),
+            Reply::Bulk(Some(channel)),
+            Reply::Bulk(Some(number)),
+        ] if kind == "message" && channel == purges::CHANNEL => number::parse(number),
+        _ => None,
+    }
+}
+
 thread_local! {
     /// The worker's parts, one for each store, kept apart from what each request copies of its store.
     // Never dropped: at the worker's exit nginx has taken its pools away before.
@@ -54,13 +72,13 @@ thread_local! {
 type Part = (Rc<StoreConfig>, Rc<Hearing>);
 
 /// Sees to it from now on that somebody of this nginx listens: a fill begins.
-pub fn begin(config: &Rc<StoreConfig>, topology: &Rc<Topology>) {
+pub fn begin(config: &Rc<StoreConfig>, topology: &Rc<Topology>, purges: &Rc<Purges>) {
     PARTS.with(|parts| {
         let is_known = |part: &Part| Rc::ptr_eq(&part.0, config);
         if parts.borrow().iter().any(is_known) {
             return;
         }
-        let hearing = Hearing::begin(config, topology);
+        let hearing = Hearing::begin(config, topology, purges);
         parts.borrow_mut().push((Rc::clone(config), hearing));
     });
 }
@@ -81,6 +99,7 @@ pub fn leave(config: &Rc<StoreConfig>) {
 struct Hearing {
     config: Rc<StoreConfig>,
     topology: Rc<Topology>,
+    purges: Rc<Purges>,
     held: Cell<Option<Held>>,
     /// It keeps its TLS session while it is closed.
     line: RefCell<Option<Rc<Line>>>,
@@ -106,7 +125,11 @@ struct Hearing {
 
 impl Hearing {
     /// Begins, once what is going on is over: that may be in the middle of the first command.
-    fn begin(config: &Rc<StoreConfig>, topology: &Rc<Topology>) -> Rc<Hearing> {
+    fn begin(
+        config: &Rc<StoreConfig>,
+        topology: &Rc<Topology>,
+        purges: &Rc<Purges>,
+    ) -> Rc<Hearing> {
         let hearing = Rc::new(Hearing {
             // Masters alone are listened to.
             config: Rc::new(StoreConfig {
@@ -114,6 +137,7 @@ impl Hearing {
                 ..StoreConfig::clone(config)
             }),
             topology: Rc::clone(topology),
+            purges: Rc::clone(purges),
             held: Cell::new(None),
             line: RefCell::default(),
             is_open: Cell::new(false),
@@ -255,10 +279,7 @@ impl Hearing {
         self.line.replace(Some(Rc::clone(&line)));
         self.is_open.set(true);
         self.is_subscribed.set(false);
-        if line
-            .subscribe(&[CHANNEL.as_bytes()], Limits::FEED, heard)
-            .is_err()
-        {
+        if line.subscribe(&CHANNELS, Limits::FEED, heard).is_err() {
             self.lost(PAUSE);
         }
     }
@@ -277,7 +298,11 @@ impl Hearing {
             Some(Received::Reply(Reply::Error(_))) => self.lose(PAUSE),
             Some(Received::Reply(reply)) => {
                 self.is_subscribed.set(true);
-                if let Some(told) = reply.elements().and_then(fence::told) {
+                let elements = reply.elements();
+                if let Some(number) = elements.and_then(purged) {
+                    self.purges.raise(number);
+                }
+                if let Some(told) = elements.and_then(fence::told) {
                     zone::void_in_all(self.config.name.as_bytes(), &told.key, told.token.number());
                 }
             }
@@ -321,7 +346,8 @@ impl Hearing {
             NGX_LOG_NOTICE,
             ngx_cycle_log().as_ptr(),
             "redis store \"{store}\": its invalidations by other machines aren't heard, and requests may wait for fills that began before one: {words}; \
-             it needs \"+subscribe\" and the channel \"{CHANNEL}\""
+             it needs \"+subscribe\" and the channels \"{CHANNEL}\" and \"{}\"",
+            purges::CHANNEL
         );
     }
 }

@@ -19,6 +19,9 @@ mod feed;
 /// What other machines invalidate.
 mod hearing;
 
+/// What is known of its log of purges.
+mod purges;
+
 /// A line to one server to ask it questions.
 mod line;
 
@@ -67,5 +70,6 @@ pub use config::{HostName, Login, Mode, ReadFrom, Server, SocketAddress, StoreCo
 pub use error::{StoreError, is_unpermitted};
 pub use found::{Found, Reading};
 pub use pace::Pace;
+pub use purges::Purges;
 pub use relay::{Dialog, Relay};
 pub use tls::TlsConfig;

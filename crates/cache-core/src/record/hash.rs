@@ -12,6 +12,8 @@ pub const HEADERS_FIELD: &str = "headers";
 pub const BODY_FIELD: &str = "body";
 /// Field of the hash that says what only this module knows about its record: see [`super::Meta`].
 pub const META_FIELD: &str = "meta";
+/// Field of the hash that says by what purges select its record: see [`crate::purge::Labels`].
+pub const LABELS_FIELD: &str = "labels";
 /// Field of the hash that says where variants of the key are: see [`crate::vary::Family`].
 pub const VARIANTS_FIELD: &str = "variants";
 

@@ -10,6 +10,9 @@ const FIELDS: usize = 5;
 /// Bytes of a length.
 const LENGTH: usize = size_of::<u32>();
 
+/// Bytes before the texts: their lengths, and the number of the log.
+const HEAD: usize = FIELDS * LENGTH + size_of::<u64>();
+
 /// The length of a text that there isn't.
 const NONE: u32 = u32::MAX;
 
@@ -26,18 +29,21 @@ pub struct Kept {
     pub meta: Option<Bytes>,
     /// Field [`super::VARIANTS_FIELD`].
     pub variants: Option<Bytes>,
+    /// The number in the store's log of purges up to which none concerns it.
+    pub log: u64,
 }
 
 impl Kept {
     /// What is kept of a record that was read.
     #[must_use]
-    pub fn of(key: Bytes, record: &RawRecord, variants: Option<Bytes>) -> Self {
+    pub fn of(key: Bytes, record: &RawRecord, variants: Option<Bytes>, log: u64) -> Self {
         Self {
             key,
             status: record.status.clone(),
             headers: record.headers.clone(),
             meta: record.meta.clone(),
             variants,
+            log,
         }
     }
 
@@ -64,7 +70,7 @@ impl Kept {
             self.variants.as_ref(),
         ];
         let whole: usize = texts.iter().flatten().map(|text| text.len()).sum();
-        let mut out = Vec::with_capacity(FIELDS * LENGTH + whole);
+        let mut out = Vec::with_capacity(HEAD + whole);
         for text in texts {
             let length = match text {
                 Some(text) => u32::try_from(text.len()).ok().filter(|n| *n != NONE)?,
@@ -72,6 +78,7 @@ impl Kept {
             };
             out.extend_from_slice(&length.to_ne_bytes());
         }
+        out.extend_from_slice(&self.log.to_ne_bytes());
         for text in texts.into_iter().flatten() {
             out.extend_from_slice(text);
         }
@@ -81,8 +88,10 @@ impl Kept {
     /// Reads the bytes, which its texts share. `None` if they are none that [`Kept::encode`] has made.
     #[must_use]
     pub fn decode(bytes: &Bytes) -> Option<Self> {
-        let mut lengths = bytes.get(..FIELDS * LENGTH)?.chunks_exact(LENGTH);
-        let mut begin = FIELDS * LENGTH;
+        let (head, _) = bytes.split_at_checked(HEAD)?;
+        let (lengths, log) = head.split_at_checked(FIELDS * LENGTH)?;
+        let mut lengths = lengths.chunks_exact(LENGTH);
+        let mut begin = HEAD;
         let mut next = || {
             let length = u32::from_ne_bytes(lengths.next()?.try_into().ok()?);
             if length == NONE {
@@ -100,6 +109,7 @@ impl Kept {
             headers: next()?,
             meta: next()?,
             variants: next()?,
+            log: u64::from_ne_bytes(log.try_into().ok()?),
         };
         (begin == bytes.len()).then_some(kept)
     }

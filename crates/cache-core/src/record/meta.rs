@@ -9,6 +9,7 @@ use crate::vary::{MAX_VARIANTS, VariantId};
 
 const VERSION: &[u8] = b"1";
 const BY_ACCEL_EXPIRES: &[u8] = b"x-accel-expires";
+const LOG: &[u8] = b" log=";
 
 /// What the module wrote beside a record. The Lua script's HMSET leaves it in place when it overwrites
 /// the record, hence the fingerprint: without a match it belongs to another record.
@@ -31,6 +32,8 @@ pub struct Meta {
     /// X-Accel-Expires, which isn't stored, governed the response (see
     /// [`crate::targeted::Governing::under_accel_expires`]).
     pub accel_expires: bool,
+    /// The last number of the store's log of purges that was known when the backend was asked (see [`crate::purge`]). 0: none.
+    pub log: u64,
     /// Which variant of its key the record is, if it varies.
     pub tie: Option<Tie>,
     /// What the backend said that clients aren't sent.
@@ -63,7 +66,7 @@ impl Meta {
 }
 
 /// Writes the field: `1 age=<s> expiry=<s> gen=<token> sum=<hex>`, ` date=<s>` where it is known, and ` location=own`
-/// and ` by=x-accel-expires` where that holds; of a variant ` fam=<token> id=<hex>`, and ` slot=<n>` unless it is 0;
+/// and ` by=x-accel-expires` where that holds; ` log=<number>` unless it is 0; of a variant ` fam=<token> id=<hex>`, and ` slot=<n>` unless it is 0;
 /// what [`Unsent`] has. A byte that would end a token is left out.
 #[must_use]
 pub fn encode_meta(meta: &Meta) -> Vec<u8> {
@@ -88,6 +91,10 @@ pub fn encode_meta(meta: &Meta) -> Vec<u8> {
     if meta.accel_expires {
         text.extend_from_slice(b" by=");
         text.extend_from_slice(BY_ACCEL_EXPIRES);
+    }
+    if meta.log > 0 {
+        text.extend_from_slice(LOG);
+        text.extend_from_slice(decimal.format(meta.log).as_bytes());
     }
     if let Some(tie) = &meta.tie {
         text.extend_from_slice(b" fam=");
@@ -115,6 +122,7 @@ pub fn parse_meta(text: &Bytes) -> Option<Meta> {
     let mut date = None;
     let mut own_location = false;
     let mut accel_expires = false;
+    let mut log = 0;
     let (mut family, mut id, mut slot) = (None, None, 0);
     let mut unsent = Unsent::default();
     for part in parts {
@@ -127,6 +135,7 @@ pub fn parse_meta(text: &Bytes) -> Option<Meta> {
             (b"date", [_, value @ ..]) => date = Some(decimal(value).filter(|&s| s <= LAST)?),
             (b"location", [_, value @ ..]) => own_location = value == b"own",
             (b"by", [_, value @ ..]) => accel_expires = value == BY_ACCEL_EXPIRES,
+            (b"log", [_, value @ ..]) => log = decimal(value)?,
             (b"fam", [_, value @ ..]) => family = Some(text.slice_ref(value)),
             (b"id", [_, value @ ..]) => id = Some(VariantId::from_hex(value)?),
             (b"slot", [_, value @ ..]) => slot = slot_number(value)?,
@@ -147,9 +156,20 @@ pub fn parse_meta(text: &Bytes) -> Option<Meta> {
         date,
         own_location,
         accel_expires,
+        log,
         tie: family.zip(id).map(|(family, id)| Tie { family, id, slot }),
         unsent,
     })
+}
+
+/// The number of the log of purges in the field, as it stands there, whether or not the field belongs to its record. 0: there is
+/// none.
+#[must_use]
+pub fn log_of(text: &[u8]) -> u64 {
+    let at = text.windows(LOG.len()).position(|part| part == LOG);
+    let rest = at.and_then(|at| text.get(at + LOG.len()..));
+    let value = rest.and_then(|rest| rest.split(|&b| b == b' ').next());
+    value.and_then(decimal).unwrap_or(0)
 }
 
 fn slot_number(text: &[u8]) -> Option<usize> {

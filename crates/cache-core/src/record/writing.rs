@@ -30,6 +30,8 @@ pub struct New {
     /// As in [`Meta`].
     pub own_location: bool,
     /// As in [`Meta`].
+    pub log: u64,
+    /// As in [`Meta`].
     pub tie: Option<Tie>,
     /// As in [`Meta`].
     pub unsent: Unsent,
@@ -43,6 +45,7 @@ impl New {
             generation,
             date: None,
             own_location: false,
+            log: 0,
             tie: None,
             unsent: Unsent::default(),
         }
@@ -63,6 +66,7 @@ pub fn encode(status: u16, headers: &Headers, body_len: u64, plan: &Plan, new: N
         date: new.date,
         own_location: new.own_location,
         accel_expires: plan.by == By::AccelExpires,
+        log: new.log,
         tie: new.tie,
         unsent: new.unsent,
     });

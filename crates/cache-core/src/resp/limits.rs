@@ -37,6 +37,14 @@ impl Limits {
         depth: 2,
     };
 
+    /// A part of the log of purges: texts that name URIs, and numbers.
+    pub const PURGES: Self = Self {
+        bulk: 64 << 10,
+        line: 8 << 10,
+        elements: 4 << 10,
+        depth: 2,
+    };
+
     /// A reply to CLUSTER SLOTS: many ranges, each with a few short texts for each node.
     pub const SLOTS: Self = Self {
         bulk: 4 << 10,

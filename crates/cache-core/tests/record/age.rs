@@ -4,7 +4,7 @@ use bytes::Bytes;
 use cache_core::freshness::{Freshness, Source};
 use cache_core::policy::Plan;
 use cache_core::record::{
-    Meta, New, RawRecord, decode_base, encode, encode_meta, fingerprint, parse_meta,
+    Meta, New, RawRecord, decode_base, encode, encode_meta, fingerprint, log_of, parse_meta,
 };
 use cache_core::rules::Rules;
 use cache_core::targeted::By;
@@ -127,6 +127,7 @@ fn meta_is_text_that_stays_the_same() {
         date: None,
         own_location: false,
         accel_expires: false,
+        log: 0,
         tie: None,
         unsent: cache_core::record::Unsent::default(),
     };
@@ -142,6 +143,21 @@ fn meta_is_text_that_stays_the_same() {
         ..meta.clone()
     };
     assert_eq!(encode_meta(&own), format!("{text} location=own").as_bytes());
+    let logged = Meta {
+        log: 1_887_436_800_000_000,
+        ..meta.clone()
+    };
+    let with = format!("{text} log=1887436800000000");
+    assert_eq!(encode_meta(&logged), with.as_bytes());
+    assert_eq!(parse_meta(&Bytes::from(with.clone())), Some(logged));
+    for (text, log) in [
+        (with.as_str(), 1_887_436_800_000_000),
+        (text, 0),
+        ("1 log=x", 0),
+        ("1 log=5 sum=1", 5),
+    ] {
+        assert_eq!(log_of(text.as_bytes()), log, "{text}");
+    }
     let governed = Meta {
         accel_expires: true,
         ..meta.clone()
@@ -188,8 +204,8 @@ proptest! {
 
 proptest! {
     #[test]
-    fn meta_comes_back(age in 0..=0x7fff_ffff_u32, expiry in 0..=0x7fff_ffff_u32, generation in "[!-~]{0,40}", sum: u64, date in proptest::option::of(0..=253_402_300_799_u64), own_location: bool, accel_expires: bool) {
-        let meta = Meta { age, expiry, generation: Bytes::from(generation), sum, date, own_location, accel_expires, tie: None, unsent: cache_core::record::Unsent::default() };
+    fn meta_comes_back(age in 0..=0x7fff_ffff_u32, expiry in 0..=0x7fff_ffff_u32, generation in "[!-~]{0,40}", sum: u64, date in proptest::option::of(0..=253_402_300_799_u64), own_location: bool, accel_expires: bool, log in 0..1_u64 << 53) {
+        let meta = Meta { age, expiry, generation: Bytes::from(generation), sum, date, own_location, accel_expires, log, tie: None, unsent: cache_core::record::Unsent::default() };
         prop_assert_eq!(parse_meta(&Bytes::from(encode_meta(&meta))), Some(meta));
     }
 

@@ -37,6 +37,7 @@ fn stored(vary: &'static str, value: &'static str, family: &'static str, slot: u
         generation: Bytes::from("g"),
         date: None,
         own_location: false,
+        log: 0,
         tie: Some(tie),
         unsent: cache_core::record::Unsent::default(),
     };
@@ -178,6 +179,7 @@ fn meta_of_a_variant() {
         date: None,
         own_location: false,
         accel_expires: false,
+        log: 0,
         tie,
         unsent: cache_core::record::Unsent::default(),
     };
@@ -214,7 +216,7 @@ proptest! {
     #[test]
     fn the_tie_comes_back(family in "[!-~]{1,20}", id: [u8; 16], slot in 0_usize..256) {
         let tie = Tie { family: Bytes::from(family), id: VariantId(id), slot };
-        let meta = Meta { age: 1, expiry: 2, generation: Bytes::from("g"), sum: 3, date: None, own_location: false, accel_expires: false, tie: Some(tie), unsent: cache_core::record::Unsent::default() };
+        let meta = Meta { age: 1, expiry: 2, generation: Bytes::from("g"), sum: 3, date: None, own_location: false, accel_expires: false, log: 7, tie: Some(tie), unsent: cache_core::record::Unsent::default() };
         prop_assert_eq!(parse_meta(&Bytes::from(encode_meta(&meta))), Some(meta));
     }
 

@@ -71,6 +71,7 @@ impl Stored {
                 date: None,
                 own_location: false,
                 accel_expires: false,
+                log: 0,
                 tie: self.tie.clone(),
                 unsent: cache_core::record::Unsent::default(),
             })),

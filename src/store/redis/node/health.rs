@@ -183,8 +183,8 @@ impl Health {
                 "fences",
                 "what is invalidated is deleted, but fills that have begun before may store it again",
             ),
-            // The write that follows is refused, too.
-            Kind::Fence => return,
+            // The write that follows is refused, too; and who reads or writes the log of purges tells of that.
+            Kind::Fence | Kind::Labels | Kind::Purges => return,
         };
         // The code decides whether this is the same trouble: the rest may name a script or a user.
         let code = |text: &str| text.split(' ').next().unwrap_or_default().to_owned();
@@ -215,7 +215,7 @@ impl Health {
                 self.accepted(Kind::Delete);
                 return self.accepted(Kind::SetFence);
             }
-            Kind::Fence => return,
+            Kind::Fence | Kind::Labels | Kind::Purges => return,
         };
         if known.borrow().is_some() {
             known.replace(None);

@@ -5,6 +5,7 @@ use cache_core::fence::{self, FIELD, Token};
 use cache_core::{record, resp};
 
 use super::output::Output;
+use super::purges;
 use crate::store::redis::change::{Change, RecordRefresh, RecordWrite};
 use crate::store::redis::config::{Mode, ReadFrom, StoreConfig};
 
@@ -87,7 +88,7 @@ macro_rules! store {
             demand!(),
             "demand(KEYS[1])\n",
             $($tell)*,
-            "redis.call('HSET',KEYS[1],'status',ARGV[2],'headers',ARGV[3],'body',ARGV[4],'meta',ARGV[5])\n\
+            "redis.call('HSET',KEYS[1],'status',ARGV[2],'headers',ARGV[3],'body',ARGV[4],'meta',ARGV[5],'labels',ARGV[7])\n\
 redis.pcall('HDEL',KEYS[1],'variants')\n\
 return redis.call('EXPIRE',KEYS[1],ARGV[6])"
         )
@@ -99,7 +100,7 @@ return redis.call('EXPIRE',KEYS[1],ARGV[6])"
 /// The key has no variants from now on; without HDEL, which may not be permitted, `meta` says so.
 const STORE: Script = Script {
     silent: store!(""),
-    telling: store!(tell!("ARGV[7]", "last")),
+    telling: store!(tell!("ARGV[8]", "last")),
 };
 
 macro_rules! store_variant {
@@ -107,7 +108,7 @@ macro_rules! store_variant {
         concat!(
             heed_fence!(),
             demand!(),
-            "if (redis.call('HGET',KEYS[1],'variants') or '')~=ARGV[7] then\n\
+            "if (redis.call('HGET',KEYS[1],'variants') or '')~=ARGV[8] then\n\
 local is=redis.call('HMGET',KEYS[1],'status','headers','meta','variants')\n\
 return {redis.call('PTTL',KEYS[1]),is[1],is[2],is[3],is[4],redis.call('HSTRLEN',KEYS[1],'body')}\n\
 end\n\
@@ -115,9 +116,9 @@ demand(KEYS[1])\n\
 local key=KEYS[last]\n\
 if last>1 then demand(key) end\n",
             $($tell)*,
-            "redis.call('HSET',key,'status',ARGV[2],'headers',ARGV[3],'body',ARGV[4],'meta',ARGV[5])\n\
+            "redis.call('HSET',key,'status',ARGV[2],'headers',ARGV[3],'body',ARGV[4],'meta',ARGV[5],'labels',ARGV[7])\n\
 redis.call('EXPIRE',key,ARGV[6])\n\
-if ARGV[8]~=ARGV[7] or last==1 then redis.call('HSET',KEYS[1],'variants',ARGV[8]) end\n\
+if ARGV[9]~=ARGV[8] or last==1 then redis.call('HSET',KEYS[1],'variants',ARGV[9]) end\n\
 return 1"
         )
     };
@@ -127,7 +128,7 @@ return 1"
 /// `variants` isn't what the writer has seen: then nothing is written, and the writer sees what there is.
 const STORE_VARIANT: Script = Script {
     silent: store_variant!(""),
-    telling: store_variant!(tell!("ARGV[9]", "last")),
+    telling: store_variant!(tell!("ARGV[10]", "last")),
 };
 
 macro_rules! refresh {
@@ -141,6 +142,7 @@ if is[2]~=ARGV[5] or is[3]~=ARGV[6] or redis.call('HSTRLEN',KEYS[1],'body')~=ton
             "if ARGV[4]=='0' then return redis.call('DEL',KEYS[1]) end\n\
 demand(KEYS[1])\n\
 redis.call('HSET',KEYS[1],'headers',ARGV[2],'meta',ARGV[3])\n\
+if ARGV[8]~='' then redis.call('HSET',KEYS[1],'labels',ARGV[8]) end\n\
 return redis.call('EXPIRE',KEYS[1],ARGV[4])"
         )
     };
@@ -150,7 +152,7 @@ return redis.call('EXPIRE',KEYS[1],ARGV[4])"
 /// script leaves meta when it writes over the rest, so that has to be the same, too.
 const REFRESH: Script = Script {
     silent: refresh!(""),
-    telling: refresh!(tell!("ARGV[8]")),
+    telling: refresh!(tell!("ARGV[9]")),
 };
 
 macro_rules! invalidate {
@@ -209,6 +211,10 @@ pub enum Kind {
     SetFence,
     /// To read a fence.
     Fence,
+    /// To read by what purges select a record.
+    Labels,
+    /// For the log of purges.
+    Purges,
 }
 
 impl Kind {
@@ -220,6 +226,8 @@ impl Kind {
             Change::Invalidate(..) => Kind::Invalidate,
             Change::SetFence(..) => Kind::SetFence,
             Change::ReadFence(_) => Kind::Fence,
+            Change::ReadLabels(_) => Kind::Labels,
+            Change::Purges(_) => Kind::Purges,
         }
     }
 }
@@ -285,6 +293,12 @@ pub fn change(output: &mut Output, change: Change, channel: Option<&Bytes>) {
             let words: [&[u8]; 3] = [b"HGET", &fence::name(&key), FIELD.as_bytes()];
             resp::command(output.tail(), &words);
         }
+        (Change::ReadLabels(key), _) => {
+            let (meta, labels) = (record::META_FIELD, record::LABELS_FIELD);
+            let words: [&[u8]; 4] = [b"HMGET", &key, meta.as_bytes(), labels.as_bytes()];
+            resp::command(output.tail(), &words);
+        }
+        (Change::Purges(command), _) => purges::pack(output.tail(), command),
     }
 }
 
@@ -322,6 +336,7 @@ fn refreshed(out: &mut Vec<u8>, refresh: &RecordRefresh, channel: Option<&Bytes>
         status.as_bytes(),
         &validated.headers,
         length.as_bytes(),
+        &refresh.labels,
     ];
     words.extend(channel.map(|channel| &channel[..]));
     resp::command(out, &words);
@@ -340,8 +355,8 @@ fn store(output: &mut Output, record: RecordWrite, channel: Option<&Bytes>) {
     let out = output.tail();
     let slot = record.variant.as_ref().and_then(|v| v.slot.as_deref());
     let (script, arguments) = match &record.variant {
-        None => (&STORE, 6),
-        Some(_) => (&STORE_VARIANT, 8),
+        None => (&STORE, 7),
+        Some(_) => (&STORE_VARIANT, 9),
     };
     let arguments = arguments + usize::from(channel.is_some());
     let keys = 1 + usize::from(slot.is_some()) + usize::from(record.fence.is_some());
@@ -370,6 +385,7 @@ fn store(output: &mut Output, record: RecordWrite, channel: Option<&Bytes>) {
     out.extend_from_slice(b"\r\n");
     bulk(out, &record.meta);
     bulk(out, record.expiry.to_string().as_bytes());
+    bulk(out, &record.labels);
     if let Some(variant) = &record.variant {
         bulk(out, &variant.seen);
         bulk(out, &variant.variants);

@@ -11,3 +11,6 @@ pub mod input;
 
 /// What is owed a reply, and what replies mean.
 pub mod pending;
+
+/// The commands for the log of purges.
+pub mod purges;

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use cache_core::attempts::Next;
+use cache_core::purge::number;
 use cache_core::record::{Base, RawRecord};
 use cache_core::resp::{Limits, Received, Reply};
 
@@ -194,6 +195,7 @@ impl Pending {
     pub fn limits(&self) -> Limits {
         match self {
             Pending::Step(_) | Pending::Asking => Limits::GREETING,
+            Pending::Change(Kind::Purges, _) => Limits::PURGES,
             Pending::Lookup(_) | Pending::Change(..) => Limits::LOOKUP,
             Pending::Question(limits, _) | Pending::Feed(limits, _) => *limits,
         }
@@ -331,6 +333,13 @@ fn change_replied(kind: Kind, promise: Promise<ChangeReply>, reply: Reply) -> Re
         Reply::Integer(1) => Some(ChangeReply::Done),
         Reply::Integer(0) => Some(ChangeReply::Nothing),
         Reply::Integer(-1) if kind == Kind::Write => Some(ChangeReply::Invalidated),
+        Reply::Bulk(Some(number)) if kind == Kind::Purges => {
+            number::parse(&number).map(ChangeReply::Number)
+        }
+        Reply::Array(Some(elements)) if kind == Kind::Purges => members(elements),
+        Reply::Array(Some(elements)) if kind == Kind::Labels => {
+            fields(elements).map(|[meta, labels]| ChangeReply::Labels { meta, labels })
+        }
         Reply::Bulk(token) if kind == Kind::Fence => Some(ChangeReply::Fence(token)),
         Reply::Bulk(Some(text)) if kind == Kind::Invalidate => {
             let words = words(&text);
@@ -357,6 +366,21 @@ fn change_replied(kind: Kind, promise: Promise<ChangeReply>, reply: Reply) -> Re
         }
         None => Replied::Nonsense(Pending::Change(kind, promise)),
     }
+}
+
+/// Members of the log of purges, each with its number behind it.
+fn members(elements: Vec<Reply>) -> Option<ChangeReply> {
+    let (pairs, rest) = elements.as_chunks::<2>();
+    let pair = |pair: &[Reply; 2]| match pair {
+        [Reply::Bulk(Some(member)), Reply::Bulk(Some(number))] => {
+            Some((member.clone(), number::parse(number)?))
+        }
+        _ => None,
+    };
+    let members: Option<Vec<_>> = pairs.iter().map(pair).collect();
+    members
+        .filter(|_| rest.is_empty())
+        .map(ChangeReply::Members)
 }
 
 fn refusal(kind: Kind, failure: &Failure) -> Replied {

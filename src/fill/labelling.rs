@@ -1,0 +1,58 @@
+//! By what purges select the response to a fill: whose it is, and the tags that its header names.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use cache_core::headers::Headers;
+use cache_core::purge::{Labels, TagFields, Tags};
+use cache_core::uri::Origin;
+
+use crate::conf::LocConf;
+use crate::ngx::request::Request;
+
+/// A record that says this can't be told from others: each purge selects it.
+const UNKNOWN: &[u8] = b"0";
+
+/// What is known of it when the backend is asked.
+pub struct Labelling {
+    origin: Option<Origin>,
+    /// What the client has asked for: path and arguments.
+    target: Bytes,
+    fields: Rc<TagFields>,
+}
+
+impl Labelling {
+    /// For the response to a client's request.
+    pub fn of(r: Request, conf: &LocConf) -> Labelling {
+        Labelling {
+            origin: Origin::new(r.is_https(), r.authority()),
+            target: Bytes::copy_from_slice(r.unparsed_uri()),
+            fields: conf.tags.clone().unwrap_or_default(),
+        }
+    }
+
+    /// Whether a header names tags.
+    pub fn has_tags(&self, said: &Headers) -> bool {
+        self.fields.iter().any(|(name, _)| said.contains(name))
+    }
+
+    /// The field `labels` of a record with this header.
+    pub fn labels(&self, said: &Headers) -> Bytes {
+        let labels = self.origin.as_ref().and_then(|origin| {
+            let tags = Tags::of(said, &self.fields, origin);
+            Labels::encode(origin, &self.target, &tags)
+        });
+        labels.map_or(Bytes::from_static(UNKNOWN), Bytes::from)
+    }
+
+    /// A header without the fields that clients don't get.
+    pub fn without_tags(&self, headers: Headers) -> Headers {
+        if !headers.iter().any(|line| self.fields.takes_off(&line.name)) {
+            return headers;
+        }
+        headers
+            .into_iter()
+            .filter(|line| !self.fields.takes_off(&line.name))
+            .collect()
+    }
+}

@@ -1,0 +1,273 @@
+//! What this worker knows of the store's log of purges (see [`cache_core::purge`]).
+//!
+//! The workers of an nginx share the last number. It comes with messages of those who purge, and one of the workers asks for it
+//! each second. A record with a lower number is judged by the worker's own copy of the log, which is brought up to date
+//! then at the latest.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::rc::Rc;
+
+use bytes::Bytes;
+use cache_core::purge::{Entry, Labels, Log, Member, Mode, Verdict};
+use cache_core::record::log_of;
+use ngx::ffi::NGX_LOG_NOTICE;
+use ngx::log::ngx_cycle_log;
+use ngx::ngx_log_error;
+
+use super::change::{Change, ChangeReply, PurgeCommand};
+use super::client::Client;
+use super::error::StoreError;
+use super::protocol::purges::{KEY, PAGE, RESTORED};
+use crate::ngx::event::{Timer, exact_msec};
+use crate::shm::StoreState;
+use crate::store::background;
+use crate::store::memory::Memory;
+
+/// How often a worker looks whether the last number is to be asked for, in milliseconds.
+const LOOK: u64 = 250;
+
+/// How often it is asked for, in milliseconds: with the time between two looks and that of the reply less than a second passes
+/// between two replies.
+const PAUSE: u64 = 600;
+
+/// How often the log is read on for one judgement. Whoever purges faster than it is read has it count as more.
+const PAGES: usize = 64;
+
+/// The log of a store's purges, as one worker knows it.
+pub struct Purges {
+    /// The store, without its memory.
+    client: Client,
+    memory: Option<Rc<Memory>>,
+    state: Option<&'static StoreState>,
+    /// The last number, where workers share nothing.
+    last: Cell<u64>,
+    /// Whether the store has said it.
+    is_known: Cell<bool>,
+    log: RefCell<Log>,
+    timer: OnceCell<Timer>,
+    is_refused: Cell<bool>,
+}
+
+impl Purges {
+    /// Nothing is known yet.
+    pub fn new(client: Client, memory: Option<Rc<Memory>>) -> Rc<Purges> {
+        let state = client.config().memory.and_then(|memory| memory.state());
+        Rc::new(Purges {
+            client,
+            memory,
+            state,
+            last: Cell::new(0),
+            is_known: Cell::new(false),
+            log: RefCell::default(),
+            timer: OnceCell::new(),
+            is_refused: Cell::new(false),
+        })
+    }
+
+    /// Sees to it from now on that somebody of this nginx asks for the last number.
+    pub fn begin(self: &Rc<Self>) {
+        let timer = self.timer.get_or_init(|| {
+            let timer = Timer::of(Rc::downgrade(self), Purges::look);
+            timer.set_cancelable(true);
+            timer
+        });
+        if !timer.is_armed() {
+            timer.arm(0);
+        }
+    }
+
+    /// Gives it up, for this worker's exit or for a store that is no more.
+    pub fn leave(&self) {
+        if let Some(timer) = self.timer.get() {
+            timer.disarm();
+        }
+    }
+
+    /// The last number that is known. 0: none.
+    pub fn last(&self) -> u64 {
+        let shared = self.state.map_or(0, |state| state.purges.last());
+        shared.max(self.last.get())
+    }
+
+    /// Asks for the last number if nobody has: what is stored may have been purged before this nginx was started.
+    pub async fn know(&self) {
+        if !self.is_known.get() && self.client.available(&KEY) {
+            match self.state.filter(|state| state.purges.is_known()) {
+                Some(_) => self.is_known.set(true),
+                None => self.ask().await,
+            }
+        }
+    }
+
+    /// Whether somebody of this nginx has asked for the last number.
+    pub fn is_known(&self) -> bool {
+        self.is_known.get()
+    }
+
+    /// A purge of this number is there.
+    pub fn raise(&self, number: u64) {
+        match self.state {
+            Some(state) => state.purges.raise(number),
+            None => self.last.set(self.last.get().max(number)),
+        }
+        if let Some(memory) = &self.memory {
+            memory.raise_purged(number);
+        }
+    }
+
+    /// Puts purges into the log. They hold in this nginx once this has returned.
+    ///
+    /// # Errors
+    ///
+    /// Why it isn't known that they hold.
+    pub async fn add(&self, entries: &[Entry]) -> Result<(), StoreError> {
+        let members = entries.iter().map(|entry| Bytes::from(entry.encode()));
+        let add = PurgeCommand::Add(members.collect(), self.last());
+        match self.client.change(Change::Purges(add)).await? {
+            ChangeReply::Number(number) => {
+                self.raise(number);
+                Ok(())
+            }
+            _ => Err(StoreError::Protocol),
+        }
+    }
+
+    /// What the purges mean for the record of a key, whose field `meta` is this one.
+    pub async fn judge(&self, key: &Bytes, meta: Option<&Bytes>) -> Verdict {
+        let (number, last) = (meta.map_or(0, |meta| log_of(meta)), self.last());
+        if number >= last {
+            return Verdict::Kept;
+        }
+        // It is on its way while the log is read.
+        let labels = self.client.change(Change::ReadLabels(key.clone()));
+        if self.log.borrow().last() < last {
+            self.read_up_to(last).await;
+        }
+        let labels = match labels.await {
+            // Another write may have come in between, or the Lua script has left the field.
+            Ok(ChangeReply::Labels { meta: now, labels })
+                if meta.is_some() && now.as_ref() == meta =>
+            {
+                labels
+            }
+            _ => None,
+        };
+        let labels = labels.as_deref().and_then(Labels::parse);
+        self.log.borrow().judge(number, labels.as_ref())
+    }
+
+    fn look(self: &Rc<Self>) {
+        let is_due = match self.state {
+            Some(state) => state.purges.is_due(exact_msec(), PAUSE),
+            None => true,
+        };
+        if is_due && self.client.available(&KEY) {
+            let own = Rc::clone(self);
+            background::spawn(async move { own.ask().await });
+        } else if self.log.borrow().last() < self.last() && self.client.available(&KEY) {
+            // Whoever is asked for a record then needn't wait.
+            let (own, last) = (Rc::clone(self), self.last());
+            background::spawn(async move { own.read_up_to(last).await });
+        }
+        if let Some(timer) = self.timer.get() {
+            timer.arm(if self.state.is_some() { LOOK } else { PAUSE });
+        }
+    }
+
+    /// Asks the store for the last number.
+    async fn ask(&self) {
+        let before = self.last();
+        match self.client.change(Change::Purges(PurgeCommand::Last)).await {
+            Ok(ChangeReply::Members(members)) => {
+                let last = members.iter().map(|(_, number)| *number).max();
+                let last = last.unwrap_or_default();
+                self.raise(last);
+                self.set_known();
+                if last < before {
+                    self.restore(before).await;
+                }
+            }
+            Err(StoreError::Refused(words)) => {
+                self.set_known();
+                self.refused(&words);
+            }
+            _ => {}
+        }
+    }
+
+    fn set_known(&self) {
+        self.is_known.set(true);
+        if let Some(state) = self.state {
+            state.purges.set_known();
+        }
+    }
+
+    /// Reads the log from where it is known to its end, `last` at least. Where the store has lost what it had, all that is older
+    /// than that counts as purged.
+    async fn read_up_to(&self, last: u64) {
+        let mut from = self.log.borrow().last();
+        for _ in 0..PAGES {
+            let read = Change::Purges(PurgeCommand::Read(from));
+            let members = match self.client.change(read).await {
+                Ok(ChangeReply::Members(members)) => members,
+                Ok(_) => break,
+                Err(error) => {
+                    if let StoreError::Refused(words) = &error {
+                        self.refused(words);
+                    }
+                    break;
+                }
+            };
+            let end = members.iter().map(|(_, number)| *number).max();
+            let end = end.unwrap_or(from);
+            let is_last = members.len() < PAGE;
+            let mut log = self.log.borrow_mut();
+            for (member, number) in &members {
+                log.apply(member, *number);
+            }
+            if is_last || end <= from {
+                break;
+            }
+            from = end;
+        }
+        let mut log = self.log.borrow_mut();
+        if log.last() < last {
+            log.apply(&Member::Floor(Mode::Hard).encode(), last);
+        }
+    }
+
+    /// Puts back what the store has lost: a replica has taken the place of its master, or the log was deleted.
+    async fn restore(&self, last: u64) {
+        self.read_up_to(last).await;
+        let members = self.log.borrow().members();
+        for part in members.chunks(RESTORED) {
+            let part = part
+                .iter()
+                .map(|(member, number)| (Bytes::copy_from_slice(member), *number));
+            let restore = Change::Purges(PurgeCommand::Restore(part.collect()));
+            if self.client.change(restore).await.is_err() {
+                return;
+            }
+        }
+        let store = &self.client.config().shown;
+        ngx_log_error!(
+            NGX_LOG_NOTICE,
+            ngx_cycle_log().as_ptr(),
+            "redis store \"{store}\" had lost purges; {} were put back",
+            members.len()
+        );
+    }
+
+    /// Says it once.
+    fn refused(&self, words: &str) {
+        if self.is_refused.replace(true) {
+            return;
+        }
+        let store = &self.client.config().shown;
+        ngx_log_error!(
+            NGX_LOG_NOTICE,
+            ngx_cycle_log().as_ptr(),
+            "redis store \"{store}\": purges aren't known: {words}; it needs \"+zrevrange +zrangebyscore\" and the key \"redis_cache:purges\""
+        );
+    }
+}
