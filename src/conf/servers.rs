@@ -10,7 +10,7 @@ use super::reader::{Directive, Fault, emerg};
 use crate::ngx::resolver;
 use crate::ngx::{sockaddr, text};
 use crate::shm::{StoreMemory, TierMemory, digest};
-use crate::store::memory::MemoryConfig;
+use crate::store::memory::{LOG_ROOM, MemoryConfig};
 use crate::store::redis::{HostName, Server, SocketAddress, StoreConfig};
 
 /// The port of a server that names none.
@@ -109,16 +109,14 @@ pub fn with_memory(cf: *mut ngx_conf_t, store: StoreConfig) -> Result<StoreConfi
     } else {
         store.name.as_str()
     };
-    let memory = if store.is_memory_alone() {
-        None
-    } else {
-        // SAFETY: this is the configuration being read.
-        let memory = unsafe {
-            let identity = digest(identity.as_bytes());
-            StoreMemory::declare(cf, name, identity, store.mode.room())
-        };
-        Some(memory.ok_or_else(no_memory)?)
+    // Without servers its log of purges is there.
+    let room = match store.is_memory_alone() {
+        true => LOG_ROOM,
+        false => store.mode.room(),
     };
+    // SAFETY: this is the configuration being read.
+    let memory = unsafe { StoreMemory::declare(cf, name, digest(identity.as_bytes()), room) };
+    let memory = Some(memory.ok_or_else(no_memory)?);
     let tier = match store.tier {
         Some(tier) => {
             // SAFETY: as above.

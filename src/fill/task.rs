@@ -229,7 +229,7 @@ impl Filling for Fill {
             zone, store, key, ..
         } = &self.lookup;
         let (at, heard) = (now_msec(), zone.heard(self.lookup.lock_key()));
-        let purged = store.purges().map_or(0, |purges| purges.last());
+        let purged = store.purged();
         // What isn't likely to be stored needs none: should it be stored all the same, there must be no fence at all.
         let token = match self.known {
             None => within(FENCE_TIMEOUT, pin!(store.read_fence(&key.redis)))

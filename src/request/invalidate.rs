@@ -35,6 +35,7 @@ use crate::request::pass;
 use crate::request::settings::{self, LocationSettings, Settings};
 use crate::request::state::State;
 use crate::shm::Zone;
+use crate::shm::zone::void_in_all;
 use crate::store::lookup::{self, Lookup};
 use crate::store::redis::{self, ChangeReply, StoreError};
 use crate::store::refresh::refresh;
@@ -298,6 +299,7 @@ impl Deletion {
     pub(super) fn begin(zone: Zone, store: &Store, key: Key) -> Deletion {
         zone.invalidate(key.lock(zone, store));
         let token = Token::new(random::number());
+        void_in_all(store.id(), &key.redis, token.number());
         Deletion {
             sent: store.change(redis::Change::Invalidate(key.redis.clone(), token)),
             store: store.name().to_owned(),

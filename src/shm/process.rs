@@ -54,3 +54,9 @@ pub fn is_alive(process: i32) -> bool {
         alive
     })
 }
+
+/// Gives the processor to others that are ready to run.
+pub fn yield_now() {
+    // SAFETY: it does nothing else.
+    unsafe { libc::sched_yield() };
+}

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use tier::{Env, Extents, Facts, Handle, Pin, Reservation, Row, Ticket, Tier, View};
 
 use super::mapping::{TierHeader, TierMemory, TierView};
-use super::process::{is_alive, pid};
+use super::process::{is_alive, pid, yield_now};
 use crate::ngx::event::{Timer, exact_msec, now_msec};
 use crate::ngx::memory;
 
@@ -50,8 +50,7 @@ impl Env for Worker {
         if tries < SPINS {
             (0..=tries).for_each(|_| std::hint::spin_loop());
         } else {
-            // SAFETY: it only gives the processor to others that are ready to run.
-            unsafe { libc::sched_yield() };
+            yield_now();
         }
         tries < TRIES
     }

@@ -32,7 +32,17 @@ pub fn know_all(zones: Zones) {
     ZONES.set(Some(zones));
 }
 
-/// Marks in all zones of this worker a key of a store that another machine has invalidated; see [`Zone::void`].
+/// Marks in all zones of this worker a key of a store that was invalidated as a message tells. What this nginx has invalidated
+/// itself is marked already.
+pub fn heard_in_all(store: &[u8], key: &[u8], number: u64) {
+    let zones = ZONES.get().map(|zones| zones()).unwrap_or_default();
+    let is_known = |zone: &Zone| zone.heard(&zone.lock_key(store, key)) == number;
+    if !zones.first().is_some_and(is_known) {
+        void_in_all(store, key, number);
+    }
+}
+
+/// Marks in all zones of this worker a key of a store that is invalidated; see [`Zone::void`].
 pub fn void_in_all(store: &[u8], key: &[u8], number: u64) {
     for zone in ZONES.get().map(|zones| zones()).unwrap_or_default() {
         zone.void(&zone.lock_key(store, key), number);
@@ -197,7 +207,7 @@ impl Zone {
         wake::all(key, woken.unwrap_or_default());
     }
 
-    /// Another machine has invalidated a key: nobody joins or waits any more for a fill that doesn't know of that; see
+    /// A key was invalidated: nobody joins or waits any more for a fill that doesn't know of that; see
     /// [`Table::void`].
     pub fn void(self, key: &LockKey, number: u64) {
         if let Some(common) = self.0.common() {

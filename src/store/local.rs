@@ -8,10 +8,11 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
+use cache_core::purge;
 use cache_core::record::{Base, Kept, RawRecord, log_of};
 
 use crate::ngx::event::exact_msec;
-use crate::store::memory::{Entry, Expected, Memory, Own, Written};
+use crate::store::memory::{Entry, Expected, Memory, Own, OwnLog, Written};
 use crate::store::redis::{
     Change, ChangeReply, Found, RecordRefresh, RecordWrite, StoreConfig, StoreError, VariantWrite,
 };
@@ -30,7 +31,9 @@ pub struct Local {
 impl Local {
     /// The store of a block without servers.
     pub fn new(config: Rc<StoreConfig>) -> Local {
-        let memory = config.tier.as_ref().and_then(Memory::of);
+        let state = config.memory.and_then(|memory| memory.state());
+        let tier = config.tier.as_ref();
+        let memory = tier.and_then(|tier| Memory::of_store_alone(tier, state?));
         Local { config, memory }
     }
 
@@ -61,6 +64,27 @@ impl Local {
         Ok(lookup(&Own::without_servers(memory), key))
     }
 
+    /// Puts purges into its log. They hold once this has returned.
+    ///
+    /// # Errors
+    ///
+    /// Why they don't: there is no memory, or other workers are always first.
+    pub fn purge(&self, entries: &[purge::Entry]) -> Result<(), StoreError> {
+        let memory = self.memory.as_ref().ok_or(StoreError::Unavailable)?;
+        if memory.log().is_some_and(|log| log.add(entries)) {
+            return Ok(());
+        }
+        Err(StoreError::Refused(
+            "other workers purge all the time".into(),
+        ))
+    }
+
+    /// The last number of its log of purges. 0: none.
+    pub fn purged(&self) -> u64 {
+        let log = self.memory.as_ref().and_then(|memory| memory.log());
+        log.map_or(0, OwnLog::last)
+    }
+
     /// Changes what is stored, at once.
     ///
     /// # Errors
@@ -75,6 +99,10 @@ impl Local {
 /// Reads a record.
 pub fn lookup(own: &Own<'_>, key: &Bytes) -> Rc<Found> {
     let found = own.look(key).and_then(|entry| {
+        if entry.is_soft() {
+            // Whoever looks here is to get no stale record.
+            return None;
+        }
         let record = entry.raw().ok()?;
         Some(Found::new(record, entry.variants().cloned()))
     });
@@ -147,6 +175,7 @@ fn texts(record: &RecordWrite, key: &Bytes, variants: Option<Bytes>) -> Kept {
         headers: Some(record.headers.clone()),
         meta: Some(record.meta.clone()),
         variants,
+        labels: Some(record.labels.clone()),
         log: log_of(&record.meta),
     }
 }
@@ -243,6 +272,11 @@ fn refreshed(own: &Own<'_>, refresh: &RecordRefresh) -> Attempt {
     let kept = Kept {
         headers: Some(refresh.headers.clone()),
         meta: Some(refresh.meta.clone()),
+        labels: if refresh.labels.is_empty() {
+            before.labels.clone()
+        } else {
+            Some(refresh.labels.clone())
+        },
         log: log_of(&refresh.meta),
         ..before
     };

@@ -137,6 +137,9 @@ pub fn in_memory(lookup: &Lookup, select: Select<'_>) -> Option<(Option<Rc<Recor
         .record(&lookup.rules, from, select)
         .ok()?
     {
+        Ok(Some(record)) if entry.is_soft() => {
+            Some(Some(Rc::new(stale(lookup, Record::clone(&record)))))
+        }
         Ok(record) => Some(record),
         Err(broken) => {
             complain_of(lookup, broken);
@@ -208,7 +211,7 @@ pub fn hit_in_memory(
             return None;
         };
         let standing = usable.standing.later(later);
-        if !suits(standing) {
+        if entry.is_soft() || !suits(standing) {
             return None;
         }
         Some(Some(Hit {
@@ -349,15 +352,7 @@ async fn judged(
             client.keep_judged(key, found, last);
             Some(record)
         }
-        Verdict::Soft => {
-            let ttl_ms = record
-                .ttl_ms
-                .min(i64::from(lookup.rules.stale).saturating_mul(1000));
-            Some(Rc::new(Record {
-                ttl_ms,
-                ..Record::clone(&record)
-            }))
-        }
+        Verdict::Soft => Some(Rc::new(stale(lookup, Record::clone(&record)))),
         Verdict::Hard => {
             if let Some(gone) = refresh::removal(key.clone(), &record) {
                 let sent = lookup.store.change(gone);
@@ -367,6 +362,15 @@ async fn judged(
             }
             None
         }
+    }
+}
+
+/// A record that a purge has made stale: no more is left of it than the time for which it may be served stale.
+fn stale(lookup: &Lookup, record: Record) -> Record {
+    let window = i64::from(lookup.rules.stale).saturating_mul(1000);
+    Record {
+        ttl_ms: record.ttl_ms.min(window),
+        ..record
     }
 }
 

@@ -130,6 +130,15 @@ impl Store {
         }
     }
 
+    /// The last number of its log of purges that is known. 0: none.
+    pub fn purged(&self) -> u64 {
+        match self {
+            Store::Redis(client) => client.purges().map_or(0, |purges| purges.last()),
+            Store::Memory(local) => local.purged(),
+            Store::Location(_) => 0,
+        }
+    }
+
     /// Whether its memory is all there is of it.
     pub fn is_memory_alone(&self) -> bool {
         matches!(self, Store::Memory(_))

@@ -13,9 +13,13 @@ impl Store {
     ///
     /// Why it isn't known that they hold everywhere: the store has not taken them, or has not said so.
     pub async fn purge(&self, entries: &[Entry]) -> Result<(), StoreError> {
-        match self.purges() {
-            Some(purges) => purges.add(entries).await,
-            None => Err(StoreError::Refused(
+        match self {
+            Store::Redis(client) => match client.purges() {
+                Some(purges) => purges.add(entries).await,
+                None => Err(StoreError::Unavailable),
+            },
+            Store::Memory(local) => local.purge(entries),
+            Store::Location(_) => Err(StoreError::Refused(
                 "this kind of store has no log of purges: it takes those by key alone".into(),
             )),
         }

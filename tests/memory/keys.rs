@@ -6,10 +6,11 @@ use testbed::{PATIENCE, Position, Record, Redis, ms, wait_for};
 
 use super::{put_and_warm, site};
 
-/// The connections of a server's that have subscribed to channels.
+/// The connections of a server's that have subscribed to the channel of changes alone: others hear of invalidations and
+/// purges.
 fn listeners(redis: &Redis) -> Vec<String> {
     let clients: String = redis.command(&["CLIENT", "LIST"]);
-    let listens = |line: &&str| line.contains(" sub=") && !line.contains(" sub=0 ");
+    let listens = |line: &&str| line.contains(" sub=1 ");
     let lines = clients.lines().filter(listens);
     lines
         .filter_map(|line| line.split(' ').next().map(str::to_owned))

@@ -43,6 +43,10 @@ pub struct Entry {
     expires: u64,
     /// The number in the store's log of purges up to which none concerns it.
     log: u64,
+    /// The number up to which it was judged,
+    judged: Cell<u64>,
+    /// and whether a purge has made it stale.
+    is_soft: Cell<bool>,
     reading: OnceCell<Reading>,
     /// What its key says of variants, if that counts.
     family: OnceCell<Box<Family>>,
@@ -94,6 +98,8 @@ impl Entry {
             body: records.spot(handle, view.head_len, view.body_len),
             expires: view.meta,
             log: kept.log,
+            judged: Cell::new(kept.log),
+            is_soft: Cell::new(false),
             reading: OnceCell::new(),
             family: OnceCell::new(),
             decoded: OnceCell::new(),
@@ -114,6 +120,22 @@ impl Entry {
     /// The number in the store's log of purges up to which none concerns it.
     pub fn log(&self) -> u64 {
         self.log
+    }
+
+    /// The number in the log up to which this worker knows what the purges mean for it.
+    pub fn judged(&self) -> u64 {
+        self.judged.get()
+    }
+
+    /// Whether a purge has made it stale.
+    pub fn is_soft(&self) -> bool {
+        self.is_soft.get()
+    }
+
+    /// It was judged up to this number.
+    pub fn set_judged(&self, number: u64, is_soft: bool) {
+        self.judged.set(number);
+        self.is_soft.set(is_soft);
     }
 
     /// Has the processor fetch what a hit reads, before the first of it is read: most of it isn't in its caches if there are

@@ -5,6 +5,7 @@
 
 mod config;
 mod entry;
+mod log;
 mod own;
 mod recent;
 mod usable;
@@ -14,6 +15,7 @@ use std::hash::Hasher;
 use std::rc::Rc;
 
 use bytes::Bytes;
+use cache_core::purge::Verdict;
 use cache_core::record::{Kept, RawRecord};
 use cache_core::vary;
 use siphasher::sip128::{Hasher128, SipHasher13};
@@ -21,10 +23,12 @@ use tier::{Facts, Handle, Node, Ticket, Tier};
 
 pub use self::config::MemoryConfig;
 pub use self::entry::{Entry, Seen};
+pub use self::log::{OwnLog, ROOM as LOG_ROOM};
 pub use self::own::{Expected, Own, Written};
 use self::recent::Recent;
 pub use self::usable::Usable;
 use crate::ngx::event::exact_msec;
+use crate::shm::StoreState;
 use crate::shm::tier::Records;
 
 /// What the channel begins with on which changes are told. The prefix of the tier's keys follows.
@@ -47,6 +51,8 @@ pub struct Memory {
     channel: Bytes,
     records: Rc<Records>,
     recent: RefCell<Recent>,
+    /// The purges of a store that is this memory alone.
+    log: Option<OwnLog>,
 }
 
 /// A lookup that may become a record of the tier.
@@ -69,7 +75,43 @@ impl Memory {
             channel: [CHANNEL, &config.prefix].concat().into(),
             records,
             recent: RefCell::default(),
+            log: None,
         }))
+    }
+
+    /// The memory of a store that is nothing else. `state`: what its workers share beside it.
+    pub fn of_store_alone(config: &MemoryConfig, state: &'static StoreState) -> Option<Rc<Memory>> {
+        let memory = Rc::into_inner(Memory::of(config)?)?;
+        Some(Rc::new(Memory {
+            log: Some(OwnLog::new(state)),
+            ..memory
+        }))
+    }
+
+    /// The purges of a store that is this memory alone.
+    pub fn log(&self) -> Option<&OwnLog> {
+        self.log.as_ref()
+    }
+
+    /// The last number of purges that is known.
+    fn purged(&self) -> u64 {
+        match &self.log {
+            Some(log) => log.last(),
+            None => self.records.header().purged(),
+        }
+    }
+
+    /// Whether an entry may be used in spite of the purges. Where this is the truth it is judged; a copy of what a server has is
+    /// judged there.
+    fn survives(&self, entry: &Entry, purged: u64) -> bool {
+        let Some(log) = &self.log else { return false };
+        let labels = entry.kept().ok().and_then(|kept| kept.labels);
+        match log.judge(entry.log(), labels.as_deref()) {
+            Verdict::Kept => entry.set_judged(purged, false),
+            Verdict::Soft => entry.set_judged(purged, true),
+            Verdict::Hard => return false,
+        }
+        true
     }
 
     /// Its configuration.
@@ -140,9 +182,9 @@ impl Memory {
             .inspect(|known| known.prefetch(hash))
             .filter(|known| known.is_of(key))
             .filter(|known| usable(known.handle()));
-        let purged = self.records.header().purged();
+        let purged = self.purged();
         if let Some(known) = known {
-            if known.log() < purged {
+            if known.judged() < purged && !self.survives(known, purged) {
                 index.invalidate(hash);
                 return None;
             }
@@ -155,14 +197,14 @@ impl Memory {
         let view = index.look(handle).filter(|_| usable(handle))?;
         let head = self.records.copy(handle, 0, view.head_len)?;
         let kept = Kept::decode(&head).filter(|kept| kept.key == key)?;
-        if kept.log < purged {
-            index.invalidate(hash);
-            return None;
-        }
         index.touch(handle);
         let mut recent = self.recent.borrow_mut();
         let counter = recent.counter();
         let entry = Rc::new(Entry::new(&self.records, handle, &view, &kept, &counter));
+        if kept.log < purged && !self.survives(&entry, purged) {
+            index.invalidate(hash);
+            return None;
+        }
         recent.put(hash, Rc::clone(&entry));
         Some(entry)
     }

@@ -65,8 +65,8 @@ pub struct StoreConfig {
     pub tls: Option<TlsConfig>,
     /// `memory`: hot records before the servers.
     pub tier: Option<MemoryConfig>,
-    /// What the workers share of its servers. `None` for a store at an address that a variable names, and for one without
-    /// servers.
+    /// What the workers share of its servers, and without servers of its purges. `None` for a store at an address that a variable
+    /// names.
     pub memory: Option<StoreMemory>,
 }
 

@@ -303,7 +303,7 @@ impl Hearing {
                     self.purges.raise(number);
                 }
                 if let Some(told) = elements.and_then(fence::told) {
-                    zone::void_in_all(self.config.name.as_bytes(), &told.key, told.token.number());
+                    zone::heard_in_all(self.config.name.as_bytes(), &told.key, told.token.number());
                 }
             }
             Some(Received::Push(_)) => {}

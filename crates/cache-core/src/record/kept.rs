@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::hash::RawRecord;
 
 /// Lengths before the texts.
-const FIELDS: usize = 5;
+const FIELDS: usize = 6;
 
 /// Bytes of a length.
 const LENGTH: usize = size_of::<u32>();
@@ -29,6 +29,8 @@ pub struct Kept {
     pub meta: Option<Bytes>,
     /// Field [`super::VARIANTS_FIELD`].
     pub variants: Option<Bytes>,
+    /// Field [`super::LABELS_FIELD`], where the store itself isn't asked for it.
+    pub labels: Option<Bytes>,
     /// The number in the store's log of purges up to which none concerns it.
     pub log: u64,
 }
@@ -43,6 +45,7 @@ impl Kept {
             headers: record.headers.clone(),
             meta: record.meta.clone(),
             variants,
+            labels: None,
             log,
         }
     }
@@ -68,6 +71,7 @@ impl Kept {
             self.headers.as_ref(),
             self.meta.as_ref(),
             self.variants.as_ref(),
+            self.labels.as_ref(),
         ];
         let whole: usize = texts.iter().flatten().map(|text| text.len()).sum();
         let mut out = Vec::with_capacity(HEAD + whole);
@@ -109,6 +113,7 @@ impl Kept {
             headers: next()?,
             meta: next()?,
             variants: next()?,
+            labels: next()?,
             log: u64::from_ne_bytes(log.try_into().ok()?),
         };
         (begin == bytes.len()).then_some(kept)
