@@ -38,6 +38,7 @@ my %once = (
     redis_cache_backoff         => '1s',
     redis_cache_variants        => '1',
     redis_cache_purge_style     => 'off',
+    redis_cache_tags            => 'off',
     redis_cache_admin           => '',
 );
 

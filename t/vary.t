@@ -323,7 +323,7 @@ GET /a
 --- response_headers eval
 ["X-Cache: STORE", "X-Cache: HIT"]
 --- redis
-HLEN $KEY/a => 4
+HLEN $KEY/a => 5
 EXISTS {$KEY/a}:v1 => 0
 
 

@@ -116,7 +116,7 @@ pub async fn lookup(
         let record = decode(lookup, &found, ReadFrom::Base, select);
         // Boxed to keep the future of a lookup without purges small.
         let record = match record {
-            Some(record) if needs_judgement(lookup, &record) => {
+            Some(record) if needs_judgement(lookup, &found) => {
                 Box::pin(judged(lookup, key, &found, record)).await
             }
             record => record,
@@ -313,11 +313,12 @@ pub fn lookup_detached(
     }
 }
 
-/// Whether a purge may concern a record: it has a lower number than the last purge.
-fn needs_judgement(lookup: &Lookup, record: &Record) -> bool {
-    let number = record.meta.as_ref().map_or(0, |meta| meta.log);
-    let purges = lookup.store.purges();
-    purges.is_some_and(|purges| purges.last() > number)
+/// Whether a purge may concern a record: it has a lower number than the last purge. The number counts also where the Lua script
+/// has written over the record since, and has left the field.
+fn needs_judgement(lookup: &Lookup, found: &Found) -> bool {
+    let last = lookup.store.purges().map_or(0, |purges| purges.last());
+    let meta = found.record.meta.as_ref();
+    last > 0 && meta.is_none_or(|meta| record::log_of(meta) < last)
 }
 
 async fn judged_if_needed(
@@ -327,9 +328,7 @@ async fn judged_if_needed(
     record: Option<Rc<Record>>,
 ) -> Option<Rc<Record>> {
     match record {
-        Some(record) if needs_judgement(lookup, &record) => {
-            judged(lookup, key, found, record).await
-        }
+        Some(record) if needs_judgement(lookup, found) => judged(lookup, key, found, record).await,
         record => record,
     }
 }
@@ -347,7 +346,8 @@ async fn judged(
     };
     let purges = client.purges()?;
     let last = purges.last();
-    match purges.judge(key, found.record.meta.as_ref()).await {
+    let meta = found.record.meta.as_ref();
+    match purges.judge(key, meta, record.meta.is_some()).await {
         Verdict::Kept => {
             client.keep_judged(key, found, last);
             Some(record)

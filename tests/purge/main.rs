@@ -3,6 +3,7 @@
 
 mod admin;
 mod keys;
+mod log;
 mod logged;
 mod trouble;
 

@@ -132,8 +132,9 @@ impl Purges {
         }
     }
 
-    /// What the purges mean for the record of a key, whose field `meta` is this one.
-    pub async fn judge(&self, key: &Bytes, meta: Option<&Bytes>) -> Verdict {
+    /// What the purges mean for the record of a key. `meta`: the field of that name; it may be that of another
+    /// record, which the Lua script has written over since.
+    pub async fn judge(&self, key: &Bytes, meta: Option<&Bytes>, belongs: bool) -> Verdict {
         let (number, last) = (meta.map_or(0, |meta| log_of(meta)), self.last());
         if number >= last {
             return Verdict::Kept;
@@ -145,9 +146,7 @@ impl Purges {
         }
         let labels = match labels.await {
             // Another write may have come in between, or the Lua script has left the field.
-            Ok(ChangeReply::Labels { meta: now, labels })
-                if meta.is_some() && now.as_ref() == meta =>
-            {
+            Ok(ChangeReply::Labels { meta: now, labels }) if belongs && now.as_ref() == meta => {
                 labels
             }
             _ => None,

@@ -19,7 +19,7 @@ pub const PAGE: usize = 1024;
 const LIFETIME: u32 = i32::MAX as u32;
 
 /// How many members one purge drops at most to make room: that takes less than a millisecond.
-const DROPPED: usize = 512;
+const DROPPED: usize = 128;
 
 /// Puts members into the log: ARGV[6] and those behind it. The number is that of [`cache_core::purge::number::next`]. ARGV: the
 /// highest number that the sender knows, the most members that are kept, how many are dropped at once, the log's lifetime, the

@@ -1,0 +1,416 @@
+//! The log of purges in the store: its numbers, its bound, what becomes of it in trouble, and what of records.
+
+use std::collections::BTreeMap;
+
+use testbed::{
+    Answer, Gate, Nginx, PATIENCE, Port, Position, Record, Redis, RedisCluster, Request, Response,
+    Running, Site, wait_for,
+};
+
+use crate::{fill, fill_tagged, get, request, site};
+
+const LOG: &str = "redis_cache:purges";
+
+/// Numbers in a second.
+const SECOND: u64 = 1 << 20;
+
+/// The members of the log with their numbers.
+fn members(redis: &Redis) -> BTreeMap<String, u64> {
+    let listed: Vec<(String, u64)> = redis.command(&["ZRANGE", LOG, "0", "-1", "WITHSCORES"]);
+    listed.into_iter().collect()
+}
+
+#[track_caller]
+fn purge(site: &Running, lines: &[&str]) {
+    let answer = site.ask(&request(lines));
+    assert_eq!(answer.status, 200, "{lines:?}: {}", answer.text());
+}
+
+#[track_caller]
+fn purge_prefix(site: &Running, prefix: &str) {
+    let line = format!("PURGE {prefix}*");
+    purge(site, &[&line, "Host: example.com"]);
+}
+
+fn page(target: &str) -> (&str, &str) {
+    ("example.com", target)
+}
+
+fn of_example(target: &str) -> Request {
+    Request::get(target).header("Host", "example.com")
+}
+
+#[test]
+fn a_purge_is_one_member_with_a_number_that_grows() {
+    let site = site("varnish").start();
+    let number = |members: &BTreeMap<String, u64>| members["prefix hard example.com/a"];
+    purge_prefix(&site, "/a");
+    let first = members(&site.redis);
+    assert_eq!(first.len(), 2, "{first:?}");
+    assert!(
+        first
+            .iter()
+            .any(|(member, number)| member.starts_with("server ") && *number == 0)
+    );
+    let time: (u64, u64) = site.redis.command(&["TIME"]);
+    assert!(number(&first) >= (time.0 - 60) * SECOND, "{first:?}");
+    assert!(number(&first) <= (time.0 + 1) * SECOND, "{first:?}");
+    purge_prefix(&site, "/a");
+    let second = members(&site.redis);
+    assert!(second.keys().eq(first.keys()), "{second:?}");
+    assert!(number(&second) > number(&first));
+    let expiry = site.redis.pttl(LOG);
+    assert!(expiry > 2_000_000_000_000, "{expiry}");
+}
+
+/// Another server, with a clock that is behind: what its master may have given it never gives.
+#[test]
+fn a_replica_that_takes_over_gives_higher_numbers() {
+    let site = site("varnish").start();
+    purge_prefix(&site, "/a");
+    let time: (u64, u64) = site.redis.command(&["TIME"]);
+    let ahead = (time.0 + 1000) * SECOND;
+    let _: i64 = site
+        .redis
+        .command(&["ZADD", LOG, &ahead.to_string(), "host hard example.org"]);
+    let _: i64 = site.redis.command(&["ZREMRANGEBYSCORE", LOG, "0", "0"]);
+    let _: i64 = site
+        .redis
+        .command(&["ZADD", LOG, "0", "server 0123456789abcdef"]);
+    purge_prefix(&site, "/a");
+    let now = members(&site.redis);
+    assert_eq!(now["prefix hard example.com/a"], ahead + SECOND, "{now:?}");
+    assert!(!now.contains_key("server 0123456789abcdef"), "{now:?}");
+    purge_prefix(&site, "/b");
+    assert_eq!(
+        members(&site.redis)["prefix hard example.com/b"],
+        ahead + SECOND + 1
+    );
+}
+
+#[test]
+fn no_number_is_given_that_redis_cannot_hold() {
+    let site = site("varnish").start();
+    fill(&site, page("/a"));
+    let last = (1_u64 << 53) - 1;
+    let _: i64 = site
+        .redis
+        .command(&["ZADD", LOG, &last.to_string(), "host hard example.org"]);
+    let answer = site.ask(&request(&["PURGE /a*", "Host: example.com"]));
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    assert!(
+        answer.text().contains("no number is left"),
+        "{}",
+        answer.text()
+    );
+    assert_eq!(get(&site, page("/a")).word(), "HIT");
+}
+
+/// What is dropped counts as more: all records from before are purged.
+#[test]
+fn a_full_log_forgets_its_oldest_by_purging_more() {
+    let site = site("varnish").start();
+    fill(&site, page("/old"));
+    let filler = "local t=tonumber(redis.call('TIME')[1])*1048576 \
+                  for n=1,16384 do redis.call('ZADD',KEYS[1],t+n,'tag '..(n==7 and 'soft' or 'hard')..string.format(' %016x',n)) end \
+                  return string.format('%.0f',t)";
+    let before: u64 = site.redis.command(&["EVAL", filler, "1", LOG]);
+    purge_prefix(&site, "/b");
+    let now = members(&site.redis);
+    assert!(now.len() <= 16_384, "{}", now.len());
+    assert_eq!(now["floor soft"], before + 7);
+    assert_eq!(now["floor hard"], before + 128);
+    assert!(now.contains_key(&format!("tag hard {:016x}", 129)));
+    assert!(!now.contains_key(&format!("tag hard {:016x}", 128)));
+    // No entry selects it, but one might have that is gone.
+    assert_eq!(get(&site, page("/old")).word(), "STORE");
+}
+
+/// The log is gone: each nginx puts back what it knows.
+#[test]
+fn a_log_that_is_lost_is_put_back() {
+    // Each worker has a copy of its own, of what it has needed.
+    let site = site("varnish").workers(1).start();
+    for target in ["/a/1", "/b"] {
+        fill(&site, page(target));
+    }
+    purge_prefix(&site, "/a/");
+    assert_eq!(get(&site, page("/a/1")).word(), "STORE");
+    let before = members(&site.redis)["prefix hard example.com/a/"];
+    let _: i64 = site.redis.command(&["DEL", LOG]);
+    wait_for("the purge to be back", PATIENCE, || {
+        members(&site.redis).get("prefix hard example.com/a/") == Some(&before)
+    });
+    let log = site.nginx.log();
+    assert!(
+        log.wait_for(Position::default(), "had lost purges", PATIENCE)
+            .is_some()
+    );
+    assert_eq!(get(&site, page("/b")).word(), "HIT");
+}
+
+/// What was begun before a purge and ends after it brings what is purged.
+#[test]
+fn a_fill_under_way_brings_nothing_that_counts() {
+    let site = site("varnish").start();
+    let gate = Gate::new();
+    site.backend.script("/a", {
+        let gate = gate.clone();
+        move |_, nth| match nth {
+            1 => Answer::ok("old").gate_at(1, &gate),
+            _ => Answer::ok("new"),
+        }
+    });
+    let mut client = site.client();
+    client.send(&of_example("/a")).unwrap();
+    site.backend.wait_for_hits("/a", 1);
+    purge_prefix(&site, "/a");
+    gate.open();
+    assert_eq!(client.receive().unwrap().text(), "old");
+    site.wait_for_fills(1);
+    let answer = get(&site, page("/a"));
+    assert_eq!(
+        (answer.word().as_str(), answer.text().as_str()),
+        ("STORE", "new")
+    );
+    wait_for("the record", PATIENCE, || {
+        get(&site, page("/a")).word() == "HIT"
+    });
+}
+
+/// A record that is found purged goes from Redis, and no other.
+#[test]
+fn what_is_found_purged_is_deleted() {
+    let site = site("varnish")
+        .location("redis_cache_no_store $arg_no;")
+        .start();
+    let key = "http://example.com/a";
+    fill(&site, page("/a"));
+    purge_prefix(&site, "/a");
+    assert!(site.redis.get(key).is_some());
+    site.backend.set(
+        "/a",
+        Answer::ok("private").header("Cache-Control", "private"),
+    );
+    assert_eq!(get(&site, page("/a")).text(), "private");
+    wait_for("the end of the record", PATIENCE, || {
+        site.redis.get(key).is_none()
+    });
+}
+
+/// The Lua script writes no labels: nobody knows whose record it is.
+#[test]
+fn a_record_without_labels_is_selected_by_each_purge() {
+    let site = site("varnish").start();
+    let key = "http://example.com/lua";
+    site.redis.put(key, &Record::lua_text("old"), 160);
+    assert_eq!(get(&site, page("/lua")).word(), "HIT");
+    purge_prefix(&site, "/other");
+    assert_eq!(get(&site, page("/lua")).word(), "STORE");
+    wait_for("the record", PATIENCE, || {
+        get(&site, page("/lua")).word() == "HIT"
+    });
+    purge_prefix(&site, "/other");
+    assert_eq!(get(&site, page("/lua")).word(), "HIT", "it has labels now");
+    // The script writes over a record and leaves what it doesn't know: the labels are those of another record.
+    let _: i64 = site.redis.command(&[
+        "HSET", key, "status", "200", "headers", "{}", "body", "of lua",
+    ]);
+    assert_eq!(get(&site, page("/lua")).word(), "STORE");
+}
+
+/// A 304 that was asked for after a purge says that the record is right.
+#[test]
+fn what_is_confirmed_since_is_fresh() {
+    let site = site("varnish")
+        .location("redis_cache_age 100s; redis_cache_stale 100s;")
+        .start();
+    site.backend.script("/a", |request, _| {
+        let answer = match request.header("if-none-match") {
+            Some(_) => Answer::of(304, ""),
+            None => Answer::ok("whole"),
+        };
+        answer.header("ETag", "\"1\"")
+    });
+    fill(&site, page("/a"));
+    let soft = ["PURGE /a*", "Host: example.com", "Fastly-Soft-Purge: 1"];
+    purge(&site, &soft);
+    assert_eq!(get(&site, page("/a")).word(), "STALE");
+    wait_for("the validation", PATIENCE, || {
+        get(&site, page("/a")).word() == "HIT"
+    });
+    let counts: Vec<_> = site
+        .backend
+        .requests("/a")
+        .iter()
+        .map(|r| r.header("if-none-match").is_some())
+        .collect();
+    assert_eq!(counts, [false, true]);
+    purge(&site, &soft);
+    assert_eq!(
+        get(&site, page("/a")).word(),
+        "STALE",
+        "a later purge counts again"
+    );
+}
+
+#[test]
+fn variants_go_by_their_own_tags() {
+    let site = site("varnish").start();
+    site.backend.script("/v", |request, nth| {
+        let language = request.header("accept-language").unwrap_or_default();
+        Answer::ok(format!("{language} {nth}"))
+            .header("Vary", "Accept-Language")
+            .header("Surrogate-Key", language)
+    });
+    let ask = |language: &str| site.ask(&of_example("/v").header("Accept-Language", language));
+    for language in ["de", "en", "fr"] {
+        assert_eq!(ask(language).word(), "STORE");
+        wait_for("the variant", PATIENCE, || ask(language).word() == "HIT");
+    }
+    purge(&site, &["PURGE /", "Host: example.com", "xkey: en"]);
+    assert_eq!([ask("fr").word(), ask("de").word()], ["HIT", "HIT"]);
+    assert_eq!(ask("en").word(), "STORE");
+    wait_for("the variant", PATIENCE, || ask("en").word() == "HIT");
+    purge(&site, &["PURGE /v*", "Host: example.com"]);
+    for language in ["fr", "en", "de"] {
+        assert_eq!(ask(language).word(), "STORE", "{language}");
+    }
+}
+
+/// Tags aren't for clients, whether the answer comes from the backend or from the cache.
+#[test]
+fn clients_get_no_tags_but_groups() {
+    let site = site("varnish").start();
+    let names = ["Surrogate-Key", "Cache-Tag", "xkey"];
+    let mut answer = Answer::ok("tagged").header("Cache-Groups", "\"g\"");
+    for name in names {
+        answer = answer.header(name, "t");
+    }
+    site.backend.set("/t", answer);
+    let check = |response: &Response| {
+        assert_eq!(
+            response.header("cache-groups"),
+            Some("\"g\"".to_owned()),
+            "{}",
+            response.word()
+        );
+        for name in names {
+            assert_eq!(response.header(name), None, "{}: {name}", response.word());
+        }
+    };
+    let first = get(&site, page("/t"));
+    check(&first);
+    assert_eq!(first.word(), "STORE");
+    wait_for("the record", PATIENCE, || {
+        get(&site, page("/t")).word() == "HIT"
+    });
+    check(&get(&site, page("/t")));
+}
+
+/// Two nginx: what one purges holds on the other, which may have the record in its memory.
+struct Two {
+    a: Running,
+    b: Nginx,
+    _port: Port,
+}
+
+impl Two {
+    #[track_caller]
+    fn start(site: &Site, redis: Redis) -> Two {
+        let a = site.start_with(redis);
+        let port = Port::take();
+        let conf = site.conf(port.address(), &a.redis, &a.backend);
+        Two {
+            b: Nginx::start(&conf, port.address()),
+            a,
+            _port: port,
+        }
+    }
+
+    fn at_b(&self, target: &str) -> Response {
+        self.b.client().ask(&of_example(target))
+    }
+
+    #[track_caller]
+    fn obeys(&self, name: &str) {
+        for turn in 0..5 {
+            wait_for("a hit at B", PATIENCE, || self.at_b("/p").word() == "HIT");
+            wait_for("a hit at B", PATIENCE, || self.at_b("/q").word() == "HIT");
+            let before = self.a.backend.hits("/p");
+            purge_prefix(&self.a, "/p");
+            wait_for("the purge at B", PATIENCE, || {
+                let body = self.at_b("/p").text();
+                body.parse::<usize>().is_ok_and(|nth| nth > before)
+            });
+            assert_eq!(self.at_b("/q").word(), "HIT", "{name}, {turn}");
+        }
+    }
+}
+
+#[test]
+fn it_holds_on_other_machines() {
+    let cluster = RedisCluster::options().replicas(0).start();
+    let unheard = ["ACL", "SETUSER", "default", "resetchannels"];
+    for (name, store, commands) in [
+        ("pushed", String::new(), None),
+        ("in memory", String::from("memory 16m;"), None),
+        ("asked for", String::new(), Some(unheard)),
+        ("cluster", cluster.directives(), None),
+        (
+            "cluster with memory",
+            format!("{} memory 16m;", cluster.directives()),
+            None,
+        ),
+    ] {
+        let site = site("varnish").store(&store);
+        let redis = Redis::start();
+        if let Some(words) = commands {
+            let _: () = redis.command(&words);
+        }
+        let two = Two::start(&site, redis);
+        for target in ["/p", "/q"] {
+            two.a
+                .backend
+                .script(target, |_, nth| Answer::ok(nth.to_string()));
+        }
+        two.obeys(name);
+        two.b.finish();
+    }
+}
+
+/// A nginx that is started later knows the purges from before.
+#[test]
+fn it_holds_where_nginx_is_started_since() {
+    let first = site("varnish").start();
+    fill(&first, page("/a"));
+    fill(&first, page("/b"));
+    purge_prefix(&first, "/a");
+    let port = Port::take();
+    let conf = site("varnish").conf(port.address(), &first.redis, &first.backend);
+    let second = Nginx::start(&conf, port.address());
+    assert_eq!(second.client().ask(&of_example("/a")).word(), "STORE");
+    assert_eq!(second.client().ask(&of_example("/b")).word(), "HIT");
+    second.finish();
+}
+
+/// Without the right to read the log its purges aren't known, and all else goes on.
+#[test]
+fn where_the_log_may_not_be_read_the_log_of_nginx_says_so_once() {
+    let redis = Redis::start();
+    let _: () = redis.command(&["ACL", "SETUSER", "default", "-zrevrange", "-zrangebyscore"]);
+    let site = site("varnish").start_with(redis);
+    fill(&site, page("/a"));
+    fill_tagged(&site, page("/b"), ("xkey", "t"));
+    let log = site.nginx.log();
+    let line = "purges aren't known: ";
+    assert!(
+        log.wait_for(Position::default(), line, PATIENCE).is_some(),
+        "{}",
+        log.tail(10)
+    );
+    assert_eq!(get(&site, page("/a")).word(), "HIT");
+    let answer = site.ask(&request(&["PURGE /a*", "Host: example.com"]));
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    assert!(log.matching(Position::default(), line).len() <= 2);
+}
