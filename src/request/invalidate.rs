@@ -11,6 +11,7 @@ use cache_core::invalidation::{
 };
 use cache_core::outcome::Reason;
 use cache_core::policy::{RequestView, ResponseView, storable_behind};
+use cache_core::purge::{Entry, Mode, group_invalidation};
 use cache_core::record::Record;
 use cache_core::renewal::renew;
 use cache_core::shown::shown;
@@ -163,8 +164,13 @@ impl Invalidation {
             .chain(others.into_iter().map(Key::new))
             .map(|key| Deletion::begin(*zone, store, key))
             .collect();
-        let done = format!("invalidated by {}", String::from_utf8_lossy(r.method()));
+        let method = String::from_utf8_lossy(r.method()).into_owned();
+        let done = format!("invalidated by {method}");
+        let (groups, store) = (groups(r), store.clone());
         let work = async move {
+            if !groups.is_empty() {
+                purge_groups(&store, &groups, &method).await;
+            }
             for deletion in sent {
                 // It is logged.
                 let _ = deletion.end(&done).await;
@@ -282,6 +288,47 @@ impl Freshening {
             authorization: self.authorization,
             no_store: false,
             asks_no_store: false,
+        }
+    }
+}
+
+/// The groups of responses that the response to an unsafe request invalidates (RFC 9875 3).
+fn groups(r: Request) -> Vec<Entry> {
+    let Some(origin) = Origin::new(r.is_https(), r.authority()) else {
+        return Vec::new();
+    };
+    // SAFETY: the list and its strings live as long as the request.
+    let lines = unsafe {
+        headers::lines(&r.get().headers_out.headers)
+            .filter(|line| text::bytes(&line.key).eq_ignore_ascii_case(b"cache-group-invalidation"))
+            .map(|line| text::bytes(&line.value))
+    };
+    group_invalidation(r.method(), &origin, lines)
+        .into_iter()
+        .map(|selector| Entry {
+            mode: Mode::Soft,
+            selector,
+        })
+        .collect()
+}
+
+async fn purge_groups(store: &Store, groups: &[Entry], method: &str) {
+    let purged = store.purge(groups).await;
+    let (name, count) = (store.name(), groups.len());
+    match purged {
+        Ok(()) => {
+            ngx_log_error!(
+                NGX_LOG_INFO,
+                ngx_cycle_log().as_ptr(),
+                "redis_cache: {count} groups in store \"{name}\" were invalidated by {method}"
+            );
+        }
+        Err(error) => {
+            ngx_log_error!(
+                error.level(),
+                ngx_cycle_log().as_ptr(),
+                "redis_cache: {count} groups in store \"{name}\" could not be invalidated by {method}: {error}"
+            );
         }
     }
 }

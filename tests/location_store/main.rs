@@ -82,7 +82,7 @@ fn commands_go_as_the_script_sent_them() {
         );
         assert_eq!(String::from_utf8_lossy(&others[0].body), fence, "{form}");
         assert!(
-            others[1].body.starts_with(b"*11\r\n$4\r\nEVAL\r\n"),
+            others[1].body.starts_with(b"*12\r\n$4\r\nEVAL\r\n"),
             "{form}"
         );
         assert!(
