@@ -1,7 +1,7 @@
 //! The fill: one request to the backend for one key, detached from every client, and what its response becomes.
 //!
 //! In the order of its life: `start` makes it, on its `terms`, with what of the client's header `request_header` and
-//! `credentials` leave; `task` runs it, under its `locks`; by `registry` other requests join it; `capture` decides by
+//! `credentials` leave; `task` runs it, under its `locks`, the first of which may have a `lease` in the store; by `registry` other requests join it; `capture` decides by
 //! the `criteria` what becomes of the response, and `clock` looks at the backend's clock; through `stream` the response
 //! reaches its readers; `record` makes of it the record that is written.
 
@@ -9,6 +9,7 @@ mod capture;
 mod clock;
 mod credentials;
 mod criteria;
+pub mod lease;
 mod locks;
 mod record;
 pub mod registry;

@@ -94,6 +94,8 @@ pub fn apply(own: &Own<'_>, change: &Change) -> Result<ChangeReply, StoreError> 
         // One nginx uses it, whose zone knows what was invalidated.
         Change::SetFence(..) => Ok(ChangeReply::Done),
         Change::ReadFence(_) => Ok(ChangeReply::Fence(None)),
+        // Nobody else uses it.
+        Change::Claim(_) | Change::Extend(..) | Change::Release(_) => Ok(ChangeReply::Nothing),
     }
 }
 

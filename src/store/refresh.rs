@@ -27,6 +27,7 @@ pub fn refresh(key: Bytes, renewed: &Renewed) -> Option<Change> {
         headers: Bytes::new(),
         meta: Bytes::new(),
         expiry: 0,
+        lease: None,
     };
     if let Ok(plan) = &renewed.plan {
         let fields = renewal::encode(renewed, meta, plan, new_generation());

@@ -6,16 +6,18 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use cache_core::attempts::{self, Access, Command, Next, Route};
+use cache_core::claim::Channel;
 use cache_core::fence::permits;
 
 use super::call::{Failure, Waiting, stopped};
-use super::change::{Change, ChangeReply, RecordWrite};
+use super::change::{Change, ChangeReply, RecordRefresh, RecordWrite};
 use super::config::StoreConfig;
 use super::error::StoreError;
 use super::feed::Listener;
 use super::found::Found;
 use super::hearing;
 use super::node::Node;
+use super::outcomes::{self, Hearer};
 use super::pace::patience;
 use super::topology::Topology;
 use crate::ngx::event::now_msec;
@@ -109,6 +111,7 @@ impl Client {
     pub fn leave(&self) {
         self.topology.leave();
         hearing::leave(&self.config);
+        outcomes::leave(&self.config);
         if let Some(listener) = &self.listener {
             listener.leave();
         }
@@ -182,9 +185,15 @@ impl Client {
         hearing::begin(&self.config, &self.topology);
     }
 
+    /// Hears what becomes of the fills of one lease.
+    pub fn hear_outcomes(&self, channel: Channel) -> Hearer {
+        outcomes::hear(&self.config, &self.topology, channel)
+    }
+
     /// Listens no more: another configuration of the store has taken its place.
     pub fn hear_no_more(&self) {
         hearing::leave(&self.config);
+        outcomes::leave(&self.config);
     }
 
     /// Changes what is stored. The command is on its way when this returns.
@@ -299,6 +308,15 @@ impl Client {
                 done(Change::Delete(key)).await?;
                 written.map(|_| ChangeReply::Invalidated)
             }
+            Change::Refresh(refresh) => {
+                done(Change::Refresh(RecordRefresh {
+                    lease: None,
+                    ..refresh
+                }))
+                .await
+            }
+            // Each machine fills for itself meanwhile.
+            Change::Claim(_) => Err(StoreError::Unavailable),
             other => done(other).await,
         }
     }
@@ -312,7 +330,10 @@ impl Client {
             | Change::Delete(_)
             | Change::Invalidate(..)
             | Change::SetFence(..)
-            | Change::ReadFence(_) => None,
+            | Change::ReadFence(_)
+            | Change::Claim(_)
+            | Change::Extend(..)
+            | Change::Release(_) => None,
         };
         let worthless = Worthless {
             memory: Rc::clone(memory),

@@ -19,6 +19,9 @@ mod feed;
 /// What other machines invalidate.
 mod hearing;
 
+/// What becomes of fills on other machines.
+mod outcomes;
+
 /// A line to one server to ask it questions.
 mod line;
 
@@ -60,12 +63,14 @@ mod error;
 
 pub use address::{WITHOUT_TLS, from_address, is_address, is_encrypted, parse, without_password};
 pub use change::{
-    Change, ChangeReply, Fence, RecordRefresh, RecordWrite, ValidatedRecord, VariantWrite,
+    Change, ChangeReply, Claim, Fence, LastLook, Lease, RecordRefresh, RecordWrite, Release,
+    ValidatedRecord, VariantWrite,
 };
 pub use client::Client;
 pub use config::{HostName, Login, Mode, ReadFrom, Server, SocketAddress, StoreConfig};
 pub use error::StoreError;
 pub use found::{Found, Reading};
+pub use outcomes::Hearer;
 pub use pace::Pace;
 pub use relay::{Dialog, Relay};
 pub use tls::TlsConfig;

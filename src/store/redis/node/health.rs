@@ -35,7 +35,7 @@ pub struct Health {
     /// What is done while it is down.
     instead: &'static str,
     /// What was said last when lookups, writes and deletions were refused, until one succeeds.
-    refused: [RefCell<Option<String>>; 3],
+    refused: [RefCell<Option<String>>; 4],
 }
 
 impl Health {
@@ -67,7 +67,7 @@ impl Health {
             up_since: Cell::new(0),
             crowded: Cell::new(false),
             instead,
-            refused: [const { RefCell::new(None) }; 3],
+            refused: [const { RefCell::new(None) }; 4],
         }
     }
 
@@ -154,7 +154,7 @@ impl Health {
 
     /// The store has refused a command for a reason that isn't its key.
     pub fn refused(&self, kind: Kind, words: String) {
-        let [lookups, writes, deletions] = &self.refused;
+        let [lookups, writes, deletions, claims] = &self.refused;
         let (known, what, so) = match kind {
             Kind::Lookup => (
                 lookups,
@@ -175,8 +175,13 @@ impl Health {
                 "deletions",
                 "what is invalidated stays until it expires",
             ),
-            // The write that follows is refused, too.
-            Kind::Fence => return,
+            Kind::Claim => (
+                claims,
+                "claims of fills",
+                "each machine fills for itself until it accepts them",
+            ),
+            // The write that follows is refused, too, and the claim before.
+            Kind::Fence | Kind::Lease => return,
         };
         // The code decides whether this is the same trouble: the rest may name a script or a user.
         let code = |text: &str| text.split(' ').next().unwrap_or_default().to_owned();
@@ -197,12 +202,13 @@ impl Health {
 
     /// The store has carried out a command.
     pub fn accepted(&self, kind: Kind) {
-        let [lookups, writes, deletions] = &self.refused;
+        let [lookups, writes, deletions, claims] = &self.refused;
         let (known, what) = match kind {
             Kind::Lookup => (lookups, "lookups"),
             Kind::Write => (writes, "writes"),
             Kind::Delete => (deletions, "deletions"),
-            Kind::Fence => return,
+            Kind::Claim => (claims, "claims of fills"),
+            Kind::Fence | Kind::Lease => return,
         };
         if known.borrow().is_some() {
             known.replace(None);

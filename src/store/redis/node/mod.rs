@@ -272,7 +272,7 @@ impl Node {
         // A server that is full or a replica refuses writes, and still deletes or says where to.
         let access = match Kind::of(&change) {
             Kind::Write => Access::Write,
-            Kind::Delete | Kind::Lookup | Kind::Fence => Access::Read,
+            Kind::Delete | Kind::Lookup | Kind::Fence | Kind::Claim | Kind::Lease => Access::Read,
         };
         let connection = self.choose(access, false)?;
         let (promise, waiting) = call();

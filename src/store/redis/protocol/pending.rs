@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use cache_core::attempts::Next;
+use cache_core::claim;
 use cache_core::record::{Base, RawRecord};
 use cache_core::resp::{Limits, Received, Reply};
 
@@ -331,6 +332,12 @@ fn change_replied(kind: Kind, promise: Promise<ChangeReply>, reply: Reply) -> Re
         Reply::Integer(1) => Some(ChangeReply::Done),
         Reply::Integer(0) => Some(ChangeReply::Nothing),
         Reply::Integer(-1) if kind == Kind::Write => Some(ChangeReply::Invalidated),
+        Reply::Integer(-2) if kind == Kind::Write => Some(ChangeReply::ClaimLost),
+        // Whatever somebody else has put in the lease's place: it is no trouble of the server.
+        Reply::Array(_) if kind == Kind::Claim => {
+            let claimed = claim::parse(&reply);
+            Some(claimed.map_or(ChangeReply::Nothing, ChangeReply::Claimed))
+        }
         Reply::Bulk(token) if kind == Kind::Fence => Some(ChangeReply::Fence(token)),
         Reply::Bulk(Some(text)) if kind == Kind::Delete => {
             Some(ChangeReply::Unfenced(words(&text)))
