@@ -45,6 +45,7 @@ entry!(on_header, LocConf, location::header);
 entry!(on_status_header, LocConf, location::status_header);
 entry!(on_lock_timeout, LocConf, fill::lock_timeout);
 entry!(on_lock_age, LocConf, fill::lock_age);
+entry!(on_lock_scope, LocConf, fill::lock_scope);
 entry!(on_ignore_headers, LocConf, rules::ignore_headers);
 entry!(on_set_cookie, LocConf, rules::set_cookie);
 entry!(on_heuristic, LocConf, rules::heuristic);
@@ -105,7 +106,7 @@ const SET_MD5: u32 =
     NGX_HTTP_SRV_CONF | NGX_HTTP_SIF_CONF | NGX_HTTP_LOC_CONF | NGX_HTTP_LIF_CONF | NGX_CONF_TAKE12;
 
 /// All directives of the module.
-pub static mut COMMANDS: [ngx_command_t; 42] = [
+pub static mut COMMANDS: [ngx_command_t; 43] = [
     command(
         ngx_string!("redis_cache_zone"),
         HTTP | NGX_CONF_TAKE2,
@@ -159,6 +160,11 @@ pub static mut COMMANDS: [ngx_command_t; 42] = [
         ngx_string!("redis_cache_lock_age"),
         NGX_CONF_TAKE1,
         on_lock_age,
+    ),
+    in_location(
+        ngx_string!("redis_cache_lock_scope"),
+        NGX_CONF_TAKE1,
+        on_lock_scope,
     ),
     predicates(
         ngx_string!("redis_cache_bypass"),

@@ -35,6 +35,16 @@ pub struct VariableRules {
     pub methods: MethodList,
 }
 
+/// `redis_cache_lock_scope`: who fills each key once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LockScope {
+    /// The workers of a zone.
+    #[default]
+    Zone,
+    /// All machines that share the store.
+    Store,
+}
+
 /// A location; `None` where nothing is said.
 pub struct LocConf {
     /// `redis_cache`
@@ -67,6 +77,8 @@ pub struct LocConf {
     pub lock_timeout: Option<u64>,
     /// `redis_cache_lock_age`, milliseconds
     pub lock_age: Option<u64>,
+    /// `redis_cache_lock_scope`
+    pub lock_scope: Option<LockScope>,
     /// `redis_cache_header`
     pub header: Option<Rc<[u8]>>,
     /// `redis_cache_status_header`; off is `None` within
@@ -150,6 +162,7 @@ impl Default for LocConf {
             stale: None,
             lock_timeout: None,
             lock_age: None,
+            lock_scope: None,
             header: None,
             status_header: None,
             bypass: UNSET,
@@ -210,6 +223,7 @@ impl LocConf {
             stale,
             lock_timeout,
             lock_age,
+            lock_scope,
             header,
             status_header,
             ignore,

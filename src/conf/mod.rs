@@ -43,5 +43,5 @@ pub mod variables;
 /// The key of a location that configures none.
 pub mod default_key;
 
-pub use loc_conf::{LocConf, StatusHeader, VariableRules};
+pub use loc_conf::{LocConf, LockScope, StatusHeader, VariableRules};
 pub use main_conf::{MainConf, stores, zones};

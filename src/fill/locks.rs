@@ -6,6 +6,7 @@ use std::rc::{Rc, Weak};
 use cache_core::flow::{Permit, Verdict};
 use cache_core::key::LockKey;
 
+use super::lease::Lease;
 use super::registry::{LockPermit, Queued};
 use super::terms::Terms;
 use crate::ngx::event::Timer;
@@ -41,6 +42,12 @@ impl Locks {
         });
         timer.arm(interval);
         (FillPermit(self.clone()), timer)
+    }
+
+    /// The lease of the lock that the fill began with, if it has one.
+    pub fn lease(&self) -> Option<Rc<Lease>> {
+        let held = self.held.borrow();
+        held.iter().find_map(|permit| permit.lease().cloned())
     }
 
     /// The fill has read its key's fence, and knows of the invalidation of that number.

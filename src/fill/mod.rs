@@ -1,8 +1,9 @@
 //! The fill: one request to the backend for one key, detached from every client, and what its response becomes.
 //!
 //! In the order of its life: `start` makes it, on its `terms`, with what of the client's header `request_header` and
-//! `credentials` leave; `task` runs it, under its `locks`; by `registry` other requests join it; `capture` decides by
-//! the `criteria` what becomes of the response, `labelling` says by what purges select it, and `clock` looks at the backend's clock; through `stream` the response
+//! `credentials` leave; `task` runs it, under its `locks`, the first of which may have a `lease` in the store; by `registry` other
+//! requests join it; `capture` decides by the `criteria` what becomes of the response, `labelling` says by what purges select it,
+//! and `clock` looks at the backend's clock; through `stream` the response
 //! reaches its readers; `record` makes of it the record that is written.
 
 mod capture;
@@ -10,6 +11,7 @@ mod clock;
 mod credentials;
 mod criteria;
 mod labelling;
+pub mod lease;
 mod locks;
 mod record;
 pub mod registry;

@@ -8,10 +8,11 @@ use std::rc::Rc;
 use cache_core::flow::{Permit, Verdict};
 use cache_core::key::LockKey;
 
+use super::lease::Lease;
 use super::stream::{Stream, Subscription};
 use crate::detached::Times;
-use crate::shm::Zone;
 use crate::shm::locks::Retention;
+use crate::shm::{Zone, wake};
 
 /// A fill that can be joined.
 struct Joinable {
@@ -73,6 +74,16 @@ pub enum NotJoined {
     Crowded,
 }
 
+/// When the fill of this holding of a lock was begun, if this worker runs it and it can be joined.
+pub fn joinable(key: &LockKey, instance: u64) -> Option<Rc<Times>> {
+    FILLS.with(|fills| {
+        let fills = fills.borrow();
+        let fill = fills.get(key)?;
+        let is_joinable = fill.instance == instance && fill.stream.is_joinable();
+        is_joinable.then(|| Rc::clone(&fill.times))
+    })
+}
+
 /// Joins the fill of a key, if this worker runs the lock's holder and no more than `most` have joined it.
 pub fn join(queued: Queued, most: u32) -> Result<Joined, NotJoined> {
     FILLS.with(|fills| {
@@ -101,6 +112,8 @@ pub struct LockPermit {
     key: LockKey,
     instance: u64,
     retention: Retention,
+    /// The lease that goes with it, where machines share their fills.
+    lease: Option<Rc<Lease>>,
 }
 
 impl LockPermit {
@@ -111,7 +124,20 @@ impl LockPermit {
             key,
             instance,
             retention,
+            lease: None,
         }
+    }
+
+    /// The same with a lease, which ends with it.
+    pub fn with_lease(self, lease: Option<Rc<Lease>>) -> LockPermit {
+        let mut permit = self;
+        permit.lease = lease;
+        permit
+    }
+
+    /// Its lease, if it has one.
+    pub fn lease(&self) -> Option<&Rc<Lease>> {
+        self.lease.as_ref()
     }
 
     /// What tells the sender of the request that the backend gets; see [`Retention::sender`].
@@ -127,7 +153,10 @@ impl LockPermit {
             times: Rc::clone(times),
             stored,
         };
-        FILLS.with(|fills| fills.borrow_mut().insert(self.key, fill));
+        let former = FILLS.with(|fills| fills.borrow_mut().insert(self.key, fill));
+        drop(former);
+        // Those that came while it was claimed, and so wait for its release.
+        wake::rouse(&self.key);
     }
 
     /// Whether it is the lock of this place.
@@ -151,12 +180,20 @@ impl LockPermit {
         });
         drop(gone);
     }
+
+    /// The other machines learn of it before this one goes on.
+    fn end_lease(&mut self, verdict: Verdict) {
+        if let Some(lease) = self.lease.take() {
+            lease.end(verdict, self.retention.uncacheable);
+        }
+    }
 }
 
 impl Permit for LockPermit {
     fn release(self, verdict: Verdict) {
-        let permit = ManuallyDrop::new(self);
+        let mut permit = ManuallyDrop::new(self);
         permit.withdraw();
+        permit.end_lease(verdict);
         permit
             .zone
             .release(&permit.key, permit.instance, verdict, permit.retention);
@@ -170,6 +207,7 @@ impl Permit for LockPermit {
 impl Drop for LockPermit {
     fn drop(&mut self) {
         self.withdraw();
+        self.end_lease(Verdict::Failed);
         self.zone.abandon(&self.key, self.instance);
     }
 }

@@ -26,6 +26,7 @@ use crate::ngx::request::Request;
 use crate::shm::locks::Retention;
 use crate::shm::zone::RefillSlot;
 use crate::store::lookup::{Lookup, Variants};
+use crate::store::redis::LastLook;
 
 /// The client's request that starts a fill, and what holds for it.
 pub struct Initiator<'a> {
@@ -50,6 +51,8 @@ pub struct FillTarget {
     pub wanted: LockKey,
     /// What a look has shown of the key's variants.
     pub variants: Variants,
+    /// What it has shown of the record, for a claim.
+    pub seen: Option<LastLook>,
 }
 
 /// How a fill begins.
@@ -160,6 +163,7 @@ fn start_fill(
         locks: Locks::default(),
         variants: RefCell::new(target.variants),
         known_fence: RefCell::default(),
+        seen: RefCell::new(target.seen),
         terms,
         learn: Box::new(learn),
         outcome,

@@ -24,13 +24,14 @@ use super::record;
 use super::registry::LockPermit;
 use super::stream::Stream;
 use super::terms::Terms;
+use crate::conf::LockScope;
 use crate::detached::Detached;
 use crate::ngx::event::{now_msec, within};
 use crate::ngx::memory;
 use crate::ngx::shutdown;
 use crate::shm::zone::RefillSlot;
 use crate::store::lookup::{self, Lookup, Variants};
-use crate::store::redis::{Change, ChangeReply, Fence, RecordWrite, StoreError};
+use crate::store::redis::{Change, ChangeReply, Fence, LastLook, Lease, RecordWrite, StoreError};
 use crate::store::refresh::{PurgeFacts, refresh};
 use crate::store::variants::variant;
 use crate::worker;
@@ -70,6 +71,8 @@ pub struct Fill {
     pub variants: RefCell<Variants>,
     /// The fence of the key, as it was before the backend was asked.
     pub known_fence: RefCell<KnownFence>,
+    /// What the last look has shown of the record, for a claim. `None`: there was no look.
+    pub seen: RefCell<Option<LastLook>>,
     /// On which terms it runs.
     pub terms: Terms,
     /// Receives the outcome, for the next refill of the same record.
@@ -97,6 +100,9 @@ impl Fill {
             let _slot = slot;
             let (permit, _timer) = match permit {
                 Some(permit) => {
+                    if let Some(lease) = permit.lease() {
+                        lease.adopt(&self.lookup.store);
+                    }
                     let (permit, timer) = self.locks.keep(permit, self.terms.lock_age);
                     (Some(permit), Some(timer))
                 }
@@ -142,7 +148,16 @@ impl Fill {
         if now_msec().saturating_sub(known.at) > fence::LONGEST {
             return Err(StoreError::Outdated);
         }
-        Ok(Some(Fence::of(&key.redis, known.token.clone())))
+        Ok(Some(Fence {
+            lease: self.lease_for_writes(),
+            ..Fence::of(&key.redis, known.token.clone())
+        }))
+    }
+
+    /// The lease under which the fill writes. `None`: it was elected, or passes by the cache, or does without machines beside
+    /// this one.
+    fn lease_for_writes(&self) -> Option<Lease> {
+        self.locks.lease().and_then(|lease| lease.for_writes())
     }
 
     /// Writes the record; where its key's variants have changed meanwhile, to where it belongs then.
@@ -196,6 +211,7 @@ impl Fill {
         match error {
             StoreError::WrongType => Trouble::WrongType,
             StoreError::DoesNotFit => Trouble::TooLarge,
+            StoreError::ClaimLost => Trouble::ClaimLost,
             _ => Trouble::Unavailable,
         }
     }
@@ -215,13 +231,23 @@ impl Filling for Fill {
         let Ok((record, variants)) = lookup::lookup(&self.lookup, &select).await else {
             return false;
         };
+        if self.terms.lock_scope == LockScope::Store {
+            self.seen.replace(Some(lookup::seen(
+                &self.lookup,
+                record.as_deref(),
+                &variants,
+            )));
+        }
         *self.variants.borrow_mut() = variants;
         record.is_some_and(|record| usable::judge(&record, &self.lookup.rules) == Use::Fresh)
     }
 
-    /// Each machine fills for itself.
     async fn claim(&self) -> Claim {
-        Claim::Granted { changed: false }
+        let seen = self.seen.take();
+        match (self.locks.lease(), seen) {
+            (Some(lease), Some(seen)) => lease.claim(&self.lookup.store, seen).await,
+            _ => Claim::Granted { changed: false },
+        }
     }
 
     async fn read_fence(&self) {
@@ -230,8 +256,14 @@ impl Filling for Fill {
         } = &self.lookup;
         let (at, heard) = (now_msec(), zone.heard(self.lookup.lock_key()));
         let purged = store.purged();
+        let lease = self.locks.lease();
+        let claimed = lease.and_then(|lease| lease.fence());
         // What isn't likely to be stored needs none: should it be stored all the same, there must be no fence at all.
         let token = match self.known {
+            None if let Some(fence) = claimed => {
+                store.hear();
+                fence
+            }
             None => within(FENCE_TIMEOUT, pin!(store.read_fence(&key.redis)))
                 .await
                 .flatten()
@@ -317,13 +349,18 @@ impl Filling for Fill {
         let change = self
             .key_of(tie)
             .and_then(|key| refresh(key, renewed, Some(facts)));
-        let Some(change) = change else {
+        let Some(mut change) = change else {
             return Ok(false);
         };
+        if let Change::Refresh(refresh) = &mut change {
+            refresh.lease = self.lease_for_writes();
+        }
         let changed = self.lookup.store.change(change).await;
-        changed
-            .map(|changed| changed == ChangeReply::Done)
-            .map_err(|error| self.not_stored(&error))
+        match changed {
+            Ok(ChangeReply::ClaimLost) => Err(self.not_stored(&StoreError::ClaimLost)),
+            Ok(changed) => Ok(changed == ChangeReply::Done),
+            Err(error) => Err(self.not_stored(&error)),
+        }
     }
 
     fn outcome(&self, reason: Reason) {

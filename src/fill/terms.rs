@@ -1,5 +1,6 @@
 //! On which terms a fill runs.
 
+use crate::conf::LockScope;
 use crate::shm::locks::Retention;
 
 /// What the directives say of fills.
@@ -7,6 +8,8 @@ use crate::shm::locks::Retention;
 pub struct Terms {
     /// `redis_cache_lock_age`, milliseconds
     pub lock_age: u64,
+    /// `redis_cache_lock_scope`
+    pub lock_scope: LockScope,
     /// `redis_cache_lock_queue`: how many requests may wait for one key.
     pub queue: u32,
     /// How long the zone remembers what fills have found.

@@ -17,6 +17,9 @@ use cache_core::usable::{self, Use};
 use cache_core::use_stale::Failure;
 use cache_core::vary::{Names, VariantId};
 
+use crate::conf::LockScope;
+use crate::detached::Times;
+use crate::fill::lease::{self, Lease};
 use crate::fill::registry::{self, Joined, LockPermit, NotJoined, Queued};
 use crate::fill::request_header;
 use crate::fill::start::FillTarget;
@@ -30,6 +33,7 @@ use crate::shm::locks::Acquired;
 use crate::shm::zone::RefillSlot;
 use crate::store::key::lock_in_worker;
 use crate::store::lookup::{self, Hit, Variants};
+use crate::store::redis::{Hearer, LastLook};
 use crate::store::variants::variant;
 
 /// The view of one request.
@@ -46,6 +50,8 @@ pub struct RequestCache {
     directives: RequestDirectives,
     /// Where the last look found the record.
     found: Cell<Source>,
+    /// What it has shown of the record, for a claim.
+    seen: RefCell<Option<LastLook>>,
 }
 
 /// A fresh record of the memory tier that is the response to a request.
@@ -72,7 +78,29 @@ impl RequestCache {
             domain: Cell::new(Domain::Zone),
             directives: cacheable.directives,
             found: Cell::default(),
+            seen: RefCell::default(),
         }
+    }
+
+    /// Whether machines that share the store fill each key once.
+    fn shares_fills(&self) -> bool {
+        self.settings.terms.lock_scope == LockScope::Store
+    }
+
+    /// The permit for a lock just taken, and its lease if other machines are to be asked.
+    fn permit(&self, key: LockKey, instance: u64) -> LockPermit {
+        let Settings { lookup, terms, .. } = self.settings;
+        let permit = LockPermit::new(lookup.zone, key, instance, terms.retention);
+        let claims = self.shares_fills()
+            && self.domain.get() == Domain::Zone
+            && !lookup.store.is_memory_alone();
+        permit.with_lease(claims.then(|| Lease::new(lookup, self.variant.get(), key, terms)))
+    }
+
+    /// Whether a request that waits for a lock finds its fill begun in this worker, and may have what it brings.
+    fn is_joinable(&self, ticket: &Queued) -> bool {
+        registry::joinable(&ticket.key, ticket.instance)
+            .is_some_and(|times| !self.is_from_before(&times))
     }
 
     /// Where the last look found the record.
@@ -85,6 +113,7 @@ impl RequestCache {
         FillTarget {
             wanted: self.shared_lock_key(),
             variants: self.variants.take(),
+            seen: self.seen.take(),
         }
     }
 
@@ -133,10 +162,15 @@ impl RequestCache {
     /// Whether what a fill brings was invalidated with its key, before this request came. The lock of the key was
     /// freed then, unless another zone has taken this one's place at a reload; that of a variant wasn't.
     fn is_worthless(&self, fill: &Joined) -> bool {
+        self.is_from_before(&fill.times)
+    }
+
+    /// The same for a fill that began then.
+    fn is_from_before(&self, times: &Times) -> bool {
         let (zone, key) = (self.zone(), self.settings.lookup.lock_key());
-        let begun = fill.times.invalidations();
+        let begun = times.invalidations();
         let is_invalidated = begun.is_some_and(|begun| zone.invalidations(key) != begun);
-        let known = fill.times.fence();
+        let known = times.fence();
         is_invalidated
             || known.is_some_and(|(heard, seen)| !is_current(heard, seen, zone.heard(key)))
     }
@@ -151,7 +185,7 @@ impl Cache for RequestCache {
     type Fill = Joined;
     type Ticket = Queued;
     type RefillSlot = RefillSlot;
-    type Outcomes = ();
+    type Outcomes = Option<Hearer>;
 
     fn now(&self) -> u64 {
         now_msec()
@@ -187,6 +221,12 @@ impl Cache for RequestCache {
             Ok((record, variants)) => (Ok(record), variants),
             Err(trouble) => (Err(trouble), Variants::default()),
         };
+        if self.shares_fills()
+            && let Ok(record) = &found
+        {
+            let seen = lookup::seen(&self.settings.lookup, record.as_deref(), &variants);
+            self.seen.replace(Some(seen));
+        }
         self.variant.set(variants.ours);
         *self.variants.borrow_mut() = variants;
         found
@@ -223,7 +263,7 @@ impl Cache for RequestCache {
         }
         match zone.acquire(&key, since, terms.lock_age, terms.queue) {
             Acquired::Mine { instance, changed } => Lock::Mine {
-                permit: LockPermit::new(zone, key, instance, terms.retention),
+                permit: self.permit(key, instance),
                 changed,
             },
             Acquired::Busy { instance, .. } => {
@@ -246,6 +286,10 @@ impl Cache for RequestCache {
     }
 
     fn refill_slot(&self) -> Option<RefillSlot> {
+        // The store isn't asked with each hit while another machine refills the key.
+        if self.shares_fills() && lease::is_held_elsewhere(&self.lock_key()) {
+            return None;
+        }
         self.zone().begin_refill(self.settings.refills)
     }
 
@@ -268,6 +312,7 @@ impl Cache for RequestCache {
         let mut late = pin!(sleep(deadline.saturating_sub(now_msec())));
         poll_fn(|cx| match waiter.poll(cx) {
             Poll::Ready(verdict) => Poll::Ready(Woken::Released(verdict)),
+            Poll::Pending if self.is_joinable(ticket) => Poll::Ready(Woken::Joinable),
             Poll::Pending => late.as_mut().poll(cx).map(|()| Woken::Late),
         })
         .await
@@ -277,16 +322,32 @@ impl Cache for RequestCache {
         self.zone().elect(&self.lock_key(), timeout)
     }
 
-    /// Each machine fills for itself.
-    async fn claim(&self, _: &LockPermit) -> Claim {
-        Claim::Granted { changed: false }
+    async fn claim(&self, permit: &LockPermit) -> Claim {
+        let seen = self.seen.borrow().clone();
+        match (permit.lease(), seen) {
+            (Some(lease), Some(seen)) => {
+                self.request.watch_client();
+                lease.claim(&self.settings.lookup.store, seen).await
+            }
+            _ => Claim::Granted { changed: false },
+        }
     }
 
-    fn outcomes(&self, _: &LockPermit) {}
+    fn outcomes(&self, permit: &LockPermit) -> Option<Hearer> {
+        let store = &self.settings.lookup.store;
+        let lease = permit.lease();
+        lease.and_then(|lease| store.hear_outcomes(lease.name()))
+    }
 
-    /// No other machine has a claim, so nobody waits for one.
-    async fn outcome(&self, (): &(), _: Token, until: u64) -> Heard {
-        sleep(until.saturating_sub(now_msec())).await;
-        Heard::Late
+    async fn outcome(&self, outcomes: &Option<Hearer>, by: Token, until: u64) -> Heard {
+        self.request.watch_client();
+        let mut late = pin!(sleep(until.saturating_sub(now_msec())));
+        poll_fn(
+            |cx| match outcomes.as_ref().map(|hearer| hearer.poll(by, cx)) {
+                Some(Poll::Ready(heard)) => Poll::Ready(heard),
+                Some(Poll::Pending) | None => late.as_mut().poll(cx).map(|()| Heard::Late),
+            },
+        )
+        .await
     }
 }

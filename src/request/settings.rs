@@ -317,6 +317,7 @@ pub fn settings(
             lock_age: reader
                 .variables
                 .millis(Setting::LockAge, conf.lock_age, LOCK_AGE),
+            lock_scope: conf.lock_scope.unwrap_or_default(),
             queue: conf.lock_queue.unwrap_or(LOCK_QUEUE),
             retention: Retention {
                 uncacheable: conf.uncacheable_ttl.unwrap_or(UNCACHEABLE_TTL),

@@ -127,6 +127,8 @@ pub fn apply(own: &Own<'_>, change: &Change) -> Result<ChangeReply, StoreError> 
             labels: None,
         }),
         Change::Purges(_) => Err(StoreError::Unavailable),
+        // Nobody else uses it.
+        Change::Claim(_) | Change::Extend(..) | Change::Release(_) => Ok(ChangeReply::Nothing),
     }
 }
 

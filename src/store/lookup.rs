@@ -22,7 +22,7 @@ use crate::ngx::output::Body;
 use crate::shm::Zone;
 use crate::store::key::lock_of_variant;
 use crate::store::memory::{Entry, Memory, Seen};
-use crate::store::redis::{Found, Reading, StoreError};
+use crate::store::redis::{Found, LastLook, Reading, StoreError};
 use crate::store::{Key, Store, background, refresh};
 
 /// How many keys whose records were complained about are remembered.
@@ -89,6 +89,22 @@ impl Variants {
             ours: None,
             text: base.variants.unwrap_or_default(),
         }
+    }
+}
+
+/// What a look has shown, for a claim: the record for the request, and what its key says of variants.
+pub fn seen(lookup: &Lookup, record: Option<&Record>, variants: &Variants) -> LastLook {
+    let text = (!lookup.rules.ignore.vary).then(|| variants.text.clone());
+    let Some(family) = &variants.family else {
+        return LastLook::of(record, text, None);
+    };
+    match variants.ours.and_then(|id| family.slot_of(id)) {
+        Some(0) => LastLook::of(record, text, None),
+        Some(slot) => match vary::slot_key(&lookup.key.redis, slot) {
+            Some(place) => LastLook::of(record, text, Some(place.into())),
+            None => LastLook::without_place(text),
+        },
+        None => LastLook::without_place(text),
     }
 }
 

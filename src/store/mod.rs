@@ -5,11 +5,14 @@ use std::pin::Pin;
 use std::rc::Rc;
 
 use bytes::Bytes;
+use cache_core::claim::Channel;
 use cache_core::record::Base;
 
 use crate::detached::Detached;
 use crate::store::memory::Memory;
-use crate::store::redis::{Change, ChangeReply, Client, Found, Purges, RecordWrite, StoreError};
+use crate::store::redis::{
+    Change, ChangeReply, Client, Found, Hearer, Purges, RecordWrite, StoreError,
+};
 
 /// The key of a record, in Redis and in the lock table.
 pub mod key;
@@ -181,6 +184,7 @@ impl Store {
             // There is no key without expiry, but no record either.
             Ok(ChangeReply::Nothing) => Err(StoreError::Refused("EXPIRE found no key".into())),
             Ok(ChangeReply::Invalidated) => Err(StoreError::Invalidated),
+            Ok(ChangeReply::ClaimLost) => Err(StoreError::ClaimLost),
             Ok(_) => Err(StoreError::Protocol),
             Err(error) => Err(error),
         }
@@ -192,13 +196,31 @@ impl Store {
         if self.is_memory_alone() || !self.available(key) || self.is_alone(key) {
             return None;
         }
-        if let Store::Redis(client) = self {
-            client.hear();
-        }
+        self.hear();
         match self.change(Change::ReadFence(key.clone())).await {
             Ok(ChangeReply::Fence(token)) => token,
             _ => None,
         }
+    }
+
+    /// Has somebody of this nginx hear from now on of what other machines invalidate.
+    pub fn hear(&self) {
+        if let Store::Redis(client) = self {
+            client.hear();
+        }
+    }
+
+    /// Hears what becomes of the fills of the lease of this name. A location tells nothing: those who wait ask by themselves.
+    pub fn hear_outcomes(&self, lease: &[u8]) -> Option<Hearer> {
+        match self {
+            Store::Redis(client) => Some(client.hear_outcomes(Channel::of(lease))),
+            Store::Location(_) | Store::Memory(_) => None,
+        }
+    }
+
+    /// Whether fills are claimed here: other machines may share the store, and it isn't known to be in trouble.
+    pub fn takes_claims(&self, key: &[u8]) -> bool {
+        !self.is_memory_alone() && self.available(key) && !self.is_alone(key)
     }
 
     /// Changes what is stored. The caller may be gone when it is done. The command is on its way when this
@@ -253,6 +275,9 @@ fn leaves_a_record(change: &Change) -> bool {
         | Change::SetFence(..)
         | Change::ReadFence(_)
         | Change::ReadLabels(_)
-        | Change::Purges(_) => false,
+        | Change::Purges(_)
+        | Change::Claim(_)
+        | Change::Extend(..)
+        | Change::Release(_) => false,
     }
 }

@@ -22,6 +22,7 @@ pub fn removal(key: Bytes, record: &Record) -> Option<Change> {
         meta: Bytes::new(),
         labels: Bytes::new(),
         expiry: 0,
+        lease: None,
     }))
 }
 
@@ -58,6 +59,7 @@ pub fn refresh(key: Bytes, renewed: &Renewed, facts: Option<PurgeFacts>) -> Opti
         meta: Bytes::new(),
         labels,
         expiry: 0,
+        lease: None,
     };
     if let Ok(plan) = &renewed.plan {
         let fields = renewal::encode(renewed, &meta, plan, new_generation());

@@ -2,8 +2,8 @@
 
 use cache_core::units::parse_millis;
 
-use crate::conf::LocConf;
 use crate::conf::reader::{Directive, Fault, SetResult, once};
+use crate::conf::{LocConf, LockScope};
 use crate::shm::locks::BackOff;
 
 pub(super) fn lock_timeout(directive: &Directive, conf: &mut LocConf) -> SetResult {
@@ -12,6 +12,20 @@ pub(super) fn lock_timeout(directive: &Directive, conf: &mut LocConf) -> SetResu
 
 pub(super) fn lock_age(directive: &Directive, conf: &mut LocConf) -> SetResult {
     once(&mut conf.lock_age, directive.millis(1)?)
+}
+
+pub(super) fn lock_scope(directive: &Directive, conf: &mut LocConf) -> SetResult {
+    let scope = match directive.argument(1) {
+        b"zone" => LockScope::Zone,
+        b"store" => LockScope::Store,
+        _ => {
+            let value = directive.text(1);
+            return Err(Fault::Text(format!(
+                "invalid value \"{value}\" in \"redis_cache_lock_scope\"; it is \"zone\" or \"store\""
+            )));
+        }
+    };
+    once(&mut conf.lock_scope, scope)
 }
 
 pub(super) fn lock_queue(directive: &Directive, conf: &mut LocConf) -> SetResult {

@@ -6,4 +6,4 @@ mod socket;
 mod waiters;
 
 pub use socket::{all, open};
-pub use waiters::{Holding, Waiter, join};
+pub use waiters::{Holding, Waiter, join, rouse};

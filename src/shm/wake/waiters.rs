@@ -87,6 +87,18 @@ pub fn wake(key: &LockKey) {
     }
 }
 
+/// Has the requests that wait for the release of a key's lock look whether they can join its fill by now.
+pub fn rouse(key: &LockKey) {
+    let watches = WATCHES.with_borrow(|watches| watches.keys.get(key).cloned());
+    for watch in watches.into_iter().flatten() {
+        let wakers: Vec<Waker> = {
+            let wakers = watch.wakers.borrow();
+            wakers.values().flatten().cloned().collect()
+        };
+        wakers.into_iter().for_each(Waker::wake);
+    }
+}
+
 impl Watch {
     fn look(self: &Rc<Self>) {
         if self.verdict.get().is_some() {

@@ -1,8 +1,11 @@
 //! Commands that change what is stored, and their replies.
 
 use bytes::Bytes;
+use cache_core::claim::{self, Claimed};
 use cache_core::fence::{self, Token};
-use cache_core::record::Base;
+use cache_core::flow::Verdict;
+use cache_core::record::{Base, Record};
+use cache_core::vary::VariantId;
 
 use super::protocol::purges;
 
@@ -47,6 +50,8 @@ pub struct Fence {
     pub name: Bytes,
     /// The token that it held before the backend was asked. Empty: none, or nobody knows.
     pub seen: Bytes,
+    /// The lease of the fill, which must have its token still. `None`: the fill has none.
+    pub lease: Option<Lease>,
 }
 
 impl Fence {
@@ -55,8 +60,95 @@ impl Fence {
         Fence {
             name: Bytes::from(fence::name(key)),
             seen,
+            lease: None,
         }
     }
+}
+
+/// The lease of a key, or of a variant of it, as one fill claims it (see [`cache_core::claim`]).
+#[derive(Clone, Debug)]
+pub struct Lease {
+    /// The key.
+    pub key: Bytes,
+    /// Its name in Redis.
+    pub name: Bytes,
+    /// The token that it has while the fill has it.
+    pub token: Token,
+}
+
+impl Lease {
+    /// The lease of a key, or of a variant of it.
+    pub fn new(key: &Bytes, variant: Option<VariantId>, token: Token) -> Lease {
+        Lease {
+            key: key.clone(),
+            name: Bytes::from(claim::name(key, variant)),
+            token,
+        }
+    }
+}
+
+/// What a claimer has seen in the store.
+#[derive(Clone, Debug)]
+pub struct LastLook {
+    /// The key's field `variants`, empty if there was none. `None`: it doesn't matter.
+    pub variants: Option<Bytes>,
+    /// The Redis key that the record is under, if not the key itself.
+    pub place: Option<Bytes>,
+    /// The part of the record's meta that names it; nothing if there was no record, `+` if it had no meta. `-`: it doesn't
+    /// matter.
+    pub record: Bytes,
+}
+
+impl LastLook {
+    /// What matters of the record for a request. `place`: as above.
+    pub fn of(record: Option<&Record>, variants: Option<Bytes>, place: Option<Bytes>) -> LastLook {
+        let record = match record.map(|record| &record.meta) {
+            None => Bytes::new(),
+            Some(None) => Bytes::from_static(b"+"),
+            Some(Some(meta)) => Bytes::from(generation(&meta.generation)),
+        };
+        LastLook {
+            variants,
+            place,
+            record,
+        }
+    }
+
+    /// The same for a key that has no place for the request's variant.
+    pub fn without_place(variants: Option<Bytes>) -> LastLook {
+        LastLook {
+            variants,
+            place: None,
+            record: Bytes::from_static(b"-"),
+        }
+    }
+}
+
+/// The part of a record's meta that names its write, between blanks.
+pub fn generation(name: &[u8]) -> Vec<u8> {
+    [b" gen=", name, b" "].concat()
+}
+
+/// A claim.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// What is claimed.
+    pub lease: Lease,
+    /// What the claimer has seen.
+    pub seen: LastLook,
+    /// How long the lease lasts, in milliseconds.
+    pub length: u64,
+}
+
+/// A lease that is given back.
+#[derive(Clone, Debug)]
+pub struct Release {
+    /// The lease.
+    pub lease: Lease,
+    /// What came of the fill.
+    pub verdict: Verdict,
+    /// How long that is remembered, in milliseconds. 0: it is only told.
+    pub remembered: u64,
 }
 
 /// A record as it was when it was validated.
@@ -87,6 +179,8 @@ pub struct RecordRefresh {
     pub labels: Bytes,
     /// Seconds until it expires; 0 takes it away.
     pub expiry: u32,
+    /// The lease of the fill, which must have its token still. `None`: the fill has none.
+    pub lease: Option<Lease>,
 }
 
 /// A command for the store's log of purges.
@@ -121,6 +215,12 @@ pub enum Change {
     ReadLabels(Bytes),
     /// Concerns the store's log of purges.
     Purges(PurgeCommand),
+    /// Claims a fill.
+    Claim(Box<Claim>),
+    /// Has a lease last for so many milliseconds from now.
+    Extend(Lease, u64),
+    /// Gives a lease back.
+    Release(Release),
 }
 
 impl Change {
@@ -135,6 +235,9 @@ impl Change {
             | Change::ReadFence(key)
             | Change::ReadLabels(key) => key,
             Change::Purges(_) => &purges::KEY,
+            Change::Claim(claim) => &claim.lease.key,
+            Change::Extend(lease, _) => &lease.key,
+            Change::Release(release) => &release.lease.key,
         }
     }
 
@@ -147,30 +250,43 @@ impl Change {
             | Change::SetFence(..)
             | Change::ReadFence(_)
             | Change::ReadLabels(_)
-            | Change::Purges(_) => true,
+            | Change::Purges(_)
+            | Change::Claim(_)
+            | Change::Extend(..)
+            | Change::Release(_) => true,
         }
     }
 
-    /// Whether it needs the key and its fence at one server.
+    /// Whether it needs the key and what goes with it at one server.
     pub fn needs_fence(&self) -> bool {
         match self {
             Change::Write(record) => record.fence.is_some(),
-            Change::Invalidate(..) => true,
-            Change::Refresh(_)
-            | Change::Delete(_)
+            Change::Refresh(refresh) => refresh.lease.is_some(),
+            Change::Invalidate(..) | Change::Claim(_) => true,
+            Change::Delete(_)
             | Change::SetFence(..)
             | Change::ReadFence(_)
             | Change::ReadLabels(_)
-            | Change::Purges(_) => false,
+            | Change::Purges(_)
+            | Change::Extend(..)
+            | Change::Release(_) => false,
         }
     }
 
     /// Whether what is there of the key may be another one afterwards.
     pub fn concerns_record(&self) -> bool {
-        !matches!(
-            self,
-            Change::SetFence(..) | Change::ReadFence(_) | Change::ReadLabels(_) | Change::Purges(_)
-        )
+        match self {
+            Change::Write(_) | Change::Refresh(_) | Change::Delete(_) | Change::Invalidate(..) => {
+                true
+            }
+            Change::SetFence(..)
+            | Change::ReadFence(_)
+            | Change::ReadLabels(_)
+            | Change::Purges(_)
+            | Change::Claim(_)
+            | Change::Extend(..)
+            | Change::Release(_) => false,
+        }
     }
 }
 
@@ -196,6 +312,10 @@ pub enum ChangeReply {
         /// Field `labels`.
         labels: Option<Bytes>,
     },
+    /// What came of the claim.
+    Claimed(Claimed),
+    /// Nothing was written: the fill has lost its lease.
+    ClaimLost,
     /// The record is deleted, but the fence couldn't be set; these are the server's words.
     Unfenced(String),
     /// Nothing was written: the key's field `variants` isn't the one that was seen. This is what the

@@ -6,17 +6,19 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use cache_core::attempts::{self, Access, Command, Next, Route};
+use cache_core::claim::Channel;
 use cache_core::fence::{Token, permits};
 use cache_core::record::log_of;
 
 use super::call::{Failure, Waiting, stopped};
-use super::change::{Change, ChangeReply, RecordWrite};
+use super::change::{Change, ChangeReply, RecordRefresh, RecordWrite};
 use super::config::StoreConfig;
 use super::error::{StoreError, is_unpermitted};
 use super::feed::Listener;
 use super::found::Found;
 use super::hearing;
 use super::node::Node;
+use super::outcomes::{self, Hearer};
 use super::pace::patience;
 use super::purges::Purges;
 use super::topology::Topology;
@@ -134,6 +136,7 @@ impl Client {
         if let Some(purges) = &self.purges {
             purges.leave();
         }
+        outcomes::leave(&self.config);
         if let Some(listener) = &self.listener {
             listener.leave();
         }
@@ -225,12 +228,18 @@ impl Client {
         }
     }
 
+    /// Hears what becomes of the fills of one lease.
+    pub fn hear_outcomes(&self, channel: Channel) -> Hearer {
+        outcomes::hear(&self.config, &self.topology, channel)
+    }
+
     /// Listens no more: another configuration of the store has taken its place.
     pub fn hear_no_more(&self) {
         hearing::leave(&self.config);
         if let Some(purges) = &self.purges {
             purges.leave();
         }
+        outcomes::leave(&self.config);
     }
 
     /// Changes what is stored. The command is on its way when this returns.
@@ -337,6 +346,15 @@ impl Client {
                 done(Change::Delete(key)).await?;
                 written.map(|_| ChangeReply::Invalidated)
             }
+            Change::Refresh(refresh) => {
+                done(Change::Refresh(RecordRefresh {
+                    lease: None,
+                    ..refresh
+                }))
+                .await
+            }
+            // Each machine fills for itself meanwhile.
+            Change::Claim(_) => Err(StoreError::Unavailable),
             other => done(other).await,
         }
     }
@@ -352,7 +370,10 @@ impl Client {
             | Change::SetFence(..)
             | Change::ReadFence(_)
             | Change::ReadLabels(_)
-            | Change::Purges(_) => None,
+            | Change::Purges(_)
+            | Change::Claim(_)
+            | Change::Extend(..)
+            | Change::Release(_) => None,
         };
         let worthless = Worthless {
             memory: Rc::clone(memory),

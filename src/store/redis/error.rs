@@ -33,6 +33,8 @@ pub enum StoreError {
     Refused(String),
     /// The key was invalidated since the fill of the record began, here or on another machine.
     Invalidated,
+    /// The lease of the fill has ended: another machine may fill the key.
+    ClaimLost,
     /// The fill has taken longer than it is known what was invalidated meanwhile.
     Outdated,
     /// As many commands wait for the server as may.
@@ -55,6 +57,7 @@ impl StoreError {
             | Self::NoMemory
             | Self::Crowded
             | Self::Invalidated
+            | Self::ClaimLost
             | Self::Outdated
             | Self::Refused(_) => false,
         }
@@ -87,6 +90,7 @@ impl fmt::Display for StoreError {
             Self::TooLarge => "the record is too large",
             Self::DoesNotFit => "the record is larger than \"max_object\" of its memory",
             Self::Invalidated => "the key was invalidated meanwhile",
+            Self::ClaimLost => "another machine may fill the key",
             Self::Outdated => "its fill has taken longer than invalidations are remembered",
             Self::Crowded => "too many commands wait for the store",
             Self::Leaving => "worker_shutdown_timeout has passed",

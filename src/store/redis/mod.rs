@@ -19,6 +19,8 @@ mod feed;
 /// What other machines invalidate.
 mod hearing;
 
+/// What becomes of fills on other machines.
+mod outcomes;
 /// What is known of its log of purges.
 mod purges;
 
@@ -63,12 +65,14 @@ mod error;
 
 pub use address::{WITHOUT_TLS, from_address, is_address, is_encrypted, parse, without_password};
 pub use change::{
-    Change, ChangeReply, Fence, RecordRefresh, RecordWrite, ValidatedRecord, VariantWrite,
+    Change, ChangeReply, Claim, Fence, LastLook, Lease, RecordRefresh, RecordWrite, Release,
+    ValidatedRecord, VariantWrite,
 };
 pub use client::{Client, invalidate_in_parts};
 pub use config::{HostName, Login, Mode, ReadFrom, Server, SocketAddress, StoreConfig};
 pub use error::{StoreError, is_unpermitted};
 pub use found::{Found, Reading};
+pub use outcomes::Hearer;
 pub use pace::Pace;
 pub use purges::Purges;
 pub use relay::{Dialog, Relay};

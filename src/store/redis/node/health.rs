@@ -35,8 +35,8 @@ pub struct Health {
     crowded: Cell<bool>,
     /// What is done while it is down.
     instead: &'static str,
-    /// What was said last when lookups, writes, deletions and fences were refused, until one succeeds.
-    refused: [RefCell<Option<String>>; 4],
+    /// What was said last when lookups, writes, deletions, fences and claims were refused, until one succeeds.
+    refused: [RefCell<Option<String>>; 5],
 }
 
 impl Health {
@@ -68,7 +68,7 @@ impl Health {
             up_since: Cell::new(0),
             crowded: Cell::new(false),
             instead,
-            refused: [const { RefCell::new(None) }; 4],
+            refused: [const { RefCell::new(None) }; 5],
         }
     }
 
@@ -155,7 +155,7 @@ impl Health {
 
     /// The store has refused a command for a reason that isn't its key.
     pub fn refused(&self, kind: Kind, words: String) {
-        let [lookups, writes, deletions, fences] = &self.refused;
+        let [lookups, writes, deletions, fences, claims] = &self.refused;
         let (known, what, so) = match kind {
             // It is done in parts then, and each of those tells for itself.
             Kind::Invalidate if is_unpermitted(&words) => return,
@@ -183,8 +183,13 @@ impl Health {
                 "fences",
                 "what is invalidated is deleted, but fills that have begun before may store it again",
             ),
-            // The write that follows is refused, too; and who reads or writes the log of purges tells of that.
-            Kind::Fence | Kind::Labels | Kind::Purges => return,
+            Kind::Claim => (
+                claims,
+                "claims of fills",
+                "each machine fills for itself until it accepts them",
+            ),
+            // The write that follows is refused, too, or the claim before; and whoever reads or writes the log of purges tells of that.
+            Kind::Fence | Kind::Lease | Kind::Labels | Kind::Purges => return,
         };
         // The code decides whether this is the same trouble: the rest may name a script or a user.
         let code = |text: &str| text.split(' ').next().unwrap_or_default().to_owned();
@@ -205,7 +210,7 @@ impl Health {
 
     /// The store has carried out a command.
     pub fn accepted(&self, kind: Kind) {
-        let [lookups, writes, deletions, fences] = &self.refused;
+        let [lookups, writes, deletions, fences, claims] = &self.refused;
         let (known, what) = match kind {
             Kind::Lookup => (lookups, "lookups"),
             Kind::Write => (writes, "writes"),
@@ -215,7 +220,8 @@ impl Health {
                 self.accepted(Kind::Delete);
                 return self.accepted(Kind::SetFence);
             }
-            Kind::Fence | Kind::Labels | Kind::Purges => return,
+            Kind::Claim => (claims, "claims of fills"),
+            Kind::Fence | Kind::Lease | Kind::Labels | Kind::Purges => return,
         };
         if known.borrow().is_some() {
             known.replace(None);

@@ -4,9 +4,10 @@ use bytes::Bytes;
 use cache_core::fence::{self, FIELD, Token};
 use cache_core::{record, resp};
 
+use super::leases;
 use super::output::Output;
 use super::purges;
-use crate::store::redis::change::{Change, RecordRefresh, RecordWrite};
+use crate::store::redis::change::{Change, RecordRefresh, RecordWrite, generation};
 use crate::store::redis::config::{Mode, ReadFrom, StoreConfig};
 
 /// What each script that writes begins with: a function that ends it unless the store lets us write a key together with
@@ -31,15 +32,20 @@ end\n"
 }
 
 /// Ends a script that writes a record if its key was invalidated since the fill began: the fence, which is the last key,
-/// holds another token than `=` and what the fill has seen. `-` in its place: there is no fence among the keys. `last` is the
-/// number of the others.
+/// holds another token than what the fill has seen, which stands behind `=`. So it ends if the fill has lost its lease, the key
+/// before the fence: that holds another token than what stands before `=`. Nothing there: the lease isn't among the keys. `-` in
+/// place of all that: nor is the fence. `last` is the number of the others.
 macro_rules! heed_fence {
     () => {
         "local last=#KEYS\n\
 if ARGV[1]~='-' then\n\
-local fence=redis.call('HGET',KEYS[last],'token')\n\
-if fence and '='..fence~=ARGV[1] then return -1 end\n\
+local fence,at=redis.call('HGET',KEYS[last],'token'),string.find(ARGV[1],'=',1,true)\n\
+if fence and fence~=string.sub(ARGV[1],at+1) then return -1 end\n\
 last=last-1\n\
+if at>1 then\n\
+if redis.call('HGET',KEYS[last],'token')~=string.sub(ARGV[1],1,at-1) then return -2 end\n\
+last=last-1\n\
+end\n\
 end\n"
     };
 }
@@ -134,6 +140,7 @@ const STORE_VARIANT: Script = Script {
 macro_rules! refresh {
     ($($tell:tt)*) => {
         concat!(
+            "if ARGV[8]~='' and redis.call('HGET',KEYS[2],'token')~=ARGV[8] then return -2 end\n",
             demand!(),
             "local is=redis.call('HMGET',KEYS[1],'meta','status','headers')\n\
 if not is[1] or not string.find(is[1]..' ',ARGV[1],1,true) then return 0 end\n\
@@ -142,17 +149,18 @@ if is[2]~=ARGV[5] or is[3]~=ARGV[6] or redis.call('HSTRLEN',KEYS[1],'body')~=ton
             "if ARGV[4]=='0' then return redis.call('DEL',KEYS[1]) end\n\
 demand(KEYS[1])\n\
 redis.call('HSET',KEYS[1],'headers',ARGV[2],'meta',ARGV[3])\n\
-if ARGV[8]~='' then redis.call('HSET',KEYS[1],'labels',ARGV[8]) end\n\
+if ARGV[9]~='' then redis.call('HSET',KEYS[1],'labels',ARGV[9]) end\n\
 return redis.call('EXPIRE',KEYS[1],ARGV[4])"
         )
     };
 }
 
 /// Changes headers, meta and expiry of the record of one generation, which its meta names, and of no other. The Lua
-/// script leaves meta when it writes over the rest, so that has to be the same, too.
+/// script leaves meta when it writes over the rest, so that has to be the same, too. The second key, if there is one, is the lease
+/// of the fill.
 const REFRESH: Script = Script {
     silent: refresh!(""),
-    telling: refresh!(tell!("ARGV[9]")),
+    telling: refresh!(tell!("ARGV[10]", "1")),
 };
 
 macro_rules! invalidate {
@@ -215,6 +223,10 @@ pub enum Kind {
     Labels,
     /// For the log of purges.
     Purges,
+    /// To claim a fill.
+    Claim,
+    /// To extend a lease, or to give it back.
+    Lease,
 }
 
 impl Kind {
@@ -228,6 +240,8 @@ impl Kind {
             Change::ReadFence(_) => Kind::Fence,
             Change::ReadLabels(_) => Kind::Labels,
             Change::Purges(_) => Kind::Purges,
+            Change::Claim(_) => Kind::Claim,
+            Change::Extend(..) | Change::Release(_) => Kind::Lease,
         }
     }
 }
@@ -299,6 +313,9 @@ pub fn change(output: &mut Output, change: Change, channel: Option<&Bytes>) {
             resp::command(output.tail(), &words);
         }
         (Change::Purges(command), _) => purges::pack(output.tail(), command),
+        (Change::Claim(claim), _) => leases::claim(output.tail(), &claim),
+        (Change::Extend(lease, length), _) => leases::extend(output.tail(), &lease, length),
+        (Change::Release(release), _) => leases::release(output.tail(), &release),
     }
 }
 
@@ -321,14 +338,15 @@ fn invalidate(out: &mut Vec<u8>, key: &[u8], token: Token, channel: Option<&Byte
 
 fn refreshed(out: &mut Vec<u8>, refresh: &RecordRefresh, channel: Option<&Bytes>) {
     let validated = &refresh.validated;
-    let generation = [b" gen=", validated.generation.as_ref(), b" "].concat();
+    let generation = generation(&validated.generation);
+    let token = refresh.lease.as_ref().map(|lease| lease.token.to_string());
+    let token = token.unwrap_or_default();
+    let keys: &[u8] = if refresh.lease.is_some() { b"2" } else { b"1" };
     let expiry = refresh.expiry.to_string();
     let (status, length) = (validated.status.to_string(), validated.length.to_string());
-    let mut words: Vec<&[u8]> = vec![
-        b"EVAL",
-        REFRESH.text(channel.is_some()),
-        b"1",
-        &refresh.key,
+    let mut words: Vec<&[u8]> = vec![b"EVAL", REFRESH.text(channel.is_some()), keys, &refresh.key];
+    words.extend(refresh.lease.as_ref().map(|lease| &lease.name[..]));
+    let arguments: [&[u8]; 9] = [
         &generation,
         &refresh.headers,
         &refresh.meta,
@@ -336,8 +354,10 @@ fn refreshed(out: &mut Vec<u8>, refresh: &RecordRefresh, channel: Option<&Bytes>
         status.as_bytes(),
         &validated.headers,
         length.as_bytes(),
+        token.as_bytes(),
         &refresh.labels,
     ];
+    words.extend(arguments);
     words.extend(channel.map(|channel| &channel[..]));
     resp::command(out, &words);
 }
@@ -359,7 +379,9 @@ fn store(output: &mut Output, record: RecordWrite, channel: Option<&Bytes>) {
         Some(_) => (&STORE_VARIANT, 9),
     };
     let arguments = arguments + usize::from(channel.is_some());
-    let keys = 1 + usize::from(slot.is_some()) + usize::from(record.fence.is_some());
+    let lease = record.fence.as_ref().and_then(|fence| fence.lease.as_ref());
+    let keys = [slot.is_some(), lease.is_some(), record.fence.is_some()];
+    let keys = 1 + keys.into_iter().map(usize::from).sum::<usize>();
     resp::array_header(out, 3 + keys + arguments);
     bulk(out, b"EVAL");
     bulk(out, script.text(channel.is_some()));
@@ -370,8 +392,15 @@ fn store(output: &mut Output, record: RecordWrite, channel: Option<&Bytes>) {
     }
     match &record.fence {
         Some(fence) => {
+            let mut heeded = Vec::with_capacity(33);
+            if let Some(lease) = lease {
+                bulk(out, &lease.name);
+                heeded.extend_from_slice(lease.token.to_string().as_bytes());
+            }
             bulk(out, &fence.name);
-            bulk(out, &[b"=", &fence.seen[..]].concat());
+            heeded.push(b'=');
+            heeded.extend_from_slice(&fence.seen);
+            bulk(out, &heeded);
         }
         None => bulk(out, b"-"),
     }

@@ -6,6 +6,9 @@ pub mod output;
 /// The commands, packed into an output.
 pub mod command;
 
+/// Those by which fills are claimed.
+mod leases;
+
 /// What has been received.
 pub mod input;
 

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use cache_core::attempts::Next;
+use cache_core::claim;
 use cache_core::purge::number;
 use cache_core::record::{Base, RawRecord};
 use cache_core::resp::{Limits, Received, Reply};
@@ -339,6 +340,12 @@ fn change_replied(kind: Kind, promise: Promise<ChangeReply>, reply: Reply) -> Re
         Reply::Array(Some(elements)) if kind == Kind::Purges => members(elements),
         Reply::Array(Some(elements)) if kind == Kind::Labels => {
             fields(elements).map(|[meta, labels]| ChangeReply::Labels { meta, labels })
+        }
+        Reply::Integer(-2) if kind == Kind::Write => Some(ChangeReply::ClaimLost),
+        // Whatever somebody else has put in the lease's place: it is no trouble of the server.
+        Reply::Array(_) if kind == Kind::Claim => {
+            let claimed = claim::parse(&reply);
+            Some(claimed.map_or(ChangeReply::Nothing, ChangeReply::Claimed))
         }
         Reply::Bulk(token) if kind == Kind::Fence => Some(ChangeReply::Fence(token)),
         Reply::Bulk(Some(text)) if kind == Kind::Invalidate => {

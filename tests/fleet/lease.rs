@@ -1,0 +1,465 @@
+//! Machines that share a store and fill each key once (`redis_cache_lock_scope store`).
+
+use std::sync::Barrier;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use testbed::{
+    Answer, Backend, Bridge, Client, Gate, Nginx, PATIENCE, Port, Redis, RedisCluster,
+    RedisSentinels, Request, Response, Site, ms, wait_for,
+};
+
+use super::PATIENT;
+
+/// Long enough for a machine that is busy: nobody is elected meanwhile.
+const SCOPE: &str = "redis_cache_lock_scope store; redis_cache_lock_timeout 60s;";
+
+/// No wait that takes longer than this is one for a message, or for the end of a lease.
+const LATE: Duration = Duration::from_secs(30);
+
+/// What keeps the servers of a store alive.
+enum Servers {
+    One,
+    Cluster(RedisCluster),
+    Sentinel(RedisSentinels),
+    Bridge(Bridge),
+}
+
+/// Several nginx of two workers each with one store and one backend.
+struct Fleet {
+    machines: Vec<Nginx>,
+    redis: Redis,
+    backend: Backend,
+    servers: Servers,
+    _ports: Vec<Port>,
+}
+
+impl Fleet {
+    #[track_caller]
+    fn with(count: usize, site: &Site, servers: Servers) -> Fleet {
+        let (redis, backend) = (Redis::start(), Backend::start());
+        Fleet::of(count, site, redis, backend, servers)
+    }
+
+    #[track_caller]
+    fn of(count: usize, site: &Site, redis: Redis, backend: Backend, servers: Servers) -> Fleet {
+        let ports: Vec<Port> = (0..count).map(|_| Port::take()).collect();
+        let start = |port: &Port| {
+            let conf = site.conf(port.address(), &redis, &backend);
+            Nginx::start(&conf, port.address())
+        };
+        Fleet {
+            machines: ports.iter().map(start).collect(),
+            redis,
+            backend,
+            servers,
+            _ports: ports,
+        }
+    }
+
+    #[track_caller]
+    fn start(count: usize) -> Fleet {
+        Fleet::with(count, &site(), Servers::One)
+    }
+
+    #[track_caller]
+    fn cluster(count: usize) -> Fleet {
+        let cluster = RedisCluster::options().replicas(0).start();
+        let site = site().store(&cluster.directives());
+        Fleet::with(count, &site, Servers::Cluster(cluster))
+    }
+
+    #[track_caller]
+    fn sentinel(count: usize) -> Fleet {
+        let sentinels = RedisSentinels::start();
+        let site = site().store(&sentinels.directives());
+        Fleet::with(count, &site, Servers::Sentinel(sentinels))
+    }
+
+    #[track_caller]
+    fn location(count: usize) -> Fleet {
+        let (redis, backend) = (Redis::start(), Backend::start());
+        let bridge = Bridge::start(&redis.address());
+        let site = site()
+            .location("redis_cache_pass /redis; redis_cache_pass_timeout 5s;")
+            .locations(&bridge.locations());
+        Fleet::of(count, &site, redis, backend, Servers::Bridge(bridge))
+    }
+
+    /// So many clients at each machine ask at the same moment.
+    #[track_caller]
+    fn crowd(&self, each: usize, request: &Request) -> Vec<Response> {
+        let ready = &Barrier::new(each * self.machines.len());
+        thread::scope(|scope| {
+            let ask = |machine: &Nginx| {
+                let mut client = machine.client();
+                let run = move || {
+                    ready.wait();
+                    client.ask(request)
+                };
+                let thread = thread::Builder::new().stack_size(512 * 1024);
+                thread.spawn_scoped(scope, run).unwrap()
+            };
+            let all = self.machines.iter().flat_map(|m| (0..each).map(move |_| m));
+            let threads: Vec<_> = all.map(ask).collect();
+            threads.into_iter().map(|it| it.join().unwrap()).collect()
+        })
+    }
+
+    fn client(&self, machine: usize) -> Client {
+        self.machines[machine].client()
+    }
+
+    /// How many channels of leases somebody listens to.
+    fn channels(&self) -> usize {
+        let words = ["PUBSUB", "CHANNELS", "redis_cache:lock:*"];
+        let channels: Vec<String> = self.redis.command(&words);
+        channels.len()
+    }
+
+    #[track_caller]
+    fn finish(self) {
+        self.machines.into_iter().for_each(Nginx::finish);
+        drop(self.servers);
+    }
+}
+
+fn site() -> Site {
+    Site::new().store(PATIENT).location(SCOPE)
+}
+
+#[test]
+fn one_request_to_the_backend_fills_all() {
+    let fleets: [(&str, fn(usize) -> Fleet); 4] = [
+        ("standalone", Fleet::start),
+        ("cluster", Fleet::cluster),
+        ("sentinel", Fleet::sentinel),
+        ("location", Fleet::location),
+    ];
+    for (name, start) in fleets {
+        let fleet = start(4);
+        for path in ["/x", "/x{tag}y", "/x}"] {
+            fleet.backend.set(path, Answer::ok("all").delay(ms(300)));
+            let begun = Instant::now();
+            for answer in fleet.crowd(50, &Request::get(path)) {
+                assert_eq!(
+                    (answer.status, answer.text()),
+                    (200, "all".into()),
+                    "{name}"
+                );
+            }
+            assert_eq!(fleet.backend.hits(path), 1, "{name} {path}");
+            assert!(begun.elapsed() < LATE, "{name}: {:?}", begun.elapsed());
+        }
+        fleet.finish();
+    }
+}
+
+#[test]
+fn each_machine_fills_for_itself_by_default() {
+    let site = Site::new().store(PATIENT);
+    let fleet = Fleet::with(2, &site, Servers::One);
+    let gate = Gate::new();
+    fleet.backend.set("/x", Answer::ok("x").gate(&gate));
+    let mut clients = [fleet.client(0), fleet.client(1)];
+    for client in &mut clients {
+        client.send(&Request::get("/x")).unwrap();
+    }
+    fleet.backend.wait_for_hits("/x", 2);
+    gate.open();
+    for client in &mut clients {
+        assert_eq!(client.receive().unwrap().text(), "x");
+    }
+    fleet.finish();
+}
+
+/// Those who wait are told at once: with nobody to poll that soon it would take a lease's length.
+#[test]
+fn those_who_wait_are_told() {
+    let fleet = Fleet::start(2);
+    let gate = Gate::new();
+    fleet.backend.set("/x", Answer::ok("x").gate(&gate));
+    let (mut owner, mut waiter) = (fleet.client(0), fleet.client(1));
+    owner.send(&Request::get("/x")).unwrap();
+    fleet.backend.wait_for_hits("/x", 1);
+    waiter.send(&Request::get("/x")).unwrap();
+    wait_for("a subscription", PATIENCE, || fleet.channels() == 1);
+    gate.open();
+    assert_eq!(owner.receive().unwrap().word(), "STORE");
+    assert_eq!(waiter.receive().unwrap().word(), "HIT");
+    wait_for("no subscription", PATIENCE, || fleet.channels() == 0);
+    assert_eq!(fleet.backend.hits("/x"), 1);
+    assert!(!fleet.redis.keys().contains(&"{/x}:l".to_owned()));
+    fleet.finish();
+}
+
+/// A fill may take longer than a lease lasts.
+#[test]
+fn a_lease_is_kept_while_its_fill_lives() {
+    let fleet = Fleet::start(2);
+    let gate = Gate::new();
+    fleet.backend.set("/x", Answer::ok("x").gate(&gate));
+    let (mut owner, mut waiter) = (fleet.client(0), fleet.client(1));
+    owner.send(&Request::get("/x")).unwrap();
+    fleet.backend.wait_for_hits("/x", 1);
+    waiter.send(&Request::get("/x")).unwrap();
+    let extensions = || fleet.redis.calls("pexpire");
+    let before = extensions();
+    wait_for("extensions", PATIENCE, || extensions() >= before + 5);
+    assert_eq!(fleet.backend.hits("/x"), 1);
+    gate.open();
+    assert_eq!(owner.receive().unwrap().word(), "STORE");
+    assert_eq!(waiter.receive().unwrap().word(), "HIT");
+    fleet.finish();
+}
+
+#[test]
+fn exactly_one_takes_over_from_a_machine_that_has_died() {
+    let mut fleet = Fleet::start(4);
+    let gate = Gate::new();
+    fleet.backend.script("/x", {
+        let gate = gate.clone();
+        move |_, nth| match nth {
+            1 => Answer::ok("lost").gate(&gate),
+            _ => Answer::ok("new").delay(ms(300)),
+        }
+    });
+    let mut owner = fleet.client(0);
+    owner.send(&Request::get("/x")).unwrap();
+    fleet.backend.wait_for_hits("/x", 1);
+    let worker = fleet.machines[0].workers();
+    let dead = fleet.machines.remove(0);
+    let begun = Instant::now();
+    thread::scope(|scope| {
+        let crowd = scope.spawn(|| fleet.crowd(20, &Request::get("/x")));
+        wait_for("those who wait", PATIENCE, || fleet.channels() == 1);
+        for pid in worker {
+            testbed::kill(pid);
+        }
+        for answer in crowd.join().unwrap() {
+            assert_eq!((answer.status, answer.text()), (200, "new".into()));
+        }
+    });
+    assert_eq!(fleet.backend.hits("/x"), 2);
+    assert!(begun.elapsed() < LATE, "{:?}", begun.elapsed());
+    gate.open();
+    drop(dead);
+    fleet.finish();
+}
+
+/// The store goes down while a machine fills: the others don't wait for it any longer.
+#[test]
+fn without_the_store_each_machine_fills_once() {
+    let mut fleet = Fleet::start(3);
+    let gate = Gate::new();
+    fleet.backend.set("/x", Answer::ok("x").gate(&gate));
+    let mut owner = fleet.client(0);
+    owner.send(&Request::get("/x")).unwrap();
+    fleet.backend.wait_for_hits("/x", 1);
+    let mut waiters = [fleet.client(1), fleet.client(2)];
+    for waiter in &mut waiters {
+        waiter.send(&Request::get("/x")).unwrap();
+    }
+    wait_for("those who wait", PATIENCE, || fleet.channels() == 1);
+    fleet.redis.stop();
+    fleet.backend.wait_for_hits("/x", 3);
+    gate.open();
+    assert_eq!(owner.receive().unwrap().status, 200);
+    for waiter in &mut waiters {
+        assert_eq!(waiter.receive().unwrap().text(), "x");
+    }
+    assert_eq!(fleet.backend.hits("/x"), 3);
+    for machine in &mut fleet.machines {
+        machine.allow("is down");
+    }
+    fleet.finish();
+}
+
+/// What isn't for others releases those who wait at once, and what is known to be so for others, too.
+#[test]
+fn what_is_not_for_others_releases_them() {
+    let large = "x".repeat(4096);
+    let cases: [(&str, Answer, usize); 4] = [
+        (
+            "private",
+            Answer::ok("x").header("Cache-Control", "private"),
+            2,
+        ),
+        ("set-cookie", Answer::ok("x").header("Set-Cookie", "a=b"), 2),
+        ("too large", Answer::ok(large).chunked(), 2),
+        ("status", Answer::of(404, "x"), 2),
+    ];
+    for (name, answer, hits) in cases {
+        let site = site().location("redis_cache_max_size 1k;");
+        let fleet = Fleet::with(2, &site, Servers::One);
+        let gate = Gate::new();
+        fleet.backend.script("/x", {
+            let gate = gate.clone();
+            move |_, nth| match nth {
+                1 => answer.clone().gate(&gate),
+                _ => answer.clone(),
+            }
+        });
+        let (mut owner, mut waiter) = (fleet.client(0), fleet.client(1));
+        owner.send(&Request::get("/x")).unwrap();
+        fleet.backend.wait_for_hits("/x", 1);
+        waiter.send(&Request::get("/x")).unwrap();
+        wait_for("one who waits", PATIENCE, || fleet.channels() == 1);
+        gate.open();
+        assert_ne!(owner.receive().unwrap().status, 502, "{name}");
+        assert_ne!(waiter.receive().unwrap().status, 502, "{name}");
+        assert_eq!(fleet.backend.hits("/x"), hits, "{name}");
+        fleet.finish();
+    }
+}
+
+/// A fill that fails is nobody's answer: exactly one of the others tries.
+#[test]
+fn after_a_failed_fill_one_other_tries() {
+    let mut fleet = Fleet::start(3);
+    let gate = Gate::new();
+    fleet.backend.script("/x", {
+        let gate = gate.clone();
+        move |_, nth| match nth {
+            1 => Answer::ok("cut off here").cut_at(3).gate(&gate),
+            _ => Answer::ok("whole").delay(ms(200)),
+        }
+    });
+    let mut owner = fleet.client(0);
+    owner.send(&Request::get("/x")).unwrap();
+    fleet.backend.wait_for_hits("/x", 1);
+    let mut waiters = [fleet.client(1), fleet.client(2)];
+    for waiter in &mut waiters {
+        waiter.send(&Request::get("/x")).unwrap();
+    }
+    wait_for("those who wait", PATIENCE, || {
+        let told: Vec<String> = fleet.redis.command(&["CLIENT", "LIST", "TYPE", "pubsub"]);
+        let _ = told;
+        fleet.channels() == 1
+    });
+    gate.open();
+    let _ = owner.receive();
+    for waiter in &mut waiters {
+        assert_eq!(waiter.receive().unwrap().text(), "whole");
+    }
+    assert_eq!(fleet.backend.hits("/x"), 2);
+    for machine in &mut fleet.machines {
+        machine.allow("upstream prematurely closed");
+        machine.allow("truncated");
+    }
+    fleet.finish();
+}
+
+#[test]
+fn each_variant_is_filled_once() {
+    let fleet = Fleet::start(3);
+    let answer = |kind: &str| Answer::ok(kind).header("Vary", "X-Kind").delay(ms(300));
+    fleet.backend.script("/x", move |request, _| {
+        answer(&request.header("x-kind").unwrap_or_default())
+    });
+    // The first tells what the responses vary on.
+    let of = |kind: &str| Request::get("/x").header("X-Kind", kind);
+    assert_eq!(fleet.client(0).ask(&of("one")).text(), "one");
+    wait_for("the record", PATIENCE, || fleet.redis.get("/x").is_some());
+    for (number, kind) in ["two", "three"].into_iter().enumerate() {
+        for answer in fleet.crowd(10, &of(kind)) {
+            assert_eq!(answer.text(), kind);
+        }
+        assert_eq!(fleet.backend.hits("/x"), number + 2, "{kind}");
+    }
+    fleet.finish();
+}
+
+#[test]
+fn a_stale_record_is_refilled_once() {
+    let fleet = Fleet::start(3);
+    let gate = Gate::new();
+    fleet.backend.script("/x", {
+        let gate = gate.clone();
+        move |_, nth| match nth {
+            1 => Answer::ok("old"),
+            _ => Answer::ok("new").gate(&gate),
+        }
+    });
+    assert_eq!(fleet.client(0).get("/x").text(), "old");
+    fleet.redis.wait_for_record("/x");
+    // 60 s fresh, 100 s stale.
+    fleet.redis.expire_in("/x", 90_000);
+    assert_eq!(fleet.client(0).get("/x").word(), "STALE");
+    fleet.backend.wait_for_hits("/x", 2);
+    let claims = fleet.redis.calls("eval");
+    for _ in 0..50 {
+        for machine in [1, 2] {
+            let answer = fleet.client(machine).get("/x");
+            assert_eq!((answer.word(), answer.text()), ("STALE", "old".into()));
+        }
+    }
+    assert_eq!(fleet.backend.hits("/x"), 2);
+    // Not one claim a hit.
+    let claims = fleet.redis.calls("eval") - claims;
+    assert!(claims < 60, "{claims} commands for 100 hits");
+    gate.open();
+    wait_for("the new record", PATIENCE, || {
+        fleet.client(1).get("/x").text() == "new"
+    });
+    assert_eq!(fleet.backend.hits("/x"), 2);
+    fleet.finish();
+}
+
+/// An invalidation ends the wait for a fill from before: it is worth nothing.
+#[test]
+fn nobody_waits_for_a_fill_from_before_an_invalidation() {
+    let fleet = Fleet::start(2);
+    let gate = Gate::new();
+    fleet.backend.script("/x", {
+        let gate = gate.clone();
+        move |request, nth| match (request.method.as_str(), nth) {
+            ("GET", 1) => Answer::ok("old").gate(&gate),
+            ("GET", _) => Answer::ok("new"),
+            _ => Answer::of(204, ""),
+        }
+    });
+    let mut owner = fleet.client(0);
+    owner.send(&Request::get("/x")).unwrap();
+    fleet.backend.wait_for_hits("/x", 1);
+    assert_eq!(fleet.client(1).ask(&super::put("/x")).status, 204);
+    assert_eq!(fleet.client(1).get("/x").text(), "new");
+    gate.open();
+    assert_eq!(owner.receive().unwrap().text(), "old");
+    wait_for("the new record", PATIENCE, || {
+        fleet.client(0).get("/x").text() == "new"
+    });
+    fleet.finish();
+}
+
+/// Without the right to the channels nobody is told, and those who wait ask.
+#[test]
+fn without_rights_to_channels_or_claims_all_are_served() {
+    for (rights, hits) in [(&["resetchannels"][..], 1), (&["-pexpire"][..], 2)] {
+        let mut fleet = Fleet::start(2);
+        let user = [&["ACL", "SETUSER", "default"], rights].concat();
+        let _: () = fleet.redis.command(&user);
+        let gate = Gate::new();
+        fleet.backend.set("/x", Answer::ok("x").gate(&gate));
+        let (mut one, mut other) = (fleet.client(0), fleet.client(1));
+        one.send(&Request::get("/x")).unwrap();
+        fleet.backend.wait_for_hits("/x", 1);
+        other.send(&Request::get("/x")).unwrap();
+        if hits == 1 {
+            let line = "what becomes of fills on other machines isn't heard";
+            let log = fleet.machines[1].log();
+            let said = log.wait_for(Default::default(), line, PATIENCE);
+            assert!(said.is_some(), "{}", log.tail(20));
+        } else {
+            fleet.backend.wait_for_hits("/x", 2);
+        }
+        gate.open();
+        assert_eq!(one.receive().unwrap().text(), "x");
+        assert_eq!(other.receive().unwrap().text(), "x");
+        assert_eq!(fleet.backend.hits("/x"), hits, "{rights:?}");
+        for machine in &mut fleet.machines {
+            machine.allow("refuses claims of fills");
+        }
+        fleet.finish();
+    }
+}
