@@ -2,9 +2,11 @@
 
 use ngx::ffi::*;
 
+use crate::conf::LocConf;
 use crate::detached::{self, FilterPosition};
 use crate::ngx::filter::BEHIND_FIRST;
 use crate::ngx::guard::guard;
+use crate::ngx::headers;
 use crate::ngx::request::{Code, ERROR, Request};
 use crate::request::cache_status;
 use crate::request::context::Context;
@@ -43,11 +45,20 @@ fn client_header(r: Request) -> Option<Code> {
     }
     if context.is_passing() {
         context.return_to_location(r);
+        take_tags_off(r);
     }
     if cache_status::add_headers(r, context).is_err() {
         return Some(ERROR);
     }
     hold::header(context).or_else(|| invalidate::on_header(r, context))
+}
+
+/// Tags aren't for clients, wherever the response comes from (`redis_cache_tags`).
+fn take_tags_off(r: Request) {
+    let tags = r.loc_conf::<LocConf>().and_then(|conf| conf.tags.as_ref());
+    if let Some(tags) = tags {
+        headers::retain(r, |name| !tags.takes_off(name));
+    }
 }
 
 unsafe extern "C" fn body_filter(r: *mut ngx_http_request_t, input: *mut ngx_chain_t) -> ngx_int_t {

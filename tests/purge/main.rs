@@ -5,6 +5,7 @@ mod admin;
 mod keys;
 mod log;
 mod logged;
+mod size;
 mod trouble;
 
 use testbed::{Answer, Request, Response, Running, Site};
