@@ -1254,3 +1254,22 @@ invalid value "stop" in "redis_cache_on_error"; it is "pass" or "fail"
     redis_cache_store main { server 127.0.0.1:6379; mode sentinel main; sentinel_password file:/dev/zero; }    # <--
 --- emerg
 "sentinel_password" of store "main" can't be read: "/dev/zero": its first line is longer than 4096 bytes
+
+
+
+=== TEST 144: redis_cache_lock_scope that is neither
+--- config
+    location /t { redis_cache_lock_scope fleet; }    # <--
+--- emerg
+invalid value "fleet" in "redis_cache_lock_scope"; it is "zone" or "store"
+
+
+
+=== TEST 145: redis_cache_lock_scope twice
+--- config
+    location /t {
+        redis_cache_lock_scope zone;
+        redis_cache_lock_scope store;    # <--
+    }
+--- emerg
+"redis_cache_lock_scope" directive is duplicate
