@@ -1264,3 +1264,22 @@ invalid value "stop" in "redis_cache_on_error"; it is "pass" or "fail"
     }
 --- emerg
 "redis_cache_admin" has no store: declare one by a "redis_cache_store NAME { ... }" block
+
+
+
+=== TEST 145: redis_cache_lock_scope that is neither
+--- config
+    location /t { redis_cache_lock_scope fleet; }    # <--
+--- emerg
+invalid value "fleet" in "redis_cache_lock_scope"; it is "zone" or "store"
+
+
+
+=== TEST 146: redis_cache_lock_scope twice
+--- config
+    location /t {
+        redis_cache_lock_scope zone;
+        redis_cache_lock_scope store;    # <--
+    }
+--- emerg
+"redis_cache_lock_scope" directive is duplicate

@@ -1,12 +1,13 @@
 //! Machines that share a store and fill each key once (`redis_cache_lock_scope store`).
 
+use std::any::Any;
 use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use testbed::{
-    Answer, Backend, Bridge, Client, Gate, Nginx, PATIENCE, Port, Redis, RedisCluster,
-    RedisSentinels, Request, Response, Site, ms, wait_for,
+    Answer, Backend, Bridge, Client, Gate, Nginx, PATIENCE, Port, Redis, RedisCluster, Request,
+    Response, Sentinels, Site, ms, wait_for,
 };
 
 use super::PATIENT;
@@ -17,32 +18,31 @@ const SCOPE: &str = "redis_cache_lock_scope store; redis_cache_lock_timeout 60s;
 /// No wait that takes longer than this is one for a message, or for the end of a lease.
 const LATE: Duration = Duration::from_secs(30);
 
-/// What keeps the servers of a store alive.
-enum Servers {
-    One,
-    Cluster(RedisCluster),
-    Sentinel(RedisSentinels),
-    Bridge(Bridge),
-}
-
 /// Several nginx of two workers each with one store and one backend.
 struct Fleet {
     machines: Vec<Nginx>,
     redis: Redis,
     backend: Backend,
-    servers: Servers,
+    /// What the store and the way to it consist of besides.
+    servers: Box<dyn Any + Sync>,
     _ports: Vec<Port>,
 }
 
 impl Fleet {
     #[track_caller]
-    fn with(count: usize, site: &Site, servers: Servers) -> Fleet {
+    fn with(count: usize, site: &Site, servers: Box<dyn Any + Sync>) -> Fleet {
         let (redis, backend) = (Redis::start(), Backend::start());
         Fleet::of(count, site, redis, backend, servers)
     }
 
     #[track_caller]
-    fn of(count: usize, site: &Site, redis: Redis, backend: Backend, servers: Servers) -> Fleet {
+    fn of(
+        count: usize,
+        site: &Site,
+        redis: Redis,
+        backend: Backend,
+        servers: Box<dyn Any + Sync>,
+    ) -> Fleet {
         let ports: Vec<Port> = (0..count).map(|_| Port::take()).collect();
         let start = |port: &Port| {
             let conf = site.conf(port.address(), &redis, &backend);
@@ -59,21 +59,21 @@ impl Fleet {
 
     #[track_caller]
     fn start(count: usize) -> Fleet {
-        Fleet::with(count, &site(), Servers::One)
+        Fleet::with(count, &site(), Box::new(()))
     }
 
     #[track_caller]
     fn cluster(count: usize) -> Fleet {
         let cluster = RedisCluster::options().replicas(0).start();
         let site = site().store(&cluster.directives());
-        Fleet::with(count, &site, Servers::Cluster(cluster))
+        Fleet::with(count, &site, Box::new(cluster))
     }
 
     #[track_caller]
     fn sentinel(count: usize) -> Fleet {
-        let sentinels = RedisSentinels::start();
+        let sentinels = Sentinels::start();
         let site = site().store(&sentinels.directives());
-        Fleet::with(count, &site, Servers::Sentinel(sentinels))
+        Fleet::with(count, &site, Box::new(sentinels))
     }
 
     #[track_caller]
@@ -83,7 +83,7 @@ impl Fleet {
         let site = site()
             .location("redis_cache_pass /redis; redis_cache_pass_timeout 5s;")
             .locations(&bridge.locations());
-        Fleet::of(count, &site, redis, backend, Servers::Bridge(bridge))
+        Fleet::of(count, &site, redis, backend, Box::new(bridge))
     }
 
     /// So many clients at each machine ask at the same moment.
@@ -110,11 +110,15 @@ impl Fleet {
         self.machines[machine].client()
     }
 
-    /// How many channels of leases somebody listens to.
-    fn channels(&self) -> usize {
+    /// How many subscriptions to channels of leases there are: one for each machine that waits.
+    fn listeners(&self) -> i64 {
         let words = ["PUBSUB", "CHANNELS", "redis_cache:lock:*"];
         let channels: Vec<String> = self.redis.command(&words);
-        channels.len()
+        let count = |channel: &String| {
+            let told: (String, i64) = self.redis.command(&["PUBSUB", "NUMSUB", channel]);
+            told.1
+        };
+        channels.iter().map(count).sum()
     }
 
     #[track_caller]
@@ -128,37 +132,47 @@ fn site() -> Site {
     Site::new().store(PATIENT).location(SCOPE)
 }
 
-#[test]
-fn one_request_to_the_backend_fills_all() {
-    let fleets: [(&str, fn(usize) -> Fleet); 4] = [
-        ("standalone", Fleet::start),
-        ("cluster", Fleet::cluster),
-        ("sentinel", Fleet::sentinel),
-        ("location", Fleet::location),
-    ];
-    for (name, start) in fleets {
-        let fleet = start(4);
-        for path in ["/x", "/x{tag}y", "/x}"] {
-            fleet.backend.set(path, Answer::ok("all").delay(ms(300)));
-            let begun = Instant::now();
-            for answer in fleet.crowd(50, &Request::get(path)) {
-                assert_eq!(
-                    (answer.status, answer.text()),
-                    (200, "all".into()),
-                    "{name}"
-                );
-            }
-            assert_eq!(fleet.backend.hits(path), 1, "{name} {path}");
-            assert!(begun.elapsed() < LATE, "{name}: {:?}", begun.elapsed());
+/// Keys whose leases have names of each kind.
+const PATHS: [&str; 3] = ["/x", "/x{tag}y", "/x}"];
+
+#[track_caller]
+fn one_request_to_the_backend_fills_all(fleet: Fleet) {
+    for path in PATHS {
+        fleet.backend.set(path, Answer::ok("all").delay(ms(300)));
+        let begun = Instant::now();
+        for answer in fleet.crowd(50, &Request::get(path)) {
+            assert_eq!((answer.status, answer.text()), (200, "all".into()));
         }
-        fleet.finish();
+        assert_eq!(fleet.backend.hits(path), 1, "{path}");
+        assert!(begun.elapsed() < LATE, "{:?}", begun.elapsed());
     }
+    fleet.finish();
+}
+
+#[test]
+fn one_request_to_the_backend_fills_four_machines() {
+    one_request_to_the_backend_fills_all(Fleet::start(4));
+}
+
+#[test]
+fn one_fills_all_with_a_cluster() {
+    one_request_to_the_backend_fills_all(Fleet::cluster(4));
+}
+
+#[test]
+fn one_fills_all_with_sentinels() {
+    one_request_to_the_backend_fills_all(Fleet::sentinel(4));
+}
+
+#[test]
+fn one_fills_all_with_a_location_as_the_store() {
+    one_request_to_the_backend_fills_all(Fleet::location(4));
 }
 
 #[test]
 fn each_machine_fills_for_itself_by_default() {
     let site = Site::new().store(PATIENT);
-    let fleet = Fleet::with(2, &site, Servers::One);
+    let fleet = Fleet::with(2, &site, Box::new(()));
     let gate = Gate::new();
     fleet.backend.set("/x", Answer::ok("x").gate(&gate));
     let mut clients = [fleet.client(0), fleet.client(1)];
@@ -173,7 +187,6 @@ fn each_machine_fills_for_itself_by_default() {
     fleet.finish();
 }
 
-/// Those who wait are told at once: with nobody to poll that soon it would take a lease's length.
 #[test]
 fn those_who_wait_are_told() {
     let fleet = Fleet::start(2);
@@ -183,11 +196,11 @@ fn those_who_wait_are_told() {
     owner.send(&Request::get("/x")).unwrap();
     fleet.backend.wait_for_hits("/x", 1);
     waiter.send(&Request::get("/x")).unwrap();
-    wait_for("a subscription", PATIENCE, || fleet.channels() == 1);
+    wait_for("a subscription", PATIENCE, || fleet.listeners() == 1);
     gate.open();
     assert_eq!(owner.receive().unwrap().word(), "STORE");
     assert_eq!(waiter.receive().unwrap().word(), "HIT");
-    wait_for("no subscription", PATIENCE, || fleet.channels() == 0);
+    wait_for("no subscription", PATIENCE, || fleet.listeners() == 0);
     assert_eq!(fleet.backend.hits("/x"), 1);
     assert!(!fleet.redis.keys().contains(&"{/x}:l".to_owned()));
     fleet.finish();
@@ -227,14 +240,13 @@ fn exactly_one_takes_over_from_a_machine_that_has_died() {
     let mut owner = fleet.client(0);
     owner.send(&Request::get("/x")).unwrap();
     fleet.backend.wait_for_hits("/x", 1);
-    let worker = fleet.machines[0].workers();
-    let dead = fleet.machines.remove(0);
+    let mut dead = fleet.machines.remove(0);
     let begun = Instant::now();
     thread::scope(|scope| {
         let crowd = scope.spawn(|| fleet.crowd(20, &Request::get("/x")));
-        wait_for("those who wait", PATIENCE, || fleet.channels() == 1);
-        for pid in worker {
-            testbed::kill(pid);
+        wait_for("those who wait", PATIENCE, || fleet.listeners() == 3);
+        for worker in dead.workers() {
+            dead.kill_worker(worker);
         }
         for answer in crowd.join().unwrap() {
             assert_eq!((answer.status, answer.text()), (200, "new".into()));
@@ -243,7 +255,7 @@ fn exactly_one_takes_over_from_a_machine_that_has_died() {
     assert_eq!(fleet.backend.hits("/x"), 2);
     assert!(begun.elapsed() < LATE, "{:?}", begun.elapsed());
     gate.open();
-    drop(dead);
+    dead.finish();
     fleet.finish();
 }
 
@@ -260,7 +272,7 @@ fn without_the_store_each_machine_fills_once() {
     for waiter in &mut waiters {
         waiter.send(&Request::get("/x")).unwrap();
     }
-    wait_for("those who wait", PATIENCE, || fleet.channels() == 1);
+    wait_for("those who wait", PATIENCE, || fleet.listeners() == 2);
     fleet.redis.stop();
     fleet.backend.wait_for_hits("/x", 3);
     gate.open();
@@ -291,7 +303,7 @@ fn what_is_not_for_others_releases_them() {
     ];
     for (name, answer, hits) in cases {
         let site = site().location("redis_cache_max_size 1k;");
-        let fleet = Fleet::with(2, &site, Servers::One);
+        let fleet = Fleet::with(2, &site, Box::new(()));
         let gate = Gate::new();
         fleet.backend.script("/x", {
             let gate = gate.clone();
@@ -304,7 +316,7 @@ fn what_is_not_for_others_releases_them() {
         owner.send(&Request::get("/x")).unwrap();
         fleet.backend.wait_for_hits("/x", 1);
         waiter.send(&Request::get("/x")).unwrap();
-        wait_for("one who waits", PATIENCE, || fleet.channels() == 1);
+        wait_for("one who waits", PATIENCE, || fleet.listeners() == 1);
         gate.open();
         assert_ne!(owner.receive().unwrap().status, 502, "{name}");
         assert_ne!(waiter.receive().unwrap().status, 502, "{name}");
@@ -332,11 +344,7 @@ fn after_a_failed_fill_one_other_tries() {
     for waiter in &mut waiters {
         waiter.send(&Request::get("/x")).unwrap();
     }
-    wait_for("those who wait", PATIENCE, || {
-        let told: Vec<String> = fleet.redis.command(&["CLIENT", "LIST", "TYPE", "pubsub"]);
-        let _ = told;
-        fleet.channels() == 1
-    });
+    wait_for("those who wait", PATIENCE, || fleet.listeners() == 2);
     gate.open();
     let _ = owner.receive();
     for waiter in &mut waiters {
@@ -391,7 +399,10 @@ fn a_stale_record_is_refilled_once() {
     for _ in 0..50 {
         for machine in [1, 2] {
             let answer = fleet.client(machine).get("/x");
-            assert_eq!((answer.word(), answer.text()), ("STALE", "old".into()));
+            assert_eq!(
+                (answer.word(), answer.text()),
+                ("STALE".into(), "old".into())
+            );
         }
     }
     assert_eq!(fleet.backend.hits("/x"), 2);

@@ -1,6 +1,7 @@
 //! Several nginx with one store: what one of them invalidates is worthless on all.
 
 mod fence;
+mod lease;
 mod trouble;
 
 use testbed::{
