@@ -516,7 +516,10 @@ fn those_who_wait_behind_a_claim_join_its_fill() {
 fn a_claim_without_reply_is_given_up() {
     let (redis, backend) = (Redis::start(), Backend::start());
     let proxy = Proxy::start(&redis.address());
-    let store = format!("server {}; read_timeout 300ms; max_fails 60;", proxy.address());
+    let store = format!(
+        "server {}; read_timeout 300ms; max_fails 60;",
+        proxy.address()
+    );
     let site = Site::new().store(&store).location(SCOPE);
     let never = Gate::new();
     proxy.set(Way::Commands, {
@@ -542,4 +545,60 @@ fn a_claim_without_reply_is_given_up() {
         machine.allow("redis store");
     }
     fleet.finish();
+}
+
+/// A fill whose lease another machine has by now leaves the store as it is.
+#[test]
+fn what_has_lost_its_lease_is_not_stored() {
+    let plain = || Answer::ok("new");
+    let cases: [(&str, Option<Answer>, Answer); 3] = [
+        ("plain", None, plain()),
+        ("variant", None, plain().header("Vary", "X-Kind")),
+        (
+            "confirmed",
+            Some(Answer::ok("old").header("ETag", "\"1\"")),
+            Answer::of(304, "")
+                .header("ETag", "\"1\"")
+                .header("X-New", "1"),
+        ),
+    ];
+    for (name, first, then) in cases {
+        let fleet = Fleet::start(1);
+        let gate = Gate::new();
+        let begun = usize::from(first.is_some());
+        fleet.backend.script("/x", {
+            let gate = gate.clone();
+            move |_, nth| match &first {
+                Some(first) if nth == 1 => first.clone(),
+                _ => then.clone().gate(&gate),
+            }
+        });
+        if begun == 1 {
+            assert_eq!(fleet.client(0).get("/x").text(), "old", "{name}");
+            fleet.redis.wait_for_record("/x");
+            fleet.redis.expire_in("/x", 90_000);
+        }
+        let mut client = fleet.client(0);
+        client.send(&Request::get("/x")).unwrap();
+        fleet.backend.wait_for_hits("/x", begun + 1);
+        let lease = ["HSET", "{/x}:l", "token", "0123456789abcdef"];
+        let _: () = fleet.redis.command(&lease);
+        gate.open();
+        assert_eq!(client.receive().unwrap().status, 200, "{name}");
+        let log = fleet.machines[0].log();
+        let line = "fill of \"/x\": claim lost";
+        let said = log.wait_for(Default::default(), line, PATIENCE);
+        assert!(said.is_some(), "{name}: {}", log.tail(20));
+        match fleet.redis.get("/x") {
+            None => assert_eq!(begun, 0, "{name}"),
+            Some(record) => assert_eq!(record.body, b"old", "{name}"),
+        }
+        if begun == 1 {
+            let headers: String = fleet.redis.command(&["HGET", "/x", "headers"]);
+            assert!(!headers.contains("X-New"), "{name}: {headers}");
+        }
+        let token: String = fleet.redis.command(&["HGET", "{/x}:l", "token"]);
+        assert_eq!(token, "0123456789abcdef", "{name}");
+        fleet.finish();
+    }
 }
