@@ -20,6 +20,7 @@ my %once = (
     redis_cache_status_header   => 'off',
     redis_cache_lock_timeout    => '1s',
     redis_cache_lock_age        => '1m',
+    redis_cache_lock_scope      => 'zone',
     redis_cache_ignore_headers  => 'Vary',
     redis_cache_set_cookie      => 'off',
     redis_cache_heuristic       => 'off',

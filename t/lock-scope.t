@@ -54,7 +54,7 @@ X-Cache: SKIP
 --- redis
 HGET {$KEY/a}:l verdict => uncacheable
 HSTRLEN {$KEY/a}:l token => 0
-PTTL {$KEY/a}:l => ^[1-9]
+PTTL {$KEY/a}:l => [1-9]\d+
 EXISTS $KEY/a => 0
 
 
@@ -161,7 +161,7 @@ main::lease('/a', 60_000, token => '0123456789abcdef');
 [("X-Cache: STALE") x 2]
 --- backend_log
 --- redis
-HGET $KEY/a body => ^from the record
+HGET $KEY/a body => from the record\n
 HGET {$KEY/a}:l token => 0123456789abcdef
 
 

@@ -6,8 +6,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use testbed::{
-    Answer, Backend, Bridge, Client, Gate, Nginx, PATIENCE, Port, Redis, RedisCluster, Request,
-    Response, Sentinels, Site, ms, wait_for,
+    Answer, Backend, Bridge, Client, Gate, Nginx, PATIENCE, Port, Proxy, Redis, RedisCluster,
+    Request, Response, Rule, Sentinels, Site, Step, Way, Zone, ms, wait_for,
 };
 
 use super::PATIENT;
@@ -471,6 +471,134 @@ fn without_rights_to_channels_or_claims_all_are_served() {
         for machine in &mut fleet.machines {
             machine.allow("refuses claims of fills");
         }
+        fleet.finish();
+    }
+}
+
+/// Those who have come to the same worker while its first request waited for another machine read the answer as it comes.
+#[test]
+fn those_who_wait_behind_a_claim_join_its_fill() {
+    let fleet = Fleet::with(1, &site().workers(1), Box::new(()));
+    let gate = Gate::new();
+    fleet.backend.set("/x", Answer::ok("xyz").gate_at(1, &gate));
+    // Another machine has it, which does nothing more for it.
+    let lease = ["HSET", "{/x}:l", "token", "0123456789abcdef", "fence", ""];
+    let _: () = fleet.redis.command(&lease);
+    let _: () = fleet.redis.command(&["PEXPIRE", "{/x}:l", "60000"]);
+    let mut clients: Vec<Client> = (0..3).map(|_| fleet.client(0)).collect();
+    for client in &mut clients {
+        client.send(&Request::get("/x")).unwrap();
+    }
+    wait_for("all to wait", PATIENCE, || {
+        let zone = fleet.machines[0].workers().into_iter().find_map(Zone::of);
+        zone.is_some_and(|zone| zone.waiting == 2)
+    });
+    assert_eq!(fleet.backend.hits("/x"), 0);
+    let _: () = fleet.redis.command(&["DEL", "{/x}:l"]);
+    let mut answers: Vec<Response> = clients
+        .iter_mut()
+        .map(|client| client.receive_header().unwrap())
+        .collect();
+    assert!(!gate.is_open());
+    gate.open();
+    for (client, answer) in clients.iter_mut().zip(&mut answers) {
+        client.receive_rest(answer).unwrap();
+        assert_eq!(answer.text(), "xyz");
+    }
+    let joined = answers.iter().filter(|it| it.word() == "HIT").count();
+    assert_eq!(joined, 2);
+    assert_eq!(fleet.backend.hits("/x"), 1);
+    fleet.finish();
+}
+
+/// A store that doesn't reply to claims costs its timeout, and no more.
+#[test]
+fn a_claim_without_reply_is_given_up() {
+    let (redis, backend) = (Redis::start(), Backend::start());
+    let proxy = Proxy::start(&redis.address());
+    let store = format!(
+        "server {}; read_timeout 300ms; max_fails 60;",
+        proxy.address()
+    );
+    let site = Site::new().store(&store).location(SCOPE);
+    let never = Gate::new();
+    proxy.set(Way::Commands, {
+        let never = never.clone();
+        Rule::new(move |piece| {
+            let is_claim = piece.bytes.windows(6).any(|word| word == b"'held'");
+            let send = Step::Send(piece.bytes.to_vec());
+            if is_claim {
+                vec![Step::Hold(never.clone()), send]
+            } else {
+                vec![send]
+            }
+        })
+    });
+    let mut fleet = Fleet::of(2, &site, redis, backend, Box::new(proxy));
+    let begun = Instant::now();
+    for answer in fleet.crowd(10, &Request::get("/x")) {
+        assert_eq!(answer.status, 200);
+    }
+    assert!(begun.elapsed() < LATE, "{:?}", begun.elapsed());
+    never.open();
+    for machine in &mut fleet.machines {
+        machine.allow("redis store");
+    }
+    fleet.finish();
+}
+
+/// A fill whose lease another machine has by now leaves the store as it is.
+#[test]
+fn what_has_lost_its_lease_is_not_stored() {
+    let plain = || Answer::ok("new");
+    let cases: [(&str, Option<Answer>, Answer); 3] = [
+        ("plain", None, plain()),
+        ("variant", None, plain().header("Vary", "X-Kind")),
+        (
+            "confirmed",
+            Some(Answer::ok("old").header("ETag", "\"1\"")),
+            Answer::of(304, "")
+                .header("ETag", "\"1\"")
+                .header("X-New", "1"),
+        ),
+    ];
+    for (name, first, then) in cases {
+        let fleet = Fleet::start(1);
+        let gate = Gate::new();
+        let begun = usize::from(first.is_some());
+        fleet.backend.script("/x", {
+            let gate = gate.clone();
+            move |_, nth| match &first {
+                Some(first) if nth == 1 => first.clone(),
+                _ => then.clone().gate(&gate),
+            }
+        });
+        if begun == 1 {
+            assert_eq!(fleet.client(0).get("/x").text(), "old", "{name}");
+            fleet.redis.wait_for_record("/x");
+            fleet.redis.expire_in("/x", 90_000);
+        }
+        let mut client = fleet.client(0);
+        client.send(&Request::get("/x")).unwrap();
+        fleet.backend.wait_for_hits("/x", begun + 1);
+        let lease = ["HSET", "{/x}:l", "token", "0123456789abcdef"];
+        let _: () = fleet.redis.command(&lease);
+        gate.open();
+        assert_eq!(client.receive().unwrap().status, 200, "{name}");
+        let log = fleet.machines[0].log();
+        let line = "fill of \"/x\": claim lost";
+        let said = log.wait_for(Default::default(), line, PATIENCE);
+        assert!(said.is_some(), "{name}: {}", log.tail(20));
+        match fleet.redis.get("/x") {
+            None => assert_eq!(begun, 0, "{name}"),
+            Some(record) => assert_eq!(record.body, b"old", "{name}"),
+        }
+        if begun == 1 {
+            let headers: String = fleet.redis.command(&["HGET", "/x", "headers"]);
+            assert!(!headers.contains("X-New"), "{name}: {headers}");
+        }
+        let token: String = fleet.redis.command(&["HGET", "{/x}:l", "token"]);
+        assert_eq!(token, "0123456789abcdef", "{name}");
         fleet.finish();
     }
 }
