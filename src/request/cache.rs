@@ -159,7 +159,7 @@ impl RequestCache {
         HeaderWait::OtherVariant
     }
 
-    /// Whether what a fill brings was invalidated with its key, before this request came. The lock of the key was
+    /// Whether what a fill brings was invalidated with its key, or may have been purged, before this request came. The lock of the key was
     /// freed then, unless another zone has taken this one's place at a reload; that of a variant wasn't.
     fn is_worthless(&self, fill: &Joined) -> bool {
         self.is_from_before(&fill.times)
@@ -170,8 +170,11 @@ impl RequestCache {
         let (zone, key) = (self.zone(), self.settings.lookup.lock_key());
         let begun = times.invalidations();
         let is_invalidated = begun.is_some_and(|begun| zone.invalidations(key) != begun);
+        // Whether a purge since then concerns it is seen by its labels, once it is stored.
+        let may_be_purged = begun.is_some() && times.purged() < self.settings.lookup.store.purged();
         let known = times.fence();
         is_invalidated
+            || may_be_purged
             || known.is_some_and(|(heard, seen)| !is_current(heard, seen, zone.heard(key)))
     }
 

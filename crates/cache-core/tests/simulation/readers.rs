@@ -27,6 +27,8 @@ fn head(finding: Finding) -> ResponseHead {
         backend_status: None,
         conditional: false,
         finding,
+        labels: Bytes::new(),
+        has_tags: false,
         variant: None,
     }
 }

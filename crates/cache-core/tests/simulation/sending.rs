@@ -136,6 +136,8 @@ impl Sending {
             backend_status: Some(status),
             conditional: self.held.is_some(),
             finding,
+            labels: bytes::Bytes::new(),
+            has_tags: false,
             variant,
         });
         self.body(world);
