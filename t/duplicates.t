@@ -40,7 +40,6 @@ my %once = (
     redis_cache_variants        => '1',
     redis_cache_purge_style     => 'off',
     redis_cache_tags            => 'off',
-    redis_cache_lock_scope      => 'store',
     redis_cache_admin           => '',
 );
 
