@@ -19,8 +19,16 @@ impl Origin {
         let (host, port) = split_port(authority);
         // The root's dot names the same host; nginx leaves it out, too.
         let host = host.strip_suffix(b".").unwrap_or(host);
-        let known = |b: &u8| b.is_ascii_graphic() && !b"/?#@\\".contains(b);
-        if host.is_empty() || !host.iter().all(known) {
+        // Colons are those of an IP literal, whose brackets stand around it (RFC 3986 3.2.2).
+        let literal = host
+            .strip_prefix(b"[")
+            .and_then(|host| host.strip_suffix(b"]"));
+        let (name, odd): (&[u8], &[u8]) = match literal {
+            Some(literal) => (literal, b"/?#@\\[]"),
+            None => (host, b"/?#@\\[]:"),
+        };
+        let known = |b: &u8| b.is_ascii_graphic() && !odd.contains(b);
+        if name.is_empty() || !name.iter().all(known) {
             return None;
         }
         // An empty port is the scheme's own (RFC 3986 6.2.3).

@@ -289,3 +289,24 @@ fn answers_to_head() {
         assert_eq!(found, *wanted, "9111 4.3.5: {case}");
     }
 }
+
+#[test]
+fn an_origin_has_a_host_or_an_address() {
+    for host in [
+        "a",
+        "a.example.com:8080",
+        "[::1]",
+        "[::1]:443",
+        "[v1.x]",
+        "192.0.2.1:80",
+        "a.",
+    ] {
+        assert!(Origin::new(false, host.as_bytes()).is_some(), "{host}");
+    }
+    for host in [
+        "", ":80", "[", "[::", "[::1", "::1", "a:b:80", "[]", "[[::1]]", "a]", "a/b", "a b", "a:x",
+        "a:65536",
+    ] {
+        assert!(Origin::new(false, host.as_bytes()).is_none(), "{host}");
+    }
+}
