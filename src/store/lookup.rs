@@ -153,9 +153,7 @@ pub fn in_memory(lookup: &Lookup, select: Select<'_>) -> Option<(Option<Rc<Recor
         .record(&lookup.rules, from, select)
         .ok()?
     {
-        Ok(Some(record)) if entry.is_soft() => {
-            Some(Some(Rc::new(stale(lookup, Record::clone(&record)))))
-        }
+        Ok(Some(record)) if entry.is_soft() => Some(Some(soften(lookup, entry.key(), &record))),
         Ok(record) => Some(record),
         Err(broken) => {
             complain_of(lookup, broken);
@@ -368,7 +366,7 @@ async fn judged(
             client.keep_judged(key, found, last);
             Some(record)
         }
-        Verdict::Soft => Some(Rc::new(stale(lookup, Record::clone(&record)))),
+        Verdict::Soft => Some(soften(lookup, key, &record)),
         Verdict::Hard => {
             if let Some(gone) = refresh::removal(key.clone(), &record) {
                 let sent = lookup.store.change(gone);
@@ -381,13 +379,27 @@ async fn judged(
     }
 }
 
-/// A record that a purge has made stale: no more is left of it than the time for which it may be served stale.
-fn stale(lookup: &Lookup, record: Record) -> Record {
-    let window = i64::from(lookup.rules.stale).saturating_mul(1000);
-    Record {
-        ttl_ms: record.ttl_ms.min(window),
-        ..record
+/// A record that a purge has made stale: no more is left of it than the time for which it may be served stale. That counts from
+/// when the record is first found so, and is stored.
+fn soften(lookup: &Lookup, key: &Bytes, record: &Record) -> Rc<Record> {
+    let seconds = lookup.rules.stale;
+    let window = i64::from(seconds).saturating_mul(1000);
+    if record.ttl_ms > window {
+        let change = match seconds {
+            0 => refresh::removal(key.clone(), record),
+            seconds => refresh::shortening(key.clone(), record, seconds),
+        };
+        if let Some(change) = change {
+            let sent = lookup.store.change(change);
+            background::spawn(async move {
+                let _ = sent.await;
+            });
+        }
     }
+    Rc::new(Record {
+        ttl_ms: record.ttl_ms.min(window),
+        ..record.clone()
+    })
 }
 
 async fn read(lookup: &Lookup, key: &Bytes) -> Result<Rc<Found>, Trouble> {

@@ -1,7 +1,7 @@
 //! A stored record that the backend has confirmed, or has described anew by HEAD, or that is to go: the change that does so.
 
 use bytes::Bytes;
-use cache_core::record::{Meta, Record};
+use cache_core::record::{Meta, Record, encode_meta};
 use cache_core::renewal::{self, Renewed};
 use ngx::ffi::ngx_random;
 
@@ -22,6 +22,26 @@ pub fn removal(key: Bytes, record: &Record) -> Option<Change> {
         meta: Bytes::new(),
         labels: Bytes::new(),
         expiry: 0,
+        lease: None,
+    }))
+}
+
+/// The change that has a record expire in so many seconds, if nothing has changed it since. It stays the same record: a fill that
+/// validates it may confirm it. `None` for a record whose write has no
+/// name.
+pub fn shortening(key: Bytes, record: &Record, seconds: u32) -> Option<Change> {
+    let meta = Meta {
+        age: record.age,
+        expiry: seconds,
+        ..Meta::clone(record.meta.as_ref()?)
+    };
+    Some(Change::Refresh(RecordRefresh {
+        key,
+        validated: validated(record)?,
+        headers: record.stored_headers.clone(),
+        meta: Bytes::from(encode_meta(&meta)),
+        labels: Bytes::new(),
+        expiry: seconds,
         lease: None,
     }))
 }

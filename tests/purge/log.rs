@@ -264,6 +264,58 @@ fn what_is_confirmed_since_is_fresh() {
     );
 }
 
+/// How long a record may be served stale counts from when it was first found purged, and its age goes on.
+#[test]
+fn a_soft_purge_leaves_no_more_than_the_time_of_stale_records() {
+    let form = |memory: bool| {
+        let site = if memory {
+            Site::new()
+                .memory_alone("memory 16m;")
+                .server("redis_cache_purge_allow 127.0.0.1;")
+                .location(&format!("{} redis_cache_purge_style varnish;", crate::KEY))
+        } else {
+            site("varnish")
+        };
+        site.location("redis_cache_age 1000s; redis_cache_stale 2s; redis_cache_use_stale updating error http_500;").start()
+    };
+    for memory in [false, true] {
+        let site = form(memory);
+        site.backend.script("/a", |_, nth| match nth {
+            1 => Answer::ok("old").header("Age", "50"),
+            2..6 => Answer::of(500, "failed"),
+            _ => Answer::ok("new"),
+        });
+        assert_eq!(get(&site, page("/a")).word(), "STORE");
+        wait_for("the record", PATIENCE, || {
+            get(&site, page("/a")).word() == "HIT"
+        });
+        purge(
+            &site,
+            &["PURGE /a*", "Host: example.com", "Fastly-Soft-Purge: 1"],
+        );
+        let stale = get(&site, page("/a"));
+        assert_eq!(
+            (stale.word().as_str(), stale.text().as_str()),
+            ("STALE", "old")
+        );
+        let mut ages = Vec::new();
+        wait_for("the end of the stale record", PATIENCE, || {
+            let answer = get(&site, page("/a"));
+            ages.extend(
+                answer
+                    .header("age")
+                    .filter(|_| answer.text() == "old")
+                    .map(|age| age.parse::<u64>().unwrap()),
+            );
+            answer.text() == "new"
+        });
+        assert!(
+            ages.iter().all(|age| (50..100).contains(age)),
+            "{memory}: {ages:?}"
+        );
+    }
+}
+
 #[test]
 fn variants_go_by_their_own_tags() {
     let site = site("varnish").start();
