@@ -2,6 +2,9 @@
 # reaches the backend.
 
 use lib 't/util';
+
+# A purge concerns all records of its Redis: one for this suite alone.
+BEGIN { delete $ENV{TEST_NGINX_REDIS_PORT} }
 use Test::Nginx::Socket;
 use CacheSuite;
 use RefusedConf;

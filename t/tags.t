@@ -1,6 +1,9 @@
 # Response fields that are tags: which they are, and that clients get none of them but Cache-Groups.
 
 use lib 't/util';
+
+# A purge concerns all records of its Redis: one for this suite alone.
+BEGIN { delete $ENV{TEST_NGINX_REDIS_PORT} }
 use Test::Nginx::Socket;
 use CacheSuite;
 use RefusedConf;

@@ -14,6 +14,9 @@ const LOG: &str = "redis_cache:purges";
 /// Numbers in a second.
 const SECOND: u64 = 1 << 20;
 
+/// How much higher the first number of another server is.
+const OTHER: u64 = SECOND << 12;
+
 /// The members of the log with their numbers.
 fn members(redis: &Redis) -> BTreeMap<String, u64> {
     let listed: Vec<(String, u64)> = redis.command(&["ZRANGE", LOG, "0", "-1", "WITHSCORES"]);
@@ -50,7 +53,8 @@ fn a_purge_is_one_member_with_a_number_that_grows() {
     assert!(
         first
             .iter()
-            .any(|(member, number)| member.starts_with("server ") && *number == 0)
+            .any(|(member, number)| member.starts_with("server ")
+                && *number == first["prefix hard example.com/a"])
     );
     let time: (u64, u64) = site.redis.command(&["TIME"]);
     assert!(number(&first) >= (time.0 - 60) * SECOND, "{first:?}");
@@ -73,18 +77,16 @@ fn a_replica_that_takes_over_gives_higher_numbers() {
     let _: i64 = site
         .redis
         .command(&["ZADD", LOG, &ahead.to_string(), "host hard example.org"]);
-    let _: i64 = site.redis.command(&["ZREMRANGEBYSCORE", LOG, "0", "0"]);
-    let _: i64 = site
-        .redis
-        .command(&["ZADD", LOG, "0", "server 0123456789abcdef"]);
+    let ahead_text = ahead.to_string();
+    let other = ["ZADD", LOG, &ahead_text, "server 0123456789abcdef"];
+    let _: i64 = site.redis.command(&other);
     purge_prefix(&site, "/a");
     let now = members(&site.redis);
-    assert_eq!(now["prefix hard example.com/a"], ahead + SECOND, "{now:?}");
-    assert!(!now.contains_key("server 0123456789abcdef"), "{now:?}");
+    assert_eq!(now["prefix hard example.com/a"], ahead + OTHER, "{now:?}");
     purge_prefix(&site, "/b");
     assert_eq!(
         members(&site.redis)["prefix hard example.com/b"],
-        ahead + SECOND + 1
+        ahead + OTHER + 1
     );
 }
 
@@ -143,10 +145,12 @@ fn a_log_that_is_lost_is_put_back() {
     }
     purge_prefix(&site, "/a/");
     assert_eq!(get(&site, page("/a/1")).word(), "STORE");
-    let before = members(&site.redis)["prefix hard example.com/a/"];
+    let name = "prefix hard example.com/a/";
+    let before = members(&site.redis)[name];
     let _: i64 = site.redis.command(&["DEL", LOG]);
     wait_for("the purge to be back", PATIENCE, || {
-        members(&site.redis).get("prefix hard example.com/a/") == Some(&before)
+        // By a new number: others may have read on meanwhile.
+        members(&site.redis).get(name) > Some(&before)
     });
     let log = site.nginx.log();
     assert!(
@@ -154,6 +158,28 @@ fn a_log_that_is_lost_is_put_back() {
             .is_some()
     );
     assert_eq!(get(&site, page("/b")).word(), "HIT");
+    // A replica that takes the master's place may lack the newest, and give numbers before anybody asks.
+    fill(&site, page("/c"));
+    let lost = members(&site.redis);
+    purge_prefix(&site, "/c");
+    let newest = members(&site.redis)["prefix hard example.com/c"];
+    let _: i64 = site
+        .redis
+        .command(&["ZREM", LOG, "prefix hard example.com/c"]);
+    let _: i64 = site.redis.command(&[
+        "ZADD",
+        LOG,
+        &(newest + SECOND).to_string(),
+        "host hard example.org",
+    ]);
+    wait_for("the newest purge to be back", PATIENCE, || {
+        members(&site.redis).get("prefix hard example.com/c") > Some(&(newest + SECOND))
+    });
+    assert_eq!(
+        members(&site.redis)[name],
+        lost[name],
+        "this one wasn't lost"
+    );
 }
 
 /// What was begun before a purge and ends after it brings what is purged.
@@ -460,7 +486,7 @@ fn it_holds_where_nginx_is_started_since() {
 #[test]
 fn where_the_log_may_not_be_read_the_log_of_nginx_says_so_once() {
     let redis = Redis::start();
-    let _: () = redis.command(&["ACL", "SETUSER", "default", "-zrevrange", "-zrangebyscore"]);
+    let _: () = redis.command(&["ACL", "SETUSER", "default", "-zrangebyscore"]);
     let site = site("varnish").start_with(redis);
     fill(&site, page("/a"));
     fill_tagged(&site, page("/b"), ("xkey", "t"));
@@ -472,7 +498,8 @@ fn where_the_log_may_not_be_read_the_log_of_nginx_says_so_once() {
         log.tail(10)
     );
     assert_eq!(get(&site, page("/a")).word(), "HIT");
-    let answer = site.ask(&request(&["PURGE /a*", "Host: example.com"]));
-    assert_eq!(answer.status, 503, "{}", answer.text());
+    // Whoever may write it and can't read it takes each purge for one of everything.
+    purge_prefix(&site, "/a");
+    assert_eq!(get(&site, page("/b")).word(), "STORE");
     assert!(log.matching(Position::default(), line).len() <= 2);
 }

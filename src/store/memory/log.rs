@@ -110,9 +110,7 @@ impl OwnLog {
             }
             yield_now();
         }
-        if log.last() < last {
-            log.apply(&Member::Floor(Mode::Hard).encode(), last);
-        }
+        log.complete(last);
         self.log.replace(log);
     }
 }

@@ -188,12 +188,10 @@ pub struct RecordRefresh {
 pub enum PurgeCommand {
     /// Puts members into it, by a number higher than this one.
     Add(Vec<Bytes>, u64),
-    /// Puts members back that the server has lost.
-    Restore(Vec<(Bytes, u64)>),
+    /// Puts members back that the server has lost, by a number higher than this one.
+    Restore(Vec<(Bytes, u64)>, u64),
     /// Reads a part of it, from this number on.
     Read(u64),
-    /// Reads the last number.
-    Last,
 }
 
 /// A change of what is stored: a single command, carried out as a whole or not at all.

@@ -10,7 +10,6 @@ use std::rc::Rc;
 
 use cache_core::fence::{self, CHANNEL};
 use cache_core::lease::{Held, Lease};
-use cache_core::purge::number;
 use cache_core::resp::{Limits, Received, Reply};
 use cache_core::shown::shown;
 use ngx::ffi::NGX_LOG_NOTICE;
@@ -50,15 +49,12 @@ const NAME: u64 = 1000;
 /// What is listened to: what is invalidated, and what is purged.
 const CHANNELS: [&[u8]; 2] = [CHANNEL.as_bytes(), purges::CHANNEL.as_bytes()];
 
-/// The number of a purge, if this is a message that tells one.
-fn purged(elements: &[Reply]) -> Option<u64> {
+/// Whether this is a message that tells of a purge.
+fn tells_of_purge(elements: &[Reply]) -> bool {
+    let is = |reply: &Reply, text: &[u8]| reply.text().is_some_and(|said| said == text);
     match elements {
-        [
-            Reply::Bulk(Some(kind)),
-            Reply::Bulk(Some(channel)),
-            Reply::Bulk(Some(number)),
-        ] if kind == "message" && channel == purges::CHANNEL => number::parse(number),
-        _ => None,
+        [kind, channel, _] => is(kind, b"message") && is(channel, purges::CHANNEL.as_bytes()),
+        _ => false,
     }
 }
 
@@ -299,8 +295,8 @@ impl Hearing {
             Some(Received::Reply(reply)) => {
                 self.is_subscribed.set(true);
                 let elements = reply.elements();
-                if let Some(number) = elements.and_then(purged) {
-                    self.purges.raise(number);
+                if elements.is_some_and(tells_of_purge) {
+                    self.purges.heard();
                 }
                 if let Some(told) = elements.and_then(fence::told) {
                     zone::heard_in_all(self.config.name.as_bytes(), &told.key, told.token.number());

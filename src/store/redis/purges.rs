@@ -8,7 +8,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 
 use bytes::Bytes;
-use cache_core::purge::{Entry, Labels, Log, Member, Mode, Verdict};
+use cache_core::purge::{Entry, Labels, Log, Verdict};
 use cache_core::record::log_of;
 use ngx::ffi::NGX_LOG_NOTICE;
 use ngx::log::ngx_cycle_log;
@@ -46,6 +46,10 @@ pub struct Purges {
     log: RefCell<Log>,
     timer: OnceCell<Timer>,
     is_refused: Cell<bool>,
+    /// The log is being read because of a message,
+    is_asking: Cell<bool>,
+    /// and there has been another one.
+    asks_again: Cell<bool>,
 }
 
 impl Purges {
@@ -61,6 +65,8 @@ impl Purges {
             log: RefCell::default(),
             timer: OnceCell::new(),
             is_refused: Cell::new(false),
+            is_asking: Cell::new(false),
+            asks_again: Cell::new(false),
         })
     }
 
@@ -104,8 +110,23 @@ impl Purges {
         self.is_known.get()
     }
 
+    /// A message tells of a purge. Only what the store itself says counts: anybody may publish, the message may be about another
+    /// database, and a server that has taken another's place may give numbers once more.
+    pub fn heard(self: &Rc<Self>) {
+        self.asks_again.set(true);
+        if !self.is_asking.replace(true) {
+            let own = Rc::clone(self);
+            background::spawn(async move {
+                while own.asks_again.replace(false) {
+                    own.ask().await;
+                }
+                own.is_asking.set(false);
+            });
+        }
+    }
+
     /// A purge of this number is there.
-    pub fn raise(&self, number: u64) {
+    fn raise(&self, number: u64) {
         match self.state {
             Some(state) => state.purges.raise(number),
             None => self.last.set(self.last.get().max(number)),
@@ -126,6 +147,8 @@ impl Purges {
         match self.client.change(Change::Purges(add)).await? {
             ChangeReply::Number(number) => {
                 self.raise(number);
+                // Should the store lose them, somebody has them to put them back.
+                self.read_up_to(number).await;
                 Ok(())
             }
             _ => Err(StoreError::Protocol),
@@ -166,31 +189,20 @@ impl Purges {
         } else if self.log.borrow().last() < self.last() && self.client.available(&KEY) {
             // Whoever is asked for a record then needn't wait.
             let (own, last) = (Rc::clone(self), self.last());
-            background::spawn(async move { own.read_up_to(last).await });
+            background::spawn(async move {
+                own.read_up_to(last).await;
+            });
         }
         if let Some(timer) = self.timer.get() {
             timer.arm(if self.state.is_some() { LOOK } else { PAUSE });
         }
     }
 
-    /// Asks the store for the last number.
+    /// Asks the store for what is new in the log.
     async fn ask(&self) {
-        let before = self.last();
-        match self.client.change(Change::Purges(PurgeCommand::Last)).await {
-            Ok(ChangeReply::Members(members)) => {
-                let last = members.iter().map(|(_, number)| *number).max();
-                let last = last.unwrap_or_default();
-                self.raise(last);
-                self.set_known();
-                if last < before {
-                    self.restore(before).await;
-                }
-            }
-            Err(StoreError::Refused(words)) => {
-                self.set_known();
-                self.refused(&words);
-            }
-            _ => {}
+        let last = self.last();
+        if self.read_up_to(last).await {
+            self.set_known();
         }
     }
 
@@ -202,58 +214,97 @@ impl Purges {
     }
 
     /// Reads the log from where it is known to its end, `last` at least. Where the store has lost what it had, all that is older
-    /// than that counts as purged.
-    async fn read_up_to(&self, last: u64) {
+    /// than that counts as purged. Whether the store has said it all, or that it won't.
+    async fn read_up_to(&self, last: u64) -> bool {
+        let mut is_whole = false;
         let mut from = self.log.borrow().last();
-        for _ in 0..PAGES {
-            let read = Change::Purges(PurgeCommand::Read(from));
-            let members = match self.client.change(read).await {
-                Ok(ChangeReply::Members(members)) => members,
-                Ok(_) => break,
-                Err(error) => {
-                    if let StoreError::Refused(words) = &error {
-                        self.refused(words);
-                    }
+        for page in 0..PAGES {
+            let members = match self.read(from).await {
+                Ok(members) => members,
+                Err(StoreError::Refused(words)) => {
+                    is_whole = true;
+                    self.refused(&words);
                     break;
                 }
+                Err(_) => break,
             };
+            // Before what is new is taken in: by that it is seen what the store doesn't have.
+            let is_lost = {
+                let log = self.log.borrow();
+                let read = members
+                    .iter()
+                    .map(|(member, number)| (&member[..], *number));
+                // Another task of this worker may have read on meanwhile.
+                page == 0 && log.last() == from && log.is_lost(read)
+            };
+            if is_lost {
+                self.restore().await;
+            }
             let end = members.iter().map(|(_, number)| *number).max();
             let end = end.unwrap_or(from);
-            let is_last = members.len() < PAGE;
-            let mut log = self.log.borrow_mut();
             for (member, number) in &members {
-                log.apply(member, *number);
+                self.log.borrow_mut().apply(member, *number);
             }
-            if is_last || end <= from {
+            self.raise(end);
+            if members.len() < PAGE || end <= from {
+                is_whole = true;
                 break;
             }
             from = end;
         }
-        let mut log = self.log.borrow_mut();
-        if log.last() < last {
-            log.apply(&Member::Floor(Mode::Hard).encode(), last);
+        self.log.borrow_mut().complete(last);
+        is_whole
+    }
+
+    /// Reads a page of the log.
+    async fn read(&self, from: u64) -> Result<Vec<(Bytes, u64)>, StoreError> {
+        let read = Change::Purges(PurgeCommand::Read(from));
+        match self.client.change(read).await? {
+            ChangeReply::Members(members) => Ok(members),
+            _ => Err(StoreError::Protocol),
         }
     }
 
     /// Puts back what the store has lost: a replica has taken the place of its master, or the log was deleted.
-    async fn restore(&self, last: u64) {
-        self.read_up_to(last).await;
-        let members = self.log.borrow().members();
+    async fn restore(&self) {
+        let (mut all, mut from) = (Vec::new(), 0);
+        for _ in 0..PAGES {
+            let Ok(members) = self.read(from).await else {
+                return;
+            };
+            let end = members.iter().map(|(_, number)| *number).max();
+            let is_last = members.len() < PAGE || end.is_none_or(|end| end <= from);
+            all.extend(members);
+            if is_last {
+                break;
+            }
+            from = end.unwrap_or(from);
+        }
+        let read = all.iter().map(|(member, number)| (&member[..], *number));
+        let (members, known) = (self.log.borrow().lost(read), self.last());
+        let mut is_lost = false;
         for part in members.chunks(RESTORED) {
             let part = part
                 .iter()
                 .map(|(member, number)| (Bytes::copy_from_slice(member), *number));
-            let restore = Change::Purges(PurgeCommand::Restore(part.collect()));
-            if self.client.change(restore).await.is_err() {
-                return;
+            let restore = PurgeCommand::Restore(part.collect(), known);
+            match self.client.change(Change::Purges(restore)).await {
+                Ok(ChangeReply::Number(number)) => {
+                    is_lost |= number > 0;
+                    self.raise(number);
+                }
+                _ => return,
             }
+        }
+        if !is_lost {
+            // Another worker or machine was first.
+            return;
         }
         let store = &self.client.config().shown;
         ngx_log_error!(
             NGX_LOG_NOTICE,
             ngx_cycle_log().as_ptr(),
-            "redis store \"{store}\" had lost purges; {} were put back",
-            members.len()
+            "redis store \"{store}\" had lost purges; those were put back that are known here"
         );
     }
 
@@ -266,7 +317,7 @@ impl Purges {
         ngx_log_error!(
             NGX_LOG_NOTICE,
             ngx_cycle_log().as_ptr(),
-            "redis store \"{store}\": purges aren't known: {words}; it needs \"+zrevrange +zrangebyscore\" and the key \"redis_cache:purges\""
+            "redis store \"{store}\": purges aren't known: {words}; it needs \"+zrangebyscore\" and the key \"redis_cache:purges\""
         );
     }
 }

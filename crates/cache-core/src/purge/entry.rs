@@ -7,7 +7,7 @@
 //!   `origin hard https://example.com:443`; `prefix hard PLACE/path` and `uri hard PLACE/path?arguments`, where PLACE is an
 //!   origin, a host, or `*` for any; `all hard`
 //! - `floor MODE`: entries up to this number were dropped to make room, of this mode
-//! - `server RUN_ID`: which server has given the numbers; its score says nothing
+//! - `server RUN_ID`: which server has given this number, and those before it up to that of another server
 
 use super::kind::{Kind, Mode};
 use super::selector::{Scope, Selector, authority};

@@ -34,8 +34,12 @@ pub enum Verdict {
 /// The purges of a store that are known.
 #[derive(Clone, Debug)]
 pub struct Log {
-    /// The highest number seen.
+    /// The highest number seen,
     last: u64,
+    /// and the members that have it.
+    last_members: Vec<Box<[u8]>>,
+    /// The server that has given the newest number, and that number.
+    server: (Box<[u8]>, u64),
     /// The highest numbers of any entry. They concern records without labels.
     newest: Numbers,
     /// The highest numbers of entries that concern all records, and of those that were dropped.
@@ -63,6 +67,8 @@ impl Log {
     pub fn bounded(max_entries: usize) -> Self {
         Self {
             last: 0,
+            last_members: Vec::new(),
+            server: (Box::default(), 0),
             newest: Numbers::default(),
             floor: Numbers::default(),
             newest_tags: Numbers::default(),
@@ -95,6 +101,21 @@ impl Log {
     /// Takes in a member of the store's log with its number. Those of one fetch may come in any order, but [`Log::last`] is
     /// right only when all are in.
     pub fn apply(&mut self, text: &[u8], number: u64) {
+        if let Member::Server(name) = Member::parse(text) {
+            if number >= self.server.1 {
+                self.server = (name.into(), number);
+            }
+            return;
+        }
+        if number > self.last {
+            self.last_members.clear();
+        }
+        if number > 0
+            && number >= self.last
+            && !self.last_members.iter().any(|known| **known == *text)
+        {
+            self.last_members.push(text.into());
+        }
         match Member::parse(text) {
             Member::Entry(entry) => self.add(&entry, number),
             Member::Floor(mode) => self.add_floor(mode, number),
@@ -130,6 +151,54 @@ impl Log {
     fn add_floor(&mut self, mode: Mode, number: u64) {
         self.saw(mode, number);
         self.floor.raise(mode, number);
+    }
+
+    /// Whether the store may have lost something: another server gives the numbers now, which may lack the newest of its master; or of
+    /// what was read of the log before, the newest isn't in what was read now, from the number [`Log::last`] on.
+    #[must_use]
+    pub fn is_lost<'a>(&self, read: impl Iterator<Item = (&'a [u8], u64)> + Clone) -> bool {
+        let servers = read
+            .clone()
+            .filter_map(|(member, number)| match Member::parse(member) {
+                Member::Server(name) => Some((number, name)),
+                _ => None,
+            });
+        let newest = servers.max();
+        if self.server.1 > 0 && newest.is_some_and(|(_, name)| *name != *self.server.0) {
+            return true;
+        }
+        let is_there = |member: &[u8]| {
+            read.clone().any(|(known, number)| {
+                known == member
+                    || matches!(Member::parse(known), Member::Floor(_)) && number >= self.last
+            })
+        };
+        self.last_members
+            .iter()
+            .any(|member| !matches!(Member::parse(member), Member::Floor(_)) && !is_there(member))
+    }
+
+    /// What is to be put back into a store that has lost something, of whose log this is all: what is known here, and what the store
+    /// has given numbers to meanwhile that are no higher than those which are known here. All of it gets new numbers.
+    #[must_use]
+    pub fn lost<'a>(&self, all: impl Iterator<Item = (&'a [u8], u64)>) -> Vec<(Vec<u8>, u64)> {
+        let mut members = self.members();
+        let known: HashMap<Vec<u8>, u64> = members.iter().cloned().collect();
+        for (member, number) in all {
+            let is_entry = matches!(Member::parse(member), Member::Entry(_) | Member::Unknown);
+            if is_entry && number <= self.last && known.get(member) != Some(&number) {
+                members.push((member.to_vec(), self.last + 1));
+            }
+        }
+        members
+    }
+
+    /// All that the store has is in, and there was a purge of this number. If it isn't among them the store has lost it: then all
+    /// records from before it count as purged, because nobody knows which it concerned.
+    pub fn complete(&mut self, last: u64) {
+        if self.last < last {
+            self.add_floor(Mode::Hard, last);
+        }
     }
 
     fn saw(&mut self, mode: Mode, number: u64) {

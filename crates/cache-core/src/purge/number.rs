@@ -6,6 +6,10 @@
 /// How many numbers there are in a second.
 pub const PER_SECOND: u64 = 1 << 20;
 
+/// How much higher the first number of another server is: more than an hour's numbers. So much its clock may be behind that of the
+/// server whose place it takes, whose newest numbers it may lack.
+pub const OTHER_SERVER: u64 = PER_SECOND << 12;
+
 /// Numbers are lower than this: the scores of a sorted set, and Lua's numbers, hold them exactly.
 pub const END: u64 = 1 << 53;
 
@@ -29,14 +33,16 @@ pub struct Known {
 /// the time alone is above all that were given before, also where log and `run_id` are gone.
 #[must_use]
 pub fn next(known: Known) -> Option<u64> {
-    let step = if known.is_same_server { 1 } else { PER_SECOND };
-    let above_log = match known.last {
+    let step = if known.is_same_server {
+        1
+    } else {
+        OTHER_SERVER
+    };
+    let above_known = match known.last.max(known.sender) {
         0 => 1,
         last => last.checked_add(step)?,
     };
-    let number = above_log
-        .max(known.sender.checked_add(1)?)
-        .max(known.seconds.checked_mul(PER_SECOND)?);
+    let number = above_known.max(known.seconds.checked_mul(PER_SECOND)?);
     (number < END).then_some(number)
 }
 
@@ -101,12 +107,12 @@ mod tests {
             (
                 "a replica took over",
                 known(now + 7, false, NOW, 0),
-                Some(now + 7 + PER_SECOND),
+                Some(now + 7 + OTHER_SERVER),
             ),
             (
                 "and later",
-                known(now + 7, false, NOW + 60, 0),
-                Some(now + 60 * PER_SECOND),
+                known(now + 7, false, NOW + 7200, 0),
+                Some(now + 7200 * PER_SECOND),
             ),
             ("without a clock", known(0, true, 0, 0), Some(1)),
             ("the last one", known(END - 2, true, NOW, 0), Some(END - 1)),

@@ -12,8 +12,11 @@ mod json;
 mod judged;
 mod keys;
 mod labels;
+mod machines;
 mod naive;
 mod plain;
+#[path = "../simulation/rng.rs"]
+mod rng;
 mod senders;
 
 use cache_core::headers::Headers;

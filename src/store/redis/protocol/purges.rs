@@ -21,49 +21,70 @@ const LIFETIME: u32 = i32::MAX as u32;
 /// How many members one purge drops at most to make room: that takes less than a millisecond.
 const DROPPED: usize = 128;
 
-/// Puts members into the log: ARGV[6] and those behind it. The number is that of [`cache_core::purge::number::next`]. ARGV: the
-/// highest number that the sender knows, the most members that are kept, how many are dropped at once, the log's lifetime, the
-/// channel.
-///
-/// The member of the server has the score 0. What is dropped to make room becomes a floor of its mode, or of both if
-/// its mode isn't known.
-const ADD: &str = "local key=KEYS[1]\n\
+/// Gives the number of a purge, as [`cache_core::purge::number::next`] says; ARGV[1] is the highest that the sender knows. The member
+/// of the server that has given the last number has that number.
+macro_rules! give_number {
+    () => {
+        "local key=KEYS[1]\n\
 local info=redis.pcall('INFO','server')\n\
 local run=type(info)=='string' and string.match(info,'run_id:(%x+)')\n\
 local last=tonumber(redis.call('ZREVRANGE',key,0,0,'WITHSCORES')[2] or '0')\n\
-local number=1\n\
-if last>0 then\n\
-number=last+1048576\n\
-if run and redis.call('ZSCORE',key,'server '..run) then number=last+1 end\n\
+local number,base=1,math.max(last,tonumber(ARGV[1]))\n\
+if base>0 then\n\
+number=base+4294967296\n\
+if last>0 and run and tonumber(redis.call('ZSCORE',key,'server '..run) or '0')==last then number=base+1 end\n\
 end\n\
-number=math.max(number,tonumber(ARGV[1])+1,tonumber(redis.call('TIME')[1])*1048576)\n\
+number=math.max(number,tonumber(redis.call('TIME')[1])*1048576)\n\
 if number>=9007199254740992 then return redis.error_reply('ERR no number is left for a purge') end\n\
 local text=string.format('%.0f',number)\n\
-redis.call('ZREMRANGEBYSCORE',key,0,0)\n\
-if run then redis.call('ZADD',key,0,'server '..run) end\n\
-for n=6,#ARGV do redis.call('ZADD',key,text,ARGV[n]) end\n\
-if redis.call('ZCARD',key)>tonumber(ARGV[2]) then\n\
-local old=redis.call('ZRANGEBYSCORE',key,1,'('..text,'WITHSCORES','LIMIT',0,ARGV[3])\n\
+local function done()\n\
+if run then redis.call('ZADD',key,text,'server '..run) end\n\
+redis.call('EXPIRE',key,ARGV[2])\n\
+local may=redis.acl_check_cmd\n\
+if not may or may('PUBLISH',ARGV[3],text) then redis.pcall('PUBLISH',ARGV[3],text) end\n\
+return text\n\
+end\n"
+    };
+}
+
+/// Puts members into the log: ARGV[6] and those behind it. ARGV: the highest number that the sender knows, the log's lifetime, the
+/// channel, the most members that are kept, how many are dropped at once. What is dropped to make room becomes a floor of its
+/// mode, and of hard purges if that isn't known.
+const ADD: &str = concat!(
+    give_number!(),
+    "for n=6,#ARGV do redis.call('ZADD',key,text,ARGV[n]) end\n\
+if redis.call('ZCARD',key)>tonumber(ARGV[4]) then\n\
+local old=redis.call('ZRANGEBYSCORE',key,1,'('..text,'WITHSCORES','LIMIT',0,ARGV[5])\n\
 local floor={}\n\
 for n=1,#old,2 do\n\
-local mode=string.match(old[n],'^%l+ (%l+)')\n\
-if mode=='soft' then floor.soft=old[n+1] else floor.hard=old[n+1] end\n\
+local kind,mode=string.match(old[n],'^(%l+) (%l*)')\n\
+if mode=='soft' then floor.soft=old[n+1] elseif kind~='server' then floor.hard=old[n+1] end\n\
 end\n\
 if #old>0 then redis.call('ZREMRANGEBYSCORE',key,1,old[#old]) end\n\
 for mode,score in pairs(floor) do redis.call('ZADD',key,score,'floor '..mode) end\n\
 end\n\
-redis.call('EXPIRE',key,ARGV[4])\n\
-local may=redis.acl_check_cmd\n\
-if not may or may('PUBLISH',ARGV[5],text) then redis.pcall('PUBLISH',ARGV[5],text) end\n\
-return text";
+return done()"
+);
 
-/// Puts members back: ARGV[2] and those behind it, each behind its number. What the log has with a higher number stays.
-const RESTORE: &str = "for n=2,#ARGV,2 do\n\
-local is=redis.call('ZSCORE',KEYS[1],ARGV[n+1])\n\
-if not is or tonumber(is)<tonumber(ARGV[n]) then redis.call('ZADD',KEYS[1],ARGV[n],ARGV[n+1]) end\n\
+/// Puts members back that the server has lost: ARGV[4] and those behind it, each behind its number. They get a new number, since
+/// others may have read on meanwhile; floors keep theirs. What the server has dropped to make room stays away.
+const RESTORE: &str = concat!(
+    give_number!(),
+    "local hard=tonumber(redis.call('ZSCORE',key,'floor hard') or '0')\n\
+local soft=math.max(hard,tonumber(redis.call('ZSCORE',key,'floor soft') or '0'))\n\
+local lost=false\n\
+for n=4,#ARGV,2 do\n\
+local own,member=tonumber(ARGV[n]),ARGV[n+1]\n\
+local kind,mode=string.match(member,'^(%l+) (%l+)')\n\
+local is=tonumber(redis.call('ZSCORE',key,member) or '0')\n\
+if is<own and own>(mode=='soft' and soft or hard) then\n\
+if kind=='floor' then redis.call('ZADD',key,ARGV[n],member)\n\
+else redis.call('ZADD',key,text,member) lost=true end\n\
 end\n\
-redis.call('EXPIRE',KEYS[1],ARGV[1])\n\
-return redis.call('ZREVRANGE',KEYS[1],0,0,'WITHSCORES')[2] or '0'";
+end\n\
+if not lost then return '0' end\n\
+return done()"
+);
 
 /// How many members are put back by one command: that takes less than a millisecond.
 pub const RESTORED: usize = 256;
@@ -73,24 +94,22 @@ pub fn pack(out: &mut Vec<u8>, command: PurgeCommand) {
     let lifetime = LIFETIME.to_string();
     match command {
         PurgeCommand::Add(members, known) => {
-            let numbers = [
-                known.to_string(),
-                MAX_ENTRIES.to_string(),
-                DROPPED.to_string(),
-            ];
+            let (most, dropped) = (MAX_ENTRIES.to_string(), DROPPED.to_string());
+            let known = known.to_string();
             let mut words: Vec<&[u8]> = vec![b"EVAL", ADD.as_bytes(), b"1", &KEY];
-            words.extend(numbers.iter().map(String::as_bytes));
-            words.extend([lifetime.as_bytes(), CHANNEL.as_bytes()]);
+            words.extend([known.as_bytes(), lifetime.as_bytes(), CHANNEL.as_bytes()]);
+            words.extend([most.as_bytes(), dropped.as_bytes()]);
             words.extend(members.iter().map(|member| &member[..]));
             resp::command(out, &words);
         }
-        PurgeCommand::Restore(members) => {
+        PurgeCommand::Restore(members, known) => {
             let members: Vec<_> = members
                 .into_iter()
                 .map(|(member, number)| (number.to_string(), member))
                 .collect();
+            let known = known.to_string();
             let mut words: Vec<&[u8]> = vec![b"EVAL", RESTORE.as_bytes(), b"1", &KEY];
-            words.push(lifetime.as_bytes());
+            words.extend([known.as_bytes(), lifetime.as_bytes(), CHANNEL.as_bytes()]);
             for (number, member) in &members {
                 words.extend([number.as_bytes(), &member[..]]);
             }
@@ -108,10 +127,6 @@ pub fn pack(out: &mut Vec<u8>, command: PurgeCommand) {
                 b"0",
                 page.as_bytes(),
             ];
-            resp::command(out, &words);
-        }
-        PurgeCommand::Last => {
-            let words: [&[u8]; 5] = [b"ZREVRANGE", &KEY, b"0", b"0", b"WITHSCORES"];
             resp::command(out, &words);
         }
     }
