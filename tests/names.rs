@@ -108,7 +108,8 @@ fn established_connections_follow_a_name_that_moves() {
         assert_eq!(site.get(&path).word(), "STORE", "the old record answers");
         new.wait_for_record(&path);
         wait_for("a HIT", PATIENCE, || site.get(&path).word() == "HIT");
-        assert!(new_place.open() >= 1 && new_place.open() <= most);
+        // One more hears of what other machines do.
+        assert!(new_place.open() >= 1 && new_place.open() <= most + 1);
         let serious = site.nginx.log().serious(Position::default());
         assert!(serious.is_empty(), "{serious:#?}");
         site.nginx.finish();

@@ -120,10 +120,12 @@ pub async fn lookup(
 ) -> Result<(Option<Rc<Record>>, Variants), Trouble> {
     let key = &lookup.key.redis;
     let purges = lookup.store.purges();
-    if let Some(purges) = purges.filter(|purges| !purges.is_known()) {
-        Box::pin(purges.know()).await;
-    }
+    // Beside the lookup. Boxed to keep the future of other lookups small.
+    let asked = purges.and_then(|purges| purges.know().map(Box::pin));
     let found = read(lookup, key).await?;
+    if let Some(asked) = asked {
+        asked.await;
+    }
     let Some(text) = found
         .variants
         .as_ref()

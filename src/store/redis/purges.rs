@@ -5,6 +5,7 @@
 //! then at the latest.
 
 use std::cell::{Cell, OnceCell, RefCell};
+use std::future::Future;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -30,6 +31,9 @@ const LOOK: u64 = 250;
 /// between two replies.
 const PAUSE: u64 = 600;
 
+/// How long what is known counts where nobody asks behind the requests' backs, in milliseconds.
+const SECOND: u64 = 1000;
+
 /// How often the log is read on for one judgement. Whoever purges faster than it is read has it count as more.
 const PAGES: usize = 64;
 
@@ -43,6 +47,8 @@ pub struct Purges {
     last: Cell<u64>,
     /// Whether the store has said it.
     is_known: Cell<bool>,
+    /// When it was asked for last, in milliseconds.
+    asked: Cell<u64>,
     log: RefCell<Log>,
     timer: OnceCell<Timer>,
     is_refused: Cell<bool>,
@@ -62,6 +68,7 @@ impl Purges {
             state,
             last: Cell::new(0),
             is_known: Cell::new(false),
+            asked: Cell::new(0),
             log: RefCell::default(),
             timer: OnceCell::new(),
             is_refused: Cell::new(false),
@@ -95,19 +102,38 @@ impl Purges {
         shared.max(self.last.get())
     }
 
-    /// Asks for the last number if nobody has: what is stored may have been purged before this nginx was started.
-    pub async fn know(&self) {
-        if !self.is_known.get() && self.client.available(&KEY) {
-            match self.state.filter(|state| state.purges.is_known()) {
-                Some(_) => self.is_known.set(true),
-                None => self.ask().await,
-            }
+    /// Reads on in the log if nobody of this nginx has for a second, or ever: what is stored may have been purged before it was started, or
+    /// while it had nothing to do. The command is on its way when this returns. `None`: it is known.
+    pub fn know(self: &Rc<Self>) -> Option<impl Future<Output = ()> + use<>> {
+        if self.state.is_some_and(|state| state.purges.is_known()) {
+            self.is_known.set(true);
         }
+        if (self.is_known.get() && !self.is_due(SECOND)) || !self.client.available(&KEY) {
+            return None;
+        }
+        let from = self.log.borrow().last();
+        let first = Change::Purges(PurgeCommand::Read(from));
+        let (own, first) = (Rc::clone(self), self.client.change(first));
+        Some(async move {
+            if own.read_on(own.last(), from, Some(first.await)).await {
+                own.set_known();
+            }
+        })
     }
 
-    /// Whether somebody of this nginx has asked for the last number.
-    pub fn is_known(&self) -> bool {
-        self.is_known.get()
+    /// Whether this worker is to ask now, because nobody has for so many milliseconds.
+    fn is_due(&self, pause: u64) -> bool {
+        let now = exact_msec();
+        match self.state {
+            Some(state) => state.purges.is_due(now, pause),
+            None => {
+                let is_due = now.saturating_sub(self.asked.get()) >= pause;
+                if is_due {
+                    self.asked.set(now);
+                }
+                is_due
+            }
+        }
     }
 
     /// A message tells of a purge. Only what the store itself says counts: anybody may publish, the message may be about another
@@ -179,11 +205,7 @@ impl Purges {
     }
 
     fn look(self: &Rc<Self>) {
-        let is_due = match self.state {
-            Some(state) => state.purges.is_due(exact_msec(), PAUSE),
-            None => true,
-        };
-        if is_due && self.client.available(&KEY) {
+        if self.is_due(PAUSE) && self.client.available(&KEY) {
             let own = Rc::clone(self);
             background::spawn(async move { own.ask().await });
         } else if self.log.borrow().last() < self.last() && self.client.available(&KEY) {
@@ -194,7 +216,7 @@ impl Purges {
             });
         }
         if let Some(timer) = self.timer.get() {
-            timer.arm(if self.state.is_some() { LOOK } else { PAUSE });
+            timer.arm(LOOK);
         }
     }
 
@@ -216,10 +238,24 @@ impl Purges {
     /// Reads the log from where it is known to its end, `last` at least. Where the store has lost what it had, all that is older
     /// than that counts as purged. Whether the store has said it all, or that it won't.
     async fn read_up_to(&self, last: u64) -> bool {
+        let from = self.log.borrow().last();
+        self.read_on(last, from, None).await
+    }
+
+    /// The same from a number on. `first`: the first reply, if it is there.
+    async fn read_on(
+        &self,
+        last: u64,
+        mut from: u64,
+        mut first: Option<Result<ChangeReply, StoreError>>,
+    ) -> bool {
         let mut is_whole = false;
-        let mut from = self.log.borrow().last();
         for page in 0..PAGES {
-            let members = match self.read(from).await {
+            let members = match first.take() {
+                Some(reply) => reply.and_then(members_of),
+                None => self.read(from).await,
+            };
+            let members = match members {
                 Ok(members) => members,
                 Err(StoreError::Refused(words)) => {
                     is_whole = true;
@@ -259,10 +295,7 @@ impl Purges {
     /// Reads a page of the log.
     async fn read(&self, from: u64) -> Result<Vec<(Bytes, u64)>, StoreError> {
         let read = Change::Purges(PurgeCommand::Read(from));
-        match self.client.change(read).await? {
-            ChangeReply::Members(members) => Ok(members),
-            _ => Err(StoreError::Protocol),
-        }
+        members_of(self.client.change(read).await?)
     }
 
     /// Puts back what the store has lost: a replica has taken the place of its master, or the log was deleted.
@@ -319,5 +352,12 @@ impl Purges {
             ngx_cycle_log().as_ptr(),
             "redis store \"{store}\": purges aren't known: {words}; it needs \"+zrangebyscore\" and the key \"redis_cache:purges\""
         );
+    }
+}
+
+fn members_of(reply: ChangeReply) -> Result<Vec<(Bytes, u64)>, StoreError> {
+    match reply {
+        ChangeReply::Members(members) => Ok(members),
+        _ => Err(StoreError::Protocol),
     }
 }
