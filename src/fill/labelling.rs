@@ -25,7 +25,8 @@ impl Labelling {
     /// For the response to a client's request.
     pub fn of(r: Request, conf: &LocConf) -> Labelling {
         Labelling {
-            origin: Origin::new(r.is_https(), r.authority()),
+            // nginx gives a subrequest the URI of its parent.
+            origin: Origin::new(r.is_https(), r.authority()).filter(|_| !r.is_subrequest()),
             target: Bytes::copy_from_slice(r.unparsed_uri()),
             fields: conf.tags.clone().unwrap_or_default(),
         }

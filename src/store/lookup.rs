@@ -363,7 +363,7 @@ async fn judged(
     let purges = client.purges()?;
     let last = purges.last();
     let meta = found.record.meta.as_ref();
-    match purges.judge(key, meta, record.meta.is_some()).await {
+    match purges.judge(key, meta, record.meta.is_some()).await? {
         Verdict::Kept => {
             client.keep_judged(key, found, last);
             Some(record)

@@ -503,3 +503,23 @@ fn where_the_log_may_not_be_read_the_log_of_nginx_says_so_once() {
     assert_eq!(get(&site, page("/b")).word(), "STORE");
     assert!(log.matching(Position::default(), line).len() <= 2);
 }
+
+/// More tags than are read at once.
+#[test]
+fn each_of_many_tags_is_purged() {
+    let site = site("varnish")
+        .server("large_client_header_buffers 4 64k;\n")
+        .start();
+    let tags: Vec<String> = (0..1500).map(|number| format!("t{number}")).collect();
+    for number in [0, 700, 1100, 1499] {
+        fill_tagged(&site, page(&format!("/{number}")), ("xkey", &tags[number]));
+    }
+    fill_tagged(&site, page("/other"), ("xkey", "u"));
+    let field = format!("xkey: {}", tags.join(" "));
+    purge(&site, &["PURGE /", "Host: example.com", &field]);
+    for number in [0, 700, 1100, 1499] {
+        let answer = get(&site, page(&format!("/{number}")));
+        assert_eq!(answer.word(), "STORE", "{number}");
+    }
+    assert_eq!(get(&site, page("/other")).word(), "HIT");
+}

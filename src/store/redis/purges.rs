@@ -168,40 +168,46 @@ impl Purges {
     ///
     /// Why it isn't known that they hold.
     pub async fn add(&self, entries: &[Entry]) -> Result<(), StoreError> {
-        let members = entries.iter().map(|entry| Bytes::from(entry.encode()));
-        let add = PurgeCommand::Add(members.collect(), self.last());
-        match self.client.change(Change::Purges(add)).await? {
-            ChangeReply::Number(number) => {
-                self.raise(number);
-                // Should the store lose them, somebody has them to put them back.
-                self.read_up_to(number).await;
-                Ok(())
-            }
-            _ => Err(StoreError::Protocol),
+        // Those of one number are to fit into what is read at once.
+        for part in entries.chunks(PAGE / 2) {
+            let members = part.iter().map(|entry| Bytes::from(entry.encode()));
+            let add = PurgeCommand::Add(members.collect(), self.last());
+            let reply = self.client.change(Change::Purges(add)).await?;
+            let ChangeReply::Number(number) = reply else {
+                return Err(StoreError::Protocol);
+            };
+            self.raise(number);
+            // Should the store lose them, somebody has them to put them back.
+            self.read_up_to(number).await;
         }
+        Ok(())
     }
 
-    /// What the purges mean for the record of a key. `meta`: the field of that name; it may be that of another
+    /// What the purges mean for the record of a key. `None`: the store doesn't say it now. `meta`: the field of that name; it may be that of another
     /// record, which the Lua script has written over since.
-    pub async fn judge(&self, key: &Bytes, meta: Option<&Bytes>, belongs: bool) -> Verdict {
+    pub async fn judge(&self, key: &Bytes, meta: Option<&Bytes>, belongs: bool) -> Option<Verdict> {
         let (number, last) = (meta.map_or(0, |meta| log_of(meta)), self.last());
         if number >= last {
-            return Verdict::Kept;
+            return Some(Verdict::Kept);
         }
         // It is on its way while the log is read.
         let labels = self.client.change(Change::ReadLabels(key.clone()));
         if self.log.borrow().last() < last {
             self.read_up_to(last).await;
         }
+        if self.log.borrow().last() < last {
+            return None;
+        }
         let labels = match labels.await {
             // Another write may have come in between, or the Lua script has left the field.
             Ok(ChangeReply::Labels { meta: now, labels }) if belongs && now.as_ref() == meta => {
                 labels
             }
-            _ => None,
+            Ok(_) => None,
+            Err(_) => return None,
         };
         let labels = labels.as_deref().and_then(Labels::parse);
-        self.log.borrow().judge(number, labels.as_ref())
+        Some(self.log.borrow().judge(number, labels.as_ref()))
     }
 
     fn look(self: &Rc<Self>) {
@@ -288,7 +294,9 @@ impl Purges {
             }
             from = end;
         }
-        self.log.borrow_mut().complete(last);
+        if is_whole {
+            self.log.borrow_mut().complete(last);
+        }
         is_whole
     }
 

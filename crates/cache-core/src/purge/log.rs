@@ -181,9 +181,14 @@ impl Log {
     /// What is to be put back into a store that has lost something, of whose log this is all: what is known here, and what the store
     /// has given numbers to meanwhile that are no higher than those which are known here. All of it gets new numbers.
     #[must_use]
-    pub fn lost<'a>(&self, all: impl Iterator<Item = (&'a [u8], u64)>) -> Vec<(Vec<u8>, u64)> {
+    pub fn lost<'a>(
+        &self,
+        all: impl Iterator<Item = (&'a [u8], u64)> + Clone,
+    ) -> Vec<(Vec<u8>, u64)> {
+        let there: HashMap<&[u8], u64> = all.clone().collect();
         let mut members = self.members();
         let known: HashMap<Vec<u8>, u64> = members.iter().cloned().collect();
+        members.retain(|(member, number)| there.get(&member[..]).is_none_or(|is| is < number));
         for (member, number) in all {
             let is_entry = matches!(Member::parse(member), Member::Entry(_) | Member::Unknown);
             if is_entry && number <= self.last && known.get(member) != Some(&number) {

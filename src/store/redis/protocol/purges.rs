@@ -31,7 +31,7 @@ local run=type(info)=='string' and string.match(info,'run_id:(%x+)')\n\
 local last=tonumber(redis.call('ZREVRANGE',key,0,0,'WITHSCORES')[2] or '0')\n\
 local number,base=1,math.max(last,tonumber(ARGV[1]))\n\
 if base>0 then\n\
-number=base+4294967296\n\
+number=base+(run and 4294967296 or 1048576)\n\
 if last>0 and run and tonumber(redis.call('ZSCORE',key,'server '..run) or '0')==last then number=base+1 end\n\
 end\n\
 number=math.max(number,tonumber(redis.call('TIME')[1])*1048576)\n\
@@ -61,7 +61,9 @@ local kind,mode=string.match(old[n],'^(%l+) (%l*)')\n\
 if mode=='soft' then floor.soft=old[n+1] elseif kind~='server' then floor.hard=old[n+1] end\n\
 end\n\
 if #old>0 then redis.call('ZREMRANGEBYSCORE',key,1,old[#old]) end\n\
-for mode,score in pairs(floor) do redis.call('ZADD',key,score,'floor '..mode) end\n\
+for mode,score in pairs(floor) do\n\
+if tonumber(redis.call('ZSCORE',key,'floor '..mode) or '0')<tonumber(score) then redis.call('ZADD',key,score,'floor '..mode) end\n\
+end\n\
 end\n\
 return done()"
 );
