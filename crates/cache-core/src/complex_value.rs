@@ -1,17 +1,21 @@
 //! What a complex value, in nginx's words a text with `$variables`, is made of.
 
+/// Variables that are parts of the URI.
+const OF_URI: [&[u8]; 6] = [
+    b"request_uri",
+    b"uri",
+    b"document_uri",
+    b"args",
+    b"query_string",
+    b"is_args",
+];
+
 /// Whether a key for another URI can be made of `template`, a value with `$variables`: each of them follows from the
 /// URI or is the same for all that this client asks for. Of any other, such as what `set` or `map` gave, the value for
 /// another URI isn't known.
 #[must_use]
 pub fn is_derivable(template: &[u8]) -> bool {
-    const KNOWN: [&[u8]; 20] = [
-        b"request_uri",
-        b"uri",
-        b"document_uri",
-        b"args",
-        b"query_string",
-        b"is_args",
+    const KNOWN: [&[u8]; 14] = [
         b"request_method",
         b"scheme",
         b"https",
@@ -29,7 +33,9 @@ pub fn is_derivable(template: &[u8]) -> bool {
     ];
     const PREFIXES: [&[u8]; 3] = [b"arg_", b"http_", b"cookie_"];
     variables_of(template).all(|name| {
-        KNOWN.contains(&name.as_slice()) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+        OF_URI.contains(&name.as_slice())
+            || KNOWN.contains(&name.as_slice())
+            || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
     })
 }
 
@@ -37,13 +43,7 @@ pub fn is_derivable(template: &[u8]) -> bool {
 /// scheme in it isn't looked at. What the pattern of a location has captured is of the URI.
 #[must_use]
 pub fn is_of_uri(template: &[u8]) -> bool {
-    const KNOWN: [&[u8]; 12] = [
-        b"request_uri",
-        b"uri",
-        b"document_uri",
-        b"args",
-        b"query_string",
-        b"is_args",
+    const KNOWN: [&[u8]; 6] = [
         b"request_method",
         b"scheme",
         b"host",
@@ -52,7 +52,8 @@ pub fn is_of_uri(template: &[u8]) -> bool {
         b"redis_cache_authority",
     ];
     variables_of(template).all(|name| {
-        KNOWN.contains(&name.as_slice())
+        OF_URI.contains(&name.as_slice())
+            || KNOWN.contains(&name.as_slice())
             || name.starts_with(b"arg_")
             || name.iter().all(u8::is_ascii_digit)
     })
