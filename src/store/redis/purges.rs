@@ -17,7 +17,7 @@ use ngx::ngx_log_error;
 
 use super::change::{Change, ChangeReply, PurgeCommand};
 use super::client::Client;
-use super::error::StoreError;
+use super::error::{StoreError, is_unpermitted};
 use super::protocol::purges::{KEY, PAGE, RESTORED};
 use crate::ngx::event::{Timer, exact_msec};
 use crate::shm::StoreState;
@@ -102,8 +102,8 @@ impl Purges {
         shared.max(self.last.get())
     }
 
-    /// Reads on in the log if nobody of this nginx has for a second, or ever: what is stored may have been purged before it was started, or
-    /// while it had nothing to do. The command is on its way when this returns. `None`: it is known.
+    /// Reads on in the log if nobody of this nginx has for a second, or ever: what is stored may have been purged before it
+    /// was started, or while it had nothing to do. The command is on its way when this returns. `None`: it is known.
     pub fn know(self: &Rc<Self>) -> Option<impl Future<Output = ()> + use<>> {
         if self.state.is_some_and(|state| state.purges.is_known()) {
             self.is_known.set(true);
@@ -183,8 +183,8 @@ impl Purges {
         Ok(())
     }
 
-    /// What the purges mean for the record of a key. `None`: the store doesn't say it now. `meta`: the field of that name; it may be that of another
-    /// record, which the Lua script has written over since.
+    /// What the purges mean for the record of a key. `None`: the store doesn't say it now. `meta`: the field of that name;
+    /// `belongs`: it is the record's, and not that of another which the Lua script has written over.
     pub async fn judge(&self, key: &Bytes, meta: Option<&Bytes>, belongs: bool) -> Option<Verdict> {
         let (number, last) = (meta.map_or(0, |meta| log_of(meta)), self.last());
         if number >= last {
@@ -263,11 +263,12 @@ impl Purges {
             };
             let members = match members {
                 Ok(members) => members,
-                Err(StoreError::Refused(words)) => {
+                Err(StoreError::Refused(words)) if is_unpermitted(&words) => {
                     is_whole = true;
                     self.refused(&words);
                     break;
                 }
+                // Whatever it is, a later attempt may fare better.
                 Err(_) => break,
             };
             // Before what is new is taken in: by that it is seen what the store doesn't have.

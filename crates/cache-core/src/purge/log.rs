@@ -2,7 +2,7 @@
 
 mod place;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::entry::{Entry, Member, member};
 use super::kind::{Kind, Mode};
@@ -167,15 +167,15 @@ impl Log {
         if self.server.1 > 0 && newest.is_some_and(|(_, name)| *name != *self.server.0) {
             return true;
         }
-        let is_there = |member: &[u8]| {
-            read.clone().any(|(known, number)| {
-                known == member
-                    || matches!(Member::parse(known), Member::Floor(_)) && number >= self.last
-            })
+        // What is below a floor was dropped to make room.
+        let has_floor = read.clone().any(|(member, number)| {
+            number >= self.last && matches!(Member::parse(member), Member::Floor(_))
+        });
+        let there: HashSet<&[u8]> = read.map(|(member, _)| member).collect();
+        let is_lost = |member: &[u8]| {
+            !there.contains(member) && !matches!(Member::parse(member), Member::Floor(_))
         };
-        self.last_members
-            .iter()
-            .any(|member| !matches!(Member::parse(member), Member::Floor(_)) && !is_there(member))
+        !has_floor && self.last_members.iter().any(|member| is_lost(member))
     }
 
     /// What is to be put back into a store that has lost something, of whose log this is all: what is known here, and what the store

@@ -59,8 +59,8 @@ local floor={}\n\
 for n=1,#old,2 do\n\
 local kind,mode=string.match(old[n],'^(%l+) (%l*)')\n\
 if mode=='soft' then floor.soft=old[n+1] elseif kind~='server' then floor.hard=old[n+1] end\n\
+redis.call('ZREM',key,old[n])\n\
 end\n\
-if #old>0 then redis.call('ZREMRANGEBYSCORE',key,1,old[#old]) end\n\
 for mode,score in pairs(floor) do\n\
 if tonumber(redis.call('ZSCORE',key,'floor '..mode) or '0')<tonumber(score) then redis.call('ZADD',key,score,'floor '..mode) end\n\
 end\n\
