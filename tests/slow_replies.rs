@@ -61,7 +61,7 @@ fn a_location_whose_answer_drips_is_given_up_as_a_whole() {
             let mut bytes = [0; 4096];
             let _ = stream.read(&mut bytes);
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n");
-            for byte in b":-2\r\n*5\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n" {
+            for byte in b":-2\r\n*6\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n" {
                 thread::sleep(ms(150));
                 if stream.write_all(&[*byte]).is_err() {
                     break;

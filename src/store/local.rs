@@ -104,7 +104,8 @@ pub fn lookup(own: &Own<'_>, key: &Bytes) -> Rc<Found> {
             return None;
         }
         let record = entry.raw().ok()?;
-        Some(Found::new(record, entry.variants().cloned()))
+        // It was judged where it was found.
+        Some(Found::new(record, entry.variants().cloned(), None))
     });
     Rc::new(found.unwrap_or_else(Found::nothing))
 }
@@ -122,10 +123,6 @@ pub fn apply(own: &Own<'_>, change: &Change) -> Result<ChangeReply, StoreError> 
         // One nginx uses it, whose zone knows what was invalidated.
         Change::SetFence(..) => Ok(ChangeReply::Done),
         Change::ReadFence(_) => Ok(ChangeReply::Fence(None)),
-        Change::ReadLabels(_) => Ok(ChangeReply::Labels {
-            meta: None,
-            labels: None,
-        }),
         Change::Purges(_) => Err(StoreError::Unavailable),
         // Nobody else uses it.
         Change::Claim(_) | Change::Extend(..) | Change::Release(_) => Ok(ChangeReply::Nothing),

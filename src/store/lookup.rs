@@ -9,7 +9,7 @@ use bytes::Bytes;
 use cache_core::flow::Trouble;
 use cache_core::key::LockKey;
 use cache_core::purge::Verdict;
-use cache_core::record::{self, Base, Broken, ReadFrom, Record, Standing};
+use cache_core::record::{self, Base, Broken, ReadFrom, Record, Standing, log_of};
 use cache_core::rules::Rules;
 use cache_core::shown::shown;
 use cache_core::vary::{self, Family, Names, Select, Variant, VariantId};
@@ -21,7 +21,7 @@ use crate::ngx::event::exact_msec;
 use crate::ngx::output::Body;
 use crate::shm::Zone;
 use crate::store::key::lock_of_variant;
-use crate::store::memory::{Entry, Memory, Seen};
+use crate::store::memory::{Entry, Judge, Memory, Seen};
 use crate::store::redis::{Found, LastLook, Reading, StoreError};
 use crate::store::{Key, Store, background, refresh};
 
@@ -120,11 +120,13 @@ pub async fn lookup(
 ) -> Result<(Option<Rc<Record>>, Variants), Trouble> {
     let key = &lookup.key.redis;
     let purges = lookup.store.purges();
-    // Beside the lookup. Boxed to keep the future of other lookups small.
-    let asked = purges.and_then(|purges| purges.know().map(Box::pin));
+    // Beside the lookup.
+    let asked = purges.and_then(|purges| purges.know());
     let found = read(lookup, key).await?;
     if let Some(asked) = asked {
-        asked.await;
+        // From now on it is known before somebody asks.
+        lookup.store.hear();
+        let _ = asked.await;
     }
     let Some(text) = found
         .variants
@@ -132,10 +134,13 @@ pub async fn lookup(
         .filter(|_| !lookup.rules.ignore.vary)
     else {
         let record = decode(lookup, &found, ReadFrom::Base, select);
-        // Boxed to keep the future of a lookup without purges small.
         let record = match record {
             Some(record) if needs_judgement(lookup, &found) => {
-                Box::pin(judged(lookup, key, &found, record)).await
+                match judged_now(lookup, key, &found, record) {
+                    Ok(record) => record,
+                    // Boxed to keep the future of other lookups small.
+                    Err(record) => Box::pin(judged(lookup, key, &found, record)).await,
+                }
             }
             record => record,
         };
@@ -334,7 +339,7 @@ pub fn lookup_detached(
 fn needs_judgement(lookup: &Lookup, found: &Found) -> bool {
     let last = lookup.store.purges().map_or(0, |purges| purges.last());
     let meta = found.record.meta.as_ref();
-    last > 0 && meta.is_none_or(|meta| record::log_of(meta) < last)
+    last > 0 && meta.is_none_or(|meta| log_of(meta) < last)
 }
 
 async fn judged_if_needed(
@@ -349,27 +354,48 @@ async fn judged_if_needed(
     }
 }
 
-/// What the purges of the store leave of a record that was found under a key: stale from now on, or nothing; what is gone is
-/// deleted.
+/// What the purges of the store leave of a record that was found under a key. The log is read on first where that is needed.
 async fn judged(
     lookup: &Lookup,
     key: &Bytes,
     found: &Found,
     record: Rc<Record>,
 ) -> Option<Rc<Record>> {
+    if let Some(purges) = lookup.store.purges() {
+        purges.catch_up().await;
+    }
+    judged_now(lookup, key, found, record).unwrap_or(None)
+}
+
+/// The same where the log is read as far as it is known to go: stale from now on, or nothing; what is gone is deleted.
+///
+/// # Errors
+///
+/// The log must be read on first.
+fn judged_now(
+    lookup: &Lookup,
+    key: &Bytes,
+    found: &Found,
+    record: Rc<Record>,
+) -> Result<Option<Rc<Record>>, Rc<Record>> {
     let Store::Redis(client) = &lookup.store else {
-        return Some(record);
+        return Ok(Some(record));
     };
-    let purges = client.purges()?;
+    let Some(purges) = client.purges() else {
+        return Ok(Some(record));
+    };
     let last = purges.last();
-    let meta = found.record.meta.as_ref();
-    match purges.judge(key, meta, record.meta.is_some()).await? {
-        Verdict::Kept => {
+    let number = found.record.meta.as_ref().map_or(0, |meta| log_of(meta));
+    // The Lua script leaves a field when it writes over the others.
+    let labels = found.labels.as_deref().filter(|_| record.meta.is_some());
+    Ok(match purges.judge_now(number, labels) {
+        None => return Err(record),
+        Some(Verdict::Kept) => {
             client.keep_judged(key, found, last);
             Some(record)
         }
-        Verdict::Soft => Some(soften(lookup, key, &record)),
-        Verdict::Hard => {
+        Some(Verdict::Soft) => Some(soften(lookup, key, &record)),
+        Some(Verdict::Hard) => {
             if let Some(gone) = refresh::removal(key.clone(), &record) {
                 let sent = lookup.store.change(gone);
                 background::spawn(async move {
@@ -378,7 +404,7 @@ async fn judged(
             }
             None
         }
-    }
+    })
 }
 
 /// A record that a purge has made stale: no more is left of it than the time for which it may be served stale. That counts from

@@ -274,7 +274,6 @@ fn leaves_a_record(change: &Change) -> bool {
         | Change::Invalidate(..)
         | Change::SetFence(..)
         | Change::ReadFence(_)
-        | Change::ReadLabels(_)
         | Change::Purges(_)
         | Change::Claim(_)
         | Change::Extend(..)

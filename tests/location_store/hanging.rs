@@ -15,7 +15,7 @@ const BY_BACKEND: &str =
     location = /status { stub_status; }";
 
 /// What Redis says where there is no record.
-const NONE: &str = ":-2\r\n*5\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n";
+const NONE: &str = ":-2\r\n*6\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n";
 
 fn site(timeout: &str) -> Site {
     Site::new()

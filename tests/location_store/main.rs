@@ -61,7 +61,7 @@ fn commands_go_as_the_script_sent_them() {
             ("POST", "/redis?n=2")
         );
         let commands = format!(
-            "*2\r\n$4\r\nPTTL\r\n${0}\r\n{key}\r\n*7\r\n$5\r\nHMGET\r\n${0}\r\n{key}\r\n",
+            "*2\r\n$4\r\nPTTL\r\n${0}\r\n{key}\r\n*8\r\n$5\r\nHMGET\r\n${0}\r\n{key}\r\n",
             key.len()
         );
         assert!(

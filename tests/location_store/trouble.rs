@@ -118,14 +118,14 @@ fn an_answer_that_is_none() {
     let answers: [(&str, u16, &[u8]); 9] = [
         ("empty", 200, b""),
         ("short", 200, b":-2\r\n"),
-        ("cut", 200, b":-2\r\n*5\r\n$-1\r\n$-"),
+        ("cut", 200, b":-2\r\n*6\r\n$-1\r\n$-"),
         ("nonsense", 200, b"<html>"),
         ("other", 200, b"+OK\r\n+OK\r\n"),
-        ("huge", 200, b":1\r\n*5\r\n$9999999999999\r\n"),
+        ("huge", 200, b":1\r\n*6\r\n$9999999999999\r\n"),
         (
             "status",
             404,
-            b":-2\r\n*5\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n",
+            b":-2\r\n*6\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n",
         ),
         ("nobody", 204, b""),
         (

@@ -1,6 +1,7 @@
 //! The log of purges in the store: its numbers, its bound, what becomes of it in trouble, and what of records.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use testbed::{
     Answer, Gate, Nginx, PATIENCE, Port, Position, Record, Redis, RedisCluster, Request, Response,
@@ -421,15 +422,19 @@ impl Two {
     }
 
     #[track_caller]
-    fn obeys(&self, name: &str) {
+    fn obeys(&self, name: &str, bound: Duration) {
         for turn in 0..5 {
             wait_for("a hit at B", PATIENCE, || self.at_b("/p").word() == "HIT");
             wait_for("a hit at B", PATIENCE, || self.at_b("/q").word() == "HIT");
             let before = self.a.backend.hits("/p");
             purge_prefix(&self.a, "/p");
+            let acknowledged = Instant::now();
             wait_for("the purge at B", PATIENCE, || {
+                let asked = acknowledged.elapsed();
                 let body = self.at_b("/p").text();
-                body.parse::<usize>().is_ok_and(|nth| nth > before)
+                let is_new = body.parse::<usize>().is_ok_and(|nth| nth > before);
+                assert!(is_new || asked < bound, "{name}, {turn}: {asked:?}");
+                is_new
             });
             assert_eq!(self.at_b("/q").word(), "HIT", "{name}, {turn}");
         }
@@ -462,7 +467,9 @@ fn it_holds_on_other_machines() {
                 .backend
                 .script(target, |_, nth| Answer::ok(nth.to_string()));
         }
-        two.obeys(name);
+        // A lookup knows what is a second old, however busy the machine is. So does memory, unless a worker is stopped just then.
+        let bound = if name.contains("memory") { 3 } else { 1 };
+        two.obeys(name, Duration::from_secs(bound));
         two.b.finish();
     }
 }

@@ -90,11 +90,11 @@ fn garbage_instead_of_replies() {
         ),
         (
             "nested fields",
-            b":50000\r\n*5\r\n*1\r\n:1\r\n$2\r\n{}\r\n$1\r\nx\r\n$-1\r\n$-1\r\n".to_vec(),
+            b":50000\r\n*6\r\n*1\r\n:1\r\n$2\r\n{}\r\n$1\r\nx\r\n$-1\r\n$-1\r\n$-1\r\n".to_vec(),
         ),
         ("number of fields", b":50000\r\n*4000000000\r\n".to_vec()),
         ("negative", b":50000\r\n*-7\r\n".to_vec()),
-        ("huge", b":50000\r\n*5\r\n$999999999999\r\nx".to_vec()),
+        ("huge", b":50000\r\n*6\r\n$999999999999\r\nx".to_vec()),
         ("overflow", b"$99999999999999999999999999\r\n".to_vec()),
         ("no digits", b"$abc\r\n".to_vec()),
         ("bare lf", b":1\n*0\n".to_vec()),

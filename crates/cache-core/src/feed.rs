@@ -45,6 +45,7 @@ mod refusal;
 mod shadow;
 mod trouble;
 
+pub use self::beat::LEASE;
 pub use self::event::{Effect, Event, HEED, Level, MESSAGES_VALID, Settings, Source};
 pub use self::machine::Feed;
 pub use self::shadow::{Known, Shadow};

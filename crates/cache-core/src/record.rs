@@ -31,7 +31,7 @@ pub use header_fields::{is_for_nginx, strip_for_storage, without};
 pub use json::encode_headers;
 pub use kept::Kept;
 pub use meta::{Meta, Tie, encode_meta, fingerprint, log_of, parse_meta};
-pub use reading::{Broken, Decoded, Place, ReadFrom, decode, decode_base, decode_head};
+pub use reading::{Broken, Decoded, Place, ReadFrom, decode, decode_base, decode_head, is_own};
 pub use standing::Standing;
 pub use unsent::{Unsent, parse_rate};
 pub use writing::{HashFields, New, encode};

@@ -108,8 +108,8 @@ pub struct StoreState {
 pub struct PurgeWords {
     last: AtomicU64,
     asked: AtomicU64,
-    /// Whether the store has said it: 0 or 1.
-    is_known: AtomicU64,
+    /// When a reading of the log began that has read all of it, in milliseconds. 0: none has.
+    confirmed: AtomicU64,
 }
 
 impl PurgeWords {
@@ -123,14 +123,15 @@ impl PurgeWords {
         self.last.fetch_max(number, Ordering::AcqRel);
     }
 
-    /// Whether the store was asked, and has replied.
-    pub fn is_known(&self) -> bool {
-        self.is_known.load(Ordering::Acquire) != 0
+    /// When a reading of the log began that has read all of it, in milliseconds. 0: none has.
+    pub fn confirmed(&self) -> u64 {
+        self.confirmed.load(Ordering::Acquire)
     }
 
-    /// It has.
-    pub fn set_known(&self) {
-        self.is_known.store(1, Ordering::Release);
+    /// All of it was read, as it was then (milliseconds) at the earliest.
+    pub fn confirm(&self, began: u64) {
+        // Of two workers that have just read it either may be last.
+        self.confirmed.store(began.max(1), Ordering::Release);
     }
 
     /// Whether this worker is to ask the store now, because nobody has for so many milliseconds.

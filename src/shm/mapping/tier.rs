@@ -15,7 +15,7 @@ use crate::ngx::memory;
 
 /// Changes whenever the layout does, or what the words mean: workers of a module that knows another one have memory of their
 /// own.
-pub(super) const VERSION: u16 = 4;
+pub(super) const VERSION: u16 = 5;
 
 /// Tells that it was laid out.
 pub(super) const MAGIC: u64 = 0x7263_7469_6572_0000 | VERSION as u64;
@@ -39,6 +39,8 @@ pub struct TierHeader {
     telling: AtomicU64,
     /// The last number of the store's log of purges that is known.
     purged: AtomicU64,
+    /// When a reading of that log began that has read all of it, in milliseconds. 0: none has.
+    confirmed: AtomicU64,
 }
 
 impl TierHeader {
@@ -56,6 +58,16 @@ impl TierHeader {
     /// That number is at least this.
     pub fn raise_purged(&self, number: u64) {
         self.purged.fetch_max(number, Ordering::AcqRel);
+    }
+
+    /// When a reading of the log of purges began that has read all of it, in milliseconds. 0: none has.
+    pub fn confirmed(&self) -> u64 {
+        self.confirmed.load(Ordering::Acquire)
+    }
+
+    /// All of it was read, as it was then (milliseconds) at the earliest.
+    pub fn confirm(&self, began: u64) {
+        self.confirmed.store(began, Ordering::Release);
     }
 
     /// Until when they are, in milliseconds.

@@ -200,7 +200,7 @@ impl Entry {
     }
 
     /// What is left of its expiry, in milliseconds.
-    fn left(&self, now: u64) -> i64 {
+    pub fn left(&self, now: u64) -> i64 {
         i64::try_from(self.expires.saturating_sub(now)).unwrap_or(i64::MAX)
     }
 

@@ -10,13 +10,14 @@ mod own;
 mod recent;
 mod usable;
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::hash::Hasher;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use bytes::Bytes;
+use cache_core::feed::LEASE;
 use cache_core::purge::Verdict;
-use cache_core::record::{Kept, RawRecord};
+use cache_core::record::{self, Kept, RawRecord};
 use cache_core::vary;
 use siphasher::sip128::{Hasher128, SipHasher13};
 use tier::{Facts, Handle, Node, Ticket, Tier};
@@ -45,6 +46,12 @@ fn late(hash: u128) -> u64 {
     LATE + (hash % SHARES) as u64
 }
 
+/// The log of purges of the store that a tier is before, as a worker knows it.
+pub trait Judge {
+    /// What the purges mean for a record with this number and this field `labels`. `None`: the log must be read on first.
+    fn judge_now(&self, number: u64, labels: Option<&[u8]>) -> Option<Verdict>;
+}
+
 /// The tier of a store, as one worker uses it.
 pub struct Memory {
     config: MemoryConfig,
@@ -53,6 +60,8 @@ pub struct Memory {
     recent: RefCell<Recent>,
     /// The purges of a store that is this memory alone.
     log: Option<OwnLog>,
+    /// Those of any other.
+    judge: OnceCell<Weak<dyn Judge>>,
 }
 
 /// A lookup that may become a record of the tier.
@@ -76,6 +85,7 @@ impl Memory {
             records,
             recent: RefCell::default(),
             log: None,
+            judge: OnceCell::new(),
         }))
     }
 
@@ -93,6 +103,11 @@ impl Memory {
         self.log.as_ref()
     }
 
+    /// By this log it is judged what is kept.
+    pub fn set_judge(&self, judge: Weak<dyn Judge>) {
+        let _ = self.judge.set(judge);
+    }
+
     /// The last number of purges that is known.
     fn purged(&self) -> u64 {
         match &self.log {
@@ -101,15 +116,41 @@ impl Memory {
         }
     }
 
-    /// Whether an entry may be used in spite of the purges. Where this is the truth it is judged; a copy of what a server has is
-    /// judged there.
-    fn survives(&self, entry: &Entry, purged: u64) -> bool {
-        let Some(log) = &self.log else { return false };
-        let labels = entry.kept().ok().and_then(|kept| kept.labels);
-        match log.judge(entry.log(), labels.as_deref()) {
-            Verdict::Kept => entry.set_judged(purged, false),
-            Verdict::Soft => entry.set_judged(purged, true),
-            Verdict::Hard => return false,
+    /// Whether the log of purges was read not long ago: a server that has it may be frozen while others push the changes of their
+    /// keys.
+    fn knows_purges(&self, now: u64) -> bool {
+        self.log.is_some() || now < self.records.header().confirmed().saturating_add(LEASE)
+    }
+
+    /// The store's log of purges was read, all of it, as it was then (milliseconds) at the earliest.
+    pub fn confirm_purges(&self, began: u64) {
+        self.records.header().confirm(began);
+    }
+
+    /// Whether an entry may be used in spite of the purges up to this number. What is gone leaves the tier.
+    fn survives(&self, hash: u128, entry: &Entry, purged: u64) -> bool {
+        // What has left the tier meanwhile isn't used.
+        let Ok(kept) = entry.kept() else { return false };
+        let labels = kept.labels.as_deref();
+        let verdict = match (&self.log, self.judge.get().and_then(Weak::upgrade)) {
+            (Some(log), _) => Some(log.judge(entry.log(), labels)),
+            (None, Some(judge)) => {
+                // The Lua script leaves a field when it writes over the others.
+                let raw = kept.record(entry.left(exact_msec()), None);
+                let labels = labels.filter(|_| record::is_own(&raw, entry.length()));
+                judge.judge_now(entry.log(), labels)
+            }
+            (None, None) => None,
+        };
+        match verdict {
+            Some(Verdict::Kept) => entry.set_judged(purged, false),
+            Some(Verdict::Soft) => entry.set_judged(purged, true),
+            Some(Verdict::Hard) => {
+                self.records.index().invalidate(hash);
+                return false;
+            }
+            // The store is asked for it, and reads its log for that.
+            None => return false,
         }
         true
     }
@@ -173,8 +214,10 @@ impl Memory {
         }
         let hash = self.hash(key);
         let index = self.records.index();
+        let knows_purges = self.knows_purges(now);
         let usable = |handle| {
-            index.is_current(handle, now) || (self.is_usable_alone(handle, now) && is_down())
+            (knows_purges && index.is_current(handle, now))
+                || (self.is_usable_alone(handle, now) && is_down())
         };
         let recent = self.recent.borrow();
         let known = recent
@@ -184,8 +227,7 @@ impl Memory {
             .filter(|known| usable(known.handle()));
         let purged = self.purged();
         if let Some(known) = known {
-            if known.judged() < purged && !self.survives(known, purged) {
-                index.invalidate(hash);
+            if known.judged() < purged && !self.survives(hash, known, purged) {
                 return None;
             }
             index.touch(known.handle());
@@ -201,8 +243,7 @@ impl Memory {
         let mut recent = self.recent.borrow_mut();
         let counter = recent.counter();
         let entry = Rc::new(Entry::new(&self.records, handle, &view, &kept, &counter));
-        if kept.log < purged && !self.survives(&entry, purged) {
-            index.invalidate(hash);
+        if kept.log < purged && !self.survives(hash, &entry, purged) {
             return None;
         }
         recent.put(hash, Rc::clone(&entry));
@@ -250,7 +291,7 @@ impl Memory {
         (from, log): (u64, u64),
         key: &Bytes,
         record: &RawRecord,
-        variants: Option<Bytes>,
+        (variants, labels): (Option<Bytes>, Option<Bytes>),
     ) {
         if from != offer.server {
             return;
@@ -263,7 +304,7 @@ impl Memory {
         let Ok(left) = u64::try_from(record.pttl) else {
             return;
         };
-        let head = Kept::of(key.clone(), record, variants, log).encode();
+        let head = Kept::of(key.clone(), record, (variants, labels), log).encode();
         let Some(head) = head.filter(|head| head.len() + body.len() <= self.config.max_object)
         else {
             return;
@@ -279,7 +320,7 @@ impl Memory {
             .keep(offer.hash, offer.ticket, facts, &pieces, Tier::publish);
     }
 
-    /// The last number of the store's log of purges is at least this: what is kept under a lower one is looked up anew.
+    /// The last number of the store's log of purges is at least this: what is kept under a lower one is judged anew.
     pub fn raise_purged(&self, number: u64) {
         self.records.header().raise_purged(number);
     }

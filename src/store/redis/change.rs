@@ -209,8 +209,6 @@ pub enum Change {
     SetFence(Bytes, Token),
     /// Reads the fence of a key: it changes nothing, but is asked of the master as changes are.
     ReadFence(Bytes),
-    /// Reads by what purges select the record of a key, in the same way.
-    ReadLabels(Bytes),
     /// Concerns the store's log of purges.
     Purges(PurgeCommand),
     /// Claims a fill.
@@ -230,8 +228,7 @@ impl Change {
             Change::Delete(key)
             | Change::Invalidate(key, _)
             | Change::SetFence(key, _)
-            | Change::ReadFence(key)
-            | Change::ReadLabels(key) => key,
+            | Change::ReadFence(key) => key,
             Change::Purges(_) => &purges::KEY,
             Change::Claim(claim) => &claim.lease.key,
             Change::Extend(lease, _) => &lease.key,
@@ -247,7 +244,6 @@ impl Change {
             | Change::Invalidate(..)
             | Change::SetFence(..)
             | Change::ReadFence(_)
-            | Change::ReadLabels(_)
             | Change::Purges(_)
             | Change::Claim(_)
             | Change::Extend(..)
@@ -264,7 +260,6 @@ impl Change {
             Change::Delete(_)
             | Change::SetFence(..)
             | Change::ReadFence(_)
-            | Change::ReadLabels(_)
             | Change::Purges(_)
             | Change::Extend(..)
             | Change::Release(_) => false,
@@ -279,7 +274,6 @@ impl Change {
             }
             Change::SetFence(..)
             | Change::ReadFence(_)
-            | Change::ReadLabels(_)
             | Change::Purges(_)
             | Change::Claim(_)
             | Change::Extend(..)
@@ -303,13 +297,6 @@ pub enum ChangeReply {
     Number(u64),
     /// Members of the log of purges, with their numbers.
     Members(Vec<(Bytes, u64)>),
-    /// What belongs to a record: its field `meta`, and by what purges select it.
-    Labels {
-        /// Field `meta`.
-        meta: Option<Bytes>,
-        /// Field `labels`.
-        labels: Option<Bytes>,
-    },
     /// What came of the claim.
     Claimed(Claimed),
     /// Nothing was written: the fill has lost its lease.

@@ -203,8 +203,9 @@ impl Client {
             let last = self.purges.as_ref().map_or(0, |purges| purges.last());
             let meta = record.record.meta.as_ref();
             if last == 0 || meta.is_some_and(|meta| log_of(meta) >= last) {
-                let variants = record.variants.clone();
-                memory.keep(offer, (from, last), key, &record.record, variants);
+                let fields = (record.variants.clone(), record.labels.clone());
+                let log = meta.map_or(0, |meta| log_of(meta)).max(last);
+                memory.keep(offer, (from, log), key, &record.record, fields);
             } else {
                 record.offer.replace(Some(offer));
             }
@@ -215,8 +216,8 @@ impl Client {
     /// Keeps in memory what was found, now that it is known that no purge up to this number concerns it.
     pub fn keep_judged(&self, key: &Bytes, found: &Found, log: u64) {
         if let (Some(memory), Some(offer)) = (&self.memory, found.offer.take()) {
-            let variants = found.variants.clone();
-            memory.keep(offer, (found.from, log), key, &found.record, variants);
+            let fields = (found.variants.clone(), found.labels.clone());
+            memory.keep(offer, (found.from, log), key, &found.record, fields);
         }
     }
 
@@ -369,7 +370,6 @@ impl Client {
             | Change::Invalidate(..)
             | Change::SetFence(..)
             | Change::ReadFence(_)
-            | Change::ReadLabels(_)
             | Change::Purges(_)
             | Change::Claim(_)
             | Change::Extend(..)

@@ -16,6 +16,8 @@ pub struct Found {
     pub record: RawRecord,
     /// Field `variants`.
     pub variants: Option<Bytes>,
+    /// Field `labels`.
+    pub labels: Option<Bytes>,
     /// What the memory tier calls the server that has sent it, at the address of that connection. 0: none has.
     pub from: u64,
     /// The right to keep it in the memory tier, once it is known whether it is purged.
@@ -37,14 +39,15 @@ impl Found {
             body: None,
             meta: None,
         };
-        Found::new(record, None)
+        Found::new(record, None, None)
     }
 
     /// What was found.
-    pub fn new(record: RawRecord, variants: Option<Bytes>) -> Found {
+    pub fn new(record: RawRecord, variants: Option<Bytes>, labels: Option<Bytes>) -> Found {
         Found {
             record,
             variants,
+            labels,
             from: 0,
             offer: RefCell::new(None),
             reading: OnceCell::new(),

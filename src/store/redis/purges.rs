@@ -5,16 +5,15 @@
 //! then at the latest.
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::future::Future;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use bytes::Bytes;
 use cache_core::purge::{Entry, Labels, Log, Verdict};
-use cache_core::record::log_of;
 use ngx::ffi::NGX_LOG_NOTICE;
 use ngx::log::ngx_cycle_log;
 use ngx::ngx_log_error;
 
+use super::call::{Waiting, call};
 use super::change::{Change, ChangeReply, PurgeCommand};
 use super::client::Client;
 use super::error::{StoreError, is_unpermitted};
@@ -22,7 +21,7 @@ use super::protocol::purges::{KEY, PAGE, RESTORED};
 use crate::ngx::event::{Timer, exact_msec};
 use crate::shm::StoreState;
 use crate::store::background;
-use crate::store::memory::Memory;
+use crate::store::memory::{Judge, Memory};
 
 /// How often a worker looks whether the last number is to be asked for, in milliseconds.
 const LOOK: u64 = 250;
@@ -31,7 +30,7 @@ const LOOK: u64 = 250;
 /// between two replies.
 const PAUSE: u64 = 600;
 
-/// How long what is known counts where nobody asks behind the requests' backs, in milliseconds.
+/// How old what the store has said may be for a lookup, in milliseconds.
 const SECOND: u64 = 1000;
 
 /// How often the log is read on for one judgement. Whoever purges faster than it is read has it count as more.
@@ -45,36 +44,42 @@ pub struct Purges {
     state: Option<&'static StoreState>,
     /// The last number, where workers share nothing.
     last: Cell<u64>,
-    /// Whether the store has said it.
-    is_known: Cell<bool>,
+    /// When a reading began that has read all of the log, in milliseconds. 0: none has.
+    confirmed: Cell<u64>,
     /// When it was asked for last, in milliseconds.
     asked: Cell<u64>,
     log: RefCell<Log>,
     timer: OnceCell<Timer>,
     is_refused: Cell<bool>,
-    /// The log is being read because of a message,
-    is_asking: Cell<bool>,
-    /// and there has been another one.
-    asks_again: Cell<bool>,
+    /// The reading under way. Whoever needs one shares it.
+    reading: RefCell<Option<Waiting<bool>>>,
+    /// There has been a message since it began.
+    is_told: Cell<bool>,
 }
 
 impl Purges {
     /// Nothing is known yet.
     pub fn new(client: Client, memory: Option<Rc<Memory>>) -> Rc<Purges> {
         let state = client.config().memory.and_then(|memory| memory.state());
-        Rc::new(Purges {
+        let purges = Rc::new(Purges {
             client,
             memory,
             state,
             last: Cell::new(0),
-            is_known: Cell::new(false),
+            confirmed: Cell::new(0),
             asked: Cell::new(0),
             log: RefCell::default(),
             timer: OnceCell::new(),
             is_refused: Cell::new(false),
-            is_asking: Cell::new(false),
-            asks_again: Cell::new(false),
-        })
+            reading: RefCell::default(),
+            is_told: Cell::new(false),
+        });
+        if let Some(memory) = &purges.memory {
+            let own = Rc::downgrade(&purges);
+            let judge: Weak<dyn Judge> = own;
+            memory.set_judge(judge);
+        }
+        purges
     }
 
     /// Sees to it from now on that somebody of this nginx asks for the last number.
@@ -103,22 +108,17 @@ impl Purges {
     }
 
     /// Reads on in the log if nobody of this nginx has for a second, or ever: what is stored may have been purged before it
-    /// was started, or while it had nothing to do. The command is on its way when this returns. `None`: it is known.
-    pub fn know(self: &Rc<Self>) -> Option<impl Future<Output = ()> + use<>> {
-        if self.state.is_some_and(|state| state.purges.is_known()) {
-            self.is_known.set(true);
-        }
-        if (self.is_known.get() && !self.is_due(SECOND)) || !self.client.available(&KEY) {
+    /// was started, or while it had nothing to do. The command is on its way when this returns. `None`: what is known is new enough.
+    pub fn know(self: &Rc<Self>) -> Option<Waiting<bool>> {
+        let now = exact_msec();
+        let shared = self.state.map_or(0, |state| state.purges.confirmed());
+        let confirmed = self.confirmed.get().max(shared);
+        // A time in the future is one of a machine that was suspended.
+        let is_new = confirmed <= now && now - confirmed < SECOND && confirmed != 0;
+        if is_new || !self.client.available(&KEY) {
             return None;
         }
-        let from = self.log.borrow().last();
-        let first = Change::Purges(PurgeCommand::Read(from));
-        let (own, first) = (Rc::clone(self), self.client.change(first));
-        Some(async move {
-            if own.read_on(own.last(), from, Some(first.await)).await {
-                own.set_known();
-            }
-        })
+        Some(self.reading())
     }
 
     /// Whether this worker is to ask now, because nobody has for so many milliseconds.
@@ -139,15 +139,10 @@ impl Purges {
     /// A message tells of a purge. Only what the store itself says counts: anybody may publish, the message may be about another
     /// database, and a server that has taken another's place may give numbers once more.
     pub fn heard(self: &Rc<Self>) {
-        self.asks_again.set(true);
-        if !self.is_asking.replace(true) {
-            let own = Rc::clone(self);
-            background::spawn(async move {
-                while own.asks_again.replace(false) {
-                    own.ask().await;
-                }
-                own.is_asking.set(false);
-            });
+        if self.is_reading() {
+            self.is_told.set(true);
+        } else {
+            self.reading();
         }
     }
 
@@ -167,7 +162,7 @@ impl Purges {
     /// # Errors
     ///
     /// Why it isn't known that they hold.
-    pub async fn add(&self, entries: &[Entry]) -> Result<(), StoreError> {
+    pub async fn add(self: &Rc<Self>, entries: &[Entry]) -> Result<(), StoreError> {
         // Those of one number are to fit into what is read at once.
         for part in entries.chunks(PAGE / 2) {
             let members = part.iter().map(|entry| Bytes::from(entry.encode()));
@@ -178,84 +173,83 @@ impl Purges {
             };
             self.raise(number);
             // Should the store lose them, somebody has them to put them back.
-            self.read_up_to(number).await;
+            self.catch_up().await;
         }
         Ok(())
     }
 
-    /// What the purges mean for the record of a key. `None`: the store doesn't say it now. `meta`: the field of that name;
-    /// `belongs`: it is the record's, and not that of another which the Lua script has written over.
-    pub async fn judge(&self, key: &Bytes, meta: Option<&Bytes>, belongs: bool) -> Option<Verdict> {
-        let (number, last) = (meta.map_or(0, |meta| log_of(meta)), self.last());
-        if number >= last {
-            return Some(Verdict::Kept);
-        }
-        // It is on its way while the log is read.
-        let labels = self.client.change(Change::ReadLabels(key.clone()));
-        if self.log.borrow().last() < last {
-            self.read_up_to(last).await;
-        }
-        if self.log.borrow().last() < last {
-            return None;
-        }
-        let labels = match labels.await {
-            // Another write may have come in between, or the Lua script has left the field.
-            Ok(ChangeReply::Labels { meta: now, labels }) if belongs && now.as_ref() == meta => {
-                labels
+    /// Reads the log if it isn't read as far as it is known to go.
+    pub async fn catch_up(self: &Rc<Self>) {
+        // A reading that is under way may have begun too early.
+        for _ in 0..2 {
+            if self.is_behind() {
+                let _ = self.reading().await;
             }
-            Ok(_) => None,
-            Err(_) => return None,
-        };
-        let labels = labels.as_deref().and_then(Labels::parse);
-        Some(self.log.borrow().judge(number, labels.as_ref()))
+        }
+    }
+
+    /// Whether this worker's copy of the log ends before the last number that is known.
+    fn is_behind(&self) -> bool {
+        self.log.borrow().last() < self.last()
     }
 
     fn look(self: &Rc<Self>) {
-        if self.is_due(PAUSE) && self.client.available(&KEY) {
-            let own = Rc::clone(self);
-            background::spawn(async move { own.ask().await });
-        } else if self.log.borrow().last() < self.last() && self.client.available(&KEY) {
-            // Whoever is asked for a record then needn't wait.
-            let (own, last) = (Rc::clone(self), self.last());
-            background::spawn(async move {
-                own.read_up_to(last).await;
-            });
+        // Whoever is asked for a record then needn't wait.
+        if self.client.available(&KEY) && (self.is_due(PAUSE) || self.is_behind()) {
+            self.reading();
         }
         if let Some(timer) = self.timer.get() {
             timer.arm(LOOK);
         }
     }
 
-    /// Asks the store for what is new in the log.
-    async fn ask(&self) {
-        let last = self.last();
-        if self.read_up_to(last).await {
-            self.set_known();
-        }
+    fn is_reading(&self) -> bool {
+        self.reading.borrow().is_some()
     }
 
-    fn set_known(&self) {
-        self.is_known.set(true);
+    /// Reads the log from where it is known to its end, or shares a reading that is under way. The command has been given when this
+    /// returns. Where the store has lost what it had, all that is older than that counts as purged. The result says whether the store
+    /// has said it all, or that it won't.
+    fn reading(self: &Rc<Self>) -> Waiting<bool> {
+        if let Some(reading) = &*self.reading.borrow() {
+            return reading.another();
+        }
+        let (promise, reading) = call();
+        self.reading.replace(Some(reading.another()));
+        self.is_told.set(false);
+        let (from, last, began) = (self.log.borrow().last(), self.last(), exact_msec());
+        let first = Change::Purges(PurgeCommand::Read(from));
+        let first = self.client.change(first);
+        let own = Reading(Rc::clone(self));
+        background::spawn(async move {
+            let is_whole = own.0.read_on(last, from, first.await).await;
+            if is_whole {
+                own.0.confirm(began);
+            }
+            promise.finish(Ok(is_whole));
+        });
+        reading
+    }
+
+    /// All of the log was read, as it was then (milliseconds) at the earliest.
+    fn confirm(&self, began: u64) {
+        self.confirmed.set(began);
         if let Some(state) = self.state {
-            state.purges.set_known();
+            state.purges.confirm(began);
+        }
+        if let Some(memory) = &self.memory {
+            memory.confirm_purges(began);
         }
     }
 
-    /// Reads the log from where it is known to its end, `last` at least. Where the store has lost what it had, all that is older
-    /// than that counts as purged. Whether the store has said it all, or that it won't.
-    async fn read_up_to(&self, last: u64) -> bool {
-        let from = self.log.borrow().last();
-        self.read_on(last, from, None).await
-    }
-
-    /// The same from a number on. `first`: the first reply, if it is there.
+    /// Reads the log from a number to its end, `last` at least. `first`: the first reply.
     async fn read_on(
         &self,
         last: u64,
         mut from: u64,
-        mut first: Option<Result<ChangeReply, StoreError>>,
+        first: Result<ChangeReply, StoreError>,
     ) -> bool {
-        let mut is_whole = false;
+        let (mut is_whole, mut first) = (false, Some(first));
         for page in 0..PAGES {
             let members = match first.take() {
                 Some(reply) => reply.and_then(members_of),
@@ -265,11 +259,20 @@ impl Purges {
                 Ok(members) => members,
                 Err(StoreError::Refused(words)) if is_unpermitted(&words) => {
                     is_whole = true;
-                    self.refused(&words);
+                    self.refused(
+                        &words,
+                        "it needs \"+zrangebyscore\" and the key \"redis_cache:purges\"",
+                    );
                     break;
                 }
-                // Whatever it is, a later attempt may fare better.
-                Err(_) => break,
+                Err(error) => {
+                    if error == StoreError::WrongType {
+                        let words = error.to_string();
+                        self.refused(&words, "delete the key \"redis_cache:purges\"");
+                    }
+                    // Whatever it is, a later attempt may fare better.
+                    break;
+                }
             };
             // Before what is new is taken in: by that it is seen what the store doesn't have.
             let is_lost = {
@@ -351,7 +354,7 @@ impl Purges {
     }
 
     /// Says it once.
-    fn refused(&self, words: &str) {
+    fn refused(&self, words: &str, remedy: &str) {
         if self.is_refused.replace(true) {
             return;
         }
@@ -359,8 +362,31 @@ impl Purges {
         ngx_log_error!(
             NGX_LOG_NOTICE,
             ngx_cycle_log().as_ptr(),
-            "redis store \"{store}\": purges aren't known: {words}; it needs \"+zrangebyscore\" and the key \"redis_cache:purges\""
+            "redis store \"{store}\": purges aren't known: {words}; {remedy}"
         );
+    }
+}
+
+impl Judge for Purges {
+    fn judge_now(&self, number: u64, labels: Option<&[u8]>) -> Option<Verdict> {
+        if number >= self.last() {
+            return Some(Verdict::Kept);
+        }
+        let labels = labels.and_then(Labels::parse);
+        (!self.is_behind()).then(|| self.log.borrow().judge(number, labels.as_ref()))
+    }
+}
+
+/// A reading that is under way. When it is over, however that comes, another may begin, and does if there was a message meanwhile.
+struct Reading(Rc<Purges>);
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        let Reading(purges) = self;
+        purges.reading.take();
+        if purges.is_told.take() {
+            purges.reading();
+        }
     }
 }
 

@@ -21,14 +21,14 @@ pub const VARIANTS_FIELD: &str = "variants";
 /// them, so the constant parts are one literal.
 pub fn pack_lookup(out: &mut Vec<u8>, key: &[u8]) {
     const FIELDS: &[u8] =
-        b"\r\n$6\r\nstatus\r\n$7\r\nheaders\r\n$4\r\nbody\r\n$4\r\nmeta\r\n$8\r\nvariants\r\n";
+        b"\r\n$6\r\nstatus\r\n$7\r\nheaders\r\n$4\r\nbody\r\n$4\r\nmeta\r\n$8\r\nvariants\r\n$6\r\nlabels\r\n";
     out.reserve(2 * key.len() + FIELDS.len() + 80);
     out.extend_from_slice(b"*2\r\n$4\r\nPTTL\r\n");
     let begin = out.len();
     resp::bulk_header(out, key.len());
     out.extend_from_slice(key);
     let end = out.len();
-    out.extend_from_slice(b"\r\n*7\r\n$5\r\nHMGET\r\n");
+    out.extend_from_slice(b"\r\n*8\r\n$5\r\nHMGET\r\n");
     out.extend_from_within(begin..end);
     out.extend_from_slice(FIELDS);
 }

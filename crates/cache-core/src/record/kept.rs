@@ -29,23 +29,28 @@ pub struct Kept {
     pub meta: Option<Bytes>,
     /// Field [`super::VARIANTS_FIELD`].
     pub variants: Option<Bytes>,
-    /// Field [`super::LABELS_FIELD`], where the store itself isn't asked for it.
+    /// Field [`super::LABELS_FIELD`].
     pub labels: Option<Bytes>,
     /// The number in the store's log of purges up to which none concerns it.
     pub log: u64,
 }
 
 impl Kept {
-    /// What is kept of a record that was read.
+    /// What is kept of a record that was read, with its fields [`super::VARIANTS_FIELD`] and [`super::LABELS_FIELD`].
     #[must_use]
-    pub fn of(key: Bytes, record: &RawRecord, variants: Option<Bytes>, log: u64) -> Self {
+    pub fn of(
+        key: Bytes,
+        record: &RawRecord,
+        (variants, labels): (Option<Bytes>, Option<Bytes>),
+        log: u64,
+    ) -> Self {
         Self {
             key,
             status: record.status.clone(),
             headers: record.headers.clone(),
             meta: record.meta.clone(),
             variants,
-            labels: None,
+            labels,
             log,
         }
     }

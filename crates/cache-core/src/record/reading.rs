@@ -279,6 +279,17 @@ fn sent(headers: Headers, says: &CacheControl, ours: bool) -> Headers {
         .collect()
 }
 
+/// Whether the field `meta` of a record whose body has this length was written with it. So were the record's other fields then:
+/// the Lua script, which writes over some of them, leaves those that it doesn't know.
+#[must_use]
+pub fn is_own(raw: &RawRecord, length: usize) -> bool {
+    let (Some(status), Some(headers)) = (&raw.status, &raw.headers) else {
+        return false;
+    };
+    let meta = raw.meta.as_ref().and_then(parse_meta);
+    meta.is_some_and(|meta| meta.belongs_to(raw.pttl, status, headers, length as u64))
+}
+
 /// Whether a record belongs where it was found. One of a slot isn't a base: a client may ask for a key that
 /// is named so.
 fn belongs_to(tie: Option<&Tie>, from: ReadFrom<'_>) -> bool {

@@ -14,11 +14,11 @@ fn maybe() -> impl Strategy<Value = Option<Bytes>> {
 
 proptest! {
     #[test]
-    fn a_record_comes_back(key in text(), status in maybe(), headers in maybe(), meta in maybe(), variants in maybe(), body in maybe(), pttl: i64, log: u64) {
+    fn a_record_comes_back(key in text(), status in maybe(), headers in maybe(), meta in maybe(), variants in maybe(), labels in maybe(), body in maybe(), pttl: i64, log: u64) {
         let record = RawRecord { pttl, status, headers, body, meta };
-        let bytes = Bytes::from(Kept::of(key.clone(), &record, variants.clone(), log).encode().unwrap());
+        let bytes = Bytes::from(Kept::of(key.clone(), &record, (variants.clone(), labels.clone()), log).encode().unwrap());
         let kept = Kept::decode(&bytes).unwrap();
-        prop_assert_eq!((&kept.key, &kept.variants, kept.log), (&key, &variants, log));
+        prop_assert_eq!((&kept.key, &kept.variants, &kept.labels, kept.log), (&key, &variants, &labels, log));
         prop_assert_eq!(kept.record(pttl, record.body.clone()), record);
         // One byte more or less is another string.
         prop_assert_eq!(Kept::decode(&bytes.slice(..bytes.len() - 1)), None);

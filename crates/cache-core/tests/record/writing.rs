@@ -143,10 +143,11 @@ fn a_lookup_is_two_commands() {
             BODY_FIELD,
             META_FIELD,
             VARIANTS_FIELD,
+            LABELS_FIELD,
         ]
         .map(str::as_bytes);
-        let [a, b, c, d, e] = fields;
-        resp(&mut wanted, &[b"HMGET", key, a, b, c, d, e]);
+        let [a, b, c, d, e, f] = fields;
+        resp(&mut wanted, &[b"HMGET", key, a, b, c, d, e, f]);
         assert_eq!(packed, wanted);
     }
 }

@@ -189,7 +189,7 @@ impl Health {
                 "each machine fills for itself until it accepts them",
             ),
             // The write that follows is refused, too, or the claim before; and whoever reads or writes the log of purges tells of that.
-            Kind::Fence | Kind::Lease | Kind::Labels | Kind::Purges => return,
+            Kind::Fence | Kind::Lease | Kind::Purges => return,
         };
         // The code decides whether this is the same trouble: the rest may name a script or a user.
         let code = |text: &str| text.split(' ').next().unwrap_or_default().to_owned();
@@ -221,7 +221,7 @@ impl Health {
                 return self.accepted(Kind::SetFence);
             }
             Kind::Claim => (claims, "claims of fills"),
-            Kind::Fence | Kind::Lease | Kind::Labels | Kind::Purges => return,
+            Kind::Fence | Kind::Lease | Kind::Purges => return,
         };
         if known.borrow().is_some() {
             known.replace(None);

@@ -219,8 +219,6 @@ pub enum Kind {
     SetFence,
     /// To read a fence.
     Fence,
-    /// To read by what purges select a record.
-    Labels,
     /// For the log of purges.
     Purges,
     /// To claim a fill.
@@ -238,7 +236,6 @@ impl Kind {
             Change::Invalidate(..) => Kind::Invalidate,
             Change::SetFence(..) => Kind::SetFence,
             Change::ReadFence(_) => Kind::Fence,
-            Change::ReadLabels(_) => Kind::Labels,
             Change::Purges(_) => Kind::Purges,
             Change::Claim(_) => Kind::Claim,
             Change::Extend(..) | Change::Release(_) => Kind::Lease,
@@ -247,7 +244,7 @@ impl Kind {
 }
 
 /// How many fields a lookup asks for.
-pub const FIELDS: usize = 5;
+pub const FIELDS: usize = 6;
 
 /// PTTL and HMGET.
 pub fn lookup(out: &mut Vec<u8>, key: &[u8]) {
@@ -265,10 +262,12 @@ pub fn lookup_asking(out: &mut Vec<u8>, key: &[u8]) {
         record::BODY_FIELD,
         record::META_FIELD,
         record::VARIANTS_FIELD,
+        record::LABELS_FIELD,
     ]
     .map(str::as_bytes);
-    let [status, headers, body, meta, variants] = fields;
-    resp::command(out, &[b"HMGET", key, status, headers, body, meta, variants]);
+    let [status, headers, body, meta, variants, labels] = fields;
+    let words: [&[u8]; 8] = [b"HMGET", key, status, headers, body, meta, variants, labels];
+    resp::command(out, &words);
 }
 
 /// Lets the next command of the connection in, although its slot isn't here yet.
@@ -305,11 +304,6 @@ pub fn change(output: &mut Output, change: Change, channel: Option<&Bytes>) {
         }
         (Change::ReadFence(key), _) => {
             let words: [&[u8]; 3] = [b"HGET", &fence::name(&key), FIELD.as_bytes()];
-            resp::command(output.tail(), &words);
-        }
-        (Change::ReadLabels(key), _) => {
-            let (meta, labels) = (record::META_FIELD, record::LABELS_FIELD);
-            let words: [&[u8]; 4] = [b"HMGET", &key, meta.as_bytes(), labels.as_bytes()];
             resp::command(output.tail(), &words);
         }
         (Change::Purges(command), _) => purges::pack(output.tail(), command),

@@ -297,7 +297,7 @@ fn hmget_replied(
         },
         _ => None,
     };
-    let Some([status, headers, body, meta, variants]) = fields else {
+    let Some([status, headers, body, meta, variants, labels]) = fields else {
         lookup.pttl = Some(pttl);
         return Replied::Nonsense(Pending::Lookup(lookup));
     };
@@ -314,7 +314,7 @@ fn hmget_replied(
             };
             let found = Found {
                 from,
-                ..Found::new(record, variants)
+                ..Found::new(record, variants, labels)
             };
             lookup.finish(Ok(Rc::new(found)));
             Replied::Found(size)
@@ -338,9 +338,6 @@ fn change_replied(kind: Kind, promise: Promise<ChangeReply>, reply: Reply) -> Re
             number::parse(&number).map(ChangeReply::Number)
         }
         Reply::Array(Some(elements)) if kind == Kind::Purges => members(elements),
-        Reply::Array(Some(elements)) if kind == Kind::Labels => {
-            fields(elements).map(|[meta, labels]| ChangeReply::Labels { meta, labels })
-        }
         Reply::Integer(-2) if kind == Kind::Write => Some(ChangeReply::ClaimLost),
         // Whatever somebody else has put in the lease's place: it is no trouble of the server.
         Reply::Array(_) if kind == Kind::Claim => {
