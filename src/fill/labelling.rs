@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use cache_core::headers::Headers;
-use cache_core::purge::{Labels, TagFields, Tags};
+use cache_core::purge::{self, Labels, TagFields, Tags};
 use cache_core::uri::Origin;
 
 use crate::conf::LocConf;
@@ -16,7 +16,7 @@ const UNKNOWN: &[u8] = b"0";
 /// What is known of it when the backend is asked.
 pub struct Labelling {
     origin: Option<Origin>,
-    /// What the client has asked for: path and arguments.
+    /// What was asked for: path and arguments.
     target: Bytes,
     fields: Rc<TagFields>,
 }
@@ -24,10 +24,15 @@ pub struct Labelling {
 impl Labelling {
     /// For the response to a client's request.
     pub fn of(r: Request, conf: &LocConf) -> Labelling {
+        // As the client sent it nginx has that of the main request alone.
+        let target = if r.is_subrequest() {
+            purge::target_of(r.uri(), r.args()).into()
+        } else {
+            Bytes::copy_from_slice(r.unparsed_uri())
+        };
         Labelling {
-            // nginx gives a subrequest the URI of its parent.
-            origin: Origin::new(r.is_https(), r.authority()).filter(|_| !r.is_subrequest()),
-            target: Bytes::copy_from_slice(r.unparsed_uri()),
+            origin: Origin::new(r.is_https(), r.authority()),
+            target,
             fields: conf.tags.clone().unwrap_or_default(),
         }
     }

@@ -49,6 +49,11 @@ pub fn void_in_all(store: &[u8], key: &[u8], number: u64) {
     }
 }
 
+/// The first of this worker's zones. What all zones have in common can be reached by it.
+pub fn first() -> Option<Zone> {
+    ZONES.get()?().first().copied()
+}
+
 /// A declared zone, as the configuration holds it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Zone(Mapping);

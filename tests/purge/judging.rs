@@ -203,3 +203,85 @@ fn an_nginx_with_hits_alone_is_told_of_purges() {
     });
     second.finish();
 }
+
+/// The workers share nothing of a store whose address comes from a variable, and yet what one purges holds for all.
+#[test]
+fn a_store_at_an_address_of_a_variable() {
+    let site = site("varnish")
+        .workers(2)
+        .spread()
+        .location("set $cache_pass redis://127.0.0.1:$http_x_port;")
+        .start();
+    let port = site.redis.port().to_string();
+    let page = of_example("/a").header("X-Port", &port);
+    let purge = Request::new("PURGE", "/a*")
+        .header("Host", "example.com")
+        .header("X-Port", &port);
+    let (mut one, mut other) = (site.client(), site.client());
+    for turn in 0..40 {
+        // New connections now and then: either worker may have either.
+        if turn % 4 == 0 {
+            (one, other) = (site.client(), site.client());
+        }
+        let mut before = String::new();
+        for client in [&mut one, &mut other] {
+            wait_for("a hit", PATIENCE, || {
+                let answer = client.ask(&page);
+                before = answer.text();
+                answer.word() == "HIT"
+            });
+        }
+        assert_eq!(one.ask(&purge).status, 200);
+        for client in [&mut other, &mut one] {
+            let answer = client.ask(&page);
+            assert_ne!(answer.text(), before, "{turn}: {}", answer.word());
+        }
+    }
+}
+
+/// What SSI includes is a record of its own: it is purged by its own URI, and not by that of the page.
+#[test]
+fn a_subrequest_is_purged_by_its_own_uri() {
+    let site = Site::new()
+        .server("redis_cache_purge_allow 127.0.0.1;")
+        .location("redis_cache_key $scheme://$host$uri$is_args$args; redis_cache_purge_style varnish; ssi on; ssi_types text/plain;")
+        .start();
+    let body = "page <!--#include virtual=\"/part/%25a?b=1\" -->";
+    site.backend
+        .set("/page", Answer::ok(body).content_type("text/plain"));
+    let asked = || (site.backend.hits("/page"), site.backend.hits("/part/%25a"));
+    let ask = || {
+        let answer = get(&site, page("/page"));
+        assert_eq!(answer.status, 200);
+        assert!(
+            answer.text().starts_with("page GET /part/"),
+            "{}",
+            answer.text()
+        );
+    };
+    let settle = |wanted: (usize, usize)| {
+        wait_for("both records", PATIENCE, || {
+            let keys: usize = site.redis.command(&["DBSIZE"]);
+            ask();
+            assert_eq!(asked(), wanted);
+            keys >= 2
+        });
+    };
+    settle((1, 1));
+    for (prefix, wanted) in [
+        ("/other", (1, 1)),
+        ("/page", (2, 1)),
+        ("/part/", (2, 2)),
+        ("/part/%25a?b=1", (2, 3)),
+        ("/part/%25a?b=2", (2, 3)),
+    ] {
+        purge_prefix(&site, prefix, &[]);
+        ask();
+        assert_eq!(asked(), wanted, "{prefix}");
+        // Both are there again before the next purge.
+        wait_for("no fill", PATIENCE, || {
+            ask();
+            asked() == wanted
+        });
+    }
+}

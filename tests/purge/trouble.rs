@@ -1,6 +1,8 @@
 //! Purges beside fills, with a Redis in trouble, and with senders that leave.
 
-use testbed::{Answer, Bridge, Gate, PATIENCE, Redis, Request, Rule, Way, wait_for};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use testbed::{Answer, Bridge, Gate, PATIENCE, Redis, Request, Rule, Site, Way, ms, wait_for};
 
 use crate::{fill, get, request, site, told};
 
@@ -122,4 +124,66 @@ fn many_at_once() {
             });
         }
     });
+}
+
+/// The workers of a store in shared memory alone share its log: none writes over what another has put there, also when it is
+/// stopped now and then for longer than others wait.
+#[test]
+fn workers_that_share_a_log_in_memory() {
+    for stops in [false, true] {
+        let site = Site::new()
+            .workers(2)
+            .spread()
+            .memory_alone("memory 16m;")
+            .server("redis_cache_purge_allow 127.0.0.1;")
+            .location(&format!("{} redis_cache_purge_style varnish;", crate::KEY))
+            .start();
+        let of_example = |target: &str| Request::get(target).header("Host", "example.com");
+        let mut clients = site.client_of_each("/probe");
+        wait_for("the record", PATIENCE, || {
+            site.ask(&of_example("/keep")).word() == "HIT"
+        });
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|threads| {
+            if stops {
+                let (site, is_over, worker) = (&site, &is_over, clients[0].0);
+                threads.spawn(move || {
+                    while !is_over.load(Ordering::Relaxed) {
+                        let stopped = site.nginx.freeze_worker(worker);
+                        // As long as another waits for what this one has, and longer.
+                        std::thread::sleep(ms(130));
+                        drop(stopped);
+                        std::thread::sleep(ms(7));
+                    }
+                });
+            }
+            let purging: Vec<_> = clients
+                .iter_mut()
+                .enumerate()
+                .map(|(number, (_, client))| {
+                    let site = &site;
+                    threads.spawn(move || {
+                        let path = format!("/{number}/a");
+                        let purge = Request::new("PURGE", &format!("/{number}/*"))
+                            .header("Host", "example.com");
+                        for turn in 0..if stops { 20 } else { 100 } {
+                            let body = format!("{turn}");
+                            site.backend.set(&path, Answer::ok(body.clone()));
+                            assert_eq!(client.ask(&purge).status, 200);
+                            for _ in 0..3 {
+                                assert_eq!(client.ask(&of_example(&path)).text(), body, "{path}");
+                            }
+                        }
+                    })
+                })
+                .collect();
+            for thread in purging {
+                thread.join().unwrap();
+            }
+            is_over.store(true, Ordering::Relaxed);
+        });
+        if !stops {
+            assert_eq!(site.ask(&of_example("/keep")).word(), "HIT");
+        }
+    }
 }

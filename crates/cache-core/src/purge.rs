@@ -26,6 +26,6 @@ pub use groups::{group_invalidation, strings};
 pub use kind::{Kind, Mode};
 pub use labels::{Labels, MAX_TAGS, Tags};
 pub use log::{Log, MAX_ENTRIES, Verdict};
-pub use normal::MAX_TARGET;
+pub use normal::{MAX_TARGET, target_of};
 pub use selector::{Scope, Selector};
 pub use tag_id::TagId;

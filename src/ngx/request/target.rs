@@ -29,6 +29,12 @@ impl Request {
         unsafe { text::bytes(&self.get().uri) }
     }
 
+    /// Its arguments, without "?".
+    pub fn args(self) -> &'static [u8] {
+        // SAFETY: as above.
+        unsafe { text::bytes(&self.get().args) }
+    }
+
     /// Its path and arguments as the client sent them.
     pub fn unparsed_uri(self) -> &'static [u8] {
         // SAFETY: as above.

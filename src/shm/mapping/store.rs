@@ -118,6 +118,12 @@ impl PurgeWords {
         self.last.load(Ordering::Acquire)
     }
 
+    /// The number is this one now, if it was that one before.
+    pub fn advance(&self, from: u64, to: u64) -> bool {
+        let (order, after) = (Ordering::AcqRel, Ordering::Acquire);
+        self.last.compare_exchange(from, to, order, after).is_ok()
+    }
+
     /// A worker has heard of this number.
     pub fn raise(&self, number: u64) {
         self.last.fetch_max(number, Ordering::AcqRel);
@@ -217,12 +223,41 @@ impl StoreState {
     /// Writes what is known of the topology. One process at a time does so: the one that has the right to ask for it.
     /// False if it is too long.
     pub fn write_topology(&self, bytes: &[u8]) -> bool {
-        let Some(words) = self.words().get(..bytes.len().div_ceil(8)) else {
-            return false;
-        };
         // Odd from here on, also after a writer that has died in between.
         let begun = self.version.load(Ordering::Relaxed) | 1;
+        if bytes.len().div_ceil(8) > self.words().len() {
+            return false;
+        }
         self.version.store(begun, Ordering::Relaxed);
+        self.finish_topology(begun, bytes);
+        true
+    }
+
+    /// The same if nobody has written it since it had this version. Gives the new version; `None` if somebody has, or if it is too
+    /// long.
+    pub fn write_topology_after(&self, version: u64, bytes: &[u8]) -> Option<u64> {
+        // Another odd number after a writer that has died in between, or still writes.
+        let begun = if version.is_multiple_of(2) {
+            version + 1
+        } else {
+            version + 2
+        };
+        let fits = bytes.len().div_ceil(8) <= self.words().len();
+        let (to, from) = (begun, version);
+        let begins = || {
+            let (after, order) = (Ordering::Relaxed, Ordering::AcqRel);
+            self.version.compare_exchange(from, to, order, after)
+        };
+        if !fits || begins().is_err() {
+            return None;
+        }
+        self.finish_topology(begun, bytes);
+        Some(begun + 1)
+    }
+
+    /// Writes it under a version that says that this is going on.
+    fn finish_topology(&self, begun: u64, bytes: &[u8]) {
+        let words = self.words();
         fence(Ordering::Release);
         self.length.store(bytes.len() as u64, Ordering::Relaxed);
         self.sum.store(digest(bytes), Ordering::Relaxed);
@@ -234,7 +269,6 @@ impl StoreState {
             word.store(u64::from_ne_bytes(whole), Ordering::Relaxed);
         }
         self.version.store(begun + 1, Ordering::Release);
-        true
     }
 }
 

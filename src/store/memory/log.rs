@@ -4,7 +4,7 @@
 use std::cell::{Cell, RefCell};
 
 use cache_core::purge::number::{Known, next, parse};
-use cache_core::purge::{Entry, Labels, Log, Member, Mode, Verdict};
+use cache_core::purge::{Entry, Labels, Log, Member, Mode, Selector, Verdict};
 
 use crate::ngx::event::{exact_msec, now_sec};
 use crate::shm::StoreState;
@@ -67,34 +67,60 @@ impl OwnLog {
     }
 
     fn write(&self, entries: &[Entry]) -> Option<()> {
-        self.update();
-        let number = next(Known {
-            last: self.last(),
-            is_same_server: true,
-            seconds: now_sec(),
-            sender: 0,
-        })?;
-        let mut log = self.log.borrow_mut();
-        for entry in entries {
-            log.add(entry, number);
+        let mut is_certain = true;
+        for _ in 0..TRIES {
+            let version = self.state.version();
+            if self.version.get() != version {
+                self.read();
+            }
+            let last = self.last();
+            let mut log = self.log.borrow().clone();
+            log.complete(last);
+            let number = next(Known {
+                last,
+                is_same_server: true,
+                seconds: now_sec(),
+                sender: 0,
+            })?;
+            for entry in entries {
+                log.add(entry, number);
+            }
+            if !is_certain {
+                let all = Entry {
+                    mode: Mode::Hard,
+                    selector: Selector::all(),
+                };
+                log.add(&all, number);
+            }
+            let mut members = log.members();
+            members.sort_unstable_by_key(|(_, number)| *number);
+            let list = list_of(members);
+            let Some(version) = self.state.write_topology_after(version, &list) else {
+                // Another worker has written it.
+                continue;
+            };
+            // Whoever sees the number finds the list.
+            if self.state.purges.advance(last, number) {
+                self.version.set(version);
+                self.log.replace(log);
+                return Some(());
+            }
+            // This worker was stopped for longer than others wait, and has perhaps written over what one of them has written.
+            is_certain = false;
         }
-        let mut members = log.members();
-        members.sort_unstable_by_key(|(_, number)| *number);
-        let list = list_of(members);
-        if !self.state.write_topology(&list) {
-            return None;
-        }
-        // Whoever sees the number finds the list.
-        self.state.purges.raise(number);
-        Some(())
+        None
     }
 
-    /// Reads the list if another worker has written it. Where it can't be read all records count as purged.
+    /// Reads the list if another worker has written it.
     fn update(&self) {
-        let last = self.last();
-        if self.log.borrow().last() >= last || self.version.get() == self.state.version() {
-            return;
+        if self.log.borrow().last() < self.last() && self.version.get() != self.state.version() {
+            self.read();
         }
+    }
+
+    /// Reads the list. Where it can't be read all records count as purged.
+    fn read(&self) {
+        let last = self.last();
         let mut log = Log::default();
         for _ in 0..TRIES {
             if let Some((version, list)) = self.state.topology() {
@@ -106,6 +132,10 @@ impl OwnLog {
                         log.apply(member, number);
                     }
                 }
+                break;
+            }
+            if last == 0 {
+                // Nothing was ever written.
                 break;
             }
             yield_now();

@@ -8,6 +8,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::{Rc, Weak};
 
 use bytes::Bytes;
+use cache_core::key::LockKey;
 use cache_core::purge::{Entry, Labels, Log, Verdict};
 use ngx::ffi::NGX_LOG_NOTICE;
 use ngx::log::ngx_cycle_log;
@@ -19,7 +20,7 @@ use super::client::Client;
 use super::error::{StoreError, is_unpermitted};
 use super::protocol::purges::{KEY, PAGE, RESTORED};
 use crate::ngx::event::{Timer, exact_msec};
-use crate::shm::StoreState;
+use crate::shm::{StoreState, Zone, zone};
 use crate::store::background;
 use crate::store::memory::{Judge, Memory};
 
@@ -46,6 +47,8 @@ pub struct Purges {
     last: Cell<u64>,
     /// When a reading began that has read all of the log, in milliseconds. 0: none has.
     confirmed: Cell<u64>,
+    /// How many purges the workers had counted by then, where they share nothing else of the store.
+    counted: Cell<u64>,
     /// When it was asked for last, in milliseconds.
     asked: Cell<u64>,
     log: RefCell<Log>,
@@ -67,6 +70,7 @@ impl Purges {
             state,
             last: Cell::new(0),
             confirmed: Cell::new(0),
+            counted: Cell::new(0),
             asked: Cell::new(0),
             log: RefCell::default(),
             timer: OnceCell::new(),
@@ -115,10 +119,23 @@ impl Purges {
         let confirmed = self.confirmed.get().max(shared);
         // A time in the future is one of a machine that was suspended.
         let is_new = confirmed <= now && now - confirmed < SECOND && confirmed != 0;
-        if is_new || !self.client.available(&KEY) {
+        let is_same = self.state.is_some() || self.count() == self.counted.get();
+        if is_new && is_same || !self.client.available(&KEY) {
             return None;
         }
         Some(self.reading())
+    }
+
+    /// How many purges the workers of this nginx have asked for, where they share nothing else of the store: its address comes from a
+    /// variable. Other keys may count here, too.
+    fn count(&self) -> u64 {
+        let zone = zone::first();
+        zone.map_or(0, |zone| zone.invalidations(&self.counter(zone)))
+    }
+
+    /// Under this name it is counted.
+    fn counter(&self, zone: Zone) -> LockKey {
+        zone.lock_key(self.client.config().name.as_bytes(), &KEY)
     }
 
     /// Whether this worker is to ask now, because nobody has for so many milliseconds.
@@ -172,6 +189,11 @@ impl Purges {
                 return Err(StoreError::Protocol);
             };
             self.raise(number);
+            if self.state.is_none()
+                && let Some(zone) = zone::first()
+            {
+                zone.invalidate(&self.counter(zone));
+            }
             // Should the store lose them, somebody has them to put them back.
             self.catch_up().await;
         }
@@ -217,13 +239,15 @@ impl Purges {
         let (promise, reading) = call();
         self.reading.replace(Some(reading.another()));
         self.is_told.set(false);
-        let (from, last, began) = (self.log.borrow().last(), self.last(), exact_msec());
+        let (from, last) = (self.log.borrow().last(), self.last());
+        let (began, count) = (exact_msec(), self.state.map_or_else(|| self.count(), |_| 0));
         let first = Change::Purges(PurgeCommand::Read(from));
         let first = self.client.change(first);
         let own = Reading(Rc::clone(self));
         background::spawn(async move {
             let is_whole = own.0.read_on(last, from, first.await).await;
             if is_whole {
+                own.0.counted.set(count);
                 own.0.confirm(began);
             }
             promise.finish(Ok(is_whole));

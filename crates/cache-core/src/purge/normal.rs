@@ -17,6 +17,25 @@ pub(super) fn target(text: &[u8]) -> Option<Vec<u8>> {
     Some(normal)
 }
 
+/// A URI in origin form that has this decoded path and these arguments, as nginx's `$uri` and `$args`.
+#[must_use]
+pub fn target_of(path: &[u8], arguments: &[u8]) -> Vec<u8> {
+    let mut text = Vec::with_capacity(path.len() + arguments.len() + 1);
+    for byte in path {
+        // What would mean something else.
+        if matches!(byte, b'%' | b'?' | b'#') {
+            escape(&mut text, *byte);
+        } else {
+            text.push(*byte);
+        }
+    }
+    if !arguments.is_empty() {
+        text.push(b'?');
+        text.extend_from_slice(arguments);
+    }
+    text
+}
+
 /// The normal form of what URIs begin with: a URI in normal form that begins with the text begins with this one, too.
 /// `None` if no URI begins so.
 pub(super) fn prefix(text: &[u8]) -> Option<Vec<u8>> {

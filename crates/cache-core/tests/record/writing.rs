@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use cache_core::headers::Headers;
 use cache_core::record::{
-    BODY_FIELD, HEADERS_FIELD, META_FIELD, STATUS_FIELD, VARIANTS_FIELD, encode_headers,
-    strip_for_storage,
+    BODY_FIELD, HEADERS_FIELD, LABELS_FIELD, META_FIELD, STATUS_FIELD, VARIANTS_FIELD,
+    encode_headers, strip_for_storage,
 };
 use proptest::prelude::*;
 
