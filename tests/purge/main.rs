@@ -2,6 +2,7 @@
 //! told what it wants to hear.
 
 mod admin;
+mod fleet;
 mod judging;
 mod keys;
 mod log;

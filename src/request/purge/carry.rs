@@ -2,6 +2,7 @@
 
 use std::future::Future;
 
+use bytes::Bytes;
 use cache_core::purge::request::{Purge, done};
 use cache_core::purge::{Entry, Kind, Mode};
 use ngx::ffi::*;
@@ -10,11 +11,16 @@ use ngx::ngx_log_error;
 
 use super::answer::{self, Answer};
 use super::keys::Keys;
+use crate::ngx::event::{now_msec, sleep};
 use crate::ngx::request::Request;
 use crate::request::invalidate::Deletion;
 use crate::shm::Zone;
-use crate::store::redis::StoreError;
+use crate::store::redis::{PURGES as LOG, StoreError};
 use crate::store::{Key, Store};
+
+/// How long a purge waits for a server that isn't available, and how often it looks, in milliseconds.
+const MOMENT: u64 = 1000;
+const LOOK: u64 = 20;
 
 /// Purges in these stores; keys are deleted where there is a zone that knows of fills. Commands for keys are on their way when
 /// this returns. Gives what the sender is told.
@@ -27,12 +33,19 @@ pub fn out(
     let (kind, mode) = (purge.kind, purge.mode);
     let method = String::from_utf8_lossy(r.method()).into_owned();
     let Keys { keys, selectors } = keys;
-    let deletions: Vec<Deletion> = stores
+    let deletions: Vec<Begun> = stores
         .iter()
         .filter_map(|(zone, store)| zone.map(|zone| (zone, store)))
         .flat_map(|(zone, store)| {
-            keys.iter()
-                .map(move |key| Deletion::begin(zone, store, Key::new(key.clone())))
+            // A location is asked by the sender's request, which may be gone later.
+            let is_location = matches!(store, Store::Location(_));
+            keys.iter().map(move |key| {
+                if is_location || store.available(key) {
+                    Begun::Now(begin(zone, store, key))
+                } else {
+                    Begun::Later(zone, store.clone(), key.clone())
+                }
+            })
         })
         .collect();
     let entries: Vec<Entry> = selectors
@@ -42,6 +55,7 @@ pub fn out(
     async move {
         let (mut purged, mut failure) = (entries.len() as u64, None);
         for (_, store) in stores.iter().filter(|_| !entries.is_empty()) {
+            be_available(store, &LOG).await;
             let added = store.purge(&entries).await;
             log(store, &entries, (kind, mode), &method, added.as_ref().err());
             if let Err(error) = added {
@@ -49,7 +63,14 @@ pub fn out(
             }
         }
         let what = format!("purged by {method}");
-        for deletion in deletions {
+        for begun in deletions {
+            let deletion = match begun {
+                Begun::Now(deletion) => deletion,
+                Begun::Later(zone, store, key) => {
+                    be_available(&store, &key).await;
+                    begin(zone, &store, &key)
+                }
+            };
             let store = deletion.store().to_owned();
             match deletion.end(&what).await {
                 Ok(was_there) => purged += u64::from(was_there),
@@ -63,6 +84,27 @@ pub fn out(
             None => answer::json(NGX_HTTP_OK, done(purged, kind, mode)),
             Some(failure) => answer::unavailable(&failure),
         }
+    }
+}
+
+/// A record that is deleted,
+enum Begun {
+    /// for which the command is on its way,
+    Now(Deletion),
+    /// or one whose server isn't available yet.
+    Later(Zone, Store, Bytes),
+}
+
+fn begin(zone: Zone, store: &Store, key: &Bytes) -> Deletion {
+    Deletion::begin(zone, store, Key::new(key.clone()))
+}
+
+/// Waits a moment for the server of a key: nginx may have just started, and not know yet which server is the master. Those who
+/// purge don't try again by themselves.
+async fn be_available(store: &Store, key: &[u8]) {
+    let end = now_msec().saturating_add(MOMENT);
+    while !store.available(key) && now_msec() < end {
+        sleep(LOOK).await;
     }
 }
 

@@ -74,6 +74,7 @@ pub use error::{StoreError, is_unpermitted};
 pub use found::{Found, Reading};
 pub use outcomes::Hearer;
 pub use pace::Pace;
+pub use protocol::purges::KEY as PURGES;
 pub use purges::Purges;
 pub use relay::{Dialog, Relay};
 pub use tls::TlsConfig;
