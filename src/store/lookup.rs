@@ -160,7 +160,10 @@ pub fn in_memory(lookup: &Lookup, select: Select<'_>) -> Option<(Option<Rc<Recor
         .record(&lookup.rules, from, select)
         .ok()?
     {
-        Ok(Some(record)) if entry.is_soft() => Some(Some(soften(lookup, entry.key(), &record))),
+        Ok(Some(record)) if entry.is_soft() => {
+            let place = (entry.key(), entry.variants().is_some());
+            Some(Some(soften(lookup, place, &record)))
+        }
         Ok(record) => Some(record),
         Err(broken) => {
             complain_of(lookup, broken);
@@ -394,9 +397,11 @@ fn judged_now(
             client.keep_judged(key, found, last);
             Some(record)
         }
-        Some(Verdict::Soft) => Some(soften(lookup, key, &record)),
+        Some(Verdict::Soft) => Some(soften(lookup, (key, found.variants.is_some()), &record)),
         Some(Verdict::Hard) => {
-            if let Some(gone) = refresh::removal(key.clone(), &record) {
+            // The key of other variants stays: they may be fresh, and it is written over by the fill that this request begins.
+            let removal = || refresh::removal(key.clone(), &record);
+            if let Some(gone) = found.variants.is_none().then(removal).flatten() {
                 let sent = lookup.store.change(gone);
                 background::spawn(async move {
                     let _ = sent.await;
@@ -408,12 +413,14 @@ fn judged_now(
 }
 
 /// A record that a purge has made stale: no more is left of it than the time for which it may be served stale. That counts from
-/// when the record is first found so, and is stored.
-fn soften(lookup: &Lookup, key: &Bytes, record: &Record) -> Rc<Record> {
+/// when the record is first found so, and is stored. `key`: where it was found, and whether that has other variants, too.
+fn soften(lookup: &Lookup, (key, has_variants): (&Bytes, bool), record: &Record) -> Rc<Record> {
     let seconds = lookup.rules.stale;
     let window = i64::from(seconds).saturating_mul(1000);
     if record.ttl_ms > window {
         let change = match seconds {
+            // They may be fresh.
+            0 if has_variants => None,
             0 => refresh::removal(key.clone(), record),
             seconds => refresh::shortening(key.clone(), record, seconds),
         };

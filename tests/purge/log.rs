@@ -369,6 +369,11 @@ fn variants_go_by_their_own_tags() {
     assert_eq!([ask("fr").word(), ask("de").word()], ["HIT", "HIT"]);
     assert_eq!(ask("en").word(), "STORE");
     wait_for("the variant", PATIENCE, || ask("en").word() == "HIT");
+    // This one is where the key says which variants there are.
+    purge(&site, &["PURGE /", "Host: example.com", "xkey: de"]);
+    assert_eq!(ask("de").word(), "STORE");
+    wait_for("the variant", PATIENCE, || ask("de").word() == "HIT");
+    assert_eq!([ask("fr").word(), ask("en").word()], ["HIT", "HIT"]);
     purge(&site, &["PURGE /v*", "Host: example.com"]);
     for language in ["fr", "en", "de"] {
         assert_eq!(ask(language).word(), "STORE", "{language}");
