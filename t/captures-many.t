@@ -35,7 +35,7 @@ our $Sparse = <<'END';
 END
 
 # A location as the store that has no record, and keeps none.
-our $NoRecord = ":-2\r\n*5\r\n" . "\$-1\r\n" x 5;
+our $NoRecord = ":-2\r\n*6\r\n" . "\$-1\r\n" x 6;
 
 run_tests();
 
