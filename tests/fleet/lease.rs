@@ -602,3 +602,25 @@ fn what_has_lost_its_lease_is_not_stored() {
         fleet.finish();
     }
 }
+
+/// A server that pauses writes takes no claims for so long, and serves what it has.
+#[test]
+fn a_pause_of_writes_leaves_lookups_alone() {
+    let times = "connect_timeout 5s; send_timeout 5s; read_timeout 1s; max_fails 2;\n";
+    let site = Site::new().store(times).location(SCOPE);
+    let mut fleet = Fleet::with(1, &site, Box::new(()));
+    assert_eq!(fleet.client(0).get("/kept").word(), "STORE");
+    fleet.redis.wait_for_record("/kept");
+    let _: () = fleet.redis.command(&["CLIENT", "PAUSE", "60000", "WRITE"]);
+    for number in 0..4 {
+        let path = format!("/{number}");
+        assert_eq!(fleet.client(0).get(&path).status, 200, "{path}");
+    }
+    assert_eq!(fleet.client(0).get("/kept").word(), "HIT");
+    let log = fleet.machines[0].log();
+    let down = log.matching(Default::default(), ") is down: ");
+    assert!(down.is_empty(), "{down:#?}");
+    let _: () = fleet.redis.command(&["CLIENT", "UNPAUSE"]);
+    fleet.machines[0].allow("refuses writes");
+    fleet.finish();
+}

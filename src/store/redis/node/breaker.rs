@@ -95,6 +95,11 @@ impl NodeBreaker {
         self.breaker().is_open(Access::Read)
     }
 
+    /// Whether writes are held back.
+    pub fn holds_writes(&self) -> bool {
+        self.breaker().is_open(Access::Write)
+    }
+
     /// Whether a command may be sent.
     pub fn may(&self, access: Access) -> Allowed {
         let now = now_msec();

@@ -272,6 +272,8 @@ impl Node {
         // A server that is full or a replica refuses writes, and still deletes or says where to.
         let access = match Kind::of(&change) {
             Kind::Write => Access::Write,
+            // A client waits for it: it isn't for claims to find out when the server takes writes again.
+            Kind::Claim if self.breaker.holds_writes() => return Err(StoreError::Unavailable),
             _ => Access::Read,
         };
         let connection = self.choose(access, false)?;

@@ -54,10 +54,13 @@ impl Node {
 
     /// A write has had its reply, or none. If it was the probe of writes, it has told enough.
     pub(super) fn written(&self, kind: Kind, blame: Blame) {
-        if kind != Kind::Write {
-            return;
-        }
-        match (self.write_probe.take(), blame) {
+        let pass = match kind {
+            Kind::Write => self.write_probe.take(),
+            // It is no probe, but tells as much where it is refused.
+            Kind::Claim => None,
+            _ => return,
+        };
+        match (pass, blame) {
             (None, Blame::Nobody) => {}
             (pass, blame) => self.breaker.written(pass.unwrap_or(Pass::Go), blame),
         }

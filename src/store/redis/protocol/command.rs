@@ -241,6 +241,20 @@ impl Kind {
             Change::Extend(..) | Change::Release(_) => Kind::Lease,
         }
     }
+
+    /// Whether it is for a fill, and changes something: where it gets no reply, lookups may still get theirs. A server that
+    /// doesn't reply to deletions counts as one that replies to nobody.
+    pub fn is_write(self) -> bool {
+        match self {
+            Kind::Write | Kind::Claim | Kind::Lease => true,
+            Kind::Lookup
+            | Kind::Delete
+            | Kind::Invalidate
+            | Kind::SetFence
+            | Kind::Fence
+            | Kind::Purges => false,
+        }
+    }
 }
 
 /// How many fields a lookup asks for.

@@ -207,9 +207,9 @@ impl Pending {
         matches!(self, Pending::Lookup(PendingLookup { turn: Some(_), .. }))
     }
 
-    /// Whether it writes a record.
+    /// Whether it is a write, to which a server that pauses writes doesn't reply: see [`Kind::is_write`].
     pub fn is_write(&self) -> bool {
-        matches!(self, Pending::Change(Kind::Write, _))
+        matches!(self, Pending::Change(kind, _) if kind.is_write())
     }
 
     /// Whether it is a lookup.
