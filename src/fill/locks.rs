@@ -89,6 +89,12 @@ impl Permit for FillPermit {
         }
     }
 
+    fn pass_on(self, verdict: Verdict) {
+        for permit in self.0.held.take() {
+            permit.pass_on(verdict);
+        }
+    }
+
     fn touch(&self) {
         self.0.held.borrow().iter().for_each(LockPermit::touch);
     }

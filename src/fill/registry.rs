@@ -199,6 +199,15 @@ impl Permit for LockPermit {
             .release(&permit.key, permit.instance, verdict, permit.retention);
     }
 
+    fn pass_on(self, verdict: Verdict) {
+        let mut permit = ManuallyDrop::new(self);
+        permit.withdraw();
+        permit.end_lease(verdict);
+        permit
+            .zone
+            .pass_on(&permit.key, permit.instance, verdict, permit.retention);
+    }
+
     fn touch(&self) {
         self.zone.touch(&self.key, self.instance);
     }

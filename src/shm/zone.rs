@@ -179,6 +179,16 @@ impl Zone {
         wake::all(key, woken.unwrap_or_default());
     }
 
+    /// The same after a fill of another machine has ended so; see [`Table::pass_on`].
+    pub fn pass_on(self, key: &LockKey, instance: u64, verdict: Verdict, retention: Retention) {
+        let now = now_msec();
+        let woken = self.with(|table| {
+            let workers = table.pass_on(key, instance, verdict, retention, now);
+            table.pids(workers)
+        });
+        wake::all(key, woken.unwrap_or_default());
+    }
+
     /// Frees a lock whose holder has found nothing, and wakes its waiters.
     pub fn abandon(self, key: &LockKey, instance: u64) {
         let woken = self.with(|table| {

@@ -335,7 +335,7 @@ async fn first<C: Cache>(
                 return Ok(side_by_side(cache, None, held.take()));
             }
             Claiming::Ended(verdict) => {
-                permit.release(verdict);
+                permit.pass_on(verdict);
                 let on_failure = held.as_ref().map_or(UseStale::NONE, |held| held.on_failure);
                 return Err(Waited::of(verdict, on_failure));
             }

@@ -230,6 +230,21 @@ impl Table<'_> {
         self.free(key, instance, verdict, now)
     }
 
+    /// The same after a fill of another machine has ended so. That machine alone remembers how the backend has failed.
+    pub fn pass_on(
+        &mut self,
+        key: &LockKey,
+        instance: u64,
+        verdict: Verdict,
+        retention: Retention,
+        now: u64,
+    ) -> Workers {
+        match verdict {
+            Verdict::Failing(_) => self.free(key, instance, verdict, now),
+            _ => self.release(key, instance, verdict, retention, now),
+        }
+    }
+
     /// Frees the lock if it is still this holding of it, whose fill has found nothing; returns the workers
     /// to wake.
     pub fn abandon(&mut self, key: &LockKey, instance: u64, now: u64) -> Workers {

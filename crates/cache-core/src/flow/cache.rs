@@ -14,6 +14,9 @@ use crate::verdict::Verdict;
 pub trait Permit {
     /// Frees the key and tells those who wait, those of other machines too if the fill was claimed.
     fn release(self, verdict: Verdict);
+    /// Frees the key after a fill of another machine has ended so, and tells those who wait. How the backend has failed isn't held
+    /// against anybody here: that machine may have asked with other fields.
+    fn pass_on(self, verdict: Verdict);
     /// Says that the holder lives: it waits for another machine.
     fn touch(&self);
 }

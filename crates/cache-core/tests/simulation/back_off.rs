@@ -27,7 +27,7 @@ fn fill(zone: &Zone, now: u64, verdict: Verdict) {
 /// When the backend may be asked again, if it is to be left alone at `now`.
 fn until(zone: &Zone, now: u64) -> u64 {
     let mut end = now;
-    while zone.failing(1, end).is_some() {
+    while zone.failing(1, 0, end).is_some() {
         end += 1;
     }
     end
@@ -39,7 +39,7 @@ fn the_time_doubles_from_one_second_to_ten() {
     let mut now = 100_000;
     for wanted in [1000, 2000, 4000, 8000, 10_000, 10_000, 10_000] {
         fill(&zone, now, Verdict::Failing(Failure::Timeout));
-        assert_eq!(zone.failing(1, now), Some(Failure::Timeout));
+        assert_eq!(zone.failing(1, 0, now), Some(Failure::Timeout));
         assert_eq!(until(&zone, now) - now, wanted);
         now += wanted;
     }
@@ -62,12 +62,12 @@ fn an_answer_of_any_kind_ends_it() {
         fill(&zone, 1000, Verdict::Failing(Failure::Status(503)));
         fill(&zone, 2000, Verdict::Failing(Failure::Status(500)));
         assert_eq!(
-            zone.failing(1, 3999),
+            zone.failing(1, 0, 3999),
             Some(Failure::Status(500)),
             "the last one"
         );
         fill(&zone, 4000, answer);
-        assert_eq!(zone.failing(1, 4000), None, "{answer:?}");
+        assert_eq!(zone.failing(1, 0, 4000), None, "{answer:?}");
         // Past the time for which the key is known not to be storable.
         fill(&zone, 10_000, Verdict::Failed);
         assert_eq!(
@@ -82,6 +82,6 @@ fn an_answer_of_any_kind_ends_it() {
 fn it_is_of_one_key() {
     let zone = Zone::new(64);
     fill(&zone, 1000, Verdict::Failed);
-    assert_eq!(zone.failing(1, 1500), Some(Failure::Error));
-    assert_eq!(zone.failing(2, 1500), None);
+    assert_eq!(zone.failing(1, 0, 1500), Some(Failure::Error));
+    assert_eq!(zone.failing(2, 0, 1500), None);
 }

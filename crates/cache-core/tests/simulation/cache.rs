@@ -60,6 +60,8 @@ pub struct SimCache {
     pub request: usize,
     pub truth: Rc<Truth>,
     pub fields: FieldValues,
+    /// What the client says that others don't.
+    pub sender: u64,
     /// It wants a part of the answer.
     pub part: bool,
     /// What the last look has shown of the key's variants.
@@ -163,7 +165,7 @@ impl Cache for SimCache {
 
     fn failing(&self) -> Option<Failure> {
         let zone = &self.world.machines[self.worker.machine].zone;
-        zone.failing(self.shared_lock(), self.world.now())
+        zone.failing(self.shared_lock(), self.sender, self.world.now())
     }
 
     fn lock(&self, since: u64, domain: Domain) -> Lock<SimPermit, Joined, Queued> {

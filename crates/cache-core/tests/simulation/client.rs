@@ -31,14 +31,14 @@ pub struct Manner {
     pub slowness: u64,
     /// What it says in the fields that answers may vary on.
     pub fields: FieldValues,
+    /// What it says that other clients don't. 0: nothing.
+    pub sender: u64,
 }
 
 /// A request comes to a worker; returns its number.
 pub fn arrive(world: &Rc<World>, machine: usize, index: usize, key: Key, manner: Manner) -> usize {
     let worker = world.worker(machine, index);
-    let request = world
-        .judge()
-        .arrived((machine, key), worker.pid, manner.bypass, manner.fields);
+    let request = world.judge().arrived((machine, key), worker.pid, manner);
     world.note(|| {
         let pid = worker.pid;
         format!("request {request} for key {key} comes to worker {pid} of machine {machine}")
@@ -50,6 +50,7 @@ pub fn arrive(world: &Rc<World>, machine: usize, index: usize, key: Key, manner:
         request,
         truth: Rc::new(Truth::default()),
         fields: manner.fields,
+        sender: manner.sender,
         part: manner.part,
         variants: RefCell::default(),
         own_lock: Cell::new(None),

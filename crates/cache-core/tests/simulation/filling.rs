@@ -70,6 +70,12 @@ impl Permit for FillPermit {
         }
     }
 
+    fn pass_on(self, verdict: Verdict) {
+        for permit in self.0.take() {
+            permit.pass_on(verdict);
+        }
+    }
+
     fn touch(&self) {
         self.0.borrow().iter().for_each(SimPermit::touch);
     }
@@ -83,6 +89,7 @@ pub fn start(
     held: Option<Rc<flow::Held>>,
 ) -> Option<Subscription> {
     let subscribe = occasion == Occasion::Request;
+    cache.truth.sender.set(cache.sender);
     let stream = Stream::new(MAX_SIZE, u64::MAX);
     if let Some(permit) = &permit {
         cache.worker.publish(permit.key, permit.instance, &stream);

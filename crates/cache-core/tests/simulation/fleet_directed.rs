@@ -319,6 +319,39 @@ fn a_failure_of_the_backend_leaves_the_record_in_use_on_all_machines() {
     world.end();
 }
 
+/// What a machine has asked with may be why its backend has failed: others aren't kept from asking.
+#[test]
+fn a_failure_of_the_backend_is_held_against_nobody_on_other_machines() {
+    let error = Behaviour::good(500, 10).of(Kind::Error);
+    let world = stage::world(config(&[1, 1]), [Behaviour::good(1, 1), error]);
+    record(&world, 0);
+    let by = |sender| Manner {
+        sender,
+        ..Manner::default()
+    };
+    comes(&world, 2000, (0, 0), by(7));
+    world.run_until(START + 2100);
+    let kept = world.store.peek(0, world.now()).unwrap();
+    world.store.put(0, None);
+    comes(&world, 2110, (1, 0), by(8));
+    comes(&world, 2110, (1, 0), by(0));
+    world.at(START + 2600, move |world| world.store.put(0, Some(kept)));
+    comes(&world, 2610, (1, 0), by(8));
+    comes(&world, 2610, (0, 0), by(7));
+    rest(&world);
+    let stale = |refill| Decision::Stale { refill };
+    // 2504: it has failed; 2505: told
+    let expected = [
+        (4, STORE, 1),
+        (2002, stale(true), 1),
+        (2505, RELEASED, 2),
+        (2612, stale(true), 1),
+        (2612, Decision::Failing, 1),
+    ];
+    assert_eq!(tally(&world), expected);
+    world.end();
+}
+
 #[test]
 fn a_lease_that_the_store_loses_allows_two_fills_and_the_later_counts() {
     let world = stage::world(config(&[1, 1]), [Behaviour::good(1000, 10)]);

@@ -6,6 +6,7 @@ use cache_core::outcome::Reason;
 
 use super::backend::Purpose;
 use super::bounds::Bounds;
+use super::client::Manner;
 use super::config::{Claims, Key, Kind};
 use super::fleet::Fleet;
 use super::invalidating;
@@ -38,6 +39,8 @@ pub struct Request {
     /// The lock that it asked for last: that of its key or of its variant.
     pub lock: Key,
     pub fields: FieldValues,
+    /// What it says that others don't.
+    pub sender: u64,
     pub pid: i32,
     pub bypass: bool,
     pub arrived: u64,
@@ -77,8 +80,8 @@ pub struct Judge {
     pub(super) stored: HashSet<(DomainKey, usize)>,
     /// When a fill of this lock was last released as not storable.
     pub(super) unstorable: HashMap<DomainKey, u64>,
-    /// When a fill of this lock was last released because the backend had failed.
-    pub(super) failed: HashMap<DomainKey, u64>,
+    /// When a fill of this lock, for a request with these fields, was last released because the backend had failed.
+    pub(super) failed: HashMap<(DomainKey, u64), u64>,
     /// Where a 304 confirmed a record that was gone.
     pub(super) superseded: HashSet<DomainKey>,
     /// When somebody last went because of the lock timeout.
@@ -128,19 +131,14 @@ impl Judge {
         }
     }
 
-    pub fn arrived(
-        &mut self,
-        domain_key: DomainKey,
-        pid: i32,
-        bypass: bool,
-        fields: FieldValues,
-    ) -> usize {
+    pub fn arrived(&mut self, domain_key: DomainKey, pid: i32, manner: Manner) -> usize {
         self.requests.push(Request {
             domain_key,
             lock: domain_key.1,
-            fields,
+            fields: manner.fields,
+            sender: manner.sender,
             pid,
-            bypass,
+            bypass: manner.bypass,
             arrived: self.now,
             decided: None,
             answered: None,
@@ -241,8 +239,10 @@ impl Judge {
             }
             Decision::Failing => {
                 let most = world.config.back_off.most;
-                let failed = self.failed.get(&request.domain_key);
-                self.check(failed.is_some_and(|at| self.now <= at + most), || {
+                // What fails without fields of its own fails for all.
+                let failed = [0, request.sender].map(|sender| (request.domain_key, sender));
+                let mut failed = failed.iter().filter_map(|by| self.failed.get(by));
+                self.check(failed.any(|at| self.now <= at + most), || {
                     format!("request {number} spares a backend that hasn't failed")
                 });
             }

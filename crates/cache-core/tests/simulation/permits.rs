@@ -11,6 +11,7 @@ use super::leasing::Lease;
 use super::variants::key_of;
 use super::worker::{Worker, is_alive};
 use super::world::World;
+use crate::locks::Retention;
 
 /// What is true of a request and its fill, as far as the lock's release is concerned.
 #[derive(Default)]
@@ -19,6 +20,8 @@ pub struct Truth {
     pub fresh: Cell<bool>,
     /// A look into the store has failed.
     pub trouble: Cell<bool>,
+    /// What the request that the fill is for says that others don't, once the fill has begun.
+    pub sender: Cell<u64>,
     /// The number of the fill, once the backend was asked.
     pub fill: Cell<Option<usize>>,
     /// What a release must say, once that is decided.
@@ -38,6 +41,17 @@ impl Truth {
     }
 }
 
+/// How a holding ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// With the verdict of a fill.
+    Found,
+    /// With that of a fill of another machine.
+    PassedOn,
+    /// Without any.
+    Abandoned,
+}
+
 /// The lock of a key, held by a worker.
 pub struct SimPermit {
     pub world: Rc<World>,
@@ -50,8 +64,7 @@ pub struct SimPermit {
 }
 
 impl SimPermit {
-    /// `found`: the verdict is that of a fill.
-    fn end(&self, verdict: Verdict, found: bool) {
+    fn end(&self, verdict: Verdict, end: End) {
         // What was killed releases nothing.
         if self.released.replace(true) || !self.worker.is_alive() || std::thread::panicking() {
             return;
@@ -70,17 +83,23 @@ impl SimPermit {
         let own = self.truth.fill.get();
         let fill = own.or(told.and_then(|(_, fill)| fill));
         judge.released(world, (machine, key), self.instance, verdict, fill);
-        if found && matches!(verdict, Verdict::Failed | Verdict::Failing(_)) {
-            judge.failed.insert((machine, key_of(key)), world.now());
+        let sender = self.truth.sender.get();
+        if end == End::Found && matches!(verdict, Verdict::Failed | Verdict::Failing(_)) {
+            let by = ((machine, key_of(key)), sender);
+            judge.failed.insert(by, world.now());
         }
         drop(judge);
         self.lease.end(verdict, own);
         self.worker.withdraw(key, self.instance);
         let (zone, now) = (&world.machines[machine].zone, world.now());
-        let woken = if found {
-            zone.release(key, self.instance, verdict, world.config.retention(), now)
-        } else {
-            zone.abandon(key, self.instance, now)
+        let retention = Retention {
+            sender,
+            ..world.config.retention()
+        };
+        let woken = match end {
+            End::Found => zone.release(key, self.instance, verdict, retention, now),
+            End::PassedOn => zone.pass_on(key, self.instance, verdict, retention, now),
+            End::Abandoned => zone.abandon(key, self.instance, now),
         };
         for pid in woken {
             self.wake(pid);
@@ -145,7 +164,11 @@ fn keep(
 
 impl Permit for SimPermit {
     fn release(self, verdict: Verdict) {
-        self.end(verdict, true);
+        self.end(verdict, End::Found);
+    }
+
+    fn pass_on(self, verdict: Verdict) {
+        self.end(verdict, End::PassedOn);
     }
 
     fn touch(&self) {
@@ -158,7 +181,7 @@ impl Permit for SimPermit {
 
 impl Drop for SimPermit {
     fn drop(&mut self) {
-        self.end(Verdict::Failed, false);
+        self.end(Verdict::Failed, End::Abandoned);
     }
 }
 

@@ -271,6 +271,7 @@ fn somebody(world: &Rc<World>, rng: &mut Rng, when: u64, key: Option<usize>) {
         } else {
             0
         },
+        sender: if rng.chance(10) { rng.range(1, 2) } else { 0 },
     };
     world.at(when, move |world| {
         arrive(world, machine, index, key, manner);

@@ -119,8 +119,8 @@ impl Zone {
         freed.sum::<usize>() > 0
     }
 
-    pub fn failing(&self, key: Key, now: u64) -> Option<Failure> {
-        self.with(|table| table.failing(&id(key), || 0, now))
+    pub fn failing(&self, key: Key, sender: u64, now: u64) -> Option<Failure> {
+        self.with(|table| table.failing(&id(key), || sender, now))
     }
 
     /// Frees a lock; says which workers to wake.
@@ -133,6 +133,18 @@ impl Zone {
         now: u64,
     ) -> Vec<i32> {
         self.woken(|table| table.release(&id(key), instance, verdict, retention, now))
+    }
+
+    /// Frees a lock after a fill of another machine; says which workers to wake.
+    pub fn pass_on(
+        &self,
+        key: Key,
+        instance: u64,
+        verdict: Verdict,
+        retention: Retention,
+        now: u64,
+    ) -> Vec<i32> {
+        self.woken(|table| table.pass_on(&id(key), instance, verdict, retention, now))
     }
 
     /// Frees a lock whose fill has found nothing; says which workers to wake.
