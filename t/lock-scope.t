@@ -12,7 +12,7 @@ sub main::lease {
     main::redis('PEXPIRE', $name, $length) if $length;
 }
 
-plan tests => 49;
+plan tests => 54;
 
 run_tests();
 
@@ -59,9 +59,13 @@ EXISTS $KEY/a => 0
 
 
 
-=== TEST 3: and is known here then
+=== TEST 3: and is known here then, until one is stored
 --- init
-main::lease('/a', 60_000, token => '', verdict => 'uncacheable')
+main::lease('/a', 60_000, token => '', verdict => 'uncacheable');
+main::lease('/b', 60_000, token => '', verdict => 'uncacheable');
+--- backend
+    location /a { add_header Cache-Control private; return 200 "page\n"; }
+    location /b { return 200 "page\n"; }
 --- config
     location / {
         redis_cache on;
@@ -69,12 +73,15 @@ main::lease('/a', 60_000, token => '', verdict => 'uncacheable')
         proxy_pass http://backend;
     }
 --- request eval
-["GET /a"]
+["GET /a", "GET /b"]
 --- response_headers eval
-["X-Cache: STORE"]
+["X-Cache: SKIP", "X-Cache: STORE"]
 --- redis
-HGET $KEY/a status => 200
 HGET {$KEY/a}:l verdict => uncacheable
+PTTL {$KEY/a}:l => [1-5]\d{4}
+EXISTS $KEY/a => 0
+HGET $KEY/b status => 200
+EXISTS {$KEY/b}:l => 0
 
 
 

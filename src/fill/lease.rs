@@ -86,6 +86,8 @@ pub struct Lease {
     /// The claim that is on its way.
     claim: RefCell<Option<Sent<ChangeReply>>>,
     timer: OnceCell<Timer>,
+    /// For how long the store still remembers that responses aren't storable, in milliseconds, if the claim has found that.
+    known: Cell<Option<u64>>,
     /// The extension that is on its way.
     is_extending: Cell<bool>,
 }
@@ -111,6 +113,7 @@ impl Lease {
             }),
             claim: RefCell::default(),
             timer: OnceCell::new(),
+            known: Cell::new(None),
             is_extending: Cell::new(false),
         })
     }
@@ -123,6 +126,12 @@ impl Lease {
     /// Its name in the store.
     pub fn name(&self) -> &[u8] {
         &self.lease.name
+    }
+
+    /// For how long it is to be remembered that responses aren't storable, where this is how long such responses are remembered:
+    /// for no longer than the store does. In milliseconds.
+    pub fn uncacheable(&self, own: u64) -> u64 {
+        self.known.get().map_or(own, |left| own.min(left))
     }
 
     /// What writes of the fill have to compare, if it has the lease.
@@ -159,7 +168,12 @@ impl Lease {
                 note_held_elsewhere(self.lock, left);
                 (Stage::Unclaimed, Claim::Held { by, left, changed })
             }
-            Ok(ChangeReply::Claimed(Claimed::Unneeded)) => (Stage::Unclaimed, Claim::Unneeded),
+            Ok(ChangeReply::Claimed(Claimed::Unneeded { left })) => {
+                // A refill isn't claimed again with each hit.
+                note_held_elsewhere(self.lock, left);
+                self.known.set(Some(left));
+                (Stage::Unclaimed, Claim::Unneeded)
+            }
             Err(error) if is_unsure(&error) => (Stage::Open, ALONE),
             Ok(_) | Err(_) => (Stage::Unclaimed, ALONE),
         };

@@ -185,6 +185,7 @@ impl LockPermit {
     fn end_lease(&mut self, verdict: Verdict) {
         if let Some(lease) = self.lease.take() {
             lease.end(verdict, self.retention.uncacheable);
+            self.retention.uncacheable = lease.uncacheable(self.retention.uncacheable);
         }
     }
 }

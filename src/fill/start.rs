@@ -9,6 +9,7 @@ use cache_core::key::LockKey;
 use cache_core::outcome::Reason;
 use cache_core::policy::RequestView;
 use cache_core::renewal::Validators;
+use cache_core::vary::VariantId;
 use ngx::ffi::ngx_int_t;
 
 use super::capture::Capture;
@@ -49,6 +50,8 @@ pub struct FillTarget {
     /// The lock key of what the request asks for: that of the key, or of a variant. The lock table may say that it
     /// isn't storable.
     pub wanted: LockKey,
+    /// The variant, if it is known what the key's responses vary on.
+    pub variant: Option<VariantId>,
     /// What a look has shown of the key's variants.
     pub variants: Variants,
     /// What it has shown of the record, for a claim.
@@ -160,6 +163,7 @@ fn start_fill(
         detached,
         known: start.known,
         marked: start.permit.is_none().then_some(target.wanted),
+        variant: target.variant,
         locks: Locks::default(),
         variants: RefCell::new(target.variants),
         known_fence: RefCell::default(),

@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::rc::Rc;
 
 use bytes::Bytes;
+use cache_core::claim;
 use cache_core::fence::{self, Token};
 use cache_core::flow::{Claim, Ending, Filling, Finding, Occasion, Trouble, fill};
 use cache_core::key::LockKey;
@@ -65,6 +66,8 @@ pub struct Fill {
     /// Lock-table entry whose not-storable mark this fill clears on success. `None` if it holds the lock, whose release
     /// clears it.
     pub marked: Option<LockKey>,
+    /// The variant of the key to which that belongs, if it was known.
+    pub variant: Option<VariantId>,
     /// The locks that it holds: the one that it began with, and that of the variant that the response is.
     pub locks: Locks,
     /// What is known of the key's variants.
@@ -200,6 +203,21 @@ impl Fill {
         head.map_or_else(Bytes::new, |head| head.labels.clone())
     }
 
+    /// Other machines needn't claim fills of the key while the store remembers that its responses aren't storable: one was. Nobody
+    /// waits for that.
+    fn forget_verdict(&self) {
+        let Lookup { store, key, .. } = &self.lookup;
+        if self.terms.lock_scope != LockScope::Store || !store.takes_claims(&key.redis) {
+            return;
+        }
+        let lease = claim::name(&key.redis, self.variant).into();
+        let sent = store.change(Change::Forget(key.redis.clone(), lease));
+        worker::spawn(async move {
+            let _ = sent.await;
+            None
+        });
+    }
+
     /// Says why the store didn't take it.
     fn not_stored(&self, error: &StoreError) -> Trouble {
         let (key, store) = (shown(&self.lookup.key.redis), self.lookup.store.name());
@@ -323,6 +341,7 @@ impl Filling for Fill {
         }
         if let (Ok(()), Some(marked), false) = (&stored, &self.marked, plan.always_validate) {
             self.lookup.zone.unmark(marked);
+            self.forget_verdict();
         }
         match stored {
             Err(StoreError::Invalidated) => Err(Trouble::Invalidated),

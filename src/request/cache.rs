@@ -112,6 +112,7 @@ impl RequestCache {
     pub fn target(&self) -> FillTarget {
         FillTarget {
             wanted: self.shared_lock_key(),
+            variant: self.variant.get(),
             variants: self.variants.take(),
             seen: self.seen.take(),
         }

@@ -125,7 +125,9 @@ pub fn apply(own: &Own<'_>, change: &Change) -> Result<ChangeReply, StoreError> 
         Change::ReadFence(_) => Ok(ChangeReply::Fence(None)),
         Change::Purges(_) => Err(StoreError::Unavailable),
         // Nobody else uses it.
-        Change::Claim(_) | Change::Extend(..) | Change::Release(_) => Ok(ChangeReply::Nothing),
+        Change::Claim(_) | Change::Extend(..) | Change::Release(_) | Change::Forget(..) => {
+            Ok(ChangeReply::Nothing)
+        }
     }
 }
 

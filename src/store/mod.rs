@@ -277,6 +277,7 @@ fn leaves_a_record(change: &Change) -> bool {
         | Change::Purges(_)
         | Change::Claim(_)
         | Change::Extend(..)
-        | Change::Release(_) => false,
+        | Change::Release(_)
+        | Change::Forget(..) => false,
     }
 }

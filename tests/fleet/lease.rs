@@ -603,6 +603,28 @@ fn what_has_lost_its_lease_is_not_stored() {
     }
 }
 
+/// What isn't storable is remembered for all machines, until it is.
+#[test]
+fn what_is_remembered_for_all_is_forgotten_for_all() {
+    let fleet = Fleet::with(
+        3,
+        &site().location("redis_cache_uncacheable_ttl 1h;"),
+        Box::new(()),
+    );
+    fleet.backend.script("/x", |_, nth| match nth {
+        1 => Answer::ok("x").header("Cache-Control", "private"),
+        _ => Answer::ok("x"),
+    });
+    let is_known = || fleet.redis.keys().contains(&"{/x}:l".to_owned());
+    assert_eq!(fleet.client(0).get("/x").status, 200);
+    wait_for("it to be remembered", PATIENCE, is_known);
+    assert_eq!(fleet.client(1).get("/x").status, 200);
+    fleet.redis.wait_for_record("/x");
+    wait_for("it to be forgotten", PATIENCE, || !is_known());
+    assert_eq!(fleet.backend.hits("/x"), 2);
+    fleet.finish();
+}
+
 /// A server that pauses writes takes no claims for so long, and serves what it has.
 #[test]
 fn a_pause_of_writes_leaves_lookups_alone() {

@@ -85,8 +85,12 @@ fn what_replies_to_a_claim_mean() {
         (held(-1), by(0)),
         (held(i64::MAX), by(3000)),
         (
-            array(&[bulk(b"known"), bulk(b"uncacheable")]),
-            Claimed::Unneeded,
+            array(&[bulk(b"known"), bulk(b"uncacheable"), Reply::Integer(7)]),
+            Claimed::Unneeded { left: 7 },
+        ),
+        (
+            array(&[bulk(b"known"), bulk(b"uncacheable"), Reply::Integer(-1)]),
+            Claimed::Unneeded { left: 0 },
         ),
     ];
     for (reply, claimed) in cases {
@@ -123,10 +127,11 @@ fn what_is_no_reply_to_a_claim() {
             Reply::Integer(0),
         ]),
         // These would let nobody fill.
-        array(&[bulk(b"known"), bulk(b"stored")]),
-        array(&[bulk(b"known"), bulk(b"failing 503")]),
-        array(&[bulk(b"known"), bulk(b"nonsense")]),
-        array(&[bulk(b"other"), bulk(b"uncacheable")]),
+        array(&[bulk(b"known"), bulk(b"stored"), Reply::Integer(9)]),
+        array(&[bulk(b"known"), bulk(b"failing 503"), Reply::Integer(9)]),
+        array(&[bulk(b"known"), bulk(b"nonsense"), Reply::Integer(9)]),
+        array(&[bulk(b"known"), bulk(b"uncacheable")]),
+        array(&[bulk(b"other"), bulk(b"uncacheable"), Reply::Integer(9)]),
     ];
     for reply in cases {
         assert_eq!(parse(&reply), None, "{reply:?}");

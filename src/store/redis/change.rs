@@ -217,6 +217,8 @@ pub enum Change {
     Extend(Lease, u64),
     /// Gives a lease back.
     Release(Release),
+    /// Forgets that responses of a key, or of a variant of it, aren't storable: one was. Names the key, and its lease.
+    Forget(Bytes, Bytes),
 }
 
 impl Change {
@@ -228,7 +230,8 @@ impl Change {
             Change::Delete(key)
             | Change::Invalidate(key, _)
             | Change::SetFence(key, _)
-            | Change::ReadFence(key) => key,
+            | Change::ReadFence(key)
+            | Change::Forget(key, _) => key,
             Change::Purges(_) => &purges::KEY,
             Change::Claim(claim) => &claim.lease.key,
             Change::Extend(lease, _) => &lease.key,
@@ -247,7 +250,8 @@ impl Change {
             | Change::Purges(_)
             | Change::Claim(_)
             | Change::Extend(..)
-            | Change::Release(_) => true,
+            | Change::Release(_)
+            | Change::Forget(..) => true,
         }
     }
 
@@ -262,7 +266,8 @@ impl Change {
             | Change::ReadFence(_)
             | Change::Purges(_)
             | Change::Extend(..)
-            | Change::Release(_) => false,
+            | Change::Release(_)
+            | Change::Forget(..) => false,
         }
     }
 
@@ -277,7 +282,8 @@ impl Change {
             | Change::Purges(_)
             | Change::Claim(_)
             | Change::Extend(..)
-            | Change::Release(_) => false,
+            | Change::Release(_)
+            | Change::Forget(..) => false,
         }
     }
 }

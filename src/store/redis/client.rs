@@ -373,7 +373,8 @@ impl Client {
             | Change::Purges(_)
             | Change::Claim(_)
             | Change::Extend(..)
-            | Change::Release(_) => None,
+            | Change::Release(_)
+            | Change::Forget(..) => None,
         };
         let worthless = Worthless {
             memory: Rc::clone(memory),

@@ -29,14 +29,18 @@ pub enum Claimed {
         changed: bool,
     },
     /// A machine has found a moment ago that the responses of this key aren't storable.
-    Unneeded,
+    Unneeded {
+        /// For how long that is remembered, in milliseconds.
+        left: u64,
+    },
 }
 
 /// Reads the reply to a claim:
 ///
 /// - `mine`, the fence or nil, and 1 if what the claimer has seen has changed, else 0;
 /// - `held`, the token of the holder, the milliseconds that the lease lasts, and 1 or 0 as above;
-/// - `known` and the verdict that is remembered, which can only be that the responses are uncacheable.
+/// - `known`, the verdict that is remembered, which can only be that the responses are uncacheable, and the milliseconds for which
+///   it is.
 ///
 /// `None` for anything else: the store can't be relied on for claims.
 #[must_use]
@@ -61,8 +65,9 @@ pub fn parse(reply: &Reply) -> Option<Claimed> {
             changed: *changed == 1,
         }),
         // Any other verdict isn't one to be remembered: with it nobody would ever fill.
-        (b"known", [Reply::Bulk(Some(verdict))]) => {
-            (parse_verdict(verdict)? == Verdict::Uncacheable).then_some(Claimed::Unneeded)
+        (b"known", [Reply::Bulk(Some(verdict)), Reply::Integer(left)]) => {
+            let left = u64::try_from(*left).unwrap_or(0);
+            (parse_verdict(verdict)? == Verdict::Uncacheable).then_some(Claimed::Unneeded { left })
         }
         _ => None,
     }

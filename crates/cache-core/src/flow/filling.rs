@@ -122,7 +122,7 @@ pub async fn fill<F: Filling, P: Permit>(filling: &F, permit: Option<P>, occasio
         filling.abandon();
         match needless {
             Some(verdict) => release(permit, verdict),
-            // What comes of the other machine's fill is for others to find out.
+            // What has come of the other machine's fill, or will, is for others to find out.
             None => drop(permit),
         }
         return;
@@ -152,7 +152,8 @@ pub async fn fill<F: Filling, P: Permit>(filling: &F, permit: Option<P>, occasio
     release(permit, verdict);
 }
 
-/// Whether a refill goes on. The error says what is known of its key: nothing where another machine refills it.
+/// Whether a refill goes on. The error says what is known of its key: nothing where another machine refills it, or has a moment
+/// ago.
 async fn refill<F: Filling>(
     filling: &F,
     locked: bool,
@@ -167,8 +168,7 @@ async fn refill<F: Filling>(
     match filling.claim().await {
         Claim::Granted { changed: true } if filling.is_fresh().await => Err(Some(Verdict::Stored)),
         Claim::Granted { .. } => Ok(()),
-        Claim::Unneeded => Err(Some(Verdict::Uncacheable)),
-        Claim::Held { .. } => Err(None),
+        Claim::Unneeded | Claim::Held { .. } => Err(None),
     }
 }
 

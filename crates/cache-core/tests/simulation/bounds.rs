@@ -31,6 +31,11 @@ impl Bounds {
         self.marks.remove(&domain_key);
     }
 
+    /// A key is taken not to be storable until then, and no longer.
+    pub fn marked(&mut self, domain_key: DomainKey, until: u64) {
+        self.marks.insert(domain_key, until);
+    }
+
     pub fn is_marked(&self, domain_key: DomainKey, now: u64) -> bool {
         self.marks
             .get(&domain_key)
@@ -151,8 +156,6 @@ impl Judge {
                         domain_key.1
                     )
                 });
-                let until = self.now + world.config.uncacheable_ttl;
-                self.bounds.marks.insert(domain_key, until);
             }
             Verdict::Stored => self.bounds.unmarked(domain_key),
             _ => {}

@@ -15,9 +15,9 @@ use cache_core::vary::{Variant, VariantId, choose_slot};
 
 use super::backend::Asked;
 use super::cache::{SimCache, claimed, seen, taken};
-use super::config::{Key, Kind, MAX_SIZE};
+use super::config::{Claims, Key, Kind, MAX_SIZE};
 use super::data::Stored;
-use super::leasing::{Lease, Seen, claim_fill};
+use super::leasing::{Lease, Seen, claim_fill, forget};
 use super::permits::{SimPermit, Truth};
 use super::store;
 use super::variants::{FieldValues, Variants, lock_of};
@@ -132,6 +132,15 @@ pub fn start(
 }
 
 impl SimFill {
+    /// The answers are storable: the other machines learn it, too. Nobody waits for that.
+    fn forget_verdict(&self) {
+        let (world, worker, mark) = (Rc::clone(&self.world), Rc::clone(&self.worker), self.mark);
+        self.worker.spawn(async move {
+            let _ = forget(&world, &worker, mark).await;
+            None
+        });
+    }
+
     /// Holds the lock of the variant that the answer is, too.
     fn hold_variant(&self, id: VariantId) {
         if self.alone {
@@ -440,6 +449,9 @@ impl Filling for SimFill {
             let machine = self.worker.machine;
             self.world.machines[machine].zone.unmark(self.mark);
             self.world.judge().bounds.unmarked((machine, self.mark));
+            if self.world.config.claims == Claims::Made {
+                self.forget_verdict();
+            }
         }
         self.decided(match result {
             Ok(()) => Verdict::Stored,

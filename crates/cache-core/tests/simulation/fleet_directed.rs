@@ -123,6 +123,61 @@ fn what_is_not_storable_is_remembered_for_all_machines() {
     world.end();
 }
 
+/// For no longer than the store remembers it.
+#[test]
+fn what_is_remembered_ends_for_all_machines_at_once() {
+    let no = Behaviour::good(300, 0).of(Kind::NoStore);
+    let world = stage::world(config(&[1, 1]), [no.clone(), no]);
+    crowd(&world, 1, 0, (0, 0));
+    crowd(&world, 1, 4000, (1, 0));
+    crowd(&world, 2, 5500, (1, 0));
+    rest(&world);
+    let expected = [
+        (4, STORE, 1),
+        (4004, UNLOCKED, 1),
+        (5504, STORE, 1),
+        (5804, Decision::Join, 1),
+    ];
+    assert_eq!(tally(&world), expected);
+    world.end();
+}
+
+/// A response that turns out to be storable is for all to know.
+#[test]
+fn what_was_stored_since_is_remembered_by_no_machine() {
+    let no = Behaviour::good(300, 0).of(Kind::NoStore);
+    let world = stage::world(config(&[1, 1, 1]), [no, Behaviour::good(300, 0)]);
+    crowd(&world, 1, 0, (0, 0));
+    crowd(&world, 1, 1000, (1, 0));
+    world.at(START + 1500, |world| world.store.put(0, None));
+    crowd(&world, 2, 2000, (2, 0));
+    rest(&world);
+    let expected = [
+        (4, STORE, 1),
+        (1004, UNLOCKED, 1),
+        (2004, STORE, 1),
+        (2304, Decision::Join, 1),
+    ];
+    assert_eq!(tally(&world), expected);
+    world.end();
+}
+
+/// A refill that finds it known gives up, as one does that finds another under way.
+#[test]
+fn a_refill_learns_nothing_of_what_is_remembered() {
+    let no = Behaviour::good(1, 0).of(Kind::NoStore);
+    let world = stage::world(config(&[1, 1]), [Behaviour::good(1, 1), no]);
+    record(&world, 0);
+    crowd(&world, 1, 2000, (0, 0));
+    crowd(&world, 1, 6000, (1, 0));
+    crowd(&world, 1, 7100, (1, 0));
+    rest(&world);
+    let all = asked(&world);
+    let fill = |at| (at, Purpose::Fill);
+    assert_eq!(all, [fill(4), fill(2004), fill(7104)]);
+    world.end();
+}
+
 #[test]
 fn when_a_machine_dies_exactly_one_other_takes_over() {
     let world = stage::world(patient(&[1, 1, 2], 10_000), []);

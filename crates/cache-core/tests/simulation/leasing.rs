@@ -62,6 +62,8 @@ pub struct Lease {
     pub ended: Cell<bool>,
     /// An extension was refused.
     lost: Cell<bool>,
+    /// For how long the store still remembers that the answers aren't storable, if it does.
+    pub known: Cell<Option<u64>>,
 }
 
 impl Lease {
@@ -75,6 +77,7 @@ impl Lease {
             fence: RefCell::default(),
             ended: Cell::new(false),
             lost: Cell::new(false),
+            known: Cell::new(None),
         })
     }
 
@@ -163,8 +166,9 @@ pub async fn claim_fill(
             lease.stage.set(Stage::Elsewhere);
             Claim::Held { by, left, changed }
         }
-        Claimed::Unneeded => {
+        Claimed::Unneeded { left } => {
             lease.stage.set(Stage::Elsewhere);
+            lease.known.set(Some(left));
             Claim::Unneeded
         }
     })
@@ -193,9 +197,11 @@ async fn send(lease: &Rc<Lease>, seen: Seen, fields: FieldValues) -> Result<Repl
                 Reply::Integer(i64::try_from(until - now).unwrap()),
                 changed,
             ],
-            Some((Kept::Known(verdict), _)) => {
-                vec![bulk("known"), bulk(claim::verdict_text(verdict))]
-            }
+            Some((Kept::Known(verdict), until)) => vec![
+                bulk("known"),
+                bulk(claim::verdict_text(verdict)),
+                Reply::Integer(i64::try_from(until - now).unwrap()),
+            ],
             _ => {
                 let fence = data.fence(key);
                 data.put_lease(
@@ -266,6 +272,20 @@ async fn extend(lease: &Rc<Lease>) -> Result<bool, Trouble> {
     };
     let access = (&[(key_of(lock), 0)][..], Access::Write);
     command(world, &lease.worker, fault, access, Rc::new(act)).await
+}
+
+/// Has the store forget that the answers of a lock aren't storable: one was.
+pub async fn forget(world: &Rc<World>, worker: &Rc<Worker>, lock: Key) -> Result<(), Trouble> {
+    let fault = trouble(world).await?;
+    let act = move |world: &Rc<World>, data: &mut Data| {
+        let lease = data.lease(lock, world.now());
+        if lease.is_some_and(|lease| matches!(lease.kept, Kept::Known(_))) {
+            data.put_lease(lock, None);
+        }
+        Ok(())
+    };
+    let access = (&[(key_of(lock), 0)][..], Access::Write);
+    command(world, worker, fault, access, Rc::new(act)).await
 }
 
 /// Gives a lease back if it still has the token, and tells what came of the fill.

@@ -92,10 +92,17 @@ impl SimPermit {
         self.lease.end(verdict, own);
         self.worker.withdraw(key, self.instance);
         let (zone, now) = (&world.machines[machine].zone, world.now());
+        let retention = world.config.retention();
+        let known = self.lease.known.get().unwrap_or(u64::MAX);
         let retention = Retention {
             sender,
-            ..world.config.retention()
+            uncacheable: retention.uncacheable.min(known),
+            ..retention
         };
+        if verdict == Verdict::Uncacheable {
+            let until = world.now() + retention.uncacheable;
+            world.judge().bounds.marked((machine, key), until);
+        }
         let woken = match end {
             End::Found => zone.release(key, self.instance, verdict, retention, now),
             End::PassedOn => zone.pass_on(key, self.instance, verdict, retention, now),

@@ -238,7 +238,7 @@ impl Kind {
             Change::ReadFence(_) => Kind::Fence,
             Change::Purges(_) => Kind::Purges,
             Change::Claim(_) => Kind::Claim,
-            Change::Extend(..) | Change::Release(_) => Kind::Lease,
+            Change::Extend(..) | Change::Release(_) | Change::Forget(..) => Kind::Lease,
         }
     }
 
@@ -324,6 +324,7 @@ pub fn change(output: &mut Output, change: Change, channel: Option<&Bytes>) {
         (Change::Claim(claim), _) => leases::claim(output.tail(), &claim),
         (Change::Extend(lease, length), _) => leases::extend(output.tail(), &lease, length),
         (Change::Release(release), _) => leases::release(output.tail(), &release),
+        (Change::Forget(_, lease), _) => leases::forget(output.tail(), &lease),
     }
 }
 

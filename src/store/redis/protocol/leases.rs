@@ -30,7 +30,7 @@ if not same then changed=1 end\n\
 end\n\
 local left=redis.call('PTTL',lease)\n\
 if left>0 and is[2]==fence and is[1]~=token then\n\
-if is[3] and is[3]~='' then return {'known',is[3]} end\n\
+if is[3] and is[3]~='' then return {'known',is[3],left} end\n\
 if is[1] and is[1]~='' then return {'held',is[1],left,changed} end\n\
 end\n\
 redis.call('HSET',lease,'token',token,'fence',fence,'verdict','')\n\
@@ -56,6 +56,12 @@ redis.call('PEXPIRE',lease,ARGV[4])\n\
 elseif type(redis.pcall('DEL',lease))=='table' then\n\
 redis.call('HSET',lease,'token','')\n\
 end\n\
+return 1";
+
+/// Forgets the verdict that stands in the place of a lease.
+const FORGET: &str = "local lease=KEYS[1]\n\
+if (redis.call('HGET',lease,'verdict') or '')=='' then return 0 end\n\
+if type(redis.pcall('DEL',lease))=='table' then redis.call('HSET',lease,'verdict','') end\n\
 return 1";
 
 /// Claims a fill.
@@ -91,6 +97,11 @@ pub fn extend(out: &mut Vec<u8>, lease: &Lease, length: u64) {
         length.as_bytes(),
     ];
     resp::command(out, &words);
+}
+
+/// Forgets what is remembered of the last fill, by the name of the lease.
+pub fn forget(out: &mut Vec<u8>, lease: &[u8]) {
+    resp::command(out, &[b"EVAL", FORGET.as_bytes(), b"1", lease]);
 }
 
 /// Gives a lease back.
