@@ -395,7 +395,7 @@ fn a_stale_record_is_refilled_once() {
     fleet.redis.expire_in("/x", 90_000);
     assert_eq!(fleet.client(0).get("/x").word(), "STALE");
     fleet.backend.wait_for_hits("/x", 2);
-    let claims = fleet.redis.calls("eval");
+    let (claims, begun) = (fleet.redis.calls("eval"), Instant::now());
     for _ in 0..50 {
         for machine in [1, 2] {
             let answer = fleet.client(machine).get("/x");
@@ -406,9 +406,11 @@ fn a_stale_record_is_refilled_once() {
         }
     }
     assert_eq!(fleet.backend.hits("/x"), 2);
-    // Not one claim a hit.
+    // Not one claim a hit: of each of four workers one in 250 ms, and as many extensions at most.
     let claims = fleet.redis.calls("eval") - claims;
-    assert!(claims < 60, "{claims} commands for 100 hits");
+    let pauses = usize::try_from(begun.elapsed().as_millis() / 250).unwrap();
+    let most = 8 * (pauses + 2);
+    assert!(claims <= most, "{claims} commands in {pauses} pauses");
     gate.open();
     wait_for("the new record", PATIENCE, || {
         fleet.client(1).get("/x").text() == "new"
@@ -551,18 +553,22 @@ fn a_claim_without_reply_is_given_up() {
 #[test]
 fn what_has_lost_its_lease_is_not_stored() {
     let plain = || Answer::ok("new");
-    let cases: [(&str, Option<Answer>, Answer); 3] = [
-        ("plain", None, plain()),
-        ("variant", None, plain().header("Vary", "X-Kind")),
+    let old = || Some(Answer::ok("old").header("ETag", "\"1\""));
+    let confirmed = || Answer::of(304, "").header("ETag", "\"1\"");
+    let lost = "fill of \"/x\": claim lost";
+    let cases: [(&str, Option<Answer>, Answer, &str); 4] = [
+        ("plain", None, plain(), lost),
+        ("variant", None, plain().header("Vary", "X-Kind"), lost),
+        ("confirmed", old(), confirmed().header("X-New", "1"), lost),
+        // What isn't fit to be kept by what the backend says now goes by the fill of the other machine.
         (
-            "confirmed",
-            Some(Answer::ok("old").header("ETag", "\"1\"")),
-            Answer::of(304, "")
-                .header("ETag", "\"1\"")
-                .header("X-New", "1"),
+            "unfit",
+            old(),
+            confirmed().header("Cache-Control", "no-store"),
+            "\"/x\" was not stored in \"main\": another machine may fill the key",
         ),
     ];
-    for (name, first, then) in cases {
+    for (name, first, then, line) in cases {
         let fleet = Fleet::start(1);
         let gate = Gate::new();
         let begun = usize::from(first.is_some());
@@ -586,7 +592,6 @@ fn what_has_lost_its_lease_is_not_stored() {
         gate.open();
         assert_eq!(client.receive().unwrap().status, 200, "{name}");
         let log = fleet.machines[0].log();
-        let line = "fill of \"/x\": claim lost";
         let said = log.wait_for(Default::default(), line, PATIENCE);
         assert!(said.is_some(), "{name}: {}", log.tail(20));
         match fleet.redis.get("/x") {
