@@ -161,6 +161,7 @@ impl Lease {
         self.claim.replace(Some(sent));
         let (stage, claim) = match self.reply().await {
             Ok(ChangeReply::Claimed(Claimed::Mine { fence, changed })) => {
+                HELD_ELSEWHERE.with_borrow_mut(|held| held.remove(&self.lock));
                 self.fence.replace(fence);
                 (Stage::Ours, Claim::Granted { changed })
             }
