@@ -1,13 +1,14 @@
 //! Machines that share a store and fill each key once (`redis_cache_lock_scope store`).
 
 use std::any::Any;
+use std::collections::HashMap;
 use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use testbed::{
     Answer, Backend, Bridge, Client, Gate, Nginx, PATIENCE, Port, Proxy, Redis, RedisCluster,
-    Request, Response, Rule, Sentinels, Site, Step, Way, Zone, ms, wait_for,
+    Request, Response, Rule, Sentinels, Site, Step, Way, Zone, ms, wait_for, workspace,
 };
 
 use super::PATIENT;
@@ -649,5 +650,79 @@ fn a_pause_of_writes_leaves_lookups_alone() {
     assert!(down.is_empty(), "{down:#?}");
     let _: () = fleet.redis.command(&["CLIENT", "UNPAUSE"]);
     fleet.machines[0].allow("refuses writes");
+    fleet.finish();
+}
+
+/// The users of Redis that README gives, with what it says that claims need, and with few keys.
+#[test]
+fn readmes_users_of_redis_may_claim() {
+    let readme = std::fs::read_to_string(workspace().join("README.md")).unwrap();
+    let users = readme.lines().filter_map(|line| {
+        let words = line.strip_prefix("    ACL SETUSER cache on >secret ~* ")?;
+        Some(words.split(' ').collect::<Vec<_>>())
+    });
+    let users: Vec<_> = users.collect();
+    assert_eq!(users.len(), 2);
+    let also = "takes `+pexpire &redis_cache:lock:*` as well";
+    assert!(readme.contains(also));
+    for words in users {
+        let (redis, backend) = (Redis::start(), Backend::start());
+        let user = ["ACL", "SETUSER", "cache", "on", ">secret"];
+        let keys = ["~/*", "~{*", "~redis_cache:purges"];
+        let also = ["+pexpire", "&redis_cache:lock:*"];
+        let _: () = redis.command(&[&user[..], &keys, &words, &also].concat());
+        let site = site().store("username cache; password secret;\n");
+        let fleet = Fleet::of(2, &site, redis, backend, Box::new(()));
+        let gate = Gate::new();
+        fleet.backend.set("/x", Answer::ok("x").gate(&gate));
+        let (mut owner, mut waiter) = (fleet.client(0), fleet.client(1));
+        owner.send(&Request::get("/x")).unwrap();
+        fleet.backend.wait_for_hits("/x", 1);
+        waiter.send(&Request::get("/x")).unwrap();
+        wait_for("a subscription", PATIENCE, || fleet.listeners() == 1);
+        gate.open();
+        assert_eq!(owner.receive().unwrap().word(), "STORE");
+        assert_eq!(waiter.receive().unwrap().word(), "HIT");
+        wait_for("no subscription", PATIENCE, || fleet.listeners() == 0);
+        assert!(!fleet.redis.keys().contains(&"{/x}:l".to_owned()));
+        let mut refused: Vec<HashMap<String, redis::Value>> = fleet.redis.command(&["ACL", "LOG"]);
+        // It is there for a warning, and README says so.
+        let info = redis::Value::BulkString(b"info".to_vec());
+        refused.retain(|entry| entry["object"] != info);
+        assert!(refused.is_empty(), "{words:?}: {refused:?}");
+        assert_eq!(fleet.backend.hits("/x"), 1);
+        fleet.finish();
+    }
+}
+
+/// A user without UNSUBSCRIBE leaves no more than a hundred channels or so behind.
+#[test]
+fn channels_that_cant_be_left_are_few() {
+    const MANY: usize = 150;
+    let fleet = Fleet::with(1, &site().workers(1), Box::new(()));
+    let _: () = fleet
+        .redis
+        .command(&["ACL", "SETUSER", "default", "-unsubscribe"]);
+    let lease = |number: usize| format!("{{/{number}}}:l");
+    let mut clients = Vec::new();
+    for number in 0..MANY {
+        let name = lease(number);
+        let fields = ["HSET", &name, "token", "0123456789abcdef", "fence", ""];
+        let _: () = fleet.redis.command(&fields);
+        let _: () = fleet.redis.command(&["PEXPIRE", &name, "60000"]);
+        let mut client = fleet.client(0);
+        client.send(&Request::get(&format!("/{number}"))).unwrap();
+        clients.push(client);
+    }
+    wait_for("all to listen", PATIENCE, || {
+        fleet.listeners() == i64::try_from(MANY).unwrap()
+    });
+    for number in 0..MANY {
+        let _: () = fleet.redis.command(&["DEL", &lease(number)]);
+    }
+    for client in &mut clients {
+        assert_eq!(client.receive().unwrap().status, 200);
+    }
+    wait_for("few to be left", PATIENCE, || fleet.listeners() <= 100);
     fleet.finish();
 }

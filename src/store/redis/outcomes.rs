@@ -43,6 +43,10 @@ const REFUSED: u64 = 30_000;
 /// How often the name of a server is looked up, in milliseconds.
 const NAME: u64 = 1000;
 
+/// So many channels are left without the server's agreement (UNSUBSCRIBE isn't permitted) before the line is closed, which leaves
+/// them all.
+const LEFT_BEHIND: usize = 64;
+
 /// How many messages wait for one who hears, at most: beyond that it asks.
 const MESSAGES: usize = 16;
 
@@ -187,6 +191,8 @@ struct Ear {
     is_refused: Cell<bool>,
     /// The line's server has agreed to tell.
     is_subscribed: Cell<bool>,
+    /// How many channels the server has refused to take back.
+    left_behind: Cell<usize>,
     has_left: Cell<bool>,
     timer: OnceCell<Timer>,
 }
@@ -213,6 +219,7 @@ impl Ear {
             patience: Cell::new(0),
             is_refused: Cell::new(false),
             is_subscribed: Cell::new(false),
+            left_behind: Cell::new(0),
             has_left: Cell::new(false),
             timer: OnceCell::new(),
         });
@@ -354,6 +361,7 @@ impl Ear {
         self.line.replace(Some(Rc::clone(&line)));
         self.is_open.set(true);
         self.is_subscribed.set(false);
+        self.left_behind.set(0);
         let names: Vec<String> = {
             let mut channels = self.channels.borrow_mut();
             channels
@@ -374,6 +382,13 @@ impl Ear {
             Some(Received::Reply(Reply::Error(text))) if !self.is_subscribed.get() => {
                 self.refused(&text);
                 self.lose_soon(REFUSED);
+            }
+            Some(Received::Reply(Reply::Error(text))) if is_of_unsubscribe(&text) => {
+                let count = self.left_behind.get() + 1;
+                self.left_behind.set(count);
+                if count == LEFT_BEHIND {
+                    self.lose_soon(0);
+                }
             }
             // PING isn't permitted, or not for now: the server lives, and tells what is published.
             Some(Received::Reply(Reply::Error(text)))
@@ -464,6 +479,15 @@ fn lose(ear: &Weak<Ear>, number: u64, pause: u64) {
     {
         ear.lost(pause);
     }
+}
+
+/// Whether an error says that a channel may not be left.
+fn is_of_unsubscribe(text: &[u8]) -> bool {
+    let word = b"unsubscribe";
+    text.starts_with(b"NOPERM")
+        && text
+            .windows(word.len())
+            .any(|it| it.eq_ignore_ascii_case(word))
 }
 
 /// The channel that the server has agreed to tell of.
