@@ -726,3 +726,43 @@ fn channels_that_cant_be_left_are_few() {
     wait_for("few to be left", PATIENCE, || fleet.listeners() <= 100);
     fleet.finish();
 }
+
+/// What a user may not do leaves no lease behind that doesn't end.
+#[test]
+fn no_lease_is_left_without_an_end() {
+    let cases: [(&[&str], bool); 4] = [
+        (&["-pexpire"], false),
+        (&["-pexpire", "-del"], false),
+        (&["-pexpire", "-del", "-hdel"], false),
+        (&["-del", "-hdel"], true),
+    ];
+    for (rights, claims) in cases {
+        let mut fleet = Fleet::start(2);
+        let user = [&["ACL", "SETUSER", "default"], rights].concat();
+        let _: () = fleet.redis.command(&user);
+        let gate = Gate::new();
+        fleet.backend.set("/x", Answer::ok("x").gate(&gate));
+        let (mut one, mut other) = (fleet.client(0), fleet.client(1));
+        one.send(&Request::get("/x")).unwrap();
+        fleet.backend.wait_for_hits("/x", 1);
+        other.send(&Request::get("/x")).unwrap();
+        if claims {
+            wait_for("one who waits", PATIENCE, || fleet.listeners() == 1);
+        } else {
+            fleet.backend.wait_for_hits("/x", 2);
+        }
+        gate.open();
+        assert_eq!(one.receive().unwrap().text(), "x");
+        assert_eq!(other.receive().unwrap().text(), "x");
+        assert_eq!(fleet.backend.hits("/x"), 2 - usize::from(claims));
+        let endless = fleet.redis.keys_without_expiry();
+        assert!(endless.is_empty(), "{rights:?}: {endless:?}");
+        for machine in &mut fleet.machines {
+            let position = Default::default();
+            let said = machine.log().matching(position, "refuses claims of fills");
+            assert_eq!(said.is_empty(), claims, "{rights:?}: {said:?}");
+            machine.allow("refuses claims of fills");
+        }
+        fleet.finish();
+    }
+}

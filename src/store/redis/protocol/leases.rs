@@ -1,7 +1,7 @@
 //! The commands by which a machine claims a fill among all that share the store; see [`cache_core::claim`].
 //!
-//! A lease is a hash, and ends by itself. One without an expiry, which a user without the right to PEXPIRE could leave
-//! behind, counts for nothing.
+//! A lease is a hash, and ends by itself: a user without the right to PEXPIRE takes none. One without an expiry, as somebody else
+//! may have written it, counts for nothing.
 
 use cache_core::claim::{self, Channel};
 use cache_core::fence;
@@ -14,7 +14,8 @@ use crate::store::redis::change::{Claim, Lease, Release};
 /// what isn't compared, `+` for a record without meta, or the part of its meta that names it.
 ///
 /// A lease that was taken before an invalidation counts for nothing. One that this machine has already is its own still: a
-/// command may be carried out twice.
+/// command may be carried out twice. Nothing is written unless the user may give it an end, too: what may be is asked as records are
+/// written (see [`super::command`]).
 const CLAIM: &str = "local lease,token=KEYS[1],ARGV[1]\n\
 local fence=redis.call('HGET',KEYS[2],'token') or ''\n\
 local is=redis.call('HMGET',lease,'token','fence','verdict')\n\
@@ -33,12 +34,15 @@ if left>0 and is[2]==fence and is[1]~=token then\n\
 if is[3] and is[3]~='' then return {'known',is[3],left} end\n\
 if is[1] and is[1]~='' then return {'held',is[1],left,changed} end\n\
 end\n\
-redis.call('HSET',lease,'token',token,'fence',fence,'verdict','')\n\
-local said=redis.pcall('PEXPIRE',lease,ARGV[2])\n\
-if type(said)=='table' then\n\
-redis.pcall('DEL',lease)\n\
-return said\n\
+local may=redis.acl_check_cmd\n\
+if not may or not may('HSET',lease,'a','b') or not may('PEXPIRE',lease,'1') then\n\
+local said=redis.pcall('HSET',lease,'a','b','c')\n\
+if not string.find(said.err,'number of arguments',1,true) then return said end\n\
+said=redis.pcall('PEXPIRE',lease,'never')\n\
+if not string.find(said.err,'not an integer',1,true) then return said end\n\
 end\n\
+redis.call('HSET',lease,'token',token,'fence',fence,'verdict','')\n\
+redis.call('PEXPIRE',lease,ARGV[2])\n\
 return {'mine',fence~='' and fence,changed}";
 
 /// Has a lease last longer, if it still has the token.
