@@ -81,6 +81,8 @@ pub struct Lease {
     stage: Cell<Stage>,
     /// The fence of the key, as the claim has found it.
     fence: RefCell<Bytes>,
+    /// What the claimer had seen in the store.
+    seen: RefCell<Option<LastLook>>,
     /// By what it is extended and given back. `None`: only a client's request leads to the store, which may end any time.
     store: RefCell<Option<Store>>,
     /// The claim that is on its way.
@@ -107,6 +109,7 @@ impl Lease {
             length: claim::lease(terms.lock_age),
             stage: Cell::new(Stage::Unclaimed),
             fence: RefCell::default(),
+            seen: RefCell::default(),
             store: RefCell::new(match &lookup.store {
                 Store::Redis(client) => Some(Store::Redis(client.clone())),
                 Store::Location(_) | Store::Memory(_) => None,
@@ -152,12 +155,8 @@ impl Lease {
             return ALONE;
         }
         self.stage.set(Stage::Open);
-        let claim = redis::Claim {
-            lease: self.lease.clone(),
-            seen,
-            length: self.length,
-        };
-        let sent = store.change(Change::Claim(Box::new(claim)));
+        self.seen.replace(Some(seen.clone()));
+        let sent = store.change(self.change(seen, None));
         self.claim.replace(Some(sent));
         let (stage, claim) = match self.reply().await {
             Ok(ChangeReply::Claimed(Claimed::Mine { fence, changed })) => {
@@ -183,6 +182,15 @@ impl Lease {
             self.keep();
         }
         claim
+    }
+
+    fn change(&self, seen: LastLook, again: Option<Bytes>) -> Change {
+        Change::Claim(Box::new(redis::Claim {
+            lease: self.lease.clone(),
+            seen,
+            length: self.length,
+            again,
+        }))
     }
 
     /// Waits for the reply to the claim. If the claimer is gone before it comes, [`Lease::end`] waits for it.
@@ -222,14 +230,46 @@ impl Lease {
         let own = Rc::clone(self);
         worker::spawn(async move {
             let extend = Change::Extend(own.lease.clone(), own.length);
-            let extended = store.change(extend).await;
+            let is_gone = matches!(store.change(extend).await, Ok(ChangeReply::Nothing))
+                && own.stage.get() == Stage::Ours
+                && !own.take_again(&store).await;
             own.is_extending.set(false);
-            // What can't be said now may be said the next time.
-            if let (Ok(ChangeReply::Nothing), Stage::Ours) = (extended, own.stage.get()) {
+            if is_gone && own.stage.get() == Stage::Ours {
                 own.stage.set(Stage::Lost);
             }
             None
         });
+    }
+
+    /// The store has lost it: it has ended, because this machine was too slow to extend it, or the server has failed over. Takes it
+    /// again, unless another machine has it or has stored something meanwhile. Whether it may be ours still.
+    async fn take_again(&self, store: &Store) -> bool {
+        let Some(seen) = self.seen.borrow().clone() else {
+            return false;
+        };
+        let fence = self.fence.borrow().clone();
+        let claimed = store.change(self.change(seen, Some(fence))).await;
+        match claimed {
+            Ok(ChangeReply::Claimed(Claimed::Mine { .. })) => {
+                if self.stage.get() == Stage::Over {
+                    // It may have been given back before it was taken.
+                    let _ = store.change(self.release(Verdict::Failed, 0)).await;
+                }
+                true
+            }
+            Ok(_) => false,
+            // What can't be said now may be said the next time.
+            Err(_) => true,
+        }
+    }
+
+    /// What gives it back. `remembered`: for how long the verdict is remembered, in milliseconds.
+    fn release(&self, verdict: Verdict, remembered: u64) -> Change {
+        Change::Release(Release {
+            lease: self.lease.clone(),
+            verdict,
+            remembered,
+        })
     }
 
     /// Its lock is released: it is given back, if it may be ours, and the machines that wait for it are told. `uncacheable`: for how
@@ -243,11 +283,8 @@ impl Lease {
         let Some(store) = store.filter(|_| matches!(stage, Stage::Ours | Stage::Open)) else {
             return;
         };
-        let release = Change::Release(Release {
-            lease: self.lease.clone(),
-            verdict,
-            remembered: claim::remembered(verdict, uncacheable).unwrap_or(0),
-        });
+        let remembered = claim::remembered(verdict, uncacheable).unwrap_or(0);
+        let release = self.release(verdict, remembered);
         // Before whatever a later holder of the lock asks for. A location is asked in a request of its own, not inside of this one.
         let sent = match (&store, &claim) {
             (Store::Redis(_), None) => Some(store.change(release.clone())),

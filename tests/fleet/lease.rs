@@ -653,6 +653,45 @@ fn a_pause_of_writes_leaves_lookups_alone() {
     fleet.finish();
 }
 
+/// A lease that the store has lost is taken again, if nobody else has filled meanwhile.
+#[test]
+fn a_lease_that_is_gone_is_taken_again() {
+    let fleet = Fleet::start(1);
+    let token = || -> Option<String> { fleet.redis.command(&["HGET", "{/x}:l", "token"]) };
+    for (number, is_free) in [true, false].into_iter().enumerate() {
+        let gate = Gate::new();
+        fleet.backend.set("/x", Answer::ok("x").gate(&gate));
+        let mut client = fleet.client(0);
+        client.send(&Request::get("/x")).unwrap();
+        fleet.backend.wait_for_hits("/x", number + 1);
+        let before = token();
+        assert!(before.is_some());
+        if !is_free {
+            // Another machine has filled.
+            let _: () = fleet.redis.command(&["HSET", "/x", "status", "200"]);
+        }
+        let evals = fleet.redis.calls("eval");
+        let _: () = fleet.redis.command(&["DEL", "{/x}:l"]);
+        // It is asked for its extension first, and then claimed.
+        wait_for("a claim", PATIENCE, || {
+            fleet.redis.calls("eval") >= evals + 2
+        });
+        if is_free {
+            wait_for("the lease", PATIENCE, || token() == before);
+        } else {
+            wait_for("no lease", PATIENCE, || token().is_none());
+        }
+        gate.open();
+        assert_eq!(client.receive().unwrap().text(), "x");
+        let line = if is_free { "stored" } else { "claim lost" };
+        let (log, line) = (fleet.machines[0].log(), format!("fill of \"/x\": {line}"));
+        let said = log.wait_for(Default::default(), &line, PATIENCE);
+        assert!(said.is_some(), "{}", log.tail(20));
+        let _: () = fleet.redis.command(&["DEL", "/x"]);
+    }
+    fleet.finish();
+}
+
 /// The users of Redis that README gives, with what it says that claims need, and with few keys.
 #[test]
 fn readmes_users_of_redis_may_claim() {

@@ -138,6 +138,8 @@ pub struct Claim {
     pub seen: LastLook,
     /// How long the lease lasts, in milliseconds.
     pub length: u64,
+    /// The lease was granted before, with this fence of the key, and the store has lost it.
+    pub again: Option<Bytes>,
 }
 
 /// A lease that is given back.

@@ -46,6 +46,8 @@ impl Fleet {
         if let Some(before) = self.current.insert(lock, token).filter(|t| *t != token) {
             self.over.insert(before);
         }
+        // One that was lost may be granted again.
+        self.over.remove(&token);
     }
 
     /// A lease was given back.

@@ -421,6 +421,19 @@ fn a_lease_that_the_store_loses_allows_two_fills_and_the_later_counts() {
     world.end();
 }
 
+/// Where nobody has claimed or stored anything meanwhile.
+#[test]
+fn a_lease_that_the_store_loses_is_taken_again() {
+    let world = stage::world(config(&[1, 1]), [Behaviour::good(3000, 10)]);
+    crowd(&world, 1, 0, (0, 0));
+    world.at(START + 100, |world| world.store.fail_over());
+    crowd(&world, 1, 1500, (1, 0));
+    rest(&world);
+    assert_eq!(asked(&world), [(4, Purpose::Fill)]);
+    assert_eq!(stored(&world), Some(0));
+    world.end();
+}
+
 #[test]
 fn a_fill_that_began_before_an_invalidation_keeps_nobody_waiting() {
     for by in [0, 1] {

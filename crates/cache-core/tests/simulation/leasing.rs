@@ -64,6 +64,8 @@ pub struct Lease {
     lost: Cell<bool>,
     /// For how long the store still remembers that the answers aren't storable, if it does.
     pub known: Cell<Option<u64>>,
+    /// What the claimer had seen.
+    seen: RefCell<Option<(Seen, FieldValues)>>,
 }
 
 impl Lease {
@@ -78,6 +80,7 @@ impl Lease {
             ended: Cell::new(false),
             lost: Cell::new(false),
             known: Cell::new(None),
+            seen: RefCell::default(),
         })
     }
 
@@ -144,7 +147,8 @@ pub async fn claim_fill(
         return Ok(Claim::Granted { changed: false });
     }
     lease.stage.set(Stage::Open);
-    let reply = send(lease, seen, fields).await?;
+    lease.seen.replace(Some((seen.clone(), fields)));
+    let reply = send(lease, seen, fields, None).await?;
     world.note(|| format!("worker {} claims {}: {reply:?}", worker.pid, lease.lock));
     let Some(claimed) = claim::parse(&reply) else {
         world.judge().fails(&format!("{reply:?} to a claim"));
@@ -174,7 +178,13 @@ pub async fn claim_fill(
     })
 }
 
-async fn send(lease: &Rc<Lease>, seen: Seen, fields: FieldValues) -> Result<Reply, Trouble> {
+/// Claims. `again`: the fence of a lease that was granted before.
+async fn send(
+    lease: &Rc<Lease>,
+    seen: Seen,
+    fields: FieldValues,
+    again: Option<Bytes>,
+) -> Result<Reply, Trouble> {
     let world = &lease.world;
     let (lock, token) = (lease.lock, lease.token);
     let key = key_of(lock);
@@ -204,6 +214,12 @@ async fn send(lease: &Rc<Lease>, seen: Seen, fields: FieldValues) -> Result<Repl
             ],
             _ => {
                 let fence = data.fence(key);
+                if again
+                    .as_ref()
+                    .is_some_and(|was| *was != fence || is != seen)
+                {
+                    return Ok(Reply::Integer(0));
+                }
                 data.put_lease(
                     lock,
                     Some(StoredLease {
@@ -241,13 +257,13 @@ fn keep(lease: &Rc<Lease>, delay: u64) {
         let worker = Rc::clone(&lease.worker);
         worker.spawn(async move {
             match extend(&lease).await {
-                Ok(false) => {
+                Ok(false) if !take_again(&lease).await => {
                     let (world, lock) = (&lease.world, lease.lock);
                     world.note(|| format!("lease {lock} of {} is lost", lease.token));
                     lease.lost.set(true);
                 }
                 // What can't be said now may be said the next time.
-                Ok(true) | Err(_) if lease.is_kept() => {
+                _ if lease.is_kept() => {
                     keep(&lease, claim::extension(length(&lease.world)));
                 }
                 _ => {}
@@ -255,6 +271,25 @@ fn keep(lease: &Rc<Lease>, delay: u64) {
             None
         });
     });
+}
+
+/// Takes a lease again that the store has lost, unless another machine has it or has stored something meanwhile. Whether it may be
+/// ours still.
+async fn take_again(lease: &Rc<Lease>) -> bool {
+    let Some((seen, fields)) = lease.seen.borrow().clone() else {
+        return false;
+    };
+    let fence = lease.fence.borrow().clone();
+    let Ok(reply) = send(lease, seen, fields, Some(fence)).await else {
+        return true;
+    };
+    let is_ours = matches!(claim::parse(&reply), Some(Claimed::Mine { .. }));
+    if is_ours && lease.ended.get() {
+        // It may have been given back before it was taken.
+        let own = (lease.lock, lease.token);
+        give_back(&lease.world, &lease.worker, own, Verdict::Failed, None);
+    }
+    is_ours
 }
 
 async fn extend(lease: &Rc<Lease>) -> Result<bool, Trouble> {

@@ -11,7 +11,8 @@ use crate::store::redis::change::{Claim, Lease, Release};
 
 /// Takes a lease that nobody has. The keys are the lease, the fence of its key, the key, and where the record is if not
 /// there. `=` and the key's field `variants` as it was seen, or `-`; then what was seen of the record: nothing, `-` for
-/// what isn't compared, `+` for a record without meta, or the part of its meta that names it.
+/// what isn't compared, `+` for a record without meta, or the part of its meta that names it. At last, for a lease that is taken
+/// again, `=` and the fence as it was: it isn't taken if that is another by now, or if what was seen has changed.
 ///
 /// A lease that was taken before an invalidation counts for nothing. One that this machine has already is its own still: a
 /// command may be carried out twice. Nothing is written unless the user may give it an end, too: what may be is asked as records are
@@ -34,6 +35,7 @@ if left>0 and is[2]==fence and is[1]~=token then\n\
 if is[3] and is[3]~='' then return {'known',is[3],left} end\n\
 if is[1] and is[1]~='' then return {'held',is[1],left,changed} end\n\
 end\n\
+if ARGV[5] and (changed==1 or '='..fence~=ARGV[5]) then return 0 end\n\
 local may=redis.acl_check_cmd\n\
 if not may or not may('HSET',lease,'a','b') or not may('PEXPIRE',lease,'1') then\n\
 local said=redis.pcall('HSET',lease,'a','b','c')\n\
@@ -74,6 +76,7 @@ pub fn claim(out: &mut Vec<u8>, claim: &Claim) {
         lease,
         seen,
         length,
+        again,
     } = claim;
     let (fence, length) = (fence::name(&lease.key), length.to_string());
     let token = lease.token.to_string();
@@ -86,6 +89,8 @@ pub fn claim(out: &mut Vec<u8>, claim: &Claim) {
     words.extend([&fence[..], &lease.key]);
     words.extend(seen.place.as_deref());
     words.extend([token.as_bytes(), length.as_bytes(), &variants, &seen.record]);
+    let again = again.as_ref().map(|fence| [b"=", &fence[..]].concat());
+    words.extend(again.as_deref());
     resp::command(out, &words);
 }
 
