@@ -15,7 +15,7 @@ use cache_core::request_directives::RequestDirectives;
 use cache_core::token::Token;
 use cache_core::usable::{self, Use};
 use cache_core::use_stale::Failure;
-use cache_core::vary::{Names, VariantId};
+use cache_core::vary::{Names, Select, VariantId};
 
 use crate::conf::LockScope;
 use crate::detached::Times;
@@ -48,6 +48,8 @@ pub struct RequestCache {
     /// Among whom the lock that it asks for is held.
     domain: Cell<Domain>,
     directives: RequestDirectives,
+    /// There was a look.
+    has_looked: Cell<bool>,
     /// Where the last look found the record.
     found: Cell<Source>,
     /// What it has shown of the record, for a claim.
@@ -77,6 +79,7 @@ impl RequestCache {
             variant: Cell::new(None),
             domain: Cell::new(Domain::Zone),
             directives: cacheable.directives,
+            has_looked: Cell::new(false),
             found: Cell::default(),
             seen: RefCell::default(),
         }
@@ -116,6 +119,17 @@ impl RequestCache {
             variants: self.variants.take(),
             seen: self.seen.take(),
         }
+    }
+
+    /// Looks into the memory tier alone, for the first look of a request. Those after it follow the fill of somebody else, and the
+    /// memory may hear of another machine's later than this request does.
+    fn in_memory(&self, select: Select<'_>) -> Option<(Option<Rc<Record>>, Variants)> {
+        let lookup = &self.settings.lookup;
+        let has_looked = self.has_looked.replace(true);
+        if has_looked && self.shares_fills() && lookup.store.takes_claims(&lookup.key.redis) {
+            return None;
+        }
+        lookup::in_memory(lookup, select)
     }
 
     /// Where a lookup has found a record that isn't known to come from memory: the store may have gone down meanwhile.
@@ -206,7 +220,7 @@ impl Cache for RequestCache {
     async fn lookup(&self) -> Result<Option<Rc<Record>>, Trouble> {
         let request = self.request;
         let select = |on: &Names| Some(variant(on, request));
-        let found = match lookup::in_memory(&self.settings.lookup, &select) {
+        let found = match self.in_memory(&select) {
             Some(found) => {
                 self.found.set(Source::Memory);
                 Ok(found)

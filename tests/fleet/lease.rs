@@ -7,8 +7,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use testbed::{
-    Answer, Backend, Bridge, Client, Gate, Nginx, PATIENCE, Port, Proxy, Redis, RedisCluster,
-    Request, Response, Rule, Sentinels, Site, Step, Way, Zone, ms, wait_for, workspace,
+    Answer, Backend, Bridge, Client, Gate, Nginx, PATIENCE, Port, Proxy, Record, Redis,
+    RedisCluster, Request, Response, Rule, Sentinels, Site, Step, Way, Zone, ms, wait_for,
+    workspace,
 };
 
 use super::PATIENT;
@@ -804,4 +805,62 @@ fn no_lease_is_left_without_an_end() {
         }
         fleet.finish();
     }
+}
+
+/// What another machine has just stored isn't looked for in memory, which may hear of it later.
+#[test]
+fn who_has_waited_looks_in_the_store() {
+    let (redis, backend) = (Redis::start(), Backend::start());
+    let proxy = Proxy::start(&redis.address());
+    let store = format!(
+        "server {};\n{PATIENT}memory 8m min_uses=1;",
+        proxy.address()
+    );
+    let site = Site::new()
+        .workers(1)
+        .store(&store)
+        .location(SCOPE)
+        .location("add_header X-Source $redis_cache_source always;");
+    let fleet = Fleet::of(1, &site, redis, backend, Box::new(()));
+    let strict = Answer::ok("old").header("Cache-Control", "max-age=60, must-revalidate");
+    fleet.backend.set("/x", strict.header("ETag", "\"1\""));
+    assert_eq!(fleet.client(0).get("/x").text(), "old");
+    fleet.redis.wait_for_record("/x");
+    // 60 s fresh, 100 s stale.
+    fleet.redis.expire_in("/x", 90_000);
+    // What was pushed of that has come once this is kept.
+    let other = Record::lua_text("other");
+    fleet.redis.put("/other", &other, 600);
+    wait_for("memory", PATIENCE, || {
+        let source = fleet.client(0).get("/other").header("x-source");
+        source.as_deref() == Some("memory")
+    });
+    let lease = ["HSET", "{/x}:l", "token", "0123456789abcdef", "fence", ""];
+    let _: () = fleet.redis.command(&lease);
+    let _: () = fleet.redis.command(&["PEXPIRE", "{/x}:l", "60000"]);
+    let mut waiter = fleet.client(0);
+    waiter.send(&Request::get("/x")).unwrap();
+    wait_for("one who waits", PATIENCE, || fleet.listeners() == 1);
+    let never = Gate::new();
+    proxy.set(Way::Replies, {
+        let never = never.clone();
+        Rule::new(move |piece| {
+            let is_push = piece.bytes.windows(10).any(|word| word == b"invalidate");
+            let send = Step::Send(piece.bytes.to_vec());
+            if is_push {
+                vec![Step::Hold(never.clone()), send]
+            } else {
+                vec![send]
+            }
+        })
+    });
+    let _: () = fleet.redis.command(&["DEL", "/x"]);
+    fleet.redis.put("/x", &Record::lua_text("new"), 600);
+    let _: () = fleet.redis.command(&["DEL", "{/x}:l"]);
+    let answer = waiter.receive().unwrap();
+    assert_eq!((answer.word(), answer.text()), ("HIT".into(), "new".into()));
+    assert_eq!(fleet.backend.hits("/x"), 1);
+    never.open();
+    fleet.finish();
+    drop(proxy);
 }
