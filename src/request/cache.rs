@@ -52,8 +52,8 @@ pub struct RequestCache {
     has_looked: Cell<bool>,
     /// Where the last look found the record.
     found: Cell<Source>,
-    /// What it has shown of the record, for a claim.
-    seen: RefCell<Option<LastLook>>,
+    /// The record that it has found, for a claim. `None`: there was no look, or it has failed.
+    looked: RefCell<Option<Option<Rc<Record>>>>,
 }
 
 /// A fresh record of the memory tier that is the response to a request.
@@ -81,7 +81,7 @@ impl RequestCache {
             directives: cacheable.directives,
             has_looked: Cell::new(false),
             found: Cell::default(),
-            seen: RefCell::default(),
+            looked: RefCell::default(),
         }
     }
 
@@ -116,9 +116,17 @@ impl RequestCache {
         FillTarget {
             wanted: self.shared_lock_key(),
             variant: self.variant.get(),
+            seen: self.seen(),
             variants: self.variants.take(),
-            seen: self.seen.take(),
         }
+    }
+
+    /// What the last look has shown, for a claim.
+    fn seen(&self) -> Option<LastLook> {
+        let looked = self.looked.borrow();
+        let record = looked.as_ref()?.as_deref();
+        let variants = self.variants.borrow();
+        Some(lookup::seen(&self.settings.lookup, record, &variants))
     }
 
     /// Looks into the memory tier alone, for the first look of a request. Those after it follow the fill of somebody else, and the
@@ -239,11 +247,8 @@ impl Cache for RequestCache {
             Ok((record, variants)) => (Ok(record), variants),
             Err(trouble) => (Err(trouble), Variants::default()),
         };
-        if self.shares_fills()
-            && let Ok(record) = &found
-        {
-            let seen = lookup::seen(&self.settings.lookup, record.as_deref(), &variants);
-            self.seen.replace(Some(seen));
+        if self.shares_fills() {
+            self.looked.replace(found.as_ref().ok().cloned());
         }
         self.variant.set(variants.ours);
         *self.variants.borrow_mut() = variants;
@@ -341,8 +346,7 @@ impl Cache for RequestCache {
     }
 
     async fn claim(&self, permit: &LockPermit) -> Claim {
-        let seen = self.seen.borrow().clone();
-        match (permit.lease(), seen) {
+        match (permit.lease(), self.seen()) {
             (Some(lease), Some(seen)) => {
                 self.request.watch_client();
                 lease.claim(&self.settings.lookup.store, seen).await
