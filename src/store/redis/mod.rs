@@ -21,8 +21,12 @@ mod hearing;
 
 /// What becomes of fills on other machines.
 mod outcomes;
+
 /// What is known of its log of purges.
 mod purges;
+
+/// A line that is subscribed.
+mod subscription;
 
 /// A line to one server to ask it questions.
 mod line;
