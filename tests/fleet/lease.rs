@@ -864,3 +864,28 @@ fn who_has_waited_looks_in_the_store() {
     fleet.finish();
     drop(proxy);
 }
+
+/// That another machine had a key a moment ago is nothing to a refill after a fill of one's own.
+#[test]
+fn a_refill_is_made_at_once_after_a_fill_of_ones_own() {
+    let fleet = Fleet::with(1, &site().workers(1), Box::new(()));
+    fleet.backend.set("/x", Answer::ok("x"));
+    let fill = |word: &str| {
+        assert_eq!(fleet.client(0).get("/x").word(), word);
+        fleet.redis.wait_for_record("/x");
+        // 60 s fresh, 100 s stale.
+        fleet.redis.expire_in("/x", 90_000);
+    };
+    fill("STORE");
+    let lease = ["HSET", "{/x}:l", "token", "0123456789abcdef", "fence", ""];
+    let _: () = fleet.redis.command(&lease);
+    let _: () = fleet.redis.command(&["PEXPIRE", "{/x}:l", "60000"]);
+    let claims = fleet.redis.calls("eval");
+    assert_eq!(fleet.client(0).get("/x").word(), "STALE");
+    wait_for("a claim", PATIENCE, || fleet.redis.calls("eval") > claims);
+    let _: () = fleet.redis.command(&["DEL", "{/x}:l", "/x"]);
+    fill("STORE");
+    assert_eq!(fleet.client(0).get("/x").word(), "STALE");
+    fleet.backend.wait_for_hits("/x", 3);
+    fleet.finish();
+}
