@@ -6,7 +6,7 @@ use std::future::Future;
 use std::ptr;
 use std::rc::Rc;
 
-use cache_core::outcome::{CacheStatus, Reason, Source, Word};
+use cache_core::outcome::{CacheStatus, Outcome, Reason, Source, Word};
 use executor::TaskId;
 use ngx::ffi::*;
 
@@ -38,10 +38,7 @@ pub struct Context {
     passing: Cell<bool>,
     /// The backend's own location, for a request that runs the backend itself.
     pub entered: Cell<Entered>,
-    word: Cell<Option<Word>>,
-    status: Cell<Option<CacheStatus>>,
-    reason: Cell<Option<Reason>>,
-    source: Cell<Source>,
+    outcome: Cell<Option<Outcome>>,
     age: Cell<Option<u32>>,
     ttl: Cell<Option<i64>>,
     fill_outcome: OnceCell<Rc<Cell<Option<Reason>>>>,
@@ -67,10 +64,7 @@ impl Context {
             task: Cell::default(),
             passing: Cell::default(),
             entered: Cell::default(),
-            word: Cell::default(),
-            status: Cell::default(),
-            reason: Cell::default(),
-            source: Cell::default(),
+            outcome: Cell::default(),
             age: Cell::default(),
             ttl: Cell::default(),
             fill_outcome: OnceCell::new(),
@@ -158,21 +152,14 @@ impl Context {
         self.task.set(None);
     }
 
-    /// What the client is told.
-    pub fn set_outcome(&self, word: Word, status: CacheStatus, reason: Reason) {
-        self.word.set(Some(word));
-        self.status.set(Some(status));
-        self.reason.set(Some(reason));
+    /// What becomes of the request.
+    pub fn set_outcome(&self, outcome: Outcome) {
+        self.outcome.set(Some(outcome));
     }
 
-    /// The request asks for a purge: the cache answers it by itself.
-    pub fn set_purges(&self) {
-        self.status.set(Some(CacheStatus::Purge));
-    }
-
-    /// Where the record comes from that is the response. Without one it is the backend.
-    pub fn set_source(&self, source: Source) {
-        self.source.set(source);
+    /// What becomes of the request. `None` before it is known.
+    pub fn outcome(&self) -> Option<Outcome> {
+        self.outcome.get()
     }
 
     /// Age of a record that is the response, and what is left of its freshness, in seconds.
@@ -183,7 +170,7 @@ impl Context {
 
     /// What is left of the freshness of a fill's response, in seconds. One that isn't stored is of no use later.
     pub fn set_ttl(&self, ttl: u32) {
-        if self.word.get() != Some(Word::Skip) {
+        if self.word() != Some(Word::Skip) {
             self.ttl.set(Some(ttl.into()));
         }
     }
@@ -266,35 +253,28 @@ impl Context {
 
     /// The word for the client.
     pub fn word(&self) -> Option<Word> {
-        self.word.get()
+        self.outcome.get()?.word()
     }
 
     /// `$redis_cache_status`
     pub fn status(&self) -> Option<CacheStatus> {
-        self.status.get()
+        Some(self.outcome.get()?.status())
     }
 
     /// `$redis_cache_reason`
     pub fn reason(&self) -> Option<Reason> {
-        let outcome = self.fill_outcome.get().and_then(|outcome| outcome.get());
-        match (self.reason.get(), outcome) {
-            // Known beforehand; that storing failed then says less.
-            (
-                known @ Some(Reason::StoreUnavailable | Reason::WrongType),
-                Some(Reason::StoreFailed),
-            ) => known,
-            (known, outcome) => outcome.or(known),
-        }
+        let fill = self.fill_outcome.get().and_then(|outcome| outcome.get());
+        self.outcome.get()?.reason_after(fill)
     }
 
     /// Why the request was served as it was, whatever has become of its fill since.
     pub fn first_reason(&self) -> Option<Reason> {
-        self.reason.get()
+        self.outcome.get()?.reason()
     }
 
     /// `$redis_cache_source`. `None` before it is known.
     pub fn source(&self) -> Option<Source> {
-        self.word.get().map(|_| self.source.get())
+        self.outcome.get()?.source()
     }
 
     /// `$redis_cache_age`

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use cache_core::cache_status_field::Forward;
 use cache_core::flow::{self, Answer, Behind, Held};
-use cache_core::outcome::{CacheStatus, Reason, Source, Word};
+use cache_core::outcome::{Outcome, Reason, Source};
 use cache_core::record::Record;
 use cache_core::usable::{self, Use};
 use ngx::ffi::*;
@@ -52,8 +52,7 @@ pub fn begin(r: Request, context: &'static Context, cacheable: &'static Cacheabl
     {
         context.hand_on("answer", r, || {
             let (stale_for, standing) = (cacheable.settings.lookup.rules.stale, hit.standing);
-            context.set_outcome(Word::Hit, CacheStatus::Hit, Reason::Fresh);
-            context.set_source(Source::Memory);
+            context.set_outcome(Outcome::fresh(Source::Memory));
             context.set_freshness(standing.age, standing.fresh_for(stale_for));
             let code = respond::memory(r, context, hit);
             r.finalize_in_phase(code);
@@ -100,11 +99,8 @@ fn hit(
     context: &'static Context,
     cacheable: &CacheableRequest,
     record: Rc<Record>,
-    found: Source,
 ) -> Code {
     let stale_for = cacheable.settings.lookup.rules.stale;
-    context.set_outcome(Word::Hit, CacheStatus::Hit, Reason::Fresh);
-    context.set_source(found);
     context.set_freshness(record.age, record.fresh_for(stale_for));
     respond::record(r, context, record)
 }
@@ -138,16 +134,16 @@ fn deliver(
         target,
     } = decision;
     context.end_task();
-    let (word, status) = (answer.word(), answer.status());
+    let outcome = answer.outcome(found, cacheable.bypass);
     let stale_for = cacheable.settings.lookup.rules.stale;
     match answer {
         Answer::Hit(record) => {
-            let code = hit(r, context, cacheable, record, found);
+            context.set_outcome(outcome);
+            let code = hit(r, context, cacheable, record);
             r.finalize(code);
         }
         Answer::Stale(record, behind) => {
-            context.set_outcome(word, status, reason_of(&behind));
-            context.set_source(found);
+            context.set_outcome(outcome);
             context.set_freshness(record.age, record.fresh_for(stale_for));
             stale(r, context, cacheable, record, behind, target);
         }
@@ -168,20 +164,15 @@ fn deliver(
                 target,
                 held: held.map(Rc::new),
             };
-            let status = if cacheable.bypass {
-                CacheStatus::Bypass
-            } else {
-                status
-            };
-            fetch(r, context, cacheable, start, (word, status, found));
+            fetch(r, context, cacheable, start, (outcome, found));
         }
-        Answer::Join(joined) => join(r, context, joined, (word, status), stale_for),
+        Answer::Join(joined) => join(r, context, joined, stale_for),
         Answer::Pass(Reason::OnlyIfCached) => {
-            context.set_outcome(word, status, Reason::OnlyIfCached);
+            context.set_outcome(outcome);
             r.finalize(NGX_HTTP_GATEWAY_TIME_OUT as Code);
         }
         Answer::Pass(Reason::StoreRequired) => {
-            context.set_outcome(word, status, Reason::StoreRequired);
+            context.set_outcome(outcome);
             // Without memory for the line the code tells enough.
             let _ = headers::push_known(r, b"Retry-After", RETRY_AFTER);
             r.finalize(NGX_HTTP_SERVICE_UNAVAILABLE as Code);
@@ -203,15 +194,6 @@ fn initiator<'a>(
         view: cacheable.view,
         backend: &context.location.backend,
         next_phase: context.after,
-    }
-}
-
-/// Why a stale record is the response.
-fn reason_of(behind: &Behind<LockPermit, RefillSlot>) -> Reason {
-    match behind {
-        Behind::Refill(_) => Reason::Stale,
-        Behind::Updating => Reason::Updating,
-        Behind::Failing => Reason::BackendFailed,
     }
 }
 
@@ -242,25 +224,15 @@ fn stale(
 }
 
 /// The response of a fill that another request has started.
-fn join(
-    r: Request,
-    context: &'static Context,
-    joined: Joined,
-    (word, status): (Word, CacheStatus),
-    stale_for: u32,
-) {
-    let (word, status, reason) = if joined.stored {
-        (word, status, Reason::Subscribed)
-    } else {
-        (Word::Skip, CacheStatus::Miss, Reason::StoreUnavailable)
-    };
-    context.set_outcome(word, status, reason);
+fn join(r: Request, context: &'static Context, joined: Joined, stale_for: u32) {
+    let outcome = Outcome::joined(joined.stored);
+    context.set_outcome(outcome);
     Forwarding::set_fill(context, &joined.times, true);
     // It has its header: it waits no more.
     drop(joined.queued);
     let source = FillResponse {
         subscription: joined.subscription,
-        known: Some(reason),
+        known: outcome.reason(),
         held: None,
         found: Source::Store,
         stale: stale_for,
@@ -274,7 +246,7 @@ fn fetch(
     context: &'static Context,
     cacheable: &CacheableRequest,
     start: Start,
-    (word, status, found): (Word, CacheStatus, Source),
+    (expected, found): (Outcome, Source),
 ) {
     let (known, held) = (start.known, start.held.clone());
     let rules = &cacheable.settings.lookup.rules;
@@ -294,7 +266,7 @@ fn fetch(
         return pass(r, context, Reason::NoConnections);
     };
     Forwarding::set_fill(context, &times, false);
-    context.set_outcome(word, status, known.unwrap_or(Reason::Storing));
+    context.set_outcome(expected);
     let source = FillResponse {
         subscription,
         known,

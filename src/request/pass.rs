@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use cache_core::outcome::{CacheStatus, Reason, Word};
+use cache_core::outcome::{Outcome, Reason};
 use ngx::ffi::*;
 
 use crate::detached::Backend;
@@ -22,16 +22,7 @@ pub fn pass_at_once(r: Request, context: &'static Context, reason: Reason) -> Co
 }
 
 fn start_passing(r: Request, context: &Context, reason: Reason) {
-    let status = match reason {
-        Reason::MethodNotListed
-        | Reason::Content
-        | Reason::ContentUnknown
-        | Reason::Slice
-        | Reason::Bypass
-        | Reason::Upgrade => CacheStatus::Bypass,
-        _ => CacheStatus::Miss,
-    };
-    context.set_outcome(Word::Skip, status, reason);
+    context.set_outcome(Outcome::passed(reason));
     context.set_passing(r);
 }
 

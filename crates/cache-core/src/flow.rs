@@ -27,19 +27,21 @@ mod cache;
 mod claiming;
 mod filling;
 mod patience;
+mod turn;
 
 use std::rc::Rc;
 
 use claiming::{Claimer, Claiming};
 use patience::{Patience, Waited};
 
-use crate::outcome::{CacheStatus, Reason, Word};
+use crate::outcome::{CacheStatus, Outcome, Reason, Source};
 use crate::record::Record;
 use crate::usable::Use;
 use crate::use_stale::UseStale;
 
 pub use cache::{Cache, Claim, Domain, HeaderWait, Heard, Lock, Permit, Trouble, Woken};
 pub use filling::{Ending, Filling, Finding, Occasion, fill};
+pub use turn::{Head, Turn, turn};
 
 pub use crate::verdict::Verdict;
 
@@ -97,25 +99,24 @@ pub enum Answer<P, F, S> {
 }
 
 impl<P, F, S> Answer<P, F, S> {
-    /// The value of `$redis_cache_status`.
-    pub fn status(&self) -> CacheStatus {
+    /// What becomes of the request, as far as it is known before the backend has answered. `found`: where the record is from, if
+    /// there is one. `bypass`: the request wasn't looked up. A fill that is joined counts as one that is stored.
+    pub fn outcome(&self, found: Source, bypass: bool) -> Outcome {
         match self {
-            Answer::Hit(_) | Answer::Join(_) => CacheStatus::Hit,
-            Answer::Stale(_, Behind::Updating) => CacheStatus::Updating,
-            Answer::Stale(..) => CacheStatus::Stale,
-            Answer::Fill(_, _, Some(_)) => CacheStatus::Expired,
-            Answer::Fill(..) | Answer::Pass(_) => CacheStatus::Miss,
-        }
-    }
-
-    /// The value of the header that `$cache_header` names, as far as it is known before the
-    /// backend has answered.
-    pub fn word(&self) -> Word {
-        match self {
-            Answer::Hit(_) | Answer::Join(_) => Word::Hit,
-            Answer::Stale(..) => Word::Stale,
-            Answer::Fill(_, None, _) => Word::Store,
-            Answer::Fill(_, Some(_), _) | Answer::Pass(_) => Word::Skip,
+            Self::Hit(_) => Outcome::fresh(found),
+            Self::Stale(_, Behind::Refill(_)) => Outcome::stale(found),
+            Self::Stale(_, Behind::Updating) => Outcome::updating(found),
+            Self::Stale(_, Behind::Failing) => Outcome::in_place_of_failure(found),
+            Self::Fill(_, known, held) => {
+                let status = match held {
+                    _ if bypass => CacheStatus::Bypass,
+                    Some(_) => CacheStatus::Expired,
+                    None => CacheStatus::Miss,
+                };
+                Outcome::filled(status, *known)
+            }
+            Self::Join(_) => Outcome::joined(true),
+            Self::Pass(reason) => Outcome::passed(*reason),
         }
     }
 }

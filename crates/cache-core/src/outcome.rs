@@ -1,6 +1,10 @@
 //! What happened to a request, in the words that users read: header, variable, log.
 
+mod reason;
+
 use std::fmt;
+
+pub use reason::Reason;
 
 /// Value of the response header named by `redis_cache_header`: the words of the Lua script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -90,226 +94,158 @@ impl Source {
     }
 }
 
-/// Why a response came as it came, or why it wasn't stored: value of `$redis_cache_reason`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Reason {
-    /// The record was fresh.
-    Fresh,
-    /// The record was stale; this request starts its refill.
-    Stale,
-    /// The record was stale and a refill was running already.
-    Updating,
-    /// The response of another request's fill was shared.
-    Subscribed,
-    /// The response is on its way to the store.
-    Storing,
-    /// The response was stored.
-    Stored,
-    /// The backend has confirmed the record (304), which is fresh again.
-    Revalidated,
-
-    /// The request's method isn't one of `redis_cache_methods`.
-    MethodNotListed,
-    /// A GET or HEAD with content, which the key says nothing of.
-    Content,
-    /// The key or a condition is made of the request's content, which can't be told to it.
-    ContentUnknown,
-    /// nginx fetches the response in slices, by `$slice_range`.
-    Slice,
-    /// `redis_cache_bypass` held: no lookup.
-    Bypass,
-    /// `redis_cache_no_store` held: the operator wants the response not stored.
-    NoStoreDirective,
-    /// The client wants the response not stored (Cache-Control: no-store, RFC 9111 5.2.1.5).
-    NoStoreAsked,
-    /// The client wants a record or nothing (only-if-cached, RFC 9111 5.2.1.7), and there is none for it.
-    OnlyIfCached,
-    /// The request asks for another protocol (Upgrade) or a tunnel (CONNECT).
-    Upgrade,
-    /// The request isn't GET or HEAD and is to be carried out under conditions only (RFC 9110 13.1).
-    Conditional,
-    /// Zone, store or key is not configured, or names something that doesn't exist.
-    NotConfigured,
-
-    /// The store is down, slow or talking nonsense.
-    StoreUnavailable,
-    /// The same where the backend isn't to be asked instead (`redis_cache_on_error fail`).
-    StoreRequired,
-    /// The key holds something that is no hash; it is left alone.
-    WrongType,
-    /// The store refused or lost the write.
-    StoreFailed,
-    /// The record that the backend confirmed isn't there any more, or is another.
-    RecordChanged,
-    /// The claim of the fill in the fleet has ended before it was stored: another machine may have stored its own.
-    ClaimLost,
-
-    /// Waited as long as `redis_cache_lock_timeout` for somebody else's fill.
-    LockTimeout,
-    /// The zone has no room for another lock.
-    ZoneFull,
-    /// As many requests as allowed wait for this key already.
-    TooManyWaiters,
-    /// The fill waited for turned out not to be storable.
-    WaitersReleased,
-    /// The request wants a part (Range) of what isn't stored anyway.
-    Part,
-    /// The responses vary, and each on something else (RFC 9111 4.1).
-    VariesOtherwise,
-    /// No free `worker_connections` for a fill.
-    NoConnections,
-    /// Captured bodies fill `redis_cache_capture_memory`, or the worker has no memory for more.
-    CaptureMemory,
-    /// The worker has no memory left.
-    NoMemory,
-
-    /// The response's status isn't one of `redis_cache_valid`.
-    StatusNotListed,
-    /// `redis_cache_valid any` lets the status pass, but it is one that isn't stored without an explicit
-    /// lifetime (RFC 9111 3).
-    NoFreshness,
-    /// X-Accel-Expires: 0.
-    AccelExpires,
-    /// Cache-Control: must-understand, and the status isn't understood (RFC 9111 5.2.2.3).
-    NotUnderstood,
-    /// Cache-Control: no-store (RFC 9111 5.2.2.5).
-    NoStore,
-    /// Cache-Control: private (RFC 9111 5.2.2.7).
-    Private,
-    /// Cache-Control: no-cache (RFC 9111 5.2.2.4), and nothing to validate the response by.
-    NoCache,
-    /// The response sets a cookie (RFC 9111 7.3).
-    SetCookie,
-    /// The backend was asked without the client's cookie, and gave nothing that could be stored; the next time it is
-    /// asked with it.
-    WithoutCookie,
-    /// The backend was asked without fields that the client has sent, and gave nothing that could take the record's
-    /// place; the next time it is asked with them.
-    WithoutHeader,
-    /// The response varies on more than request fields, `*`, or on what is no field name
-    /// (RFC 9111 4.1).
-    Vary,
-    /// The request carries credentials and the response doesn't allow sharing (RFC 9111 3.5).
-    Authorization,
-    /// 1xx comes before the response proper (RFC 9110 15.2).
-    Interim,
-    /// 206 is only a part (RFC 9111 3.3).
-    PartialContent,
-    /// 304 without a record that it could confirm (RFC 9111 4.3.3).
-    NotModified,
-    /// The body ended before its Content-Length (RFC 9111 3.3).
-    Truncated,
-    /// The body is larger than `redis_cache_max_size`.
-    TooLarge,
-    /// The body took longer than `redis_cache_capture_timeout`.
-    CaptureTimeout,
-    /// A response that is read while it happens, and may never end.
-    EventStream,
-    /// While it was fetched, another request has changed what it tells of (RFC 9111 4.4).
-    Invalidated,
-    /// The response had no lifetime left when it came, and staleness isn't allowed.
-    Expired,
-    /// X-Accel-Redirect: the response is decided by nginx, request by request.
-    AccelRedirect,
-    /// An internal redirect led to a location with access rules: who gets in is decided request by request.
-    AccessRules,
-    /// A header that can't be sent again as it stands.
-    HeaderInvalid,
-    /// The backend gave no response, or an error while a stale record was there.
-    BackendFailed,
+/// How a request is answered, and why so. The header that `$cache_header` names, Cache-Status, the variables, the log and the
+/// counters are made of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    word: Option<Word>,
+    status: CacheStatus,
+    reason: Option<Reason>,
+    source: Source,
 }
 
-impl Reason {
-    /// Whether the response itself, or its location, says that it isn't for a shared cache: the next one will say so
-    /// too, whoever asks. Not so what lies with the request, the operator or a backend in trouble.
+impl Outcome {
+    const fn new(word: Word, status: CacheStatus, reason: Reason, source: Source) -> Self {
+        Self {
+            word: Some(word),
+            status,
+            reason: Some(reason),
+            source,
+        }
+    }
+
+    /// A fresh record is the response.
     #[must_use]
-    pub const fn is_of_response(self) -> bool {
-        matches!(
-            self,
-            Self::AccelExpires
-                | Self::NoStore
-                | Self::Private
-                | Self::NoCache
-                | Self::SetCookie
-                | Self::Vary
-                | Self::TooLarge
-                | Self::CaptureTimeout
-                | Self::EventStream
-                | Self::AccessRules
+    pub const fn fresh(source: Source) -> Self {
+        Self::new(Word::Hit, CacheStatus::Hit, Reason::Fresh, source)
+    }
+
+    /// A stale record is the response, and this request starts its refill.
+    #[must_use]
+    pub const fn stale(source: Source) -> Self {
+        Self::new(Word::Stale, CacheStatus::Stale, Reason::Stale, source)
+    }
+
+    /// A stale record is the response, and a refill is running already, or none can.
+    #[must_use]
+    pub const fn updating(source: Source) -> Self {
+        Self::new(Word::Stale, CacheStatus::Updating, Reason::Updating, source)
+    }
+
+    /// A stale record is the response, because the backend fails.
+    #[must_use]
+    pub const fn in_place_of_failure(source: Source) -> Self {
+        Self::new(
+            Word::Stale,
+            CacheStatus::Stale,
+            Reason::BackendFailed,
+            source,
         )
     }
 
-    /// Whether it lies with the request alone: the same response to another one may be stored.
+    /// The response is that of a fill that this request starts: because of this status; with this reason it is known already
+    /// not to be stored.
     #[must_use]
-    pub const fn is_of_request(self) -> bool {
-        matches!(
-            self,
-            Self::NoStoreDirective | Self::NoStoreAsked | Self::Authorization
-        )
+    pub const fn filled(status: CacheStatus, known: Option<Reason>) -> Self {
+        match known {
+            None => Self::new(Word::Store, status, Reason::Storing, Source::Backend),
+            Some(reason) => Self::new(Word::Skip, status, reason, Source::Backend),
+        }
     }
 
-    /// The reason as a phrase for the log and `$redis_cache_reason`.
+    /// The response is that of another request's fill, which is stored or isn't.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Fresh => "fresh",
-            Self::Stale => "stale",
-            Self::Updating => "stale, being refilled",
-            Self::Subscribed => "shared a fill",
-            Self::Storing => "being stored",
-            Self::Stored => "stored",
-            Self::Revalidated => "revalidated",
-            Self::MethodNotListed => "method not listed",
-            Self::Content => "content in a GET",
-            Self::ContentUnknown => "content unknown to the key",
-            Self::Slice => "slice",
-            Self::Bypass => "bypass",
-            Self::NoStoreDirective => "redis_cache_no_store",
-            Self::NoStoreAsked => "no-store of the request",
-            Self::OnlyIfCached => "only-if-cached",
-            Self::Upgrade => "upgrade or tunnel",
-            Self::Conditional => "conditional",
-            Self::NotConfigured => "zone, store or key missing",
-            Self::StoreUnavailable => "store unavailable",
-            Self::StoreRequired => "store unavailable, backend spared",
-            Self::WrongType => "key of another type",
-            Self::StoreFailed => "store failed",
-            Self::RecordChanged => "record changed meanwhile",
-            Self::ClaimLost => "claim lost",
-            Self::LockTimeout => "lock timeout",
-            Self::ZoneFull => "zone full",
-            Self::TooManyWaiters => "too many waiters",
-            Self::WaitersReleased => "fill not storable",
-            Self::Part => "range of what isn't stored",
-            Self::VariesOtherwise => "varies otherwise",
-            Self::NoConnections => "no free worker connections",
-            Self::CaptureMemory => "capture memory full",
-            Self::NoMemory => "no memory",
-            Self::StatusNotListed => "status not listed",
-            Self::NoFreshness => "no explicit freshness",
-            Self::AccelExpires => "x-accel-expires",
-            Self::NotUnderstood => "status not understood",
-            Self::NoStore => "no-store",
-            Self::Private => "private",
-            Self::NoCache => "no-cache",
-            Self::SetCookie => "set-cookie",
-            Self::WithoutCookie => "not storable without the cookie",
-            Self::WithoutHeader => "not storable without the client's header",
-            Self::Vary => "vary *",
-            Self::Authorization => "authorization",
-            Self::Interim => "interim answer",
-            Self::PartialContent => "partial content",
-            Self::NotModified => "not modified",
-            Self::Truncated => "truncated",
-            Self::TooLarge => "too large",
-            Self::CaptureTimeout => "capture timeout",
-            Self::EventStream => "event stream",
-            Self::Invalidated => "invalidated meanwhile",
-            Self::Expired => "expired already",
-            Self::AccelRedirect => "x-accel-redirect",
-            Self::AccessRules => "access rules",
-            Self::HeaderInvalid => "invalid header",
-            Self::BackendFailed => "backend failed",
+    pub const fn joined(stored: bool) -> Self {
+        if stored {
+            let (word, status) = (Word::Hit, CacheStatus::Hit);
+            return Self::new(word, status, Reason::Subscribed, Source::Backend);
+        }
+        let (word, status) = (Word::Skip, CacheStatus::Miss);
+        Self::new(word, status, Reason::StoreUnavailable, Source::Backend)
+    }
+
+    /// The backend has confirmed a record, which is the response: `own`, this request's fill has asked it.
+    #[must_use]
+    pub const fn confirmed(own: bool, source: Source) -> Self {
+        let (status, reason) = if own {
+            (CacheStatus::Revalidated, Reason::Revalidated)
+        } else {
+            (CacheStatus::Hit, Reason::Subscribed)
+        };
+        Self::new(Word::Hit, status, reason, source)
+    }
+
+    /// The same request, whose response turns out not to be stored.
+    #[must_use]
+    pub const fn not_stored(self, reason: Reason) -> Self {
+        Self::new(Word::Skip, self.status, reason, Source::Backend)
+    }
+
+    /// The response is the backend's in the client's own request, past the cache; or the cache's own, where the backend isn't to
+    /// be asked.
+    #[must_use]
+    pub const fn passed(reason: Reason) -> Self {
+        let status = match reason {
+            Reason::MethodNotListed
+            | Reason::Content
+            | Reason::ContentUnknown
+            | Reason::Slice
+            | Reason::Bypass
+            | Reason::Upgrade => CacheStatus::Bypass,
+            _ => CacheStatus::Miss,
+        };
+        Self::new(Word::Skip, status, reason, Source::Backend)
+    }
+
+    /// The request asks for a purge, and the cache itself answers.
+    #[must_use]
+    pub const fn purge() -> Self {
+        Self {
+            word: None,
+            status: CacheStatus::Purge,
+            reason: None,
+            source: Source::Backend,
+        }
+    }
+
+    /// The word of the Lua script. `None`: the request asks for a purge.
+    #[must_use]
+    pub const fn word(&self) -> Option<Word> {
+        self.word
+    }
+
+    /// The value of `$redis_cache_status`.
+    #[must_use]
+    pub const fn status(&self) -> CacheStatus {
+        self.status
+    }
+
+    /// Why the request was answered so, whatever has become of its fill since.
+    #[must_use]
+    pub const fn reason(&self) -> Option<Reason> {
+        self.reason
+    }
+
+    /// The value of `$redis_cache_source`. `None`: the request asks for a purge.
+    #[must_use]
+    pub const fn source(&self) -> Option<Source> {
+        match self.word {
+            Some(_) => Some(self.source),
+            None => None,
+        }
+    }
+
+    /// The value of `$redis_cache_reason`: what has become of the request's fill says more, if that is known.
+    #[must_use]
+    pub const fn reason_after(&self, fill: Option<Reason>) -> Option<Reason> {
+        match (self.reason, fill) {
+            // Known beforehand; that storing failed then says less.
+            (
+                known @ Some(Reason::StoreUnavailable | Reason::WrongType),
+                Some(Reason::StoreFailed),
+            ) => known,
+            (_, Some(fill)) => Some(fill),
+            (known, None) => known,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::future::{Future, poll_fn};
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
+use cache_core::outcome::Outcome;
 use cache_core::purge::request::{self, Refusal};
 use ngx::ffi::*;
 
@@ -146,7 +147,7 @@ fn carry_out(r: Request, _: Option<Code>) {
 
 fn attach(r: Request, conf: &LocConf, main: &MainConf) -> Option<&'static Context> {
     let context = Context::attach(r, settings::of_location(r, conf, main), None)?;
-    context.set_purges();
+    context.set_outcome(Outcome::purge());
     Some(context)
 }
 

@@ -4,11 +4,9 @@ use std::rc::Rc;
 
 use cache_core::cache_status_field::Forward;
 use cache_core::conditions::{Date, Evaluation, Selected};
-use cache_core::flow::{Finding, Held};
-use cache_core::outcome::{CacheStatus, Reason, Source, Word};
+use cache_core::flow::{self, Finding, Head, Held, Turn};
+use cache_core::outcome::{Reason, Source};
 use cache_core::ranges::skipped;
-use cache_core::record::Record;
-use cache_core::use_stale::Failure;
 use ngx::ffi::*;
 
 use super::header::{Header, INTERNAL_ERROR, evaluate_conditions, send_header};
@@ -36,92 +34,44 @@ pub struct FillResponse {
     pub stale: u32,
 }
 
-/// What the header of a fill's response means for a request.
-enum Turn {
-    /// The response itself is streamed.
-    Stream(Rc<ResponseHead>),
-    /// A record is the response.
-    Record(Rc<Record>),
-    /// The request is finalized with this.
-    Code(Code),
-    /// The request must ask the backend itself.
-    Pass(Reason),
-}
-
 /// Responds with a fill's response as it comes, or with the record that it confirms or leaves in use. `None` if it is
 /// none for this request, which must ask the backend itself.
 pub async fn stream(r: Request, context: &'static Context, source: FillResponse) -> Option<Code> {
     r.set_write_handler(body::writable);
     let head = source.subscription.wait_head().await;
-    match turn(r, context, head, &source) {
-        Turn::Stream(head) => Some(answer(r, context, &head, &source.subscription).await),
-        Turn::Record(found) => {
-            context.set_source(source.found);
-            context.set_freshness(found.age, found.fresh_for(source.stale));
-            Some(record(r, context, found))
-        }
-        Turn::Code(code) => Some(code),
-        Turn::Pass(reason) => {
-            context.set_outcome(Word::Skip, CacheStatus::Miss, reason);
-            None
-        }
-    }
-}
-
-fn turn(
-    r: Request,
-    context: &'static Context,
-    head: Option<Rc<ResponseHead>>,
-    source: &FillResponse,
-) -> Turn {
-    let held = source.held.as_ref();
-    let stale = |held: &Held| {
-        context.set_outcome(Word::Stale, CacheStatus::Stale, Reason::BackendFailed);
-        Forwarding::set_why(context, Forward::Stale);
-        Turn::Record(Rc::clone(&held.record))
+    let Some(before) = context.outcome() else {
+        return Some(INTERNAL_ERROR);
     };
-    let Some(head) = head else {
-        return match held {
-            Some(held) if held.on_failure.allows(Failure::Error) => stale(held),
-            Some(held) if held.record.terms.never_stale => {
-                Turn::Code(NGX_HTTP_GATEWAY_TIME_OUT as Code)
-            }
-            _ => Turn::Code(NGX_HTTP_BAD_GATEWAY as Code),
-        };
-    };
-    if let Some(status) = head.backend_status {
+    if let Some(status) = head.as_ref().and_then(|head| head.backend_status) {
         Forwarding::set_status(context, status);
     }
-    match (&head.finding, held) {
-        (Finding::Confirmed(renewed), _) => {
-            let (status, reason) = match held {
-                Some(_) => (CacheStatus::Revalidated, Reason::Revalidated),
-                None => (CacheStatus::Hit, Reason::Subscribed),
-            };
-            context.set_outcome(Word::Hit, status, reason);
-            Forwarding::set_why(context, Forward::Stale);
-            return Turn::Record(Rc::new(renewed.record.clone()));
+    let concerning = head.as_ref().map(|head| Head {
+        finding: &head.finding,
+        not_modified: head.conditional && head.status == NGX_HTTP_NOT_MODIFIED as u16,
+        generated: head.generated,
+        is_far: is_far(r, head),
+    });
+    let held = source.held.as_deref();
+    let (turn, outcome) = flow::turn(before, source.known, concerning, (held, source.found));
+    context.set_outcome(outcome);
+    let found = match (turn, &head) {
+        (Turn::Stream, Some(head)) => {
+            return Some(answer(r, context, head, &source.subscription).await);
         }
-        (Finding::Failed(_), Some(held)) => return stale(held),
-        (Finding::NotStorable(_), Some(_)) if head.conditional && head.status == 304 => {
-            return Turn::Pass(Reason::NotModified);
+        (Turn::Renewed, Some(head)) => head.finding.renewed(),
+        (Turn::Held, _) => held.map(|held| Rc::clone(&held.record)),
+        (Turn::Pass, _) => return None,
+        (Turn::GatewayTimeout, _) => return Some(NGX_HTTP_GATEWAY_TIME_OUT as Code),
+        (Turn::BadGateway, _) | (Turn::Stream | Turn::Renewed, None) => {
+            return Some(NGX_HTTP_BAD_GATEWAY as Code);
         }
-        (Finding::NotStorable(reason), _) if is_far(r, &head) => return Turn::Pass(*reason),
-        (Finding::NotStorable(reason), Some(held))
-            if head.generated && held.record.terms.never_stale =>
-        {
-            // RFC 9111 5.2.2.2: what must be validated and can't be is an error, and this is the one.
-            context.set_outcome(Word::Skip, CacheStatus::Expired, *reason);
-            return Turn::Code(NGX_HTTP_GATEWAY_TIME_OUT as Code);
-        }
-        (Finding::NotStorable(reason), _) => {
-            if let (None, Some(status)) = (source.known, context.status()) {
-                context.set_outcome(Word::Skip, status, *reason);
-            }
-        }
-        (Finding::Failed(_), None) | (Finding::Storable(_), _) => {}
-    }
-    Turn::Stream(head)
+    };
+    let Some(found) = found else {
+        return Some(INTERNAL_ERROR);
+    };
+    Forwarding::set_why(context, Forward::Stale);
+    context.set_freshness(found.age, found.fresh_for(source.stale));
+    Some(record(r, context, found))
 }
 
 /// Whether the client wants a part that is so far behind the beginning that the backend is better asked for it: as

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use super::cache::{Claim, HeaderWait, Permit, Trouble};
 use crate::outcome::Reason;
 use crate::policy::Plan;
+use crate::record::Record;
 use crate::renewal::Renewed;
 use crate::use_stale::Failure;
 use crate::verdict::Verdict;
@@ -49,6 +50,15 @@ impl Finding {
     #[must_use]
     pub fn is_shared(&self) -> bool {
         self.head() == HeaderWait::Shared
+    }
+
+    /// The record as the backend has confirmed it.
+    #[must_use]
+    pub fn renewed(&self) -> Option<Rc<Record>> {
+        match self {
+            Self::Confirmed(renewed) => Some(Rc::new(renewed.record.clone())),
+            Self::Storable(_) | Self::NotStorable(_) | Self::Failed(_) => None,
+        }
     }
 
     /// How the wait for the header ends, for those who want to join.
