@@ -99,6 +99,13 @@ pub mod feed;
 // Which worker does what one does for all?
 pub mod lease;
 
+// Seeing it.
+
+// What is counted, and in which word?
+pub mod counters;
+// What do operators see of the cache at a moment?
+pub mod report;
+
 // How things are written.
 
 // What are the header lines of a response, and can they be sent?

@@ -54,6 +54,33 @@ pub enum CacheStatus {
 }
 
 impl CacheStatus {
+    /// All that there are, each at its own place.
+    pub const ALL: [Self; 8] = [
+        Self::Hit,
+        Self::Miss,
+        Self::Bypass,
+        Self::Expired,
+        Self::Stale,
+        Self::Updating,
+        Self::Revalidated,
+        Self::Purge,
+    ];
+
+    /// The word as a value of a label, and in JSON.
+    #[must_use]
+    pub const fn as_label(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Miss => "miss",
+            Self::Bypass => "bypass",
+            Self::Expired => "expired",
+            Self::Stale => "stale",
+            Self::Updating => "updating",
+            Self::Revalidated => "revalidated",
+            Self::Purge => "purge",
+        }
+    }
+
     /// The word as logged.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

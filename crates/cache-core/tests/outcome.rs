@@ -1,4 +1,5 @@
 //! What becomes of a request: its word, status, reason and source, for each reason there is.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::HashSet;
 use std::rc::Rc;
@@ -79,7 +80,10 @@ fn what_is_known_not_to_be_stored_is_skipped() {
         for status in [CacheStatus::Miss, CacheStatus::Expired, CacheStatus::Bypass] {
             let wanted = of(Word::Skip, status, *reason, Source::Backend);
             assert_eq!(parts(Outcome::filled(status, Some(*reason))), wanted);
-            assert_eq!(parts(Outcome::filled(status, None).not_stored(*reason)), wanted);
+            assert_eq!(
+                parts(Outcome::filled(status, None).not_stored(*reason)),
+                wanted
+            );
         }
     }
 }

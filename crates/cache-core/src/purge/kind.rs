@@ -60,6 +60,9 @@ pub enum Mode {
 }
 
 impl Mode {
+    /// Each of them.
+    pub const EACH: [Self; 2] = [Self::Soft, Self::Hard];
+
     /// The word.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
