@@ -78,7 +78,7 @@ static MODULE_CONTEXT: ngx_http_module_t = ngx_http_module_t {
     postconfiguration: Some(postconfiguration),
     create_main_conf: Some(merge::create_main),
     init_main_conf: None,
-    create_srv_conf: None,
+    create_srv_conf: Some(merge::create_server),
     merge_srv_conf: None,
     create_loc_conf: Some(merge::create_location),
     merge_loc_conf: Some(merge::merge_location),
@@ -127,7 +127,10 @@ unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> Code {
         // SAFETY: nginx calls with the configuration that was read.
         unsafe {
             variables::complete(cf);
-            if !default_key::compile_default_keys(cf) || !enter::register(cf) {
+            if !default_key::compile_default_keys(cf)
+                || !conf::counted::declare(cf)
+                || !enter::register(cf)
+            {
                 return ERROR;
             }
             filters::register();

@@ -133,6 +133,8 @@ pub struct LocConf {
     pub tags: Option<Rc<TagFields>>,
     /// The line of `redis_cache_admin`.
     pub admin: Option<ConfLine>,
+    /// Whether nginx's own rules say who gets in there.
+    pub has_access_rules: bool,
     /// What the directives make together, for requests whose variables say nothing.
     pub rules: Rc<Rules>,
     /// The last rules that variables made.
@@ -190,6 +192,7 @@ impl Default for LocConf {
             purge_line: None,
             tags: None,
             admin: None,
+            has_access_rules: false,
             rules: Rc::default(),
             variable_rules: RefCell::default(),
             complained: Cell::default(),

@@ -7,7 +7,7 @@ use ngx::ffi::*;
 use super::reader::ConfLine;
 use super::sites::Sites;
 use crate::ngx::module;
-use crate::shm::Zone;
+use crate::shm::{ServersMemory, Zone};
 use crate::store::redis::{StoreConfig, TlsConfig};
 
 /// `redis_cache_zone`
@@ -64,6 +64,10 @@ pub struct MainConf {
     pub zone_names: Vec<Reference>,
     /// The stores that `redis_cache_pass` names.
     pub store_names: Vec<Reference>,
+    /// The first names of the server blocks whose responses are counted, in the order of their counters.
+    pub server_names: Vec<String>,
+    /// The memory of those.
+    pub servers: Option<ServersMemory>,
     /// Servers of stores whose names couldn't be looked up, in nginx's words.
     pub unknown_hosts: Vec<Reference>,
 }

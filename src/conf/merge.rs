@@ -5,9 +5,11 @@ use std::ptr;
 
 use ngx::ffi::*;
 
+use super::access_rules;
+use super::counted::{SrvConf, note_server};
 use super::loc_conf::LocConf;
 use super::main_conf::{MainConf, main_conf};
-use super::reader::{CONF_ERROR, emerg};
+use super::reader::{CONF_ERROR, emerg, warn};
 use super::variables;
 use crate::ngx::guard::guard;
 use crate::ngx::{pool, shim};
@@ -23,6 +25,11 @@ fn create<T: Default + 'static>(cf: *mut ngx_conf_t) -> *mut c_void {
 /// Makes the configuration of the http block.
 pub unsafe extern "C" fn create_main(cf: *mut ngx_conf_t) -> *mut c_void {
     create::<MainConf>(cf)
+}
+
+/// Makes the configuration of a server block.
+pub unsafe extern "C" fn create_server(cf: *mut ngx_conf_t) -> *mut c_void {
+    create::<SrvConf>(cf)
 }
 
 /// Makes the configuration of a location.
@@ -52,6 +59,10 @@ pub unsafe extern "C" fn merge_location(
             conf.admin.clone_from(&above.admin);
         }
         conf.inherit(above);
+        if conf.admin.is_some() {
+            // SAFETY: nginx merges; modules that nginx was built with have done so before.
+            conf.has_access_rules = unsafe { access_rules::are_there(cf) };
+        }
         if check(cf, conf) && check_purge(cf, conf) && check_admin(cf, conf) {
             ptr::null_mut()
         } else {
@@ -90,6 +101,8 @@ fn check(cf: *mut ngx_conf_t, conf: &LocConf) -> bool {
     if conf.key.is_none() {
         note_site(cf);
     }
+    // SAFETY: nginx merges.
+    unsafe { note_server(cf) };
     true
 }
 
@@ -119,6 +132,9 @@ fn check_admin(cf: *mut ngx_conf_t, conf: &LocConf) -> bool {
     if !has_store {
         let text = "\"redis_cache_admin\" has no store: declare one by a \"redis_cache_store NAME { ... }\" block";
         emerg(cf, line, text);
+    } else if !conf.has_access_rules && is_location(cf) {
+        let text = "\"redis_cache_admin\" is in a location that says by no \"allow\", \"deny\", \"auth_basic\" or \"auth_request\" who gets in: nobody sees its page and figures";
+        warn(cf, line, text);
     }
     has_store
 }

@@ -25,6 +25,12 @@ mod reader;
 /// The http block.
 mod main_conf;
 
+/// Access rules of nginx.
+mod access_rules;
+
+/// Server blocks whose responses are counted.
+pub mod counted;
+
 /// A location, and what it inherits.
 mod loc_conf;
 
@@ -43,5 +49,6 @@ pub mod variables;
 /// The key of a location that configures none.
 pub mod default_key;
 
+pub use counted::SrvConf;
 pub use loc_conf::{LocConf, LockScope, StatusHeader, VariableRules};
 pub use main_conf::{MainConf, stores, zones};

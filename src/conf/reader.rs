@@ -266,6 +266,14 @@ pub unsafe fn set<T>(
     })
 }
 
+/// Logs what may not be meant so, and was found when all was read.
+pub fn warn(cf: *mut ngx_conf_t, line: &ConfLine, text: &str) {
+    // SAFETY: the configuration has a log.
+    let log = unsafe { (*cf).log };
+    let ConfLine { file, line } = line;
+    ngx_log_error!(NGX_LOG_WARN, log, "{text} in {file}:{line}");
+}
+
 /// Logs a fault that was found when all was read, as nginx logs those it finds at once.
 pub fn emerg(cf: *mut ngx_conf_t, line: &ConfLine, text: &str) {
     // SAFETY: the configuration has a log.

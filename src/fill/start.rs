@@ -3,10 +3,11 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use cache_core::counters::FillKind;
 use cache_core::credentials::Credential;
 use cache_core::flow::{Held, Refill};
 use cache_core::key::LockKey;
-use cache_core::outcome::Reason;
+use cache_core::outcome::{CacheStatus, Reason};
 use cache_core::policy::RequestView;
 use cache_core::renewal::Validators;
 use cache_core::vary::VariantId;
@@ -68,6 +69,8 @@ pub struct Start {
     pub known: Option<Reason>,
     /// The right to run behind a client's back.
     pub slot: Option<RefillSlot>,
+    /// `$redis_cache_status` of the request that starts it.
+    pub status: CacheStatus,
     /// What is known of its key.
     pub target: Box<FillTarget>,
     /// The record that the backend is asked about.
@@ -95,6 +98,7 @@ pub fn start_refill(
         look_again: refill.look_again,
         known: None,
         slot: Some(refill.slot),
+        status: CacheStatus::Expired,
         target,
         held: Some(Rc::new(held)),
     };
@@ -169,6 +173,12 @@ fn start_fill(
         known_fence: RefCell::default(),
         seen: RefCell::new(target.seen),
         terms,
+        kind: match (&start.slot, &start.held) {
+            (Some(_), _) => FillKind::Refill,
+            (None, Some(_)) => FillKind::Validate,
+            (None, None) => FillKind::Miss,
+        },
+        status: start.status,
         learn: Box::new(learn),
         outcome,
     };

@@ -6,10 +6,13 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use cache_core::claim;
+use cache_core::counters::{
+    FILL_DURATION, FillKind, FillResult, fills, not_stored, written, written_bytes,
+};
 use cache_core::fence::{self, Token};
 use cache_core::flow::{Claim, Ending, Filling, Finding, Occasion, Trouble, fill};
 use cache_core::key::LockKey;
-use cache_core::outcome::Reason;
+use cache_core::outcome::{CacheStatus, Reason};
 use cache_core::policy::Plan;
 use cache_core::record::Tie;
 use cache_core::renewal::Renewed;
@@ -78,6 +81,10 @@ pub struct Fill {
     pub seen: RefCell<Option<LastLook>>,
     /// On which terms it runs.
     pub terms: Terms,
+    /// Why the backend is asked,
+    pub kind: FillKind,
+    /// and `$redis_cache_status` of the request that has started it.
+    pub status: CacheStatus,
     /// Receives the outcome, for the next refill of the same record.
     pub learn: Box<dyn Fn(Reason)>,
     /// Receives the outcome.
@@ -216,6 +223,26 @@ impl Fill {
             let _ = sent.await;
             None
         });
+    }
+
+    /// Counts it, now that it has ended so.
+    fn count(&self, reason: Reason) {
+        let Some(counters) = self.lookup.zone.counters() else {
+            return;
+        };
+        let result = FillResult::of(reason);
+        counters.add(fills(self.kind, result), 1);
+        match result {
+            FillResult::Stored => {
+                counters.add(written(self.status), 1);
+                counters.add(written_bytes(self.status), self.stream.total());
+            }
+            FillResult::NotStored => counters.add(not_stored(reason), 1),
+            FillResult::Revalidated | FillResult::Failed => {}
+        }
+        if let Some(millis) = self.detached.times().taken() {
+            counters.add_time(FILL_DURATION, millis.saturating_mul(1000));
+        }
     }
 
     /// Says why the store didn't take it.
@@ -384,6 +411,7 @@ impl Filling for Fill {
 
     fn outcome(&self, reason: Reason) {
         self.outcome.set(Some(reason));
+        self.count(reason);
         (self.learn)(reason);
         memory::give_back(self.stream.take_surplus());
         let key = shown(&self.lookup.key.redis);

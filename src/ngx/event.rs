@@ -33,6 +33,17 @@ const CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC;
 /// Milliseconds of a clock that all workers share, read now: a worker may have been stopped since nginx read its own, and the
 /// whole machine suspended. Not to be compared with [`now_msec`], which stands still meanwhile.
 pub fn exact_msec() -> u64 {
+    let micros = exact_usec();
+    // A system without a clock: no lease is believed, and everything has expired.
+    if micros == u64::MAX {
+        micros
+    } else {
+        micros / 1000
+    }
+}
+
+/// Microseconds of the same clock. `u64::MAX`: the system has no clock.
+pub fn exact_usec() -> u64 {
     let mut time = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,
@@ -40,12 +51,11 @@ pub fn exact_msec() -> u64 {
     // SAFETY: the time is written to a place of our own.
     let mut read = |clock| unsafe { libc::clock_gettime(clock, &raw mut time) } == 0;
     if !read(CLOCK) && !read(libc::CLOCK_MONOTONIC) {
-        // A system without a clock: no lease is believed, and everything has expired.
         return u64::MAX;
     }
     let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
-    let millis = u64::try_from(time.tv_nsec / 1_000_000).unwrap_or_default();
-    seconds.saturating_mul(1000).saturating_add(millis)
+    let micros = u64::try_from(time.tv_nsec / 1000).unwrap_or_default();
+    seconds.saturating_mul(1_000_000).saturating_add(micros)
 }
 
 /// The time of nginx's clock, in unix seconds.

@@ -337,3 +337,80 @@ rcs_bits_agree(const ngx_connection_t *c, const ngx_event_t *e,
            && ngx_memcmp(f, &file, sizeof(ngx_file_t)) == 0
            && ngx_memcmp(v, &value, sizeof(ngx_http_variable_value_t)) == 0;
 }
+
+
+/*
+ * What nginx's modules for access keep of a location, as far as it says whether there are rules: the beginning of
+ * ngx_http_access_loc_conf_t, ngx_http_auth_basic_loc_conf_t and ngx_http_auth_request_conf_t.
+ */
+
+typedef struct {
+    ngx_array_t  *rules;
+#if (NGX_HAVE_INET6)
+    ngx_array_t  *rules6;
+#endif
+#if (NGX_HAVE_UNIX_DOMAIN)
+    ngx_array_t  *rules_un;
+#endif
+} rcs_access_conf_t;
+
+
+typedef struct {
+    void         *realm;
+} rcs_auth_basic_conf_t;
+
+
+typedef struct {
+    ngx_str_t     uri;
+} rcs_auth_request_conf_t;
+
+
+ngx_uint_t
+rcs_has_access_rules(ngx_conf_t *cf)
+{
+    ngx_uint_t                i, found;
+    ngx_module_t             *module;
+    ngx_http_conf_ctx_t      *ctx;
+    rcs_access_conf_t        *access;
+    rcs_auth_basic_conf_t    *basic;
+    rcs_auth_request_conf_t  *request;
+
+    ctx = cf->ctx;
+    found = 0;
+
+    for (i = 0; cf->cycle->modules[i]; i++) {
+        module = cf->cycle->modules[i];
+
+        if (module->type != NGX_HTTP_MODULE || module->name == NULL
+            || ctx->loc_conf[module->ctx_index] == NULL)
+        {
+            continue;
+        }
+
+        if (ngx_strcmp(module->name, "ngx_http_access_module") == 0) {
+            access = ctx->loc_conf[module->ctx_index];
+
+            found |= (access->rules != NULL);
+#if (NGX_HAVE_INET6)
+            found |= (access->rules6 != NULL);
+#endif
+#if (NGX_HAVE_UNIX_DOMAIN)
+            found |= (access->rules_un != NULL);
+#endif
+
+        } else if (ngx_strcmp(module->name, "ngx_http_auth_basic_module") == 0)
+        {
+            basic = ctx->loc_conf[module->ctx_index];
+            found |= (basic->realm != NULL
+                      && basic->realm != NGX_CONF_UNSET_PTR);
+
+        } else if (ngx_strcmp(module->name, "ngx_http_auth_request_module")
+                   == 0)
+        {
+            request = ctx->loc_conf[module->ctx_index];
+            found |= (request->uri.len != 0);
+        }
+    }
+
+    return found;
+}

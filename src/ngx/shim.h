@@ -55,6 +55,7 @@ ngx_uint_t rcs_is_stream(const ngx_http_request_t *r);
 ngx_uint_t rcs_is_https(const ngx_http_request_t *r);
 void rcs_set_body_known(ngx_http_request_t *r, off_t length);
 ngx_uint_t rcs_is_nameless(const ngx_http_core_loc_conf_t *conf);
+ngx_uint_t rcs_has_access_rules(ngx_conf_t *cf);
 ngx_uint_t rcs_buf_in_memory(const ngx_buf_t *b);
 uint64_t rcs_buf_size(const ngx_buf_t *b);
 ngx_uint_t rcs_buf_is_last(const ngx_buf_t *b);

@@ -54,6 +54,8 @@ pub struct RequestCache {
     found: Cell<Source>,
     /// The record that it has found, for a claim. `None`: there was no look, or it has failed.
     looked: RefCell<Option<Option<Rc<Record>>>>,
+    /// It has waited for another one's fill.
+    has_waited: Cell<bool>,
 }
 
 /// A fresh record of the memory tier that is the response to a request.
@@ -82,6 +84,7 @@ impl RequestCache {
             has_looked: Cell::new(false),
             found: Cell::default(),
             looked: RefCell::default(),
+            has_waited: Cell::default(),
         }
     }
 
@@ -109,6 +112,11 @@ impl RequestCache {
     /// Where the last look found the record.
     pub fn found(&self) -> Source {
         self.found.get()
+    }
+
+    /// Whether it has waited for another one's fill.
+    pub fn has_waited(&self) -> bool {
+        self.has_waited.get()
     }
 
     /// What a fill that this request starts knows beforehand.
@@ -330,6 +338,7 @@ impl Cache for RequestCache {
     }
 
     async fn released(&self, ticket: &Queued, deadline: u64) -> Woken {
+        self.has_waited.set(true);
         self.request.watch_client();
         let waiter = self.zone().wait_for_release(ticket.key, ticket.instance);
         let mut late = pin!(sleep(deadline.saturating_sub(now_msec())));

@@ -6,6 +6,7 @@ use std::future::Future;
 use std::ptr;
 use std::rc::Rc;
 
+use cache_core::counters::Coalesced;
 use cache_core::outcome::{CacheStatus, Outcome, Reason, Source, Word};
 use executor::TaskId;
 use ngx::ffi::*;
@@ -14,6 +15,7 @@ use crate::detached::{Backend, Entered, is_detached};
 use crate::ngx::guard::guard;
 use crate::ngx::request::Request;
 use crate::ngx::{pool, shim};
+use crate::request::count;
 use crate::request::settings::{CacheableRequest, LocationSettings};
 use crate::request::state::{State, States};
 use crate::worker::{self, Ending, Go};
@@ -39,6 +41,7 @@ pub struct Context {
     /// The backend's own location, for a request that runs the backend itself.
     pub entered: Cell<Entered>,
     outcome: Cell<Option<Outcome>>,
+    coalesced: Cell<Option<Coalesced>>,
     age: Cell<Option<u32>>,
     ttl: Cell<Option<i64>>,
     fill_outcome: OnceCell<Rc<Cell<Option<Reason>>>>,
@@ -65,6 +68,7 @@ impl Context {
             passing: Cell::default(),
             entered: Cell::default(),
             outcome: Cell::default(),
+            coalesced: Cell::default(),
             age: Cell::default(),
             ttl: Cell::default(),
             fill_outcome: OnceCell::new(),
@@ -127,6 +131,11 @@ impl Context {
         Rc::clone(self.fill_outcome.get_or_init(Rc::default))
     }
 
+    /// Whether the request has started a fill.
+    pub fn has_fill(&self) -> bool {
+        self.fill_outcome.get().is_some()
+    }
+
     /// This request, until it ends: for work that goes on without it.
     pub fn alive(&self, r: Request) -> Rc<Cell<Option<Request>>> {
         Rc::clone(self.alive.get_or_init(|| Rc::new(Cell::new(Some(r)))))
@@ -160,6 +169,16 @@ impl Context {
     /// What becomes of the request. `None` before it is known.
     pub fn outcome(&self) -> Option<Outcome> {
         self.outcome.get()
+    }
+
+    /// The request gets what another one has fetched.
+    pub fn set_coalesced(&self, how: Coalesced) {
+        self.coalesced.set(Some(how));
+    }
+
+    /// How it has got what another one has fetched, if it has.
+    pub fn coalesced(&self) -> Option<Coalesced> {
+        self.coalesced.get()
     }
 
     /// Age of a record that is the response, and what is left of its freshness, in seconds.
@@ -292,6 +311,14 @@ impl Context {
 unsafe extern "C" fn end(data: *mut c_void) {
     guard("request cleanup", (), || {
         // SAFETY: the data is the context, which lives until the pool is destroyed.
-        unsafe { &*data.cast::<Context>() }.retire();
+        let context = unsafe { &*data.cast::<Context>() };
+        // SAFETY: the request is live until its cleanups have run.
+        if let Some(r) = unsafe { Request::new(context.request) }
+            && r.is_subrequest()
+        {
+            // nginx calls no handler of the log phase for it.
+            count::subrequest(r, context);
+        }
+        context.retire();
     });
 }

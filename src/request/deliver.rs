@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use cache_core::cache_status_field::Forward;
+use cache_core::counters::Coalesced;
 use cache_core::flow::{self, Answer, Behind, Held};
 use cache_core::outcome::{Outcome, Reason, Source};
 use cache_core::record::Record;
@@ -36,6 +37,8 @@ pub struct Decision {
     answer: Answer<LockPermit, Joined, RefillSlot>,
     /// Where the record was found, if there is one.
     found: Source,
+    /// The request has waited for another one's fill.
+    has_waited: bool,
     target: Option<Box<FillTarget>>,
 }
 
@@ -78,10 +81,11 @@ pub fn begin(r: Request, context: &'static Context, cacheable: &'static Cacheabl
             Answer::Fill(..) | Answer::Stale(_, Behind::Refill(_))
         );
         let target = fills.then(|| Box::new(cache.target()));
-        let found = cache.found();
+        let (found, has_waited) = (cache.found(), cache.has_waited());
         decided.0.set(Some(Decision {
             answer,
             found,
+            has_waited,
             target,
         }));
         Some(Go {
@@ -131,6 +135,7 @@ fn deliver(
     let Decision {
         answer,
         found,
+        has_waited,
         target,
     } = decision;
     context.end_task();
@@ -139,6 +144,9 @@ fn deliver(
     match answer {
         Answer::Hit(record) => {
             context.set_outcome(outcome);
+            if has_waited {
+                context.set_coalesced(Coalesced::Record);
+            }
             let code = hit(r, context, cacheable, record);
             r.finalize(code);
         }
@@ -161,6 +169,7 @@ fn deliver(
                 look_again: false,
                 known,
                 slot: None,
+                status: outcome.status(),
                 target,
                 held: held.map(Rc::new),
             };
@@ -227,6 +236,7 @@ fn stale(
 fn join(r: Request, context: &'static Context, joined: Joined, stale_for: u32) {
     let outcome = Outcome::joined(joined.stored);
     context.set_outcome(outcome);
+    context.set_coalesced(Coalesced::Stream);
     Forwarding::set_fill(context, &joined.times, true);
     // It has its header: it waits no more.
     drop(joined.queued);

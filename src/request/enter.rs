@@ -17,12 +17,14 @@ use crate::ngx::request::{Code, DECLINED, ERROR, Request};
 use crate::ngx::slice;
 use crate::ngx::values::Scope;
 use crate::request::access;
+use crate::request::admin;
 use crate::request::context::Context;
+use crate::request::count;
 use crate::request::deliver::begin;
 use crate::request::invalidate::{self, Effect};
 use crate::request::key;
 use crate::request::pass;
-use crate::request::purge::{self, Turn, admin};
+use crate::request::purge::{self, Turn};
 use crate::request::settings::{self, CacheableRequest, LocationSettings};
 use crate::request::variables::upstream;
 
@@ -85,7 +87,7 @@ pub unsafe fn register(cf: *mut ngx_conf_t) -> bool {
         let ctx = (*cf).ctx.cast::<ngx_http_conf_ctx_t>();
         let core = (*(*ctx).main_conf.add(ngx_http_core_module.ctx_index))
             .cast::<ngx_http_core_main_conf_t>();
-        let handlers: [(u32, ngx_http_handler_pt); 5] = [
+        let handlers: [(u32, ngx_http_handler_pt); 6] = [
             (ngx_http_phases_NGX_HTTP_SERVER_REWRITE_PHASE, Some(rewrite)),
             (ngx_http_phases_NGX_HTTP_REWRITE_PHASE, Some(rewrite)),
             (
@@ -94,6 +96,7 @@ pub unsafe fn register(cf: *mut ngx_conf_t) -> bool {
             ),
             (ngx_http_phases_NGX_HTTP_PREACCESS_PHASE, Some(preaccess)),
             (ngx_http_phases_NGX_HTTP_PRECONTENT_PHASE, Some(precontent)),
+            (ngx_http_phases_NGX_HTTP_LOG_PHASE, Some(count::log)),
         ];
         for (phase, handler) in handlers {
             let Some(phase) = (*core).phases.get_mut(phase as usize) else {

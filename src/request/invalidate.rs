@@ -36,6 +36,7 @@ use crate::request::pass;
 use crate::request::settings::{self, LocationSettings, Settings};
 use crate::request::state::State;
 use crate::shm::Zone;
+use crate::shm::counters::StoreCounters;
 use crate::shm::zone::void_in_all;
 use crate::store::lookup::{self, Lookup};
 use crate::store::redis::{self, ChangeReply, StoreError};
@@ -337,6 +338,7 @@ async fn purge_groups(store: &Store, groups: &[Entry], method: &str) {
 pub(super) struct Deletion {
     key: Key,
     store: String,
+    counters: Option<&'static StoreCounters>,
     sent: Sent<ChangeReply>,
 }
 
@@ -350,6 +352,7 @@ impl Deletion {
         Deletion {
             sent: store.change(redis::Change::Invalidate(key.redis.clone(), token)),
             store: store.name().to_owned(),
+            counters: store.counters(),
             key,
         }
     }
@@ -357,6 +360,11 @@ impl Deletion {
     /// The name of its store.
     pub(super) fn store(&self) -> &str {
         &self.store
+    }
+
+    /// What is counted of its store.
+    pub(super) fn counters(&self) -> Option<&'static StoreCounters> {
+        self.counters
     }
 
     /// Logs what has become of it: it was `done` ("invalidated by PUT"). Gives whether there was a record.

@@ -39,8 +39,14 @@ pub mod filters;
 /// The Cache-Status field (RFC 9211) and what it tells.
 pub mod cache_status;
 
+/// Counting responses.
+pub mod count;
+
 /// What unsafe methods and HEAD mean for stored responses.
 pub mod invalidate;
+
+/// `redis_cache_admin`: what operators and programs ask for.
+pub mod admin;
 
 /// Requests that ask for a purge.
 pub mod purge;

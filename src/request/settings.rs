@@ -83,6 +83,8 @@ pub struct LocationSettings {
     pub status_header: Option<Rc<StatusHeader>>,
     /// Where a fill goes.
     pub backend: Backend,
+    /// The zone, if it names one.
+    pub zone: Option<Zone>,
     /// What is looked up and stored.
     pub methods: MethodList,
     rules: Rc<Rules>,
@@ -212,14 +214,13 @@ impl<'a> Reader<'a> {
     }
 
     /// The store for requests in this location, and whether its memory tier has a part in them.
-    fn place(&self) -> Option<(Zone, Store, bool)> {
-        let zone = self.zone()?;
+    fn place(&self) -> Option<(Store, bool)> {
         let memory = self.conf.memory.unwrap_or(true);
         let store = match self.store()? {
             store if memory => store,
             store => store.without_memory(),
         };
-        Some((zone, store, memory))
+        Some((store, memory))
     }
 
     fn store_named(&self, name: &[u8]) -> Result<Store, String> {
@@ -253,6 +254,7 @@ pub fn of_location(r: Request, conf: &LocConf, main: &MainConf) -> LocationSetti
         header: reader.header(),
         status_header: conf.status_header.clone().flatten(),
         backend: reader.backend(),
+        zone: reader.zone(),
         methods,
         rules,
     }
@@ -265,7 +267,8 @@ pub fn backend(r: Request, conf: &LocConf, main: &MainConf) -> Backend {
 
 /// The zone and the store of a location. `None` if one of them is missing.
 pub fn place(r: Request, conf: &LocConf, main: &MainConf) -> Option<(Zone, Store)> {
-    let (zone, store, _) = Reader::of(r, conf, main).place()?;
+    let reader = Reader::of(r, conf, main);
+    let (zone, (store, _)) = (reader.zone()?, reader.place()?);
     Some((zone, store))
 }
 
@@ -288,7 +291,7 @@ pub fn settings(
     looks: bool,
 ) -> Option<(Settings, Option<Known>)> {
     let reader = Reader::of(r, conf, main);
-    let (zone, store, memory) = reader.place()?;
+    let (zone, (store, memory)) = (location.zone?, reader.place()?);
     let key = key::of_request(r, conf, main)?;
     let known = looks.then(|| Known::find(&store, memory, &key)).flatten();
     // A hit in memory has the key that the record has there.

@@ -6,6 +6,9 @@ pub mod zone;
 /// The lock table, without nginx: also taken in by tests.
 pub mod locks;
 
+/// What workers count.
+pub mod counters;
+
 /// The shared memory of a zone, and how it is laid out.
 mod mapping;
 
@@ -18,5 +21,7 @@ pub mod tier;
 /// Wake-ups from one worker to another.
 pub mod wake;
 
-pub use mapping::{Refusal, ServerWords, StoreMemory, StoreState, TierMemory, digest};
+pub use mapping::{
+    Refusal, ServerWords, ServersMemory, StoreMemory, StoreState, TierMemory, digest,
+};
 pub use zone::Zone;

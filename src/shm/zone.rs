@@ -4,11 +4,13 @@ use std::cell::Cell;
 
 use cache_core::flow::Verdict;
 use cache_core::key::LockKey;
+use cache_core::report::Keys;
 use cache_core::use_stale::Failure;
 use md5::{Digest, Md5};
 use ngx::ffi::*;
 use ngx::ngx_log_error;
 
+use super::counters::ZoneCounters;
 use super::locks::{Acquired, Asker, Awaited, Retention, Table};
 use super::mapping::Mapping;
 use super::process::{is_alive, pid};
@@ -18,6 +20,9 @@ use crate::ngx::guard::trip;
 
 /// The least size of a zone, in bytes.
 pub const MIN_SIZE: usize = 64 * 1024;
+
+/// How many keys are counted at a time: that takes some microseconds.
+const TALLIED: usize = 1024;
 
 /// Gives zones.
 type Zones = fn() -> Vec<Zone>;
@@ -102,6 +107,37 @@ impl Zone {
             age,
             queue,
         }
+    }
+
+    /// What is counted of it. `None` before it is initialised.
+    pub fn counters(self) -> Option<&'static ZoneCounters> {
+        self.0.counters()
+    }
+
+    /// What is known of its keys. The mutex is held for a few of them at a time.
+    pub fn keys(self) -> Keys {
+        let mut keys = Keys::default();
+        let now = now_msec();
+        for part in 0.. {
+            let from = part * TALLIED;
+            let is_last = self.with(|table| {
+                if part == 0 {
+                    keys.room = table.entries.len() as u64;
+                    keys.refills = table.refills();
+                }
+                table.tally(from, TALLIED, now, &mut keys);
+                from + TALLIED >= table.entries.len()
+            });
+            if is_last.unwrap_or(true) {
+                break;
+            }
+        }
+        keys
+    }
+
+    /// How many workers have a place in it.
+    pub fn workers(self) -> usize {
+        self.with(|table| table.members().len()).unwrap_or(0)
     }
 
     /// The count of releases so far.

@@ -7,11 +7,13 @@ use std::rc::Rc;
 use bytes::Bytes;
 use cache_core::claim::Channel;
 use cache_core::record::Base;
+use cache_core::report::StoreReport;
 
 use crate::detached::Detached;
+use crate::shm::counters::StoreCounters;
 use crate::store::memory::Memory;
 use crate::store::redis::{
-    Change, ChangeReply, Client, Found, Hearer, Purges, RecordWrite, StoreError,
+    Change, ChangeReply, Client, Found, Hearer, Mode, Purges, RecordWrite, StoreError,
 };
 
 /// The key of a record, in Redis and in the lock table.
@@ -81,6 +83,39 @@ impl Store {
             Store::Redis(client) => client.config().name.as_bytes(),
             Store::Location(location) => location.relay().id(),
             Store::Memory(local) => local.config().name.as_bytes(),
+        }
+    }
+
+    /// What is counted of it, if the workers share something of it.
+    pub fn counters(&self) -> Option<&'static StoreCounters> {
+        let config = match self {
+            Store::Redis(client) => client.config(),
+            Store::Memory(local) => local.config(),
+            Store::Location(_) => return None,
+        };
+        Some(&config.memory?.state()?.counters)
+    }
+
+    /// What operators see of it.
+    pub fn report(&self) -> StoreReport {
+        let (mode, nodes) = match self {
+            Store::Redis(client) => {
+                let mode = match client.config().mode {
+                    Mode::Standalone => "standalone",
+                    Mode::Sentinel(_) => "sentinel",
+                    Mode::Cluster => "cluster",
+                };
+                (mode, client.nodes())
+            }
+            Store::Memory(_) => (StoreReport::MEMORY, Vec::new()),
+            Store::Location(_) => ("location", Vec::new()),
+        };
+        StoreReport {
+            name: self.name().to_owned(),
+            mode,
+            counts: self.counters().map(|it| it.read()).unwrap_or_default(),
+            nodes,
+            memory: self.memory().map(|memory| memory.report()),
         }
     }
 

@@ -236,6 +236,18 @@ const FAILURES: usize = STORE_TIMES + Operation::ALL.len() * Times::WORDS;
 const PURGES: usize = FAILURES + Failure::ALL.len();
 const STORE_WORDS: usize = PURGES + Kind::EACH.len() * Mode::EACH.len() * 2;
 
+/// Words of the processor's cache in a line.
+const LINE: usize = 8;
+
+/// How much room the series of a zone takes, so that each copy of it fills whole lines of the processor's cache.
+pub const ZONE_ROOM: usize = ZONE_WORDS.next_multiple_of(LINE);
+
+/// The same for a server.
+pub const SERVER_ROOM: usize = SERVER_WORDS.next_multiple_of(LINE);
+
+/// The same for a store.
+pub const STORE_ROOM: usize = STORE_WORDS.next_multiple_of(LINE);
+
 /// Responses of this status, of a zone or a server.
 #[must_use]
 pub const fn responses(status: CacheStatus) -> Word {

@@ -4,7 +4,7 @@ mod json;
 mod metrics;
 
 pub use json::json;
-pub use metrics::{Form, metrics};
+pub use metrics::{Form, accepts_open_metrics, metrics};
 
 use crate::counters::Counts;
 
@@ -86,10 +86,13 @@ pub struct StoreReport {
 }
 
 impl StoreReport {
+    /// The mode of a store without servers.
+    pub const MEMORY: &'static str = "memory";
+
     /// Whether commands are sent to it: some server is up, or none is needed.
     #[must_use]
     pub fn is_up(&self) -> bool {
-        self.nodes.is_empty() || self.nodes.iter().any(|node| node.is_up)
+        self.mode == Self::MEMORY || self.nodes.iter().any(|node| node.is_up)
     }
 }
 

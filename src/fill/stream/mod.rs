@@ -119,6 +119,11 @@ impl Stream {
         self.demand();
     }
 
+    /// How many bytes of the body have come so far.
+    pub fn total(&self) -> u64 {
+        self.state.borrow().total
+    }
+
     /// How many bytes a capture took that was given up, once its readers have caught up; then 0.
     pub fn take_surplus(&self) -> usize {
         let mut state = self.state.borrow_mut();

@@ -22,6 +22,16 @@ impl Request {
         }
     }
 
+    /// That of its server block.
+    pub fn srv_conf<T>(self) -> Option<&'static T> {
+        // SAFETY: as above.
+        unsafe {
+            (*self.get().srv_conf.add(module::index()))
+                .cast::<T>()
+                .as_ref()
+        }
+    }
+
     /// The configuration of its location. `None` only for a type that isn't the module's.
     pub fn loc_conf<T>(self) -> Option<&'static T> {
         // SAFETY: ctx_index is set when the module is loaded; the configuration outlives requests.

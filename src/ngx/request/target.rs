@@ -23,6 +23,14 @@ impl Request {
         self.get().method & (NGX_HTTP_GET | NGX_HTTP_HEAD) as usize != 0
     }
 
+    /// Bytes of the response's body that were sent so far: nginx's `$body_bytes_sent`.
+    pub fn body_bytes_sent(self) -> u64 {
+        // SAFETY: the connection outlives its requests.
+        let sent = unsafe { (*self.get().connection).sent };
+        let header = self.get().header_size as u64;
+        u64::try_from(sent).unwrap_or(0).saturating_sub(header)
+    }
+
     /// Its decoded path.
     pub fn uri(self) -> &'static [u8] {
         // SAFETY: as above.

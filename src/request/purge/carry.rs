@@ -3,6 +3,7 @@
 use std::future::Future;
 
 use bytes::Bytes;
+use cache_core::counters::purges;
 use cache_core::purge::request::{Purge, done};
 use cache_core::purge::{Entry, Kind, Mode};
 use ngx::ffi::*;
@@ -58,6 +59,9 @@ pub fn out(
             be_available(store, &LOG).await;
             let added = store.purge(&entries).await;
             log(store, &entries, (kind, mode), &method, added.as_ref().err());
+            if let Some(counters) = store.counters() {
+                counters.add(purges(kind, mode, added.is_ok()), entries.len() as u64);
+            }
             if let Err(error) = added {
                 failure = failure.or(Some(said(store, &error)));
             }
@@ -71,8 +75,12 @@ pub fn out(
                     begin(zone, &store, &key)
                 }
             };
-            let store = deletion.store().to_owned();
-            match deletion.end(&what).await {
+            let (store, counters) = (deletion.store().to_owned(), deletion.counters());
+            let ended = deletion.end(&what).await;
+            if let Some(counters) = counters {
+                counters.add(purges(kind, mode, ended.is_ok()), 1);
+            }
+            match ended {
                 Ok(was_there) => purged += u64::from(was_there),
                 Err(error) => {
                     failure =

@@ -16,16 +16,13 @@ use crate::request::settings;
 use keys::Keys;
 
 /// What the sender is told.
-mod answer;
+pub(super) mod answer;
 
 /// Under which keys the records of a URI are.
-mod keys;
+pub(super) mod keys;
 
 /// The purge itself.
-mod carry;
-
-/// `redis_cache_admin`.
-pub mod admin;
+pub(super) mod carry;
 
 /// What is done with a request.
 pub enum Turn {
@@ -38,7 +35,7 @@ pub enum Turn {
 }
 
 /// The header of a request.
-struct Fields(Request);
+pub(super) struct Fields(pub(super) Request);
 
 impl RequestFields for Fields {
     fn lines(&self, name: &[u8], take: &mut dyn FnMut(&[u8])) {
@@ -106,7 +103,7 @@ fn may_ask(r: Request, styles: Styles) -> bool {
 }
 
 /// Whether the client may purge.
-fn is_allowed(r: Request, conf: &LocConf) -> bool {
+pub(super) fn is_allowed(r: Request, conf: &LocConf) -> bool {
     conf.purge_allow
         .as_ref()
         .is_some_and(|list| list.allows(r.peer()))
@@ -122,7 +119,7 @@ fn allow(conf: &LocConf, styles: Styles) -> String {
 }
 
 /// A request as it is recognised.
-fn request<'a>(
+pub(super) fn request<'a>(
     r: Request,
     origin: Option<&'a Origin>,
     fields: &'a Fields,

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU64;
 /// How many workers may be waiting at once, old ones of a reload included.
 pub const WORKERS: usize = 128;
 /// Changes whenever the layout does: a zone of another layout is made anew.
-pub const MAGIC: u64 = 0x7263_6c6f_636b_0006;
+pub const MAGIC: u64 = 0x7263_6c6f_636b_0007;
 /// Least time between two notes that there is no room, in milliseconds.
 const TELL: u64 = 60_000;
 
@@ -31,6 +31,8 @@ pub struct TableHeader {
     pub workers: [i32; WORKERS],
     /// How many background refills each of them runs.
     pub(super) refills: [u32; WORKERS],
+    /// Where the zone's counters lie, in each process. 0: there are none.
+    pub counters: u64,
 }
 
 impl TableHeader {

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 
 use cache_core::flow::Verdict;
 use cache_core::key::LockKey;
+use cache_core::report::Keys;
 use cache_core::use_stale::Failure;
 
 use super::entry::{Asker, Entry, FREE, HELD, IDLE, Retention, verdict_of};
@@ -108,6 +109,31 @@ impl Table<'_> {
             }
         }
         oldest.map(|(_, index)| index).or(abandoned)
+    }
+
+    /// Counts what is known of the keys in so many places from one on, at a time (milliseconds).
+    pub fn tally(&self, from: usize, places: usize, now: u64, keys: &mut Keys) {
+        for entry in self.entries.iter().skip(from).take(places) {
+            match entry.state {
+                FREE => {}
+                HELD => {
+                    keys.filling += 1;
+                    keys.waiters += u64::from(entry.waiting);
+                }
+                _ if now < entry.uncacheable => keys.uncacheable += 1,
+                _ if now < entry.retry => keys.failing += 1,
+                _ => keys.known += 1,
+            }
+        }
+    }
+
+    /// How many refills run behind clients' backs.
+    pub fn refills(&self) -> u64 {
+        self.header
+            .refills
+            .iter()
+            .map(|count| u64::from(*count))
+            .sum()
     }
 
     /// Takes the lock of `key` if it is free or abandoned. A caller that finds it held counts as waiting for it until

@@ -1,13 +1,18 @@
 //! A zone's memory as the configuration holds it, and what a worker sees of it.
 
+use std::ptr;
 use std::sync::atomic::Ordering;
 
 use ngx::ffi::*;
 
+use super::super::counters::{ServerCounters, ZoneCounters};
 use super::super::locks::{Table, TableHeader};
 use super::common::Common;
-use super::layout::{Init, STORE_SIZE, init, init_common, init_store, init_tier, table};
+use super::layout::{
+    Init, STORE_SIZE, init, init_common, init_servers, init_store, init_tier, table,
+};
 use super::names;
+use super::servers;
 use super::store::StoreState;
 use super::tier::{self, TierHeader, TierView};
 use crate::ngx::module;
@@ -100,6 +105,34 @@ impl TierMemory {
     }
 }
 
+/// The memory in which the responses of server blocks are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServersMemory(*mut ngx_shm_zone_t);
+
+impl ServersMemory {
+    /// Declares it for so many server blocks. `identity` tells which they are: it begins anew with others.
+    ///
+    /// # Safety
+    ///
+    /// `cf` is the configuration being read.
+    pub unsafe fn declare(
+        cf: *mut ngx_conf_t,
+        identity: u64,
+        count: usize,
+    ) -> Option<ServersMemory> {
+        let (name, size) = (names::of_servers(identity), servers::size(count));
+        // SAFETY: by contract.
+        let zone = unsafe { add(cf, &name, size, init_servers) };
+        zone.map(ServersMemory)
+    }
+
+    /// The counters of the server block at this place. `None` before it is initialised.
+    pub fn counters<'a>(self, place: usize) -> Option<&'a ServerCounters> {
+        // SAFETY: laid out by `init_servers`, mapped as long as the process lives.
+        unsafe { servers::counters((*self.0).data.cast(), place) }
+    }
+}
+
 /// The memory of a declared zone, and of what all zones have in common.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Mapping {
@@ -147,6 +180,17 @@ impl Mapping {
             }
             let _locked = Locked::new(&raw mut (*pool).mutex);
             Some(f(&mut table(header)))
+        }
+    }
+
+    /// What is counted of it. `None` before it is initialised.
+    pub fn counters<'a>(self) -> Option<&'a ZoneCounters> {
+        // SAFETY: the header is laid out by `init`, which writes the address of counters beside it; what changes in them is
+        // atomic.
+        unsafe {
+            let header = (*self.table).data.cast::<TableHeader>().as_ref()?;
+            let address = usize::try_from(header.counters).ok()?;
+            ptr::with_exposed_provenance::<ZoneCounters>(address).as_ref()
         }
     }
 

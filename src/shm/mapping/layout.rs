@@ -5,9 +5,11 @@ use std::ptr;
 use ngx::ffi::*;
 use ngx::ngx_log_error;
 
+use super::super::counters::ZoneCounters;
 use super::super::locks::{Entry, MAGIC, Table, TableHeader, WORKERS};
 use super::common::{self, Common};
 use super::names;
+use super::servers;
 use super::store::{self, StoreState};
 use super::tier;
 
@@ -127,6 +129,21 @@ pub(super) unsafe extern "C" fn init_store(
     })
 }
 
+/// The same for the counters of server blocks.
+pub(super) unsafe extern "C" fn init_servers(
+    zone: *mut ngx_shm_zone_t,
+    old: *mut std::ffi::c_void,
+) -> Code {
+    guard("counters init", ERROR, || {
+        // SAFETY: as above.
+        unsafe {
+            adopt(zone, old, servers::MAGIC, |pool| {
+                servers::lay_out(pool, (*zone).shm.size).map(|header| header.cast())
+            })
+        }
+    })
+}
+
 /// The same for the memory tier of a store.
 pub(super) unsafe extern "C" fn init_tier(
     zone: *mut ngx_shm_zone_t,
@@ -186,6 +203,12 @@ unsafe fn lay_out(pool: *mut ngx_slab_pool_t) -> Option<*mut TableHeader> {
         ptr::addr_of_mut!((*header).magic).write(MAGIC);
         ptr::addr_of_mut!((*header).entries).write(count as u64);
         ptr::addr_of_mut!((*header).workers).write([0; WORKERS]);
+        let counters = ngx_slab_calloc(pool, size_of::<ZoneCounters>());
+        if counters.is_null() {
+            return None;
+        }
+        // Workers are forked: it lies at the same address in all of them.
+        ptr::addr_of_mut!((*header).counters).write(counters.expose_provenance() as u64);
         for entry in table(header).entries {
             *entry = Entry::EMPTY;
         }

@@ -5,10 +5,11 @@ mod common;
 mod declared;
 mod layout;
 mod names;
+mod servers;
 mod store;
 mod tier;
 
 pub(super) use declared::Mapping;
-pub use declared::{StoreMemory, TierMemory};
+pub use declared::{ServersMemory, StoreMemory, TierMemory};
 pub use store::{Refusal, ServerWords, StoreState, digest};
 pub use tier::{TierHeader, TierView};

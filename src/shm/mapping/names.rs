@@ -26,6 +26,11 @@ pub(super) fn of_tier(name: &str, identity: u64) -> String {
     )
 }
 
+/// nginx's name of the memory in which the responses of server blocks are counted. `identity` tells which server blocks there are.
+pub(super) fn of_servers(identity: u64) -> String {
+    format!("redis_cache_servers {identity:016x}")
+}
+
 /// nginx's name of the zone that the configuration calls `name`.
 pub(super) fn of_zone(name: &str) -> String {
     format!("{PREFIX}{name}")

@@ -4,6 +4,7 @@
 //! It survives reloads, and has no mutex: a worker that dies in the middle of a change leaves words that others
 //! overwrite.
 
+use super::super::counters::StoreCounters;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use cache_core::breaker::Breaker;
@@ -12,7 +13,7 @@ use cache_core::lease::Lease;
 use md5::{Digest, Md5};
 
 /// Changes whenever the layout does.
-pub const MAGIC: u64 = 0x7263_7374_6f72_0004;
+pub const MAGIC: u64 = 0x7263_7374_6f72_0005;
 
 /// How many servers of a store have words of their own. Those beyond it are each worker's own business.
 pub const SERVERS: usize = 512;
@@ -99,6 +100,8 @@ pub struct StoreState {
     suspected: AtomicU64,
     /// What is known of its log of purges.
     pub purges: PurgeWords,
+    /// What is counted of it.
+    pub counters: StoreCounters,
     servers: [ServerWords; SERVERS],
 }
 

@@ -18,6 +18,7 @@ use bytes::Bytes;
 use cache_core::feed::LEASE;
 use cache_core::purge::Verdict;
 use cache_core::record::{self, Kept, RawRecord};
+use cache_core::report::MemoryReport;
 use cache_core::vary;
 use siphasher::sip128::{Hasher128, SipHasher13};
 use tier::{Facts, Handle, Node, Ticket, Tier};
@@ -190,6 +191,19 @@ impl Memory {
     pub fn void(&self, server: u64) {
         let index = self.records.index();
         index.raise_epoch(index.node_at(server, exact_msec()));
+    }
+
+    /// What operators see of it.
+    pub fn report(&self) -> MemoryReport {
+        let (statistics, now) = (self.records.index().statistics(), exact_msec());
+        let is_heard = self.records.header().feed.holder(now).is_some();
+        MemoryReport {
+            size: statistics.bytes.saturating_add(statistics.free_bytes),
+            bytes: statistics.bytes,
+            objects: statistics.records,
+            evictions: statistics.evicted,
+            is_fed: is_heard || self.log.is_some(),
+        }
     }
 
     /// Gives up, for this worker's exit, what it has.

@@ -7,8 +7,10 @@ use std::rc::Rc;
 use bytes::Bytes;
 use cache_core::attempts::{self, Access, Command, Next, Route};
 use cache_core::claim::Channel;
+use cache_core::counters::{Failure as Failed, Operation, failures, store_duration};
 use cache_core::fence::{Token, permits};
 use cache_core::record::log_of;
+use cache_core::report;
 
 use super::call::{Failure, Waiting, stopped};
 use super::change::{Change, ChangeReply, RecordRefresh, RecordWrite};
@@ -20,9 +22,11 @@ use super::hearing;
 use super::node::Node;
 use super::outcomes::{self, Hearer};
 use super::pace::patience;
+use super::protocol::command::Kind;
 use super::purges::Purges;
-use super::topology::Topology;
-use crate::ngx::event::now_msec;
+use super::topology::{MasterServer, Topology};
+use crate::ngx::event::{exact_usec, now_msec};
+use crate::shm::counters::StoreCounters;
 use crate::store::memory::{Memory, Offer, Own};
 
 /// A store, as one worker sees it. Clones share its connections.
@@ -34,6 +38,8 @@ pub struct Client {
     topology: Rc<Topology>,
     /// What is known of its purges. `None`: it is asked for those itself.
     purges: Option<Rc<Purges>>,
+    /// What is counted of it. `None`: its address comes from a variable, and the workers share nothing of it.
+    counters: Option<&'static StoreCounters>,
     /// `redis_cache_memory off`: its memory has no part in what is asked of it.
     is_without_memory: bool,
 }
@@ -43,6 +49,8 @@ impl Client {
     pub fn new(config: Rc<StoreConfig>) -> Client {
         let topology = Rc::new(Topology::of(&config));
         let memory = config.tier.as_ref().and_then(Memory::of);
+        let state = config.memory.and_then(|memory| memory.state());
+        let counters = state.map(|state| &state.counters);
         let listener = memory.as_ref().filter(|memory| memory.config().feed);
         let listener = listener.map(|memory| Listener::new(&config, &topology, memory));
         let bare = Client {
@@ -51,6 +59,7 @@ impl Client {
             topology: Rc::clone(&topology),
             config: Rc::clone(&config),
             purges: None,
+            counters,
             is_without_memory: false,
         };
         let client = Client {
@@ -59,6 +68,7 @@ impl Client {
             listener,
             topology,
             config,
+            counters,
             is_without_memory: false,
         };
         if client.memory.is_some() {
@@ -129,6 +139,17 @@ impl Client {
         (memory.config().alone > 0 && memory.is_of_prefix(key)).then_some(memory)
     }
 
+    /// What operators see of its servers that have keys.
+    pub fn nodes(&self) -> Vec<report::Node> {
+        let masters = self.topology.masters().into_iter();
+        let node = |master: MasterServer| report::Node {
+            is_up: self.topology.is_up(&master),
+            address: master.server.text,
+            is_master: true,
+        };
+        masters.map(node).collect()
+    }
+
     /// Gives up, for this worker's exit, what it does for all workers.
     pub fn leave(&self) {
         self.topology.leave();
@@ -153,9 +174,9 @@ impl Client {
     /// Why there is no telling whether there is a record.
     pub async fn lookup(&self, key: &Bytes) -> Result<Rc<Found>, StoreError> {
         let topology = &*self.topology;
-        let command = self.command(key, Access::Read, true);
+        let (began, command) = (exact_usec(), self.command(key, Access::Read, true));
         // No future in a future, where that can be: each costs a hit a copy.
-        attempts::attempt(topology, command, move |node: &Rc<Node>, asking| {
+        let found = attempts::attempt(topology, command, move |node: &Rc<Node>, asking| {
             let sent = if asking {
                 node.lookup_asking(key)
             } else {
@@ -163,7 +184,9 @@ impl Client {
             };
             found(topology, Rc::clone(node), sent)
         })
-        .await
+        .await;
+        count(self.counters, (Operation::Lookup, began), &found);
+        found
     }
 
     /// Asked before a key is looked up by [`Client::lookup_to_keep`]: whether what that gives may be kept in memory. Counts
@@ -185,20 +208,21 @@ impl Client {
     /// As [`Client::lookup`].
     pub async fn lookup_to_keep(&self, key: &Bytes, offer: Offer) -> Result<Rc<Found>, StoreError> {
         let topology = &*self.topology;
-        let command = self.command(key, Access::ReadMaster, true);
-        let (record, from) =
-            attempts::attempt(topology, command, async |node: &Rc<Node>, asking| {
-                let sent = if asking {
-                    node.lookup_asking(key)
-                } else {
-                    node.lookup(key)
-                };
-                let record = found(topology, Rc::clone(node), sent).await?;
-                // Of a slot that is on its way nobody knows who pushes its changes.
-                let from = (!asking).then_some(record.from);
-                Ok((record, from))
-            })
-            .await?;
+        let (began, command) = (exact_usec(), self.command(key, Access::ReadMaster, true));
+        let looked_up = attempts::attempt(topology, command, async |node: &Rc<Node>, asking| {
+            let sent = if asking {
+                node.lookup_asking(key)
+            } else {
+                node.lookup(key)
+            };
+            let record = found(topology, Rc::clone(node), sent).await?;
+            // Of a slot that is on its way nobody knows who pushes its changes.
+            let from = (!asking).then_some(record.from);
+            Ok((record, from))
+        })
+        .await;
+        count(self.counters, (Operation::Lookup, began), &looked_up);
+        let (record, from) = looked_up?;
         if let (Some(memory), Some(from)) = (&self.memory, from) {
             let last = self.purges.as_ref().map_or(0, |purges| purges.last());
             let meta = record.record.meta.as_ref();
@@ -253,14 +277,17 @@ impl Client {
         change: Change,
     ) -> impl Future<Output = Result<ChangeReply, StoreError>> + use<> {
         let parted = change.needs_fence().then(|| (self.clone(), change.clone()));
-        let whole = self.once(change);
+        let counted = (Kind::of(&change).operation(), exact_usec());
+        let (whole, counters) = (self.once(change), self.counters);
         async move {
-            match (whole.await, parted) {
+            let result = match (whole.await, parted) {
                 // Boxed to keep the future of other changes small.
                 (Whole::Apart, Some((client, change))) => Box::pin(client.in_parts(change)).await,
                 (Whole::Apart, None) => Err(StoreError::Unavailable),
                 (Whole::Done(result), _) => result,
-            }
+            };
+            count(counters, counted, &result);
+            result
         }
     }
 
@@ -392,6 +419,23 @@ impl Client {
             repeatable,
             deadline: now_msec().saturating_add(patience(self.config.read_timeout)),
         }
+    }
+}
+
+/// Counts a command, and how long it has taken since then (microseconds) if the server has replied.
+fn count<T>(
+    counters: Option<&StoreCounters>,
+    (operation, began): (Operation, u64),
+    result: &Result<T, StoreError>,
+) {
+    let Some(counters) = counters else { return };
+    let failure = result.as_ref().err().and_then(StoreError::failure);
+    if let Some(failure) = failure {
+        counters.add(failures(failure), 1);
+    }
+    if failure.is_none_or(|failure| failure == Failed::Refused) {
+        let taken = exact_usec().saturating_sub(began);
+        counters.add_time(store_duration(operation), taken);
     }
 }
 

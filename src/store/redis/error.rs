@@ -5,6 +5,7 @@ use std::io;
 
 use cache_core::attempts::Next;
 use cache_core::cluster::Told;
+use cache_core::counters::Failure;
 use ngx::ffi::{NGX_LOG_INFO, NGX_LOG_WARN, ngx_uint_t};
 
 /// How much of Redis's own words is kept.
@@ -61,6 +62,19 @@ impl StoreError {
             | Self::Outdated
             | Self::Refused(_) => false,
         }
+    }
+
+    /// As what it is counted. `None`: the command has done what it should, and that is no failure.
+    pub fn failure(&self) -> Option<Failure> {
+        Some(match self {
+            Self::Unavailable | Self::Leaving => Failure::Unavailable,
+            Self::Timeout => Failure::Timeout,
+            Self::Closed => Failure::Closed,
+            Self::Protocol => Failure::Protocol,
+            Self::Refused(_) | Self::WrongType => Failure::Refused,
+            Self::TooLarge | Self::DoesNotFit | Self::NoMemory | Self::Crowded => Failure::NoRoom,
+            Self::Invalidated | Self::ClaimLost | Self::Outdated => return None,
+        })
     }
 
     /// Whether a server is there, and says that its cluster is down.

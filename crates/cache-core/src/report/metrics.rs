@@ -360,3 +360,23 @@ fn seconds(micros: u64) -> String {
         short.to_owned()
     }
 }
+
+/// Whether a line of Accept has OpenMetrics in it, at no lower quality than plain text (RFC 9110 12.5.1): Prometheus asks for both.
+#[must_use]
+pub fn accepts_open_metrics(accept: &[u8]) -> bool {
+    let quality = |wanted: &[u8]| {
+        let ranges = accept.split(|&b| b == b',');
+        let quality = ranges.filter_map(|range| {
+            let mut parts = range.split(|&b| b == b';').map(<[u8]>::trim_ascii);
+            if !parts.next()?.eq_ignore_ascii_case(wanted) {
+                return None;
+            }
+            let given = parts.find_map(|part| part.strip_prefix(b"q="));
+            let given = given.map(|text| std::str::from_utf8(text).ok()?.parse::<f32>().ok());
+            Some(given.flatten().unwrap_or(1.0))
+        });
+        quality.fold(0.0, f32::max)
+    };
+    let open = quality(b"application/openmetrics-text");
+    open > 0.0 && open >= quality(b"text/plain")
+}

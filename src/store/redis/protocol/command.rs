@@ -1,6 +1,7 @@
 //! The commands that are sent, packed straight into an output.
 
 use bytes::Bytes;
+use cache_core::counters::Operation;
 use cache_core::fence::{self, FIELD, Token};
 use cache_core::{record, resp};
 
@@ -253,6 +254,20 @@ impl Kind {
             | Kind::SetFence
             | Kind::Fence
             | Kind::Purges => false,
+        }
+    }
+}
+
+impl Kind {
+    /// As what it is counted.
+    pub fn operation(self) -> Operation {
+        match self {
+            Kind::Lookup => Operation::Lookup,
+            Kind::Write => Operation::Write,
+            Kind::Delete | Kind::Invalidate => Operation::Delete,
+            Kind::SetFence | Kind::Fence | Kind::Purges | Kind::Claim | Kind::Lease => {
+                Operation::Other
+            }
         }
     }
 }

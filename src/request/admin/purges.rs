@@ -1,30 +1,24 @@
-//! `redis_cache_admin`: a location for operators and programs. Its purges are `POST .../purge`, in JSON.
+//! Purges in JSON: `POST .../purge`.
 
 use cache_core::purge::request::{MAX_BODY, json};
 use cache_core::uri::Origin;
 use ngx::ffi::*;
 
-use super::answer::{self, Answer};
-use super::keys::Keys;
-use super::{Fields, carry, is_allowed, request};
 use crate::conf::{LocConf, MainConf};
-use crate::ngx::request::{Code, DECLINED, NoBody, Request};
+use crate::ngx::request::{Code, NoBody, Request};
+use crate::request::purge::answer::{self, Answer};
+use crate::request::purge::keys::Keys;
+use crate::request::purge::{Fields, carry, is_allowed, request};
 use crate::request::settings;
 
-/// Answers a request in such a location; gives what the phase handler returns. `body_read` is called when the request's body
-/// is there, and runs the handler again.
+/// Answers a request to purge; gives what the phase handler returns. `body_read` is called when the request's body is there, and
+/// runs the handler again.
 pub fn enter(
     r: Request,
     conf: &LocConf,
     main: &MainConf,
     body_read: unsafe extern "C" fn(*mut ngx_http_request_t),
 ) -> Code {
-    if r.is_subrequest() {
-        return DECLINED;
-    }
-    if !r.uri().ends_with(b"/purge") {
-        return NGX_HTTP_NOT_FOUND as Code;
-    }
     let early = if !is_allowed(r, conf) {
         Some(answer::forbidden())
     } else if r.method() != b"POST" {

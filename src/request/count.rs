@@ -1,0 +1,68 @@
+//! Counts responses, when their requests end: in the log phase, where all is known of them.
+
+use cache_core::counters::{Word, coalesced, not_stored, response_bytes, responses};
+use cache_core::outcome;
+use ngx::ffi::*;
+
+use crate::conf::{MainConf, SrvConf};
+use crate::ngx::guard::guard;
+use crate::ngx::request::{OK, Request};
+use crate::request::context::Context;
+use crate::shm::counters::Counters;
+
+/// The handler of the log phase. Of requests whose subrequests are logged, too, each comes here.
+pub unsafe extern "C" fn log(r: *mut ngx_http_request_t) -> ngx_int_t {
+    guard("log", OK, || {
+        // SAFETY: nginx calls with a live request.
+        if let Some(r) = unsafe { Request::new(r) }
+            && !r.is_subrequest()
+            && let Some(context) = Context::of(r)
+        {
+            count(r, context, r.body_bytes_sent());
+        }
+        OK
+    })
+}
+
+/// A response to a subrequest is over with the request of the client: its bytes are counted there.
+pub fn subrequest(r: Request, context: &Context) {
+    count(r, context, 0);
+}
+
+fn count(r: Request, context: &Context, bytes: u64) {
+    let Some(outcome) = context.outcome() else {
+        return;
+    };
+    let words = [
+        (responses(outcome.status()), 1),
+        (response_bytes(outcome.status()), bytes),
+    ];
+    if let Some(counters) = context.location.zone.and_then(|zone| zone.counters()) {
+        add(counters, words);
+        if let Some(how) = context.coalesced() {
+            counters.add(coalesced(how), 1);
+        }
+        // Of a request that has started a fill the fill tells.
+        if outcome.word() == Some(outcome::Word::Skip)
+            && !context.has_fill()
+            && let Some(reason) = outcome.reason()
+        {
+            counters.add(not_stored(reason), 1);
+        }
+    }
+    let servers = r.main_conf::<MainConf>().and_then(|main| main.servers);
+    let place = r
+        .srv_conf::<SrvConf>()
+        .and_then(|server| server.place.get());
+    if let (Some(servers), Some(place)) = (servers, place)
+        && let Some(counters) = servers.counters(place)
+    {
+        add(counters, words);
+    }
+}
+
+fn add<const WORDS: usize>(counters: &Counters<WORDS>, words: [(Word, u64); 2]) {
+    for (word, count) in words {
+        counters.add(word, count);
+    }
+}

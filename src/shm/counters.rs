@@ -1,0 +1,52 @@
+//! Counters in shared memory. Each series lies there several times, and each worker adds to one of the copies, so that workers
+//! rarely write to the same place. What is read is the sum.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use cache_core::counters::{Counts, SERVER_ROOM, STORE_ROOM, Times, Word, ZONE_ROOM};
+use ngx::ffi::ngx_worker;
+
+/// How many copies there are.
+const COPIES: usize = 8;
+
+/// A series of so many words. All zero is one that has counted nothing.
+#[repr(C, align(64))]
+pub struct Counters<const WORDS: usize>([[AtomicU64; WORDS]; COPIES]);
+
+/// Those of a zone.
+pub type ZoneCounters = Counters<ZONE_ROOM>;
+
+/// Those of a server block.
+pub type ServerCounters = Counters<SERVER_ROOM>;
+
+/// Those of a store.
+pub type StoreCounters = Counters<STORE_ROOM>;
+
+impl<const WORDS: usize> Counters<WORDS> {
+    /// Adds to a word.
+    pub fn add(&self, word: Word, count: u64) {
+        // SAFETY: nginx writes it before it runs the worker.
+        let worker = unsafe { ngx_worker };
+        // During a reload an old and a new worker have the same number, hence no plain write.
+        if let Some(copy) = self.0.get(worker % COPIES)
+            && let Some(word) = copy.get(word.place())
+        {
+            word.fetch_add(count, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts something that has taken so many microseconds.
+    pub fn add_time(&self, times: Times, micros: u64) {
+        self.add(times.range(micros), 1);
+        self.add(times.sum(), micros);
+    }
+
+    /// What all workers have counted.
+    pub fn read(&self) -> Counts {
+        let mut counts = Counts::default();
+        for copy in &self.0 {
+            counts.add(copy.iter().map(|word| word.load(Ordering::Relaxed)));
+        }
+        counts
+    }
+}
