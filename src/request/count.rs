@@ -1,6 +1,6 @@
 //! Counts responses, when their requests end: in the log phase, where all is known of them.
 
-use cache_core::counters::{Word, coalesced, not_stored, response_bytes, responses};
+use cache_core::counters::{coalesced, not_stored, response_bytes, responses};
 use cache_core::outcome;
 use ngx::ffi::*;
 
@@ -8,7 +8,7 @@ use crate::conf::{MainConf, SrvConf};
 use crate::ngx::guard::guard;
 use crate::ngx::request::{OK, Request};
 use crate::request::context::Context;
-use crate::shm::counters::Counters;
+use crate::shm::counters::ServerCounters;
 
 /// The handler of the log phase. Of requests whose subrequests are logged, too, each comes here.
 pub unsafe extern "C" fn log(r: *mut ngx_http_request_t) -> ngx_int_t {
@@ -38,7 +38,7 @@ fn count(r: Request, context: &Context, bytes: u64) {
         (response_bytes(outcome.status()), bytes),
     ];
     if let Some(counters) = context.location.zone.and_then(|zone| zone.counters()) {
-        add(counters, words);
+        counters.add_all(words);
         if let Some(how) = context.coalesced() {
             counters.add(coalesced(how), 1);
         }
@@ -50,19 +50,19 @@ fn count(r: Request, context: &Context, bytes: u64) {
             counters.add(not_stored(reason), 1);
         }
     }
-    let servers = r.main_conf::<MainConf>().and_then(|main| main.servers);
-    let place = r
+    if let Some(counters) = r
         .srv_conf::<SrvConf>()
-        .and_then(|server| server.place.get());
-    if let (Some(servers), Some(place)) = (servers, place)
-        && let Some(counters) = servers.counters(place)
+        .and_then(|server| of_server(r, server))
     {
-        add(counters, words);
+        counters.add_all(words);
     }
 }
 
-fn add<const WORDS: usize>(counters: &Counters<WORDS>, words: [(Word, u64); 2]) {
-    for (word, count) in words {
-        counters.add(word, count);
+/// The counters of a server block, found once.
+fn of_server(r: Request, server: &SrvConf) -> Option<&'static ServerCounters> {
+    if server.counters.get().is_none() {
+        let servers = r.main_conf::<MainConf>()?.servers?;
+        server.counters.set(servers.counters(server.place.get()?));
     }
+    server.counters.get()
 }

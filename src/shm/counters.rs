@@ -25,20 +25,27 @@ pub type StoreCounters = Counters<STORE_ROOM>;
 impl<const WORDS: usize> Counters<WORDS> {
     /// Adds to a word.
     pub fn add(&self, word: Word, count: u64) {
+        self.add_all([(word, count)]);
+    }
+
+    /// Adds to each of these words.
+    pub fn add_all<const COUNT: usize>(&self, words: [(Word, u64); COUNT]) {
         // SAFETY: nginx writes it before it runs the worker.
         let worker = unsafe { ngx_worker };
-        // During a reload an old and a new worker have the same number, hence no plain write.
-        if let Some(copy) = self.0.get(worker % COPIES)
-            && let Some(word) = copy.get(word.place())
-        {
-            word.fetch_add(count, Ordering::Relaxed);
+        let Some(copy) = self.0.get(worker % COPIES) else {
+            return;
+        };
+        for (word, count) in words {
+            // During a reload an old and a new worker have the same number, hence no plain write.
+            if let Some(word) = copy.get(word.place()) {
+                word.fetch_add(count, Ordering::Relaxed);
+            }
         }
     }
 
     /// Counts something that has taken so many microseconds.
     pub fn add_time(&self, times: Times, micros: u64) {
-        self.add(times.range(micros), 1);
-        self.add(times.sum(), micros);
+        self.add_all([(times.range(micros), 1), (times.sum(), micros)]);
     }
 
     /// What all workers have counted.

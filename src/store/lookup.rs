@@ -17,7 +17,7 @@ use ngx::ffi::*;
 use ngx::log::ngx_cycle_log;
 use ngx::ngx_log_error;
 
-use crate::ngx::event::exact_msec;
+use crate::ngx::event::{exact_msec, exact_usec};
 use crate::ngx::output::Body;
 use crate::shm::Zone;
 use crate::store::key::lock_of_variant;
@@ -121,8 +121,9 @@ pub async fn lookup(
     let key = &lookup.key.redis;
     let purges = lookup.store.purges();
     // Beside the lookup.
-    let asked = purges.and_then(|purges| purges.know());
-    let found = read(lookup, key).await?;
+    let began = exact_usec();
+    let asked = purges.and_then(|purges| purges.know(began / 1000));
+    let found = read(lookup, key, began).await?;
     if let Some(asked) = asked {
         // From now on it is known before somebody asks.
         lookup.store.hear();
@@ -310,7 +311,7 @@ async fn lookup_varied(
                 // The base's body isn't needed while the slot is read.
                 drop(found);
                 let key = Bytes::from(key);
-                let found = read(lookup, &key).await?;
+                let found = read(lookup, &key, exact_usec()).await?;
                 let record = decode(lookup, &found, ReadFrom::Slot(family, slot), &select);
                 judged_if_needed(lookup, &key, &found, record).await
             }
@@ -437,8 +438,10 @@ fn soften(lookup: &Lookup, (key, has_variants): (&Bytes, bool), record: &Record)
     })
 }
 
-async fn read(lookup: &Lookup, key: &Bytes) -> Result<Rc<Found>, Trouble> {
-    heard(lookup, lookup.store.lookup(key, lookup.memory).await)
+/// Reads what is under a key. `began`: the time now, in microseconds.
+async fn read(lookup: &Lookup, key: &Bytes, began: u64) -> Result<Rc<Found>, Trouble> {
+    let found = lookup.store.lookup(key, (lookup.memory, began));
+    heard(lookup, found.await)
 }
 
 fn heard(lookup: &Lookup, found: Result<Rc<Found>, StoreError>) -> Result<Rc<Found>, Trouble> {

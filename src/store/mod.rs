@@ -10,6 +10,7 @@ use cache_core::record::Base;
 use cache_core::report::StoreReport;
 
 use crate::detached::Detached;
+use crate::ngx::event::exact_usec;
 use crate::shm::counters::StoreCounters;
 use crate::store::memory::Memory;
 use crate::store::redis::{
@@ -182,16 +183,20 @@ impl Store {
         matches!(self, Store::Memory(_))
     }
 
-    /// Reads a record, in one round trip. `keep`: a memory tier may keep it.
+    /// Reads a record, in one round trip. `keep`: a memory tier may keep it; `began`: the time now, in microseconds.
     ///
     /// # Errors
     ///
     /// Why there is no telling whether there is a record.
-    pub async fn lookup(&self, key: &Bytes, keep: bool) -> Result<Rc<Found>, StoreError> {
+    pub async fn lookup(
+        &self,
+        key: &Bytes,
+        (keep, began): (bool, u64),
+    ) -> Result<Rc<Found>, StoreError> {
         match self {
             Store::Redis(client) => {
                 let found = match keep.then(|| client.offer(key)).flatten() {
-                    None => client.lookup(key).await,
+                    None => client.lookup(key, began).await,
                     // Boxed to keep the future of other lookups small.
                     Some(offer) => Box::pin(client.lookup_to_keep(key, offer)).await,
                 };
@@ -281,7 +286,7 @@ impl Store {
             Store::Redis(client) => {
                 let (client, key) = (client.clone(), key.clone());
                 Box::pin(async move {
-                    let found = client.lookup(&key).await;
+                    let found = client.lookup(&key, exact_usec()).await;
                     found.or_else(|error| found_alone(&client, &key, error))
                 })
             }

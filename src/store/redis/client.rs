@@ -167,14 +167,14 @@ impl Client {
     }
 
     /// Reads a record, in one round trip. Requests that look for a key at the same time share a reply, which is
-    /// as new as one of their own would be.
+    /// as new as one of their own would be. `began`: when this was asked for, in microseconds.
     ///
     /// # Errors
     ///
     /// Why there is no telling whether there is a record.
-    pub async fn lookup(&self, key: &Bytes) -> Result<Rc<Found>, StoreError> {
+    pub async fn lookup(&self, key: &Bytes, began: u64) -> Result<Rc<Found>, StoreError> {
         let topology = &*self.topology;
-        let (began, command) = (exact_usec(), self.command(key, Access::Read, true));
+        let command = self.command(key, Access::Read, true);
         // No future in a future, where that can be: each costs a hit a copy.
         let found = attempts::attempt(topology, command, move |node: &Rc<Node>, asking| {
             let sent = if asking {

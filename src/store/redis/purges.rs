@@ -113,8 +113,8 @@ impl Purges {
 
     /// Reads on in the log if nobody of this nginx has for a second, or ever: what is stored may have been purged before it
     /// was started, or while it had nothing to do. The command is on its way when this returns. `None`: what is known is new enough.
-    pub fn know(self: &Rc<Self>) -> Option<Waiting<bool>> {
-        let now = exact_msec();
+    /// `now`: in milliseconds.
+    pub fn know(self: &Rc<Self>, now: u64) -> Option<Waiting<bool>> {
         let shared = self.state.map_or(0, |state| state.purges.confirmed());
         let confirmed = self.confirmed.get().max(shared);
         // A time in the future is one of a machine that was suspended.
