@@ -29,6 +29,10 @@ impl Scene {
             .http("keepalive_requests 1000000;")
             .store(&format!("connections 1; {lines}"))
             .start_behind_a_proxy();
+        // A line of its own on which one would listen looks for a server, too.
+        let _: () = site
+            .redis
+            .command(&["ACL", "SETUSER", "default", "-subscribe"]);
         site.redis.put(THERE, &Record::lua_text("there"), 10_000);
         let clients = site.each_worker(THERE);
         let mut scene = Scene {

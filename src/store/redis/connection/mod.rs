@@ -196,6 +196,15 @@ impl Connection {
         self.owed.get() > 0
     }
 
+    /// The same without those for the log of purges, which go beside others; one at least if there is any.
+    pub fn owed_alone(&self) -> usize {
+        let pending = self.pending.borrow();
+        let alone = pending
+            .iter()
+            .filter(|it| it.is_command() && !it.is_of_purges());
+        alone.count().max(self.owed().min(1))
+    }
+
     /// How many commands wait for a reply.
     pub fn owed(&self) -> usize {
         self.owed.get()

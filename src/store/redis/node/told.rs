@@ -108,7 +108,7 @@ impl ConnectionOwner for Node {
         if self.probe.get().is_some() && before != State::Established {
             self.end_probe(Some(reason));
         } else if *error == StoreError::Timeout {
-            self.time_out(owed, reason);
+            self.time_out(ended.owed_alone(), reason);
         } else {
             self.trip(error, reason);
         }

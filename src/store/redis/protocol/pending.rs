@@ -217,6 +217,11 @@ impl Pending {
         matches!(self, Pending::Lookup(..))
     }
 
+    /// Whether it is for the log of purges.
+    pub fn is_of_purges(&self) -> bool {
+        matches!(self, Pending::Change(Kind::Purges, _))
+    }
+
     /// Whether a future may wait for it.
     pub fn is_command(&self) -> bool {
         !matches!(self, Pending::Step(_) | Pending::Feed(..) | Pending::Asking)
