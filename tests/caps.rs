@@ -67,6 +67,8 @@ fn a_name_moves_while_a_reply_is_owed() {
             for path in ["/warm", "/owed", "/next"] {
                 redis.put(path, &Record::lua_text(text), 10_000);
             }
+            // No line beside, on which one would listen.
+            let _: () = redis.command(&["ACL", "SETUSER", "default", "-subscribe"]);
         }
         dns.set(NAME, 1, &["127.0.0.11"]);
         let store = format!(
@@ -79,6 +81,12 @@ fn a_name_moves_while_a_reply_is_owed() {
             .store(&store)
             .start();
         assert_eq!(site.get("/warm").text(), "old");
+        let refused = "its invalidations by other machines aren't heard";
+        let log = site.nginx.log();
+        assert!(
+            log.wait_for(Position::default(), refused, PATIENCE)
+                .is_some()
+        );
         let gate = Gate::new();
         let ((owed, next), most) = most_sockets(port.number(), || {
             old_door.set(Way::Replies, Rule::hold(&gate));
@@ -294,9 +302,9 @@ fn overflows(mode: &str, site: &Running, slow: impl FnOnce(), heal: impl FnOnce(
     assert_eq!(load.statuses(), [(200, paths.len())].into(), "{mode}");
     let words = load.words();
     println!("{mode}: {words:?}");
-    // One worker, whose queue is 8.
+    // One worker, whose queue is 8. A reading of the log of purges may have a place in it.
     assert!(
-        words.get("HIT").is_some_and(|hits| *hits >= 8),
+        words.get("HIT").is_some_and(|hits| *hits >= 7),
         "{mode}: {words:?}"
     );
     assert!(words.contains_key("SKIP"), "{mode}: {words:?}");

@@ -98,6 +98,7 @@ fn every_file_is_covered_here() {
             "purge.conf",
             "seed.conf",
             "sentinel.conf",
+            "status.conf",
             "tls.conf"
         ]
     );
@@ -357,4 +358,31 @@ fn memory_conf_runs_as_it_is() {
     assert_eq!(client.get("/page").text(), first.text());
     assert_eq!(backend.hits("/page"), 1);
     nginx.finish();
+}
+
+#[test]
+fn status_conf() {
+    let scene = start("status.conf", "listen 127.0.0.1:8080");
+    scene.backend.set("/page", Answer::ok("page"));
+    let mut client = scene.nginx.client();
+    assert_eq!(
+        client.get("/page").header("x-cache").as_deref(),
+        Some("STORE")
+    );
+    wait_for("a response that is counted", PATIENCE, || {
+        let status = client.get("/cache/status");
+        assert_eq!(status.status, 200);
+        status
+            .text()
+            .contains(r#""miss":{"bytes":4,"bytes_written":4,"responses":1,"responses_written":1}"#)
+    });
+    let line = "nginx_redis_cache_responses_total{zone=\"cache_locks\",status=\"miss\"} 1";
+    assert!(
+        client
+            .get("/cache/metrics")
+            .text()
+            .lines()
+            .any(|is| is == line)
+    );
+    scene.nginx.finish();
 }
