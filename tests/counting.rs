@@ -152,6 +152,12 @@ fn counts_survive_workers() {
     wait_for("two workers", PATIENCE, || site.nginx.workers().len() == 2);
     ask(&site, 10);
     wait_until(&site, "/caches/locks/hit/responses", before + 30);
+    // Those of the worker that was killed are gone, too. The clients of this test and its INFO are no connections of nginx.
+    wait_for("the connections that Redis has", PATIENCE, || {
+        let list: String = site.redis.command(&["CLIENT", "LIST"]);
+        let all = list.lines().count() as u64 - 1;
+        number(&status(&site), "/stores/main/connections") == all
+    });
 }
 
 /// As any content handler of nginx: methods, HEAD, gzip, access rules.
@@ -224,4 +230,29 @@ fn purges_are_counted() {
         0,
         "its location names no zone"
     );
+}
+
+#[test]
+fn a_memory_tier_and_its_feed() {
+    let site = site().store("memory 16m min_uses=1;").start();
+    site.fill("/a");
+    let mut client = site.client();
+    let mut asked = 0;
+    wait_for("hits from memory", PATIENCE, || {
+        asked += 1;
+        assert_eq!(client.get("/a").word(), "HIT");
+        number(&status(&site), "/caches/locks/memory_hits") > 0
+    });
+    let value = status(&site);
+    assert!(number(&value, "/caches/locks/memory_hits") <= asked);
+    assert_eq!(number(&value, "/stores/main/memory/objects"), 1);
+    assert_eq!(number(&value, "/stores/main/memory/evictions"), 0);
+    assert_eq!(
+        value.pointer("/stores/main/memory/fed"),
+        Some(&Value::Bool(true))
+    );
+    let lag = value
+        .pointer("/stores/main/memory/feed_lag")
+        .and_then(Value::as_f64);
+    assert!(lag.is_some_and(|lag| lag <= 3.0), "{value:#}");
 }

@@ -1,6 +1,6 @@
 //! Counts responses, when their requests end: in the log phase, where all is known of them.
 
-use cache_core::counters::{coalesced, not_stored, response_bytes, responses};
+use cache_core::counters::{MEMORY_HITS, coalesced, not_stored, response_bytes, responses};
 use cache_core::outcome;
 use ngx::ffi::*;
 
@@ -38,7 +38,10 @@ fn count(r: Request, context: &Context, bytes: u64) {
         (response_bytes(outcome.status()), bytes),
     ];
     if let Some(counters) = context.location.zone.and_then(|zone| zone.counters()) {
-        counters.add_all(words);
+        let is_from_memory = outcome.source() == Some(outcome::Source::Memory);
+        let from_memory = (MEMORY_HITS, u64::from(is_from_memory));
+        let [responses, bytes] = words;
+        counters.add_all([responses, bytes, from_memory]);
         if let Some(how) = context.coalesced() {
             counters.add(coalesced(how), 1);
         }

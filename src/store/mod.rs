@@ -11,7 +11,9 @@ use cache_core::report::StoreReport;
 
 use crate::detached::Detached;
 use crate::ngx::event::exact_usec;
+use crate::shm::StoreState;
 use crate::shm::counters::StoreCounters;
+use crate::shm::process::is_alive;
 use crate::store::memory::Memory;
 use crate::store::redis::{
     Change, ChangeReply, Client, Found, Hearer, Mode, Purges, RecordWrite, StoreError,
@@ -87,18 +89,27 @@ impl Store {
         }
     }
 
-    /// What is counted of it, if the workers share something of it.
-    pub fn counters(&self) -> Option<&'static StoreCounters> {
+    /// What the workers share of it.
+    fn state(&self) -> Option<&'static StoreState> {
         let config = match self {
             Store::Redis(client) => client.config(),
             Store::Memory(local) => local.config(),
             Store::Location(_) => return None,
         };
-        Some(&config.memory?.state()?.counters)
+        config.memory?.state()
+    }
+
+    /// What is counted of it, if the workers share something of it.
+    pub fn counters(&self) -> Option<&'static StoreCounters> {
+        Some(&self.state()?.counters)
     }
 
     /// What operators see of it.
     pub fn report(&self) -> StoreReport {
+        let names = match self {
+            Store::Redis(client) => client.names_in_memory(),
+            Store::Memory(_) | Store::Location(_) => Vec::new(),
+        };
         let (mode, nodes) = match self {
             Store::Redis(client) => {
                 let mode = match client.config().mode {
@@ -115,8 +126,9 @@ impl Store {
             name: self.name().to_owned(),
             mode,
             counts: self.counters().map(|it| it.read()).unwrap_or_default(),
+            connections: self.state().map_or(0, |it| it.connections.total(is_alive)),
             nodes,
-            memory: self.memory().map(|memory| memory.report()),
+            memory: self.memory().map(|memory| memory.report(&names)),
         }
     }
 

@@ -225,7 +225,8 @@ const SERVER_WORDS: usize = BYTES + STATUSES;
 const WRITTEN: usize = SERVER_WORDS;
 const WRITTEN_BYTES: usize = WRITTEN + STATUSES;
 const COALESCED: usize = WRITTEN_BYTES + STATUSES;
-const FILLS: usize = COALESCED + Coalesced::ALL.len();
+const FROM_MEMORY: usize = COALESCED + Coalesced::ALL.len();
+const FILLS: usize = FROM_MEMORY + 1;
 const FILL_TIMES: usize = FILLS + FillKind::ALL.len() * FillResult::ALL.len();
 const NOT_STORED: usize = FILL_TIMES + Times::WORDS;
 const ZONE_WORDS: usize = NOT_STORED + REASONS;
@@ -277,6 +278,9 @@ pub const fn written_bytes(status: CacheStatus) -> Word {
 pub const fn coalesced(how: Coalesced) -> Word {
     Word(COALESCED + how as usize)
 }
+
+/// Requests of a zone that a memory tier has answered.
+pub const MEMORY_HITS: Word = Word(FROM_MEMORY);
 
 /// Fills of a zone.
 #[must_use]

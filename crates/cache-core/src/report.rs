@@ -79,6 +79,8 @@ pub struct StoreReport {
     pub mode: &'static str,
     /// What was counted.
     pub counts: Counts,
+    /// How many connections the workers have to its servers.
+    pub connections: u64,
     /// Its servers, as far as they are known.
     pub nodes: Vec<Node>,
     /// Its memory.
@@ -128,4 +130,6 @@ pub struct MemoryReport {
     pub evictions: u64,
     /// Whether somebody listens to the servers' changes. Without that nothing is served from it while they are up.
     pub is_fed: bool,
+    /// How long ago that was last proven, at the server for which it is longest, in milliseconds. `None`: it isn't now.
+    pub feed_lag: Option<u64>,
 }

@@ -8,9 +8,9 @@
 use std::collections::{BTreeMap, HashSet};
 
 use cache_core::counters::{
-    Coalesced, Counts, FILL_DURATION, Failure, FillKind, FillResult, Operation, Subject, Word,
-    coalesced, failures, fills, not_stored, purges, response_bytes, responses, store_duration,
-    written, written_bytes,
+    Coalesced, Counts, FILL_DURATION, Failure, FillKind, FillResult, MEMORY_HITS, Operation,
+    Subject, Word, coalesced, failures, fills, not_stored, purges, response_bytes, responses,
+    store_duration, written, written_bytes,
 };
 use cache_core::outcome::{CacheStatus, Reason};
 use cache_core::purge::{Kind, Mode};
@@ -32,6 +32,7 @@ fn words(subject: Subject) -> Vec<Word> {
             all.extend([written(status), written_bytes(status)]);
         }
         all.extend(Coalesced::ALL.map(coalesced));
+        all.push(MEMORY_HITS);
         for kind in FillKind::ALL {
             all.extend(FillResult::ALL.map(|result| fills(kind, result)));
         }
@@ -104,6 +105,7 @@ fn report() -> Report {
         (written(CacheStatus::Miss), 2),
         (written_bytes(CacheStatus::Miss), 200),
         (coalesced(Coalesced::Stream), 3),
+        (MEMORY_HITS, 11),
         (fills(FillKind::Refill, FillResult::Stored), 4),
         (not_stored(Reason::SetCookie), 5),
         (FILL_DURATION.range(1000), 1),
@@ -143,6 +145,7 @@ fn report() -> Report {
             StoreReport {
                 name: "main".into(),
                 mode: "sentinel",
+                connections: 4,
                 counts: counts(Subject::Store, &store),
                 nodes: vec![
                     Node {
@@ -162,6 +165,7 @@ fn report() -> Report {
                     objects: 10,
                     evictions: 3,
                     is_fed: true,
+                    feed_lag: Some(1500),
                 }),
             },
             StoreReport {
@@ -214,6 +218,7 @@ fn as_json() {
             r#"{"address":"127.0.0.2:6379","role":"replica","up":false}"#,
         ),
         ("/stores/main/operations/lookup/count".into(), "6"),
+        ("/stores/main/connections".into(), "4"),
         ("/stores/main/errors/timeout".into(), "8"),
         (
             "/stores/main/purges".into(),
@@ -221,7 +226,7 @@ fn as_json() {
         ),
         (
             "/stores/main/memory".into(),
-            r#"{"bytes":1000,"evictions":3,"fed":true,"objects":10,"size":1048576}"#,
+            r#"{"bytes":1000,"evictions":3,"fed":true,"feed_lag":1.5,"objects":10,"size":1048576}"#,
         ),
         ("/stores/local/memory".into(), "null"),
         ("/stores/local/up".into(), "true"),
@@ -258,6 +263,9 @@ fn as_metrics() {
             "nginx_redis_cache_store_errors_total{store=\"main\",kind=\"timeout\"} 8".into(),
             "nginx_redis_cache_purges_total{store=\"main\",kind=\"tag\",mode=\"soft\",result=\"ok\"} 9".into(),
             "nginx_redis_cache_memory_objects{store=\"main\"} 10".into(),
+            "nginx_redis_cache_memory_feed_lag_seconds{store=\"main\"} 1.5".into(),
+            "nginx_redis_cache_store_connections{store=\"main\"} 4".into(),
+            format!("nginx_redis_cache_memory_hits_total{{{zone}}} 11"),
             "nginx_redis_cache_build_info{version=\"1.2.3\",nginx=\"1.28.0\"} 1".into(),
         ] {
             assert!(text.lines().any(|is| is == line), "{line}\n{text}");

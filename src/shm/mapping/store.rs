@@ -100,6 +100,8 @@ pub struct StoreState {
     suspected: AtomicU64,
     /// What is known of its log of purges.
     pub purges: PurgeWords,
+    /// How many connections each worker has to its servers.
+    pub connections: Held,
     /// What is counted of it.
     pub counters: StoreCounters,
     servers: [ServerWords; SERVERS],
@@ -154,6 +156,62 @@ impl PurgeWords {
                 .compare_exchange(asked, now.max(1), Ordering::Relaxed, Ordering::Relaxed)
                 .is_ok()
     }
+}
+
+/// Workers that can count what they hold of a store.
+const HOLDERS: usize = 128;
+
+/// How much each worker holds of something: its process, and the count in the lower half. 0: the place is free.
+#[repr(C)]
+pub struct Held([AtomicU64; HOLDERS]);
+
+impl Held {
+    /// This process holds one more, or one less.
+    pub fn change(&self, process: i32, more: bool) {
+        let own = u64::from(process.unsigned_abs()) << 32;
+        let known = self.0.iter().find(|place| is_of(place, process));
+        match (known, more) {
+            (Some(place), true) => {
+                place.fetch_add(1, Ordering::Relaxed);
+            }
+            (Some(place), false) => {
+                // Nobody else writes to it.
+                let held = place.load(Ordering::Relaxed);
+                place.store(
+                    if held <= own + 1 { 0 } else { held - 1 },
+                    Ordering::Relaxed,
+                );
+            }
+            (None, true) => {
+                // More workers than places aren't counted.
+                let _ = self.0.iter().any(|place| {
+                    place
+                        .compare_exchange(0, own + 1, Ordering::Relaxed, Ordering::Relaxed)
+                        .is_ok()
+                });
+            }
+            (None, false) => {}
+        }
+    }
+
+    /// How much all workers hold. The places of those that have died become free.
+    pub fn total(&self, is_alive: impl Fn(i32) -> bool) -> u64 {
+        let of = |place: &AtomicU64| {
+            let held = place.load(Ordering::Relaxed);
+            let process = i32::try_from(held >> 32).unwrap_or(0);
+            if held != 0 && !is_alive(process) {
+                let (from, order) = (held, Ordering::Relaxed);
+                let _ = place.compare_exchange(from, 0, order, order);
+                return 0;
+            }
+            held & u64::from(u32::MAX)
+        };
+        self.0.iter().map(of).sum()
+    }
+}
+
+fn is_of(place: &AtomicU64, process: i32) -> bool {
+    place.load(Ordering::Relaxed) >> 32 == u64::from(process.unsigned_abs())
 }
 
 impl StoreState {

@@ -193,8 +193,8 @@ impl Memory {
         index.raise_epoch(index.node_at(server, exact_msec()));
     }
 
-    /// What operators see of it.
-    pub fn report(&self) -> MemoryReport {
+    /// What operators see of it. `servers`: their names in shared memory.
+    pub fn report(&self, servers: &[u64]) -> MemoryReport {
         let (statistics, now) = (self.records.index().statistics(), exact_msec());
         let is_heard = self.records.header().feed.holder(now).is_some();
         MemoryReport {
@@ -203,7 +203,21 @@ impl Memory {
             objects: statistics.records,
             evictions: statistics.evicted,
             is_fed: is_heard || self.log.is_some(),
+            feed_lag: self.feed_lag(servers, now).filter(|_| is_heard),
         }
+    }
+
+    /// How long ago it was proven that these servers push changes, at the one for which it is longest, in milliseconds.
+    fn feed_lag(&self, servers: &[u64], now: u64) -> Option<u64> {
+        let index = self.records.index();
+        let lag = |server: &u64| {
+            let until = index.leased_until(index.node_at(*server, now));
+            now.saturating_add(LEASE)
+                .checked_sub(until)
+                .filter(|lag| *lag <= LEASE)
+        };
+        let all: Option<Vec<u64>> = servers.iter().map(lag).collect();
+        all?.into_iter().max()
     }
 
     /// Gives up, for this worker's exit, what it has.

@@ -150,6 +150,18 @@ impl Client {
         masters.map(node).collect()
     }
 
+    /// What the memory tier calls its servers that have keys.
+    pub fn names_in_memory(&self) -> Vec<u64> {
+        let name = |master: MasterServer| {
+            let slots = master.slots.as_ref().and_then(|slots| slots.first());
+            let slot = slots.map_or(self.topology.slot_of(&[]), |slots| *slots.start());
+            let node = self.topology.node(slot, Access::Write).ok()?;
+            Some(node.heard_as())
+        };
+        let masters = self.topology.masters().into_iter();
+        masters.filter_map(name).collect()
+    }
+
     /// Gives up, for this worker's exit, what it does for all workers.
     pub fn leave(&self) {
         self.topology.leave();

@@ -4,9 +4,9 @@ use serde_json::{Map, Value, json as value};
 
 use super::{Report, StoreReport, ZoneReport};
 use crate::counters::{
-    Coalesced, Counts, FILL_DURATION, Failure, FillKind, FillResult, Histogram, Operation,
-    coalesced, failures, fills, not_stored, purges, response_bytes, responses, store_duration,
-    written, written_bytes,
+    Coalesced, Counts, FILL_DURATION, Failure, FillKind, FillResult, Histogram, MEMORY_HITS,
+    Operation, coalesced, failures, fills, not_stored, purges, response_bytes, responses,
+    store_duration, written, written_bytes,
 };
 use crate::outcome::{CacheStatus, Reason};
 use crate::purge::{Kind, Mode};
@@ -77,6 +77,7 @@ fn zone(zone: &ZoneReport) -> Value {
         // Records are in the store: nothing is loaded from a disk.
         ("cold", false.into()),
         ("coalesced", object(shared)),
+        ("memory_hits", counts.of(MEMORY_HITS).into()),
         ("fills", filled.collect::<Map<_, _>>().into()),
         ("fill_duration", histogram(&counts.histogram(FILL_DURATION))),
         (
@@ -133,6 +134,7 @@ fn store(store: &StoreReport) -> Value {
             "objects": memory.objects,
             "evictions": memory.evictions,
             "fed": memory.is_fed,
+            "feed_lag": memory.feed_lag.map(|millis| seconds(millis * 1000)),
         })
     });
     let mut purged = Vec::new();
@@ -150,6 +152,7 @@ fn store(store: &StoreReport) -> Value {
     value!({
         "mode": store.mode,
         "up": store.is_up(),
+        "connections": store.connections,
         "nodes": nodes.collect::<Vec<_>>(),
         "operations": operations.collect::<Map<_, _>>(),
         "errors": object(failed),

@@ -4,9 +4,9 @@ use std::fmt::{Display, Write as _};
 
 use super::{MemoryReport, Report};
 use crate::counters::{
-    Coalesced, Counts, FILL_DURATION, Failure, FillKind, FillResult, Histogram, Operation, Word,
-    coalesced, failures, fills, not_stored, purges, response_bytes, responses, store_duration,
-    written, written_bytes,
+    Coalesced, Counts, FILL_DURATION, Failure, FillKind, FillResult, Histogram, MEMORY_HITS,
+    Operation, Word, coalesced, failures, fills, not_stored, purges, response_bytes, responses,
+    store_duration, written, written_bytes,
 };
 use crate::outcome::{CacheStatus, Reason};
 use crate::purge::{Kind, Mode};
@@ -97,6 +97,10 @@ fn zones(text: &mut Text, report: &Report) {
             text.count("coalesced", &labels, counts.of(coalesced(how)));
         }
     }
+    text.counter("memory_hits", "Requests that a memory tier has answered.");
+    for (zone, counts) in zones() {
+        text.count("memory_hits", &[("zone", zone)], counts.of(MEMORY_HITS));
+    }
     let help = "Requests to the backend whose responses may be stored.";
     text.counter("fills", help);
     for (zone, counts) in zones() {
@@ -183,6 +187,14 @@ fn stores(text: &mut Text, report: &Report) {
             text.sample("store_node_up", &labels, node.is_up.into());
         }
     }
+    text.gauge(
+        "store_connections",
+        "Connections to the servers of a store.",
+    );
+    for store in &report.stores {
+        let labels = [("store", &*store.name)];
+        text.sample("store_connections", &labels, store.connections);
+    }
     let name = "store_duration_seconds";
     text.family(name, "histogram", "", "How long commands have taken.");
     for store in &report.stores {
@@ -249,6 +261,19 @@ fn memory(text: &mut Text, report: &Report) {
         text.gauge(name, help);
         for (store, memory) in with_memory() {
             text.sample(name, &[("store", store)], of(&memory));
+        }
+    }
+    let help = "Time since the servers were last proven to push changes.";
+    text.gauge("memory_feed_lag_seconds", help);
+    for (store, memory) in with_memory() {
+        if let Some(millis) = memory.feed_lag {
+            let lag = seconds(millis.saturating_mul(1000));
+            text.line(
+                ("memory_feed_lag_seconds", ""),
+                &[("store", store)],
+                None,
+                lag,
+            );
         }
     }
     text.counter(

@@ -32,6 +32,8 @@ use crate::ngx::event::Posted;
 use crate::ngx::peer::{Event, Owner, Peer};
 use crate::ngx::shutdown::{self, ShutdownGuard};
 use crate::ngx::tls::Client;
+use crate::shm::StoreState;
+use crate::shm::process::pid;
 
 /// What a connection tells the one that has opened it.
 pub trait ConnectionOwner {
@@ -87,6 +89,8 @@ pub struct Connection {
     lookups: RefCell<CoalescedLookups>,
     /// Commands among the pending.
     owed: Cell<usize>,
+    /// Counts it while it is there.
+    counted: Cell<Option<Counted>>,
     /// Lookups among them whose records were large before.
     large: Cell<usize>,
     /// Whether it is kept for large replies.
@@ -104,6 +108,23 @@ pub struct Connection {
     flush: Posted,
     /// It leads to a former address of the server.
     retiring: Cell<bool>,
+}
+
+/// A connection that counts among those of its store.
+struct Counted(&'static StoreState);
+
+impl Counted {
+    fn new(config: &StoreConfig) -> Option<Counted> {
+        let state = config.memory?.state()?;
+        state.connections.change(pid(), true);
+        Some(Counted(state))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.connections.change(pid(), false);
+    }
 }
 
 impl Connection {
@@ -129,6 +150,7 @@ impl Connection {
                 pending: RefCell::default(),
                 lookups: RefCell::default(),
                 owed: Cell::new(0),
+                counted: Cell::new(Counted::new(config)),
                 large: Cell::new(0),
                 for_large: Cell::new(false),
                 guard: RefCell::default(),
@@ -371,6 +393,7 @@ impl Connection {
             return;
         }
         self.peer.close();
+        drop(self.counted.take());
         let end = match end {
             // One that never served tells that the store is in trouble, as does one that fails.
             end if before != State::Established => end.of_greeting(self.peer.is_encrypted()),
