@@ -34,10 +34,13 @@ pub enum Verdict {
 /// The purges of a store that are known.
 #[derive(Clone, Debug)]
 pub struct Log {
-    /// The highest number seen,
+    /// The highest number up to which all is in,
     last: u64,
-    /// and the members that have it.
+    /// and the members that had it.
     last_members: Vec<Box<[u8]>>,
+    /// The same of what is in, if it is read to its end.
+    seen: u64,
+    seen_members: Vec<Box<[u8]>>,
     /// The server that has given the newest number, and that number.
     server: (Box<[u8]>, u64),
     /// The highest numbers of any entry. They concern records without labels.
@@ -68,6 +71,8 @@ impl Log {
         Self {
             last: 0,
             last_members: Vec::new(),
+            seen: 0,
+            seen_members: Vec::new(),
             server: (Box::default(), 0),
             newest: Numbers::default(),
             floor: Numbers::default(),
@@ -80,7 +85,8 @@ impl Log {
         }
     }
 
-    /// The highest number seen: entries above it are to be fetched.
+    /// The highest number up to which all is in ([`Log::complete`]): the log is to be read from there on. While it is being read, what
+    /// was read says nothing: an entry that is added again gets a higher number, behind what was read so far.
     #[must_use]
     pub const fn last(&self) -> u64 {
         self.last
@@ -98,8 +104,7 @@ impl Log {
         self.entries == 0
     }
 
-    /// Takes in a member of the store's log with its number. Those of one fetch may come in any order, but [`Log::last`] is
-    /// right only when all are in.
+    /// Takes in a member of the store's log with its number. They may come in any order; [`Log::complete`] says that all are in.
     pub fn apply(&mut self, text: &[u8], number: u64) {
         if let Member::Server(name) = Member::parse(text) {
             if number >= self.server.1 {
@@ -107,14 +112,14 @@ impl Log {
             }
             return;
         }
-        if number > self.last {
-            self.last_members.clear();
+        if number > self.seen {
+            self.seen_members.clear();
         }
         if number > 0
-            && number >= self.last
-            && !self.last_members.iter().any(|known| **known == *text)
+            && number >= self.seen
+            && !self.seen_members.iter().any(|known| **known == *text)
         {
-            self.last_members.push(text.into());
+            self.seen_members.push(text.into());
         }
         match Member::parse(text) {
             Member::Entry(entry) => self.add(&entry, number),
@@ -201,13 +206,17 @@ impl Log {
     /// All that the store has is in, and there was a purge of this number. If it isn't among them the store has lost it: then all
     /// records from before it count as purged, because nobody knows which it concerned.
     pub fn complete(&mut self, last: u64) {
-        if self.last < last {
+        if self.seen < last {
             self.add_floor(Mode::Hard, last);
+            // There is none that the store must have.
+            self.seen_members.clear();
         }
+        self.last = self.seen;
+        self.last_members.clone_from(&self.seen_members);
     }
 
     fn saw(&mut self, mode: Mode, number: u64) {
-        self.last = self.last.max(number);
+        self.seen = self.seen.max(number);
         self.newest.raise(mode, number);
     }
 

@@ -121,11 +121,33 @@ fn the_harder_one_counts_and_the_later_one() {
     assert_eq!(judged(10), Verdict::Soft);
     assert_eq!(judged(29), Verdict::Soft);
     assert_eq!(judged(30), Verdict::Kept);
+    log.complete(0);
     assert_eq!(log.last(), 30);
     // out of order: an older number changes nothing
     log.apply(b"prefix soft x.com/a", 5);
     assert_eq!(log.judge(29, Some(&labels)), Verdict::Soft);
     assert_eq!((log.last(), log.len()), (30, 3));
+}
+
+/// The log is read in pages. What is added again meanwhile moves behind what was read.
+#[test]
+fn a_part_of_the_log_says_nothing() {
+    let mut log = Log::default();
+    log.apply(b"host hard a.com", 10);
+    log.complete(10);
+    assert_eq!(log.last(), 10);
+    // "host hard x.com" was 11 until it was added again, as 13.
+    log.apply(b"host hard b.com", 12);
+    assert_eq!(log.last(), 10, "it is read again from there");
+    log.apply(b"host hard x.com", 13);
+    log.complete(12);
+    assert_eq!(log.last(), 13);
+    // Another reading of a part, and then the end: what was purged last is gone from the store.
+    log.apply(b"host hard c.com", 14);
+    log.complete(15);
+    assert_eq!((log.last(), log.judge(14, None)), (15, Verdict::Hard));
+    let nothing: [(&[u8], u64); 0] = [];
+    assert!(!log.is_lost(nothing.into_iter()), "there is none to miss");
 }
 
 #[test]
@@ -138,6 +160,7 @@ fn an_entry_that_adds_nothing_takes_no_room() {
     log.apply(b"host soft x.com", 11);
     assert_eq!(log.len(), 1);
     log.apply(b"server 0123", 99);
+    log.complete(0);
     assert_eq!(log.last(), 11);
 }
 
@@ -290,6 +313,7 @@ proptest! {
             let labels = text.as_deref().map(|text| Labels::parse(text).unwrap());
             let judged = log.judge(*number, labels.as_ref());
             prop_assert!(judged >= naive.judge(*number, labels.as_ref()));
+            log.complete(0);
             if *number >= log.last() {
                 prop_assert_eq!(judged, Verdict::Kept);
             }
@@ -318,6 +342,8 @@ proptest! {
             let (first, second) = (log.judge(number, labels.as_ref()), again.judge(number, labels.as_ref()));
             prop_assert_eq!(first, second);
         }
+        log.complete(0);
+        again.complete(0);
         prop_assert_eq!(again.last(), log.last());
     }
 }
