@@ -47,6 +47,10 @@ pub struct Log {
     newest: Numbers,
     /// The highest numbers of entries that concern all records, and of those that were dropped.
     floor: Numbers,
+    /// What of that are entries for all records,
+    all: Numbers,
+    /// and entries that were dropped to make room. What is above both nobody knows any more: see [`Log::complete`].
+    dropped: Numbers,
     /// The highest numbers of entries by tag or group. They concern records that have more tags than are known.
     newest_tags: Numbers,
     /// By tag or group. Their identifiers differ; the kind is for [`Log::members`].
@@ -76,6 +80,8 @@ impl Log {
             server: (Box::default(), 0),
             newest: Numbers::default(),
             floor: Numbers::default(),
+            all: Numbers::default(),
+            dropped: Numbers::default(),
             newest_tags: Numbers::default(),
             tags: HashMap::new(),
             places: HashMap::new(),
@@ -123,8 +129,8 @@ impl Log {
         }
         match Member::parse(text) {
             Member::Entry(entry) => self.add(&entry, number),
-            Member::Floor(mode) => self.add_floor(mode, number),
-            Member::Unknown => self.add_floor(Mode::Hard, number),
+            Member::Floor(mode) => self.drop_to(mode, number),
+            Member::Unknown => self.drop_to(Mode::Hard, number),
             Member::Server(_) => {}
         }
     }
@@ -133,6 +139,7 @@ impl Log {
     pub fn add(&mut self, entry: &Entry, number: u64) {
         let Entry { mode, selector } = entry;
         if *selector == Selector::all() {
+            self.all.raise(*mode, number);
             return self.add_floor(*mode, number);
         }
         self.saw(*mode, number);
@@ -150,6 +157,12 @@ impl Log {
         while self.entries > self.max_entries || self.bytes > MAX_BYTES {
             self.drop_oldest();
         }
+    }
+
+    /// Entries up to this number were dropped.
+    fn drop_to(&mut self, mode: Mode, number: u64) {
+        self.dropped.raise(mode, number);
+        self.add_floor(mode, number);
     }
 
     /// All records with a lower number are purged.
@@ -184,14 +197,16 @@ impl Log {
     }
 
     /// What is to be put back into a store that has lost something, of whose log this is all: what is known here, and what the store
-    /// has given numbers to meanwhile that are no higher than those which are known here. All of it gets new numbers.
+    /// has given numbers to meanwhile that are no higher than those which are known here. All of it gets new numbers, but floors. So
+    /// what nobody knows any more isn't put back: others have read on and wouldn't see it, and what it covers couldn't be put
+    /// back by those that know it.
     #[must_use]
     pub fn lost<'a>(
         &self,
         all: impl Iterator<Item = (&'a [u8], u64)> + Clone,
     ) -> Vec<(Vec<u8>, u64)> {
         let there: HashMap<&[u8], u64> = all.clone().collect();
-        let mut members = self.members();
+        let mut members = self.members_above(self.dropped);
         let known: HashMap<Vec<u8>, u64> = members.iter().cloned().collect();
         members.retain(|(member, number)| there.get(&member[..]).is_none_or(|is| is < number));
         for (member, number) in all {
@@ -257,7 +272,7 @@ impl Log {
             .map_or(0, |(number, _)| *number);
         for (number, mode) in kept {
             if number <= cut {
-                self.floor.raise(mode, number);
+                self.drop_to(mode, number);
             }
         }
         self.drop_up_to(cut);
@@ -299,9 +314,14 @@ impl Log {
     /// All that is known, as members of a log with their numbers: to be added again where the store has lost its own.
     #[must_use]
     pub fn members(&self) -> Vec<(Vec<u8>, u64)> {
-        let mut members = Vec::with_capacity(self.entries + 2);
-        self.floor
-            .each(|mode, number| members.push((Member::Floor(mode).encode(), number)));
+        self.members_above(self.floor)
+    }
+
+    fn members_above(&self, floor: Numbers) -> Vec<(Vec<u8>, u64)> {
+        let mut members = Vec::with_capacity(self.entries + 4);
+        floor.each(|mode, number| members.push((Member::Floor(mode).encode(), number)));
+        self.all
+            .each(|mode, number| members.push((member(Kind::All, mode, &[]), number)));
         self.each(|kind, text, mode, number| {
             members.push((member(kind, mode, &text.write()), number));
         });

@@ -129,6 +129,40 @@ fn the_harder_one_counts_and_the_later_one() {
     assert_eq!((log.last(), log.len()), (30, 3));
 }
 
+/// What is put back by a new number: all others see it. A floor keeps its own, which others have passed.
+#[test]
+fn what_a_store_has_lost_is_put_back_by_those_that_know_it() {
+    let mut log = Log::default();
+    for (member, number) in [
+        (&b"server 1"[..], 12),
+        (b"all hard", 10),
+        (b"tag soft 1234567890abcdef", 12),
+    ] {
+        log.apply(member, number);
+    }
+    log.complete(12);
+    // There was a purge 14 that this worker hasn't read, and another has.
+    log.complete(14);
+    assert_eq!(log.judge(13, None), Verdict::Hard);
+    let lost = |all: &[(&[u8], u64)]| {
+        let mut lost = log.lost(all.iter().copied());
+        lost.sort();
+        lost
+    };
+    let (all, tag) = (
+        (b"all hard".to_vec(), 10),
+        (b"tag soft 1234567890abcdef".to_vec(), 12),
+    );
+    assert_eq!(lost(&[]), [all.clone(), tag]);
+    assert_eq!(lost(&[(b"tag soft 1234567890abcdef", 12)]), [all]);
+    let whole: [(&[u8], u64); 3] = [
+        (b"server 2", 12),
+        (b"all hard", 10),
+        (b"tag soft 1234567890abcdef", 12),
+    ];
+    assert_eq!(lost(&whole), [], "nothing is purged a second time");
+}
+
 /// The log is read in pages. What is added again meanwhile moves behind what was read.
 #[test]
 fn a_part_of_the_log_says_nothing() {
