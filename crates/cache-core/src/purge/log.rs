@@ -198,15 +198,21 @@ impl Log {
 
     /// What is to be put back into a store that has lost something, of whose log this is all: what is known here, and what the store
     /// has given numbers to meanwhile that are no higher than those which are known here. All of it gets new numbers, but floors. So
-    /// what nobody knows any more isn't put back: others have read on and wouldn't see it, and what it covers couldn't be put
-    /// back by those that know it.
+    /// where nobody knows any more what was purged that becomes a purge of all: others have read past the number of a floor, and
+    /// what it covers couldn't be put back by those that know it.
     #[must_use]
     pub fn lost<'a>(
         &self,
         all: impl Iterator<Item = (&'a [u8], u64)> + Clone,
     ) -> Vec<(Vec<u8>, u64)> {
         let there: HashMap<&[u8], u64> = all.clone().collect();
-        let mut members = self.members_above(self.dropped);
+        let mut all_records = self.all;
+        self.floor.each(|mode, number| {
+            if !self.dropped.covers(mode, number) {
+                all_records.raise(mode, number);
+            }
+        });
+        let mut members = self.members_with(self.dropped, all_records);
         let known: HashMap<Vec<u8>, u64> = members.iter().cloned().collect();
         members.retain(|(member, number)| there.get(&member[..]).is_none_or(|is| is < number));
         for (member, number) in all {
@@ -314,14 +320,13 @@ impl Log {
     /// All that is known, as members of a log with their numbers: to be added again where the store has lost its own.
     #[must_use]
     pub fn members(&self) -> Vec<(Vec<u8>, u64)> {
-        self.members_above(self.floor)
+        self.members_with(self.floor, self.all)
     }
 
-    fn members_above(&self, floor: Numbers) -> Vec<(Vec<u8>, u64)> {
+    fn members_with(&self, floor: Numbers, all: Numbers) -> Vec<(Vec<u8>, u64)> {
         let mut members = Vec::with_capacity(self.entries + 4);
         floor.each(|mode, number| members.push((Member::Floor(mode).encode(), number)));
-        self.all
-            .each(|mode, number| members.push((member(Kind::All, mode, &[]), number)));
+        all.each(|mode, number| members.push((member(Kind::All, mode, &[]), number)));
         self.each(|kind, text, mode, number| {
             members.push((member(kind, mode, &text.write()), number));
         });
