@@ -92,6 +92,7 @@ impl OwnLog {
                 };
                 log.add(&all, number);
             }
+            log.complete(number);
             let mut members = log.members();
             members.sort_unstable_by_key(|(_, number)| *number);
             let list = list_of(members);

@@ -9,7 +9,7 @@ use std::rc::{Rc, Weak};
 
 use bytes::Bytes;
 use cache_core::key::LockKey;
-use cache_core::purge::{Entry, Labels, Log, Verdict};
+use cache_core::purge::{Entry, Labels, Log, Member, Mode, Verdict};
 use ngx::ffi::NGX_LOG_NOTICE;
 use ngx::log::ngx_cycle_log;
 use ngx::ngx_log_error;
@@ -194,7 +194,10 @@ impl Purges {
             {
                 zone.invalidate(&self.counter(zone));
             }
-            // Should the store lose them, somebody has them to put them back.
+            // Should the store lose them, somebody has them to put them back, also where the log can't be read now.
+            for entry in part {
+                self.log.borrow_mut().apply(&entry.encode(), number);
+            }
             self.catch_up().await;
         }
         Ok(())
@@ -283,6 +286,9 @@ impl Purges {
                 Ok(members) => members,
                 Err(StoreError::Refused(words)) if is_unpermitted(&words) => {
                     is_whole = true;
+                    // Of those that others add only the numbers are known: they count for all records.
+                    let all = Member::Floor(Mode::Hard).encode();
+                    self.log.borrow_mut().apply(&all, self.last());
                     self.refused(
                         &words,
                         "it needs \"+zrangebyscore\" and the key \"redis_cache:purges\"",
@@ -307,8 +313,9 @@ impl Purges {
                 // Another task of this worker may have read on meanwhile.
                 page == 0 && log.last() == from && log.is_lost(read)
             };
-            if is_lost {
-                self.restore().await;
+            if is_lost && !self.restore().await {
+                // Nothing is taken in: so the loss is seen again.
+                break;
             }
             let end = members.iter().map(|(_, number)| *number).max();
             let end = end.unwrap_or(from);
@@ -334,12 +341,13 @@ impl Purges {
         members_of(self.client.change(read).await?)
     }
 
-    /// Puts back what the store has lost: a replica has taken the place of its master, or the log was deleted.
-    async fn restore(&self) {
+    /// Puts back what the store has lost: a replica has taken the place of its master, or the log was deleted. Whether the store has
+    /// all that is known here.
+    async fn restore(&self) -> bool {
         let (mut all, mut from) = (Vec::new(), 0);
         for _ in 0..PAGES {
             let Ok(members) = self.read(from).await else {
-                return;
+                return false;
             };
             let end = members.iter().map(|(_, number)| *number).max();
             let is_last = members.len() < PAGE || end.is_none_or(|end| end <= from);
@@ -362,12 +370,12 @@ impl Purges {
                     is_lost |= number > 0;
                     self.raise(number);
                 }
-                _ => return,
+                _ => return false,
             }
         }
         if !is_lost {
             // Another worker or machine was first.
-            return;
+            return true;
         }
         let store = &self.client.config().shown;
         ngx_log_error!(
@@ -375,6 +383,7 @@ impl Purges {
             ngx_cycle_log().as_ptr(),
             "redis store \"{store}\" had lost purges; those were put back that are known here"
         );
+        true
     }
 
     /// Says it once.
