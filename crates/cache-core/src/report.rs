@@ -1,10 +1,12 @@
-//! What operators see of the cache at a moment: zones, servers and stores with their counts, as JSON and as metrics.
+//! What operators see of the cache at a moment: zones, servers and stores with their counts, as JSON, as metrics and as a page.
 
 mod json;
 mod metrics;
+mod page;
 
 pub use json::json;
 pub use metrics::{Form, accepts_open_metrics, metrics};
+pub use page::page;
 
 use crate::counters::Counts;
 

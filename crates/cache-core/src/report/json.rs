@@ -14,12 +14,19 @@ use crate::purge::{Kind, Mode};
 /// The report as JSON.
 #[must_use]
 pub fn json(report: &Report) -> Vec<u8> {
+    let mut text = whole(report).to_string().into_bytes();
+    text.push(b'\n');
+    text
+}
+
+/// The report as a value: the page shows the same figures at the same places.
+pub(super) fn whole(report: &Report) -> Value {
     let zones = report.zones.iter().map(|it| (it.name.clone(), zone(it)));
     let server = |counts| Value::Object(statuses(counts, false));
     let servers = report.servers.iter();
     let servers = servers.map(|(name, counts)| (name.clone(), server(counts)));
     let stores = report.stores.iter().map(|it| (it.name.clone(), store(it)));
-    let whole = value!({
+    value!({
         "version": report.version,
         "nginx": report.nginx,
         "timestamp": report.time,
@@ -27,10 +34,7 @@ pub fn json(report: &Report) -> Vec<u8> {
         "caches": zones.collect::<Map<_, _>>(),
         "servers": servers.collect::<Map<_, _>>(),
         "stores": stores.collect::<Map<_, _>>(),
-    });
-    let mut text = whole.to_string().into_bytes();
-    text.push(b'\n');
-    text
+    })
 }
 
 /// An object of these values by their names.

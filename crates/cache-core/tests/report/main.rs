@@ -1,9 +1,11 @@
-//! What operators see: counts of all kinds, as JSON and as metrics.
+//! What operators see: counts of all kinds, as JSON, as metrics and as a page.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
     reason = "a test fails by panicking"
 )]
+
+mod page;
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -98,7 +100,7 @@ fn counts(subject: Subject, set: &[(Word, u64)]) -> Counts {
 }
 
 /// A report in which each kind of thing occurs.
-fn report() -> Report {
+pub(crate) fn report() -> Report {
     let zone = [
         (responses(CacheStatus::Hit), 7),
         (response_bytes(CacheStatus::Hit), 700),
