@@ -14,6 +14,7 @@
 //! * [`Vitals`] and [`Zone`] are read from a running nginx: its memory and descriptors, its locks and waiters.
 //! * [`Client`] speaks HTTP/1.1 on a plain socket; [`crowd()`] runs many at once. [`Http2`] speaks HTTP/2, over TLS too, and
 //!   [`Http3`] HTTP/3; [`Protocol`] lets one test run over all; [`TlsTunnel`] gives any other client TLS.
+//! * [`Browser`] is a Chromium without a screen, for what only a browser sees.
 //! * [`wait_for`] and [`eventually`] await a condition; nothing here sleeps where something can be awaited.
 
 mod conf;
@@ -34,6 +35,7 @@ mod tls_front;
 mod tunnel;
 
 // Clients.
+mod browser;
 mod client;
 mod crowd;
 mod exchange;
@@ -58,6 +60,7 @@ mod wait;
 pub use authority::{Authority, Pair};
 pub use backend::{Answer, Backend, Gate, Received};
 pub use bridge::Bridge;
+pub use browser::Browser;
 pub use client::{Client, Request, Response};
 pub use conf::{Conf, example};
 pub use crowd::{Crowd, crowd};

@@ -1,6 +1,7 @@
 //! What operators see: counts of all kinds, as JSON, as metrics and as a page.
 #![allow(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::indexing_slicing,
     reason = "a test fails by panicking"
 )]

@@ -1,0 +1,6 @@
+//! The page for operators in a browser: `make page-test`.
+
+mod figures;
+mod looks;
+mod operating;
+mod trouble;
