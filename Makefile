@@ -56,6 +56,7 @@ DEB_DEMO := redis-server
 DEB_INSTRUCTIONS := valgrind redis-server perl
 DEB_TEST := $(DEB_SYSTEM) $(DEB_INSTRUCTIONS) libnginx-mod-http-set-misc libnginx-mod-http-lua libnginx-mod-http-js libnginx-mod-http-perl libnginx-mod-http-echo \
 	libnginx-mod-http-image-filter libnginx-mod-http-xslt-filter php-fpm libtest-base-perl curl openssl gzip
+DEB_PAGE := chromium chromium-driver redis-server
 DEB_MEMCHECK := valgrind redis-server perl libtest-base-perl
 DEB_FUZZ := g++ libc6-dev make
 DEB_BENCH := nginx perl redis-server memcached wrk libnginx-mod-http-srcache-filter libnginx-mod-http-memc
@@ -63,7 +64,7 @@ DEB_BENCH := nginx perl redis-server memcached wrk libnginx-mod-http-srcache-fil
 # A program of crates/testbed, with cargo's own word on how far it is.
 compile = . build-aux/common.sh; heading 'building the $(1) program'; cargo build -p testbed --bin $(1)
 
-.PHONY: help build demo test memcheck soak chaos freshness fuzz bench instructions fmt lint install clean distclean
+.PHONY: help build demo test page-test memcheck soak chaos freshness fuzz bench instructions fmt lint install clean distclean
 
 help: ## shows this list
 	@echo 'make [TARGET] [FLAVOR=vendored|system] [BUILD=release|debug|sanitize]'
@@ -88,6 +89,11 @@ test: ## runs every check and test, on both flavours; installs what they need
 	@build-aux/packages $(DEB_BUILD) $(DEB_TEST)
 	@build-aux/toolchain rustfmt clippy
 	@build-aux/test
+
+page-test: build ## drives the page of redis_cache_admin in Chromium; installs it; leaves pictures in target/page
+	@build-aux/packages $(DEB_PAGE)
+	@REDIS_CACHE_NGINX=$(CURDIR)/$(OUT)/nginx REDIS_CACHE_MODULE=$(CURDIR)/$(OUT)/$(MODULE) \
+	  cargo test -p testbed --test page
 
 memcheck: build ## runs suites and a script of requests with nginx under valgrind; installs valgrind
 	@build-aux/packages $(DEB_MEMCHECK)

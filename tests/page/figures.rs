@@ -257,7 +257,8 @@ pub fn missing(browser: &Browser, report: &Value) -> Vec<String> {
             Value::String(wanted) => text == wanted,
             // Seconds have six digits behind the point.
             Value::Number(wanted) => text.replace(',', "").parse::<f64>().ok() == wanted.as_f64(),
-            other => *text == other.to_string(),
+            Value::Bool(wanted) => text.parse() == Ok(*wanted),
+            _ => false,
         };
         let texts = shown.get(pointer);
         if !texts.is_some_and(|texts| texts.iter().all(is_right)) {

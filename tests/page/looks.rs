@@ -91,7 +91,6 @@ fn what_assistive_technology_hears() {
             "link",
             "rowheader",
             "columnheader",
-            "group",
         ];
         let name = node["name"]["value"].as_str().unwrap_or_default();
         assert!(!needs_a_name.contains(&role) || !name.is_empty(), "{node}");

@@ -69,6 +69,8 @@ impl Browser {
             "--no-sandbox",
             "--disable-dev-shm-usage",
             "--disable-gpu",
+            // They take room in pictures, but not on phones.
+            "--hide-scrollbars",
             "--window-size=1280,900",
             format!("--user-data-dir={}", profile.display()),
         ]});

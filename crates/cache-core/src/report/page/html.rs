@@ -83,22 +83,24 @@ impl<'a> Html<'a> {
         self.section.pointer(&format!("/{path}"))
     }
 
-    /// A table: what it is about, its columns. Ends with [`Html::end_table`]. A column whose name begins with `*` needs the script.
+    /// A table: what it is about, its columns. Ends with [`Html::end_table`]. A column whose name begins with `*` needs
+    /// the script; one that begins with `-` has words.
     pub(super) fn table(&mut self, caption: &'static str, columns: &[&'static str]) {
         self.markup("<div class=\"wide\"><table><caption>");
         self.markup(caption);
         self.markup("</caption><thead><tr>");
         for column in columns {
-            match column.strip_prefix('*') {
-                Some(column) => {
-                    self.markup("<th scope=\"col\" class=\"live\">");
-                    self.markup(column);
-                }
-                None => {
-                    self.markup("<th scope=\"col\">");
-                    self.markup(column);
-                }
-            }
+            let (class, name) = if let Some(name) = column.strip_prefix('*') {
+                (" class=\"live\"", name)
+            } else if let Some(name) = column.strip_prefix('-') {
+                (" class=\"words\"", name)
+            } else {
+                ("", *column)
+            };
+            self.markup("<th scope=\"col\"");
+            self.markup(class);
+            self.markup(">");
+            self.markup(name);
             self.markup("</th>");
         }
         self.markup("</tr></thead><tbody>\n");
@@ -129,6 +131,11 @@ impl<'a> Html<'a> {
             }
             Some(_) => self.figure("td", path, ""),
         }
+    }
+
+    /// A cell with a word.
+    pub(super) fn word(&mut self, path: &str) {
+        self.figure("td", path, " class=\"words\"");
     }
 
     /// A cell with a count of seconds.
@@ -176,8 +183,11 @@ impl<'a> Html<'a> {
         self.markup(tag);
         self.attribute("data-p", path);
         self.attribute("data-w", &format!("{yes}|{no}"));
+        if tag == "td" {
+            self.markup(" class=\"words\"");
+        }
         if is_judged {
-            self.attribute("class", if is_true { "good" } else { "bad" });
+            self.attribute("data-j", if is_true { "good" } else { "bad" });
         }
         self.markup(">");
         self.markup(if is_true { yes } else { no });

@@ -72,22 +72,22 @@ fn overview(html: &mut Html<'_>, report: &Report) {
     for store in &report.stores {
         trouble(html, store);
     }
-    html.markup("</ul>\n");
+    html.markup("</ul>\n<div class=\"tables\">\n");
     if !report.zones.is_empty() {
         let columns = [
             "Zone",
+            "Hit ratio",
             "*Hits /s",
             "*Misses /s",
-            "Hit ratio",
             "Waiting",
             "Refills",
         ];
         html.table("Zones", &columns);
         for (at, zone) in report.zones.iter().enumerate() {
             link_row(html, ("zone", at), "caches", &zone.name);
+            html.hit_ratio();
             html.rate("hit/responses");
             html.rate("miss/responses");
-            html.hit_ratio();
             html.cell("waiters");
             html.cell("refills");
             html.end_row();
@@ -97,8 +97,8 @@ fn overview(html: &mut Html<'_>, report: &Report) {
     if !report.stores.is_empty() {
         let columns = [
             "Store",
-            "Mode",
-            "State",
+            "-Mode",
+            "-State",
             "*Lookups /s",
             "Lookup p50, ms",
             "Lookup p99, ms",
@@ -106,7 +106,7 @@ fn overview(html: &mut Html<'_>, report: &Report) {
         html.table("Stores", &columns);
         for (at, store) in report.stores.iter().enumerate() {
             link_row(html, ("store", at), "stores", &store.name);
-            html.cell("mode");
+            html.word("mode");
             html.truth("td", "up", ["up", "down"]);
             html.rate("operations/lookup/count");
             html.quantiles("operations/lookup");
@@ -114,7 +114,7 @@ fn overview(html: &mut Html<'_>, report: &Report) {
         }
         html.end_table();
     }
-    html.markup("</section>\n");
+    html.markup("</div></section>\n");
 }
 
 /// What is wrong with a store, one line each. The script writes the same.
@@ -291,11 +291,11 @@ fn store(html: &mut Html<'_>, at: usize, store: &StoreReport) {
         "</dl>\n<div class=\"plots\" data-plots=\"store\"></div>\n<div class=\"tables\">\n",
     );
     if !store.nodes.is_empty() {
-        html.table("Servers of the store", &["Address", "Role", "State"]);
+        html.table("Servers of the store", &["Address", "-Role", "-State"]);
         for at in 0..store.nodes.len() {
             html.markup("<tr>");
             html.figure("th", &format!("nodes/{at}/address"), " scope=\"row\"");
-            html.cell(&format!("nodes/{at}/role"));
+            html.word(&format!("nodes/{at}/role"));
             html.truth("td", &format!("nodes/{at}/up"), ["up", "down"]);
             html.end_row();
         }
@@ -346,13 +346,13 @@ fn commands(html: &mut Html<'_>) {
     if purges == 0 {
         return html.markup("<p>Nothing was purged.</p>\n");
     }
-    html.table("Purges", &["Kind", "Mode", "Done", "Failed"]);
+    html.table("Purges", &["Kind", "-Mode", "Done", "Failed"]);
     for at in 0..purges {
         html.markup("<tr>");
         html.figure("th", &format!("purges/{at}/kind"), " scope=\"row\"");
-        for path in ["mode", "ok", "failed"] {
-            html.cell(&format!("purges/{at}/{path}"));
-        }
+        html.word(&format!("purges/{at}/mode"));
+        html.cell(&format!("purges/{at}/ok"));
+        html.cell(&format!("purges/{at}/failed"));
         html.end_row();
     }
     html.end_table();
