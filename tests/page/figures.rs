@@ -10,13 +10,11 @@ use cache_core::counters::{
 };
 use cache_core::outcome::{CacheStatus, Reason};
 use cache_core::purge::{Kind, Mode};
-use cache_core::report::{Keys, MemoryReport, Node, Report, StoreReport, ZoneReport, json, page};
+use cache_core::report::{
+    Keys, MemoryReport, Node, PAGE_POLICY, Report, StoreReport, ZoneReport, json, page,
+};
 use serde_json::Value;
 use testbed::{Answer, Backend, Browser, PATIENCE, eventually, wait_for};
-
-/// What the location sends with the page: the page needs no more than this allows.
-const POLICY: &str =
-    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'";
 
 /// Adds to a word.
 pub fn count(counts: &mut Counts, word: Word, more: u64) {
@@ -208,7 +206,7 @@ impl Figures {
         backend.script("/cache/", move |_, _| {
             Answer::ok(page(&shared.lock().unwrap()))
                 .content_type("text/html; charset=utf-8")
-                .header("Content-Security-Policy", POLICY)
+                .header("Content-Security-Policy", PAGE_POLICY)
         });
         let shared = Arc::clone(&report);
         backend.script("/cache/status", move |_, nth| {

@@ -3,4 +3,5 @@
 mod figures;
 mod looks;
 mod operating;
+mod real;
 mod trouble;

@@ -6,7 +6,7 @@ mod page;
 
 pub use json::json;
 pub use metrics::{Form, accepts_open_metrics, metrics};
-pub use page::page;
+pub use page::{POLICY as PAGE_POLICY, page};
 
 use crate::counters::Counts;
 

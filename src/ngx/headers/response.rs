@@ -44,6 +44,12 @@ pub fn push_kept(r: Request, name: &'static [u8], value: &'static [u8]) -> Resul
     add(r, text::borrowed(name), text::borrowed(value)).map(|_| ())
 }
 
+/// Says in which characters the response's text is written: nginx adds that to the content type.
+pub fn charset(r: Request, name: &'static [u8]) {
+    // SAFETY: live request, whose header hasn't been sent.
+    unsafe { (*r.as_ptr()).headers_out.charset = text::borrowed(name) };
+}
+
 pub(super) fn add(
     r: Request,
     key: ngx_str_t,

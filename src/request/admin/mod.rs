@@ -1,11 +1,13 @@
 //! `redis_cache_admin`: a location for operators and programs.
 //!
-//! - `.../status`: figures in JSON
+//! - `.../`: figures as a page
+//! - `.../status`: the same in JSON
 //! - `.../metrics`: the same for Prometheus
 //! - `POST .../purge`: purges in JSON
 //!
 //! These are answered as by any content handler of nginx: by its filters, with its access rules before.
 
+use cache_core::report::PAGE_POLICY;
 use ngx::ffi::*;
 
 use crate::conf::{LocConf, MainConf};
@@ -20,6 +22,7 @@ mod report;
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Asked {
+    Page,
     Status,
     Metrics,
     Purge,
@@ -30,6 +33,7 @@ impl Asked {
     fn of(path: &[u8]) -> Option<Asked> {
         let name = path.rsplit(|&b| b == b'/').next()?;
         Some(match name {
+            b"" => Asked::Page,
             b"status" => Asked::Status,
             b"metrics" => Asked::Metrics,
             b"purge" => Asked::Purge,
@@ -70,8 +74,22 @@ pub fn enter(
 
 fn send(r: Request, main: &MainConf, asked: Asked) -> Code {
     let (content_type, text) = report::of(r, main, asked);
-    if headers::push_known(r, b"Cache-Control", b"no-store").is_err() {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR as Code;
+    let fields: [(&'static [u8], &'static [u8]); 4] = [
+        (b"Cache-Control", b"no-store"),
+        (b"Content-Security-Policy", PAGE_POLICY.as_bytes()),
+        (b"X-Content-Type-Options", b"nosniff"),
+        (b"Referrer-Policy", b"no-referrer"),
+    ];
+    // Of these, only a page needs more than the first.
+    let count = if asked == Asked::Page { 4 } else { 1 };
+    for (name, value) in fields.into_iter().take(count) {
+        if headers::push_kept(r, name, value).is_err() {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR as Code;
+        }
+    }
+    if asked == Asked::Page {
+        // Not in the content type: nginx's gzip and others look for the bare type.
+        headers::charset(r, b"utf-8");
     }
     send_text(r, NGX_HTTP_OK, content_type.as_bytes(), &text)
 }

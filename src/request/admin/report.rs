@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use cache_core::report::{Form, Report, ZoneReport, json, metrics};
+use cache_core::report::{Form, Report, ZoneReport, json, metrics, page};
 use ngx::ffi::NGINX_VERSION;
 
 use super::Asked;
@@ -15,6 +15,7 @@ use crate::store::registry;
 pub fn of(r: Request, main: &MainConf, asked: Asked) -> (&'static str, Vec<u8>) {
     let report = report(main);
     match asked {
+        Asked::Page => ("text/html", page(&report)),
         Asked::Status => ("application/json", json(&report)),
         Asked::Metrics => {
             let form = form(r);

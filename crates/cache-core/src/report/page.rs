@@ -19,6 +19,10 @@ const FILE: &str = include_str!("page.html");
 /// What stands in the file where the figures belong.
 const MARK: &str = "<!-- FIGURES -->";
 
+/// The value of Content-Security-Policy to send with the page: it needs no more.
+pub const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; \
+                          base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
 /// The report as a page, in UTF-8.
 #[must_use]
 pub fn page(report: &Report) -> Vec<u8> {

@@ -227,7 +227,7 @@ fn trouble_is_said_in_words() {
     report.stores[1].memory = unfed;
     report.stores.push(StoreReport {
         name: "good".into(),
-        mode: "standalone",
+        mode: StoreReport::MEMORY,
         ..StoreReport::default()
     });
     let elements = read(&text_of(&report));

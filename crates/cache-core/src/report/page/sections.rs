@@ -134,7 +134,7 @@ fn trouble(html: &mut Html<'_>, store: &StoreReport) {
         line(&["Store ", &store.name, ": ", role, " ", address, " is down."]);
     }
     let is_unfed = store.memory.is_some_and(|memory| !memory.is_fed);
-    if is_unfed && store.mode != "memory" {
+    if is_unfed && store.mode != StoreReport::MEMORY {
         line(&["Store ", &store.name, ": its memory isn't fed."]);
     }
 }
@@ -280,7 +280,7 @@ fn store(html: &mut Html<'_>, at: usize, store: &StoreReport) {
             item(html, term, path);
         }
         html.markup("<div><dt>Memory is fed</dt>");
-        if store.mode == "memory" {
+        if store.mode == StoreReport::MEMORY {
             html.words("dd", "memory/fed", ["yes", "not needed"], false);
         } else {
             html.truth("dd", "memory/fed", ["yes", "no"]);
