@@ -93,6 +93,7 @@ fn every_file_is_covered_here() {
         [
             "cluster.conf",
             "demo.conf",
+            "log.conf",
             "memory.conf",
             "proxy.conf",
             "purge.conf",
@@ -384,5 +385,88 @@ fn status_conf() {
             .lines()
             .any(|is| is == line)
     );
+    scene.nginx.finish();
+}
+
+/// The variables in README's table of those that the module has.
+fn variables_of_the_readme() -> Vec<String> {
+    let readme = fs::read_to_string(testbed::workspace().join("README.md")).unwrap();
+    let (_, section) = readme.split_once("\n## Variables\n").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let rows = section
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `$redis_cache_"));
+    let names = rows.map(|rest| rest.split('`').next().unwrap());
+    names.map(|name| format!("$redis_cache_{name}")).collect()
+}
+
+#[test]
+fn log_conf_runs_as_it_is() {
+    let conf = example("log.conf");
+    let variables = variables_of_the_readme();
+    assert!(variables.len() >= 8, "{variables:?}");
+    for variable in &variables {
+        let formats = conf.text().split("log_format ").skip(1);
+        for format in formats.map(|rest| rest.split(';').next().unwrap()) {
+            let json = variable
+                .replace("$redis_cache_", "$json_")
+                .replace("_time", "");
+            let has = format.contains(variable.as_str()) || format.contains(&json);
+            assert!(has, "{variable} in {format}");
+        }
+    }
+    let conf = conf.replace("/var/log/nginx/", "logs/");
+    let scene = start_conf(conf, "listen 8080;");
+    let mut client = scene.nginx.client();
+    let page = Request::get("/page?\"a\"").header("Host", "example.org");
+    assert_eq!(client.ask(&page).status, 200);
+    let key = "http://example.org/page?\"a\"";
+    let _ = scene.redis.wait_for_record(key);
+    assert_eq!(client.ask(&page).status, 200);
+    assert_eq!(client.ask(&Request::post("/page", "x")).status, 200);
+
+    let lines = |name: &str| {
+        let path = scene.nginx.prefix().join("logs").join(name);
+        let lines = || {
+            let text = fs::read_to_string(&path).unwrap_or_default();
+            text.lines().map(str::to_owned).collect::<Vec<_>>()
+        };
+        wait_for("three lines", PATIENCE, || lines().len() == 3);
+        lines()
+    };
+    // Whether a line of the first is written before its fill is over nobody knows.
+    let plain = lines("cache.log");
+    assert!(
+        plain[0].contains(" cache=MISS source=backend age=- "),
+        "{plain:?}"
+    );
+    let hit = &plain[1];
+    assert!(hit.contains(" cache=HIT source=store age="), "{hit}");
+    let rest =
+        "fill=- authority=example.org reason=\"fresh\" key=\"http://example.org/page?\\x22a\\x22\"";
+    assert!(hit.ends_with(rest), "{hit}");
+    let post = " cache=BYPASS source=backend age=- ttl=- fill=- ";
+    assert!(plain[2].contains(post), "{}", plain[2]);
+
+    let json: Vec<serde_json::Value> = lines("cache.json")
+        .iter()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+        .collect();
+    let words = |field: &str| {
+        json.iter()
+            .map(|line| line[field].clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(words("cache"), ["MISS", "HIT", "BYPASS"]);
+    assert_eq!(words("source"), ["backend", "store", "backend"]);
+    assert_eq!(json[1]["key"], key);
+    assert_eq!(json[1]["reason"], "fresh");
+    assert_eq!(json[2]["reason"], "method not listed");
+    assert!(
+        json[1]["age"].is_u64() && json[1]["ttl"].is_u64(),
+        "{}",
+        json[1]
+    );
+    assert!(json[2]["age"].is_null() && json[1]["fill"].is_null());
     scene.nginx.finish();
 }
