@@ -37,6 +37,12 @@ impl Families {
         self.0.keys().map(String::as_str)
     }
 
+    /// The labels that samples of this name have.
+    pub fn labels(&self, name: &str) -> BTreeSet<&str> {
+        let family = self.0.get(name).into_iter().flatten();
+        family.map(|(label, _)| label.as_str()).collect()
+    }
+
     /// Whether samples of this name have this label, in Prometheus.
     pub fn has_label(&self, name: &str, label: &str) -> bool {
         ADDED.contains(&label) || self.0.get(name).is_some_and(|it| it.contains_key(label))

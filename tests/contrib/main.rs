@@ -3,6 +3,7 @@
 mod dashboard;
 mod families;
 mod prometheus;
+mod real;
 mod sample;
 
 use std::collections::HashSet;
