@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use cache_core::report::Form;
 use serde_json::Value;
-use testbed::{Answer, PATIENCE, Request, Running, Site, eventually, wait_for};
+use testbed::{Answer, PATIENCE, Position, Redis, Request, Running, Site, eventually, wait_for};
 
 use crate::dashboard::{Dashboard, filled};
 use crate::families::Families;
@@ -12,13 +12,13 @@ use crate::prometheus::Prometheus;
 use crate::sample::scrape;
 use crate::{promtool, rules};
 
+const OPERATORS: &str = "location /cache/ { redis_cache_admin; allow 127.0.0.1; deny all; redis_cache_purge_allow 127.0.0.1; }";
+
 /// A site with a memory tier, and a location for operators.
 fn site() -> Running {
     let site = Site::new()
         .store("memory 4m min_uses=1;")
-        .locations(
-            "location /cache/ { redis_cache_admin; allow 127.0.0.1; deny all; redis_cache_purge_allow 127.0.0.1; }",
-        )
+        .locations(OPERATORS)
         .start();
     let cookie = Answer::ok("yours").header("Set-Cookie", "a=b");
     site.backend.set("/cookie", cookie);
@@ -103,4 +103,43 @@ fn alerts(prometheus: &Prometheus) -> BTreeSet<String> {
     let alerts = alerts["alerts"].as_array().unwrap().iter();
     let name = |alert: &Value| alert["labels"]["alertname"].as_str().unwrap().to_owned();
     alerts.map(name).collect()
+}
+
+/// The value of a metric that has one sample.
+fn value(site: &Running, metric: &str) -> Option<f64> {
+    let text = metrics(site);
+    let line = text.lines().find(|line| line.starts_with(metric))?;
+    line.rsplit_once(' ')?.1.parse().ok()
+}
+
+/// An alert is made of it: it is 0 where nothing is served from memory for want of somebody who listens, and nowhere else.
+#[test]
+fn whether_a_memory_is_fed_is_told_as_it_is() {
+    let site = || Site::new().locations(OPERATORS);
+    let fed = "nginx_redis_cache_memory_fed{store=\"main\"}";
+    for (what, site) in [
+        ("heard", site().store("memory 4m;")),
+        ("feed=off", site().store("memory 4m feed=off valid=1s;")),
+        ("alone", site().memory_alone("memory 4m;")),
+    ] {
+        let site = site.start();
+        wait_for(what, PATIENCE, || value(&site, fed) == Some(1.0));
+        site.nginx.finish();
+    }
+    let redis = Redis::start();
+    let rights = [
+        "ACL",
+        "SETUSER",
+        "default",
+        "-client|tracking",
+        "-subscribe",
+        "resetchannels",
+    ];
+    let _: () = redis.command(&rights);
+    let site = site().store("memory 4m;").start_with(redis);
+    let log = site.nginx.log();
+    let line = log.wait_for(Position::default(), "memory isn't used", PATIENCE);
+    assert!(line.is_some(), "{}", log.tail(20));
+    assert_eq!(value(&site, fed), Some(0.0));
+    site.nginx.finish();
 }

@@ -130,7 +130,8 @@ pub struct MemoryReport {
     pub objects: u64,
     /// Records that were dropped to make room.
     pub evictions: u64,
-    /// Whether somebody listens to the servers' changes. Without that nothing is served from it while they are up.
+    /// Whether some server's changes are heard of, or none need be: without servers, and by `feed=off`. Otherwise nothing is served from it
+    /// while the servers are up.
     pub is_fed: bool,
     /// How long ago that was last proven, at the server for which it is longest, in milliseconds. `None`: it isn't now.
     pub feed_lag: Option<u64>,

@@ -195,14 +195,16 @@ impl Memory {
 
     /// What operators see of it. `servers`: their names in shared memory.
     pub fn report(&self, servers: &[u64]) -> MemoryReport {
-        let (statistics, now) = (self.records.index().statistics(), exact_msec());
-        let is_heard = self.records.header().feed.holder(now).is_some();
+        let (index, now) = (self.records.index(), exact_msec());
+        let statistics = index.statistics();
+        let is_leased = |server: &u64| index.leased_until(index.node_at(*server, now)) > now;
+        let is_heard = servers.iter().any(is_leased);
         MemoryReport {
             size: statistics.bytes.saturating_add(statistics.free_bytes),
             bytes: statistics.bytes,
             objects: statistics.records,
             evictions: statistics.evicted,
-            is_fed: is_heard || self.log.is_some(),
+            is_fed: is_heard || !self.config.feed || self.log.is_some(),
             feed_lag: self.feed_lag(servers, now).filter(|_| is_heard),
         }
     }
