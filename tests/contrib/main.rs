@@ -17,7 +17,7 @@ use serde_json::Value;
 use testbed::{Answer, Backend, PATIENCE, wait_for, workspace};
 
 use dashboard::{Dashboard, filled};
-use families::{Families, selectors};
+use families::{Families, PREFIX, selectors};
 use prometheus::Prometheus;
 use sample::scrape;
 
@@ -58,6 +58,20 @@ fn promtool_accepts_the_rules_and_each_alert_fires() {
 #[test]
 fn promtool_accepts_the_metrics() {
     promtool(&["check", "metrics"], &scrape(0, Form::Prometheus));
+}
+
+#[test]
+fn the_readme_has_each_metric() {
+    let text = String::from_utf8(scrape(0, Form::Prometheus)).unwrap();
+    let readme = fs::read_to_string(workspace().join("README.md")).unwrap();
+    for line in text.lines() {
+        let Some(rest) = line.strip_prefix("# TYPE ") else {
+            continue;
+        };
+        let name = rest.split(' ').next().unwrap();
+        let short = name.strip_prefix(PREFIX).unwrap();
+        assert!(readme.contains(&format!("`{short}`")), "{name}");
+    }
 }
 
 /// `$name` and `${name}` in a text.
