@@ -256,3 +256,21 @@ fn a_memory_tier_and_its_feed() {
         .and_then(Value::as_f64);
     assert!(lag.is_some_and(|lag| lag <= 3.0), "{value:#}");
 }
+
+/// What SSI includes counts, too.
+#[test]
+fn subrequests_count() {
+    let site = site()
+        .location("redis_cache_key $uri; ssi on; ssi_types text/plain;")
+        .start();
+    let page = r#"<!--#include virtual="/part" --> <!--#include virtual="/part" -->"#;
+    site.backend
+        .set("/page", Answer::ok(page).content_type("text/plain"));
+    site.backend.set("/part", Answer::ok("part"));
+    for turn in 1..=3 {
+        assert_eq!(site.get("/page").text(), "part part");
+        wait_until(&site, "/servers/_/hit/responses", 3 * turn - 2);
+    }
+    let value = status(&site);
+    assert_eq!(number(&value, "/servers/_/miss/responses"), 2, "{value:#}");
+}

@@ -62,6 +62,12 @@ impl Times {
         self.fence.get()
     }
 
+    /// How long it has taken so far, or in all. `None`: the backend wasn't asked.
+    pub fn taken_so_far(&self) -> Option<u64> {
+        let end = self.ended.get().unwrap_or_else(now_msec);
+        Some(end.saturating_sub(self.begun.get()?))
+    }
+
     /// How long it took, if it has ended.
     pub fn taken(&self) -> Option<u64> {
         Some(self.ended.get()?.saturating_sub(self.begun.get()?))

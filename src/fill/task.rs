@@ -240,7 +240,7 @@ impl Fill {
             FillResult::NotStored => counters.add(not_stored(reason), 1),
             FillResult::Revalidated | FillResult::Failed => {}
         }
-        if let Some(millis) = self.detached.times().taken() {
+        if let Some(millis) = self.detached.times().taken_so_far() {
             counters.add_time(FILL_DURATION, millis.saturating_mul(1000));
         }
     }

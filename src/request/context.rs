@@ -15,7 +15,6 @@ use crate::detached::{Backend, Entered, is_detached};
 use crate::ngx::guard::guard;
 use crate::ngx::request::Request;
 use crate::ngx::{pool, shim};
-use crate::request::count;
 use crate::request::settings::{CacheableRequest, LocationSettings};
 use crate::request::state::{State, States};
 use crate::worker::{self, Ending, Go};
@@ -311,14 +310,6 @@ impl Context {
 unsafe extern "C" fn end(data: *mut c_void) {
     guard("request cleanup", (), || {
         // SAFETY: the data is the context, which lives until the pool is destroyed.
-        let context = unsafe { &*data.cast::<Context>() };
-        // SAFETY: the request is live until its cleanups have run.
-        if let Some(r) = unsafe { Request::new(context.request) }
-            && r.is_subrequest()
-        {
-            // nginx calls no handler of the log phase for it.
-            count::subrequest(r, context);
-        }
-        context.retire();
+        unsafe { &*data.cast::<Context>() }.retire();
     });
 }

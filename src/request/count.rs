@@ -1,5 +1,7 @@
 //! Counts responses, when their requests end: in the log phase, where all is known of them.
 
+use std::cell::Cell;
+
 use cache_core::counters::{MEMORY_HITS, coalesced, not_stored, response_bytes, responses};
 use cache_core::outcome;
 use ngx::ffi::*;
@@ -8,6 +10,7 @@ use crate::conf::{MainConf, SrvConf};
 use crate::ngx::guard::guard;
 use crate::ngx::request::{OK, Request};
 use crate::request::context::Context;
+use crate::request::state::State;
 use crate::shm::counters::ServerCounters;
 
 /// The handler of the log phase. Of requests whose subrequests are logged, too, each comes here.
@@ -24,9 +27,22 @@ pub unsafe extern "C" fn log(r: *mut ngx_http_request_t) -> ngx_int_t {
     })
 }
 
-/// A response to a subrequest is over with the request of the client: its bytes are counted there.
-pub fn subrequest(r: Request, context: &Context) {
-    count(r, context, 0);
+/// A subrequest, for which nginx calls no handler of the log phase. It is over with the request of the client, and its bytes are
+/// counted there.
+#[derive(Default)]
+struct Subrequest(Cell<bool>);
+
+impl State for Subrequest {
+    fn retire(&self, r: Request) {
+        if let (false, Some(context)) = (self.0.replace(true), Context::of(r)) {
+            count(r, context, 0);
+        }
+    }
+}
+
+/// Sees to it that a subrequest is counted. `None` if there is no memory.
+pub fn see_to_subrequest(context: &'static Context) -> Option<()> {
+    context.state::<Subrequest>().map(|_| ())
 }
 
 fn count(r: Request, context: &Context, bytes: u64) {

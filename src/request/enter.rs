@@ -201,6 +201,9 @@ fn attach(
 ) -> Option<&'static Context> {
     let context = Context::attach(r, location, cacheable)?;
     upstream::note_own(r, context)?;
+    if r.is_subrequest() {
+        count::see_to_subrequest(context)?;
+    }
     Some(context)
 }
 
