@@ -5,6 +5,7 @@ mod common;
 mod declared;
 mod layout;
 mod names;
+mod purge_words;
 mod servers;
 mod store;
 mod tier;
