@@ -60,8 +60,6 @@ pub struct SimCache {
     pub request: usize,
     pub truth: Rc<Truth>,
     pub fields: FieldValues,
-    /// What the client says that others don't.
-    pub sender: u64,
     /// It wants a part of the answer.
     pub part: bool,
     /// What the last look has shown of the key's variants.
@@ -165,7 +163,7 @@ impl Cache for SimCache {
 
     fn failing(&self) -> Option<Failure> {
         let zone = &self.world.machines[self.worker.machine].zone;
-        zone.failing(self.shared_lock(), self.sender, self.world.now())
+        zone.failing(self.shared_lock(), self.fields.sender, self.world.now())
     }
 
     fn lock(&self, since: u64, domain: Domain) -> Lock<SimPermit, Joined, Queued> {
@@ -290,8 +288,10 @@ impl Cache for SimCache {
     async fn outcome(&self, outcomes: &Rc<Listener>, by: Token, until: u64) -> Heard {
         let heard = hear(&self.world, outcomes, by, until).await;
         if let Heard::Ended(verdict) = heard {
-            let answer = self.world.judge().fleet.answer_of(by);
-            self.truth.told.set(Some((verdict, answer)));
+            // What counts is what the other machine has said, not what is heard of it.
+            let told = self.world.judge().hears(outcomes.lock, by, verdict);
+            let told = told.map(|told| (told.verdict, told.answer));
+            self.truth.told.set(told);
         }
         heard
     }
@@ -319,6 +319,7 @@ pub fn taken(
         key,
         instance,
         truth: Rc::clone(truth),
+        sender: Cell::new(0),
         released: Rc::new(Cell::new(false)),
         lease: Lease::new(world, worker, key),
     }
@@ -341,7 +342,10 @@ pub async fn claimed(
     seen: Seen,
     fields: FieldValues,
 ) -> Claim {
+    // It is about another fill from now on.
+    truth.told.set(None);
     let claim = claim_fill(lease, seen, fields).await;
+    truth.without_claim.set(claim.is_err());
     if claim == Ok(Claim::Unneeded) {
         let answer = world.judge().fleet.uncacheable_answer(lease.lock);
         let uncacheable = cache_core::flow::Verdict::Uncacheable;

@@ -31,8 +31,6 @@ pub struct Manner {
     pub slowness: u64,
     /// What it says in the fields that answers may vary on.
     pub fields: FieldValues,
-    /// What it says that other clients don't. 0: nothing.
-    pub sender: u64,
 }
 
 /// A request comes to a worker; returns its number.
@@ -50,7 +48,6 @@ pub fn arrive(world: &Rc<World>, machine: usize, index: usize, key: Key, manner:
         request,
         truth: Rc::new(Truth::default()),
         fields: manner.fields,
-        sender: manner.sender,
         part: manner.part,
         variants: RefCell::default(),
         own_lock: Cell::new(None),
@@ -98,13 +95,13 @@ async fn serve(cache: SimCache, manner: Manner) {
                 let occasion = Occasion::Refill {
                     look_again: refill.look_again,
                 };
-                filling::start(&cache, Some(refill.permit), occasion, Some(held));
+                filling::start(&cache, (Some(refill.permit), None), occasion, Some(held));
             }
         }
-        Answer::Fill(permit, _, held) => {
+        Answer::Fill(permit, known, held) => {
             let held = held.map(Rc::new);
             let subscription =
-                filling::start(&cache, permit, Occasion::Request, held.clone()).unwrap();
+                filling::start(&cache, (permit, known), Occasion::Request, held.clone()).unwrap();
             read(&cache, subscription, manner.slowness, true, held).await;
         }
         Answer::Join(joined) => {

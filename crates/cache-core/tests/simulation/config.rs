@@ -149,6 +149,14 @@ pub struct Config {
 }
 
 impl Config {
+    /// What the lock tables remember of the fills of a sender.
+    pub fn retention_of(&self, sender: u64) -> Retention {
+        Retention {
+            sender,
+            ..self.retention()
+        }
+    }
+
     /// What the lock tables remember of fills.
     pub fn retention(&self) -> Retention {
         Retention {

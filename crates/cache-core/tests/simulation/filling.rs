@@ -17,7 +17,7 @@ use super::backend::Asked;
 use super::cache::{SimCache, claimed, seen, taken};
 use super::config::{Claims, Key, Kind, MAX_SIZE};
 use super::data::Stored;
-use super::leasing::{Lease, Seen, claim_fill, forget};
+use super::leasing::{Lease, Seen, forget};
 use super::permits::{SimPermit, Truth};
 use super::store;
 use super::variants::{FieldValues, Variants, lock_of};
@@ -40,6 +40,8 @@ struct SimFill {
     held: Option<Rc<flow::Held>>,
     /// Its lock is one of its worker.
     alone: bool,
+    /// It is known beforehand that it isn't stored.
+    known: Option<Reason>,
     truth: Rc<Truth>,
     outcome: Cell<Option<Reason>>,
     fields: FieldValues,
@@ -84,18 +86,18 @@ impl Permit for FillPermit {
 /// Starts a fill for a request, which may subscribe to it.
 pub fn start(
     cache: &SimCache,
-    permit: Option<SimPermit>,
+    (permit, known): (Option<SimPermit>, Option<Reason>),
     occasion: Occasion,
     held: Option<Rc<flow::Held>>,
 ) -> Option<Subscription> {
     let subscribe = occasion == Occasion::Request;
-    cache.truth.sender.set(cache.sender);
     let stream = Stream::new(MAX_SIZE, u64::MAX);
     if let Some(permit) = &permit {
         cache.worker.publish(permit.key, permit.instance, &stream);
         // Those who came while it was claimed.
         cache.worker.wake(permit.key);
         permit.keep();
+        permit.sender.set(cache.fields.sender);
     }
     let subscription = subscribe.then(|| stream.subscribe());
     let fill = SimFill {
@@ -108,6 +110,7 @@ pub fn start(
         stream,
         held,
         alone: cache.domain.get() == flow::Domain::Worker,
+        known,
         truth: Rc::clone(&cache.truth),
         outcome: Cell::new(None),
         fields: cache.fields,
@@ -141,9 +144,9 @@ impl SimFill {
         });
     }
 
-    /// Holds the lock of the variant that the answer is, too.
+    /// Holds the lock of the variant that the answer is, too. As the module does: it claims nothing for that among machines.
     fn hold_variant(&self, id: VariantId) {
-        if self.alone {
+        if self.known.is_some() {
             return;
         }
         let lock = lock_of(self.key, id);
@@ -156,25 +159,25 @@ impl SimFill {
         let (world, worker) = (&self.world, &self.worker);
         let zone = &world.machines[worker.machine].zone;
         let terms = (world.config.lock_age, world.config.queue);
-        match zone.acquire(lock, u64::MAX, worker.pid, world.now(), terms) {
+        match zone.acquire(lock, zone.sequence(), worker.pid, world.now(), terms) {
             Acquired::Mine { instance, .. } => {
                 let permit = taken(world, worker, lock, instance, &self.truth);
+                permit.sender.set(self.fields.sender);
                 worker.publish(lock, instance, &self.stream);
+                // Those who came while it was claimed.
+                worker.wake(lock);
                 permit.keep();
-                let lease = Rc::clone(&permit.lease);
+                zone.note_fence(lock, instance, self.fence_number());
                 self.locks.borrow_mut().push(permit);
-                if self.lease.as_ref().is_some_and(|own| own.is_ours()) {
-                    // If another machine has it both go on.
-                    let fields = self.fields;
-                    worker.spawn(async move {
-                        let _ = claim_fill(&lease, Seen::default(), fields).await;
-                        None
-                    });
-                }
             }
             Acquired::Busy { instance, .. } => zone.leave(lock, instance),
             _ => {}
         }
+    }
+
+    /// The invalidation that it knows of, by its number.
+    fn fence_number(&self) -> u64 {
+        Token::parse(&self.fence.borrow()).map_or(0, Token::number)
     }
 
     /// Where an answer goes that varies.
@@ -288,7 +291,7 @@ impl Filling for SimFill {
     }
 
     async fn read_fence(&self) {
-        if !self.world.config.fences || self.alone {
+        if !self.world.config.fences || self.known.is_some() {
             return;
         }
         let fence = match self.lease.as_ref().filter(|lease| lease.is_ours()) {
@@ -299,12 +302,14 @@ impl Filling for SimFill {
                 read.unwrap_or_default()
             }
         };
-        let number = Token::parse(&fence).map_or(0, Token::number);
-        let zone = &self.world.machines[self.worker.machine].zone;
+        self.fence.replace(fence);
+        let (zone, number) = (
+            &self.world.machines[self.worker.machine].zone,
+            self.fence_number(),
+        );
         for permit in self.locks.borrow().iter() {
             zone.note_fence(permit.key, permit.instance, number);
         }
-        self.fence.replace(fence);
     }
 
     fn start(&self) {
@@ -326,7 +331,8 @@ impl Filling for SimFill {
             &self.stream,
         );
         self.truth.fill.set(Some(asked));
-        let excused = self.bypass || self.alone || self.truth.trouble.get();
+        // What is known not to be stored claims nothing, nor does a bypass; and a claim may have failed.
+        let excused = self.bypass || self.known.is_some() || self.truth.without_claim.get();
         if let Some(lease) = self.lease.as_ref().filter(|_| !excused) {
             let (machine, mut judge) = (self.worker.machine, self.world.judge());
             judge.fleet_fill_starts(&self.world, machine, lease, asked);

@@ -10,6 +10,7 @@ use cache_core::token::Token;
 use super::config::{Claims, Key};
 use super::invariants::Judge;
 use super::leasing::Lease;
+use super::variants::key_of;
 use super::world::World;
 
 /// A fill that runs under a lock of its zone.
@@ -28,10 +29,31 @@ pub struct Fleet {
     current: HashMap<Key, Token>,
     /// Tokens that were given back, or were followed by another.
     over: HashSet<Token>,
-    /// What was told of a lease, and by which answer of the backend.
-    outcomes: HashMap<Token, Option<usize>>,
-    /// The answers of the backend that said last that those of a lock aren't storable.
-    uncacheable: HashMap<Key, Option<usize>>,
+    /// When a lease was granted or extended last.
+    lasting: HashMap<Token, u64>,
+    /// What came of the fill under a lease.
+    outcomes: HashMap<Token, Outcome>,
+    /// The locks whose answers aren't storable.
+    uncacheable: HashMap<Key, Remembered>,
+}
+
+/// What came of the fill under a lease, as its machine has said when it gave the lease back.
+#[derive(Clone, Copy, Debug)]
+pub struct Outcome {
+    pub lock: Key,
+    pub verdict: Verdict,
+    /// The answer of the backend.
+    pub answer: Option<usize>,
+}
+
+/// That the answers of a lock aren't storable.
+struct Remembered {
+    /// The answer of the backend that said so last.
+    answer: Option<usize>,
+    /// What the fence of the key was then.
+    fence: Bytes,
+    /// Until when.
+    until: u64,
 }
 
 impl Fleet {
@@ -39,6 +61,11 @@ impl Fleet {
     pub fn keeps(&mut self, lease: &Rc<Lease>) {
         self.leases.retain(|lease| lease.strong_count() > 0);
         self.leases.push(Rc::downgrade(lease));
+    }
+
+    /// The store has granted a lease at this time, or extended it.
+    pub fn lasts(&mut self, token: Token, now: u64) {
+        self.lasting.insert(token, now);
     }
 
     /// The store grants a lease.
@@ -51,25 +78,29 @@ impl Fleet {
     }
 
     /// A lease was given back.
-    fn released(&mut self, lock: Key, token: Token, verdict: Verdict, fill: Option<usize>) {
-        if self.current.get(&lock) == Some(&token) {
-            self.current.remove(&lock);
+    fn released(&mut self, token: Token, outcome: Outcome) {
+        if self.current.get(&outcome.lock) == Some(&token) {
+            self.current.remove(&outcome.lock);
         }
         self.over.insert(token);
-        self.outcomes.insert(token, fill);
-        if verdict == Verdict::Uncacheable {
-            self.uncacheable.insert(lock, fill);
-        }
+        self.outcomes.insert(token, outcome);
     }
 
-    /// The answer of the backend that a machine tells others of.
-    pub fn answer_of(&self, token: Token) -> Option<usize> {
-        self.outcomes.get(&token).copied().flatten()
+    /// What a machine has told others of the fill under its lease.
+    pub fn outcome_of(&self, token: Token) -> Option<Outcome> {
+        self.outcomes.get(&token).copied()
     }
 
     /// The answer of the backend for which a key is remembered.
     pub fn uncacheable_answer(&self, lock: Key) -> Option<usize> {
-        self.uncacheable.get(&lock).copied().flatten()
+        self.uncacheable.get(&lock)?.answer
+    }
+
+    /// The store has forgotten that the answers of a lock aren't storable. What it has said before may be on its way still.
+    pub fn is_forgotten(&mut self, lock: Key) {
+        if let Some(known) = self.uncacheable.get_mut(&lock) {
+            known.until = 0;
+        }
     }
 
     /// A fill has ended.
@@ -97,25 +128,44 @@ impl Judge {
         if claims == Claims::None {
             return;
         }
+        let fence = world.store.fence(key_of(lock));
         let other = self.fleet.running.iter().find(|running| {
-            let same = running.lease.lock == lock && running.machine != machine;
-            let held = world.store.holds_lease(lock, running.lease.token, self.now);
-            same && (held || claims == Claims::LeftOut)
+            let other = &running.lease;
+            let same = other.lock == lock && running.machine != machine;
+            let is_lost = *other.fence.borrow() != fence || self.may_be_lost(world, other);
+            same && (claims == Claims::LeftOut || !is_lost)
         });
-        // Its own may have been lost since it was granted.
-        let excused = lease.is_ours();
-        self.check(excused || other.is_none(), || {
+        self.check(other.is_none(), || {
             let other = other.map_or(0, |other| other.machine);
             format!("key {lock} is filled by machine {machine} and by machine {other}")
         });
-        self.check(lease.is_ours() || claims == Claims::LeftOut, || {
-            format!("machine {machine} fills key {lock} without a claim")
-        });
+        if claims == Claims::Made {
+            self.check(lease.is_ours(), || {
+                format!("machine {machine} fills key {lock} without a claim")
+            });
+            // It was granted at most two looks ago.
+            let is_held = world.store.holds_lease(lock, lease.token, self.now);
+            let is_lost = *lease.fence.borrow() != fence || self.may_be_lost(world, lease);
+            self.check(is_held || is_lost, || {
+                format!(
+                    "machine {machine} fills key {lock} under a claim that the store doesn't know"
+                )
+            });
+        }
         self.fleet.running.push(Running {
             answer,
             machine,
             lease: Rc::clone(lease),
         });
+    }
+
+    /// Whether a lease may have been lost since the store has granted or extended it last, although its process keeps it.
+    fn may_be_lost(&self, world: &World, lease: &Lease) -> bool {
+        let since = self.fleet.lasting.get(&lease.token).copied().unwrap_or(0);
+        let mut troubles = world.config.faults.store.iter();
+        troubles.any(|(from, to, _)| *from <= self.now && since <= *to)
+            || world.store.may_have_lost_leases(world, since)
+            || self.frozen.contains(&lease.pid())
     }
 
     /// The store writes a record under a lease.
@@ -133,30 +183,62 @@ impl Judge {
         let mut leases = self.fleet.leases.iter().filter_map(Weak::upgrade);
         let kept = leases.find(|lease| {
             let other = lease.lock == lock && lease.token != token;
-            other && lease.is_kept() && *lease.fence.borrow() == *fence
+            let kept = other && lease.is_kept() && *lease.fence.borrow() == *fence;
+            kept && !self.may_be_lost(world, lease)
         });
-        let config = &world.config;
-        let safe = config.faults.store.is_empty() && !world.store.has_failed_over();
-        let kept = kept.filter(|lease| safe && !self.frozen.contains(&lease.pid()));
         self.check(kept.is_none(), || {
             format!("the lease of key {lock} is taken from a machine that lives")
         });
         self.fleet.granted(lock, token);
+        self.fleet.lasts(token, self.now);
+    }
+
+    /// The store says that it remembers for `left` milliseconds that the answers of a lock aren't storable.
+    pub fn is_remembered(&self, world: &World, lock: Key, fence: &Bytes, left: u64) {
+        if !world.store.is_one() {
+            return;
+        }
+        let known = self.fleet.uncacheable.get(&lock);
+        let is = known.is_some_and(|known| self.now + left <= known.until && known.fence == *fence);
+        self.check(is, || {
+            format!("nobody has found a moment ago that answers of key {lock} aren't storable")
+        });
+    }
+
+    /// A machine hears what came of another's fill.
+    pub fn hears(&self, lock: Key, by: Token, verdict: Verdict) -> Option<Outcome> {
+        let outcome = self.fleet.outcome_of(by);
+        let is = outcome.is_some_and(|told| (told.lock, told.verdict) == (lock, verdict));
+        self.check(is, || {
+            format!(
+                "of the fill of key {lock} that has come to {outcome:?} it is heard: {verdict:?}"
+            )
+        });
+        outcome
     }
 
     /// A lease is given back by the machine that has it.
     pub fn lease_is_released(
         &mut self,
         world: &World,
-        (lock, token): (Key, Token),
-        verdict: Verdict,
-        fill: Option<usize>,
+        token: Token,
+        outcome: Outcome,
+        fence: Bytes,
     ) {
+        let (lock, now) = (outcome.lock, self.now);
         let lost = world.store.is_one() && self.fleet.over.contains(&token);
         self.check(!lost, || {
             format!("another's lease of key {lock} is given back")
         });
-        self.fleet.released(lock, token, verdict, fill);
+        if outcome.verdict == Verdict::Uncacheable {
+            let known = Remembered {
+                answer: outcome.answer,
+                fence,
+                until: now + world.config.uncacheable_ttl,
+            };
+            self.fleet.uncacheable.insert(lock, known);
+        }
+        self.fleet.released(token, outcome);
     }
 
     /// When all is quiet nobody keeps a lease or waits for another's.

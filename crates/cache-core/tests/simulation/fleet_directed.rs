@@ -13,6 +13,7 @@ use super::faults::Faults;
 use super::invalidating;
 use super::invariants::Decision;
 use super::stage::{self, LATE, RELEASED, STORE, asked, comes, crowd, record, rest, tally};
+use super::variants::FieldValues;
 use super::world::{START, World};
 
 const UNLOCKED: Decision = Decision::Fill {
@@ -334,7 +335,7 @@ fn a_refill_that_is_claimed_after_another_has_ended_looks_again() {
     record(&world, 0);
     // It claims at 2060, asks at 2080 and stores at 2101.
     crowd(&world, 1, 2000, (0, 0));
-    world.at(START + 2110, |world| world.store.fail_over());
+    world.at(START + 2110, |world| world.store.fail_over(world.now()));
     // It looks at 2080 and claims at 2120.
     crowd(&world, 1, 2060, (1, 0));
     rest(&world);
@@ -349,7 +350,7 @@ fn a_lease_that_was_lost_is_not_given_back() {
     let world = stage::world(config(&[1, 1, 1]), slow);
     crowd(&world, 1, 0, (0, 0));
     crowd(&world, 1, 0, (1, 0));
-    world.at(START + 100, |world| world.store.fail_over());
+    world.at(START + 100, |world| world.store.fail_over(world.now()));
     crowd(&world, 1, 1200, (2, 0));
     rest(&world);
     assert_eq!(world.backend.count(), 2, "{:?}", tally(&world));
@@ -381,7 +382,10 @@ fn a_failure_of_the_backend_is_held_against_nobody_on_other_machines() {
     let world = stage::world(config(&[1, 1]), [Behaviour::good(1, 1), error]);
     record(&world, 0);
     let by = |sender| Manner {
-        sender,
+        fields: FieldValues {
+            sender,
+            ..FieldValues::default()
+        },
         ..Manner::default()
     };
     comes(&world, 2000, (0, 0), by(7));
@@ -412,7 +416,7 @@ fn a_lease_that_the_store_loses_allows_two_fills_and_the_later_counts() {
     let world = stage::world(config(&[1, 1]), [Behaviour::good(1000, 10)]);
     crowd(&world, 1, 0, (0, 0));
     crowd(&world, 1, 0, (1, 0));
-    world.at(START + 100, |world| world.store.fail_over());
+    world.at(START + 100, |world| world.store.fail_over(world.now()));
     rest(&world);
     let asked = asked(&world);
     assert_eq!(asked.len(), 2, "{asked:?}");
@@ -426,7 +430,7 @@ fn a_lease_that_the_store_loses_allows_two_fills_and_the_later_counts() {
 fn a_lease_that_the_store_loses_is_taken_again() {
     let world = stage::world(config(&[1, 1]), [Behaviour::good(3000, 10)]);
     crowd(&world, 1, 0, (0, 0));
-    world.at(START + 100, |world| world.store.fail_over());
+    world.at(START + 100, |world| world.store.fail_over(world.now()));
     crowd(&world, 1, 1500, (1, 0));
     rest(&world);
     assert_eq!(asked(&world), [(4, Purpose::Fill)]);

@@ -39,8 +39,6 @@ pub struct Request {
     /// The lock that it asked for last: that of its key or of its variant.
     pub lock: Key,
     pub fields: FieldValues,
-    /// What it says that others don't.
-    pub sender: u64,
     pub pid: i32,
     pub bypass: bool,
     pub arrived: u64,
@@ -80,7 +78,7 @@ pub struct Judge {
     pub(super) stored: HashSet<(DomainKey, usize)>,
     /// When a fill of this lock was last released as not storable.
     pub(super) unstorable: HashMap<DomainKey, u64>,
-    /// When a fill of this lock, for a request with these fields, was last released because the backend had failed.
+    /// When a fill of this lock was last released because the backend had failed, and of which sender it was.
     pub(super) failed: HashMap<(DomainKey, u64), u64>,
     /// Where a 304 confirmed a record that was gone.
     pub(super) superseded: HashSet<DomainKey>,
@@ -136,7 +134,6 @@ impl Judge {
             domain_key,
             lock: domain_key.1,
             fields: manner.fields,
-            sender: manner.sender,
             pid,
             bypass: manner.bypass,
             arrived: self.now,
@@ -239,11 +236,13 @@ impl Judge {
             }
             Decision::Failing => {
                 let most = world.config.back_off.most;
-                // What fails without fields of its own fails for all.
-                let failed = [0, request.sender].map(|sender| (request.domain_key, sender));
-                let mut failed = failed.iter().filter_map(|by| self.failed.get(by));
-                self.check(failed.any(|at| self.now <= at + most), || {
-                    format!("request {number} spares a backend that hasn't failed")
+                // What a sender has met that says more than others do is nothing to those.
+                let failed = |sender| {
+                    let failed = self.failed.get(&(request.domain_key, sender));
+                    failed.is_some_and(|at| self.now <= at + most)
+                };
+                self.check(failed(0) || failed(request.fields.sender), || {
+                    format!("request {number} spares a backend that hasn't failed for such as it")
                 });
             }
             Decision::Pass(Reason::WaitersReleased) => {

@@ -12,6 +12,7 @@ use cache_core::token::Token;
 
 use super::config::{Claims, Key};
 use super::data::Data;
+use super::fleet::Outcome;
 use super::outcomes;
 use super::store::{command, trouble, wrong_type};
 use super::variants::{FieldValues, key_of};
@@ -131,7 +132,7 @@ pub fn plan(world: &Rc<World>) {
     for when in world.config.failovers.clone() {
         world.at(when, |world| {
             world.note(|| "the store loses its leases".to_owned());
-            world.store.fail_over();
+            world.store.fail_over(world.now());
         });
     }
 }
@@ -207,11 +208,17 @@ async fn send(
                 Reply::Integer(i64::try_from(until - now).unwrap()),
                 changed,
             ],
-            Some((Kept::Known(verdict), until)) => vec![
-                bulk("known"),
-                bulk(claim::verdict_text(verdict)),
-                Reply::Integer(i64::try_from(until - now).unwrap()),
-            ],
+            Some((Kept::Known(verdict), until)) => {
+                let left = until - now;
+                let judge = world.judge();
+                judge.is_remembered(world, lock, &data.fence(key), left);
+                drop(judge);
+                vec![
+                    bulk("known"),
+                    bulk(claim::verdict_text(verdict)),
+                    Reply::Integer(i64::try_from(left).unwrap()),
+                ]
+            }
             _ => {
                 let fence = data.fence(key);
                 if again
@@ -303,6 +310,7 @@ async fn extend(lease: &Rc<Lease>) -> Result<bool, Trouble> {
         };
         lease.until = now + length(world);
         data.put_lease(lock, Some(lease));
+        world.judge().fleet.lasts(token, now);
         Ok(true)
     };
     let access = (&[(key_of(lock), 0)][..], Access::Write);
@@ -316,6 +324,7 @@ pub async fn forget(world: &Rc<World>, worker: &Rc<Worker>, lock: Key) -> Result
         let lease = data.lease(lock, world.now());
         if lease.is_some_and(|lease| matches!(lease.kept, Kept::Known(_))) {
             data.put_lease(lock, None);
+            world.judge().fleet.is_forgotten(lock);
         }
         Ok(())
     };
@@ -340,6 +349,7 @@ fn give_back(
             let Some(lease) = data.holds(lock, token, now) else {
                 return Ok(());
             };
+            let fence = lease.fence.clone();
             let known = claim::remembered(verdict, world.config.uncacheable_ttl);
             data.put_lease(
                 lock,
@@ -349,8 +359,13 @@ fn give_back(
                     ..lease
                 }),
             );
+            let outcome = Outcome {
+                lock,
+                verdict,
+                answer: fill,
+            };
             let mut judge = world.judge();
-            judge.lease_is_released(world, (lock, token), verdict, fill);
+            judge.lease_is_released(world, token, outcome, fence);
             drop(judge);
             outcomes::tell(world, lock, token, verdict);
             if unsure {

@@ -21,7 +21,7 @@ use super::world::World;
 
 /// One who hears what becomes of a lease.
 pub struct Listener {
-    lock: Key,
+    pub lock: Key,
     subscribed: Cell<bool>,
     /// It hasn't noticed yet that it is subscribed.
     news: Cell<bool>,

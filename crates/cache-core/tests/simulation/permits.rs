@@ -20,8 +20,8 @@ pub struct Truth {
     pub fresh: Cell<bool>,
     /// A look into the store has failed.
     pub trouble: Cell<bool>,
-    /// What the request that the fill is for says that others don't, once the fill has begun.
-    pub sender: Cell<u64>,
+    /// The last claim has failed: the fill does without.
+    pub without_claim: Cell<bool>,
     /// The number of the fill, once the backend was asked.
     pub fill: Cell<Option<usize>>,
     /// What a release must say, once that is decided.
@@ -59,6 +59,8 @@ pub struct SimPermit {
     pub key: Key,
     pub instance: u64,
     pub truth: Rc<Truth>,
+    /// Who sends what the backend gets, once a fill has begun.
+    pub sender: Cell<u64>,
     pub released: Rc<Cell<bool>>,
     pub lease: Rc<Lease>,
 }
@@ -83,24 +85,25 @@ impl SimPermit {
         let own = self.truth.fill.get();
         let fill = own.or(told.and_then(|(_, fill)| fill));
         judge.released(world, (machine, key), self.instance, verdict, fill);
-        let sender = self.truth.sender.get();
         if end == End::Found && matches!(verdict, Verdict::Failed | Verdict::Failing(_)) {
-            let by = ((machine, key_of(key)), sender);
-            judge.failed.insert(by, world.now());
+            // Of whom the backend has got what it failed for. What another machine tells doesn't say that.
+            let asked = own.and_then(|own| world.backend.answer(own));
+            let sender = asked.map_or(0, |asked| judge.requests[asked.request].fields.sender);
+            let now = judge.now;
+            judge.failed.insert(((machine, key_of(key)), sender), now);
         }
         drop(judge);
         self.lease.end(verdict, own);
         self.worker.withdraw(key, self.instance);
         let (zone, now) = (&world.machines[machine].zone, world.now());
-        let retention = world.config.retention();
+        let retention = world.config.retention_of(self.sender.get());
         let known = self.lease.known.get().unwrap_or(u64::MAX);
         let retention = Retention {
-            sender,
             uncacheable: retention.uncacheable.min(known),
             ..retention
         };
         if verdict == Verdict::Uncacheable {
-            let until = world.now() + retention.uncacheable;
+            let until = now + retention.uncacheable;
             world.judge().bounds.marked((machine, key), until);
         }
         let woken = match end {

@@ -261,7 +261,7 @@ fn somebody(world: &Rc<World>, rng: &mut Rng, when: u64, key: Option<usize>) {
         fields: if world.config.varies {
             FieldValues::random(rng)
         } else {
-            FieldValues::default()
+            FieldValues::default().sent_by(rng)
         },
         part: faulty && rng.chance(10),
         bypass: faulty && rng.chance(faults.bypass),
@@ -271,7 +271,6 @@ fn somebody(world: &Rc<World>, rng: &mut Rng, when: u64, key: Option<usize>) {
         } else {
             0
         },
-        sender: if rng.chance(10) { rng.range(1, 2) } else { 0 },
     };
     world.at(when, move |world| {
         arrive(world, machine, index, key, manner);

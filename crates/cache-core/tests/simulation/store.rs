@@ -31,8 +31,8 @@ pub struct Store {
     one: RefCell<Data>,
     servers: Option<Servers>,
     generation: Cell<u64>,
-    /// It has lost leases.
-    failed_over: Cell<bool>,
+    /// When it has lost leases last.
+    failed_over: Cell<Option<u64>>,
 }
 
 impl Store {
@@ -41,7 +41,7 @@ impl Store {
             one: RefCell::default(),
             servers: (plan.mode != Mode::One).then(|| Servers::new(plan)),
             generation: Cell::new(0),
-            failed_over: Cell::new(false),
+            failed_over: Cell::new(None),
         }
     }
 
@@ -107,9 +107,9 @@ impl Store {
     }
 
     /// A replica takes the place of the one server: it knows of no lease.
-    pub fn fail_over(&self) {
+    pub fn fail_over(&self, now: u64) {
         self.one.borrow_mut().lose_leases();
-        self.failed_over.set(true);
+        self.failed_over.set(Some(now));
     }
 
     /// Whether it is a single server.
@@ -117,9 +117,19 @@ impl Store {
         self.servers.is_none()
     }
 
-    /// Whether it may have lost leases.
-    pub fn has_failed_over(&self) -> bool {
-        self.failed_over.get() || self.servers.is_some()
+    /// Whether it may have lost leases since then.
+    pub fn may_have_lost_leases(&self, world: &World, since: u64) -> bool {
+        if self.is_one() {
+            return self.failed_over.get().is_some_and(|at| at >= since);
+        }
+        let topology = &world.config.topology;
+        let mut troubles = topology.troubles.iter();
+        topology.lost > 0 || troubles.any(|(when, _)| *when <= world.now())
+    }
+
+    /// What the fence of a key holds.
+    pub fn fence(&self, key: Key) -> Bytes {
+        self.with(key, |data| data.fence(key))
     }
 
     /// Whether a record may be there that a lookup of a moment ago hasn't seen.

@@ -18,6 +18,8 @@ const KEYS: usize = 8;
 pub struct FieldValues {
     pub a: u8,
     pub b: u8,
+    /// By what its sender is told from others; 0 if it sends nothing of its own.
+    pub sender: u64,
 }
 
 const A: u8 = 4;
@@ -42,11 +44,19 @@ impl FieldValues {
         FieldValues {
             a: below(rng, A),
             b: below(rng, B),
+            sender: 0,
         }
+        .sent_by(rng)
+    }
+
+    /// The same of one of three kinds of senders.
+    pub fn sent_by(self, rng: &mut Rng) -> FieldValues {
+        let sender = if rng.chance(40) { rng.range(1, 2) } else { 0 };
+        FieldValues { sender, ..self }
     }
 
     fn all() -> impl Iterator<Item = FieldValues> {
-        (0..A).flat_map(|a| (0..B).map(move |b| FieldValues { a, b }))
+        (0..A).flat_map(|a| (0..B).map(move |b| FieldValues { a, b, sender: 0 }))
     }
 
     /// Whether an answer that varies on `on`, made for these, is right for those.
@@ -55,7 +65,7 @@ impl FieldValues {
             On::Nothing => true,
             On::A => self.a == other.a,
             On::B => self.b == other.b,
-            On::Both => self == other,
+            On::Both => (self.a, self.b) == (other.a, other.b),
             On::Any => false,
         }
     }

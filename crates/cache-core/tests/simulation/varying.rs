@@ -18,7 +18,10 @@ fn good(on: On) -> Behaviour {
 fn group(world: &Rc<World>, count: usize, at: u64, index: usize, a: u8) {
     for _ in 0..count {
         let manner = Manner {
-            fields: FieldValues { a, b: 0 },
+            fields: FieldValues {
+                a,
+                ..FieldValues::default()
+            },
             ..Manner::default()
         };
         comes(world, at, (0, index), manner);
@@ -164,6 +167,7 @@ fn a_backend_that_varies_on_something_else_each_time_sends_nobody_round_for_ever
             fields: FieldValues {
                 a: n % 4,
                 b: n / 4 % 2,
+                sender: 0,
             },
             ..Manner::default()
         };
