@@ -17,6 +17,9 @@ mod common;
 #[path = "../../../src/shm/locks/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "the simulation uses a part of it")]
 mod locks;
+#[path = "../../../src/shm/mapping/purge_words.rs"]
+#[allow(dead_code, reason = "the simulation uses a part of it")]
+mod purge_words;
 #[path = "../../../src/fill/stream/mod.rs"]
 #[allow(dead_code, reason = "the simulation uses a part of it")]
 mod stream;
@@ -45,6 +48,10 @@ mod simulation {
     mod locking;
     mod outcomes;
     mod permits;
+    mod purge_directed;
+    mod purge_log;
+    mod purges;
+    mod purging;
     mod readers;
     mod resharding;
     mod rest;

@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
 
+use cache_core::fence::is_current;
 use cache_core::flow::{Cache, Claim, Domain, HeaderWait, Heard, Lock, Trouble, Woken};
 use cache_core::record::Record;
 use cache_core::token::Token;
@@ -19,7 +20,7 @@ use super::permits::{SimPermit, Truth};
 use super::store;
 use super::variants::{FieldValues, Variants, lock_in_worker, lock_of};
 use super::wait::Alarm;
-use super::worker::{Joining, Worker};
+use super::worker::{Joining, Times, Worker};
 use super::world::World;
 use crate::locks::Acquired;
 use crate::stream::Subscription;
@@ -39,6 +40,7 @@ pub struct Queued {
 /// A waiter's place in a fill of its own worker.
 pub struct Joined {
     pub subscription: Subscription,
+    pub times: Rc<Times>,
     pub queued: Queued,
 }
 
@@ -86,6 +88,18 @@ impl SimCache {
         self.own_lock.get().unwrap_or(self.key)
     }
 
+    /// Whether what a fill brings was invalidated, or may have been purged, before this request came. As the module has it.
+    fn is_from_before(&self, times: &Times) -> bool {
+        let zone = &self.world.machines[self.worker.machine].zone;
+        let begun = times.invalidations.get();
+        let is_invalidated = begun.is_some_and(|begun| zone.invalidations(self.key) != begun);
+        let may_be_purged = begun.is_some() && times.purged.get() < self.worker.purges.last();
+        let known = times.fence.get();
+        is_invalidated
+            || may_be_purged
+            || known.is_some_and(|(heard, seen)| !is_current(heard, seen, zone.heard(self.key)))
+    }
+
     /// An answer that is for others may be that of another variant.
     fn of_our_variant(&self, fill: &Subscription, head: HeaderWait) -> HeaderWait {
         let (HeaderWait::Shared, Some(theirs)) = (head, fill.variant()) else {
@@ -123,12 +137,15 @@ impl Cache for SimCache {
         self.world.judge().looks(self.request);
         let first = self.world.judge().first_valid(self.key);
         let found = store::lookup(&self.world, &self.worker, self.key, self.fields).await;
-        if let Ok((record, _)) = &found {
+        if let Ok(found) = &found {
             let judge = self.world.judge();
-            judge.finds_valid(self.key, first, record.as_ref());
+            judge.finds_valid(self.key, first, found.record.as_ref());
+            self.truth
+                .trouble
+                .set(self.truth.trouble.get() || found.is_unjudged);
         }
         let (result, variants) = match found {
-            Ok((record, variants)) => (Ok(record), variants),
+            Ok(found) => (Ok(found.record), found.variants),
             Err(trouble) => (Err(trouble), Variants::default()),
         };
         let family = variants.family.as_ref();
@@ -197,8 +214,12 @@ impl Cache for SimCache {
                     instance,
                 };
                 match worker.join(key, instance, queue) {
-                    Joining::Joined(subscription) => Lock::Here(Joined {
+                    Joining::Joined(_, times) if self.is_from_before(&times) => {
+                        Lock::Elsewhere(queued)
+                    }
+                    Joining::Joined(subscription, times) => Lock::Here(Joined {
                         subscription,
+                        times,
                         queued,
                     }),
                     Joining::Crowded(readers) => {
@@ -251,7 +272,8 @@ impl Cache for SimCache {
             {
                 return Poll::Ready(Woken::Released(verdict));
             }
-            if worker.is_joinable(ticket.key, ticket.instance) {
+            let joinable = worker.joinable(ticket.key, ticket.instance);
+            if joinable.is_some_and(|times| !self.is_from_before(&times)) {
                 return Poll::Ready(Woken::Joinable);
             }
             if deadline <= now {

@@ -36,7 +36,9 @@ pub struct Manner {
 /// A request comes to a worker; returns its number.
 pub fn arrive(world: &Rc<World>, machine: usize, index: usize, key: Key, manner: Manner) -> usize {
     let worker = world.worker(machine, index);
-    let request = world.judge().arrived((machine, key), worker.pid, manner);
+    let request = world
+        .judge()
+        .arrived(world, (machine, key), worker.pid, manner);
     world.note(|| {
         let pid = worker.pid;
         format!("request {request} for key {key} comes to worker {pid} of machine {machine}")
@@ -105,6 +107,9 @@ async fn serve(cache: SimCache, manner: Manner) {
             read(&cache, subscription, manner.slowness, true, held).await;
         }
         Answer::Join(joined) => {
+            if let Some(answer) = joined.times.answer.get() {
+                world.judge().joins(request, answer);
+            }
             drop(joined.queued);
             read(&cache, joined.subscription, manner.slowness, false, None).await;
         }

@@ -6,6 +6,7 @@ use cache_core::flow::WaitLimits;
 use cache_core::rules::Rules;
 
 use super::faults::Faults;
+use super::purging::Purge;
 use super::topology::Topology;
 use super::variants::On;
 use crate::locks::BackOff;
@@ -139,6 +140,12 @@ pub struct Config {
     pub failovers: Vec<u64>,
     /// When, at which machine, and which key is invalidated.
     pub invalidations: Vec<(u64, usize, Key)>,
+    /// Whether the store has a log of purges.
+    pub has_log: bool,
+    /// Whether workers look after the log behind the requests' backs.
+    pub looks_after_log: bool,
+    /// When, to which machine, and what purge is sent.
+    pub purges: Vec<(u64, usize, Purge)>,
     /// What servers the store is made of.
     pub topology: Topology,
     /// Whether requests and answers vary.
@@ -205,6 +212,9 @@ impl Config {
             claims: Claims::None,
             failovers: Vec::new(),
             invalidations: Vec::new(),
+            has_log: false,
+            looks_after_log: false,
+            purges: Vec::new(),
             topology: Topology::default(),
             varies: false,
             script: VecDeque::new(),

@@ -14,6 +14,7 @@ use cache_core::vary::{Family, VariantId};
 
 use super::config::Key;
 use super::leasing::{Kept, StoredLease};
+use super::purge_log::Server;
 use super::variants::{self, FieldValues, Variants, key_of};
 
 /// A Redis key: that of a record, or of a variant in a slot beside it.
@@ -34,6 +35,10 @@ pub struct Stored {
     pub fill: usize,
     /// Which variant of the key it is.
     pub tie: Option<Tie>,
+    /// The last purge that was known when the backend was asked.
+    pub log: u64,
+    /// By what purges select it.
+    pub labels: Bytes,
 }
 
 /// What is known of one cache key: what a master tells its replicas after each change.
@@ -51,6 +56,8 @@ pub struct Data {
     fences: HashMap<Key, Bytes>,
     /// By lock. Replicas don't get them in time: who follows a master has none.
     leases: HashMap<Key, StoredLease>,
+    /// The log of purges.
+    pub log: Server,
 }
 
 impl Stored {
@@ -71,7 +78,7 @@ impl Stored {
                 date: None,
                 own_location: false,
                 accel_expires: false,
-                log: 0,
+                log: self.log,
                 tie: self.tie.clone(),
                 unsent: cache_core::record::Unsent::default(),
             })),

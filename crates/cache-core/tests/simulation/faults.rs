@@ -29,6 +29,8 @@ pub struct Faults {
     pub write_lost: u64,
     /// Lookups that fail.
     pub lookup_fails: u64,
+    /// Commands for the log of purges that fail.
+    pub log_fails: u64,
     /// From, to, and the key that holds something else then.
     pub wrong_type: Vec<(u64, u64, Key)>,
     /// Backend's answers that aren't for everybody and whole.
@@ -85,6 +87,7 @@ impl Faults {
             write_unsure: some(rng, 10),
             write_lost: some(rng, 10),
             lookup_fails: some(rng, 5),
+            log_fails: some(rng, 20),
             wrong_type: if rng.chance(30) {
                 periods(rng, span, key)
             } else {

@@ -19,10 +19,11 @@ use super::config::{Claims, Key, Kind, MAX_SIZE};
 use super::data::Stored;
 use super::leasing::{Lease, Seen, forget};
 use super::permits::{SimPermit, Truth};
+use super::purging;
 use super::store;
 use super::variants::{FieldValues, Variants, lock_of};
 use super::wait::{first, sleep};
-use super::worker::Worker;
+use super::worker::{Times, Worker};
 use super::world::World;
 use crate::locks::Acquired;
 use crate::stream::{Stream, Subscription};
@@ -54,8 +55,7 @@ struct SimFill {
     bypass: bool,
     /// What the fence of the key held before the backend was asked.
     fence: RefCell<Bytes>,
-    /// How often the key had been invalidated by this machine.
-    invalidations: Cell<u64>,
+    times: Rc<Times>,
     /// The locks that it holds: the one that it began with, and that of its answer's variant.
     locks: Locks,
 }
@@ -92,8 +92,11 @@ pub fn start(
 ) -> Option<Subscription> {
     let subscribe = occasion == Occasion::Request;
     let stream = Stream::new(MAX_SIZE, u64::MAX);
+    let times = Rc::new(Times::default());
     if let Some(permit) = &permit {
-        cache.worker.publish(permit.key, permit.instance, &stream);
+        cache
+            .worker
+            .publish(permit.key, permit.instance, (&stream, &times));
         // Those who came while it was claimed.
         cache.worker.wake(permit.key);
         permit.keep();
@@ -119,7 +122,7 @@ pub fn start(
         lease: permit.as_ref().map(|permit| Rc::clone(&permit.lease)),
         bypass: cache.world.judge().requests[cache.request].bypass,
         fence: RefCell::default(),
-        invalidations: Cell::new(0),
+        times,
         locks: Rc::default(),
     };
     let permit = permit.map(|permit| {
@@ -163,7 +166,7 @@ impl SimFill {
             Acquired::Mine { instance, .. } => {
                 let permit = taken(world, worker, lock, instance, &self.truth);
                 permit.sender.set(self.fields.sender);
-                worker.publish(lock, instance, &self.stream);
+                worker.publish(lock, instance, (&self.stream, &self.times));
                 // Those who came while it was claimed.
                 worker.wake(lock);
                 permit.keep();
@@ -201,7 +204,8 @@ impl SimFill {
     /// Whether this machine has invalidated the key since the backend was asked.
     fn is_invalidated(&self) -> bool {
         let zone = &self.world.machines[self.worker.machine].zone;
-        zone.invalidations(self.key) != self.invalidations.get()
+        let begun = self.times.invalidations.get();
+        begun.is_some_and(|begun| zone.invalidations(self.key) != begun)
     }
 
     /// The lease under which it may write, if it has claimed one.
@@ -263,13 +267,16 @@ impl Filling for SimFill {
     async fn is_fresh(&self) -> bool {
         let first = self.world.judge().first_valid(self.key);
         let found = store::lookup(&self.world, &self.worker, self.key, self.fields).await;
-        if let Ok((record, _)) = &found {
+        if let Ok(found) = &found {
             let judge = self.world.judge();
-            judge.finds_valid(self.key, first, record.as_ref());
+            judge.finds_valid(self.key, first, found.record.as_ref());
+            self.truth
+                .trouble
+                .set(self.truth.trouble.get() || found.is_unjudged);
         }
-        let result = found.map(|(record, variants)| {
-            *self.variants.borrow_mut() = variants;
-            record
+        let result = found.map(|found| {
+            *self.variants.borrow_mut() = found.variants;
+            found.record
         });
         let rules = &self.world.config.rules;
         self.seen.replace(seen(&result, &self.variants.borrow()));
@@ -291,10 +298,11 @@ impl Filling for SimFill {
     }
 
     async fn read_fence(&self) {
-        if !self.world.config.fences || self.known.is_some() {
-            return;
-        }
-        let fence = match self.lease.as_ref().filter(|lease| lease.is_ours()) {
+        let zone = &self.world.machines[self.worker.machine].zone;
+        let (heard, purged) = (zone.heard(self.key), self.worker.purges.last());
+        let lease = self.lease.as_ref().filter(|lease| lease.is_ours());
+        let fence = match lease {
+            _ if !self.world.config.fences || self.known.is_some() => Bytes::new(),
             // The claim has read it.
             Some(lease) => lease.fence.borrow().clone(),
             None => {
@@ -303,10 +311,9 @@ impl Filling for SimFill {
             }
         };
         self.fence.replace(fence);
-        let (zone, number) = (
-            &self.world.machines[self.worker.machine].zone,
-            self.fence_number(),
-        );
+        let number = self.fence_number();
+        self.times.fence.set(Some((heard, number)));
+        self.times.purged.set(purged);
         for permit in self.locks.borrow().iter() {
             zone.note_fence(permit.key, permit.instance, number);
         }
@@ -314,7 +321,8 @@ impl Filling for SimFill {
 
     fn start(&self) {
         let zone = &self.world.machines[self.worker.machine].zone;
-        self.invalidations.set(zone.invalidations(self.key));
+        let count = zone.invalidations(self.key);
+        self.times.invalidations.set(Some(count));
         if let Some((lock, instance)) = self.lock {
             let domain_key = (self.worker.machine, lock);
             let world = &self.world;
@@ -331,6 +339,7 @@ impl Filling for SimFill {
             &self.stream,
         );
         self.truth.fill.set(Some(asked));
+        self.times.answer.set(Some(asked));
         // What is known not to be stored claims nothing, nor does a bypass; and a claim may have failed.
         let excused = self.bypass || self.known.is_some() || self.truth.without_claim.get();
         if let Some(lease) = self.lease.as_ref().filter(|_| !excused) {
@@ -426,6 +435,8 @@ impl Filling for SimFill {
             confirmed: false,
             fill: number,
             tie: None,
+            log: self.times.purged.get(),
+            labels: purging::labels(self.key, number),
         };
         if self.is_invalidated() {
             self.decided(Verdict::Unavailable);
@@ -479,6 +490,7 @@ impl Filling for SimFill {
             place,
             generation,
             (expiry, self.needed_lease()),
+            (self.truth.fill.get().unwrap(), self.times.purged.get()),
         )
         .await;
         self.decided(match (renewed.plan, &result) {

@@ -16,12 +16,23 @@ use super::world::World;
 /// What was invalidated, as far as that was acknowledged: of each key the number of the first answer of the backend that
 /// knows of it.
 #[derive(Default)]
-pub struct Acknowledged(HashMap<Key, usize>);
+pub struct Acknowledged {
+    all: HashMap<Key, usize>,
+    /// The same of what a machine has begun to invalidate itself.
+    own: HashMap<DomainKey, usize>,
+}
+
+impl Acknowledged {
+    /// The number of the first answer that knows of what a machine has invalidated itself.
+    pub fn by_machine(&self, domain_key: DomainKey) -> usize {
+        self.own.get(&domain_key).copied().unwrap_or(0)
+    }
+}
 
 impl Judge {
     /// The number of the first answer for a key that a lookup may find which begins now.
     pub fn first_valid(&self, key: Key) -> usize {
-        self.invalidated.0.get(&key).copied().unwrap_or(0)
+        self.invalidated.all.get(&key).copied().unwrap_or(0)
     }
 
     /// A lookup that began when answers from `first` on were valid has found this.
@@ -59,12 +70,13 @@ pub fn invalidates(world: &Rc<World>, machine: usize, key: Key) {
     let token = Token::new(world.token());
     world.note(|| format!("key {key} is invalidated at machine {machine}: {token}"));
     frees(world, machine, key, None);
+    world.judge().invalidated.own.insert((machine, key), first);
     let (world, own) = (Rc::clone(world), Rc::clone(&worker));
     worker.spawn(async move {
         let deleted = store::delete(&world, &own, key, Some(token)).await;
         if deleted.is_ok() {
             let mut judge = world.judge();
-            let known = judge.invalidated.0.entry(key).or_default();
+            let known = judge.invalidated.all.entry(key).or_default();
             *known = first.max(*known);
         }
         None

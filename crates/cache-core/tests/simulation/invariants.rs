@@ -11,6 +11,7 @@ use super::config::{Claims, Key, Kind};
 use super::fleet::Fleet;
 use super::invalidating;
 use super::permits::{DomainKey, Holdings};
+use super::purging::Sents;
 use super::routing::{Acknowledged, Routing};
 use super::variants::FieldValues;
 use super::world::World;
@@ -53,6 +54,10 @@ pub struct Request {
     found: bool,
     /// A look has found a record that must be validated at least.
     pub(super) holds: bool,
+    /// The purges that its machine knew when it came.
+    pub(super) purges: Vec<usize>,
+    /// The first answer that knows of what its machine had invalidated by then.
+    pub(super) first_valid: usize,
 }
 
 impl Request {
@@ -91,6 +96,9 @@ pub struct Judge {
     pub data: Acknowledged,
     pub(super) routing: Routing,
     pub(super) fleet: Fleet,
+    pub(super) purged: Sents,
+    /// The answer that a record comes from, or that has confirmed it last, by the name of the write.
+    pub(super) began: HashMap<Vec<u8>, usize>,
 }
 
 impl Judge {
@@ -113,6 +121,8 @@ impl Judge {
             data: Acknowledged::default(),
             routing: Routing::default(),
             fleet: Fleet::default(),
+            purged: Sents::default(),
+            began: HashMap::new(),
         }
     }
 
@@ -129,8 +139,18 @@ impl Judge {
         }
     }
 
-    pub fn arrived(&mut self, domain_key: DomainKey, pid: i32, manner: Manner) -> usize {
+    pub fn arrived(
+        &mut self,
+        world: &World,
+        domain_key: DomainKey,
+        pid: i32,
+        manner: Manner,
+    ) -> usize {
+        let purges = self.purges_known(world, domain_key.0);
+        let first_valid = self.invalidated.by_machine(domain_key);
         self.requests.push(Request {
+            purges,
+            first_valid,
             domain_key,
             lock: domain_key.1,
             fields: manner.fields,

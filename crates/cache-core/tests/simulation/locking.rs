@@ -89,6 +89,7 @@ impl Judge {
             record.expires - self.now > stale
                 && !record.confirmed
                 && self.stored.contains(&(domain_key, record.fill))
+                && !self.may_be_purged(key_of(key), record.fill, record.log)
         });
         let asked_for = self.requests[request].bypass || world.store.may_be_behind(world);
         self.check(trouble || asked_for || !needless, || {

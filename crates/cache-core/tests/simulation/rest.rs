@@ -50,6 +50,12 @@ impl Judge {
             // As may a claim before the deadline, with one more look.
             _ => 4 * TIMEOUT + 10,
         };
+        // Each of two looks reads the log and the labels of its record at most.
+        let slack = if world.config.has_log {
+            2 * slack + 4 * TIMEOUT
+        } else {
+            slack
+        };
         for (number, request) in self.requests.iter().enumerate() {
             let Some((decided, _)) = request.decided else {
                 continue;

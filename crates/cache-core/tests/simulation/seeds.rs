@@ -16,6 +16,7 @@ use super::happening;
 use super::invalidating;
 use super::invariants::{Decision, Judge};
 use super::leasing;
+use super::purging::{self, Purge};
 use super::rng::Rng;
 use super::topology::{Broken, Mode, Topology};
 use super::variants::FieldValues;
@@ -43,6 +44,7 @@ pub struct Worlds {
     pub mode: Mode,
     pub broken: Option<Broken>,
     pub claims: Claims,
+    pub purges: bool,
 }
 
 #[test]
@@ -68,6 +70,21 @@ fn among_all_machines_each_key_is_filled_once() {
             ..Worlds::default()
         };
         many(fleet, SEEDS / 2, "among");
+    }
+}
+
+#[test]
+fn nobody_gets_what_was_purged_before() {
+    for claims in [Claims::None, Claims::Made] {
+        for varies in [false, true] {
+            let purges = Worlds {
+                varies,
+                claims,
+                purges: true,
+                ..Worlds::default()
+            };
+            many(purges, SEEDS / 8, "purged");
+        }
     }
 }
 
@@ -198,6 +215,9 @@ pub fn run(seed: u64, worlds: Worlds, trace: bool) -> BTreeSet<String> {
             )
         };
         config.invalidations = (0..count).map(invalidation).collect();
+        if worlds.purges {
+            is_purged(&mut config, &mut rng, span);
+        }
     }
     if worlds.claims != Claims::None {
         config.claims = worlds.claims;
@@ -219,6 +239,7 @@ pub fn run(seed: u64, worlds: Worlds, trace: bool) -> BTreeSet<String> {
     world.faulty.set(true);
     plan(&world);
     invalidating::plan(&world);
+    purging::plan(&world, START + span + 10_000);
     leasing::plan(&world);
     happening::plan(&world);
     watching::watch(&world, START + span + 10_000);
@@ -228,6 +249,20 @@ pub fn run(seed: u64, worlds: Worlds, trace: bool) -> BTreeSet<String> {
     quiet(&world, &mut rng);
     world.end();
     std::mem::take(&mut world.judge().routing.met)
+}
+
+/// Purges by URI, by tag and of all, sent at any moment to any machine.
+fn is_purged(config: &mut Config, rng: &mut Rng, span: u64) {
+    config.has_log = true;
+    config.looks_after_log = rng.chance(80);
+    let count = rng.range(1, 12);
+    let machines = config.machines.len() as u64 - 1;
+    let purge = |_| {
+        let when = START + rng.range(0, span);
+        let machine = rng.range(0, machines) as usize;
+        (when, machine, Purge::random(rng, config.keys))
+    };
+    config.purges = (0..count).map(purge).collect();
 }
 
 /// Machines that share their fills: more than one, of which some die as a whole, and a store that loses leases.
@@ -319,7 +354,11 @@ fn quiet(world: &Rc<World>, rng: &mut Rng) {
         // Leases end that nobody could give back, and what is remembered is forgotten.
         _ => pause + LONGEST_TTL + 3000,
     };
-    world.run_until(world.now() + pause);
+    if world.config.has_log {
+        // All know of all purges.
+        (0..world.machines.len()).for_each(|machine| purging::hears(world, machine));
+    }
+    world.run_until(world.now() + pause.max(500));
     if world.config.varies {
         // What answers vary on is the same from now on, but not what it was.
         world.keys().for_each(|key| world.store.purge(key));

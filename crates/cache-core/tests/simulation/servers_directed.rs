@@ -70,7 +70,7 @@ fn look(world: &Rc<World>, worker: usize, key: Key, times: &[u64]) -> Looks {
             let by = Rc::clone(&own);
             own.spawn(async move {
                 let found = store::lookup(&all, &by, key, FieldValues::default()).await;
-                let found = found.ok().map(|(record, _)| record.is_some());
+                let found = found.ok().map(|found| found.record.is_some());
                 looks.borrow_mut().push((all.now() - START, found));
                 None
             });

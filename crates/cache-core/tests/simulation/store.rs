@@ -11,15 +11,17 @@ use cache_core::record::Record;
 use cache_core::vary::VariantId;
 
 use super::config::Key;
-use super::data::{Data, Place, Stored};
+pub use super::data::Place;
+use super::data::{Data, Stored};
 use super::faults::StoreFault;
 use super::invalidating;
+use super::purging;
 use super::routes;
 use super::servers::{Request, Servers};
 use super::serving::Act;
 use super::topology::{Broken, Mode, Topology};
 use super::variants::{FieldValues, Variants, key_of};
-use super::wait::Later;
+use super::wait::{Later, both};
 use super::worker::Worker;
 use super::world::World;
 
@@ -140,6 +142,11 @@ impl Store {
         })
     }
 
+    /// The last number in the log of purges of the one server.
+    pub fn last_purge(&self) -> u64 {
+        self.one.borrow().log.last()
+    }
+
     /// Puts a record there, or takes it away.
     pub fn put(&self, key: Key, stored: Option<Stored>) {
         match stored {
@@ -220,17 +227,62 @@ pub fn wrong_type(world: &World, key: Key) -> Result<(), Trouble> {
     Ok(())
 }
 
-/// Reads a record for a request, and what its key says of variants: in one command if it is the key's own.
+/// What a lookup has found.
+pub struct Found {
+    pub record: Option<Rc<Record>>,
+    pub variants: Variants,
+    /// There is a record, but nobody says whether it was purged.
+    pub is_unjudged: bool,
+}
+
+/// Reads a record for a request, and what its key says of variants; and what purges leave of it.
 pub async fn lookup(
     world: &Rc<World>,
     worker: &Rc<Worker>,
     key: Key,
     fields: FieldValues,
-) -> Result<(Option<Rc<Record>>, Variants), Trouble> {
+) -> Result<Found, Trouble> {
+    if !world.config.has_log {
+        let (found, variants) = find(world, worker, key, fields).await?;
+        return Ok(Found {
+            record: found.map(|(record, _)| record),
+            variants,
+            is_unjudged: false,
+        });
+    }
+    let known = world.judge().purges_known(world, worker.machine);
+    let find = find(world, worker, key, fields);
+    let (found, ()) = both(find, purging::knows(world, worker)).await;
+    let (found, variants) = found?;
+    let judged = match found {
+        Some((record, place)) => purging::judged(world, worker, place, record).await,
+        None => Ok(None),
+    };
+    let is_unjudged = judged.is_err();
+    let record = judged.unwrap_or_default();
+    let judge = world.judge();
+    judge.finds_unpurged(world, key, &known, record.as_ref());
+    Ok(Found {
+        record,
+        variants,
+        is_unjudged,
+    })
+}
+
+/// The record, and where it stands: in one command if it is the key's own.
+async fn find(
+    world: &Rc<World>,
+    worker: &Rc<Worker>,
+    key: Key,
+    fields: FieldValues,
+) -> Result<(Option<(Rc<Record>, Place)>, Variants), Trouble> {
     let (found, variants) = read(world, worker, (key, 0)).await?;
     let fits = |found: Option<(Rc<Record>, Stored)>| {
         let found = found.filter(|(_, stored)| stored.is_for(fields));
-        found.map(|(record, _)| record)
+        found.map(|(record, stored)| {
+            let slot = stored.tie.as_ref().map_or(0, |tie| tie.slot);
+            (record, (key, slot))
+        })
     };
     let Some(family) = &variants.family else {
         return Ok((fits(found), variants));
@@ -317,6 +369,8 @@ pub async fn write(
                 confirmed: false,
                 ..stored.clone()
             };
+            let name = stored.generation.to_string();
+            world.judge().began.insert(name.into(), stored.fill);
             data.put((key, slot), stored);
             data.put_variants(key, variant.as_ref().map(|variant| variant.text.clone()));
         }
@@ -346,6 +400,7 @@ pub async fn refresh(
     place: Place,
     generation: Bytes,
     (expiry, lease): (Option<u32>, Option<(Key, Token)>),
+    (answer, log): (usize, u64),
 ) -> Result<bool, Trouble> {
     let fault = trouble(world).await?;
     let unsure = world.fault(world.config.faults.write_unsure);
@@ -366,6 +421,9 @@ pub async fn refresh(
             stored.expires = world.now() + u64::from(expiry.unwrap_or(0)) * 1000;
             stored.generation = world.store.next();
             stored.confirmed = true;
+            stored.log = log;
+            let name = stored.generation.to_string();
+            world.judge().began.insert(name.into(), answer);
             data.put(place, stored);
             changed = true;
         }

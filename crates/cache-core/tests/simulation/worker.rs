@@ -10,7 +10,9 @@ use std::task::Waker;
 use executor::{Executor, TaskId, Then, finish};
 
 use super::config::Key;
+use super::purges::Purges;
 use super::world::World;
+use crate::purge_words::PurgeWords;
 use crate::stream::{Stream, Subscription};
 
 thread_local! {
@@ -31,11 +33,25 @@ pub fn nobody_is_dead() {
 struct Joinable {
     instance: u64,
     stream: Rc<Stream>,
+    times: Rc<Times>,
+}
+
+/// When the answer of a fill was asked for, in counts of invalidations and numbers of purges, as the module has it.
+#[derive(Default)]
+pub struct Times {
+    /// How often the key had been invalidated.
+    pub invalidations: Cell<Option<u64>>,
+    /// The invalidation that was heard last, and that of the fence.
+    pub fence: Cell<Option<(u64, u64)>>,
+    /// The last purge that was known.
+    pub purged: Cell<u64>,
+    /// The number of the answer, for the judge.
+    pub answer: Cell<Option<usize>>,
 }
 
 /// What comes of the wish to join a fill.
 pub enum Joining {
-    Joined(Subscription),
+    Joined(Subscription, Rc<Times>),
     /// So many read it already.
     Crowded(usize),
     Elsewhere,
@@ -56,6 +72,8 @@ pub struct Worker {
     waiting: RefCell<Waiting>,
     /// It does nothing before this time.
     frozen: Cell<u64>,
+    /// What it knows of the log of purges.
+    pub purges: Purges,
 }
 
 /// A waiter's wish to be woken; it ends when dropped.
@@ -66,7 +84,7 @@ pub struct Registration {
 }
 
 impl Worker {
-    pub fn new(machine: usize, pid: i32) -> Rc<Worker> {
+    pub fn new(machine: usize, pid: i32, words: Rc<PurgeWords>) -> Rc<Worker> {
         Rc::new(Worker {
             machine,
             pid,
@@ -78,6 +96,7 @@ impl Worker {
             fills: RefCell::default(),
             waiting: RefCell::default(),
             frozen: Cell::new(0),
+            purges: Purges::new(words),
         })
     }
 
@@ -118,6 +137,7 @@ impl Worker {
         let until = world.now() + millis;
         self.frozen.set(until);
         world.judge().frozen(self.pid);
+        world.misses_purges(self.machine);
         world.at(until, |_| {});
     }
 
@@ -130,7 +150,9 @@ impl Worker {
     pub fn kill(self: &Rc<Self>, world: &Rc<World>, successor: i32) {
         DEAD.with_borrow_mut(|dead| dead.insert(self.pid));
         world.judge().killed(self.pid);
-        let new = Worker::new(self.machine, successor);
+        world.misses_purges(self.machine);
+        let words = Rc::clone(&self.purges.words);
+        let new = Worker::new(self.machine, successor, words);
         for place in world.machines[self.machine].workers.borrow_mut().iter_mut() {
             if place.pid == self.pid {
                 *place = Rc::clone(&new);
@@ -149,12 +171,13 @@ impl Worker {
     }
 
     /// Lets others of this worker join a fill.
-    pub fn publish(&self, key: Key, instance: u64, stream: &Rc<Stream>) {
-        let stream = Rc::clone(stream);
-        let old = self
-            .fills
-            .borrow_mut()
-            .insert(key, Joinable { instance, stream });
+    pub fn publish(&self, key: Key, instance: u64, (stream, times): (&Rc<Stream>, &Rc<Times>)) {
+        let fill = Joinable {
+            instance,
+            stream: Rc::clone(stream),
+            times: Rc::clone(times),
+        };
+        let old = self.fills.borrow_mut().insert(key, fill);
         drop(old);
     }
 
@@ -170,17 +193,17 @@ impl Worker {
             Some(fill) if fill.stream.joined() >= most as usize => {
                 Joining::Crowded(fill.stream.joined())
             }
-            Some(fill) => Joining::Joined(fill.stream.join()),
+            Some(fill) => Joining::Joined(fill.stream.join(), Rc::clone(&fill.times)),
             None => Joining::Elsewhere,
         }
     }
 
-    /// Whether the fill of a lock is here and can be joined.
-    pub fn is_joinable(&self, key: Key, instance: u64) -> bool {
+    /// When the fill of a lock was begun, if it is here and can be joined.
+    pub fn joinable(&self, key: Key, instance: u64) -> Option<Rc<Times>> {
         let fills = self.fills.borrow();
-        fills
-            .get(&key)
-            .is_some_and(|fill| fill.instance == instance && fill.stream.is_joinable())
+        let fill = fills.get(&key)?;
+        let is_joinable = fill.instance == instance && fill.stream.is_joinable();
+        is_joinable.then(|| Rc::clone(&fill.times))
     }
 
     /// A fill can't be joined any more.

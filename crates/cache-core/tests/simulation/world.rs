@@ -14,6 +14,7 @@ use super::routes::Nginx;
 use super::store::Store;
 use super::worker::{self, Worker};
 use super::zone::Zone;
+use crate::purge_words::PurgeWords;
 
 /// When every world begins: no time of a lock table is 0.
 pub const START: u64 = 1_000_000;
@@ -54,6 +55,10 @@ impl Ord for Event {
 pub struct Machine {
     pub zone: Zone,
     pub nginx: Nginx,
+    /// What its workers share of the log of purges.
+    pub words: Rc<PurgeWords>,
+    /// When something kept it last from hearing of purges.
+    pub missed_purges: Cell<u64>,
     pub workers: RefCell<Vec<Rc<Worker>>>,
 }
 
@@ -81,14 +86,18 @@ impl World {
         let mut pid = 0;
         let mut machines = Vec::new();
         for (index, workers) in config.machines.iter().enumerate() {
+            let words = Rc::new(PurgeWords::default());
             let workers = (0..*workers).map(|_| {
                 pid += 1;
-                Worker::new(index, pid)
+                Worker::new(index, pid, Rc::clone(&words))
             });
+            let workers: Vec<_> = workers.collect();
             machines.push(Machine {
                 zone: Zone::new(config.entries),
                 nginx: Nginx::default(),
-                workers: RefCell::new(workers.collect()),
+                words,
+                missed_purges: Cell::new(0),
+                workers: RefCell::new(workers),
             });
         }
         Rc::new(World {

@@ -205,6 +205,11 @@ impl Zone {
         self.0.borrow().common.invalidations(&id(key))
     }
 
+    /// The invalidation by another machine that was heard last.
+    pub fn heard(&self, key: Key) -> u64 {
+        self.0.borrow().common.heard(&id(key))
+    }
+
     /// Whether answers of a key are taken not to be storable.
     pub fn is_marked(&self, key: Key, now: u64) -> bool {
         self.with(|table| table.is_marked(&id(key), now))

@@ -1,0 +1,190 @@
+//! What a worker knows of the store's log of purges: step by step what `src/store/redis/purges.rs` does, over the log, the shared
+//! words and the judgement of the module itself. How the store is asked is left to those who use it.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use cache_core::purge::{Entry, Labels, Log, Verdict};
+
+use super::purge_log::{Members, PAGE, RESTORED};
+use crate::purge_words::PurgeWords;
+
+/// How often a worker looks whether the last number is to be asked for, in milliseconds.
+pub const LOOK: u64 = 250;
+
+/// How often it is asked for then, in milliseconds.
+const PAUSE: u64 = 600;
+
+/// How long what is known counts where nobody asks behind the requests' backs, in milliseconds.
+pub const SECOND: u64 = 1000;
+
+/// How often the log is read on for one judgement.
+const PAGES: usize = 64;
+
+/// The store hasn't replied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failed;
+
+/// How the store is asked.
+pub trait Asks {
+    async fn read(&self, from: u64) -> Result<Members, Failed>;
+    async fn add(&self, entries: Vec<Entry>, known: u64) -> Result<u64, Failed>;
+    async fn restore(&self, members: Members, known: u64) -> Result<u64, Failed>;
+}
+
+/// The log as one worker knows it.
+pub struct Purges {
+    /// The workers of a machine share them.
+    pub words: Rc<PurgeWords>,
+    is_known: Cell<bool>,
+    log: RefCell<Log>,
+    is_asking: Cell<bool>,
+    asks_again: Cell<bool>,
+}
+
+impl Purges {
+    pub fn new(words: Rc<PurgeWords>) -> Purges {
+        Purges {
+            words,
+            is_known: Cell::new(false),
+            log: RefCell::default(),
+            is_asking: Cell::new(false),
+            asks_again: Cell::new(false),
+        }
+    }
+
+    /// The last number that is known. 0: none.
+    pub fn last(&self) -> u64 {
+        self.words.last()
+    }
+
+    /// All that is known, for whoever has to say it.
+    pub fn members(&self) -> Members {
+        self.log.borrow().members()
+    }
+
+    /// Whether the log is to be read beside a lookup.
+    pub fn is_to_ask(&self, now: u64) -> bool {
+        if self.words.is_known() {
+            self.is_known.set(true);
+        }
+        !self.is_known.get() || self.words.is_due(now, SECOND)
+    }
+
+    /// The timer: whether the log is to be read now.
+    pub fn looks(&self, now: u64) -> bool {
+        self.words.is_due(now, PAUSE) || self.log.borrow().last() < self.last()
+    }
+
+    /// Asks the store for what is new.
+    pub async fn ask(&self, asks: &impl Asks) {
+        let last = self.last();
+        if self.read_up_to(asks, last).await {
+            self.is_known.set(true);
+            self.words.set_known();
+        }
+    }
+
+    /// A message has come. Messages that come meanwhile are one.
+    pub async fn hears(&self, asks: &impl Asks) {
+        self.asks_again.set(true);
+        if self.is_asking.replace(true) {
+            return;
+        }
+        while self.asks_again.replace(false) {
+            self.ask(asks).await;
+        }
+        self.is_asking.set(false);
+    }
+
+    /// Puts entries into the log. They hold on this machine once this has returned.
+    pub async fn add(&self, asks: &impl Asks, entries: &[Entry]) -> Result<(), Failed> {
+        for part in entries.chunks(PAGE / 2) {
+            let number = asks.add(part.to_vec(), self.last()).await?;
+            self.words.raise(number);
+            self.read_up_to(asks, number).await;
+        }
+        Ok(())
+    }
+
+    /// What the purges mean for a record. `None`: the store doesn't say it now.
+    pub async fn judge(
+        &self,
+        asks: &impl Asks,
+        number: u64,
+        labels: impl AsyncFnOnce() -> Result<Option<Vec<u8>>, Failed>,
+    ) -> Option<Verdict> {
+        let last = self.last();
+        if number >= last {
+            return Some(Verdict::Kept);
+        }
+        if self.log.borrow().last() < last {
+            self.read_up_to(asks, last).await;
+        }
+        if self.log.borrow().last() < last {
+            return None;
+        }
+        let labels = labels().await.ok()?;
+        let labels = labels.as_deref().and_then(Labels::parse);
+        Some(self.log.borrow().judge(number, labels.as_ref()))
+    }
+
+    async fn read_up_to(&self, asks: &impl Asks, last: u64) -> bool {
+        let mut from = self.log.borrow().last();
+        let mut is_whole = false;
+        for page in 0..PAGES {
+            let Ok(members) = asks.read(from).await else {
+                break;
+            };
+            let is_lost = {
+                let log = self.log.borrow();
+                let read = members
+                    .iter()
+                    .map(|(member, number)| (&member[..], *number));
+                page == 0 && log.last() == from && log.is_lost(read)
+            };
+            if is_lost {
+                self.restore(asks).await;
+            }
+            let end = members.iter().map(|(_, number)| *number).max();
+            let end = end.unwrap_or(from);
+            for (member, number) in &members {
+                self.log.borrow_mut().apply(member, *number);
+            }
+            self.words.raise(end);
+            if members.len() < PAGE || end <= from {
+                is_whole = true;
+                break;
+            }
+            from = end;
+        }
+        if is_whole {
+            self.log.borrow_mut().complete(last);
+        }
+        is_whole
+    }
+
+    async fn restore(&self, asks: &impl Asks) {
+        let (mut all, mut from) = (Vec::new(), 0);
+        for _ in 0..PAGES {
+            let Ok(members) = asks.read(from).await else {
+                return;
+            };
+            let end = members.iter().map(|(_, number)| *number).max();
+            let is_last = members.len() < PAGE || end.is_none_or(|end| end <= from);
+            all.extend(members);
+            if is_last {
+                break;
+            }
+            from = end.unwrap_or(from);
+        }
+        let read = all.iter().map(|(member, number)| (&member[..], *number));
+        let (members, known) = (self.log.borrow().lost(read), self.last());
+        for part in members.chunks(RESTORED) {
+            match asks.restore(part.to_vec(), known).await {
+                Ok(number) => self.words.raise(number),
+                Err(Failed) => return,
+            }
+        }
+    }
+}
