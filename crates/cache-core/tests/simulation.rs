@@ -49,7 +49,9 @@ mod simulation {
     mod outcomes;
     mod permits;
     mod purge_directed;
+    #[allow(dead_code, reason = "tests of purges use the rest")]
     mod purge_log;
+    #[allow(dead_code, reason = "tests of purges use the rest")]
     mod purges;
     mod purging;
     mod readers;

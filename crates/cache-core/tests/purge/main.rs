@@ -15,6 +15,13 @@ mod labels;
 mod machines;
 mod naive;
 mod plain;
+#[path = "../simulation/purge_log.rs"]
+mod purge_log;
+#[path = "../../../../src/shm/mapping/purge_words.rs"]
+#[allow(dead_code, reason = "the tests use a part of it")]
+mod purge_words;
+#[path = "../simulation/purges.rs"]
+mod purges;
 #[path = "../simulation/rng.rs"]
 mod rng;
 mod senders;

@@ -185,6 +185,7 @@ impl Cache for SimCache {
 
     fn lock(&self, since: u64, domain: Domain) -> Lock<SimPermit, Joined, Queued> {
         self.domain.set(domain);
+        self.world.judge().asks_for_lock(self.request);
         let (world, worker, key) = (&self.world, &self.worker, self.lock_number());
         world.judge().requests[self.request].lock = key;
         let full = world.config.faults.is_zone_full(world.now());

@@ -48,6 +48,7 @@ pub struct Request {
     /// The client has left, or its worker has died.
     pub gone: bool,
     looks: u64,
+    locks: u64,
     asked: u64,
     looked: u64,
     /// A look has found a record.
@@ -161,6 +162,7 @@ impl Judge {
             answered: None,
             gone: false,
             looks: 0,
+            locks: 0,
             asked: 0,
             looked: 0,
             found: false,
@@ -207,6 +209,14 @@ impl Judge {
         });
         self.check(!request.found, || {
             format!("request {number} has a record and looks again")
+        });
+    }
+
+    /// It asks for its lock.
+    pub fn asks_for_lock(&mut self, number: usize) {
+        self.requests[number].locks += 1;
+        self.check(self.requests[number].locks < MANY_LOOKS, || {
+            format!("request {number} asks for its lock again and again")
         });
     }
 

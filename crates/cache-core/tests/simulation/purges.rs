@@ -21,6 +21,10 @@ pub const SECOND: u64 = 1000;
 /// How often the log is read on for one judgement.
 const PAGES: usize = 64;
 
+/// Whether a worker that couldn't put back what the store has lost tries again. The module doesn't yet: it takes in what it has read
+/// all the same, and sees no loss the next time.
+pub const PUTS_BACK_AGAIN: bool = false;
+
 /// The store hasn't replied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Failed;
@@ -40,6 +44,8 @@ pub struct Purges {
     log: RefCell<Log>,
     is_asking: Cell<bool>,
     asks_again: Cell<bool>,
+    /// It couldn't put back what the store has lost, and tries it no more.
+    pub gave_up: Cell<bool>,
 }
 
 impl Purges {
@@ -50,6 +56,7 @@ impl Purges {
             log: RefCell::default(),
             is_asking: Cell::new(false),
             asks_again: Cell::new(false),
+            gave_up: Cell::new(false),
         }
     }
 
@@ -143,8 +150,11 @@ impl Purges {
                     .map(|(member, number)| (&member[..], *number));
                 page == 0 && log.last() == from && log.is_lost(read)
             };
-            if is_lost {
-                self.restore(asks).await;
+            if is_lost && self.restore(asks).await.is_err() {
+                if PUTS_BACK_AGAIN {
+                    break;
+                }
+                self.gave_up.set(true);
             }
             let end = members.iter().map(|(_, number)| *number).max();
             let end = end.unwrap_or(from);
@@ -164,12 +174,10 @@ impl Purges {
         is_whole
     }
 
-    async fn restore(&self, asks: &impl Asks) {
+    async fn restore(&self, asks: &impl Asks) -> Result<(), Failed> {
         let (mut all, mut from) = (Vec::new(), 0);
         for _ in 0..PAGES {
-            let Ok(members) = asks.read(from).await else {
-                return;
-            };
+            let members = asks.read(from).await?;
             let end = members.iter().map(|(_, number)| *number).max();
             let is_last = members.len() < PAGE || end.is_none_or(|end| end <= from);
             all.extend(members);
@@ -181,10 +189,9 @@ impl Purges {
         let read = all.iter().map(|(member, number)| (&member[..], *number));
         let (members, known) = (self.log.borrow().lost(read), self.last());
         for part in members.chunks(RESTORED) {
-            match asks.restore(part.to_vec(), known).await {
-                Ok(number) => self.words.raise(number),
-                Err(Failed) => return,
-            }
+            let number = asks.restore(part.to_vec(), known).await?;
+            self.words.raise(number);
         }
+        Ok(())
     }
 }
