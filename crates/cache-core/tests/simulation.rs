@@ -30,6 +30,7 @@ mod simulation {
     mod backend;
     mod bounded;
     mod bounds;
+    mod broken;
     mod cache;
     mod client;
     mod config;

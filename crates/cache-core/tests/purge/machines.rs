@@ -504,7 +504,7 @@ impl World {
         let link = self.link(machine);
         let verdict = own.workers[index]
             .purges
-            .judge(&link, record.number, labels);
+            .judge(&link, record.number, (labels, true));
         let Some(verdict) = at_once(verdict) else {
             *self.judged.entry("unknown").or_default() += 1;
             return;

@@ -18,6 +18,7 @@ use super::leasing::{Lease, Seen, claim_fill};
 use super::outcomes::{Listener, hear, listen};
 use super::permits::{SimPermit, Truth};
 use super::store;
+use super::topology::Broken;
 use super::variants::{FieldValues, Variants, lock_in_worker, lock_of};
 use super::wait::Alarm;
 use super::worker::{Joining, Times, Worker};
@@ -215,7 +216,9 @@ impl Cache for SimCache {
                     instance,
                 };
                 match worker.join(key, instance, queue) {
-                    Joining::Joined(_, times) if self.is_from_before(&times) => {
+                    Joining::Joined(_, times)
+                        if self.is_from_before(&times) && !world.breaks(Broken::JoinsOld) =>
+                    {
                         Lock::Elsewhere(queued)
                     }
                     Joining::Joined(subscription, times) => Lock::Here(Joined {
@@ -274,7 +277,8 @@ impl Cache for SimCache {
                 return Poll::Ready(Woken::Released(verdict));
             }
             let joinable = worker.joinable(ticket.key, ticket.instance);
-            if joinable.is_some_and(|times| !self.is_from_before(&times)) {
+            let spins = world.breaks(Broken::Spins);
+            if joinable.is_some_and(|times| spins || !self.is_from_before(&times)) {
                 return Poll::Ready(Woken::Joinable);
             }
             if deadline <= now {

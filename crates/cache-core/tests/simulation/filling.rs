@@ -21,6 +21,7 @@ use super::leasing::{Lease, Seen, forget};
 use super::permits::{SimPermit, Truth};
 use super::purging;
 use super::store;
+use super::topology::Broken;
 use super::variants::{FieldValues, Variants, lock_of};
 use super::wait::{first, sleep};
 use super::worker::{Times, Worker};
@@ -181,6 +182,15 @@ impl SimFill {
     /// The invalidation that it knows of, by its number.
     fn fence_number(&self) -> u64 {
         Token::parse(&self.fence.borrow()).map_or(0, Token::number)
+    }
+
+    /// The last purge of which its answer knows. `rule`: the one that says so.
+    fn log_number(&self, rule: Broken) -> u64 {
+        if self.world.breaks(rule) {
+            self.worker.purges.last()
+        } else {
+            self.times.purged.get()
+        }
     }
 
     /// Where an answer goes that varies.
@@ -435,7 +445,7 @@ impl Filling for SimFill {
             confirmed: false,
             fill: number,
             tie: None,
-            log: self.times.purged.get(),
+            log: self.log_number(Broken::LateNumber),
             labels: purging::labels(self.key, number),
         };
         if self.is_invalidated() {
@@ -490,7 +500,10 @@ impl Filling for SimFill {
             place,
             generation,
             (expiry, self.needed_lease()),
-            (self.truth.fill.get().unwrap(), self.times.purged.get()),
+            (
+                self.truth.fill.get().unwrap(),
+                self.log_number(Broken::LateConfirmation),
+            ),
         )
         .await;
         self.decided(match (renewed.plan, &result) {

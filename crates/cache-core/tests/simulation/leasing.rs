@@ -15,6 +15,7 @@ use super::data::Data;
 use super::fleet::Outcome;
 use super::outcomes;
 use super::store::{command, trouble, wrong_type};
+use super::topology::Broken;
 use super::variants::{FieldValues, key_of};
 use super::worker::Worker;
 use super::world::World;
@@ -169,6 +170,9 @@ pub async fn claim_fill(
         }
         Claimed::Held { by, left, changed } => {
             lease.stage.set(Stage::Elsewhere);
+            if world.breaks(Broken::FillsHeld) {
+                return Ok(Claim::Granted { changed });
+            }
             Claim::Held { by, left, changed }
         }
         Claimed::Unneeded { left } => {
@@ -202,12 +206,14 @@ async fn send(
         let is = (found.map(|f| f.generation), data.variants(key, now).text);
         let changed = Reply::Integer(i64::from(is != seen));
         let reply = match data.lease(lock, now).map(|lease| (lease.kept, lease.until)) {
-            Some((Kept::Held(by), until)) if by != token => vec![
-                bulk("held"),
-                bulk(by.to_string()),
-                Reply::Integer(i64::try_from(until - now).unwrap()),
-                changed,
-            ],
+            Some((Kept::Held(by), until)) if by != token && !world.breaks(Broken::GrantsHeld) => {
+                vec![
+                    bulk("held"),
+                    bulk(by.to_string()),
+                    Reply::Integer(i64::try_from(until - now).unwrap()),
+                    changed,
+                ]
+            }
             Some((Kept::Known(verdict), until)) => {
                 let left = until - now;
                 let judge = world.judge();
@@ -253,6 +259,8 @@ async fn send(
 fn keep(lease: &Rc<Lease>, delay: u64) {
     let lease = Rc::clone(lease);
     let world = Rc::clone(&lease.world);
+    let late = world.breaks(Broken::ExtendsLate);
+    let delay = if late { delay * 6 } else { delay };
     world.after(delay, move |world| {
         if !lease.is_kept() {
             return;
@@ -350,7 +358,9 @@ fn give_back(
                 return Ok(());
             };
             let fence = lease.fence.clone();
-            let known = claim::remembered(verdict, world.config.uncacheable_ttl);
+            let long = world.breaks(Broken::RemembersLong);
+            let time = world.config.uncacheable_ttl * if long { 3 } else { 1 };
+            let known = claim::remembered(verdict, time);
             data.put_lease(
                 lock,
                 known.map(|time| StoredLease {

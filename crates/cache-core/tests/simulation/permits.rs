@@ -8,6 +8,7 @@ use cache_core::flow::{Permit, Verdict};
 
 use super::config::Key;
 use super::leasing::Lease;
+use super::topology::Broken;
 use super::variants::key_of;
 use super::worker::{Worker, is_alive};
 use super::world::World;
@@ -96,7 +97,9 @@ impl SimPermit {
         self.lease.end(verdict, own);
         self.worker.withdraw(key, self.instance);
         let (zone, now) = (&world.machines[machine].zone, world.now());
-        let retention = world.config.retention_of(self.sender.get());
+        let all = world.breaks(Broken::BlamesAll);
+        let sender = if all { 0 } else { self.sender.get() };
+        let retention = world.config.retention_of(sender);
         let known = self.lease.known.get().unwrap_or(u64::MAX);
         let retention = Retention {
             uncacheable: retention.uncacheable.min(known),

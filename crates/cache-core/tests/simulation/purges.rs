@@ -114,21 +114,21 @@ impl Purges {
         Ok(())
     }
 
-    /// What the purges mean for a record. `None`: the store doesn't say it now.
+    /// What the purges mean for a record. `None`: the store doesn't say it now. `reads`: the log is read on if need be, as it must be.
     pub async fn judge(
         &self,
         asks: &impl Asks,
         number: u64,
-        labels: impl AsyncFnOnce() -> Result<Option<Vec<u8>>, Failed>,
+        (labels, reads): (impl AsyncFnOnce() -> Result<Option<Vec<u8>>, Failed>, bool),
     ) -> Option<Verdict> {
         let last = self.last();
         if number >= last {
             return Some(Verdict::Kept);
         }
-        if self.log.borrow().last() < last {
+        if reads && self.log.borrow().last() < last {
             self.read_up_to(asks, last).await;
         }
-        if self.log.borrow().last() < last {
+        if reads && self.log.borrow().last() < last {
             return None;
         }
         let labels = labels().await.ok()?;

@@ -17,6 +17,7 @@ use super::purge_log::{Members, PAGE};
 use super::purges::{Asks, Failed, LOOK, SECOND};
 use super::rng::Rng;
 use super::store::{self, TIMEOUT, command, trouble};
+use super::topology::Broken;
 use super::worker::Worker;
 use super::world::World;
 
@@ -248,7 +249,8 @@ fn looks(world: &Rc<World>, until: u64) {
         if is_frozen {
             world.misses_purges(worker.machine);
         }
-        if is_frozen || !store::is_available(world) || !worker.purges.looks(world.now()) {
+        let deaf = world.breaks(Broken::NeverAsks);
+        if is_frozen || deaf || !store::is_available(world) || !worker.purges.looks(world.now()) {
             continue;
         }
         let (world, own) = (Rc::clone(world), Rc::clone(&worker));
@@ -287,6 +289,10 @@ pub fn sends(world: &Rc<World>, machine: usize, purge: Purge) {
             world: &world,
             worker: &own,
         };
+        if world.breaks(Broken::AcknowledgesEarly) {
+            let now = world.now();
+            world.judge().purged.list[number].acknowledged = Some(now);
+        }
         if own.purges.add(&way, &[purge.entry()]).await.is_ok() {
             world.note(|| format!("purge {number} is acknowledged"));
             let now = world.now();
@@ -298,7 +304,8 @@ pub fn sends(world: &Rc<World>, machine: usize, purge: Purge) {
 
 /// Reads on in the log beside a lookup, if nobody has for a second.
 pub async fn knows(world: &Rc<World>, worker: &Rc<Worker>) {
-    if store::is_available(world) && worker.purges.is_to_ask(world.now()) {
+    let deaf = world.breaks(Broken::NeverAsks);
+    if !deaf && store::is_available(world) && worker.purges.is_to_ask(world.now()) {
         let way = Way { world, worker };
         worker.purges.ask(&way).await;
     }
@@ -326,7 +333,8 @@ pub async fn judged(
         });
         read.await
     };
-    let verdict = worker.purges.judge(&way, meta.log, labels).await;
+    let reads = !world.breaks(Broken::ReadsNotOn);
+    let verdict = worker.purges.judge(&way, meta.log, (labels, reads)).await;
     let window = i64::from(world.config.rules.stale) * 1000;
     Ok(match verdict.ok_or(Failed)? {
         Verdict::Kept => Some(record),

@@ -57,6 +57,32 @@ pub enum Broken {
     Repeat,
     /// A command waits for its reply for as long as it takes.
     Patience,
+    /// The store grants a lease that another machine has.
+    GrantsHeld,
+    /// A machine fills although another has the lease.
+    FillsHeld,
+    /// Leases are extended too late.
+    ExtendsLate,
+    /// Of a fill whose answer couldn't be stored it is told that it was.
+    TellsStored,
+    /// That answers aren't storable is remembered for too long.
+    RemembersLong,
+    /// A failure that one sender has met is held against all.
+    BlamesAll,
+    /// Fills from before a purge or an invalidation are joined.
+    JoinsOld,
+    /// A waiter is told again and again that it may join such a fill.
+    Spins,
+    /// A record says that it knows of the purges at the end of its fill.
+    LateNumber,
+    /// A confirmed record does.
+    LateConfirmation,
+    /// Purges of others are heard of by chance only.
+    NeverAsks,
+    /// A record is judged by what its worker has read already.
+    ReadsNotOn,
+    /// A purge is acknowledged before its machine knows of it.
+    AcknowledgesEarly,
 }
 
 /// The servers.

@@ -12,6 +12,7 @@ use super::outcomes::Listeners;
 use super::rng::Rng;
 use super::routes::Nginx;
 use super::store::Store;
+use super::topology::Broken;
 use super::worker::{self, Worker};
 use super::zone::Zone;
 use crate::purge_words::PurgeWords;
@@ -132,6 +133,11 @@ impl World {
         let mut judge = self.judge.borrow_mut();
         judge.now = self.now();
         judge
+    }
+
+    /// Whether this rule is broken.
+    pub fn breaks(&self, rule: Broken) -> bool {
+        self.config.topology.broken == Some(rule)
     }
 
     /// A number that no other has.
