@@ -216,6 +216,14 @@ impl Link<'_> {
 }
 
 impl Asks for Link<'_> {
+    fn now(&self) -> u64 {
+        self.now
+    }
+
+    async fn reading(&self, purges: &Purges) {
+        purges.reads(self).await;
+    }
+
     async fn read(&self, from: u64) -> Result<Members, Failed> {
         let mut store = self.store.borrow_mut();
         store.happens(self.now);
@@ -377,7 +385,7 @@ impl World {
                 self.machines[machine].workers[index].looks = next;
                 let worker = &self.machines[machine].workers[index].purges;
                 if worker.looks(now) {
-                    at_once(worker.ask(&self.link(machine)));
+                    at_once(worker.reads(&self.link(machine)));
                 }
             }
         }
@@ -385,7 +393,7 @@ impl World {
         for (_, to) in due {
             // One worker hears for all.
             let worker = &self.machines[to].workers[0].purges;
-            at_once(worker.hears(&self.link(to)));
+            at_once(worker.reads(&self.link(to)));
         }
         let due: Vec<_> = self.fills.extract_if(.., |(at, _)| *at <= now).collect();
         self.records
@@ -445,7 +453,7 @@ impl World {
     fn knows(&self, machine: usize, index: usize) {
         let worker = &self.machines[machine].workers[index].purges;
         if worker.is_to_ask(self.now) {
-            at_once(worker.ask(&self.link(machine)));
+            at_once(worker.reads(&self.link(machine)));
         }
     }
 
@@ -500,12 +508,13 @@ impl World {
         let now = self.now;
         self.knows(machine, index);
         let own = &self.machines[machine];
-        let labels = async || Ok(Some(record.labels.clone()));
-        let link = self.link(machine);
-        let verdict = own.workers[index]
-            .purges
-            .judge(&link, record.number, (labels, true));
-        let Some(verdict) = at_once(verdict) else {
+        let (link, purges) = (self.link(machine), &own.workers[index].purges);
+        let judge = || purges.judge_now(record.number, Some(&record.labels));
+        let judged = judge().or_else(|| {
+            at_once(purges.catch_up(&link));
+            judge()
+        });
+        let Some(verdict) = judged else {
             *self.judged.entry("unknown").or_default() += 1;
             return;
         };

@@ -15,7 +15,7 @@ pub const LOOK: u64 = 250;
 /// How often it is asked for then, in milliseconds.
 const PAUSE: u64 = 600;
 
-/// How long what is known counts where nobody asks behind the requests' backs, in milliseconds.
+/// How old what the store has said may be for a lookup, in milliseconds.
 pub const SECOND: u64 = 1000;
 
 /// How often the log is read on for one judgement.
@@ -31,19 +31,21 @@ pub struct Failed;
 
 /// How the store is asked.
 pub trait Asks {
+    fn now(&self) -> u64;
     async fn read(&self, from: u64) -> Result<Members, Failed>;
     async fn add(&self, entries: Vec<Entry>, known: u64) -> Result<u64, Failed>;
     async fn restore(&self, members: Members, known: u64) -> Result<u64, Failed>;
+    /// Has the worker read the log ([`Purges::reads`]), or shares a reading that is under way.
+    async fn reading(&self, purges: &Purges);
 }
 
 /// The log as one worker knows it.
 pub struct Purges {
     /// The workers of a machine share them.
     pub words: Rc<PurgeWords>,
-    is_known: Cell<bool>,
+    /// When a reading began that has read all of the log. 0: none has.
+    confirmed: Cell<u64>,
     log: RefCell<Log>,
-    is_asking: Cell<bool>,
-    asks_again: Cell<bool>,
     /// It couldn't put back what the store has lost, and tries it no more.
     pub gave_up: Cell<bool>,
 }
@@ -52,10 +54,8 @@ impl Purges {
     pub fn new(words: Rc<PurgeWords>) -> Purges {
         Purges {
             words,
-            is_known: Cell::new(false),
+            confirmed: Cell::new(0),
             log: RefCell::default(),
-            is_asking: Cell::new(false),
-            asks_again: Cell::new(false),
             gave_up: Cell::new(false),
         }
     }
@@ -72,36 +72,36 @@ impl Purges {
 
     /// Whether the log is to be read beside a lookup.
     pub fn is_to_ask(&self, now: u64) -> bool {
-        if self.words.is_known() {
-            self.is_known.set(true);
-        }
-        !self.is_known.get() || self.words.is_due(now, SECOND)
+        let confirmed = self.confirmed.get().max(self.words.confirmed());
+        confirmed == 0 || confirmed > now || now - confirmed >= SECOND
     }
 
     /// The timer: whether the log is to be read now.
     pub fn looks(&self, now: u64) -> bool {
-        self.words.is_due(now, PAUSE) || self.log.borrow().last() < self.last()
+        self.words.is_due(now, PAUSE) || self.is_behind()
     }
 
-    /// Asks the store for what is new.
-    pub async fn ask(&self, asks: &impl Asks) {
-        let last = self.last();
+    fn is_behind(&self) -> bool {
+        self.log.borrow().last() < self.last()
+    }
+
+    /// One reading of the log.
+    pub async fn reads(&self, asks: &impl Asks) {
+        let (began, last) = (asks.now(), self.last());
         if self.read_up_to(asks, last).await {
-            self.is_known.set(true);
-            self.words.set_known();
+            self.confirmed.set(began);
+            self.words.confirm(began);
         }
     }
 
-    /// A message has come. Messages that come meanwhile are one.
-    pub async fn hears(&self, asks: &impl Asks) {
-        self.asks_again.set(true);
-        if self.is_asking.replace(true) {
-            return;
+    /// Reads the log if it isn't read as far as it is known to go.
+    pub async fn catch_up(&self, asks: &impl Asks) {
+        // A reading that is under way may have begun too early.
+        for _ in 0..2 {
+            if self.is_behind() {
+                asks.reading(self).await;
+            }
         }
-        while self.asks_again.replace(false) {
-            self.ask(asks).await;
-        }
-        self.is_asking.set(false);
     }
 
     /// Puts entries into the log. They hold on this machine once this has returned.
@@ -109,31 +109,23 @@ impl Purges {
         for part in entries.chunks(PAGE / 2) {
             let number = asks.add(part.to_vec(), self.last()).await?;
             self.words.raise(number);
-            self.read_up_to(asks, number).await;
+            self.catch_up(asks).await;
         }
         Ok(())
     }
 
-    /// What the purges mean for a record. `None`: the store doesn't say it now. `reads`: the log is read on if need be, as it must be.
-    pub async fn judge(
-        &self,
-        asks: &impl Asks,
-        number: u64,
-        (labels, reads): (impl AsyncFnOnce() -> Result<Option<Vec<u8>>, Failed>, bool),
-    ) -> Option<Verdict> {
-        let last = self.last();
-        if number >= last {
+    /// What the purges mean for a record. `None`: the log must be read on first.
+    pub fn judge_now(&self, number: u64, labels: Option<&[u8]>) -> Option<Verdict> {
+        if number >= self.last() {
             return Some(Verdict::Kept);
         }
-        if reads && self.log.borrow().last() < last {
-            self.read_up_to(asks, last).await;
-        }
-        if reads && self.log.borrow().last() < last {
-            return None;
-        }
-        let labels = labels().await.ok()?;
-        let labels = labels.as_deref().and_then(Labels::parse);
-        Some(self.log.borrow().judge(number, labels.as_ref()))
+        (!self.is_behind()).then(|| self.judge_by_what_is_read(number, labels))
+    }
+
+    /// The same by a log that may go on.
+    pub fn judge_by_what_is_read(&self, number: u64, labels: Option<&[u8]>) -> Verdict {
+        let labels = labels.and_then(Labels::parse);
+        self.log.borrow().judge(number, labels.as_ref())
     }
 
     async fn read_up_to(&self, asks: &impl Asks, last: u64) -> bool {

@@ -1,7 +1,10 @@
 //! Purges by URI, by tag and of all, soft and hard: how machines send them and hear of them, and what must hold of records and
 //! fills from before.
 
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::rc::Rc;
+use std::task::{Poll, Waker};
 
 use bytes::Bytes;
 use cache_core::attempts::Access;
@@ -14,7 +17,7 @@ use super::config::Key;
 use super::data::Data;
 use super::invariants::Judge;
 use super::purge_log::{Members, PAGE};
-use super::purges::{Asks, Failed, LOOK, SECOND};
+use super::purges::{Asks, Failed, LOOK, Purges, SECOND};
 use super::rng::Rng;
 use super::store::{self, TIMEOUT, command, trouble};
 use super::topology::Broken;
@@ -59,8 +62,6 @@ struct Sent {
 #[derive(Default)]
 pub struct Sents {
     list: Vec<Sent>,
-    /// Until when workers look after the log behind the requests' backs. Only so all know of a purge in time.
-    watched: u64,
 }
 
 /// The tags of an answer.
@@ -164,6 +165,14 @@ impl Way<'_> {
 }
 
 impl Asks for Way<'_> {
+    fn now(&self) -> u64 {
+        self.world.now()
+    }
+
+    async fn reading(&self, _: &Purges) {
+        begins(self.world, self.worker).ended().await;
+    }
+
     async fn read(&self, from: u64) -> Result<Members, Failed> {
         self.sends(Access::ReadMaster, move |_, data| data.log.page(from, PAGE))
             .await
@@ -213,18 +222,61 @@ fn tells(world: &Rc<World>) {
 
 /// One worker of a machine hears of a purge.
 pub fn hears(world: &Rc<World>, machine: usize) {
-    let Some(worker) = living(world, machine) else {
+    let Some(worker) = living(world, machine).filter(|_| !world.breaks(Broken::NeverAsks)) else {
         return;
     };
-    let (world, own) = (Rc::clone(world), Rc::clone(&worker));
+    // A reading that has begun may not see it.
+    if worker.reading.borrow().is_some() {
+        worker.is_told.set(true);
+    } else {
+        begins(world, &worker);
+    }
+}
+
+/// A reading of the log that is under way.
+#[derive(Default)]
+pub struct Reading {
+    is_over: Cell<bool>,
+    wakers: RefCell<Vec<Waker>>,
+}
+
+impl Reading {
+    async fn ended(&self) {
+        poll_fn(|cx| {
+            if self.is_over.get() {
+                return Poll::Ready(());
+            }
+            self.wakers.borrow_mut().push(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+/// Has a worker read the log, whoever waits for that, or shares what is under way.
+fn begins(world: &Rc<World>, worker: &Rc<Worker>) -> Rc<Reading> {
+    if let Some(reading) = &*worker.reading.borrow() {
+        return Rc::clone(reading);
+    }
+    let reading = Rc::new(Reading::default());
+    worker.reading.replace(Some(Rc::clone(&reading)));
+    worker.is_told.set(false);
+    let (world, own, ends) = (Rc::clone(world), Rc::clone(worker), Rc::clone(&reading));
     worker.spawn(async move {
         let way = Way {
             world: &world,
             worker: &own,
         };
-        own.purges.hears(&way).await;
+        own.purges.reads(&way).await;
+        own.reading.take();
+        ends.is_over.set(true);
+        ends.wakers.take().into_iter().for_each(Waker::wake);
+        if own.is_told.take() {
+            begins(&world, &own);
+        }
         None
     });
+    reading
 }
 
 fn living(world: &World, machine: usize) -> Option<Rc<Worker>> {
@@ -238,7 +290,6 @@ pub fn plan(world: &Rc<World>, until: u64) {
         world.at(when, move |world| sends(world, machine, purge));
     }
     if world.config.looks_after_log {
-        world.judge().purged.watched = until;
         looks(world, until);
     }
 }
@@ -253,15 +304,7 @@ fn looks(world: &Rc<World>, until: u64) {
         if is_frozen || deaf || !store::is_available(world) || !worker.purges.looks(world.now()) {
             continue;
         }
-        let (world, own) = (Rc::clone(world), Rc::clone(&worker));
-        worker.spawn(async move {
-            let way = Way {
-                world: &world,
-                worker: &own,
-            };
-            own.purges.ask(&way).await;
-            None
-        });
+        begins(world, &worker);
     }
     if world.now() < until {
         world.after(LOOK, move |world| looks(world, until));
@@ -306,8 +349,7 @@ pub fn sends(world: &Rc<World>, machine: usize, purge: Purge) {
 pub async fn knows(world: &Rc<World>, worker: &Rc<Worker>) {
     let deaf = world.breaks(Broken::NeverAsks);
     if !deaf && store::is_available(world) && worker.purges.is_to_ask(world.now()) {
-        let way = Way { world, worker };
-        worker.purges.ask(&way).await;
+        begins(world, worker).ended().await;
     }
 }
 
@@ -315,26 +357,23 @@ pub async fn knows(world: &Rc<World>, worker: &Rc<Worker>) {
 pub async fn judged(
     world: &Rc<World>,
     worker: &Rc<Worker>,
-    place: store::Place,
-    record: Rc<Record>,
+    (place, record, labels): (store::Place, Rc<Record>, Bytes),
+    has_variants: bool,
 ) -> Result<Option<Rc<Record>>, Failed> {
     let Some(meta) = record.meta.clone() else {
         return Ok(Some(record));
     };
     let way = Way { world, worker };
-    let (generation, (key, slot)) = (meta.generation.clone(), place);
-    let same = generation.clone();
-    let labels = async || {
-        let read = way.sends(Access::ReadMaster, move |world, data| {
-            let stored = data.peek_at(key, slot, world.now());
-            // Another write may have come in between.
-            let stored = stored.filter(|stored| stored.generation.to_string() == same);
-            stored.map(|stored| stored.labels.to_vec())
-        });
-        read.await
-    };
-    let reads = !world.breaks(Broken::ReadsNotOn);
-    let verdict = worker.purges.judge(&way, meta.log, (labels, reads)).await;
+    let (generation, purges) = (meta.generation.clone(), &worker.purges);
+    let judge = || purges.judge_now(meta.log, Some(&labels));
+    let mut verdict = judge();
+    if verdict.is_none() && world.breaks(Broken::ReadsNotOn) {
+        verdict = Some(purges.judge_by_what_is_read(meta.log, Some(&labels)));
+    }
+    if verdict.is_none() {
+        purges.catch_up(&way).await;
+        verdict = judge();
+    }
     let window = i64::from(world.config.rules.stale) * 1000;
     Ok(match verdict.ok_or(Failed)? {
         Verdict::Kept => Some(record),
@@ -354,7 +393,10 @@ pub async fn judged(
             }))
         }
         Verdict::Hard => {
-            changes(world, worker, place, generation, None);
+            // The key of other variants stays.
+            if !has_variants {
+                changes(world, worker, place, generation, None);
+            }
             None
         }
     })
@@ -407,8 +449,7 @@ impl Judge {
             let is_heard = sent.number.is_some_and(|number| number <= own.words.last());
             // Else it is asked for within a second, and the reply takes a while.
             let in_time = |at: u64| at.max(own.missed_purges.get()) + SECOND + TIMEOUT;
-            let is_watched = self.now <= self.purged.watched;
-            let is_due = |at| sent.by == machine || (is_watched && in_time(at) <= self.now);
+            let is_due = |at| sent.by == machine || in_time(at) <= self.now;
             is_heard || sent.acknowledged.is_some_and(is_due)
         };
         let all = self.purged.list.iter().enumerate();

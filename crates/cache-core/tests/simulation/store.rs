@@ -255,7 +255,10 @@ pub async fn lookup(
     let (found, ()) = both(find, purging::knows(world, worker)).await;
     let (found, variants) = found?;
     let judged = match found {
-        Some((record, place)) => purging::judged(world, worker, place, record).await,
+        Some((record, (place, labels))) => {
+            let has_variants = place.1 == 0 && !variants.text.is_empty();
+            purging::judged(world, worker, (place, record, labels), has_variants).await
+        }
         None => Ok(None),
     };
     let is_unjudged = judged.is_err();
@@ -275,13 +278,13 @@ async fn find(
     worker: &Rc<Worker>,
     key: Key,
     fields: FieldValues,
-) -> Result<(Option<(Rc<Record>, Place)>, Variants), Trouble> {
+) -> Result<(Option<(Rc<Record>, (Place, Bytes))>, Variants), Trouble> {
     let (found, variants) = read(world, worker, (key, 0)).await?;
     let fits = |found: Option<(Rc<Record>, Stored)>| {
         let found = found.filter(|(_, stored)| stored.is_for(fields));
         found.map(|(record, stored)| {
             let slot = stored.tie.as_ref().map_or(0, |tie| tie.slot);
-            (record, (key, slot))
+            (record, ((key, slot), stored.labels))
         })
     };
     let Some(family) = &variants.family else {

@@ -77,7 +77,7 @@ pub enum Broken {
     LateNumber,
     /// A confirmed record does.
     LateConfirmation,
-    /// Purges of others are heard of by chance only.
+    /// Nobody reads the log for what others purge.
     NeverAsks,
     /// A record is judged by what its worker has read already.
     ReadsNotOn,

@@ -11,6 +11,7 @@ use executor::{Executor, TaskId, Then, finish};
 
 use super::config::Key;
 use super::purges::Purges;
+use super::purging::Reading;
 use super::world::World;
 use crate::purge_words::PurgeWords;
 use crate::stream::{Stream, Subscription};
@@ -74,6 +75,10 @@ pub struct Worker {
     frozen: Cell<u64>,
     /// What it knows of the log of purges.
     pub purges: Purges,
+    /// The reading of the log that is under way.
+    pub reading: RefCell<Option<Rc<Reading>>>,
+    /// There has been a message since it began.
+    pub is_told: Cell<bool>,
 }
 
 /// A waiter's wish to be woken; it ends when dropped.
@@ -97,6 +102,8 @@ impl Worker {
             waiting: RefCell::default(),
             frozen: Cell::new(0),
             purges: Purges::new(words),
+            reading: RefCell::default(),
+            is_told: Cell::new(false),
         })
     }
 
