@@ -24,7 +24,7 @@ use super::watching;
 use super::world::{START, World};
 
 /// How many seeds run of each kind of worlds, unless `SIM_SEEDS` says otherwise: each test takes about 10 s.
-const SEEDS: u64 = 500;
+const SEEDS: u64 = 400;
 
 /// The longest time for which a key is remembered whose answers aren't storable, in milliseconds.
 const LONGEST_TTL: u64 = 5000;
