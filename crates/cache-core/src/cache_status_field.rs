@@ -72,7 +72,10 @@ impl Forward {
             (CacheStatus::Bypass, _) | (_, Reason::NotConfigured) => Some(Self::Bypass),
             (CacheStatus::Expired | CacheStatus::Revalidated, _) => Some(Self::Stale),
             // The store wasn't asked, or had nothing to say.
-            (CacheStatus::Miss, Reason::StoreUnavailable | Reason::WrongType) => Some(Self::Miss),
+            (
+                CacheStatus::Miss,
+                Reason::StoreUnavailable | Reason::WrongType | Reason::NoMemory,
+            ) => Some(Self::Miss),
             (CacheStatus::Miss, _) => Some(Self::UriMiss),
         }
     }

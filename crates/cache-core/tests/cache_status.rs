@@ -95,6 +95,7 @@ fn why_requests_are_forwarded() {
         ("2.2", CacheStatus::Miss, Reason::LockTimeout, Some(Forward::UriMiss)),
         ("2.2", CacheStatus::Miss, Reason::StoreUnavailable, Some(Forward::Miss)),
         ("2.2", CacheStatus::Miss, Reason::WrongType, Some(Forward::Miss)),
+        ("2.2 not looked up", CacheStatus::Miss, Reason::NoMemory, Some(Forward::Miss)),
         ("2.2", CacheStatus::Miss, Reason::NotConfigured, Some(Forward::Bypass)),
         ("2.2 not at all", CacheStatus::Miss, Reason::OnlyIfCached, None),
         ("2.2", CacheStatus::Bypass, Reason::Content, Some(Forward::Bypass)),
