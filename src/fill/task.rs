@@ -409,7 +409,8 @@ impl Filling for Fill {
         }
     }
 
-    fn outcome(&self, reason: Reason) {
+    fn outcome(&self, ended: Reason) {
+        let reason = ended.of_fill(self.known);
         self.outcome.set(Some(reason));
         self.count(reason);
         (self.learn)(reason);

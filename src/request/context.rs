@@ -125,9 +125,14 @@ impl Context {
         self.states.find()
     }
 
-    /// Where to leave what becomes of the fill that this request starts.
-    pub fn fill_outcome(&self) -> Rc<Cell<Option<Reason>>> {
-        Rc::clone(self.fill_outcome.get_or_init(Rc::default))
+    /// The request has started a fill, which leaves here what becomes of it. The first call counts.
+    pub fn set_fill_outcome(&self, outcome: Rc<Cell<Option<Reason>>>) {
+        let _ = self.fill_outcome.set(outcome);
+    }
+
+    /// What has become of the fill that the request has started. `None` before that is known.
+    pub fn end_of_fill(&self) -> Option<Reason> {
+        self.fill_outcome.get().and_then(|outcome| outcome.get())
     }
 
     /// Whether the request has started a fill.
@@ -281,8 +286,7 @@ impl Context {
 
     /// `$redis_cache_reason`
     pub fn reason(&self) -> Option<Reason> {
-        let fill = self.fill_outcome.get().and_then(|outcome| outcome.get());
-        self.outcome.get()?.reason_after(fill)
+        self.outcome.get()?.reason_after(self.end_of_fill())
     }
 
     /// Why the request was served as it was, whatever has become of its fill since.

@@ -242,7 +242,6 @@ fn join(r: Request, context: &'static Context, joined: Joined, stale_for: u32) {
     drop(joined.queued);
     let source = FillResponse {
         subscription: joined.subscription,
-        known: outcome.reason(),
         held: None,
         found: Source::Store,
         stale: stale_for,
@@ -258,28 +257,36 @@ fn fetch(
     start: Start,
     (expected, found): (Outcome, Source),
 ) {
-    let (known, held) = (start.known, start.held.clone());
+    let held = start.held.clone();
     let rules = &cacheable.settings.lookup.rules;
     match &held {
         // Only this client wants another.
         Some(held) if usable::judge(&held.record, rules) == Use::Fresh => {
             Forwarding::set_why(context, Forward::Request);
         }
-        None if known.is_none() && start.target.variants.family.is_some() => {
+        None if start.known.is_none() && start.target.variants.family.is_some() => {
             Forwarding::set_why(context, Forward::VaryMiss);
         }
-        _ => {}
+        // What comes of the response may give the outcome another reason.
+        _ => {
+            if let Some(why) = start
+                .known
+                .and_then(|known| Forward::of(start.status, known))
+            {
+                Forwarding::set_why(context, why);
+            }
+        }
     }
     let initiator = initiator(r, context, cacheable);
-    let outcome = context.fill_outcome();
-    let Some((subscription, times)) = start_first(&initiator, start, outcome) else {
+    let outcome = Rc::default();
+    let Some((subscription, times)) = start_first(&initiator, start, Rc::clone(&outcome)) else {
         return pass(r, context, Reason::NoConnections);
     };
+    context.set_fill_outcome(outcome);
     Forwarding::set_fill(context, &times, false);
     context.set_outcome(expected);
     let source = FillResponse {
         subscription,
-        known,
         held,
         found,
         stale: rules.stale,

@@ -208,6 +208,17 @@ impl Outcome {
         Self::new(Word::Skip, self.status, reason, Source::Backend)
     }
 
+    /// The same request before its header goes, whose fill may have ended by then. A response that a fill couldn't store isn't
+    /// being stored any more.
+    #[must_use]
+    pub const fn after_fill(self, ended: Option<Reason>) -> Self {
+        match (self.word, ended) {
+            (Some(Word::Store), Some(Reason::Stored | Reason::Revalidated)) => self,
+            (Some(Word::Store), Some(reason)) => self.not_stored(reason),
+            _ => self,
+        }
+    }
+
     /// The response is the backend's in the client's own request, past the cache; or the cache's own, where the backend isn't to
     /// be asked.
     #[must_use]
@@ -265,14 +276,9 @@ impl Outcome {
     /// The value of `$redis_cache_reason`: what has become of the request's fill says more, if that is known.
     #[must_use]
     pub const fn reason_after(&self, fill: Option<Reason>) -> Option<Reason> {
-        match (self.reason, fill) {
-            // Known beforehand; that storing failed then says less.
-            (
-                known @ Some(Reason::StoreUnavailable | Reason::WrongType),
-                Some(Reason::StoreFailed),
-            ) => known,
-            (_, Some(fill)) => Some(fill),
-            (known, None) => known,
+        match fill {
+            Some(fill) => Some(fill),
+            None => self.reason,
         }
     }
 }

@@ -88,7 +88,7 @@ fn what_is_known_not_to_be_stored_is_skipped() {
     }
 }
 
-/// What becomes of a fill says more than what was expected of it, but for why a store can't take it.
+/// What becomes of a fill says more than what was expected of it.
 #[test]
 fn the_end_of_a_fill_tells_why() {
     for reason in Reason::ALL {
@@ -97,12 +97,42 @@ fn the_end_of_a_fill_tells_why() {
         assert_eq!(expected.reason_after(None), Some(Reason::Storing));
         let known = Outcome::passed(*reason);
         assert_eq!(known.reason_after(None), Some(*reason));
-        let after_failure = known.reason_after(Some(Reason::StoreFailed));
+    }
+}
+
+/// Before the header goes: what it says agrees with the reason.
+#[test]
+fn a_response_whose_fill_has_failed_is_not_being_stored() {
+    let storing = Outcome::filled(CacheStatus::Expired, None);
+    let known = Outcome::filled(CacheStatus::Miss, Some(Reason::StoreUnavailable));
+    let others = [Outcome::fresh(Source::Store), Outcome::joined(true), known];
+    for reason in Reason::ALL {
         let wanted = match reason {
-            Reason::StoreUnavailable | Reason::WrongType => *reason,
-            _ => Reason::StoreFailed,
+            Reason::Stored | Reason::Revalidated => storing,
+            _ => storing.not_stored(*reason),
         };
-        assert_eq!(after_failure, Some(wanted));
+        assert_eq!(storing.after_fill(Some(*reason)), wanted);
+        for other in others {
+            assert_eq!(other.after_fill(Some(*reason)), other);
+        }
+    }
+    assert_eq!(storing.after_fill(None), storing);
+}
+
+/// Why a store can't take a response says more than that it has not taken it.
+#[test]
+fn a_fill_that_fails_as_was_known_ends_for_that_reason() {
+    for known in Reason::ALL {
+        let failed = Reason::StoreFailed;
+        let wanted = match known {
+            Reason::StoreUnavailable | Reason::WrongType => *known,
+            _ => failed,
+        };
+        assert_eq!(failed.of_fill(Some(*known)), wanted);
+        for ended in Reason::ALL.iter().filter(|ended| **ended != failed) {
+            assert_eq!(ended.of_fill(Some(*known)), *ended, "after {known}");
+        }
+        assert_eq!(known.of_fill(None), *known);
     }
 }
 
@@ -164,23 +194,25 @@ fn turns() {
     let skipped = expired(Word::Skip, Reason::SetCookie);
     let no_response = expired(Word::Skip, Reason::BackendFailed);
     let cases = [
-        ("no response", None, None, None, Turn::BadGateway, no_response),
-        ("no response, a record", None, None, Some(&lenient), Turn::Held, instead),
-        ("no response, one for no failure", None, None, Some(&strict), Turn::BadGateway, no_response),
-        ("no response, must-revalidate", None, None, Some(&never_stale), Turn::GatewayTimeout, no_response),
-        ("a failure, a record", None, Some(head(&failed)), Some(&strict), Turn::Held, instead),
-        ("a failure", None, Some(head(&failed)), None, Turn::Stream, storing),
-        ("not storable", None, Some(head(&not_storable)), None, Turn::Stream, skipped),
-        ("not storable, as was known", Some(Reason::ZoneFull), Some(head(&not_storable)), None, Turn::Stream, storing),
-        ("a 304 that confirms nothing", None, Some(Head { not_modified: true, ..head(&not_storable) }), Some(&strict), Turn::Pass, passed(Reason::NotModified)),
-        ("a far part", None, Some(Head { is_far: true, ..head(&not_storable) }), None, Turn::Pass, passed(Reason::SetCookie)),
-        ("nginx's own page, must-revalidate", None, Some(Head { generated: true, ..head(&not_storable) }), Some(&never_stale), Turn::GatewayTimeout, skipped),
-        ("nginx's own page", None, Some(Head { generated: true, ..head(&not_storable) }), Some(&strict), Turn::Stream, skipped),
+        ("no response", None, None, Turn::BadGateway, no_response),
+        ("no response, a record", None, Some(&lenient), Turn::Held, instead),
+        ("no response, one for no failure", None, Some(&strict), Turn::BadGateway, no_response),
+        ("no response, must-revalidate", None, Some(&never_stale), Turn::GatewayTimeout, no_response),
+        ("a failure, a record", Some(head(&failed)), Some(&strict), Turn::Held, instead),
+        ("a failure", Some(head(&failed)), None, Turn::Stream, storing),
+        ("not storable", Some(head(&not_storable)), None, Turn::Stream, skipped),
+        ("a 304 that confirms nothing", Some(Head { not_modified: true, ..head(&not_storable) }), Some(&strict), Turn::Pass, passed(Reason::NotModified)),
+        ("a far part", Some(Head { is_far: true, ..head(&not_storable) }), None, Turn::Pass, passed(Reason::SetCookie)),
+        ("nginx's own page, must-revalidate", Some(Head { generated: true, ..head(&not_storable) }), Some(&never_stale), Turn::GatewayTimeout, skipped),
+        ("nginx's own page", Some(Head { generated: true, ..head(&not_storable) }), Some(&strict), Turn::Stream, skipped),
     ];
-    for (name, known, head, held, wanted, outcome) in cases {
-        let (is, after) = turn(before, known, head, (held, Source::Store));
+    for (name, head, held, wanted, outcome) in cases {
+        let (is, after) = turn(before, head, (held, Source::Store));
         assert_eq!((is, parts(after)), (wanted, outcome), "{name}");
     }
+    let known = Outcome::filled(CacheStatus::Miss, Some(Reason::StoreUnavailable));
+    let (_, after) = turn(known, Some(head(&not_storable)), (None, Source::Store));
+    assert_eq!(parts(after), passed(Reason::SetCookie), "its own reason says more");
     for (own, status, reason) in [(true, CacheStatus::Revalidated, Reason::Revalidated), (false, CacheStatus::Hit, Reason::Subscribed)] {
         let wanted = of(Word::Hit, status, reason, Source::Memory);
         assert_eq!(parts(Outcome::confirmed(own, Source::Memory)), wanted);

@@ -24,8 +24,6 @@ const FAR: u64 = 256 * 1024;
 pub struct FillResponse {
     /// The response.
     pub subscription: Subscription,
-    /// What was known of storing it beforehand.
-    pub known: Option<Reason>,
     /// The record that the backend was asked about.
     pub held: Option<Rc<Held>>,
     /// Where a record was found that is held, or that another request has held.
@@ -52,15 +50,21 @@ pub async fn stream(r: Request, context: &'static Context, source: FillResponse)
         is_far: is_far(r, head),
     });
     let held = source.held.as_deref();
-    let (turn, outcome) = flow::turn(before, source.known, concerning, (held, source.found));
-    context.set_outcome(outcome);
+    let (turn, outcome) = flow::turn(before, concerning, (held, source.found));
+    // A short response may have ended by now.
+    context.set_outcome(outcome.after_fill(context.end_of_fill()));
     let found = match (turn, &head) {
         (Turn::Stream, Some(head)) => {
             return Some(answer(r, context, head, &source.subscription).await);
         }
         (Turn::Renewed, Some(head)) => head.finding.renewed(),
         (Turn::Held, _) => held.map(|held| Rc::clone(&held.record)),
-        (Turn::Pass, _) => return None,
+        (Turn::Pass, _) => {
+            if held.is_some() {
+                Forwarding::set_why(context, Forward::Stale);
+            }
+            return None;
+        }
         (Turn::GatewayTimeout, _) => return Some(NGX_HTTP_GATEWAY_TIME_OUT as Code),
         (Turn::BadGateway, _) | (Turn::Stream | Turn::Renewed, None) => {
             return Some(NGX_HTTP_BAD_GATEWAY as Code);

@@ -34,13 +34,11 @@ pub enum Turn {
     Pass,
 }
 
-/// Decides it, and the outcome of the request. `before`: its outcome so far. `known`: why the response was known not to be stored
-/// beforehand. `head`: `None` if there is no response. `held`: the record that this request's fill has asked about, found
-/// in `source`.
+/// Decides it, and the outcome of the request. `before`: its outcome so far. `head`: `None` if there is no response. `held`: the
+/// record that this request's fill has asked about, found in `source`.
 #[must_use]
 pub fn turn(
     before: Outcome,
-    known: Option<Reason>,
     head: Option<Head<'_>>,
     (held, source): (Option<&Held>, Source),
 ) -> (Turn, Outcome) {
@@ -66,11 +64,7 @@ pub fn turn(
         {
             (Turn::GatewayTimeout, before.not_stored(*reason))
         }
-        (Finding::NotStorable(reason), _) if known.is_none() => {
-            (Turn::Stream, before.not_stored(*reason))
-        }
-        (Finding::NotStorable(_) | Finding::Failed(_) | Finding::Storable(_), _) => {
-            (Turn::Stream, before)
-        }
+        (Finding::NotStorable(reason), _) => (Turn::Stream, before.not_stored(*reason)),
+        (Finding::Failed(_) | Finding::Storable(_), _) => (Turn::Stream, before),
     }
 }

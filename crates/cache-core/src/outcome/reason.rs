@@ -157,6 +157,16 @@ impl Reason {
         self as usize
     }
 
+    /// What is said of a fill that has ended with this reason. `known`: why its response was known beforehand not to be
+    /// stored. Why the store can't be written to says more than that a write has failed.
+    #[must_use]
+    pub const fn of_fill(self, known: Option<Self>) -> Self {
+        match (known, self) {
+            (Some(known @ (Self::StoreUnavailable | Self::WrongType)), Self::StoreFailed) => known,
+            _ => self,
+        }
+    }
+
     /// Whether the response itself, or its location, says that it isn't for a shared cache: the next one will say so
     /// too, whoever asks. Not so what lies with the request, the operator or a backend in trouble.
     #[must_use]
