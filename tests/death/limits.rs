@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use testbed::{Answer, Client, Gate, PATIENCE, Request, Response, Site, ms, wait_for};
 
-use crate::{LOCKS, SOON, narrow, take_all, wait_until_noticed};
+use crate::{LOCKS, SOON, narrow};
 
 #[test]
 fn without_connections_misses_pass_and_stale_records_are_not_refilled() {
@@ -14,25 +14,25 @@ fn without_connections_misses_pass_and_stale_records_are_not_refilled() {
     site.fill("/warm");
     site.fill_and_age("/stale");
     site.fill("/fresh");
-    let mut taken = take_all(&site);
+    let mut taken = site.take_all_connections();
     let all_taken = taken.len();
     // What nginx alone makes of it: one connection is the client's, one is the upstream's.
     let mut plain = narrow(Site::plain());
     plain.nginx.allow("worker_connections are not enough");
-    let mut others = take_all(&plain);
+    let mut others = plain.take_all_connections();
     others.truncate(others.len() - 2);
-    wait_until_noticed(&plain);
+    plain.wait_until_noticed();
     assert_eq!(plain.get("/x").status, 200, "proxy_pass needs two");
     drop(others);
     for left in [0, 1, 2, 3, 4] {
         let all = all_taken - left - 1;
         taken.truncate(all);
-        wait_until_noticed(&site);
+        site.wait_until_noticed();
         let ask = |path: &str| -> Option<Response> {
             let mut client = site.client();
             let answer = client.exchange(&Request::get(path)).ok();
             drop(client);
-            wait_until_noticed(&site);
+            site.wait_until_noticed();
             site.wait_for_quiet_zone();
             answer
         };
@@ -69,7 +69,7 @@ fn without_connections_misses_pass_and_stale_records_are_not_refilled() {
         }
     }
     drop(taken);
-    wait_until_noticed(&site);
+    site.wait_until_noticed();
     for path in ["/a", "/b"] {
         site.fill(path);
     }

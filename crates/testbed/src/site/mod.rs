@@ -1,5 +1,6 @@
 //! The usual scene of a test: nginx with the module, its Redis and its backend. This file is its configuration.
 
+mod connections;
 mod defaults;
 mod running;
 
@@ -210,6 +211,7 @@ impl Site {
             redis,
             backend,
             workers: self.workers,
+            connections: self.connections,
             seed: self.seed,
             http2,
             http3,

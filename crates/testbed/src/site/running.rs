@@ -29,6 +29,8 @@ pub struct Running {
     pub(super) http3: Option<(Port, Certificate)>,
     /// How many workers its first configuration has.
     pub(super) workers: usize,
+    /// How many connections each of them may have.
+    pub(super) connections: usize,
     /// Where its clients are led, with `TESTBED_CLIENT`.
     pub(super) _offer: Option<Offer>,
     pub(super) _port: Port,
