@@ -77,20 +77,34 @@ impl Purge {
         }
     }
 
+    fn all(mode: Mode) -> Entry {
+        let selector = Selector::all();
+        Entry { mode, selector }
+    }
+
     /// Whether it is in the log of a server, or was dropped there to make room.
     fn is_in(&self, server: &Server) -> bool {
         let floor = |mode| Member::Floor(mode).encode();
-        let members = [self.entry().encode(), floor(Mode::Hard), floor(self.mode)];
+        let all = |mode| Purge::all(mode).encode();
+        let members = [
+            self.entry().encode(),
+            all(Mode::Hard),
+            all(self.mode),
+            floor(Mode::Hard),
+            floor(self.mode),
+        ];
         let numbers = members.iter().filter_map(|member| server.log.get(member));
         numbers.max().is_some_and(|number| *number >= self.number)
     }
 
-    /// Whether a worker knows it, and not only that there was something.
-    fn is_known_to(&self, worker: &Worker) -> bool {
-        let (own, members) = (self.entry().encode(), worker.purges.members());
-        members
-            .iter()
-            .any(|(member, number)| *member == own && *number >= self.number)
+    /// Whether a worker knows it, or that there was something; but for a log that drops entries, whose floors may be older.
+    fn is_known_to(&self, worker: &Worker, drops: bool) -> bool {
+        let own = self.entry().encode();
+        let floor = Member::Floor(Mode::Hard).encode();
+        worker.purges.members().iter().any(|(member, number)| {
+            let is_own = *member == own || (*member == floor && !drops);
+            is_own && *number >= self.number
+        })
     }
 }
 
@@ -354,6 +368,7 @@ impl World {
     /// Purges that no server has any more, and no worker that would put them back, are nothing to anybody.
     fn forgets(&mut self) {
         let mut store = self.store.borrow_mut();
+        let drops = store.most < 1000;
         let Store { server, purges, .. } = &mut *store;
         for purge in purges.iter_mut().filter(|p| p.is_lost && p.by.is_some()) {
             let mut workers = self.machines.iter().flat_map(|machine| &machine.workers);
@@ -361,7 +376,7 @@ impl World {
                 if worker.purges.gave_up.get() {
                     return false;
                 }
-                purge.is_known_to(worker)
+                purge.is_known_to(worker, drops)
             };
             if !purge.is_in(server) && !workers.any(has) {
                 purge.by = None;
