@@ -53,6 +53,7 @@ pub fn report() -> Report {
         is_master,
     };
     let store = |name: &str, mode, nodes, memory| StoreReport {
+        connections: 3,
         name: name.into(),
         mode,
         counts: none(Subject::Store),
@@ -60,6 +61,7 @@ pub fn report() -> Report {
         memory,
     };
     let memory = MemoryReport {
+        feed_lag: Some(500),
         size: 64 << 20,
         bytes: 41_943_040,
         objects: 5_120,
