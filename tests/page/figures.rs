@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use cache_core::counters::{
-    Coalesced, Counts, FILL_DURATION, Failure, FillKind, FillResult, Operation, Subject, Times,
-    Word, coalesced, failures, fills, not_stored, purges, response_bytes, responses,
-    store_duration, written, written_bytes,
+    Coalesced, Counts, FILL_DURATION, Failure, FillKind, FillResult, MEMORY_HITS, Operation,
+    Subject, Times, Word, coalesced, failures, fills, not_stored, purges, response_bytes,
+    responses, store_duration, written, written_bytes,
 };
 use cache_core::outcome::{CacheStatus, Reason};
 use cache_core::purge::{Kind, Mode};
@@ -53,20 +53,20 @@ pub fn report() -> Report {
         is_master,
     };
     let store = |name: &str, mode, nodes, memory| StoreReport {
-        connections: 3,
         name: name.into(),
         mode,
         counts: none(Subject::Store),
+        connections: 8,
         nodes,
         memory,
     };
     let memory = MemoryReport {
-        feed_lag: Some(500),
         size: 64 << 20,
         bytes: 41_943_040,
         objects: 5_120,
         evictions: 17,
         is_fed: true,
+        feed_lag: Some(40),
     };
     let mut report = Report {
         version: "0.1.0",
@@ -101,6 +101,7 @@ pub fn report() -> Report {
                 vec![],
                 Some(MemoryReport {
                     is_fed: false,
+                    feed_lag: None,
                     ..memory
                 }),
             ),
@@ -141,6 +142,7 @@ pub fn go_on(report: &mut Report, nth: u64) {
             written_bytes(CacheStatus::Miss),
             (20 + wave) * 14_321,
         );
+        count(counts, MEMORY_HITS, 120);
         count(counts, coalesced(Coalesced::Stream), 11);
         count(counts, coalesced(Coalesced::Record), 7);
         for (kind, result, more) in [
@@ -244,13 +246,14 @@ pub fn shown(browser: &Browser) -> BTreeMap<String, Vec<String>> {
     serde_json::from_value(all).unwrap()
 }
 
-/// What a report says that the page doesn't, but for its time.
+/// What a report says that the page doesn't, but for its time and what changes with it.
 pub fn missing(browser: &Browser, report: &Value) -> Vec<String> {
     let shown = shown(browser);
     let mut missing = Vec::new();
     leaves(report, "", &mut |pointer, value| {
         let is_bound = pointer.contains("/buckets/") && pointer.ends_with("/0");
-        if is_bound || pointer.ends_with("/cold") || pointer == "/timestamp" {
+        let is_time = pointer == "/timestamp" || pointer.ends_with("/feed_lag");
+        if is_bound || is_time || pointer.ends_with("/cold") {
             return;
         }
         let is_right = |text: &String| match value {

@@ -24,11 +24,15 @@ fn it_follows_the_figures() {
     wait_for_text(&browser, "#state", "Live");
     let now = || value(&figures.report.lock().unwrap());
     wait_until_shown(&browser, now);
+    let lag = "#store-0 [data-p='memory/feed_lag']";
+    wait_for_text(&browser, lag, "0.040");
     // More of what there was, a server that goes down, and what there wasn't: a reason, a zone.
     {
         let mut report = figures.report.lock().unwrap();
         go_on(&mut report, 5);
         report.stores[0].nodes[1].is_up = false;
+        let memory = report.stores[0].memory.as_mut().unwrap();
+        (memory.is_fed, memory.feed_lag) = (false, None);
         count(
             &mut report.zones[0].counts,
             not_stored(Reason::Truncated),
@@ -42,7 +46,15 @@ fn it_follows_the_figures() {
     }
     wait_until_shown(&browser, now);
     let trouble = text(&browser, "#trouble");
-    assert_eq!(trouble, "Store main: replica 10.0.0.2:6379 is down.");
+    assert_eq!(
+        trouble,
+        "Store main: replica 10.0.0.2:6379 is down.Store main: its memory isn't fed."
+    );
+    assert_eq!(text(&browser, lag), "\u{2013}");
+    // The page has been fetched for what is new, and not since.
+    let fetched = figures.backend.hits("/cache/");
+    figures.wait_for_more(4);
+    assert_eq!(figures.backend.hits("/cache/"), fetched);
     // The most frequent reason stands first.
     assert_eq!(text(&browser, "[data-p^='not_stored/']"), "3,000");
     assert!(text(&browser, "#zone-2 h2").contains("a/new~one \u{1F4A1}"));
@@ -72,7 +84,7 @@ fn rates_are_per_second_of_the_server() {
         "{told:?}"
     );
     for (plot, words) in [
-        (1, "hit ratio: now 8"),
+        (1, "all hits: now 8"),
         (3, "p50: now "),
         (4, "waiting: now "),
     ] {

@@ -72,7 +72,7 @@ fn under_load_it_shows_what_status_says() {
         );
         let plots = plots.as_str().unwrap_or_default();
         assert!(
-            !plots.contains("NaN") && plots.contains("hit ratio: now"),
+            !plots.contains("NaN") && plots.contains("all hits: now"),
             "{plots}"
         );
         wait_for("points of plots", PATIENCE, || {

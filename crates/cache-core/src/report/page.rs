@@ -4,7 +4,8 @@
 //! The script finds a figure's place by attributes. `data-at` of a section is a JSON pointer (RFC 6901); `data-p` of an element in it
 //! is the rest of the pointer, to the value that the element shows. `data-r` is the same for a rate (per second), `data-q` for a
 //! quantile of a histogram (pointer, space, percent), `data-h` for the hit ratio. `data-w` has words for true and false,
-//! and `data-j` then judges them: `good` or `bad`. `data-f` tells how a number is written: `s` are seconds, `t` is a time.
+//! and `data-j` then judges them: `good` or `bad`. `data-f` tells how a number is written: `s` are seconds, `m` seconds to the
+//! millisecond, `t` is a time.
 
 mod html;
 mod sections;

@@ -184,6 +184,7 @@ fn each_figure_is_shown() {
                     (if *is_true { yes } else { no }).to_owned()
                 }
                 (figure, Some("s")) => format!("{:.6}", figure.as_f64().unwrap()),
+                (figure, Some("m")) => format!("{:.3}", figure.as_f64().unwrap()),
                 (figure, Some("t")) if figure == 1_790_000_000_123_u64 => {
                     "Mon, 21 Sep 2026 14:13:20 GMT".to_owned()
                 }

@@ -155,6 +155,9 @@ impl<'a> Html<'a> {
             Some(Value::Number(number)) if attributes.contains("\"s\"") => {
                 format!("{:.6}", number.as_f64().unwrap_or(0.0))
             }
+            Some(Value::Number(number)) if attributes.contains("\"m\"") => {
+                format!("{:.3}", number.as_f64().unwrap_or(0.0))
+            }
             Some(Value::Number(number)) if attributes.contains("\"t\"") => {
                 time(number.as_u64().unwrap_or(0))
             }

@@ -151,6 +151,7 @@ fn zone(html: &mut Html<'_>, at: usize, zone: &ZoneReport) {
         ("Keys whose backend failed", "keys/failing"),
         ("Other keys known", "keys/known"),
         ("Room for keys", "keys/room"),
+        ("Answered from memory", "memory_hits"),
     ] {
         item(html, term, path);
     }
@@ -270,6 +271,7 @@ fn store(html: &mut Html<'_>, at: usize, store: &StoreReport) {
     html.markup("<div><dt>State</dt>");
     html.truth("dd", "up", ["up", "down"]);
     html.markup("</div>\n");
+    item(html, "Connections", "connections");
     if store.memory.is_some() {
         for (term, path) in [
             ("Memory, bytes", "memory/size"),
@@ -286,6 +288,8 @@ fn store(html: &mut Html<'_>, at: usize, store: &StoreReport) {
             html.truth("dd", "memory/fed", ["yes", "no"]);
         }
         html.markup("</div>\n");
+        let attributes = " data-f=\"m\"";
+        item_as(html, "Last proven, s ago", "memory/feed_lag", attributes);
     }
     html.markup(
         "</dl>\n<div class=\"plots\" data-plots=\"store\"></div>\n<div class=\"tables\">\n",
