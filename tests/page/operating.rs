@@ -55,6 +55,11 @@ fn it_follows_the_figures() {
     let fetched = figures.backend.hits("/cache/");
     figures.wait_for_more(4);
     assert_eq!(figures.backend.hits("/cache/"), fetched);
+    // Rates are there in the new tables, too.
+    let rates = browser
+        .run("return [...document.querySelectorAll('#zone-0 [data-r]')].map(it => it.textContent)");
+    let rates: Vec<String> = serde_json::from_value(rates).unwrap();
+    assert!(!rates.iter().any(|rate| rate == "\u{2013}"), "{rates:?}");
     // The most frequent reason stands first.
     assert_eq!(text(&browser, "[data-p^='not_stored/']"), "3,000");
     assert!(text(&browser, "#zone-2 h2").contains("a/new~one \u{1F4A1}"));
