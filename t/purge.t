@@ -327,11 +327,11 @@ GET /purgeall
 ["POST /closed/purge\n{}", "POST /refused/purge\n{}", "GET /cache/purge", "PURGE /cache/purge", "GET /cache/", "POST /cache/other\n{}", "POST /cache/purge",
  "POST /cache/purge\n[]", "POST /cache/purge\n{\"type\": \"tag\"}"]
 --- error_code eval
-[403, 403, 405, 405, 404, 404, 400, 400, 400]
+[403, 403, 405, 405, 403, 404, 400, 400, 400]
 --- response_headers eval
 ["", "", "Allow: POST", "Allow: POST", ("") x 5]
 --- response_body_like eval
-["purges aren't allowed", "403 Forbidden", ("isn't one of POST") x 2, ("404 Not Found") x 2, ("the body is no JSON object") x 2, qr/"\\"selectors\\" is missing, or no array"/]
+["purges aren't allowed", "403 Forbidden", ("isn't one of POST") x 2, "403 Forbidden", "404 Not Found", ("the body is no JSON object") x 2, qr/"\\"selectors\\" is missing, or no array"/]
 --- no_error_log
 [alert]
 
