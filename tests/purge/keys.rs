@@ -134,6 +134,8 @@ fn every_worker_and_its_memory_obeys() {
         for client in &mut clients {
             wait_for("a hit", PATIENCE, || client.get("/m").word() == "HIT");
         }
+        // A hit may be the answer of a fill whose record isn't there yet.
+        site.redis.wait_for_record("http://localhost/m");
         let answer = site.ask(&request(&["PURGE /m", "Host: localhost"]));
         assert_eq!(answer.text(), told(1, "key", "hard"), "{turn}");
         for client in &mut clients {
