@@ -208,13 +208,20 @@ impl Outcome {
         Self::new(Word::Skip, self.status, reason, Source::Backend)
     }
 
-    /// The same request before its header goes, whose fill may have ended by then. A response that a fill couldn't store isn't
-    /// being stored any more.
+    /// The same request before its header goes, whose fill may have ended by then. A response that a fill couldn't keep isn't
+    /// being stored any more. What the store says of it comes later than most headers, and counts at the end alone.
     #[must_use]
     pub const fn after_fill(self, ended: Option<Reason>) -> Self {
         match (self.word, ended) {
-            (Some(Word::Store), Some(Reason::Stored | Reason::Revalidated)) => self,
-            (Some(Word::Store), Some(reason)) => self.not_stored(reason),
+            (
+                Some(Word::Store),
+                Some(
+                    reason @ (Reason::Truncated
+                    | Reason::TooLarge
+                    | Reason::CaptureMemory
+                    | Reason::CaptureTimeout),
+                ),
+            ) => self.not_stored(reason),
             _ => self,
         }
     }
