@@ -176,11 +176,9 @@ fn endpoints_behave_as_content_handlers_do() {
         assert_eq!(answer.header("cache-control").as_deref(), Some("no-store"));
         let head = client.ask(&Request::new("HEAD", target));
         assert_eq!((head.status, head.body.len()), (200, 0));
-        assert_eq!(
-            client.ask(&Request::post(target, "x")).status,
-            405,
-            "{target}"
-        );
+        let posted = client.ask(&Request::post(target, "x"));
+        assert_eq!(posted.status, 405, "{target}");
+        assert_eq!(posted.header("allow").as_deref(), Some("GET, HEAD"));
         let closed = target.replace("/cache/", "/open/");
         assert_eq!(client.get(&closed).status, 403);
         let zipped =
@@ -199,6 +197,8 @@ fn endpoints_behave_as_content_handlers_do() {
     );
     assert!(answer.text().ends_with("# EOF\n"));
     assert_eq!(client.get("/cache/other").status, 404);
+    // None of these is a response of the cache.
+    assert_eq!(number(&status(&site), "/servers/_/purge/responses"), 0);
     let log = site.nginx.log();
     let warned = log.matching(
         testbed::Position::default(),

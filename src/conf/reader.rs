@@ -268,16 +268,17 @@ pub unsafe fn set<T>(
 
 /// Logs what may not be meant so, and was found when all was read.
 pub fn warn(cf: *mut ngx_conf_t, line: &ConfLine, text: &str) {
-    // SAFETY: the configuration has a log.
-    let log = unsafe { (*cf).log };
-    let ConfLine { file, line } = line;
-    ngx_log_error!(NGX_LOG_WARN, log, "{text} in {file}:{line}");
+    say(cf, NGX_LOG_WARN, line, text);
 }
 
 /// Logs a fault that was found when all was read, as nginx logs those it finds at once.
 pub fn emerg(cf: *mut ngx_conf_t, line: &ConfLine, text: &str) {
+    say(cf, NGX_LOG_EMERG, line, text);
+}
+
+fn say(cf: *mut ngx_conf_t, level: u32, line: &ConfLine, text: &str) {
     // SAFETY: the configuration has a log.
     let log = unsafe { (*cf).log };
     let ConfLine { file, line } = line;
-    ngx_log_error!(NGX_LOG_EMERG, log, "{text} in {file}:{line}");
+    ngx_log_error!(level, log, "{text} in {file}:{line}");
 }

@@ -70,6 +70,7 @@ impl Times {
 
     /// How long it took, if it has ended.
     pub fn taken(&self) -> Option<u64> {
-        Some(self.ended.get()?.saturating_sub(self.begun.get()?))
+        self.ended.get()?;
+        self.taken_so_far()
     }
 }

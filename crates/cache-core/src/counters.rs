@@ -1,7 +1,7 @@
 //! What is counted, and where: each zone, server and store has a series of words that only grow.
 //!
-//! A series lies in shared memory several times, so that workers rarely write to the same word; what is read is the sum. The places
-//! here are the same for all versions of the module that share memory: whoever changes them changes [`LAYOUT`].
+//! A series lies in shared memory several times, so that workers rarely write to the same word; what is read is the sum. Memory
+//! of another [`LAYOUT`] is made anew.
 
 mod histogram;
 
@@ -10,8 +10,9 @@ pub use histogram::{Histogram, Times};
 use crate::outcome::{CacheStatus, Reason};
 use crate::purge::{Kind, Mode};
 
-/// Tells layouts apart.
-pub const LAYOUT: u64 = 1;
+/// Tells layouts apart: a number to be changed with the order of the words, and how many there are.
+pub const LAYOUT: u64 =
+    (1 << 48) | ((ZONE_WORDS << 32) | (STORE_WORDS << 16) | SERVER_WORDS) as u64;
 
 /// What a series is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -14,7 +14,6 @@ use crate::conf::{LocConf, MainConf};
 use crate::ngx::headers;
 use crate::ngx::output::send_text;
 use crate::ngx::request::{Code, DECLINED, DONE, Request};
-use crate::request::purge::answer;
 
 mod purges;
 mod report;
@@ -60,8 +59,9 @@ pub fn enter(
         return purges::enter(r, conf, main, body_read);
     }
     if !r.is_get_or_head() {
-        let early = answer::method("GET, HEAD");
-        return answer::at_once(r, conf, main, early);
+        // Without memory for the line the code tells enough.
+        let _ = headers::push_kept(r, b"Allow", b"GET, HEAD");
+        return NGX_HTTP_NOT_ALLOWED as Code;
     }
     // nginx's rules have let it in, if there are some.
     if !conf.has_access_rules {

@@ -2,10 +2,12 @@
 
 use std::sync::atomic::AtomicU64;
 
+use cache_core::counters::LAYOUT;
+
 /// How many workers may be waiting at once, old ones of a reload included.
 pub const WORKERS: usize = 128;
-/// Changes whenever the layout does: a zone of another layout is made anew.
-pub const MAGIC: u64 = 0x7263_6c6f_636b_0007;
+/// Changes whenever the layout does, or that of the counters beside it: a zone of another layout is made anew.
+pub const MAGIC: u64 = 0x7263_6c6f_636b_0007 ^ LAYOUT;
 /// Least time between two notes that there is no room, in milliseconds.
 const TELL: u64 = 60_000;
 

@@ -2,12 +2,13 @@
 
 use std::ptr;
 
+use cache_core::counters::LAYOUT;
 use ngx::ffi::*;
 
 use super::super::counters::ServerCounters;
 
 /// Changes whenever the layout does.
-pub const MAGIC: u64 = 0x7263_7372_7672_0001;
+pub const MAGIC: u64 = 0x7263_7372_7672_0001 ^ LAYOUT;
 
 /// What lies before the counters.
 #[repr(C, align(64))]

@@ -4,17 +4,19 @@
 //! It survives reloads, and has no mutex: a worker that dies in the middle of a change leaves words that others
 //! overwrite.
 
-use super::super::counters::StoreCounters;
-use super::purge_words::PurgeWords;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use cache_core::breaker::Breaker;
 use cache_core::cluster::Refresh;
+use cache_core::counters::LAYOUT;
 use cache_core::lease::Lease;
 use md5::{Digest, Md5};
 
+use super::super::counters::StoreCounters;
+use super::purge_words::PurgeWords;
+
 /// Changes whenever the layout does.
-pub const MAGIC: u64 = 0x7263_7374_6f72_0005;
+pub const MAGIC: u64 = 0x7263_7374_6f72_0005 ^ LAYOUT;
 
 /// How many servers of a store have words of their own. Those beyond it are each worker's own business.
 pub const SERVERS: usize = 512;
