@@ -8,8 +8,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use cache_core::flow::Trouble;
 use cache_core::key::LockKey;
-use cache_core::purge::Verdict;
-use cache_core::record::{self, Base, Broken, ReadFrom, Record, Standing, log_of};
+use cache_core::record::{self, Base, Broken, ReadFrom, Record, Standing};
 use cache_core::rules::Rules;
 use cache_core::shown::shown;
 use cache_core::vary::{self, Family, Names, Select, Variant, VariantId};
@@ -21,9 +20,13 @@ use crate::ngx::event::{exact_msec, exact_usec};
 use crate::ngx::output::Body;
 use crate::shm::Zone;
 use crate::store::key::lock_of_variant;
-use crate::store::memory::{Entry, Judge, Memory, Seen};
+use crate::store::memory::{Entry, Memory, Seen};
 use crate::store::redis::{Found, LastLook, Reading, StoreError};
-use crate::store::{Key, Store, background, refresh};
+use crate::store::{Key, Store};
+
+mod judging;
+
+use judging::{judged, soften};
 
 /// How many keys whose records were complained about are remembered.
 const COMPLAINTS: usize = 1024;
@@ -135,16 +138,7 @@ pub async fn lookup(
         .filter(|_| !lookup.rules.ignore.vary)
     else {
         let record = decode(lookup, &found, ReadFrom::Base, select);
-        let record = match record {
-            Some(record) if needs_judgement(lookup, &found) => {
-                match judged_now(lookup, key, &found, record) {
-                    Ok(record) => record,
-                    // Boxed to keep the future of other lookups small.
-                    Err(record) => Box::pin(judged(lookup, key, &found, record)).await,
-                }
-            }
-            record => record,
-        };
+        let record = judged(lookup, key, &found, record).await;
         return Ok((record, Variants::default()));
     };
     // Boxed to keep the future of a lookup without variants small.
@@ -291,10 +285,7 @@ async fn lookup_varied(
     let mut variants = Variants::of(Base::of(&found.record, text));
     let Some(family) = &variants.family else {
         let record = decode(lookup, &found, ReadFrom::Base, select);
-        return Ok((
-            judged_if_needed(lookup, key, &found, record).await,
-            variants,
-        ));
+        return Ok((judged(lookup, key, &found, record).await, variants));
     };
     let ours = select(&family.on);
     let select = |on: &Names| {
@@ -304,7 +295,7 @@ async fn lookup_varied(
         None => None,
         Some(0) => {
             let record = decode(lookup, &found, ReadFrom::Base, &select);
-            judged_if_needed(lookup, key, &found, record).await
+            judged(lookup, key, &found, record).await
         }
         Some(slot) => match vary::slot_key(key, slot) {
             Some(key) => {
@@ -313,7 +304,7 @@ async fn lookup_varied(
                 let key = Bytes::from(key);
                 let found = read(lookup, &key, exact_usec()).await?;
                 let record = decode(lookup, &found, ReadFrom::Slot(family, slot), &select);
-                judged_if_needed(lookup, &key, &found, record).await
+                judged(lookup, &key, &found, record).await
             }
             None => None,
         },
@@ -334,108 +325,8 @@ pub fn lookup_detached(
         let own = own.as_ref();
         let select = |on: &Names| own.filter(|own| own.on == *on).map(|own| own.id);
         let record = decode(&lookup, &found, ReadFrom::Base, &select);
-        Ok(judged_if_needed(&lookup, &lookup.key.redis, &found, record).await)
+        Ok(judged(&lookup, &lookup.key.redis, &found, record).await)
     }
-}
-
-/// Whether a purge may concern a record: it has a lower number than the last purge. The number counts also where the Lua script
-/// has written over the record since, and has left the field.
-fn needs_judgement(lookup: &Lookup, found: &Found) -> bool {
-    let last = lookup.store.purges().map_or(0, |purges| purges.last());
-    let meta = found.record.meta.as_ref();
-    last > 0 && meta.is_none_or(|meta| log_of(meta) < last)
-}
-
-async fn judged_if_needed(
-    lookup: &Lookup,
-    key: &Bytes,
-    found: &Found,
-    record: Option<Rc<Record>>,
-) -> Option<Rc<Record>> {
-    match record {
-        Some(record) if needs_judgement(lookup, found) => judged(lookup, key, found, record).await,
-        record => record,
-    }
-}
-
-/// What the purges of the store leave of a record that was found under a key. The log is read on first where that is needed.
-async fn judged(
-    lookup: &Lookup,
-    key: &Bytes,
-    found: &Found,
-    record: Rc<Record>,
-) -> Option<Rc<Record>> {
-    if let Some(purges) = lookup.store.purges() {
-        purges.catch_up().await;
-    }
-    judged_now(lookup, key, found, record).unwrap_or(None)
-}
-
-/// The same where the log is read as far as it is known to go: stale from now on, or nothing; what is gone is deleted.
-///
-/// # Errors
-///
-/// The log must be read on first.
-fn judged_now(
-    lookup: &Lookup,
-    key: &Bytes,
-    found: &Found,
-    record: Rc<Record>,
-) -> Result<Option<Rc<Record>>, Rc<Record>> {
-    let Store::Redis(client) = &lookup.store else {
-        return Ok(Some(record));
-    };
-    let Some(purges) = client.purges() else {
-        return Ok(Some(record));
-    };
-    let last = purges.last();
-    let number = found.record.meta.as_ref().map_or(0, |meta| log_of(meta));
-    // The Lua script leaves a field when it writes over the others.
-    let labels = found.labels.as_deref().filter(|_| record.meta.is_some());
-    Ok(match purges.judge_now(number, labels) {
-        None => return Err(record),
-        Some(Verdict::Kept) => {
-            client.keep_judged(key, found, last);
-            Some(record)
-        }
-        Some(Verdict::Soft) => Some(soften(lookup, (key, found.variants.is_some()), &record)),
-        Some(Verdict::Hard) => {
-            // The key of other variants stays: they may be fresh, and it is written over by the fill that this request begins.
-            let removal = || refresh::removal(key.clone(), &record);
-            if let Some(gone) = found.variants.is_none().then(removal).flatten() {
-                let sent = lookup.store.change(gone);
-                background::spawn(async move {
-                    let _ = sent.await;
-                });
-            }
-            None
-        }
-    })
-}
-
-/// A record that a purge has made stale: no more is left of it than the time for which it may be served stale. That counts from
-/// when the record is first found so, and is stored. `key`: where it was found, and whether that has other variants, too.
-fn soften(lookup: &Lookup, (key, has_variants): (&Bytes, bool), record: &Record) -> Rc<Record> {
-    let seconds = lookup.rules.stale;
-    let window = i64::from(seconds).saturating_mul(1000);
-    if record.ttl_ms > window {
-        let change = match seconds {
-            // They may be fresh.
-            0 if has_variants => None,
-            0 => refresh::removal(key.clone(), record),
-            seconds => refresh::shortening(key.clone(), record, seconds),
-        };
-        if let Some(change) = change {
-            let sent = lookup.store.change(change);
-            background::spawn(async move {
-                let _ = sent.await;
-            });
-        }
-    }
-    Rc::new(Record {
-        ttl_ms: record.ttl_ms.min(window),
-        ..record.clone()
-    })
 }
 
 /// Reads what is under a key. `began`: the time now, in microseconds.
