@@ -8,12 +8,11 @@ use bytes::Bytes;
 use cache_core::attempts::{self, Access, Command, Next, Route};
 use cache_core::claim::Channel;
 use cache_core::counters::{Failure as Failed, Operation, failures, store_duration};
-use cache_core::fence::{Token, permits};
 use cache_core::record::log_of;
 use cache_core::report;
 
 use super::call::{Failure, Waiting, stopped};
-use super::change::{Change, ChangeReply, RecordRefresh, RecordWrite};
+use super::change::{Change, ChangeReply};
 use super::config::StoreConfig;
 use super::error::{StoreError, is_unpermitted};
 use super::feed::Listener;
@@ -22,12 +21,19 @@ use super::hearing;
 use super::node::Node;
 use super::outcomes::{self, Hearer};
 use super::pace::patience;
-use super::protocol::command::Kind;
+use super::protocol::kind::Kind;
 use super::purges::Purges;
 use super::topology::{MasterServer, Topology};
 use crate::ngx::event::{exact_usec, now_msec};
 use crate::shm::counters::StoreCounters;
 use crate::store::memory::{Memory, Offer, Own};
+
+mod parts;
+mod worthless;
+
+pub use parts::invalidate_in_parts;
+use parts::{Whole, stop_if_apart};
+use worthless::Worthless;
 
 /// A store, as one worker sees it. Clones share its connections.
 #[derive(Clone)]
@@ -306,7 +312,7 @@ impl Client {
     /// The same by one command.
     fn once(&self, change: Change) -> impl Future<Output = Whole> + use<> {
         let topology = Rc::clone(&self.topology);
-        let worthless = self.worthless(&change);
+        let worthless = Worthless::of(self.memory.as_ref(), &change);
         let memory = self.memory.as_ref().filter(|_| change.concerns_record());
         let channel = memory.and_then(|memory| memory.tells(change.key()).cloned());
         let command = self.command(change.key(), Access::Write, change.is_repeatable());
@@ -346,84 +352,6 @@ impl Client {
         }
     }
 
-    /// Does by several commands, each with one key, what can't be done by one: the slot is on its way to another node, which
-    /// takes no command for two keys unless it has both; or the user may not do all of it.
-    async fn in_parts(self, change: Change) -> Result<ChangeReply, StoreError> {
-        let done = async |change: Change| match self.once(change).await {
-            Whole::Done(result) => result,
-            Whole::Apart => Err(StoreError::Unavailable),
-        };
-        match change {
-            Change::Invalidate(key, token) => invalidate_in_parts(key, token, done).await,
-            Change::Write(record) => {
-                let (key, fence) = (record.key.clone(), record.fence.clone());
-                let unfenced = RecordWrite {
-                    fence: None,
-                    ..record
-                };
-                let written = done(Change::Write(unfenced)).await;
-                let Some(fence) = fence else { return written };
-                let is_certain = match done(Change::ReadFence(key.clone())).await {
-                    Ok(ChangeReply::Fence(now)) => {
-                        permits(now.as_deref().unwrap_or_default(), &fence.seen)
-                    }
-                    _ => false,
-                };
-                let may_be_there = match &written {
-                    Ok(reply) => *reply == ChangeReply::Done,
-                    Err(error) => matches!(
-                        error,
-                        StoreError::Timeout
-                            | StoreError::Closed
-                            | StoreError::Protocol
-                            | StoreError::Leaving
-                    ),
-                };
-                if is_certain || !may_be_there {
-                    return written;
-                }
-                // It may have been written after the deletion.
-                done(Change::Delete(key)).await?;
-                written.map(|_| ChangeReply::Invalidated)
-            }
-            Change::Refresh(refresh) => {
-                done(Change::Refresh(RecordRefresh {
-                    lease: None,
-                    ..refresh
-                }))
-                .await
-            }
-            // Each machine fills for itself meanwhile.
-            Change::Claim(_) => Err(StoreError::Unavailable),
-            other => done(other).await,
-        }
-    }
-
-    /// What the memory tier has of the keys of a change is worthless, now and when the change is over.
-    fn worthless(&self, change: &Change) -> Option<Worthless> {
-        let memory = self.memory.as_ref().filter(|_| change.concerns_record())?;
-        let slot = match change {
-            Change::Write(record) => record.variant.as_ref().and_then(|v| v.slot.clone()),
-            Change::Refresh(_)
-            | Change::Delete(_)
-            | Change::Invalidate(..)
-            | Change::SetFence(..)
-            | Change::ReadFence(_)
-            | Change::Purges(_)
-            | Change::Claim(_)
-            | Change::Extend(..)
-            | Change::Release(_)
-            | Change::Forget(..) => None,
-        };
-        let worthless = Worthless {
-            memory: Rc::clone(memory),
-            keys: [Some(change.key().clone()), slot],
-            is_open: Cell::new(false),
-        };
-        worthless.tell();
-        Some(worthless)
-    }
-
     fn command(&self, key: &[u8], access: Access, repeatable: bool) -> Command {
         Command {
             slot: self.topology.slot_of(key),
@@ -448,84 +376,6 @@ fn count<T>(
     if failure.is_none_or(|failure| failure == Failed::Refused) {
         let taken = exact_usec().saturating_sub(began);
         counters.add_time(store_duration(operation), taken);
-    }
-}
-
-/// Deletes a record and sets its fence by two commands, where one may not do both. `change` carries out each.
-///
-/// # Errors
-///
-/// Why the record isn't known to be deleted.
-pub async fn invalidate_in_parts(
-    key: Bytes,
-    token: Token,
-    change: impl AsyncFn(Change) -> Result<ChangeReply, StoreError>,
-) -> Result<ChangeReply, StoreError> {
-    // In this order: what is written in between is deleted.
-    let fenced = change(Change::SetFence(key.clone(), token)).await;
-    let deleted = change(Change::Delete(key)).await?;
-    Ok(match fenced {
-        Ok(_) => deleted,
-        Err(error) => ChangeReply::Unfenced(error.to_string()),
-    })
-}
-
-/// What came of a change that was to be done by one command.
-enum Whole {
-    Done(Result<ChangeReply, StoreError>),
-    /// It can only be done in parts.
-    Apart,
-}
-
-/// A key and its fence that aren't at one node: a slot that moves may be between two for long.
-fn stop_if_apart(failure: Failure, needs_fence: bool, apart: &Cell<bool>) -> Failure {
-    if !needs_fence || failure.next != Next::Later {
-        return failure;
-    }
-    apart.set(true);
-    Failure {
-        next: Next::Stop,
-        ..failure
-    }
-}
-
-/// Keys that are changed: when this is dropped, what the memory tier has of them is worthless.
-struct Worthless {
-    memory: Rc<Memory>,
-    keys: [Option<Bytes>; 2],
-    /// The change may still be carried out.
-    is_open: Cell<bool>,
-}
-
-impl Worthless {
-    /// Notes whether a change that is sent is known to be over when this is, or is dropped.
-    async fn watch<T>(
-        it: Option<&Worthless>,
-        sent: impl Future<Output = Result<T, Failure>>,
-    ) -> Result<T, Failure> {
-        let Some(it) = it else { return sent.await };
-        let before = it.is_open.replace(true);
-        let result = sent.await;
-        let unsure = result.as_ref().is_err_and(|failure| failure.unsure);
-        it.is_open.set(before || unsure);
-        result
-    }
-
-    fn tell(&self) {
-        for key in self.keys.iter().flatten() {
-            self.memory.invalidate(key);
-        }
-    }
-}
-
-impl Drop for Worthless {
-    fn drop(&mut self) {
-        if self.is_open.get() {
-            for key in self.keys.iter().flatten() {
-                self.memory.note_late(key);
-            }
-        }
-        self.tell();
     }
 }
 

@@ -2,6 +2,7 @@
 //! order. What it learns it tells its owner.
 
 mod coalescing;
+mod counted;
 pub mod end;
 mod moving;
 mod progress;
@@ -23,8 +24,9 @@ use super::change::{Change, ChangeReply};
 use super::config::{SocketAddress, StoreConfig};
 use super::error::{StoreError, reason};
 use super::pace::Pace;
-use super::protocol::command::{self, Kind};
+use super::protocol::command;
 use super::protocol::input::Input;
+use super::protocol::kind::Kind;
 use super::protocol::output::Output;
 use super::protocol::pending::{Heard, Pending, Replied};
 use super::turn::{LARGE, Turn};
@@ -32,8 +34,7 @@ use crate::ngx::event::Posted;
 use crate::ngx::peer::{Event, Owner, Peer};
 use crate::ngx::shutdown::{self, ShutdownGuard};
 use crate::ngx::tls::Client;
-use crate::shm::StoreState;
-use crate::shm::process::pid;
+use counted::Counted;
 
 /// What a connection tells the one that has opened it.
 pub trait ConnectionOwner {
@@ -108,23 +109,6 @@ pub struct Connection {
     flush: Posted,
     /// It leads to a former address of the server.
     retiring: Cell<bool>,
-}
-
-/// A connection that counts among those of its store.
-struct Counted(&'static StoreState);
-
-impl Counted {
-    fn new(config: &StoreConfig) -> Option<Counted> {
-        let state = config.memory?.state()?;
-        state.connections.change(pid(), true);
-        Some(Counted(state))
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.connections.change(pid(), false);
-    }
 }
 
 impl Connection {

@@ -9,7 +9,7 @@ use ngx::ngx_log_error;
 
 use crate::ngx::event::now_msec;
 use crate::store::redis::error::is_unpermitted;
-use crate::store::redis::protocol::command::Kind;
+use crate::store::redis::protocol::kind::Kind;
 
 /// The first attempt to reach a store that went down comes after this long,
 const FIRST: u64 = 50;

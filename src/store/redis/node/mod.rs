@@ -29,7 +29,7 @@ use super::config::{Server, SocketAddress, StoreConfig};
 use super::connection::Connection;
 use super::connection::end::End;
 use super::error::StoreError;
-use super::protocol::command::Kind;
+use super::protocol::kind::Kind;
 use super::turn::Turn;
 use crate::ngx::event::{Posted, Timer};
 use crate::ngx::tls::Client;

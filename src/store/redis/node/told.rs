@@ -10,7 +10,7 @@ use crate::store::redis::config::SocketAddress;
 use crate::store::redis::connection::end::End;
 use crate::store::redis::connection::{Connection, ConnectionOwner, State};
 use crate::store::redis::error::StoreError;
-use crate::store::redis::protocol::command::Kind;
+use crate::store::redis::protocol::kind::Kind;
 use crate::store::redis::protocol::pending::Replied;
 use crate::store::redis::turn::LARGE;
 

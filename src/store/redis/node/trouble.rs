@@ -9,7 +9,7 @@ use super::{Node, large};
 use crate::ngx::event::Timer;
 use crate::store::redis::connection::end::End;
 use crate::store::redis::error::StoreError;
-use crate::store::redis::protocol::command::Kind;
+use crate::store::redis::protocol::kind::Kind;
 
 /// While a server is down a worker looks after so many milliseconds whether the next probe is due. That costs no system
 /// call.

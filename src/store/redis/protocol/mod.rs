@@ -3,6 +3,9 @@
 /// What is to be sent.
 pub mod output;
 
+/// What commands are for.
+pub mod kind;
+
 /// The commands, packed into an output.
 pub mod command;
 

@@ -9,7 +9,8 @@ use cache_core::purge::number;
 use cache_core::record::{Base, RawRecord};
 use cache_core::resp::{Limits, Received, Reply};
 
-use super::command::{FIELDS, Kind, Step};
+use super::command::{FIELDS, Step};
+use super::kind::Kind;
 use crate::ngx::event::now_msec;
 use crate::store::redis::call::{Failure, Promise, stopped};
 use crate::store::redis::change::ChangeReply;
