@@ -1283,3 +1283,27 @@ invalid value "fleet" in "redis_cache_lock_scope"; it is "zone" or "store"
     }
 --- emerg
 "redis_cache_lock_scope" directive is duplicate
+
+
+
+=== TEST 147: redis_cache_debug_header that nobody may see
+--- config
+    location /t { redis_cache_debug_header X-Debug; }    # <--
+--- emerg
+"redis_cache_debug_header" names nobody who may see the header; add addresses such as 127.0.0.1 or 10.0.0.0/8
+
+
+
+=== TEST 148: redis_cache_debug_header for what is no address
+--- config
+    location /t { redis_cache_debug_header X-Debug 127.0.0.1 here; }    # <--
+--- emerg
+invalid address "here" in "redis_cache_debug_header"; use one such as 127.0.0.1, 10.0.0.0/8 or fd00::/8, "unix:" or "all"
+
+
+
+=== TEST 149: redis_cache_debug_header with a name that is none
+--- config
+    location /t { redis_cache_debug_header "X Debug" all; }    # <--
+--- emerg
+invalid header name "X Debug" in "redis_cache_debug_header"; use a name such as X-Cache-Debug

@@ -43,6 +43,7 @@ entry!(on_age, LocConf, rules::age);
 entry!(on_stale, LocConf, rules::stale);
 entry!(on_header, LocConf, location::header);
 entry!(on_status_header, LocConf, location::status_header);
+entry!(on_debug_header, LocConf, location::debug_header);
 entry!(on_lock_timeout, LocConf, fill::lock_timeout);
 entry!(on_lock_age, LocConf, fill::lock_age);
 entry!(on_lock_scope, LocConf, fill::lock_scope);
@@ -106,7 +107,7 @@ const SET_MD5: u32 =
     NGX_HTTP_SRV_CONF | NGX_HTTP_SIF_CONF | NGX_HTTP_LOC_CONF | NGX_HTTP_LIF_CONF | NGX_CONF_TAKE12;
 
 /// All directives of the module.
-pub static mut COMMANDS: [ngx_command_t; 43] = [
+pub static mut COMMANDS: [ngx_command_t; 44] = [
     command(
         ngx_string!("redis_cache_zone"),
         HTTP | NGX_CONF_TAKE2,
@@ -150,6 +151,11 @@ pub static mut COMMANDS: [ngx_command_t; 43] = [
         ngx_string!("redis_cache_status_header"),
         NGX_CONF_TAKE12,
         on_status_header,
+    ),
+    in_location(
+        ngx_string!("redis_cache_debug_header"),
+        NGX_CONF_1MORE,
+        on_debug_header,
     ),
     in_location(
         ngx_string!("redis_cache_lock_timeout"),

@@ -25,6 +25,14 @@ pub struct StatusHeader {
     pub key: bool,
 }
 
+/// `redis_cache_debug_header`
+pub struct DebugHeader {
+    /// Its name.
+    pub name: Box<[u8]>,
+    /// To whom it is sent.
+    pub allow: AllowList,
+}
+
 /// Rules that variables made. They rarely differ from request to request.
 pub struct VariableRules {
     /// The values of the variables.
@@ -83,6 +91,8 @@ pub struct LocConf {
     pub header: Option<Rc<[u8]>>,
     /// `redis_cache_status_header`; off is `None` within
     pub status_header: Option<Option<Rc<StatusHeader>>>,
+    /// `redis_cache_debug_header`; off is `None` within
+    pub debug_header: Option<Option<Rc<DebugHeader>>>,
     /// `redis_cache_bypass`, filled by nginx's own setter
     pub bypass: *mut ngx_array_t,
     /// `redis_cache_no_store`, likewise
@@ -167,6 +177,7 @@ impl Default for LocConf {
             lock_scope: None,
             header: None,
             status_header: None,
+            debug_header: None,
             bypass: UNSET,
             no_store: UNSET,
             ignore: None,
@@ -229,6 +240,7 @@ impl LocConf {
             lock_scope,
             header,
             status_header,
+            debug_header,
             ignore,
             set_cookie,
             heuristic,

@@ -50,5 +50,5 @@ pub mod variables;
 pub mod default_key;
 
 pub use counted::SrvConf;
-pub use loc_conf::{LocConf, LockScope, StatusHeader, VariableRules};
+pub use loc_conf::{DebugHeader, LocConf, LockScope, StatusHeader, VariableRules};
 pub use main_conf::{MainConf, stores, zones};

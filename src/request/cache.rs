@@ -114,6 +114,11 @@ impl RequestCache {
         self.found.get()
     }
 
+    /// The variant that the request asks for, of a key that has some.
+    pub fn variant(&self) -> Option<VariantId> {
+        self.variant.get()
+    }
+
     /// Whether it has waited for another one's fill.
     pub fn has_waited(&self) -> bool {
         self.has_waited.get()

@@ -19,6 +19,7 @@ use crate::ngx::request::{Code, DONE, Request};
 use crate::request::cache::{RequestCache, hit_in_memory};
 use crate::request::cache_status::Forwarding;
 use crate::request::context::Context;
+use crate::request::explain;
 use crate::request::key;
 use crate::request::pass::pass;
 use crate::request::respond::{self, FillResponse};
@@ -82,6 +83,7 @@ pub fn begin(r: Request, context: &'static Context, cacheable: &'static Cacheabl
         );
         let target = fills.then(|| Box::new(cache.target()));
         let (found, has_waited) = (cache.found(), cache.has_waited());
+        explain::note_variant(context, cache.variant());
         decided.0.set(Some(Decision {
             answer,
             found,

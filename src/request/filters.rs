@@ -10,6 +10,7 @@ use crate::ngx::headers;
 use crate::ngx::request::{Code, ERROR, Request};
 use crate::request::cache_status;
 use crate::request::context::Context;
+use crate::request::explain;
 use crate::request::hold;
 use crate::request::invalidate;
 
@@ -47,7 +48,7 @@ fn client_header(r: Request) -> Option<Code> {
         context.return_to_location(r);
         take_tags_off(r);
     }
-    if cache_status::add_headers(r, context).is_err() {
+    if cache_status::add_headers(r, context).is_err() || explain::add_header(r, context).is_err() {
         return Some(ERROR);
     }
     hold::header(context).or_else(|| invalidate::on_header(r, context))

@@ -39,6 +39,9 @@ pub mod filters;
 /// The Cache-Status field (RFC 9211) and what it tells.
 pub mod cache_status;
 
+/// Why a response came as it came, for those who may know.
+pub mod explain;
+
 /// Counting responses.
 pub mod count;
 

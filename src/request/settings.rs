@@ -11,7 +11,7 @@ use cache_core::request_directives::RequestDirectives;
 use cache_core::rules::{MethodList, Rules, StatusList};
 
 use crate::conf::variables::Setting;
-use crate::conf::{LocConf, MainConf, StatusHeader, VariableRules};
+use crate::conf::{DebugHeader, LocConf, MainConf, StatusHeader, VariableRules};
 use crate::detached::Backend;
 use crate::fill::Terms;
 use crate::ngx::request::Request;
@@ -81,6 +81,8 @@ pub struct LocationSettings {
     pub header: Option<Rc<[u8]>>,
     /// Cache-Status.
     pub status_header: Option<Rc<StatusHeader>>,
+    /// What is told to those who look after the site.
+    pub debug_header: Option<Rc<DebugHeader>>,
     /// Where a fill goes.
     pub backend: Backend,
     /// The zone, if it names one.
@@ -253,6 +255,7 @@ pub fn of_location(r: Request, conf: &LocConf, main: &MainConf) -> LocationSetti
     LocationSettings {
         header: reader.header(),
         status_header: conf.status_header.clone().flatten(),
+        debug_header: conf.debug_header.clone().flatten(),
         backend: reader.backend(),
         zone: reader.zone(),
         methods,

@@ -74,6 +74,11 @@ impl Zone {
         unsafe { Mapping::declare(cf, name, size) }.map(Zone)
     }
 
+    /// Its name in the configuration.
+    pub fn name(self) -> String {
+        self.0.name()
+    }
+
     /// What goes into the name of each key in the lock table.
     pub fn secret(self) -> [u8; 16] {
         self.0.common().map_or([0; 16], |common| common.secret)

@@ -104,6 +104,14 @@ impl Store {
         Some(&self.state()?.counters)
     }
 
+    /// The server that has a key, if there is one and it is known.
+    pub fn server_of(&self, key: &[u8]) -> Option<String> {
+        match self {
+            Store::Redis(client) => client.server_of(key),
+            Store::Memory(_) | Store::Location(_) => None,
+        }
+    }
+
     /// What operators see of it.
     pub fn report(&self) -> StoreReport {
         let names = match self {

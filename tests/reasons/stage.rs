@@ -33,7 +33,7 @@ pub fn site() -> Site {
             "log_format told escape=none '$http_x_id$cookie_id|$redis_cache_status|$redis_cache_reason|$sent_http_x_cache|$sent_http_cache_status';
              access_log logs/told.log told;",
         )
-        .location("redis_cache_status_header edge; add_header X-Reason $redis_cache_reason always;")
+        .location("redis_cache_status_header edge; redis_cache_debug_header X-Debug all; add_header X-Reason $redis_cache_reason always;")
         .locations("location /cache/ { redis_cache_admin; access_log off; allow all; }")
 }
 
@@ -145,6 +145,13 @@ impl Stage {
             let parameters = format!("edge; {}", told.parameters);
             let first = told.first.as_str();
             assert_eq!(is, [told.word, told.status, first, &parameters], "{id}");
+            let explained = header("x-debug");
+            let start = format!("status={}; ", told.status);
+            let reason = format!("; reason=\"{first}\"; fill=");
+            assert!(
+                explained.starts_with(&start) && explained.contains(&reason),
+                "{id}: {explained}"
+            );
             let line = self.line_of(id);
             let wanted = format!("{}|{}|{}|{cache_status}", told.status, told.last, told.word);
             assert_eq!(line, wanted, "{id}: the access log");

@@ -166,7 +166,7 @@ fn is_token(text: &[u8]) -> bool {
 }
 
 /// RFC 8941 4.1.4: at most fifteen digits.
-fn integer(text: &mut Vec<u8>, value: i64) {
+pub(crate) fn integer(text: &mut Vec<u8>, value: i64) {
     const MOST: i64 = 999_999_999_999_999;
     let mut decimal = itoa::Buffer::new();
     let value = decimal.format(value.clamp(-MOST, MOST));
@@ -174,7 +174,7 @@ fn integer(text: &mut Vec<u8>, value: i64) {
 }
 
 /// RFC 8941 4.1.6: printable ASCII; other bytes are percent-encoded.
-fn string(text: &mut Vec<u8>, value: &[u8]) {
+pub(crate) fn string(text: &mut Vec<u8>, value: &[u8]) {
     text.push(b'"');
     for &byte in value {
         match byte {

@@ -112,6 +112,8 @@ pub mod report;
 pub mod headers;
 // What does a Cache-Status field say (RFC 9211)?
 pub mod cache_status_field;
+// Why did a response come as it came, in one header field?
+pub mod explained;
 // When is a date of HTTP (RFC 9110 5.6.7)?
 pub mod http_date;
 // Which resource does a URI name (RFC 3986)?

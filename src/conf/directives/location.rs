@@ -2,13 +2,15 @@
 
 use std::rc::Rc;
 
+use cache_core::allow::AllowList;
 use cache_core::cache_status_field::CacheName;
 use cache_core::headers::is_token;
 
+use super::purge::add_address;
 use crate::conf::main_conf::Reference;
 use crate::conf::reader::{Directive, Fault, SetResult, once, refuse_slices};
 use crate::conf::store_block::prepare_tls;
-use crate::conf::{LocConf, MainConf, StatusHeader, servers};
+use crate::conf::{DebugHeader, LocConf, MainConf, StatusHeader, servers};
 use crate::detached::Backend;
 use crate::store::redis::{from_address, is_address, is_encrypted, without_password};
 
@@ -144,5 +146,34 @@ pub(super) fn status_header(directive: &Directive, conf: &mut LocConf) -> SetRes
     once(
         &mut conf.status_header,
         Some(Rc::new(StatusHeader { name, key })),
+    )
+}
+
+pub(super) fn debug_header(directive: &Directive, conf: &mut LocConf) -> SetResult {
+    let arguments = directive.arguments();
+    if let [b"off"] = arguments.as_slice() {
+        return once(&mut conf.debug_header, None);
+    }
+    let name = directive.argument(1);
+    if !is_token(name) {
+        let name = directive.text(1);
+        return Err(Fault::Text(format!(
+            "invalid header name \"{name}\" in \"redis_cache_debug_header\"; use a name such as X-Cache-Debug"
+        )));
+    }
+    let addresses = arguments.get(1..).unwrap_or_default();
+    if addresses.is_empty() {
+        return Err(Fault::Text(String::from(
+            "\"redis_cache_debug_header\" names nobody who may see the header; add addresses such as 127.0.0.1 or 10.0.0.0/8",
+        )));
+    }
+    let mut allow = AllowList::default();
+    for item in addresses {
+        add_address(&mut allow, item, directive, "redis_cache_debug_header")?;
+    }
+    let name = name.into();
+    once(
+        &mut conf.debug_header,
+        Some(Rc::new(DebugHeader { name, allow })),
     )
 }

@@ -47,26 +47,37 @@ pub(super) fn allow(directive: &Directive, conf: &mut LocConf) -> SetResult {
         None => AllowList::default(),
     };
     for item in directive.arguments() {
-        match list.add(item) {
-            Read::Added => {}
-            Read::Masked => {
-                let item = String::from_utf8_lossy(item);
-                ngx_conf_log_error!(
-                    NGX_LOG_WARN,
-                    directive.as_ptr(),
-                    "low address bits of {item} are meaningless"
-                );
-            }
-            Read::Unknown => {
-                let item = String::from_utf8_lossy(item);
-                return Err(Fault::Text(format!(
-                    "invalid address \"{item}\" in \"redis_cache_purge_allow\"; \
-                     use one such as 127.0.0.1, 10.0.0.0/8 or fd00::/8, \"unix:\" or \"all\""
-                )));
-            }
-        }
+        add_address(&mut list, item, directive, "redis_cache_purge_allow")?;
     }
     conf.purge_allow = Some(Rc::new(list));
+    Ok(())
+}
+
+/// Adds an item to a list of who is allowed.
+pub(super) fn add_address(
+    list: &mut AllowList,
+    item: &[u8],
+    directive: &Directive,
+    name: &str,
+) -> SetResult {
+    let read = list.add(item);
+    let item = String::from_utf8_lossy(item);
+    match read {
+        Read::Added => {}
+        Read::Masked => {
+            ngx_conf_log_error!(
+                NGX_LOG_WARN,
+                directive.as_ptr(),
+                "low address bits of {item} are meaningless"
+            );
+        }
+        Read::Unknown => {
+            return Err(Fault::Text(format!(
+                "invalid address \"{item}\" in \"{name}\"; \
+                 use one such as 127.0.0.1, 10.0.0.0/8 or fd00::/8, \"unix:\" or \"all\""
+            )));
+        }
+    }
     Ok(())
 }
 

@@ -145,6 +145,13 @@ impl Client {
         (memory.config().alone > 0 && memory.is_of_prefix(key)).then_some(memory)
     }
 
+    /// The server that has a key, if it is known.
+    pub fn server_of(&self, key: &[u8]) -> Option<String> {
+        let slot = self.topology.slot_of(key);
+        let node = self.topology.node(slot, Access::Write).ok()?;
+        Some(node.server().text.clone())
+    }
+
     /// What operators see of its servers that have keys.
     pub fn nodes(&self) -> Vec<report::Node> {
         let masters = self.topology.masters().into_iter();
