@@ -44,7 +44,7 @@ sub as_svg {
         '99th percentile; the backend itself takes ' . BACKEND_MS . ' ms',
         map {
             +{
-                label => $_->{label}, ours => $_->{id} eq 'module', value => $_->{p99}, mark => BACKEND_MS,
+                label => $_->{label}, ours => scalar($_->{id} !~ /^proxy_cache/), value => $_->{p99}, mark => BACKEND_MS,
                 text => sprintf('%.0f ms  ·  %d backend request%s', $_->{p99}, $_->{backend}, $_->{backend} == 1 ? '' : 's'),
             }
         } @{ $r->{crowd} }

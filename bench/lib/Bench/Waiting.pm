@@ -26,8 +26,11 @@ sub _start {
     my ($o, $name, $kind, $age, $delay) = @_;
     my $upstream = "    upstream slow { server 127.0.0.1:$o->{slow}; keepalive 256; }\n";
     my ($http, $location);
-    if ($kind eq 'module') {
-        ($http, $location) = module_configuration(redis => $o->{redis}, key => "$name:", age => $age);
+    if ($kind =~ /^module/) {
+        # Machines of a fleet have the same keys.
+        my $key = $name =~ s/-machine-\d+$//r;
+        ($http, $location) = module_configuration(redis => $o->{redis}, key => "$key:", age => $age);
+        $location .= "            redis_cache_lock_scope store;\n" if $kind eq 'module of a fleet';
     }
     else {
         $http = "    proxy_cache_path $o->{directory}/$name-cache levels=1:2 keys_zone=pc:10m inactive=1h;\n";
@@ -43,7 +46,7 @@ CONF
     }
     return start_nginx(
         binary => $o->{nginx}, cores => '', workers => 2, directory => "$o->{directory}/$name",
-        modules => $kind eq 'module' ? [$o->{module}] : [], http => $upstream . $http,
+        modules => $kind =~ /^module/ ? [$o->{module}] : [], http => $upstream . $http,
         server => <<"CONF",
         location = /next { return 200 next; }
         location / {
@@ -54,7 +57,8 @@ CONF
     );
 }
 
-# CLIENTS at once ask for a key that isn't there, a new one each round; two workers.
+# CLIENTS at once ask for a key that isn't there, a new one each round; two workers. Machines of a contender
+# have one store, and an equal share of the clients each.
 # Returns [{ id, label, p50, p99, max, backend, wrong }], times in ms, medians of the rounds.
 sub measure_crowd {
     my (%o) = @_;
@@ -62,46 +66,51 @@ sub measure_crowd {
         { id => 'proxy_cache_lock', label => 'proxy_cache with proxy_cache_lock', kind => 'lock' },
         { id => 'proxy_cache', label => 'proxy_cache without it', kind => 'plain' },
         { id => 'module', label => 'this module', kind => 'module' },
+        { id => 'fleet', label => 'this module on four machines, lock_scope store', kind => 'module of a fleet', machines => 4 },
+        { id => 'apart', label => 'this module on four machines, lock_scope zone', kind => 'module', machines => 4 },
     );
-    @contenders = grep { $_->{kind} ne 'module' || $o{module} } @contenders;
-    $_->{nginx} = _start(\%o, "crowd-$_->{id}", $_->{kind}, '1h', BACKEND_MS) for @contenders;
+    @contenders = grep { $_->{kind} !~ /^module/ || $o{module} } @contenders;
+    for my $c (@contenders) {
+        my @names = map { "crowd-$c->{id}-machine-$_" } 1 .. $c->{machines} // 1;
+        $c->{machines} = [map { _start(\%o, $_, $c->{kind}, '1h', BACKEND_MS) } @names];
+    }
 
     for my $round (1 .. $o{rounds}) {
         for my $c (@contenders) {
             backend_requests($o{slow});
-            my ($times, $wrong) = _crowd($c->{nginx}{port}, "/round$round/" . SIZE);
+            my ($times, $wrong) = _crowd([map { $_->{port} } @{ $c->{machines} }], "/round$round/" . SIZE);
             my @sorted = sort { $a <=> $b } @$times;
             my %run = (
                 p50 => $sorted[CLIENTS * 0.50 - 1], p99 => $sorted[CLIENTS * 0.99 - 1], max => $sorted[-1],
                 backend => backend_requests($o{slow}), wrong => $wrong,
             );
             push @{ $c->{runs}{$_} }, $run{$_} for keys %run;
-            printf STDERR "    round %d of %d  %-34s p50 %4.0f ms  p99 %4.0f ms  %3d backend requests\n",
+            printf STDERR "    round %d of %d  %-46s p50 %4.0f ms  p99 %4.0f ms  %3d backend requests\n",
                 $round, $o{rounds}, $c->{label}, @run{qw(p50 p99 backend)};
         }
     }
-    stop($_->{nginx}{pid}) for @contenders;
+    stop(map { $_->{pid} } map { @{ $_->{machines} } } @contenders);
     return [
         map { my $runs = $_->{runs}; +{ id => $_->{id}, label => $_->{label}, map { ($_ => median(@{ $runs->{$_} })) } keys %$runs } }
             @contenders
     ];
 }
 
-# Time of each client from connect to last byte, in ms, and how many answers weren't whole.
+# CLIENTS are spread over these ports. Time of each client from connect to last byte, in ms, and how many answers weren't whole.
 # One loop over plain sockets: the client must not be what the clients wait for.
 sub _crowd {
-    my ($port, $path) = @_;
-    my $address = sockaddr_in($port, INADDR_LOOPBACK);
+    my ($ports, $path) = @_;
+    my @addresses = map { sockaddr_in($_, INADDR_LOOPBACK) } @$ports;
     my $request = "GET $path HTTP/1.1\r\nHost: bench\r\n\r\n";
     my $body = body_of(SIZE);
     my $readers = '';
     my (%waiting, @times);
     my $wrong = 0;
 
-    for (1 .. CLIENTS) {
+    for my $number (1 .. CLIENTS) {
         socket my $socket, PF_INET, SOCK_STREAM, 0 or die "socket: $!\n";
         my $start = time;
-        connect $socket, $address or die "connect: $!\n";
+        connect $socket, $addresses[$number % @addresses] or die "connect: $!\n";
         setsockopt $socket, IPPROTO_TCP, TCP_NODELAY, 1;
         syswrite $socket, $request;
         fcntl $socket, F_SETFL, O_NONBLOCK;
