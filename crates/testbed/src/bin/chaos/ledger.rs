@@ -11,10 +11,36 @@ pub const SETTLE: Duration = Duration::from_secs(2);
 /// No answer may come later than this.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long a purge may take to be known on another machine.
+const PURGED: Duration = Duration::from_millis(1010);
+
+/// The same where machines have memory tiers.
+const PURGED_IN_MEMORY: Duration = Duration::from_millis(3010);
+
+/// A purge that was acknowledged.
+#[derive(Clone, Copy, Debug)]
+struct Purge {
+    at: Instant,
+    /// The number of the machine that took it.
+    machine: usize,
+    /// Versions up to this one are purged.
+    version: u64,
+}
+
+/// The version of a page that a request mustn't fall behind.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Floor {
+    /// One that has been seen.
+    seen: u64,
+    /// One that has been purged.
+    purged: u64,
+}
+
 /// The latest version of each page that came from the store, and since when such versions count.
 #[derive(Debug)]
 struct Versions {
     latest: HashMap<String, u64>,
+    purges: HashMap<String, Vec<Purge>>,
     /// `None`: writes may be lost now.
     since: Option<Instant>,
 }
@@ -47,6 +73,7 @@ impl Ledger {
             kills: Mutex::default(),
             versions: Mutex::new(Versions {
                 latest: HashMap::new(),
+                purges: HashMap::new(),
                 since: Some(Instant::now()),
             }),
             times: Mutex::default(),
@@ -93,6 +120,12 @@ impl Ledger {
         format!("{} answers {words:?}", self.answers())
     }
 
+    /// Counts an answer of this kind.
+    pub fn count(&self, kind: &str) {
+        let mut words = self.words.lock().expect("words");
+        *words.entry(kind.to_owned()).or_default() += 1;
+    }
+
     /// A worker is about to be killed.
     pub fn kill(&self) {
         self.kills.lock().expect("kills").push(Instant::now());
@@ -114,6 +147,7 @@ impl Ledger {
             let mut versions = self.versions.lock().expect("versions");
             versions.since = None;
             versions.latest.clear();
+            versions.purges.clear();
         }
     }
 
@@ -133,14 +167,40 @@ impl Ledger {
         times
     }
 
-    /// The latest version of `path` that a request which starts now must not fall behind.
-    pub fn floor(&self, path: &str) -> u64 {
+    /// The version of `path` that a request to this machine which starts now must not fall behind.
+    pub fn floor(&self, path: &str, machine: usize) -> Floor {
+        let bound = match crate::memory::line().is_empty() {
+            true => PURGED,
+            false => PURGED_IN_MEMORY,
+        };
         let versions = self.versions.lock().expect("versions");
-        versions.latest.get(path).copied().unwrap_or(0)
+        let purges = versions.purges.get(path).into_iter().flatten();
+        let known = purges.filter(|purge| purge.machine == machine || purge.at.elapsed() > bound);
+        Floor {
+            seen: versions.latest.get(path).copied().unwrap_or(0),
+            purged: known.map(|purge| purge.version).max().unwrap_or(0),
+        }
+    }
+
+    /// A machine has acknowledged a purge that was sent at `start`: of these pages, up to these versions.
+    pub fn purged(&self, machine: usize, start: Instant, pages: Vec<(String, u64)>) {
+        let at = Instant::now();
+        let mut versions = self.versions.lock().expect("versions");
+        if versions.since.is_none_or(|since| start < since) {
+            return;
+        }
+        for (path, version) in pages {
+            let purges = versions.purges.entry(path).or_default();
+            purges.push(Purge {
+                at,
+                machine,
+                version,
+            });
+        }
     }
 
     /// A whole answer to a request of `start`, whose body is right.
-    pub fn version(&self, path: &str, word: &str, start: Instant, floor: u64, version: u64) {
+    pub fn version(&self, path: &str, word: &str, start: Instant, floor: Floor, version: u64) {
         if !["HIT", "STALE"].contains(&word) {
             return;
         }
@@ -151,8 +211,13 @@ impl Ledger {
         let latest = versions.latest.entry(path.to_owned()).or_default();
         *latest = version.max(*latest);
         drop(versions);
-        if version < floor {
-            self.say(&format!("{path}: {word}: version {version} after {floor}"));
+        let Floor { seen, purged } = floor;
+        if version < seen {
+            self.say(&format!("{path}: {word}: version {version} after {seen}"));
+        }
+        if version <= purged {
+            let purge = format!("that up to {purged} were purged");
+            self.say(&format!("{path}: {word}: version {version} after {purge}"));
         }
     }
 
@@ -160,12 +225,7 @@ impl Ledger {
     pub fn answer(&self, owner: &str, status: u16, word: &str, time: Duration) {
         self.answers.fetch_add(1, Ordering::Relaxed);
         let word = format!("{status} {word}");
-        *self
-            .words
-            .lock()
-            .expect("words")
-            .entry(word.clone())
-            .or_default() += 1;
+        self.count(&word);
         let micros = u32::try_from(time.as_micros()).unwrap_or(u32::MAX);
         let mut times = self.times.lock().expect("times");
         match times.get_mut(owner) {

@@ -9,18 +9,23 @@ use testbed::{Client, Request, ms};
 
 use crate::ledger::Ledger;
 use crate::owners::Owners;
-use crate::pages;
+use crate::pages::{self, Selector, Sent};
 use crate::rng::Rng;
 
-/// One client, until the ledger says that it's over.
-pub fn client(address: SocketAddr, ledger: &Ledger, owners: &Owners, seed: u64) {
+/// One client of a machine, until the ledger says that it's over.
+pub fn client(
+    (machine, address): (usize, SocketAddr),
+    ledger: &Ledger,
+    owners: &Owners,
+    seed: u64,
+) {
     let mut rng = Rng::new(seed);
     let mut kept: Option<Client> = None;
     while !ledger.is_over() {
         // The pace of a visitor, not a wait for anything.
         thread::sleep(ms(rng.below(8)));
         let path = pages::any(&mut rng);
-        let (reused, floor) = (kept.is_some(), ledger.floor(&path));
+        let (reused, floor) = (kept.is_some(), ledger.floor(&path, machine));
         let owner = owners.of(&path);
         let start = Instant::now();
         let mut client = match kept.take().map_or_else(|| Client::try_connect(address), Ok) {
@@ -30,7 +35,7 @@ pub fn client(address: SocketAddr, ledger: &Ledger, owners: &Owners, seed: u64) 
                 continue;
             }
         };
-        match client.exchange(&Request::get(&path)) {
+        match client.exchange(&Request::get(&path).header("Host", pages::HOST)) {
             Ok(answer) if answer.complete => {
                 let word = answer.word();
                 ledger.answer(&owner, answer.status, &word, answer.first_byte);
@@ -57,6 +62,39 @@ pub fn client(address: SocketAddr, ledger: &Ledger, owners: &Owners, seed: u64) 
         }
         if rng.percent(80) {
             kept = Some(client);
+        }
+    }
+}
+
+/// Purges pages on all machines, until the ledger says that it's over. A store in trouble may take none.
+pub fn purger(machines: &[SocketAddr], ledger: &Ledger, sent: &Sent, seed: u64) {
+    let mut rng = Rng::new(seed);
+    while !ledger.is_over() {
+        // The pace of an editor, not a wait for anything.
+        thread::sleep(ms(rng.below(150)));
+        let machine = rng.below(machines.len() as u64) as usize;
+        let selector = match rng.below(10) {
+            0 => Selector::Prefix,
+            1 => Selector::Tag,
+            _ => Selector::Key,
+        };
+        let (request, pages) = pages::purge(selector, &mut rng);
+        let with_version = |path: String| {
+            let version = sent.version(&path);
+            (path, version)
+        };
+        let pages = pages.into_iter().map(with_version).collect();
+        let start = Instant::now();
+        let answer =
+            Client::try_connect(machines[machine]).and_then(|mut client| client.exchange(&request));
+        match answer {
+            Ok(answer) if answer.status == 200 => {
+                ledger.count("purge 200");
+                ledger.purged(machine, start, pages);
+            }
+            Ok(answer) if answer.status == 503 => ledger.count("purge 503"),
+            Ok(answer) => ledger.say(&format!("{selector:?}: {} for a purge", answer.status)),
+            Err(error) => ledger.lost("a purge", start, &error.to_string()),
         }
     }
 }

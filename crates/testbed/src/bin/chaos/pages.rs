@@ -1,11 +1,14 @@
 //! The backend's pages. A body follows from its path and its version alone: each byte of an answer can be checked.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
-use testbed::{Answer, Running, ms, pattern};
+use testbed::{Answer, Request, Running, ms, pattern};
 
 use crate::rng::Rng;
+
+/// The host of all pages, on whatever machine.
+pub const HOST: &str = "example.com";
 
 /// Folder, how many pages, how many of a hundred requests, how many seconds fresh.
 struct Kind(&'static str, u64, u64, u64);
@@ -86,25 +89,74 @@ pub fn version(path: &str, got: &[u8]) -> Result<u64, String> {
     ))
 }
 
+/// The version in which the backend has sent each page last.
+#[derive(Clone, Debug, Default)]
+pub struct Sent(Arc<Mutex<HashMap<String, u64>>>);
+
+impl Sent {
+    /// That of `path`; 0 if it was never sent.
+    pub fn version(&self, path: &str) -> u64 {
+        let sent = self.0.lock().expect("versions");
+        sent.get(path).copied().unwrap_or(0)
+    }
+
+    fn next(&self, path: &str) -> u64 {
+        let mut sent = self.0.lock().expect("versions");
+        let version = sent.entry(path.to_owned()).or_default();
+        *version += 1;
+        *version
+    }
+}
+
+/// What a purge selects by.
+#[derive(Clone, Copy, Debug)]
+pub enum Selector {
+    Key,
+    Prefix,
+    Tag,
+}
+
+/// The request for a purge by chance, and the pages that it concerns.
+pub fn purge(selector: Selector, rng: &mut Rng) -> (Request, Vec<String>) {
+    let path = any(rng);
+    let request = |target: &str| Request::new("PURGE", target).header("Host", HOST);
+    match selector {
+        Selector::Key => (request(&path), vec![path]),
+        Selector::Prefix => {
+            let start = &path[..path.len() - 1];
+            let concerned = all().filter(|other| other.starts_with(start)).collect();
+            (request(&format!("{start}*")), concerned)
+        }
+        Selector::Tag => {
+            let tag = tag(&path);
+            let concerned = all().filter(|other| self::tag(other) == tag).collect();
+            (request("/").header("xkey", tag), concerned)
+        }
+    }
+}
+
+/// One of twenty tags by which each page can be purged.
+fn tag(path: &str) -> String {
+    let number: u64 = path[path.len() - 4..].parse().expect("a number");
+    format!("tag-{}", number % 20)
+}
+
 /// The backend answers each path with the next version of it. It never fails.
-pub fn script(site: &Running, seed: u64) {
-    let state = Mutex::new((HashMap::<String, u64>::new(), Rng::new(seed)));
+pub fn script(site: &Running, seed: u64) -> Sent {
+    let (sent, chance) = (Sent::default(), Mutex::new(Rng::new(seed)));
+    let versions = sent.clone();
     site.backend.script("(otherwise)", move |request, _| {
         let path = request.path().to_owned();
-        let (version, number) = {
-            let mut state = state.lock().expect("versions");
-            let number = state.1.next();
-            let version = state.0.entry(path.clone()).or_default();
-            *version += 1;
-            (*version, number)
-        };
+        let version = versions.next(&path);
+        let number = chance.lock().expect("chance").next();
         let mut rng = Rng::new(number);
         let fresh = KINDS
             .iter()
             .find(|kind| path.split('/').nth(1) == Some(kind.0));
         let fresh = fresh.map_or(60, |kind| kind.3);
-        let mut answer =
-            Answer::ok(body(&path, version)).header("Cache-Control", format!("max-age={fresh}"));
+        let mut answer = Answer::ok(body(&path, version))
+            .header("Cache-Control", format!("max-age={fresh}"))
+            .header("xkey", tag(&path));
         if rng.percent(40) {
             answer = answer.chunked();
         }
@@ -113,4 +165,5 @@ pub fn script(site: &Running, seed: u64) {
         }
         answer
     });
+    sent
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use testbed::{Client, Response, ms};
+use testbed::{Client, Request, Response, ms};
 
 use crate::pages::{self, Kind};
 use crate::rng::Rng;
@@ -84,6 +84,10 @@ pub fn client(address: SocketAddr, ledger: &Ledger, seed: u64) {
     while !ledger.over.load(Ordering::SeqCst) && !ledger.hopeless() {
         thread::sleep(ms(rng.below(12)));
         let (kind, path) = pages::any(&mut rng);
+        if rng.percent(2) {
+            operate(address, ledger, &path, &mut rng);
+            continue;
+        }
         if rng.percent(5) {
             leave(address, kind, &path, &mut rng);
             continue;
@@ -111,6 +115,30 @@ pub fn client(address: SocketAddr, ledger: &Ledger, seed: u64) {
         if rng.percent(60) {
             kept = Some(connection);
         }
+    }
+}
+
+/// What an operator does: purges a page, or those of its folder, or looks at the figures.
+fn operate(address: SocketAddr, ledger: &Ledger, path: &str, rng: &mut Rng) {
+    let (request, right) = match rng.below(4) {
+        0 => (Request::new("PURGE", path), [200, 503]),
+        1 => {
+            let folder = path.trim_end_matches(|it: char| it != '/');
+            (Request::new("PURGE", &format!("{folder}*")), [200, 503])
+        }
+        2 => (Request::get("/cache/status"), [200, 200]),
+        _ => (Request::get("/cache/metrics"), [200, 200]),
+    };
+    let start = Instant::now();
+    let answer = Client::try_connect(address).and_then(|mut client| client.exchange(&request));
+    match answer {
+        // A store in trouble takes no purge.
+        Ok(answer) if answer.complete && right.contains(&answer.status) => {
+            ledger.count(format!("{} for an operator", answer.status));
+        }
+        _ if ledger.killed_since(start) => ledger.count("lost with a worker".to_owned()),
+        Ok(answer) => ledger.say(format!("an operator got {}: {path}", answer.status)),
+        Err(error) => ledger.say(format!("an operator got {error}: {path}")),
     }
 }
 

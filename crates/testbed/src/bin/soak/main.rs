@@ -53,12 +53,18 @@ fn soak(time: Duration, seed: u64) -> Vec<String> {
     let redis = Redis::start();
     let proxy = Proxy::start(&redis.address());
     let form = Site::forms()[(seed % 2) as usize].clone();
-    println!("form: {}", form.0);
+    let scope = ["zone", "store"][(seed / 2 % 2) as usize];
+    println!("form: {}, locks of the {scope}", form.0);
     let mut site = form
         .1
         .spread()
+        .server("redis_cache_purge_allow 127.0.0.1;")
+        .locations("location /cache/ { redis_cache_admin; allow 127.0.0.1; deny all; }")
         // A lock that is left would be noticed at the end.
-        .location("redis_cache_lock_timeout 3s; redis_cache_lock_age 10m;")
+        .location(&format!(
+            "redis_cache_lock_timeout 3s; redis_cache_lock_age 10m; redis_cache_lock_scope {scope}; \
+             redis_cache_debug_header X-Debug 127.0.0.1;"
+        ))
         .store(&format!(
             "server {}; connect_timeout 200ms; send_timeout 200ms; read_timeout 200ms; {}",
             proxy.address(),
