@@ -271,12 +271,12 @@ impl Outcome {
         self.reason
     }
 
-    /// The value of `$redis_cache_source`. `None`: the request asks for a purge.
+    /// The value of `$redis_cache_source`. `None`: the response is the cache's own.
     #[must_use]
     pub const fn source(&self) -> Option<Source> {
-        match self.word {
-            Some(_) => Some(self.source),
-            None => None,
+        match (self.word, self.reason) {
+            (None, _) | (_, Some(Reason::OnlyIfCached | Reason::StoreRequired)) => None,
+            _ => Some(self.source),
         }
     }
 

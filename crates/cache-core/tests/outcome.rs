@@ -41,7 +41,19 @@ fn parts(outcome: Outcome) -> Of {
 }
 
 fn of(word: Word, status: CacheStatus, reason: Reason, source: Source) -> Of {
-    (Some(word), status, Some(reason), Some(source))
+    let by_the_cache = matches!(reason, Reason::OnlyIfCached | Reason::StoreRequired);
+    let source = (!by_the_cache).then_some(source);
+    (Some(word), status, Some(reason), source)
+}
+
+/// What the cache answers itself comes from nowhere else.
+#[test]
+fn its_own_responses_have_no_source() {
+    for reason in [Reason::OnlyIfCached, Reason::StoreRequired] {
+        assert_eq!(Outcome::passed(reason).source(), None);
+    }
+    let source = Outcome::passed(Reason::Bypass).source();
+    assert_eq!(source, Some(Source::Backend));
 }
 
 #[test]
