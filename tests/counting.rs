@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use testbed::{Answer, Client, Gate, PATIENCE, Request, Running, Site, wait_for};
+use testbed::{
+    Answer, Client, Gate, PATIENCE, Redis, RedisCluster, Request, Running, Site, wait_for,
+};
 
 /// A location for operators, and a log with words and reasons.
 fn site() -> Site {
@@ -158,6 +160,70 @@ fn counts_survive_workers() {
         let all = list.lines().count() as u64 - 1;
         number(&status(&site), "/stores/main/connections") == all
     });
+}
+
+/// The figures of the servers of a store, masters and replicas.
+fn nodes(site: &Running) -> Vec<Value> {
+    let value = status(site);
+    let nodes = value.pointer("/stores/main/nodes");
+    nodes.and_then(Value::as_array).cloned().unwrap_or_default()
+}
+
+/// How many of them have this role, and have had commands.
+fn asked(nodes: &[Value], role: &str) -> usize {
+    let asked = nodes.iter().filter(|node| {
+        node.get("role").and_then(Value::as_str) == Some(role)
+            && number(node, "/commands/count") > 0
+    });
+    asked.count()
+}
+
+#[test]
+fn each_server_of_a_cluster_has_figures_of_its_own() {
+    let cluster = RedisCluster::start();
+    let site = site()
+        .store(&format!("{} read_from replica;", cluster.directives()))
+        .start_with(Redis::stopped(&[]));
+    let mut client = site.client();
+    wait_for(
+        "commands at three masters and three replicas",
+        PATIENCE,
+        || {
+            for number in 0..30 {
+                assert_eq!(client.get(&format!("/{number}")).status, 200);
+            }
+            let nodes = nodes(&site);
+            nodes.len() == 6 && (asked(&nodes, "master"), asked(&nodes, "replica")) == (3, 3)
+        },
+    );
+    let metrics = site.get("/cache/metrics").text().to_owned();
+    for node in nodes(&site) {
+        let address = node.get("address").and_then(Value::as_str).unwrap();
+        let name = "nginx_redis_cache_store_node_duration_seconds_count";
+        let start = format!("{name}{{store=\"main\",node=\"{address}\"}} ");
+        let line = metrics.lines().find_map(|line| line.strip_prefix(&*start));
+        let count: u64 = line.expect("the metric of a node").parse().unwrap();
+        assert!(count > 0, "{address}");
+    }
+}
+
+#[test]
+fn a_server_that_goes_down_is_counted() {
+    let mut site = site().start();
+    site.fill("/a");
+    assert_eq!(site.get("/a").word(), "HIT");
+    let before = nodes(&site).remove(0);
+    assert_eq!(number(&before, "/down"), 0);
+    assert!(number(&before, "/commands/count") > 0);
+    site.redis.stop();
+    assert_eq!(site.get("/a").word(), "SKIP");
+    let node = wait_until(&site, "/stores/main/nodes/0/down", 1);
+    let errors = node.pointer("/stores/main/nodes/0/errors").unwrap();
+    let errors = errors.as_object().unwrap().values();
+    assert!(
+        errors.filter_map(Value::as_u64).sum::<u64>() > 0,
+        "{node:#}"
+    );
 }
 
 /// As any content handler of nginx: methods, HEAD, gzip, access rules.

@@ -3,15 +3,12 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use cache_core::counters::{Counts, SERVER_ROOM, STORE_ROOM, Times, Word, ZONE_ROOM};
+use cache_core::counters::{Counts, NODE_ROOM, SERVER_ROOM, STORE_ROOM, Times, Word, ZONE_ROOM};
 use ngx::ffi::ngx_worker;
 
-/// How many copies there are.
-const COPIES: usize = 8;
-
-/// A series of so many words. All zero is one that has counted nothing.
+/// A series of so many words, in so many copies. All zero is one that has counted nothing.
 #[repr(C, align(64))]
-pub struct Counters<const WORDS: usize>([[AtomicU64; WORDS]; COPIES]);
+pub struct Counters<const WORDS: usize, const COPIES: usize = 8>([[AtomicU64; WORDS]; COPIES]);
 
 /// Those of a zone.
 pub type ZoneCounters = Counters<ZONE_ROOM>;
@@ -22,7 +19,10 @@ pub type ServerCounters = Counters<SERVER_ROOM>;
 /// Those of a store.
 pub type StoreCounters = Counters<STORE_ROOM>;
 
-impl<const WORDS: usize> Counters<WORDS> {
+/// Those of a server of a store. There is room for many servers, and each command has a round trip behind it: one copy.
+pub type NodeCounters = Counters<NODE_ROOM, 1>;
+
+impl<const WORDS: usize, const COPIES: usize> Counters<WORDS, COPIES> {
     /// Adds to a word.
     pub fn add(&self, word: Word, count: u64) {
         self.add_all([(word, count)]);

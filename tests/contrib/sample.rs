@@ -21,6 +21,7 @@ fn report(times: u64) -> Report {
         address: address.into(),
         is_up: is_master,
         is_master,
+        counts: counts(Subject::Node, times),
     };
     Report {
         version: "1.2.3",

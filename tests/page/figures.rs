@@ -51,6 +51,7 @@ pub fn report() -> Report {
         address: address.into(),
         is_up,
         is_master,
+        counts: none(Subject::Node),
     };
     let store = |name: &str, mode, nodes, memory| StoreReport {
         name: name.into(),

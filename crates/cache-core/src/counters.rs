@@ -1,4 +1,4 @@
-//! What is counted, and where: each zone, server and store has a series of words that only grow.
+//! What is counted, and where: each zone, server block, store and server of a store has a series of words that only grow.
 //!
 //! A series lies in shared memory several times, so that workers rarely write to the same word; what is read is the sum. Memory
 //! of another [`LAYOUT`] is made anew.
@@ -11,8 +11,8 @@ use crate::outcome::{CacheStatus, Reason};
 use crate::purge::{Kind, Mode};
 
 /// Tells layouts apart: a number to be changed with the order of the words, and how many there are.
-pub const LAYOUT: u64 =
-    (1 << 48) | ((ZONE_WORDS << 32) | (STORE_WORDS << 16) | SERVER_WORDS) as u64;
+pub const LAYOUT: u64 = (2 << 56)
+    | ((NODE_WORDS << 48) | (ZONE_WORDS << 32) | (STORE_WORDS << 16) | SERVER_WORDS) as u64;
 
 /// What a series is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -23,6 +23,8 @@ pub enum Subject {
     Server,
     /// A store: its commands, and purges in it.
     Store,
+    /// A server of a store: the commands that it was sent.
+    Node,
 }
 
 impl Subject {
@@ -33,6 +35,7 @@ impl Subject {
             Self::Zone => ZONE_WORDS,
             Self::Server => SERVER_WORDS,
             Self::Store => STORE_WORDS,
+            Self::Node => NODE_WORDS,
         }
     }
 }
@@ -238,6 +241,12 @@ const FAILURES: usize = STORE_TIMES + Operation::ALL.len() * Times::WORDS;
 const PURGES: usize = FAILURES + Failure::ALL.len();
 const STORE_WORDS: usize = PURGES + Kind::EACH.len() * Mode::EACH.len() * 2;
 
+// Those of a server of a store.
+const NODE_TIMES: usize = 0;
+const NODE_FAILURES: usize = NODE_TIMES + Times::WORDS;
+const DOWN: usize = NODE_FAILURES + Failure::ALL.len();
+const NODE_WORDS: usize = DOWN + 1;
+
 /// Words of the processor's cache in a line.
 const LINE: usize = 8;
 
@@ -249,6 +258,9 @@ pub const SERVER_ROOM: usize = SERVER_WORDS.next_multiple_of(LINE);
 
 /// The same for a store.
 pub const STORE_ROOM: usize = STORE_WORDS.next_multiple_of(LINE);
+
+/// The same for a server of a store.
+pub const NODE_ROOM: usize = NODE_WORDS.next_multiple_of(LINE);
 
 /// Responses of this status, of a zone or a server.
 #[must_use]
@@ -310,6 +322,18 @@ pub const fn store_duration(operation: Operation) -> Times {
 pub const fn failures(failure: Failure) -> Word {
     Word(FAILURES + failure as usize)
 }
+
+/// How long lookups and changes have taken at a server of a store.
+pub const NODE_DURATION: Times = Times::new(NODE_TIMES, &histogram::STORE_BOUNDS);
+
+/// Lookups and changes that have failed at a server of a store.
+#[must_use]
+pub const fn node_failures(failure: Failure) -> Word {
+    Word(NODE_FAILURES + failure as usize)
+}
+
+/// How often a server of a store has gone down.
+pub const NODE_DOWN: Word = Word(DOWN);
 
 /// Purges in a store: `held`, its senders were told that they hold.
 #[must_use]

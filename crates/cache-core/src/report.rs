@@ -109,6 +109,8 @@ pub struct Node {
     pub is_up: bool,
     /// Whether it is a master. A replica serves lookups alone.
     pub is_master: bool,
+    /// What was counted of it.
+    pub counts: Counts,
 }
 
 impl Node {

@@ -12,7 +12,7 @@ use cache_core::counters::LAYOUT;
 use cache_core::lease::Lease;
 use md5::{Digest, Md5};
 
-use super::super::counters::StoreCounters;
+use super::super::counters::{NodeCounters, StoreCounters};
 use super::purge_words::PurgeWords;
 
 /// Changes whenever the layout does.
@@ -32,6 +32,8 @@ pub struct ServerWords {
     asked: AtomicU64,
     /// Whether its cluster is down, as it says.
     pub refusal: Refusal,
+    /// What is counted of it.
+    pub counters: NodeCounters,
 }
 
 /// A server that is there and refuses all keys, because its cluster is down. Until when that is believed, in milliseconds. 0: it

@@ -7,13 +7,13 @@ use std::rc::Rc;
 use bytes::Bytes;
 use cache_core::attempts::{self, Access, Command, Next, Route};
 use cache_core::claim::Channel;
-use cache_core::counters::{Failure as Failed, Operation, failures, store_duration};
+use cache_core::counters::{Operation, failures, store_duration};
 use cache_core::record::log_of;
-use cache_core::report;
 
 use super::call::{Failure, Waiting, stopped};
 use super::change::{Change, ChangeReply};
 use super::config::StoreConfig;
+use super::counted;
 use super::error::{StoreError, is_unpermitted};
 use super::feed::Listener;
 use super::found::Found;
@@ -23,11 +23,12 @@ use super::outcomes::{self, Hearer};
 use super::pace::patience;
 use super::protocol::kind::Kind;
 use super::purges::Purges;
-use super::topology::{MasterServer, Topology};
+use super::topology::Topology;
 use crate::ngx::event::{exact_usec, now_msec};
 use crate::shm::counters::StoreCounters;
 use crate::store::memory::{Memory, Offer, Own};
 
+mod nodes;
 mod parts;
 mod worthless;
 
@@ -143,36 +144,6 @@ impl Client {
     fn memory_for_alone(&self, key: &[u8]) -> Option<&Rc<Memory>> {
         let memory = self.memory.as_ref().filter(|_| !self.is_without_memory)?;
         (memory.config().alone > 0 && memory.is_of_prefix(key)).then_some(memory)
-    }
-
-    /// The server that has a key, if it is known.
-    pub fn server_of(&self, key: &[u8]) -> Option<String> {
-        let slot = self.topology.slot_of(key);
-        let node = self.topology.node(slot, Access::Write).ok()?;
-        Some(node.server().text.clone())
-    }
-
-    /// What operators see of its servers that have keys.
-    pub fn nodes(&self) -> Vec<report::Node> {
-        let masters = self.topology.masters().into_iter();
-        let node = |master: MasterServer| report::Node {
-            is_up: self.topology.is_up(&master),
-            address: master.server.text,
-            is_master: true,
-        };
-        masters.map(node).collect()
-    }
-
-    /// What the memory tier calls its servers that have keys.
-    pub fn names_in_memory(&self) -> Vec<u64> {
-        let name = |master: MasterServer| {
-            let slots = master.slots.as_ref().and_then(|slots| slots.first());
-            let slot = slots.map_or(self.topology.slot_of(&[]), |slots| *slots.start());
-            let node = self.topology.node(slot, Access::Write).ok()?;
-            Some(node.heard_as())
-        };
-        let masters = self.topology.masters().into_iter();
-        masters.filter_map(name).collect()
     }
 
     /// Gives up, for this worker's exit, what it does for all workers.
@@ -369,20 +340,15 @@ impl Client {
     }
 }
 
-/// Counts a command, and how long it has taken since then (microseconds) if the server has replied.
+/// Counts a command of the store.
 fn count<T>(
     counters: Option<&StoreCounters>,
     (operation, began): (Operation, u64),
     result: &Result<T, StoreError>,
 ) {
-    let Some(counters) = counters else { return };
-    let failure = result.as_ref().err().and_then(StoreError::failure);
-    if let Some(failure) = failure {
-        counters.add(failures(failure), 1);
-    }
-    if failure.is_none_or(|failure| failure == Failed::Refused) {
-        let taken = exact_usec().saturating_sub(began);
-        counters.add_time(store_duration(operation), taken);
+    if let Some(counters) = counters {
+        let words = (store_duration(operation), failures as fn(_) -> _);
+        counted::count(counters, words, began, result.as_ref().err());
     }
 }
 
@@ -392,8 +358,13 @@ async fn found(
     node: Rc<Node>,
     sent: Result<Waiting<Rc<Found>>, StoreError>,
 ) -> Result<Rc<Found>, Failure> {
-    let waiting = sent.map_err(|error| topology.judge(&node, stopped(error)))?;
-    match waiting.await {
+    let began = exact_usec();
+    let result = match sent {
+        Ok(waiting) => waiting.await,
+        Err(error) => Err(stopped(error)),
+    };
+    node.count(began, result.as_ref().err().map(|failure| &failure.error));
+    match result {
         // The master may have it: the replica may be late, or the key's slot on its way elsewhere.
         Ok(found) if found.is_nothing() && node.is_replica() => Err(Failure {
             error: StoreError::Unavailable,
@@ -411,11 +382,11 @@ async fn outcome<T: Clone>(
     node: &Rc<Node>,
     sent: Result<Waiting<T>, StoreError>,
 ) -> Result<T, Failure> {
-    match sent {
-        Ok(waiting) => {
-            let result = waiting.await;
-            result.map_err(|failure| topology.judge(node, failure))
-        }
-        Err(error) => Err(topology.judge(node, stopped(error))),
-    }
+    let began = exact_usec();
+    let result = match sent {
+        Ok(waiting) => waiting.await,
+        Err(error) => Err(stopped(error)),
+    };
+    node.count(began, result.as_ref().err().map(|failure| &failure.error));
+    result.map_err(|failure| topology.judge(node, failure))
 }

@@ -7,6 +7,9 @@
 /// A store as the cache uses it.
 mod client;
 
+/// Counting commands.
+mod counted;
+
 /// A store that is reached through somebody else.
 mod relay;
 

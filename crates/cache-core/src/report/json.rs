@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json as value};
 use super::{Report, StoreReport, ZoneReport};
 use crate::counters::{
     Coalesced, Counts, FILL_DURATION, Failure, FillKind, FillResult, Histogram, MEMORY_HITS,
-    Operation, coalesced, failures, fills, not_stored, purges, response_bytes, responses,
-    store_duration, written, written_bytes,
+    NODE_DOWN, NODE_DURATION, Operation, Word, coalesced, failures, fills, node_failures,
+    not_stored, purges, response_bytes, responses, store_duration, written, written_bytes,
 };
 use crate::outcome::{CacheStatus, Reason};
 use crate::purge::{Kind, Mode};
@@ -116,19 +116,26 @@ fn seconds(micros: u64) -> f64 {
     micros as f64 / 1e6
 }
 
+/// How many commands have failed, by the kind of failure.
+fn errors(counts: &Counts, word: fn(Failure) -> Word) -> impl Iterator<Item = (&'static str, u64)> {
+    let errors = Failure::ALL.iter();
+    errors.map(move |failure| (failure.as_str(), counts.of(word(*failure))))
+}
+
 fn store(store: &StoreReport) -> Value {
     let counts = &store.counts;
     let operations = Operation::ALL.iter().map(|operation| {
         let times = counts.histogram(store_duration(*operation));
         (operation.as_str().to_owned(), histogram(&times))
     });
-    let failed = Failure::ALL.iter();
-    let failed = failed.map(|failure| (failure.as_str(), counts.of(failures(*failure))));
     let nodes = store.nodes.iter().map(|node| {
         value!({
             "address": node.address,
             "up": node.is_up,
             "role": node.role(),
+            "down": node.counts.of(NODE_DOWN),
+            "commands": histogram(&node.counts.histogram(NODE_DURATION)),
+            "errors": object(errors(&node.counts, node_failures)),
         })
     });
     let memory = store.memory.as_ref().map(|memory| {
@@ -159,7 +166,7 @@ fn store(store: &StoreReport) -> Value {
         "connections": store.connections,
         "nodes": nodes.collect::<Vec<_>>(),
         "operations": operations.collect::<Map<_, _>>(),
-        "errors": object(failed),
+        "errors": object(errors(counts, failures)),
         "purges": purged,
         "memory": memory,
     })

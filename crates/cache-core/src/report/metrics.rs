@@ -5,8 +5,8 @@ use std::fmt::{Display, Write as _};
 use super::{MemoryReport, Report};
 use crate::counters::{
     Coalesced, Counts, FILL_DURATION, Failure, FillKind, FillResult, Histogram, MEMORY_HITS,
-    Operation, Word, coalesced, failures, fills, not_stored, purges, response_bytes, responses,
-    store_duration, written, written_bytes,
+    NODE_DOWN, NODE_DURATION, Operation, Word, coalesced, failures, fills, node_failures,
+    not_stored, purges, response_bytes, responses, store_duration, written, written_bytes,
 };
 use crate::outcome::{CacheStatus, Reason};
 use crate::purge::{Kind, Mode};
@@ -187,6 +187,28 @@ fn stores(text: &mut Text, report: &Report) {
             text.sample("store_node_up", &labels, node.is_up.into());
         }
     }
+    text.counter(
+        "store_node_down",
+        "How often a server of a store has gone down.",
+    );
+    for (labels, counts) in nodes(report) {
+        text.count("store_node_down", &labels, counts.of(NODE_DOWN));
+    }
+    let name = "store_node_duration_seconds";
+    let help = "How long lookups and changes have taken at a server of a store.";
+    text.family(name, "histogram", "", help);
+    for (labels, counts) in nodes(report) {
+        text.histogram(name, &labels, &counts.histogram(NODE_DURATION));
+    }
+    let help = "Lookups and changes that have failed at a server of a store.";
+    text.counter("store_node_errors", help);
+    for ([store, node], counts) in nodes(report) {
+        for failure in Failure::ALL {
+            let labels = [store, node, ("kind", failure.as_str())];
+            let count = counts.of(node_failures(failure));
+            text.count("store_node_errors", &labels, count);
+        }
+    }
     text.gauge(
         "store_connections",
         "Connections to the servers of a store.",
@@ -211,6 +233,16 @@ fn stores(text: &mut Text, report: &Report) {
             text.count("store_errors", &labels, store.counts.of(failures(failure)));
         }
     }
+}
+
+/// The servers of all stores.
+fn nodes(report: &Report) -> impl Iterator<Item = ([Label<'_>; 2], &Counts)> {
+    report.stores.iter().flat_map(|store| {
+        store.nodes.iter().map(|node| {
+            let labels = [("store", &*store.name), ("node", &*node.address)];
+            (labels, &node.counts)
+        })
+    })
 }
 
 fn purged(text: &mut Text, report: &Report) {

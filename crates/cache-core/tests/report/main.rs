@@ -11,9 +11,9 @@ mod page;
 use std::collections::{BTreeMap, HashSet};
 
 use cache_core::counters::{
-    Coalesced, Counts, FILL_DURATION, Failure, FillKind, FillResult, MEMORY_HITS, Operation,
-    Subject, Word, coalesced, failures, fills, not_stored, purges, response_bytes, responses,
-    store_duration, written, written_bytes,
+    Coalesced, Counts, FILL_DURATION, Failure, FillKind, FillResult, MEMORY_HITS, NODE_DOWN,
+    NODE_DURATION, Operation, Subject, Word, coalesced, failures, fills, node_failures, not_stored,
+    purges, response_bytes, responses, store_duration, written, written_bytes,
 };
 use cache_core::outcome::{CacheStatus, Reason};
 use cache_core::purge::{Kind, Mode};
@@ -25,7 +25,7 @@ use proptest::prelude::*;
 /// The words of a subject, by the names that tests give them.
 fn words(subject: Subject) -> Vec<Word> {
     let mut all = Vec::new();
-    if subject != Subject::Store {
+    if matches!(subject, Subject::Zone | Subject::Server) {
         for status in CacheStatus::ALL {
             all.extend([responses(status), response_bytes(status)]);
         }
@@ -53,17 +53,27 @@ fn words(subject: Subject) -> Vec<Word> {
             }
         }
     }
+    if subject == Subject::Node {
+        all.extend([NODE_DURATION.sum(), NODE_DOWN]);
+        all.extend(Failure::ALL.map(node_failures));
+    }
     all
 }
 
 #[test]
 fn each_count_has_a_word_of_its_own_within_its_series() {
-    for subject in [Subject::Zone, Subject::Server, Subject::Store] {
+    for subject in [
+        Subject::Zone,
+        Subject::Server,
+        Subject::Store,
+        Subject::Node,
+    ] {
         let mut all = words(subject);
         let times = match subject {
             Subject::Zone => vec![FILL_DURATION],
             Subject::Server => vec![],
             Subject::Store => Operation::ALL.map(store_duration).to_vec(),
+            Subject::Node => vec![NODE_DURATION],
         };
         for times in times {
             let ranges = (0..40).map(|power| times.range(1 << power));
@@ -155,11 +165,21 @@ pub(crate) fn report() -> Report {
                         address: "127.0.0.1:6379".into(),
                         is_up: true,
                         is_master: true,
+                        counts: counts(
+                            Subject::Node,
+                            &[
+                                (NODE_DURATION.range(99), 5),
+                                (NODE_DURATION.sum(), 495),
+                                (node_failures(Failure::Timeout), 6),
+                                (NODE_DOWN, 2),
+                            ],
+                        ),
                     },
                     Node {
                         address: "127.0.0.2:6379".into(),
                         is_up: false,
                         is_master: false,
+                        counts: Counts::default(),
                     },
                 ],
                 memory: Some(MemoryReport {
@@ -216,10 +236,17 @@ fn as_json() {
         ),
         ("/stores/main/mode".into(), "\"sentinel\""),
         ("/stores/main/up".into(), "true"),
+        ("/stores/main/nodes/0/role".into(), "\"master\""),
+        ("/stores/main/nodes/0/down".into(), "2"),
+        ("/stores/main/nodes/0/commands/count".into(), "5"),
+        ("/stores/main/nodes/0/commands/sum".into(), "0.000495"),
         (
-            "/stores/main/nodes/1".into(),
-            r#"{"address":"127.0.0.2:6379","role":"replica","up":false}"#,
+            "/stores/main/nodes/0/errors".into(),
+            r#"{"closed":0,"no_room":0,"protocol":0,"refused":0,"timeout":6,"unavailable":0}"#,
         ),
+        ("/stores/main/nodes/1/role".into(), "\"replica\""),
+        ("/stores/main/nodes/1/up".into(), "false"),
+        ("/stores/main/nodes/1/commands/count".into(), "0"),
         ("/stores/main/operations/lookup/count".into(), "6"),
         ("/stores/main/connections".into(), "4"),
         ("/stores/main/errors/timeout".into(), "8"),

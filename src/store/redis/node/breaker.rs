@@ -9,6 +9,7 @@ use std::rc::Rc;
 use cache_core::breaker::{Access, Blame, Breaker, Change, Changes, Pass, Settings, Verdict};
 
 use crate::ngx::event::now_msec;
+use crate::shm::counters::NodeCounters;
 use crate::shm::{Refusal, ServerWords, digest};
 use crate::store::redis::config::StoreConfig;
 use crate::store::redis::pace::patience;
@@ -71,6 +72,14 @@ impl NodeBreaker {
         match &self.words {
             Words::Shared(words) => &words.breaker,
             Words::Own(own) => &own.0,
+        }
+    }
+
+    /// What is counted of the server. `None` where the workers share nothing of it.
+    pub fn counters(&self) -> Option<&'static NodeCounters> {
+        match &self.words {
+            Words::Shared(words) => Some(&words.counters),
+            Words::Own(_) => None,
         }
     }
 

@@ -16,6 +16,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use cache_core::breaker::{Access, Pass};
+use cache_core::counters::{NODE_DURATION, node_failures};
 use cache_core::resp::{Limits, Reply};
 
 use self::breaker::{NodeBreaker, Probe};
@@ -28,6 +29,7 @@ use super::change::{Change, ChangeReply};
 use super::config::{Server, SocketAddress, StoreConfig};
 use super::connection::Connection;
 use super::connection::end::End;
+use super::counted;
 use super::error::StoreError;
 use super::protocol::kind::Kind;
 use super::turn::Turn;
@@ -118,6 +120,13 @@ impl Node {
             refused: RefCell::default(),
             ask_again: OnceCell::new(),
         })
+    }
+
+    /// Counts a lookup or a change that was sent at this time (microseconds), or couldn't be.
+    pub fn count(&self, began: u64, error: Option<&StoreError>) {
+        if let Some(counters) = self.breaker.counters() {
+            counted::count(counters, (NODE_DURATION, node_failures), began, error);
+        }
     }
 
     /// Where it is.

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use cache_core::breaker::{Access, Blame, Pass};
+use cache_core::counters::NODE_DOWN;
 
 use super::breaker::{Allowed, Probe};
 use super::{Node, large};
@@ -43,6 +44,9 @@ impl Node {
     /// The server has gone down: what is in flight fails at once, and it is looked for until it is back.
     pub(super) fn fell(self: &Rc<Self>, error: &StoreError, reason: &str) {
         self.health.down(reason);
+        if let Some(counters) = self.breaker.counters() {
+            counters.add(NODE_DOWN, 1);
+        }
         let connections = self.connections.take();
         for connection in connections {
             connection.end(End::Down(error.clone(), reason.to_owned()));

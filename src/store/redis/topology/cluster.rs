@@ -159,6 +159,22 @@ impl Cluster {
             .collect()
     }
 
+    /// What the log calls the replicas that serve lookups.
+    pub fn replicas(self: &Rc<Self>) -> Vec<String> {
+        self.update();
+        if self.config.read_from == ReadFrom::Master {
+            return Vec::new();
+        }
+        let map = self.map.borrow();
+        let Some(map) = map.as_ref() else {
+            return Vec::new();
+        };
+        let nodes = map.nodes().iter().enumerate();
+        let replicas = nodes.filter(|(index, _)| !map.is_master(*index));
+        let texts = replicas.map(|(_, node)| self.server_of(&node.address).text);
+        texts.collect()
+    }
+
     /// A node says that another has a slot.
     pub fn moved(self: &Rc<Self>, slot: Slot, to: &Address, from: &Rc<Node>) {
         let to = match self.address_of(from) {

@@ -112,6 +112,15 @@ impl Topology {
         }
     }
 
+    /// What the log calls the replicas that serve lookups.
+    pub fn replicas(&self) -> Vec<String> {
+        match self {
+            Topology::Standalone(_) => Vec::new(),
+            Topology::Sentinel(sentinels) => sentinels.replicas(),
+            Topology::Cluster(cluster) => cluster.replicas(),
+        }
+    }
+
     /// Whether a server isn't known to be down.
     pub fn is_up(&self, master: &MasterServer) -> bool {
         let slots = master.slots.as_ref().and_then(|slots| slots.first());

@@ -94,6 +94,14 @@ impl Sentinels {
         servers.map(MasterServer::alone).collect()
     }
 
+    /// What the log calls the replicas that serve lookups.
+    pub fn replicas(self: &Rc<Self>) -> Vec<String> {
+        self.update();
+        let replicas = self.replicas.borrow();
+        let texts = replicas.iter().map(|(_, node)| node.server().text.clone());
+        texts.collect()
+    }
+
     /// The master may be another by now: the Sentinels are asked at once.
     pub fn doubt(&self) {
         self.state.suspect(now_msec());

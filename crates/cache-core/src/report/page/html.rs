@@ -86,6 +86,12 @@ impl<'a> Html<'a> {
     /// A table: what it is about, its columns. Ends with [`Html::end_table`]. A column whose name begins with `*` needs
     /// the script; one that begins with `-` has words.
     pub(super) fn table(&mut self, caption: &'static str, columns: &[&'static str]) {
+        self.table_head(caption, columns);
+        self.table_body();
+    }
+
+    /// The same up to the columns: more of them may follow before [`Html::table_body`].
+    pub(super) fn table_head(&mut self, caption: &'static str, columns: &[&'static str]) {
         self.markup("<div class=\"wide\"><table><caption>");
         self.markup(caption);
         self.markup("</caption><thead><tr>");
@@ -103,6 +109,10 @@ impl<'a> Html<'a> {
             self.markup(name);
             self.markup("</th>");
         }
+    }
+
+    /// Begins the rows of a table.
+    pub(super) fn table_body(&mut self) {
         self.markup("</tr></thead><tbody>\n");
     }
 

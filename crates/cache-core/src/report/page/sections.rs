@@ -244,6 +244,12 @@ fn reasons(html: &mut Html<'_>) {
     html.end_table();
 }
 
+/// The upper bound of a range.
+fn bound(bucket: &Value) -> String {
+    let bound = bucket.get(0).and_then(Value::as_f64).unwrap_or(0.0);
+    format!("{} ms", bound * 1e3)
+}
+
 /// The ranges of histograms with the same bounds, a column each.
 fn ranges(html: &mut Html<'_>, histograms: &[(&'static str, &str)]) {
     let mut columns = vec!["No longer than"];
@@ -253,10 +259,31 @@ fn ranges(html: &mut Html<'_>, histograms: &[(&'static str, &str)]) {
     let buckets = html.value(&format!("{first}/buckets"));
     let buckets = buckets.and_then(Value::as_array);
     for (at, bucket) in buckets.into_iter().flatten().enumerate() {
-        let bound = bucket.get(0).and_then(Value::as_f64).unwrap_or(0.0);
-        html.row(&format!("{} ms", bound * 1e3));
+        html.row(&bound(bucket));
         for (_, path) in histograms {
             html.cell(&format!("{path}/buckets/{at}/1"));
+        }
+        html.end_row();
+    }
+    html.end_table();
+}
+
+/// The ranges of the commands of each server of a store, a column each.
+fn node_ranges(html: &mut Html<'_>, nodes: usize) {
+    html.table_head(
+        "How many took no longer, at each server",
+        &["No longer than"],
+    );
+    for at in 0..nodes {
+        html.figure("th", &format!("nodes/{at}/address"), " scope=\"col\"");
+    }
+    html.table_body();
+    let buckets = html.value("nodes/0/commands/buckets");
+    let buckets = buckets.and_then(Value::as_array);
+    for (range, bucket) in buckets.into_iter().flatten().enumerate() {
+        html.row(&bound(bucket));
+        for at in 0..nodes {
+            html.cell(&format!("nodes/{at}/commands/buckets/{range}/1"));
         }
         html.end_row();
     }
@@ -295,12 +322,43 @@ fn store(html: &mut Html<'_>, at: usize, store: &StoreReport) {
         "</dl>\n<div class=\"plots\" data-plots=\"store\"></div>\n<div class=\"tables\">\n",
     );
     if !store.nodes.is_empty() {
-        html.table("Servers of the store", &["Address", "-Role", "-State"]);
+        let columns = [
+            "Address",
+            "-Role",
+            "-State",
+            "Went down",
+            "Commands",
+            "*per second",
+            "Sum, s",
+            "Mean, ms",
+            "p50, ms",
+            "p99, ms",
+        ];
+        html.table("Servers of the store", &columns);
         for at in 0..store.nodes.len() {
             html.markup("<tr>");
             html.figure("th", &format!("nodes/{at}/address"), " scope=\"row\"");
             html.word(&format!("nodes/{at}/role"));
             html.truth("td", &format!("nodes/{at}/up"), ["up", "down"]);
+            html.cell(&format!("nodes/{at}/down"));
+            let commands = format!("nodes/{at}/commands");
+            html.cell(&format!("{commands}/count"));
+            html.rate(&format!("{commands}/count"));
+            html.seconds(&format!("{commands}/sum"));
+            html.mean(&commands);
+            html.quantiles(&commands);
+            html.end_row();
+        }
+        html.end_table();
+        let mut columns = vec!["Address"];
+        columns.extend(Failure::ALL.map(Failure::as_str));
+        html.table("Errors of each server", &columns);
+        for at in 0..store.nodes.len() {
+            html.markup("<tr>");
+            html.figure("th", &format!("nodes/{at}/address"), " scope=\"row\"");
+            for failure in Failure::ALL {
+                html.cell(&format!("nodes/{at}/errors/{}", failure.as_str()));
+            }
             html.end_row();
         }
         html.end_table();
@@ -310,6 +368,9 @@ fn store(html: &mut Html<'_>, at: usize, store: &StoreReport) {
     let operations = Operation::ALL.map(|it| (it.as_str(), format!("operations/{}", it.as_str())));
     let operations: Vec<_> = operations.iter().map(|(it, path)| (*it, &**path)).collect();
     ranges(html, &operations);
+    if !store.nodes.is_empty() {
+        node_ranges(html, store.nodes.len());
+    }
     html.markup("</details></div></section>\n");
 }
 
