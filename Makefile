@@ -55,7 +55,7 @@ DEB_SYSTEM := nginx nginx-dev
 DEB_DEMO := redis-server
 DEB_INSTRUCTIONS := valgrind redis-server perl
 DEB_TEST := $(DEB_SYSTEM) $(DEB_INSTRUCTIONS) libnginx-mod-http-set-misc libnginx-mod-http-lua libnginx-mod-http-js libnginx-mod-http-perl libnginx-mod-http-echo \
-	libnginx-mod-http-image-filter libnginx-mod-http-xslt-filter php-fpm libtest-base-perl curl openssl gzip prometheus
+	libnginx-mod-http-image-filter libnginx-mod-http-xslt-filter php-fpm libtest-base-perl curl openssl gzip patch prometheus python3
 DEB_PAGE := chromium chromium-driver redis-server
 DEB_MEMCHECK := valgrind redis-server perl libtest-base-perl
 DEB_FUZZ := g++ libc6-dev make
