@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use testbed::{Client, PATIENCE, Record, RedisCluster, Running, Sentinels, ms, wait_for};
+use testbed::{
+    Client, PATIENCE, Position, Record, RedisCluster, Running, Sentinels, Side, holds_for, ms,
+    wait_for,
+};
 
 use super::{LEASE, PUSHED, SLACK, site, source, warm};
 
@@ -66,6 +69,58 @@ fn each_master_of_a_cluster_is_listened_to() {
             assert!(took < PUSHED, "{more}{path}: {took:?}");
         }
     }
+}
+
+/// Which replicas there are says nothing of the servers of keys.
+#[test]
+fn a_replica_that_goes_leaves_memory_alone() {
+    let cluster = RedisCluster::options().node_timeout(ms(1000)).start();
+    let site = before_a_cluster(&cluster, "");
+    let mut client = site.client();
+    let masters = cluster.masters();
+    let paths: Vec<String> = [masters[0], masters[2]]
+        .iter()
+        .map(|number| cluster.key_at(*number, "/warm/"))
+        .collect();
+    let log = site.nginx.log();
+    // The map is asked for where a master is in trouble.
+    let other = cluster.key_at(masters[1], "/other/");
+    let ask_for_map = || {
+        cluster.net().refuse(masters[1], Side::Clients);
+        cluster.net().cut(masters[1], Side::Clients);
+        let _ = site.get(&other);
+        cluster.net().heal();
+    };
+    // The nodes of a young cluster say different things.
+    wait_for(
+        "a map of all nodes, and records in memory",
+        PATIENCE,
+        || {
+            ask_for_map();
+            paths
+                .iter()
+                .for_each(|path| put_and_warm(&cluster, &mut client, path, "as it was"));
+            !log.matching(Position::default(), "of 6 nodes").is_empty()
+                && holds_for(ms(1200), || {
+                    let mut paths = paths.iter();
+                    paths.all(|path| source(&mut client, path) == "memory")
+                })
+        },
+    );
+    let (from, replica) = (log.end(), cluster.replicas_of(masters[0])[0]);
+    cluster.node(replica).kill();
+    wait_for("a map without the replica", PATIENCE, || {
+        ask_for_map();
+        for path in &paths {
+            assert_eq!(source(&mut client, path), "memory", "{}", log.tail(20));
+        }
+        !log.matching(from, "3 masters of 5 nodes").is_empty()
+    });
+    assert!(holds_for(ms(500), || {
+        let mut paths = paths.iter();
+        paths.all(|path| source(&mut client, path) == "memory")
+    }));
+    site.nginx.finish();
 }
 
 #[test]

@@ -6,16 +6,18 @@ mod succession;
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
+use cache_core::cluster::Slot;
 use cache_core::feed::HEED;
 use cache_core::lease::Held;
 
 use self::ear::Ear;
 use self::succession::Succession;
 use super::config::{ReadFrom, StoreConfig};
-use super::topology::Topology;
+use super::topology::{MasterServer, Topology};
 use crate::ngx::event::{Timer, exact_msec, now_msec};
 use crate::ngx::shutdown;
 use crate::shm::digest;
@@ -40,6 +42,8 @@ pub struct Listener {
     ears: RefCell<HashMap<u64, Rc<Ear>>>,
     /// The topology's version to which that fits.
     version: Cell<Option<u64>>,
+    /// The masters and their slots at that version.
+    masters: RefCell<Vec<Heard>>,
     succession: Succession,
     /// When this worker began to shut down, in milliseconds. 0: it hasn't.
     shutdown: Cell<u64>,
@@ -47,6 +51,12 @@ pub struct Listener {
     leaving: Cell<u64>,
     timer: OnceCell<Timer>,
 }
+
+/// A master by its name in shared memory, and its slots.
+type Heard = (u64, Option<Vec<RangeInclusive<Slot>>>);
+
+/// How much a topology's version grows by one change.
+const CHANGE: u64 = 2;
 
 /// The right to listen for all workers, which one of them has.
 pub struct Right {
@@ -128,6 +138,7 @@ impl Listener {
             right,
             ears: RefCell::default(),
             version: Cell::new(None),
+            masters: RefCell::default(),
             shutdown: Cell::new(0),
             leaving: Cell::new(0),
             timer: OnceCell::new(),
@@ -224,12 +235,21 @@ impl Listener {
         if before == Some(version) {
             return;
         }
+        let masters = self.topology.masters();
+        let heard = |master: &MasterServer| {
+            let name = digest(master.server.text.as_bytes());
+            (name, master.slots.clone())
+        };
+        let heard: Vec<Heard> = masters.iter().map(heard).collect();
+        let heard_before = self.masters.replace(heard);
+        // Replicas come and go, and no key has another server by that. Of a change that this worker has missed nobody knows.
+        let is_of_replicas = before.is_some_and(|before| before.wrapping_add(CHANGE) == version)
+            && heard_before == *self.masters.borrow();
         // Keys may have another server, and servers that are heard already stay so. A worker that has just begun to listen
         // hears none yet: each gets its first lease from it in a new epoch. If they are down, what there is may still do.
-        if before.is_some() {
+        if before.is_some() && !is_of_replicas {
             self.right.memory.records().index().wipe();
         }
-        let masters = self.topology.masters();
         let mut before = self.ears.take();
         let mut now = HashMap::with_capacity(masters.len());
         for master in masters {
