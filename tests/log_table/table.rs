@@ -1,58 +1,92 @@
-//! The tables of `docs/log.md`.
+//! The lists of `docs/log.md`.
+//!
+//! A line of the log is ``- **LEVEL, LEVEL** `LINE`: cause``, anything else ``- `TEXT`: meaning``. Behind either may
+//! stand ` *Remedy:* text`. What is wrapped counts as one line.
 
-use std::fs;
-
-use testbed::workspace;
+use testbed::page;
 
 use crate::HOLE;
 
-/// A row of a table.
+/// An item of a list.
 pub struct Row {
     /// The heading that it stands under.
     pub section: String,
-    /// What its cells hold, with `|` where the file has `\|`.
-    pub cells: Vec<String>,
+    /// Its levels, if it is a line of the log.
+    pub levels: Vec<String>,
+    /// What the log, or a part of a line, says: up to the first colon outside of backticks.
+    pub said: String,
+    /// What stands behind the colon: cause, meaning and remedy.
+    pub rest: String,
 }
 
 impl Row {
-    /// The texts between backticks in a cell, with [`HOLE`] where something is put in.
-    pub fn codes(&self, cell: usize) -> Vec<String> {
-        let parts = self.cells[cell].split('`').skip(1).step_by(2);
-        parts.map(with_holes).collect()
+    /// The texts between backticks in what is said, with [`HOLE`] where something is put in.
+    pub fn codes(&self) -> Vec<String> {
+        codes(&self.said)
     }
 
     /// All texts between backticks.
     pub fn all_codes(&self) -> Vec<String> {
-        (0..self.cells.len())
-            .flat_map(|it| self.codes(it))
-            .collect()
+        let mut all = codes(&self.said);
+        all.extend(codes(&self.rest));
+        all
     }
 }
 
-/// The rows of all tables, without their headings.
+fn codes(text: &str) -> Vec<String> {
+    let parts = text.split('`').skip(1).step_by(2);
+    parts.map(with_holes).collect()
+}
+
+/// The items of all lists behind the first heading of second level.
 pub fn rows() -> Vec<Row> {
-    let text = fs::read_to_string(workspace().join("docs/log.md")).unwrap();
-    let (mut rows, mut section, mut is_head) = (Vec::new(), String::new(), true);
-    for line in text.lines() {
+    let text = page("docs/log.md");
+    let (_, lists) = text.split_once("\n## ").unwrap();
+    let (mut items, mut section, mut is_open): (Vec<(String, String)>, _, _) =
+        (Vec::new(), String::new(), false);
+    for line in lists.lines() {
         if let Some(heading) = line.strip_prefix('#') {
             section = heading.trim_start_matches('#').trim().to_owned();
+        } else if items.is_empty() && section.is_empty() {
+            section = line.to_owned();
         }
-        let Some(inside) = line.strip_prefix("| ").and_then(|it| it.strip_suffix(" |")) else {
-            is_head = true;
-            continue;
-        };
-        if inside.starts_with("---") {
-            is_head = false;
-        } else if !is_head {
-            let inside = inside.replace("\\|", "\u{2}");
-            let cells = inside.split(" | ").map(|cell| cell.replace('\u{2}', "|"));
-            rows.push(Row {
-                section: section.clone(),
-                cells: cells.collect(),
-            });
+        if let Some(item) = line.strip_prefix("- ") {
+            items.push((section.clone(), item.to_owned()));
+            is_open = true;
+        } else if let (true, Some(more)) = (is_open, line.strip_prefix("  ")) {
+            let (_, item) = items.last_mut().unwrap();
+            item.push(' ');
+            item.push_str(more);
+        } else {
+            is_open = false;
         }
     }
-    rows
+    items
+        .into_iter()
+        .map(|(section, item)| row(section, &item))
+        .collect()
+}
+
+fn row(section: String, item: &str) -> Row {
+    let (levels, item) = match item.strip_prefix("**").and_then(|it| it.split_once("** ")) {
+        Some((levels, item)) => (levels.split(", ").map(str::to_owned).collect(), item),
+        None => (Vec::new(), item),
+    };
+    let mut is_code = false;
+    let colon = item.char_indices().find(|(place, c)| {
+        is_code ^= *c == '`';
+        !is_code && item[*place..].starts_with(": ")
+    });
+    let (said, rest) = match colon {
+        Some((place, _)) => (&item[..place], &item[place + 2..]),
+        None => (item, ""),
+    };
+    Row {
+        section,
+        levels,
+        said: said.to_owned(),
+        rest: rest.to_owned(),
+    }
 }
 
 /// `{name}` is a hole, `{ ... }` is none.

@@ -50,6 +50,7 @@ mod zone;
 
 // What all of these are made of: protocol, waiting, places, ports, processes.
 mod authority;
+mod documentation;
 mod gzip;
 mod http;
 mod places;
@@ -65,6 +66,7 @@ pub use client::{Client, Request, Response};
 pub use conf::{Conf, example};
 pub use crowd::{Crowd, crowd};
 pub use dns::Dns;
+pub use documentation::{Fence, fences, page, readme_example, redis_users};
 pub use exchange::{Exchange, Protocol};
 pub use faucet::Faucet;
 pub use fleet::{
