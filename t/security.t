@@ -1,6 +1,6 @@
 # What a client can and can't make of a shared cache by the parts of its request
 # that are no part of the key, by odd bytes, and by paths that a backend reads in
-# its own way. README's section "Security" says the same in words.
+# its own way. docs/security.md says the same in words.
 
 use lib 't/util';
 use Test::Nginx::Socket;

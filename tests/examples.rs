@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use testbed::{
     Answer, Authority, Backend, Conf, Nginx, PATIENCE, Port, Redis, RedisCluster, Request,
-    Sentinels, example, md5_hex, wait_for,
+    Sentinels, example, md5_hex, page, readme_example, wait_for,
 };
 
 struct Scene {
@@ -40,17 +40,6 @@ fn start_conf(conf: Conf, listen: &str) -> Scene {
         backend,
         _port: port,
     }
-}
-
-/// README's first example: the indented block behind "## Example" that declares a zone.
-fn readme_example() -> String {
-    let readme = fs::read_to_string(testbed::workspace().join("README.md")).unwrap();
-    let (_, section) = readme.split_once("\n## Example\n").unwrap();
-    let lines = section.lines();
-    let block = lines
-        .skip_while(|line| !line.starts_with("    redis_cache_zone"))
-        .take_while(|line| line.is_empty() || line.starts_with("    "));
-    block.flat_map(|line| [line, "\n"]).collect()
 }
 
 #[test]
@@ -388,22 +377,19 @@ fn status_conf() {
     scene.nginx.finish();
 }
 
-/// The variables in README's table of those that the module has.
-fn variables_of_the_readme() -> Vec<String> {
-    let readme = fs::read_to_string(testbed::workspace().join("README.md")).unwrap();
-    let (_, section) = readme.split_once("\n## Variables\n").unwrap();
-    let (section, _) = section.split_once("\n## ").unwrap();
-    let rows = section
+/// The variables that `docs/variables.md` has of those that the module makes.
+fn documented_variables() -> Vec<String> {
+    let text = page("docs/variables.md");
+    let names = text
         .lines()
-        .filter_map(|line| line.strip_prefix("| `$redis_cache_"));
-    let names = rows.map(|rest| rest.split('`').next().unwrap());
+        .filter_map(|line| line.strip_prefix("### $redis_cache_"));
     names.map(|name| format!("$redis_cache_{name}")).collect()
 }
 
 #[test]
 fn log_conf_runs_as_it_is() {
     let conf = example("log.conf");
-    let variables = variables_of_the_readme();
+    let variables = documented_variables();
     assert!(variables.len() >= 8, "{variables:?}");
     for variable in &variables {
         let formats = conf.text().split("log_format ").skip(1);

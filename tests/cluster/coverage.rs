@@ -1,4 +1,4 @@
-//! What one dead master means for the slots of the others: `cluster-require-full-coverage`, as README advises on it.
+//! What one dead master means for the slots of the others: `cluster-require-full-coverage`, as `docs/redis.md` advises on it.
 
 use testbed::{PATIENCE, RedisCluster, Site, holds_for, ms, wait_for};
 

@@ -8,7 +8,7 @@ use testbed::{
 
 use super::{assert_capped, fill_all, paths_at, start, while_asking, words};
 
-/// What README names for the nodes of a cluster.
+/// What `docs/redis.md` names for the nodes of a cluster.
 const RIGHTS: &str = "-@all +pttl +hmget +eval +hset +expire +hget +hstrlen +hdel +del +ping +select +cluster|slots +asking";
 
 #[test]

@@ -14,7 +14,7 @@ use std::process::{Command, Stdio};
 
 use cache_core::report::Form;
 use serde_json::Value;
-use testbed::{Answer, Backend, PATIENCE, wait_for, workspace};
+use testbed::{Answer, Backend, PATIENCE, page, wait_for, workspace};
 
 use dashboard::{Dashboard, filled};
 use families::{Families, PREFIX, selectors};
@@ -61,16 +61,16 @@ fn promtool_accepts_the_metrics() {
 }
 
 #[test]
-fn the_readme_has_each_metric() {
+fn the_documentation_has_each_metric() {
     let text = String::from_utf8(scrape(0, Form::Prometheus)).unwrap();
-    let readme = fs::read_to_string(workspace().join("README.md")).unwrap();
+    let documented = page("docs/monitoring.md");
     for line in text.lines() {
         let Some(rest) = line.strip_prefix("# TYPE ") else {
             continue;
         };
         let name = rest.split(' ').next().unwrap();
         let short = name.strip_prefix(PREFIX).unwrap();
-        assert!(readme.contains(&format!("`{short}`")), "{name}");
+        assert!(documented.contains(&format!("`{short}`")), "{name}");
     }
 }
 

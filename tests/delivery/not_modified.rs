@@ -19,7 +19,7 @@ const CONDITIONS: [(&str, &str); 5] = [
 /// A name, directives, the statuses for a page with both validators, and those for one without.
 type Case = (&'static str, &'static str, [u16; 5], [u16; 5]);
 
-/// `LATER` and `FAR` differ from nginx's `if_modified_since exact`, as README says, where the validators are kept.
+/// `LATER` and `FAR` differ from nginx's `if_modified_since exact`, as `docs/http/validation.md` says, where the validators are kept.
 const CASES: [Case; 10] = [
     ("no filter", "", [304; 5], [200, 200, 304, 200, 200]),
     ("ssi", "ssi on; ssi_types text/plain;", [200; 5], [200; 5]),

@@ -1,13 +1,14 @@
-//! Where the module is meant to differ from plain nginx. README's table repeats these rows; a test checks that it does.
+//! Where the module is meant to differ from plain nginx. `docs/http/differences.md` repeats this list;
+//! a test checks that it does.
 
 use crate::ask::{Protocol, Question};
 use crate::compare::Outcome;
 use crate::state::State;
 
 pub struct Difference {
-    /// README's first column.
+    /// What is different.
     pub what: &'static str,
-    /// README's second column.
+    /// Why.
     pub why: &'static str,
     /// Makes the two equal in this respect, if they differ in this way; gives whether it has.
     pub excuse: fn(&Question, &mut Outcome, &mut Outcome) -> bool,
@@ -15,8 +16,8 @@ pub struct Difference {
 
 pub const DIFFERENCES: &[Difference] = &[
     Difference {
-        what: "`Age` on an answer from a record",
-        why: "RFC 9111 5.1 asks for it; `proxy_cache` doesn't send it",
+        what: "A response from a record has `Age`",
+        why: "RFC 9111 5.1 requires it; `proxy_cache` doesn't send it",
         excuse: |_, reference, module| {
             let more = module.has("age") && !reference.has("age");
             if more {
@@ -26,8 +27,8 @@ pub const DIFFERENCES: &[Difference] = &[
         },
     },
     Difference {
-        what: "`Accept-Ranges` says whether the cache serves ranges of this answer, whatever the backend says",
-        why: "it serves them from the whole answer, and no filter may change it",
+        what: "`Accept-Ranges` says whether the cache serves ranges of this response, whatever the backend says",
+        why: "the cache serves ranges from the whole response, and only where no filter changes it",
         excuse: |_, reference, module| {
             let times = |outcome: &Outcome| {
                 let names = outcome.fields.iter().map(|(name, _)| name.as_str());
@@ -43,7 +44,7 @@ pub const DIFFERENCES: &[Difference] = &[
         },
     },
     Difference {
-        what: "`Content-Length` from a record whose answer came in chunks",
+        what: "A record whose response came in chunks has `Content-Length`",
         why: "the length is known then",
         excuse: |_, reference, module| {
             let more = module.has("content-length")
@@ -64,7 +65,7 @@ pub const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         what: "`$redis_cache_status` is BYPASS for a method that isn't cached",
-        why: "`$upstream_cache_status` is empty there; the request passes by the cache",
+        why: "the request passes by the cache; `$upstream_cache_status` is empty there",
         excuse: |_, reference, module| {
             let other = module.cache == "BYPASS" && reference.cache == "MISS";
             if other {
@@ -74,7 +75,7 @@ pub const DIFFERENCES: &[Difference] = &[
         },
     },
     Difference {
-        what: "Conditions and ranges of a client hold also for an answer that isn't stored",
+        what: "Conditions and ranges of a client hold also for a response that isn't stored",
         why: "the client is told what the backend itself would tell it; `proxy_cache` sends the whole",
         excuse: |question, reference, module| {
             let held = matches!(question.state, State::Skip | State::Stale)
@@ -87,7 +88,7 @@ pub const DIFFERENCES: &[Difference] = &[
         },
     },
     Difference {
-        what: "An answer of which a filter makes an error for the client (412, 415, 416) is stored all the same",
+        what: "A response of which a filter makes an error for the client (412, 415, 416) is stored all the same",
         why: "the backend has answered; the next client needn't ask it again",
         excuse: |_, reference, module| {
             let other = has_status(module, &["412", "415", "416"])
@@ -101,7 +102,7 @@ pub const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         what: "The connection goes on after a 412",
-        why: "the answer is whole; nginx ends the request as one that fails, so that over HTTP/2 the 412 may be cut and over HTTP/1.1 the requests behind it get no answer",
+        why: "the response is whole; nginx ends the request as one that fails, so that over HTTP/2 the 412 may be cut and over HTTP/1.1 the requests behind it get no response",
         excuse: |question, reference, module| {
             let whole = module.status.ends_with(" 412, whole");
             let cut = whole && reference.status == "HTTP/2.0 412, cut";
@@ -118,7 +119,7 @@ pub const DIFFERENCES: &[Difference] = &[
         },
     },
     Difference {
-        what: "A 416 has none of the answer's own fields",
+        what: "A 416 has none of the response's own fields",
         why: "they describe what isn't sent (RFC 9110 15.5.17)",
         excuse: |_, reference, module| {
             let fewer = has_status(module, &["416"])
@@ -133,7 +134,7 @@ pub const DIFFERENCES: &[Difference] = &[
         },
     },
     Difference {
-        what: "An answer of a status that `redis_cache_valid` doesn't list isn't stored, whatever its Cache-Control says",
+        what: "A response of a status that `redis_cache_valid` doesn't list isn't stored, whatever its Cache-Control says",
         why: "the directive says what may be stored at all; `proxy_cache_valid` says only for how long",
         excuse: |question, reference, module| {
             let other = question.case.path == "/status.php"
@@ -159,8 +160,8 @@ pub const DIFFERENCES: &[Difference] = &[
         },
     },
     Difference {
-        what: "An answer with `X-Accel-Buffering: no` whose length is known is stored",
-        why: "a client has it as soon as it comes all the same; `proxy_cache` stores what it buffers only",
+        what: "A response with `X-Accel-Buffering: no` whose length is known is stored",
+        why: "a client has it as soon as it comes all the same; `proxy_cache` stores only what it buffers",
         excuse: |question, reference, module| {
             let other = question.case.path == "/accel/buffering" && reference.cache != module.cache;
             if other {
@@ -171,8 +172,8 @@ pub const DIFFERENCES: &[Difference] = &[
         },
     },
     Difference {
-        what: "A date in `If-Modified-Since` later than that of the answer gives 304 under `if_modified_since exact` too",
-        why: "RFC 9110 13.1.3",
+        what: "A date in `If-Modified-Since` later than that of the response gives 304 under `if_modified_since exact` too",
+        why: "RFC 9110 13.1.3 says so",
         excuse: |question, reference, module| {
             let other = question.case.name == "a file under a condition"
                 && has_status(module, &["304"])
@@ -184,8 +185,8 @@ pub const DIFFERENCES: &[Difference] = &[
         },
     },
     Difference {
-        what: "No 304 where `ssi` or `sub_filter` takes the validators off the answer",
-        why: "what the client has isn't what the record's validators are of; nginx looks at them before these filters do",
+        what: "There is no 304 where `ssi` or `sub_filter` takes the validators off the response",
+        why: "the record's validators aren't those of what the client has; nginx looks at them before these filters do",
         excuse: |question, reference, module| {
             let other = ["ssi", "sub_filter"]
                 .iter()
@@ -202,7 +203,7 @@ pub const DIFFERENCES: &[Difference] = &[
         },
     },
     Difference {
-        what: "Requests behind a stale answer on one connection don't wait for its refill: they get the stale one, too",
+        what: "Requests behind a stale response on one connection don't wait for its refill: they get the stale one, too",
         why: "the refill doesn't run in the client's request",
         excuse: |question, reference, module| {
             let words = ["STALE", "UPDATING", "HIT"];
@@ -222,7 +223,7 @@ pub const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         what: "`$uri` in the access log stays what it was before an internal redirect of the backend's location",
-        why: "that happens in the fill, not in the client's request",
+        why: "the redirect happens in the fill, not in the client's request",
         excuse: |_, reference, module| {
             let parts = |log: &str| log.split('"').map(str::to_owned).collect::<Vec<_>>();
             let (theirs, ours) = (parts(&reference.log), parts(&module.log));
@@ -237,8 +238,8 @@ pub const DIFFERENCES: &[Difference] = &[
         },
     },
     Difference {
-        what: "Where an answer is known not to be storable, a request with Range goes to the backend as the client sent it, and so does one that waited for that answer (HEAD, conditions, Range)",
-        why: "nothing is to be stored, so that the backend needn't send the whole; `proxy_cache` always asks for it",
+        what: "Where a response is known not to be storable, a request with Range goes to the backend as the client sent it, and so does one that waited for that response (HEAD, conditions, Range)",
+        why: "nothing is to be stored, so the backend needn't send the whole; `proxy_cache` always asks for it",
         excuse: |question, reference, module| {
             let other = question.state == State::Skip
                 && (question.case.method == "HEAD" || !question.case.fields.is_empty())

@@ -181,10 +181,16 @@ fn wait_for_log(scene: &Scene, answers: &[(Question, Vec<Answered>)]) {
 }
 
 #[test]
-fn the_readme_lists_the_differences() {
-    let readme = fs::read_to_string(workspace().join("README.md")).unwrap();
+fn the_documentation_lists_the_differences() {
+    let page = fs::read_to_string(workspace().join("docs/http/differences.md")).unwrap();
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let page = words(&page);
     for difference in DIFFERENCES {
-        let row = format!("| {} | {} |", difference.what, difference.why);
-        assert!(readme.contains(&row), "README.md lacks the row:\n{row}");
+        let item = format!("- {}. Reason: {}.", difference.what, difference.why);
+        assert!(
+            page.contains(&item),
+            "docs/http/differences.md lacks:\n{item}"
+        );
     }
+    assert_eq!(page.matches(" Reason: ").count(), DIFFERENCES.len());
 }

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use testbed::{
     Answer, Backend, Bridge, Client, Gate, Nginx, PATIENCE, Port, Proxy, Record, Redis,
-    RedisCluster, Request, Response, Rule, Sentinels, Site, Step, Way, Zone, ms, wait_for,
-    workspace,
+    RedisCluster, Request, Response, Rule, Sentinels, Site, Step, Way, Zone, ms, page, redis_users,
+    wait_for,
 };
 
 use super::PATIENT;
@@ -693,24 +693,21 @@ fn a_lease_that_is_gone_is_taken_again() {
     fleet.finish();
 }
 
-/// The users of Redis that README gives, with what it says that claims need, and with few keys.
+/// The users of Redis that the documentation gives, with what it says that claims need, and with few keys.
 #[test]
-fn readmes_users_of_redis_may_claim() {
-    let readme = std::fs::read_to_string(workspace().join("README.md")).unwrap();
-    let users = readme.lines().filter_map(|line| {
-        let words = line.strip_prefix("    ACL SETUSER cache on >secret ~* ")?;
-        Some(words.split(' ').collect::<Vec<_>>())
-    });
-    let users: Vec<_> = users.collect();
+fn documented_users_of_redis_may_claim() {
+    let users = redis_users();
     assert_eq!(users.len(), 2);
     let also = "takes `+pexpire &redis_cache:lock:*` as well";
-    assert!(readme.contains(also));
+    assert!(page("docs/redis.md").contains(also));
     for words in users {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let words = words.strip_prefix(&["on", ">secret", "~*"]).unwrap();
         let (redis, backend) = (Redis::start(), Backend::start());
         let user = ["ACL", "SETUSER", "cache", "on", ">secret"];
         let keys = ["~/*", "~{*", "~redis_cache:purges"];
         let also = ["+pexpire", "&redis_cache:lock:*"];
-        let _: () = redis.command(&[&user[..], &keys, &words, &also].concat());
+        let _: () = redis.command(&[&user[..], &keys, words, &also].concat());
         let site = site().store("username cache; password secret;\n");
         let fleet = Fleet::of(2, &site, redis, backend, Box::new(()));
         let gate = Gate::new();
@@ -726,7 +723,7 @@ fn readmes_users_of_redis_may_claim() {
         wait_for("no subscription", PATIENCE, || fleet.listeners() == 0);
         assert!(!fleet.redis.keys().contains(&"{/x}:l".to_owned()));
         let mut refused: Vec<HashMap<String, redis::Value>> = fleet.redis.command(&["ACL", "LOG"]);
-        // It is there for a warning, and README says so.
+        // It is there for a warning, and the documentation says so.
         let info = redis::Value::BulkString(b"info".to_vec());
         refused.retain(|entry| entry["object"] != info);
         assert!(refused.is_empty(), "{words:?}: {refused:?}");

@@ -1,14 +1,14 @@
-//! What a user of Redis must be allowed for a memory tier: exactly what README says.
+//! What a user of Redis must be allowed for a memory tier: exactly what `docs/memory.md` says.
 
 use testbed::{PATIENCE, Position, Redis};
 
 use super::{put_and_warm, site, source};
 
-/// README, Security: what a store needs by itself.
+/// `docs/redis.md`: what a store needs by itself.
 const STORE: &str =
     "-@all +pttl +hmget +eval +hset +expire +hget +hstrlen +hdel +del +ping +select";
 
-/// README, memory: what the tier needs beside it.
+/// `docs/memory.md`: what the tier needs beside it.
 const MEMORY: [&str; 6] = [
     "+hello",
     "+client|tracking",

@@ -1,4 +1,4 @@
-//! What a user of Debian's nginx does: installs the module, loads it, and pastes the example of README. All of it is
+//! What a user of Debian's nginx does: installs the module, loads it, and pastes README's example. All of it is
 //! done in a folder that stands for the root of the file system; the machine's own nginx isn't touched.
 
 use std::fs;
@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use testbed::{
-    Backend, Client, PATIENCE, Port, Process, Redis, module, nginx_binary, wait_for, workspace,
+    Backend, Client, PATIENCE, Port, Process, Redis, module, nginx_binary, page, readme_example,
+    wait_for, workspace,
 };
 
 use super::nginx_has;
@@ -117,27 +118,11 @@ impl Machine {
     }
 }
 
-/// The first example of README's section of this name.
-fn example() -> String {
-    let readme = fs::read_to_string(workspace().join("README.md")).unwrap();
-    let section = readme.split("\n## Example\n").nth(1).unwrap();
-    let section = section.split("\n## ").next().unwrap();
-    let blocks = section.split("\n\n").collect::<Vec<_>>();
-    let first = blocks
-        .iter()
-        .position(|block| block.contains("redis_cache_zone"))
-        .unwrap();
-    let block = blocks[first..]
-        .iter()
-        .take_while(|block| block.starts_with("    "));
-    block.copied().collect::<Vec<_>>().join("\n\n")
-}
-
 /// What README says how the module is loaded.
 fn link() -> String {
-    let readme = fs::read_to_string(workspace().join("README.md")).unwrap();
-    let line = readme.lines().find(|line| line.starts_with("    ln -s "));
-    line.unwrap().trim().to_owned()
+    let readme = page("README.md");
+    let line = readme.lines().find(|line| line.starts_with("ln -s "));
+    line.unwrap().to_owned()
 }
 
 #[test]
@@ -166,7 +151,7 @@ fn the_example_of_readme_runs_in_the_nginx_of_debian() {
     );
     fs::write(
         machine.place("etc/nginx/conf.d/cache.conf"),
-        machine.adapt(&example()),
+        machine.adapt(&readme_example()),
     )
     .unwrap();
     let conf = machine.place("etc/nginx/nginx.conf");

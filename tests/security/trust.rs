@@ -2,31 +2,27 @@
 
 use std::collections::HashMap;
 
-use testbed::{Answer, PATIENCE, Redis, Request, Site, wait_for};
+use testbed::{Answer, PATIENCE, Redis, Request, Site, redis_users, wait_for};
 
-/// What README says that a user of Redis has to be allowed, and nothing else.
+/// What the documentation says that a user of Redis has to be allowed, and nothing else.
 #[test]
 fn a_user_of_redis_with_few_rights_is_enough() {
-    let readme = include_str!("../../README.md");
-    let lines: Vec<_> = readme
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix("ACL SETUSER cache "))
-        .collect();
-    assert_eq!(lines.len(), 2, "lines of README");
-    lines.into_iter().for_each(are_enough);
+    let users = redis_users();
+    assert_eq!(users.len(), 2, "users in docs/redis.md");
+    users.iter().for_each(|rights| are_enough(rights));
 }
 
 #[track_caller]
-fn are_enough(rights: &str) {
+fn are_enough(rights: &[String]) {
     let mut command = vec!["ACL", "SETUSER", "cache"];
-    command.extend(rights.split(' '));
+    command.extend(rights.iter().map(String::as_str));
     let redis = Redis::start();
     let _: () = redis.command(&command);
     let site = Site::new()
         .store("username cache; password secret;")
         .start_with(redis);
     site.fill_and_age("/x");
-    assert_eq!(site.get("/x").word(), "STALE", "{rights}");
+    assert_eq!(site.get("/x").word(), "STALE", "{rights:?}");
     site.wait_for_hit("/x");
 
     site.backend.script("/etag", |request, _| {
@@ -37,7 +33,7 @@ fn are_enough(rights: &str) {
         .header("ETag", "\"1\"")
     });
     site.fill_and_age("/etag");
-    assert_eq!(site.get("/etag").word(), "STALE", "{rights}");
+    assert_eq!(site.get("/etag").word(), "STALE", "{rights:?}");
     let refreshed = site.wait_for_hit("/etag");
     assert_eq!(refreshed.header("x-turn").as_deref(), Some("new"));
 
@@ -54,5 +50,5 @@ fn are_enough(rights: &str) {
     let mut denied: Vec<HashMap<String, redis::Value>> = site.redis.command(&["ACL", "LOG"]);
     // The question whether the server refuses writes when it is full can do without a reply.
     denied.retain(|entry| entry["object"] != redis::Value::BulkString(b"info".to_vec()));
-    assert!(denied.is_empty(), "{rights}: {denied:?}");
+    assert!(denied.is_empty(), "{rights:?}: {denied:?}");
 }

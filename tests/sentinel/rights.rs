@@ -5,7 +5,7 @@ use testbed::{PATIENCE, Position, Running, wait_for};
 use super::replicas::{wait_for_copies, wait_for_list};
 use super::{FOLLOWED, follows, keep, site, steady};
 
-/// The users of README's section "Security", and nothing more.
+/// The users of `docs/redis.md`, and nothing more.
 const RECORDS: &str = "user cache on >c0rrect-h0rse ~* -@all +pttl +hmget +eval +hset +expire +hget +hstrlen +hdel +del +ping \
      +select";
 const SENTINEL: &str = "user watcher on >c0rrect-h0rse -@all +sentinel|get-master-addr-by-name +sentinel|master +subscribe +ping \

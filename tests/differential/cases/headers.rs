@@ -2,7 +2,7 @@
 
 use super::{CASE, Case};
 
-/// What the backend has behind its bodies can be read by variables; that it isn't passed on is a limit that README names.
+/// What the backend has behind its bodies can be read by variables; that it isn't passed on is a limit that `docs/operating.md` names.
 const TRAILERS: &str = "proxy_pass_trailers";
 
 #[rustfmt::skip]
