@@ -69,23 +69,29 @@ impl Nginx {
         Nginx::launch(conf, address, &[])
     }
 
+    /// What `nginx -t` says of a configuration that it refuses. `files` lie beside it, with these contents.
+    ///
+    /// # Panics
+    ///
+    /// If nginx can't be run.
+    pub fn refuses(conf: &Conf, files: &[(&str, &str)]) -> Option<String> {
+        let folder = prefix(conf);
+        write_conf(folder.path(), conf);
+        for (name, text) in files {
+            fs::write(folder.path().join("conf").join(name), text).expect("a file");
+        }
+        let output = command(folder.path()).arg("-t").output().expect("nginx -t");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        (!output.status.success()).then_some(said)
+    }
+
     fn launch(
         conf: &Conf,
         address: SocketAddr,
         environment: &[(&str, &Path)],
     ) -> Result<Nginx, String> {
-        let folder = TempDir::with_prefix("testbed-nginx-").expect("a temporary folder");
+        let folder = prefix(conf);
         let prefix = folder.path();
-        for name in ["conf", "logs", "temp", "modules"] {
-            fs::create_dir(prefix.join(name)).expect("a folder in the prefix");
-        }
-        if conf.text().contains("load_module") {
-            symlink(
-                module(),
-                prefix.join("modules/ngx_http_redis_cache_module.so"),
-            )
-            .expect("a link to the module");
-        }
         write_conf(prefix, conf);
         let log = Log::new(prefix.join("logs/error.log"));
         let mut command = command(prefix);
@@ -344,6 +350,19 @@ fn command(prefix: &Path) -> Command {
         &globals,
     ]);
     command
+}
+
+/// A prefix for this configuration.
+fn prefix(conf: &Conf) -> TempDir {
+    let folder = TempDir::with_prefix("testbed-nginx-").expect("a temporary folder");
+    for name in ["conf", "logs", "temp", "modules"] {
+        fs::create_dir(folder.path().join(name)).expect("a folder in the prefix");
+    }
+    if conf.text().contains("load_module") {
+        let link = folder.path().join("modules/ngx_http_redis_cache_module.so");
+        symlink(module(), link).expect("a link to the module");
+    }
+    folder
 }
 
 fn write_conf(prefix: &Path, conf: &Conf) {
