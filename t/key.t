@@ -4,7 +4,7 @@ use lib 't/util';
 use Test::Nginx::Socket;
 use CacheSuite 'variables';
 
-plan tests => 47;
+plan tests => 51;
 run_tests();
 
 __DATA__
@@ -183,3 +183,24 @@ EXISTS $KEY/a%20b%25%3F%C3%A9//c => 1
 GET /a%20b
 --- response_headers_like
 X-Key: t\.\d+\.\d+\.\d+/a b
+
+
+
+=== TEST 10: what has no value in a key yet is warned of
+--- config
+    location /never { set_md5 $cache_key "$proxy_port$uri"; }
+    location / {
+        redis_cache on;
+        redis_cache_lock locks;
+        redis_cache_pass main;
+        redis_cache_header X-Cache;
+        redis_cache_key "$TEST_NGINX_KEY$proxy_host$request_uri";
+        proxy_pass http://backend;
+    }
+--- request
+GET /a
+--- response_headers
+X-Cache: STORE
+--- error_log
+"$proxy_host" in "redis_cache_key" has no value
+"$proxy_port" in "set_md5" has no value

@@ -240,6 +240,22 @@ pub fn refuse_slices(directive: &Directive, index: usize) -> SetResult {
     )))
 }
 
+/// Warns of what has no value in a key: proxy_pass gives these variables one, and only once the backend is asked
+/// (ngx_http_proxy_module.c). Keys of two backends would be the same.
+pub fn warn_of_empty(directive: &Directive, index: usize) {
+    for variable in ["proxy_host", "proxy_port"] {
+        if names_variable(directive.argument(index), variable.as_bytes()) {
+            let name = directive.text(0);
+            ngx_conf_log_error!(
+                NGX_LOG_WARN,
+                directive.as_ptr(),
+                "\"${variable}\" in \"{name}\" has no value: a key is made before the backend is asked; write the \
+                 backend's name instead"
+            );
+        }
+    }
+}
+
 /// Runs a setter for nginx.
 ///
 /// # Safety

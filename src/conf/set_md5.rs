@@ -5,7 +5,7 @@ use md5::{Digest, Md5};
 use ngx::ffi::*;
 
 use super::LocConf;
-use super::reader::{Directive, Fault, SetResult, refuse_slices};
+use super::reader::{Directive, Fault, SetResult, refuse_slices, warn_of_empty};
 use crate::ngx::guard::guard;
 use crate::ngx::request::Request;
 use crate::ngx::text;
@@ -49,6 +49,7 @@ pub fn directive(directive: &Directive, conf: &mut LocConf) -> SetResult {
     let value = directive.complex_value(if directive.words().len() == 2 { 1 } else { 2 })?;
     if name.eq_ignore_ascii_case(b"cache_key") && directive.words().len() == 3 {
         refuse_slices(directive, 2)?;
+        warn_of_empty(directive, 2);
         conf.md5_keys.push(value);
     }
     let cf = directive.as_ptr();

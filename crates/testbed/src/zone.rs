@@ -85,8 +85,9 @@ impl Zone {
         Zone {
             room,
             keys: used.len(),
-            locks: held.count(),
-            waiting: used.iter().map(|at| word(bytes, at + 28)).sum(),
+            locks: held.clone().count(),
+            // What a killed worker has left at a lock that is free counts for nothing, until the lock is taken again.
+            waiting: held.map(|at| word(bytes, at + 28)).sum(),
             refills: places.iter().map(|(_, refills)| *refills).sum(),
             workers: places.iter().map(|(pid, _)| *pid).collect(),
         }

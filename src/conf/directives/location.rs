@@ -8,7 +8,7 @@ use cache_core::headers::is_token;
 
 use super::purge::add_address;
 use crate::conf::main_conf::Reference;
-use crate::conf::reader::{Directive, Fault, SetResult, once, refuse_slices};
+use crate::conf::reader::{Directive, Fault, SetResult, once, refuse_slices, warn_of_empty};
 use crate::conf::store_block::prepare_tls;
 use crate::conf::{DebugHeader, LocConf, MainConf, StatusHeader, servers};
 use crate::detached::Backend;
@@ -108,6 +108,7 @@ pub(super) fn backend(directive: &Directive, conf: &mut LocConf) -> SetResult {
 
 pub(super) fn key(directive: &Directive, conf: &mut LocConf) -> SetResult {
     refuse_slices(directive, 1)?;
+    warn_of_empty(directive, 1);
     once(&mut conf.key, directive.complex_value(1)?)
 }
 

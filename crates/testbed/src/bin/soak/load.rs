@@ -121,6 +121,7 @@ pub fn client(address: SocketAddr, ledger: &Ledger, seed: u64) {
 /// What an operator does: purges a page, or those of its folder, or looks at the figures.
 fn operate(address: SocketAddr, ledger: &Ledger, path: &str, rng: &mut Rng) {
     let (request, right) = match rng.below(4) {
+        // A store in trouble takes no purge.
         0 => (Request::new("PURGE", path), [200, 503]),
         1 => {
             let folder = path.trim_end_matches(|it: char| it != '/');
@@ -129,11 +130,13 @@ fn operate(address: SocketAddr, ledger: &Ledger, path: &str, rng: &mut Rng) {
         2 => (Request::get("/cache/status"), [200, 200]),
         _ => (Request::get("/cache/metrics"), [200, 200]),
     };
-    let start = Instant::now();
+    let (start, is_purge) = (Instant::now(), right[1] == 503);
     let answer = Client::try_connect(address).and_then(|mut client| client.exchange(&request));
     match answer {
-        // A store in trouble takes no purge.
         Ok(answer) if answer.complete && right.contains(&answer.status) => {
+            if is_purge && answer.status == 200 && !answer.text().contains("\"purged\"") {
+                ledger.say(format!("a purge got: {}", answer.text()));
+            }
             ledger.count(format!("{} for an operator", answer.status));
         }
         _ if ledger.killed_since(start) => ledger.count("lost with a worker".to_owned()),

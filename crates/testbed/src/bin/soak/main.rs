@@ -58,7 +58,7 @@ fn soak(time: Duration, seed: u64) -> Vec<String> {
     let mut site = form
         .1
         .spread()
-        .server("redis_cache_purge_allow 127.0.0.1;")
+        .server("redis_cache_purge_allow 127.0.0.1; redis_cache_purge_style varnish;")
         .locations("location /cache/ { redis_cache_admin; allow 127.0.0.1; deny all; }")
         // A lock that is left would be noticed at the end.
         .location(&format!(
