@@ -8,6 +8,7 @@ SHELL := /bin/bash
 # Which nginx the module is for:
 #   vendored   nginx 1.28 of crate nginx-src, compiled here
 #   system     the nginx that Debian installed (packages nginx and nginx-dev)
+#   source     the nginx or Angie in NGINX_SOURCE_DIR, which was configured before (docs/nginx-versions.md)
 FLAVOR ?= vendored
 
 # How it is compiled: release, debug (nginx with --with-debug too) or sanitize (AddressSanitizer).
@@ -38,15 +39,15 @@ export TESTBED_MEMORY := $(MEMORY)
 # where rustup puts cargo, which not every shell has on its path
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-ifeq ($(filter $(FLAVOR),vendored system),)
-$(error FLAVOR is "$(FLAVOR)", but can be vendored or system)
+ifeq ($(filter $(FLAVOR),vendored system source),)
+$(error FLAVOR is "$(FLAVOR)", but can be vendored, system or source)
 endif
 ifeq ($(filter $(BUILD),release debug sanitize),)
 $(error BUILD is "$(BUILD)", but can be release, debug or sanitize)
 endif
 
-# What is built goes to build/, build/system/, build/debug/, build/debug/system/ or build/sanitize/.
-OUT := build$(if $(filter-out release,$(BUILD)),/$(BUILD))$(if $(filter system,$(FLAVOR)),/system)
+# What is built goes to build/, build/system/, build/source/, build/debug/, build/debug/system/ or build/sanitize/.
+OUT := build$(if $(filter-out release,$(BUILD)),/$(BUILD))$(if $(filter-out vendored,$(FLAVOR)),/$(FLAVOR))
 MODULE := ngx_http_redis_cache_module.so
 
 # Debian packages by purpose; build-aux/packages installs those that are missing.
@@ -67,11 +68,12 @@ compile = . build-aux/common.sh; heading 'building the $(1) program'; cargo buil
 .PHONY: help build demo test page-test memcheck soak chaos freshness fuzz bench instructions fmt lint install clean distclean
 
 help: ## shows this list
-	@echo 'make [TARGET] [FLAVOR=vendored|system] [BUILD=release|debug|sanitize]'
+	@echo 'make [TARGET] [FLAVOR=vendored|system|source] [BUILD=release|debug|sanitize]'
 	@echo
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo
-	@echo 'FLAVOR=system builds for the nginx that Debian installed; DEMO_ARGS=--once leaves the'
+	@echo 'FLAVOR=system builds for the nginx that Debian installed, FLAVOR=source for that in'
+	@echo 'NGINX_SOURCE_DIR (docs/nginx-versions.md); DEMO_ARGS=--once leaves the'
 	@echo 'demonstration after its walk; BENCH_ARGS=--quick measures in a minute, but roughly.'
 
 build: ## builds the module and its nginx: build/ngx_http_redis_cache_module.so, build/nginx (the default)

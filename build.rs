@@ -2,110 +2,32 @@
 //!
 //! nginx-sys has found nginx's headers by now and says so in `DEP_NGINX_*`.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::error::Error;
-use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
-/// Fields of `ngx_http_request_t` that the module reads or writes through the generated
-/// declaration. Their offsets are compared with those of the C compiler.
-const REQUEST_FIELDS: &[&str] = &[
-    "connection",
-    "ctx",
-    "main_conf",
-    "srv_conf",
-    "loc_conf",
-    "read_event_handler",
-    "write_event_handler",
-    "upstream",
-    "upstream_states",
-    "limit_rate",
-    "pool",
-    "headers_in",
-    "headers_out",
-    "request_body",
-    "method",
-    "http_version",
-    "request_line",
-    "uri",
-    "args",
-    "exten",
-    "unparsed_uri",
-    "method_name",
-    "http_protocol",
-    "schema",
-    "main",
-    "parent",
-    "postponed",
-    "posted_requests",
-    "phase_handler",
-    "access_code",
-    "content_handler",
-    "variables",
-    "ncaptures",
-    "captures",
-    "captures_data",
-    "http_connection",
-    "stream",
-    "log_handler",
-    "cleanup",
-];
+/// The headers that the declarations of nginx-sys are of.
+const HEADERS: &str = "#include <ngx_config.h>\n#include <ngx_core.h>\n#include <ngx_http.h>\n";
 
-/// Other structures that are read or written by field, with a late field of each.
-const OTHER_FIELDS: &[(&str, &str)] = &[
-    ("ngx_http_headers_in_t", "headers"),
-    ("ngx_http_headers_in_t", "content_length_n"),
-    ("ngx_http_headers_out_t", "status"),
-    ("ngx_http_headers_out_t", "content_length_n"),
-    ("ngx_http_headers_out_t", "last_modified_time"),
-    ("ngx_connection_t", "sent"),
-    ("ngx_connection_t", "queue"),
-    ("ngx_connection_t", "requests"),
-    ("ngx_event_t", "handler"),
-    ("ngx_event_t", "timer"),
-    ("ngx_event_t", "queue"),
-    ("ngx_buf_t", "shadow"),
-    ("ngx_http_upstream_t", "peer"),
-    ("ngx_http_upstream_t", "headers_in"),
-    ("ngx_http_upstream_t", "conf"),
-    ("ngx_http_upstream_t", "state"),
-    ("ngx_http_upstream_t", "cleanup"),
-    ("ngx_http_upstream_headers_in_t", "x_accel_redirect"),
-    ("ngx_http_upstream_headers_in_t", "x_accel_limit_rate"),
-    ("ngx_http_upstream_headers_in_t", "content_length_n"),
-    ("ngx_http_upstream_conf_t", "ignore_headers"),
-    ("ngx_http_upstream_state_t", "peer"),
-    ("ngx_http_headers_out_t", "override_charset"),
-    ("ngx_http_core_loc_conf_t", "send_timeout"),
-    ("ngx_http_core_loc_conf_t", "satisfy"),
-    ("ngx_http_core_loc_conf_t", "auth_delay"),
-    ("ngx_http_core_loc_conf_t", "resolver"),
-    ("ngx_http_core_loc_conf_t", "resolver_timeout"),
-    ("ngx_resolver_ctx_t", "state"),
-    ("ngx_resolver_ctx_t", "name"),
-    ("ngx_resolver_ctx_t", "valid"),
-    ("ngx_resolver_ctx_t", "addrs"),
-    ("ngx_resolver_ctx_t", "handler"),
-    ("ngx_resolver_ctx_t", "timeout"),
-    ("ngx_resolver_addr_t", "socklen"),
-    ("ngx_http_core_main_conf_t", "phase_engine"),
-    ("ngx_http_core_main_conf_t", "variables"),
-    ("ngx_http_core_main_conf_t", "phases"),
-];
+/// Where C sources of the module and what they include are.
+const SHIMS: &[&str] = &["src/ngx", "src/ngx/fit", "src/ngx/tls"];
+
+/// Changes what clang reads; nginx-sys and this script see it alike.
+const CLANG_ARGUMENTS: &str = "BINDGEN_EXTRA_CLANG_ARGS";
 
 fn main() -> Result<(), Box<dyn Error>> {
-    for file in [
-        "build.rs",
-        "src/ngx/shim.c",
-        "src/ngx/shim.h",
-        "src/ngx/tls/shim.c",
-        "src/ngx/tls/shim.h",
-    ] {
-        println!("cargo:rerun-if-changed={file}");
+    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=src/ngx/angie.h");
+    for folder in SHIMS {
+        println!("cargo:rerun-if-changed={folder}/shim.c");
+        println!("cargo:rerun-if-changed={folder}/shim.h");
     }
-    println!("cargo:rerun-if-env-changed=DEP_NGINX_INCLUDE");
+    println!("cargo:rerun-if-env-changed={CLANG_ARGUMENTS}");
+    for variable in ["INCLUDE", "METADATA", "CFLAGS"] {
+        println!("cargo:rerun-if-env-changed=DEP_NGINX_{variable}");
+    }
 
     let version: u32 = var("DEP_NGINX_VERSION_NUMBER")?.parse()?;
     // Header lines of the same name form a linked list since nginx 1.23.0, arrays before.
@@ -120,72 +42,192 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("cargo:rustc-cfg=ngx_feature=\"{feature}\"");
     }
 
-    let includes: Vec<PathBuf> = env::split_paths(&var("DEP_NGINX_INCLUDE")?).collect();
-    let out = PathBuf::from(var("OUT_DIR")?);
-    shim(&includes, &out)?;
-    layout(&includes, &out)
+    let nginx = Nginx {
+        includes: env::split_paths(&var("DEP_NGINX_INCLUDE")?).collect(),
+        defines: defines(),
+        out: PathBuf::from(var("OUT_DIR")?),
+    };
+    nginx.shim()?;
+    nginx.layout()
 }
 
 fn var(name: &str) -> Result<String, Box<dyn Error>> {
     env::var(name).map_err(|_| format!("{name} is not set: nginx-sys did not find nginx").into())
 }
 
-fn compiler(includes: &[PathBuf]) -> cc::Build {
-    let mut build = cc::Build::new();
-    build
-        .includes(includes)
-        .warnings(true)
-        .extra_warnings(false);
-    build
+/// The macros that nginx's Makefile defines, as arguments of a compiler. nginx-sys 0.5.0 says `cargo:metadata=cflags=`,
+/// where a later one may say `cargo::metadata=cflags=`.
+fn defines() -> Vec<String> {
+    let said = var("DEP_NGINX_CFLAGS").or_else(|_| var("DEP_NGINX_METADATA"));
+    let said = said.unwrap_or_default();
+    let said = said.strip_prefix("cflags=").unwrap_or(&said);
+    let defines = said.split_whitespace();
+    // It concerns code that is run, and warns where there is no optimization.
+    let defines =
+        defines.filter(|word| word.starts_with("-D") && !word.contains("_FORTIFY_SOURCE"));
+    defines.map(str::to_owned).collect()
 }
 
-/// Compiles the shim and declares its functions for Rust.
-fn shim(includes: &[PathBuf], out: &Path) -> Result<(), Box<dyn Error>> {
-    compiler(includes)
-        .files(["src/ngx/shim.c", "src/ngx/tls/shim.c"])
-        .try_compile("ngx_http_redis_cache_shim")?;
-    bindgen::Builder::default()
-        .header("src/ngx/shim.h")
-        .header("src/ngx/tls/shim.h")
-        .clang_args(includes.iter().map(|path| format!("-I{}", path.display())))
-        .allowlist_function("rcs_.*")
-        .blocklist_type(".*")
-        .generate_comments(false)
-        .layout_tests(false)
-        .use_core()
-        .raw_line("use ngx::ffi::*;")
-        .generate()?
-        .write_to_file(out.join("shim.rs"))?;
-    Ok(())
+/// The nginx that the module is built against. What is learnt of it is learnt by compiling: nothing is run, so that
+/// all of this works for another machine, too.
+struct Nginx {
+    includes: Vec<PathBuf>,
+    defines: Vec<String>,
+    out: PathBuf,
 }
 
-/// Asks the C compiler where the fields are and lets rustc compare: a wrong layout stops the build
-/// instead of a worker.
-fn layout(includes: &[PathBuf], out: &Path) -> Result<(), Box<dyn Error>> {
-    let fields = REQUEST_FIELDS
+impl Nginx {
+    fn compiler(&self) -> cc::Build {
+        let mut build = cc::Build::new();
+        build
+            .includes(&self.includes)
+            .warnings(true)
+            .extra_warnings(false);
+        for define in &self.defines {
+            build.flag(define);
+        }
+        build
+    }
+
+    fn bindgen(&self) -> bindgen::Builder {
+        let includes = self.includes.iter();
+        bindgen::Builder::default()
+            .clang_args(includes.map(|path| format!("-I{}", path.display())))
+            .clang_args(&self.defines)
+            .generate_comments(false)
+            .use_core()
+    }
+
+    /// Compiles the shim and declares its functions for Rust.
+    fn shim(&self) -> Result<(), Box<dyn Error>> {
+        let mut bindgen = self.bindgen();
+        for folder in SHIMS {
+            bindgen = bindgen.header(format!("{folder}/shim.h"));
+        }
+        self.compiler()
+            .files(SHIMS.iter().map(|folder| format!("{folder}/shim.c")))
+            .try_compile("ngx_http_redis_cache_shim")?;
+        bindgen
+            .allowlist_function("rcs_.*")
+            .allowlist_var("RCS_.*")
+            // all but rcs_*: they are nginx-sys' own
+            .blocklist_type("[^r].*|r[^c].*")
+            .layout_tests(false)
+            .raw_line("use ngx::ffi::*;")
+            .generate()?
+            .write_to_file(self.out.join("shim.rs"))?;
+        Ok(())
+    }
+
+    /// Proves that each structure of nginx's headers is laid out alike by all three that look at it: clang, whose
+    /// numbers bindgen writes down here; the C compiler, which compares them with its own; and rustc, which compares
+    /// them with the declarations of nginx-sys. A wrong layout stops the build instead of a worker.
+    ///
+    /// Bit fields have no offset: `src/ngx/bit_fields.rs` is about those.
+    fn layout(&self) -> Result<(), Box<dyn Error>> {
+        let text = self
+            .bindgen()
+            .header_contents("layout.h", HEADERS)
+            .allowlist_type("ngx_.*")
+            .layout_tests(true)
+            .formatter(bindgen::Formatter::None)
+            .generate()?
+            .to_string();
+        let layout = Layout::read(&text);
+        if !layout.has("ngx_http_request_s", "uri") {
+            return Err("bindgen says nothing of the layout of ngx_http_request_t".into());
+        }
+        fs::write(self.out.join("layout.rs"), layout.rust())?;
+        let compat = env::current_dir()?.join("src/ngx/angie.h");
+        let code = format!("#include <stddef.h>\n{}", layout.c());
+        let include = format!("#include \"{}\"\n", compat.display());
+        let file = self.out.join("layout.c");
+        fs::write(&file, format!("{include}{HEADERS}{code}"))?;
+        self.compiler()
+            .file(&file)
+            .try_compile("ngx_http_redis_cache_layout")
+            .map_err(|error| {
+                format!("the C compiler and clang differ on nginx's headers: {error}")
+            })?;
+        Ok(())
+    }
+}
+
+/// Sizes of structures and offsets of their fields, in bytes, as bindgen writes them.
+struct Layout<'a> {
+    /// Name of the structure, its field (none for its size), and the number.
+    facts: Vec<(&'a str, Option<&'a str>, &'a str)>,
+    /// The names that C code has for structures, by those that bindgen has.
+    names: BTreeMap<&'a str, &'a str>,
+}
+
+impl<'a> Layout<'a> {
+    /// Reads the assertions of `layout_tests`, which look so, with more or less blanks:
+    ///
+    /// ```text
+    /// ["Size of ngx_str_t"][::core::mem::size_of::<ngx_str_t>() - 16usize];
+    /// ["Offset of field: ngx_str_t::data"][::core::mem::offset_of!(ngx_str_t, data) - 8usize];
+    /// ```
+    fn read(text: &'a str) -> Layout<'a> {
+        let facts = text.split("[\"").filter_map(fact);
+        let names = text.split("pub type ").filter_map(|alias| {
+            let (alias, of) = alias.split_once(';')?.0.split_once('=')?;
+            let of = of.trim();
+            of.starts_with("ngx_").then_some((of, alias.trim()))
+        });
+        Layout {
+            facts: facts.collect(),
+            names: names.collect(),
+        }
+    }
+
+    fn has(&self, structure: &str, field: &str) -> bool {
+        let mut facts = self.facts.iter();
+        facts.any(|(name, of, _)| *name == structure && *of == Some(field))
+    }
+
+    /// What rustc has to agree with.
+    fn rust(&self) -> String {
+        let mut code = String::new();
+        for (name, field, number) in &self.facts {
+            let found = match field {
+                Some(field) => format!("core::mem::offset_of!({name}, {field})"),
+                None => format!("core::mem::size_of::<{name}>()"),
+            };
+            code += &format!("const _: () = assert!({found} == {number});\n");
+        }
+        code
+    }
+
+    /// What the C compiler has to agree with.
+    fn c(&self) -> String {
+        let mut code = String::new();
+        for (name, field, number) in &self.facts {
+            let name = self.names.get(name).unwrap_or(name);
+            // bindgen's name of a field that is a word of Rust
+            let found = match field {
+                Some(field) => format!("offsetof({name}, {})", field.trim_end_matches('_')),
+                None => format!("sizeof({name})"),
+            };
+            code += &format!("_Static_assert({found} == {number}, \"{name}\");\n");
+        }
+        code
+    }
+}
+
+/// One of bindgen's assertions, from behind its `["`, if it is about a structure or field that has a name in C.
+fn fact(text: &str) -> Option<(&str, Option<&str>, &str)> {
+    let (what, found) = text.split_once("\"]")?;
+    let number = found.split_once("usize]")?.0.rsplit_once('-')?.1.trim();
+    let (name, field) = match what.strip_prefix("Offset of field: ") {
+        Some(place) => {
+            let (name, field) = place.split_once("::")?;
+            (name, Some(field))
+        }
+        None => (what.strip_prefix("Size of ")?, None),
+    };
+    let anonymous = [name, field.unwrap_or_default()]
         .iter()
-        .map(|field| ("ngx_http_request_t", *field))
-        .chain(OTHER_FIELDS.iter().copied());
-    let mut source = String::from(
-        "#include <ngx_config.h>\n#include <ngx_core.h>\n#include <ngx_http.h>\n\
-         #include <stdio.h>\n#include <stddef.h>\n\
-         #define AT(t, f) printf(\"const _: () = assert!(core::mem::offset_of!(%s, %s) == %zu);\\n\", #t, #f, offsetof(t, f))\n\
-         int main(void) {\n",
-    );
-    for (structure, field) in fields {
-        writeln!(source, "AT({structure}, {field});")?;
-    }
-    source.push_str("return 0; }\n");
-
-    let file = out.join("layout.c");
-    let program = out.join("layout");
-    fs::write(&file, source)?;
-    let mut command: Command = compiler(includes).try_get_compiler()?.to_command();
-    let status = command.arg(&file).arg("-o").arg(&program).status()?;
-    if !status.success() {
-        return Err("the layout probe does not compile against these nginx headers".into());
-    }
-    let facts = Command::new(&program).output()?;
-    fs::write(out.join("layout.rs"), facts.stdout)?;
-    Ok(())
+        .any(|name| name.contains("__bindgen") || name.contains("_bindgen_ty"));
+    (name.starts_with("ngx_") && !anonymous).then_some((name, field, number))
 }

@@ -9,7 +9,15 @@ cargo_flags=()
 
 # Which nginx crate nginx-sys finds. A cdylib has one name for all features, so each flavour has a target directory.
 nginx_environment() {
-    unset NGINX NGINX_SOURCE_DIR NGINX_BUILD_DIR
+    # What makes Angie's headers readable for crate nginx-sys; of nginx's own it changes nothing.
+    export BINDGEN_EXTRA_CLANG_ARGS="-include $PWD/src/ngx/angie.h"
+    unset NGINX
+    if [ "$FLAVOR" = source ]; then
+        export NGINX_SOURCE_DIR NGINX_BUILD_DIR=${NGINX_BUILD_DIR:-$NGINX_SOURCE_DIR/objs}
+        export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/source
+        return
+    fi
+    unset NGINX_SOURCE_DIR NGINX_BUILD_DIR
     if [ "$FLAVOR" = system ]; then
         export NGINX_SOURCE_DIR=$PWD/build/system/nginx-src
         export NGINX_BUILD_DIR=$NGINX_SOURCE_DIR/objs

@@ -12,12 +12,11 @@ mod store;
 mod worker;
 
 use ::ngx::ffi::*;
-use ::ngx::ngx_log_error;
 
 use crate::conf::{default_key, merge, names};
 use crate::ngx::guard::guard;
 use crate::ngx::request::{Code, ERROR, OK};
-use crate::ngx::{memory, module};
+use crate::ngx::{fit, memory, module};
 use crate::request::{access, enter, filters, variables};
 use crate::store::registry;
 
@@ -30,6 +29,7 @@ mod table {
     use ::ngx::ffi::{NGX_HTTP_MODULE, ngx_http_module_t, ngx_module_t, ngx_uint_t};
 
     use super::ngx_http_redis_cache_module;
+    use crate::ngx::module;
     use crate::request::filters::lower;
 
     /// How many modules there are, and the null behind them.
@@ -68,7 +68,7 @@ mod table {
         ngx_module_t {
             ctx: context.cast_mut().cast(),
             type_: NGX_HTTP_MODULE as ngx_uint_t,
-            ..ngx_module_t::default()
+            ..module::blank()
         }
     }
 }
@@ -94,21 +94,15 @@ pub static mut ngx_http_redis_cache_module: ngx_module_t = ngx_module_t {
     init_module: Some(init_module),
     init_process: Some(init_process),
     exit_process: Some(exit_process),
-    ..ngx_module_t::default()
+    ..module::blank()
 };
 
 unsafe extern "C" fn preconfiguration(cf: *mut ngx_conf_t) -> Code {
     guard("preconfiguration", ERROR, || {
         // SAFETY: the static lives as long as the shared object.
         unsafe { module::set(&raw mut ngx_http_redis_cache_module) };
-        if !crate::ngx::bit_fields::agree() {
-            // SAFETY: nginx calls with a configuration that has a log.
-            let log = unsafe { (*cf).log };
-            ngx_log_error!(
-                NGX_LOG_EMERG,
-                log,
-                "redis_cache: the module does not fit this nginx; build it against its source"
-            );
+        // SAFETY: as the name says; nginx's own modules come first.
+        if !unsafe { fit::before_configuration(cf) } {
             return ERROR;
         }
         match conf::variables::add(cf) {
@@ -120,6 +114,10 @@ unsafe extern "C" fn preconfiguration(cf: *mut ngx_conf_t) -> Code {
 
 unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> Code {
     guard("postconfiguration", ERROR, || {
+        // SAFETY: as the name says.
+        if !unsafe { fit::after_configuration(cf) } {
+            return ERROR;
+        }
         if !names::check(cf) || !conf::addresses::prepare(cf) || conf::variables::complete(cf) != OK
         {
             return ERROR;
@@ -151,6 +149,10 @@ unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> Code {
     guard("init process", ERROR, || {
         if !shm::process::serves() {
             return OK;
+        }
+        // SAFETY: nginx calls in the worker with its cycle.
+        if !unsafe { fit::in_worker(cycle) } {
+            return ERROR;
         }
         memory::restore();
         memory::keep_freed();

@@ -5,6 +5,9 @@ use lib 't/util';
 use Test::Nginx::Socket;
 use RefusedConf;
 
+# Angie has the machine's name servers where there is no "resolver".
+our $NoResolver = `$ENV{TEST_NGINX_BINARY} -v 2>&1` =~ /Angie/ ? 'resolver off;' : '';
+
 plan tests => repeat_each() * (2 * blocks() + 5);
 log_level('info');
 no_root_location();
@@ -240,8 +243,8 @@ invalid time "5x" in "read_timeout" of store "main"; use a time such as 200ms
 
 
 === TEST 26: a server whose name nobody knows
---- http_config
-    redis_cache_store main { server nosuch.invalid; }    # <--
+--- http_config eval
+"$main::NoResolver redis_cache_store main { server nosuch.invalid; }    # <--\n"
 --- emerg
 host not found in "server nosuch.invalid" of store "main"; correct it, or add a "resolver" to the http block, which looks it up later
 
@@ -1009,6 +1012,7 @@ invalid address "redis://127.0.0.1:6379/-1" in "redis_cache_pass": invalid datab
 
 
 === TEST 117: an address whose host nobody knows
+--- http_config eval: $main::NoResolver
 --- config
     location /t { redis_cache_pass redis://nosuch.invalid; }    # <--
 --- emerg

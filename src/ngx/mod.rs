@@ -30,7 +30,8 @@ pub mod random;
 pub mod text;
 
 // The border to C, and to the modules of nginx.
-pub mod bit_fields;
+mod bit_fields;
+pub mod fit;
 pub mod guard;
 pub mod module;
 pub mod shim;

@@ -6,6 +6,17 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 
 use ngx::ffi::{ngx_cycle, ngx_module_t};
 
+use super::shim;
+
+/// A module without anything, for the nginx or Angie that the headers are of.
+pub const fn blank() -> ngx_module_t {
+    ngx_module_t {
+        version: shim::RCS_MODULE_VERSION,
+        spare1: shim::RCS_MODULE_SIGN,
+        ..ngx_module_t::default()
+    }
+}
+
 /// The module's entry in nginx's table. Set before any configuration is read.
 static OWN: AtomicPtr<ngx_module_t> = AtomicPtr::new(ptr::null_mut());
 

@@ -15,7 +15,7 @@ use ngx::ffi::*;
 
 use super::event::{Posted, now_sec};
 use super::guard::guard;
-use super::shim::rcs_set_resolver_cancelable;
+use super::shim;
 use super::sockaddr;
 
 /// nginx's default of `resolver_timeout`, in milliseconds.
@@ -220,7 +220,7 @@ pub fn ask(host: &str, port: u16, then: impl FnOnce(Outcome) + 'static) -> Optio
             ngx_msec_t::MAX => TIMEOUT,
             timeout => timeout,
         };
-        rcs_set_resolver_cancelable(ctx);
+        shim::rcs_set_resolver_cancelable(ctx);
         ngx_resolve_name(ctx)
     };
     if rc != NGX_OK as ngx_int_t {
@@ -344,24 +344,17 @@ unsafe extern "C" fn cycle_ends(resolver: *mut c_void) {
 ///
 /// `cf` is the configuration that was read, within http, as postconfigurations see it.
 pub unsafe fn is_configured(cf: *mut ngx_conf_t) -> bool {
-    // SAFETY: by contract: the context is that of http, whose core module has its part. nginx itself puts a resolver
-    // without name servers there if none is configured.
+    // SAFETY: by contract: the context is that of http, whose core module has its part.
     unsafe {
         let ctx = (*cf).ctx.cast::<ngx_http_conf_ctx_t>();
         let core = (*(*ctx).loc_conf.add(ngx_http_core_module.ctx_index))
             .cast::<ngx_http_core_loc_conf_t>();
-        let resolver = (*core).resolver;
-        !resolver.is_null() && (*resolver).connections.nelts > 0
+        shim::rcs_has_name_servers((*core).resolver) != 0
     }
 }
 
 /// Whether names can be looked up at run time.
 pub fn is_there() -> bool {
     // SAFETY: workers run by a configuration that has been read.
-    unsafe {
-        core_conf().is_some_and(|core| {
-            let resolver = (*core).resolver;
-            !resolver.is_null() && (*resolver).connections.nelts > 0
-        })
-    }
+    unsafe { core_conf().is_some_and(|core| shim::rcs_has_name_servers((*core).resolver) != 0) }
 }

@@ -39,6 +39,37 @@ rcs_buf_is_last(const ngx_buf_t *b)
 }
 
 
+/* the name servers of a resolver: an array in nginx, a list in Angie */
+
+static ngx_inline ngx_uint_t
+rcs_is_filled(const void *array)
+{
+    return ((const ngx_array_t *) array)->nelts > 0;
+}
+
+
+static ngx_inline ngx_uint_t
+rcs_is_set(const void *pointer)
+{
+    return *(void *const *) pointer != NULL;
+}
+
+
+/* nginx itself puts a resolver without name servers where none is configured */
+
+ngx_uint_t
+rcs_has_name_servers(const ngx_resolver_t *resolver)
+{
+    if (resolver == NULL) {
+        return 0;
+    }
+
+    return _Generic(((ngx_resolver_t *) resolver)->connections,
+                    ngx_array_t: rcs_is_filled,
+                    default: rcs_is_set)(&resolver->connections);
+}
+
+
 /* a worker that shuts down doesn't wait for the question; set before it is asked */
 
 void

@@ -59,6 +59,7 @@ ngx_uint_t rcs_has_access_rules(ngx_conf_t *cf);
 ngx_uint_t rcs_buf_in_memory(const ngx_buf_t *b);
 uint64_t rcs_buf_size(const ngx_buf_t *b);
 ngx_uint_t rcs_buf_is_last(const ngx_buf_t *b);
+ngx_uint_t rcs_has_name_servers(const ngx_resolver_t *resolver);
 void rcs_set_resolver_cancelable(ngx_resolver_ctx_t *ctx);
 
 /*

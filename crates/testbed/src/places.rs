@@ -30,16 +30,21 @@ pub(crate) fn redis_server() -> OsString {
     env::var_os("REDIS_CACHE_REDIS_SERVER").unwrap_or_else(|| "redis-server".into())
 }
 
-/// The version of [`nginx_binary`], as `nginx -v` has it: `1.28.3`.
+/// The version of [`nginx_binary`], as `nginx -V` has it: `1.28.3`. Angie says, beside its own, that of the nginx that it
+/// comes from.
 #[must_use]
 pub fn nginx_version() -> &'static str {
     static VERSION: LazyLock<String> = LazyLock::new(|| {
         let output = Command::new(nginx_binary())
-            .arg("-v")
+            .arg("-V")
             .output()
-            .expect("nginx -v");
+            .expect("nginx -V");
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
-        let version = text.split('/').nth(1).unwrap_or_default();
+        let line = text
+            .lines()
+            .find(|line| line.starts_with("nginx version: "));
+        let version = line.unwrap_or_default().split('/').nth(1);
+        let version = version.unwrap_or_default();
         version
             .split_whitespace()
             .next()

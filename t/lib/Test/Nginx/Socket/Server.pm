@@ -96,8 +96,9 @@ sub about {
     return $about;
 }
 
+# The version of nginx; Angie says, beside its own, that of the nginx that it comes from.
 sub version {
-    state $version = about() =~ m{version: [^/]+/(\d+\.\d+\.\d+)}
+    state $version = about() =~ m{nginx version: [^/]+/(\d+\.\d+\.\d+)}
       ? $1
       : Test::Nginx::Socket::bail_out("can't find out the version of $binary: " . about());
     return $version;
