@@ -12,7 +12,7 @@ use std::path::PathBuf;
 const HEADERS: &str = "#include <ngx_config.h>\n#include <ngx_core.h>\n#include <ngx_http.h>\n";
 
 /// Where C sources of the module and what they include are.
-const SHIMS: &[&str] = &["src/ngx", "src/ngx/fit", "src/ngx/tls"];
+const SHIMS: &[&str] = &["src/ngx", "src/ngx/fit", "src/ngx/hints", "src/ngx/tls"];
 
 /// Changes what clang reads; nginx-sys and this script see it alike.
 const CLANG_ARGUMENTS: &str = "BINDGEN_EXTRA_CLANG_ARGS";
@@ -68,6 +68,11 @@ fn defines() -> Vec<String> {
     defines.map(str::to_owned).collect()
 }
 
+/// Compiles where nginx can send a 103 (Early Hints) of its own.
+const EARLY_HINTS: &str = "ngx_http_output_header_filter_pt *hints(void);
+ngx_http_output_header_filter_pt *hints(void) { return &ngx_http_top_early_hints_filter; }
+";
+
 /// The nginx that the module is built against. What is learnt of it is learnt by compiling: nothing is run, so that
 /// all of this works for another machine, too.
 struct Nginx {
@@ -104,7 +109,11 @@ impl Nginx {
         for folder in SHIMS {
             bindgen = bindgen.header(format!("{folder}/shim.h"));
         }
-        self.compiler()
+        let mut compiler = self.compiler();
+        if self.compiles("early_hints", EARLY_HINTS)? {
+            compiler.define("RCS_EARLY_HINTS", None);
+        }
+        compiler
             .files(SHIMS.iter().map(|folder| format!("{folder}/shim.c")))
             .try_compile("ngx_http_redis_cache_shim")?;
         bindgen
@@ -117,6 +126,16 @@ impl Nginx {
             .generate()?
             .write_to_file(self.out.join("shim.rs"))?;
         Ok(())
+    }
+
+    /// Whether C code behind nginx's headers compiles.
+    fn compiles(&self, name: &str, code: &str) -> Result<bool, Box<dyn Error>> {
+        let file = self.out.join(format!("{name}.c"));
+        fs::write(&file, format!("{HEADERS}{code}"))?;
+        let mut command = self.compiler().try_get_compiler()?.to_command();
+        command.arg("-c").arg(&file).arg("-o");
+        let output = command.arg(file.with_extension("o")).output()?;
+        Ok(output.status.success())
     }
 
     /// Proves that each structure of nginx's headers is laid out alike by all three that look at it: clang, whose

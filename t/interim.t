@@ -1,13 +1,13 @@
-# Interim answers (RFC 9110 15.2). nginx hands a backend's 1xx on as it comes, with
-# the final answer behind it; from 1.29 on it takes a 103 off and goes on with the final
-# answer. Neither is stored in place of the other. Expect: 100-continue is between the
-# client and nginx.
+# Interim responses (RFC 9110 15.2). nginx hands a backend's 1xx on as it comes, with
+# the final response behind it; from 1.29 on it takes a 103 off and goes on with the final
+# response. Where early_hints says so, the clients of a fill get that 103 first. No interim
+# response is stored. Expect: 100-continue is between the client and nginx.
 
 use lib 't/util';
 use Test::Nginx::Socket;
 use CacheSuite;
 
-plan tests => 46;
+plan tests => 67;
 
 # A backend that says something before its answer.
 our $Peer   = "$ENV{TEST_NGINX_SERVER_ROOT}/html/peer.sock";
@@ -141,7 +141,7 @@ HGET $KEY/a body => from the record\n
 --- http_config
     server {
         listen unix:$TEST_NGINX_SERVER_ROOT/html/echo.sock;
-        location / { return 200 "expect [$http_expect] length $content_length\n"; }
+        location / { return 200 "expect [$http_expect] length $http_content_length\n"; }
     }
 --- config
     location / { redis_cache on; redis_cache_methods POST; proxy_pass http://backend; }
@@ -220,8 +220,8 @@ HGET $KEY/a body => final\n
 
 
 
-=== TEST 10: with early_hints on the client of a fill gets the final answer alone
---- skip_nginx: 6: < 1.29.0
+=== TEST 10: with early_hints the client of a fill gets the hint and then the response, which alone is stored
+--- skip_nginx: 7: < 1.29.0
 --- config
     location / {
         redis_cache on;
@@ -232,6 +232,31 @@ HGET $KEY/a body => final\n
 --- tcp_reply eval: $main::Hints . $main::Answer
 --- request
 GET /a
+--- error_code: 103
+--- response_headers
+Link: </a.css>; rel=preload
+Cache-Control: max-age=60
+! X-Cache
+--- response_body_like: ^HTTP/1.1 200 OK\r\n(?!.*Link:).*X-Cache: STORE.*\r\n\r\nfinal\n$
+--- after eval
+sub { Test::More::is(main::outcome(), 'stored', 'what became of it') }
+--- redis
+HGET $KEY/a headers => (?!.*Link).*
+
+
+
+=== TEST 11: whether a client gets the hint is asked of its own request
+--- skip_nginx: 5: < 1.29.0
+--- config
+    location / {
+        redis_cache on;
+        early_hints $arg_early;
+        proxy_pass http://unix:$TEST_NGINX_SERVER_ROOT/html/peer.sock;
+    }
+--- tcp_listen eval: $main::Peer
+--- tcp_reply eval: $main::Hints . $main::Answer
+--- request
+GET /a?early=0
 --- response_headers
 ! Link
 X-Cache: STORE
@@ -239,5 +264,89 @@ X-Cache: STORE
 final
 --- after eval
 sub { Test::More::is(main::outcome(), 'stored', 'what became of it') }
+
+
+
+=== TEST 12: two hints, the fields of either alone, and not those for caches
+--- skip_nginx: 3: < 1.29.0
+--- config
+    location / {
+        redis_cache on;
+        redis_cache_tags surrogate-key;
+        early_hints 1;
+        proxy_pass http://unix:$TEST_NGINX_SERVER_ROOT/html/peer.sock;
+    }
+--- tcp_listen eval: $main::Peer
+--- tcp_reply eval
+"HTTP/1.1 103 Early Hints\r\nSurrogate-Key: a\r\nX-One: 1\r\n\r\n" .
+"HTTP/1.1 103 Early Hints\r\nX-Two: 2\r\n\r\n" . $main::Answer
+--- request
+GET /a
+--- error_code: 103
+--- response_headers
+! Surrogate-Key
+--- response_body_like: ^HTTP/1.1 103 Early Hints\r\nX-Two: 2\r\n\r\nHTTP/1.1 200 OK\r\n(?!.*X-(One|Two))
+
+
+
+=== TEST 13: what has been put into the response's header before doesn't get into the hint, and stays
+--- skip_nginx: 3: < 1.29.0
+--- config
+    location / {
+        redis_cache on;
+        early_hints 1;
+        add_header X-Added yes;
+        proxy_pass http://unix:$TEST_NGINX_SERVER_ROOT/html/peer.sock;
+    }
+--- tcp_listen eval: $main::Peer
+--- tcp_reply eval: $main::Hints . $main::Answer
+--- request
+GET /a
+--- error_code: 103
+--- response_headers
+! X-Added
+--- response_body_like: ^HTTP/1.1 200 OK\r\n.*X-Added: yes.*\r\n\r\nfinal\n$
+
+
+
+=== TEST 14: HTTP/1.0 has no interim responses
+--- skip_nginx: 4: < 1.29.0
+--- config
+    location / {
+        redis_cache on;
+        early_hints 1;
+        proxy_pass http://unix:$TEST_NGINX_SERVER_ROOT/html/peer.sock;
+    }
+--- tcp_listen eval: $main::Peer
+--- tcp_reply eval: $main::Hints . $main::Answer
+--- raw_request eval
+"GET /a HTTP/1.0\r\nHost: localhost\r\n\r\n"
+--- response_headers
+! Link
+X-Cache: STORE
+--- response_body
+final
+
+
+
+=== TEST 15: a hint to a refill is for nobody
+--- skip_nginx: 5: < 1.29.0
+--- config
+    location / {
+        redis_cache on;
+        early_hints 1;
+        proxy_pass http://unix:$TEST_NGINX_SERVER_ROOT/html/peer.sock;
+    }
+--- tcp_listen eval: $main::Peer
+--- tcp_reply eval: $main::Hints . $main::Answer
+--- init
+main::record('/a', ttl => 50)
+--- request
+GET /a
+--- response_headers
+! Link
+X-Cache: STALE
+--- response_body
+from the record
 --- redis
-HGET $KEY/a headers => (?!.*Link).*
+HGET $KEY/a body => final\n

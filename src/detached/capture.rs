@@ -13,7 +13,7 @@ use super::hook::{Header, Hook, hook};
 use super::purpose::FilterPosition;
 use crate::ngx::request::{AGAIN, Code, ERROR, OK, Request};
 use crate::ngx::upstream::captured;
-use crate::ngx::{filter, memory, shim};
+use crate::ngx::{filter, hints, memory, shim};
 
 /// The largest piece that is kept as one.
 const PIECE: usize = 64 * 1024;
@@ -35,6 +35,15 @@ pub fn header(r: Request, position: FilterPosition) -> Option<Code> {
         hook.promised.set(length);
     }
     (hook.purpose.position() == position).then(|| take_header(hook, r))
+}
+
+/// A 103 (Early Hints) to a detached request. `None` if it is a client's. What comes to a part of a page is for nobody.
+pub fn hint(r: Request) -> Option<Code> {
+    let hook = hook(r)?;
+    if hook.subrequest.get() == r.as_ptr() && hook.header.get().is_none() {
+        hook.sink.hint(r, hints::of(r));
+    }
+    Some(OK)
 }
 
 /// The header of a response to a detached request that has gone through all filters: nobody gets it.

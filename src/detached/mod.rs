@@ -20,7 +20,7 @@ mod sink;
 mod times;
 
 pub use backend::Backend;
-pub use capture::{body, header, output_body, output_header};
+pub use capture::{body, header, hint, output_body, output_header};
 pub use connection::is_detached;
 pub use copy::leaves_out;
 pub use entered::Entered;

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use cache_core::flow::Ending;
+use cache_core::headers::Headers;
 
 use crate::ngx::request::Request;
 use crate::ngx::upstream::captured::Captured;
@@ -13,6 +14,11 @@ pub trait Sink {
     /// The header has come, once. `r` is the subrequest that got it. `is_restricted`: access rules had a say, so that
     /// the response depends on who asks.
     fn header(&self, r: Request, captured: Captured, is_restricted: bool);
+
+    /// A 103 (Early Hints) has come before the header, to the subrequest `r`.
+    fn hint(&self, r: Request, hint: Headers) {
+        let _ = (r, hint);
+    }
 
     /// A piece of the body has come. It isn't empty.
     fn push(&self, piece: Bytes);

@@ -4,6 +4,8 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
+use cache_core::cache_control;
+use cache_core::credentials::Credential;
 use cache_core::flow::{Ending, Finding};
 use cache_core::headers::Headers;
 use cache_core::http_date;
@@ -17,6 +19,7 @@ use super::stream::{ResponseHead, Stream};
 use super::{clock, credentials};
 use crate::detached::Sink;
 use crate::ngx::event::now_sec;
+use crate::ngx::headers;
 use crate::ngx::request::Request;
 use crate::ngx::upstream::captured::Captured;
 use crate::store::variants;
@@ -73,6 +76,12 @@ impl Sink for Capture {
         });
     }
 
+    fn hint(&self, r: Request, hint: Headers) {
+        let is_for_all = !says_who_asks(r) && !is_private(&hint);
+        let hint = self.criteria.labelling.without_tags(hint);
+        self.stream.hint(hint, is_for_all);
+    }
+
     fn push(&self, piece: Bytes) {
         self.stream.push(piece);
     }
@@ -109,6 +118,19 @@ impl Sink for Capture {
     fn take_surplus(&self) -> usize {
         self.stream.take_surplus()
     }
+}
+
+/// Whether the backend may have told by the request who asks. What it says before its header may be for that one
+/// alone: whether the response is for others, too, is not known by then.
+fn says_who_asks(r: Request) -> bool {
+    let mut credentials = Credential::ALL.iter();
+    credentials.any(|credential| headers::has(r, credential.field()))
+}
+
+/// Whether a 103 says that it is for one client alone.
+fn is_private(hint: &Headers) -> bool {
+    let directives = cache_control::parse(hint.get_all("Cache-Control"));
+    hint.contains("Set-Cookie") || directives.private || directives.no_store
 }
 
 impl Criteria {

@@ -4,6 +4,7 @@
 // The header and the body of a response, and the upstreams of a request.
 pub mod filter;
 pub mod headers;
+pub mod hints;
 pub mod output;
 pub mod upstream;
 

@@ -24,6 +24,7 @@ use crate::fill::registry::{self, Joined, LockPermit, NotJoined, Queued};
 use crate::fill::request_header;
 use crate::fill::start::FillTarget;
 use crate::ngx::event::{now_msec, sleep};
+use crate::ngx::hints;
 use crate::ngx::pool;
 use crate::ngx::random;
 use crate::ngx::request::Request;
@@ -333,6 +334,9 @@ impl Cache for RequestCache {
         self.request.watch_client();
         let mut late = pin!(sleep(deadline.saturating_sub(now_msec())));
         poll_fn(|cx| {
+            fill.subscription.hints(|lines| {
+                hints::send(self.request, lines);
+            });
             if let Some(head) = fill.subscription.verdict() {
                 return Poll::Ready(self.of_our_variant(fill, head));
             }

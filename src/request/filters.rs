@@ -7,6 +7,7 @@ use crate::detached::{self, FilterPosition};
 use crate::ngx::filter::BEHIND_FIRST;
 use crate::ngx::guard::guard;
 use crate::ngx::headers;
+use crate::ngx::hints;
 use crate::ngx::request::{Code, ERROR, Request};
 use crate::request::cache_status;
 use crate::request::context::Context;
@@ -24,7 +25,19 @@ pub mod lower;
 /// Only while nginx runs postconfigurations.
 pub unsafe fn register() {
     // SAFETY: by contract.
-    unsafe { BEHIND_FIRST.put(header_filter, body_filter) };
+    unsafe {
+        BEHIND_FIRST.put(header_filter, body_filter);
+        hints::put_filter(hints_filter);
+    }
+}
+
+unsafe extern "C" fn hints_filter(r: *mut ngx_http_request_t) -> ngx_int_t {
+    let own = guard("early hints", Some(ERROR), || {
+        // SAFETY: nginx calls with a live request.
+        detached::hint(unsafe { Request::new(r) }?)
+    });
+    // SAFETY: the next filter takes what we were given.
+    own.unwrap_or_else(|| unsafe { hints::next(r) })
 }
 
 unsafe extern "C" fn header_filter(r: *mut ngx_http_request_t) -> ngx_int_t {

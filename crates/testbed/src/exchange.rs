@@ -140,6 +140,16 @@ impl Exchange {
         }
     }
 
+    /// Reads a 1xx that comes before the answer.
+    pub fn receive_interim(&mut self) -> Result<Response, String> {
+        match &mut self.0 {
+            Way::Http1(client) => told(client.receive_interim()),
+            Way::Http2 { stream, .. } => told(stream.receive_interim()),
+            // To this client it is a header like the answer's.
+            Way::Http3 { stream, .. } => told(stream.receive_header()),
+        }
+    }
+
     /// Reads on until the body has at least `bytes` bytes (or its end).
     pub fn receive_until(&mut self, response: &mut Response, bytes: usize) -> Result<(), String> {
         match &mut self.0 {

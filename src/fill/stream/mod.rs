@@ -10,6 +10,7 @@ use std::task::{Poll, Waker};
 
 use bytes::Bytes;
 use cache_core::flow::Ending;
+use cache_core::headers::Headers;
 
 mod header;
 mod listeners;
@@ -35,7 +36,16 @@ struct State {
     flushes: u64,
     /// How many of the readers have joined.
     joined: usize,
+    /// What the backend has said before its header.
+    hints: Vec<Hint>,
     listeners: Listeners,
+}
+
+/// A 103 (Early Hints).
+struct Hint {
+    lines: Rc<Headers>,
+    /// Whether those who have joined may have it.
+    is_for_all: bool,
 }
 
 type Control = Box<dyn Fn(Demand)>;
@@ -75,6 +85,15 @@ impl Stream {
             state.phase.release();
         }
         state.head = Some(Rc::new(head));
+        self.changed(state);
+    }
+
+    /// A 103 (Early Hints) has come. `is_for_all`: those who have joined may have it, and not alone the one whose
+    /// request it was.
+    pub fn hint(&self, lines: Headers, is_for_all: bool) {
+        let mut state = self.state.borrow_mut();
+        let lines = Rc::new(lines);
+        state.hints.push(Hint { lines, is_for_all });
         self.changed(state);
     }
 
@@ -233,6 +252,7 @@ impl Stream {
             number,
             joined,
             position,
+            hints: Cell::new(0),
         }
     }
 
@@ -264,6 +284,7 @@ impl State {
             total: 0,
             flushes: 0,
             joined: 0,
+            hints: Vec::new(),
             listeners: Listeners::default(),
         }
     }

@@ -11,7 +11,7 @@ use cache_core::headers::Headers;
 use cache_core::record::without;
 use cache_core::vary::Variant;
 
-use super::{ResponseHead, State, Stream};
+use super::{ResponseHead, Stream};
 
 /// What the reader gets next.
 pub enum Next {
@@ -31,12 +31,44 @@ pub struct Subscription {
     pub(super) joined: bool,
     /// The piece that it reads next.
     pub(super) position: Cell<usize>,
+    /// How many of the hints it has had, or wasn't to have.
+    pub(super) hints: Cell<usize>,
 }
 
 impl Subscription {
-    /// Waits for the header; `None` if the fill ended without one.
-    pub async fn wait_head(&self) -> Option<Rc<ResponseHead>> {
-        self.stream.until(self.number, State::verdict).await
+    /// Waits for the header; `None` if the fill ended without one. Each 103 (Early Hints) that this reader may have is
+    /// given to `hint` as it comes.
+    pub async fn wait_head(&self, hint: impl Fn(&Headers)) -> Option<Rc<ResponseHead>> {
+        loop {
+            self.hints(&hint);
+            let seen = self.hints.get();
+            // None: there is another hint.
+            let head = self.stream.until(self.number, |state| {
+                if state.hints.len() > seen {
+                    return Some(None);
+                }
+                state.verdict().map(Some)
+            });
+            if let Some(head) = head.await {
+                return head;
+            }
+        }
+    }
+
+    /// Gives each 103 (Early Hints) to `hint` that has come since it was last asked, and that this reader may have.
+    pub fn hints(&self, hint: impl Fn(&Headers)) {
+        while let Some((lines, is_for_all)) = self.next_hint() {
+            if is_for_all || !self.joined {
+                hint(&lines);
+            }
+        }
+    }
+
+    fn next_hint(&self) -> Option<(Rc<Headers>, bool)> {
+        let state = self.stream.state.borrow();
+        let next = state.hints.get(self.hints.get())?;
+        self.hints.set(self.hints.get() + 1);
+        Some((Rc::clone(&next.lines), next.is_for_all))
     }
 
     /// The header lines that this reader may have.

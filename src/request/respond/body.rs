@@ -10,6 +10,7 @@ use ngx::ffi::ngx_http_request_t;
 use super::Response;
 use crate::fill::{Next, Subscription};
 use crate::ngx::guard::{guard, trip};
+use crate::ngx::hints;
 use crate::ngx::output::{Output, await_writable};
 use crate::ngx::request::{Code, ERROR, OK, Request};
 use crate::request::context::Context;
@@ -137,7 +138,9 @@ fn go_on(r: Request, context: &'static Context) {
         waker.wake();
     } else {
         // The task waits for the backend: what the filters hold goes on by itself.
-        with(response, Output::flush);
+        if with(response, Output::flush).is_none() {
+            hints::flush(r);
+        }
         await_writable(r);
     }
 }

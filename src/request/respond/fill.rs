@@ -5,6 +5,7 @@ use std::rc::Rc;
 use cache_core::cache_status_field::Forward;
 use cache_core::conditions::{Date, Evaluation, Selected};
 use cache_core::flow::{self, Finding, Head, Held, Turn};
+use cache_core::headers::Headers;
 use cache_core::outcome::{Reason, Source};
 use cache_core::ranges::skipped;
 use ngx::ffi::*;
@@ -13,7 +14,7 @@ use super::header::{Header, INTERNAL_ERROR, evaluate_conditions, send_header};
 use super::{Response, body, record};
 use crate::fill::{ResponseHead, Subscription};
 use crate::ngx::request::{Code, Request, is_refused};
-use crate::ngx::{headers, shim};
+use crate::ngx::{headers, hints, shim};
 use crate::request::cache_status::Forwarding;
 use crate::request::context::Context;
 
@@ -36,7 +37,11 @@ pub struct FillResponse {
 /// none for this request, which must ask the backend itself.
 pub async fn stream(r: Request, context: &'static Context, source: FillResponse) -> Option<Code> {
     r.set_write_handler(body::writable);
-    let head = source.subscription.wait_head().await;
+    let hint = |lines: &Headers| {
+        // A client that is gone is found out by what watches it.
+        hints::send(r, lines);
+    };
+    let head = source.subscription.wait_head(hint).await;
     let Some(before) = context.outcome() else {
         return Some(INTERNAL_ERROR);
     };

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 pub struct Answer {
     pub(super) status: u16,
     pub(super) reason: Option<String>,
+    /// One field for each 103 that comes before it.
+    pub(super) hints: Vec<(String, String)>,
     pub(super) fields: Vec<(String, Vec<u8>)>,
     pub(super) body: Arc<Vec<u8>>,
     pub(super) trailers: Vec<(String, Vec<u8>)>,
@@ -57,6 +59,7 @@ impl Answer {
         Answer {
             status,
             reason: None,
+            hints: Vec::new(),
             fields: vec![("Content-Type".to_owned(), b"text/plain".to_vec())],
             body: Arc::new(body.into()),
             trailers: Vec::new(),
@@ -72,6 +75,13 @@ impl Answer {
     #[must_use]
     pub fn reason(mut self, rest: &str) -> Answer {
         self.reason = Some(rest.to_owned());
+        self
+    }
+
+    /// A 103 (Early Hints) with this field comes before it, at once.
+    #[must_use]
+    pub fn hint(mut self, name: &str, value: &str) -> Answer {
+        self.hints.push((name.to_owned(), value.to_owned()));
         self
     }
 

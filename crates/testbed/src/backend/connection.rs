@@ -62,6 +62,10 @@ fn send(
     close: bool,
     closing: &Gate,
 ) -> io::Result<bool> {
+    for (name, value) in &answer.hints {
+        stream
+            .write_all(format!("HTTP/1.1 103 Early Hints\r\n{name}: {value}\r\n\r\n").as_bytes())?;
+    }
     closing.wait(answer.delay);
     if let Some(gate) = &answer.gate {
         pass(gate, closing);

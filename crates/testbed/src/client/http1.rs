@@ -69,6 +69,12 @@ impl Http1 {
         self.stream.write_all(bytes)
     }
 
+    /// Reads a 1xx that comes before an answer.
+    pub(super) fn receive_interim(&mut self) -> io::Result<Response> {
+        let (line, fields) = self.reader.head()?.ok_or(ErrorKind::UnexpectedEof)?;
+        Ok(Response::new(&line, fields, self.sent.elapsed()))
+    }
+
     /// Reads an answer up to the end of its header.
     pub(super) fn receive_header(&mut self) -> io::Result<Response> {
         if self.reader.is_empty() && !self.reader.fill()? {

@@ -121,6 +121,14 @@ impl Client {
         Ok(response)
     }
 
+    /// Reads a 1xx that comes before an answer. Over HTTP/2 see [`crate::Exchange`].
+    pub fn receive_interim(&mut self) -> io::Result<Response> {
+        match &mut self.0 {
+            Way::Http1 { wire, .. } => wire.receive_interim(),
+            Way::Http2(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
     /// Reads an answer up to the end of its header.
     pub fn receive_header(&mut self) -> io::Result<Response> {
         match &mut self.0 {

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -97,6 +97,27 @@ impl Stream {
         let mut response = self.receive_header()?;
         let _ = self.receive_rest(&mut response);
         Ok(response)
+    }
+
+    /// Reads a 1xx that comes before the answer.
+    pub fn receive_interim(&mut self) -> Result<Response, Failure> {
+        let Some(response) = &mut self.response else {
+            return Err(Failure::other("the header was read before"));
+        };
+        let interim = poll_fn(|cx| response.poll_informational(cx));
+        let interim = within(&self.handle, interim)?.transpose()?;
+        let interim = interim.ok_or_else(|| Failure::other("the header comes next"))?;
+        Ok(Response {
+            version: "HTTP/2.0".to_owned(),
+            status: interim.status().as_u16(),
+            reason: String::new(),
+            fields: fields(interim.headers()),
+            body: Vec::new(),
+            trailers: Vec::new(),
+            complete: true,
+            first_byte: self.sent.elapsed(),
+            last_byte: self.sent.elapsed(),
+        })
     }
 
     /// Reads the answer up to the end of its header.
