@@ -3,6 +3,7 @@
 
 use lib 't/util';
 use Test::Nginx::Socket;
+use OtherModules;
 use CacheSuite;
 
 plan tests => 60;
@@ -168,6 +169,7 @@ GET /cat.png
 
 
 === TEST 8: set_md5
+--- skip_eval: 3: main::has_set_misc()
 --- http_config eval: $::Map
 --- config
     location ~ ^/img/(.*)$ {

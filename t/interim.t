@@ -268,7 +268,7 @@ sub { Test::More::is(main::outcome(), 'stored', 'what became of it') }
 
 
 === TEST 12: two hints, the fields of either alone, and not those for caches
---- skip_nginx: 3: < 1.29.0
+--- skip_nginx: 3: < 1.29.8: nginx takes one hint alone
 --- config
     location / {
         redis_cache on;

@@ -2,6 +2,7 @@
 
 use lib 't/util';
 use Test::Nginx::Socket;
+use OtherModules;
 use CacheSuite;
 
 plan tests => 52;
@@ -74,6 +75,7 @@ main::record(':<read>:/a')
 
 
 === TEST 4: set_md5
+--- skip_eval: 8: main::has_set_misc()
 --- http_config eval: $::Map
 --- config
     location / {

@@ -264,7 +264,7 @@ sub skipped ($) {
           or bail_out($block->name . " - invalid skip_eval: $spec");
         my $holds = eval "package Test::Nginx::Socket::Init; $code";
         bail_out($block->name . " - skip_eval failed: $@") if $@;
-        return ($count, 'skip_eval') if $holds;
+        return ($count, "skip_eval: $code") if $holds;
     }
 
     if (defined(my $spec = $block->todo)) {
