@@ -10,7 +10,7 @@ cargo_flags=()
 # Which nginx crate nginx-sys finds. A cdylib has one name for all features, so each flavour has a target directory.
 nginx_environment() {
     # What makes Angie's headers readable for crate nginx-sys; of nginx's own it changes nothing.
-    export BINDGEN_EXTRA_CLANG_ARGS="-include $PWD/src/ngx/angie.h"
+    export BINDGEN_EXTRA_CLANG_ARGS="-include '$PWD/src/ngx/angie.h'"
     unset NGINX
     if [ "$FLAVOR" = source ]; then
         export NGINX_SOURCE_DIR NGINX_BUILD_DIR=${NGINX_BUILD_DIR:-$NGINX_SOURCE_DIR/objs}

@@ -55,6 +55,9 @@ pub fn agree() -> bool {
         value.set_no_cacheable(1);
         value.set_not_found(1);
 
-        shim::rcs_bits_agree(&connection, &event, &buf, &file, &value) == 1
+        let mut url: ngx_url_t = zeroed();
+        url.set_no_resolve(1);
+
+        shim::rcs_bits_agree(&connection, &event, &buf, &file, &value, &url) == 1
     }
 }

@@ -313,8 +313,10 @@ rcs_copy_browser(ngx_http_request_t *to, const ngx_http_request_t *from)
 
 ngx_uint_t
 rcs_bits_agree(const ngx_connection_t *c, const ngx_event_t *e,
-    const ngx_buf_t *b, const ngx_file_t *f, const ngx_http_variable_value_t *v)
+    const ngx_buf_t *b, const ngx_file_t *f, const ngx_http_variable_value_t *v,
+    const ngx_url_t *u)
 {
+    ngx_url_t                  url;
     ngx_buf_t                  buf;
     ngx_file_t                 file;
     ngx_event_t                event;
@@ -362,11 +364,15 @@ rcs_bits_agree(const ngx_connection_t *c, const ngx_event_t *e,
     value.no_cacheable = 1;
     value.not_found = 1;
 
+    ngx_memzero(&url, sizeof(ngx_url_t));
+    url.no_resolve = 1;
+
     return ngx_memcmp(c, &connection, sizeof(ngx_connection_t)) == 0
            && ngx_memcmp(e, &event, sizeof(ngx_event_t)) == 0
            && ngx_memcmp(b, &buf, sizeof(ngx_buf_t)) == 0
            && ngx_memcmp(f, &file, sizeof(ngx_file_t)) == 0
-           && ngx_memcmp(v, &value, sizeof(ngx_http_variable_value_t)) == 0;
+           && ngx_memcmp(v, &value, sizeof(ngx_http_variable_value_t)) == 0
+           && ngx_memcmp(u, &url, sizeof(ngx_url_t)) == 0;
 }
 
 

@@ -64,7 +64,8 @@ void rcs_set_resolver_cancelable(ngx_resolver_ctx_t *ctx);
 
 /*
  * Whether bits that Rust has set by the generated accessors lie where C has them, and no
- * others are set. src/ngx/bits.rs sets the same.
+ * others are set. src/ngx/bit_fields.rs sets the same.
  */
 ngx_uint_t rcs_bits_agree(const ngx_connection_t *c, const ngx_event_t *e,
-    const ngx_buf_t *b, const ngx_file_t *f, const ngx_http_variable_value_t *v);
+    const ngx_buf_t *b, const ngx_file_t *f, const ngx_http_variable_value_t *v,
+    const ngx_url_t *u);

@@ -12,9 +12,6 @@ use ngx::ngx_log_error;
 
 use super::{bit_fields, shim};
 
-/// The remedy, whatever does not fit.
-const REMEDY: &str = "build the module against the source of the nginx that loads it, configured with the same options";
-
 /// Whether the tables of nginx's modules have the offsets that the module was built with. If not, it is logged.
 ///
 /// # Safety
@@ -24,12 +21,7 @@ pub unsafe fn before_configuration(cf: *mut ngx_conf_t) -> bool {
     // SAFETY: nginx calls with a configuration that has a log.
     let log = unsafe { (*cf).log };
     if !bit_fields::agree() {
-        ngx_log_error!(
-            NGX_LOG_EMERG,
-            log,
-            "redis_cache: this nginx is not the one that the module was built for: \
-             bit fields lie elsewhere; {REMEDY}"
-        );
+        refuse(log, "bit fields lie elsewhere");
         return false;
     }
     // SAFETY: ngx_http_core_module has added its variables by now.
@@ -83,13 +75,19 @@ fn fits(log: *mut ngx_log_t, look: impl FnOnce(*mut shim::rcs_misfit_t) -> ngx_u
             CStr::from_ptr(misfit.field).to_string_lossy(),
         )
     };
+    let (found, built) = (misfit.found, misfit.built);
+    refuse(
+        log,
+        &format!("{structure} has {field} at byte {found}, not at {built}"),
+    );
+    false
+}
+
+fn refuse(log: *mut ngx_log_t, what: &str) {
     ngx_log_error!(
         NGX_LOG_EMERG,
         log,
-        "redis_cache: this nginx is not the one that the module was built for: {structure} has {field} \
-         at byte {}, not at {}; {REMEDY}",
-        misfit.found,
-        misfit.built
+        "redis_cache: this nginx is not the one that the module was built for: {what}; \
+         build the module against the source of the nginx that loads it, configured with the same options"
     );
-    false
 }
