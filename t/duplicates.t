@@ -18,6 +18,7 @@ my %once = (
     redis_cache_stale           => '1m',
     redis_cache_header          => 'X-Cache',
     redis_cache_status_header   => 'off',
+    redis_cache_debug_header    => 'off',
     redis_cache_lock_timeout    => '1s',
     redis_cache_lock_age        => '1m',
     redis_cache_lock_scope      => 'zone',
