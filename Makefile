@@ -31,6 +31,9 @@ WEATHER ?= calm
 # How long `make fuzz` runs each target.
 FUZZ_SECONDS ?= 60
 MODULES_DIR ?=
+# `make deb`: for nginx.org's package of this version, and its source if it isn't the version of FLAVOR=vendored.
+NGINX_VERSION ?=
+NGINX_SOURCE ?=
 
 # nginx takes a variable of this name for sockets that it inherits.
 unexport NGINX
@@ -59,13 +62,17 @@ DEB_TEST := $(DEB_SYSTEM) $(DEB_INSTRUCTIONS) libnginx-mod-http-set-misc libngin
 	libnginx-mod-http-image-filter libnginx-mod-http-xslt-filter php-fpm libtest-base-perl curl openssl gzip patch prometheus python3
 DEB_PAGE := chromium chromium-driver redis-server
 DEB_MEMCHECK := valgrind redis-server perl libtest-base-perl
+DEB_PACKAGE := build-essential debhelper dpkg-dev lintian libclang-dev libpcre2-dev libssl-dev zlib1g-dev nginx nginx-dev perl
+DEB_PACKAGE_TEST := mmdebstrap
+DEB_DIST := git perl tar xz-utils
 DEB_FUZZ := g++ libc6-dev make
 DEB_BENCH := nginx perl redis-server memcached wrk libnginx-mod-http-srcache-filter libnginx-mod-http-memc
 
 # A program of crates/testbed, with cargo's own word on how far it is.
 compile = . build-aux/common.sh; heading 'building the $(1) program'; cargo build -p testbed --bin $(1)
 
-.PHONY: help build demo test page-test memcheck soak chaos freshness fuzz bench instructions fmt lint install clean distclean
+.PHONY: help build demo test page-test memcheck soak chaos freshness fuzz bench instructions fmt lint install deb package-test \
+	addon-test dist dist-test reproducible sbom sbom-test clean distclean
 
 help: ## shows this list
 	@echo 'make [TARGET] [FLAVOR=vendored|system|source] [BUILD=release|debug|sanitize]'
@@ -136,13 +143,51 @@ fmt: ## formats the Rust sources
 	@build-aux/toolchain rustfmt
 	@cargo fmt --all
 
-lint: ## checks formatting, lints and which room of src/ uses which, without running tests
+lint: ## checks formatting, lints, licences and which room of src/ uses which, without running tests
 	@build-aux/packages $(DEB_BUILD)
-	@build-aux/toolchain rustfmt clippy
+	@build-aux/toolchain rustfmt clippy deny
 	@build-aux/test lint
 
 install: ## copies the module to where nginx loads it from (FLAVOR=system, or MODULES_DIR=...)
 	@build-aux/install-module '$(OUT)/$(MODULE)' '$(OUT)/nginx' '$(DESTDIR)' '$(MODULES_DIR)'
+
+deb: ## builds the Debian package in target/deb; NGINX_VERSION=1.28.3 for nginx.org's nginx
+	@build-aux/packages $(DEB_PACKAGE)
+	@build-aux/toolchain
+	@NGINX_VERSION='$(NGINX_VERSION)' NGINX_SOURCE='$(NGINX_SOURCE)' build-aux/deb
+
+package-test: deb ## installs, upgrades and purges the package in a fresh Debian, and serves a request there
+	@build-aux/packages $(DEB_PACKAGE_TEST)
+	@NGINX_VERSION='$(NGINX_VERSION)' build-aux/package-test
+
+addon-test: ## builds the module by nginx's configure --add-dynamic-module, and loads it
+	@build-aux/packages $(DEB_BUILD)
+	@build-aux/toolchain
+	@build-aux/addon-test
+
+dist: ## makes the source archive of the last commit with all crates in target/dist
+	@build-aux/packages $(DEB_DIST)
+	@build-aux/toolchain
+	@build-aux/dist
+
+dist-test: dist ## builds from the source archive without a network
+	@build-aux/packages $(DEB_BUILD) $(DEB_SYSTEM)
+	@build-aux/dist-test
+
+reproducible: ## builds module, package and archive in two folders: the bytes must be the same
+	@build-aux/packages $(DEB_BUILD) $(DEB_PACKAGE) $(DEB_DIST)
+	@build-aux/toolchain
+	@build-aux/reproducible
+
+sbom: ## writes the bill of materials in CycloneDX to target/ngx_http_redis_cache_module.cdx.json
+	@build-aux/packages perl
+	@build-aux/toolchain
+	@mkdir -p target
+	@build-aux/sbom target/ngx_http_redis_cache_module.cdx.json
+
+sbom-test: sbom ## checks the bill of materials against CycloneDX's schema; the validator is PyPI's
+	@build-aux/packages python3 python3-venv
+	@build-aux/sbom-test target/ngx_http_redis_cache_module.cdx.json
 
 clean: ## removes build/, keeps cargo's target directory
 	@rm -rf build

@@ -12,18 +12,26 @@ nginx_environment() {
     # What makes Angie's headers readable for crate nginx-sys; of nginx's own it changes nothing.
     export BINDGEN_EXTRA_CLANG_ARGS="-include '$PWD/src/ngx/angie.h'"
     unset NGINX
-    if [ "$FLAVOR" = source ]; then
-        export NGINX_SOURCE_DIR NGINX_BUILD_DIR=${NGINX_BUILD_DIR:-$NGINX_SOURCE_DIR/objs}
-        export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/source
-        return
-    fi
+    case $FLAVOR in
+        system)
+            export NGINX_SOURCE_DIR=$PWD/build/system/nginx-src
+            export NGINX_BUILD_DIR=$NGINX_SOURCE_DIR/objs
+            export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/system
+            ;;
+        source)
+            export NGINX_SOURCE_DIR NGINX_BUILD_DIR=${NGINX_BUILD_DIR:-$NGINX_SOURCE_DIR/objs}
+            export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/source
+            ;;
+        # A tree of nginx that called us: build-aux/addon has set these.
+        tree) export NGINX_SOURCE_DIR NGINX_BUILD_DIR CARGO_TARGET_DIR ;;
+        *) vendored_environment ;;
+    esac
+    # With debugging in mind the files are wanted where they are.
+    [ "$BUILD" != release ] || reproducible_environment
+}
+
+vendored_environment() {
     unset NGINX_SOURCE_DIR NGINX_BUILD_DIR
-    if [ "$FLAVOR" = system ]; then
-        export NGINX_SOURCE_DIR=$PWD/build/system/nginx-src
-        export NGINX_BUILD_DIR=$NGINX_SOURCE_DIR/objs
-        export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/system
-        return
-    fi
     cargo_flags+=(--features vendored)
     # crate nginx-src adds --with-compat and --with-threads. The tests compare the module with what these do alone.
     local module
@@ -33,6 +41,46 @@ nginx_environment() {
     done
     [ "$BUILD" != debug ] || NGX_CONFIGURE_ARGS+=" --with-debug"
     export NGX_CONFIGURE_ARGS
+}
+
+# Leaves no path of this machine in what is built: the same source gives the same bytes in any directory, with any
+# CARGO_HOME, from a clone as from a source archive. A debugger is told the places in a source archive that is
+# unpacked to /usr/src.
+reproducible_environment() {
+    local place=/usr/src/ngx_http_redis_cache_module directory
+    local flags=()
+    if [ -n "${CARGO_ENCODED_RUSTFLAGS:-}" ]; then
+        IFS=$'\x1f' read -r -a flags <<<"$CARGO_ENCODED_RUSTFLAGS"
+    else
+        read -r -a flags <<<"${RUSTFLAGS:-}"
+    fi
+
+    # map DIRECTORY PLACE : of two that fit, rustc and the C compiler take the later.
+    map() {
+        local from
+        from=$(realpath -m "$1")
+        flags+=("--remap-path-prefix=$from=$2")
+        # The C compiler's flags are parted at blanks.
+        [[ $from == *[[:space:]]* ]] || CFLAGS+=" -ffile-prefix-map=$from=$2"
+    }
+
+    CFLAGS=${CFLAGS:-}
+    # crates/, src/ and a source archive's vendor/
+    map . "$place"
+    # Their directory has a name of cargo's own, which is known once it is there.
+    compgen -G "${CARGO_HOME:-$HOME/.cargo}/registry/src/*" >/dev/null || [ -d vendor ] || cargo fetch --quiet
+    for directory in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*; do
+        map "$directory" "$place/vendor"
+    done
+    [ "$FLAVOR" = vendored ] || {
+        map "$NGINX_SOURCE_DIR" /usr/src/nginx
+        map "$NGINX_BUILD_DIR" /usr/src/nginx/objs
+    }
+    map "${CARGO_TARGET_DIR:-target}" "$place/target"
+
+    export CFLAGS
+    CARGO_ENCODED_RUSTFLAGS=$(IFS=$'\x1f' && printf '%s' "${flags[*]}")
+    export CARGO_ENCODED_RUSTFLAGS
 }
 
 # AddressSanitizer for nginx, the C shim and the Rust code. nginx is linked to the C compiler's run time, which
