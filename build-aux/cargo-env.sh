@@ -47,7 +47,7 @@ vendored_environment() {
 # CARGO_HOME, from a clone as from a source archive. A debugger is told the places in a source archive that is
 # unpacked to /usr/src.
 reproducible_environment() {
-    local place=/usr/src/ngx_http_redis_cache_module directory
+    local place=/usr/src/ngx_http_redis_cache_module directory name
     local flags=()
     if [ -n "${CARGO_ENCODED_RUSTFLAGS:-}" ]; then
         IFS=$'\x1f' read -r -a flags <<<"$CARGO_ENCODED_RUSTFLAGS"
@@ -61,10 +61,12 @@ reproducible_environment() {
         from=$(realpath -m "$1")
         flags+=("--remap-path-prefix=$from=$2")
         # The C compiler's flags are parted at blanks.
-        [[ $from == *[[:space:]]* ]] || CFLAGS+=" -ffile-prefix-map=$from=$2"
+        [[ $from == *[[:space:]]* ]] || export "$name=${!name} -ffile-prefix-map=$from=$2"
     }
 
-    CFLAGS=${CFLAGS:-}
+    # What only crate cc reads: from a CFLAGS nginx's configure would conclude that all flags are in there.
+    name=CFLAGS_$(rustc -vV | sed -n 's/^host: //p' | tr - _)
+    export "$name=${!name:-${CFLAGS:-}}"
     # crates/, src/ and a source archive's vendor/
     map . "$place"
     # Their directory has a name of cargo's own, which is known once it is there.
@@ -78,7 +80,6 @@ reproducible_environment() {
     }
     map "${CARGO_TARGET_DIR:-target}" "$place/target"
 
-    export CFLAGS
     CARGO_ENCODED_RUSTFLAGS=$(IFS=$'\x1f' && printf '%s' "${flags[*]}")
     export CARGO_ENCODED_RUSTFLAGS
 }
