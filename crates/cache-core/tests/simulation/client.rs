@@ -147,7 +147,7 @@ async fn read(
     held: Option<Rc<Held>>,
 ) {
     let (world, request) = (&cache.world, cache.request);
-    let Some(head) = subscription.wait_head().await else {
+    let Some(head) = subscription.wait_head(|_| {}).await else {
         match held.filter(|held| held.on_failure.allows(Failure::Error)) {
             Some(held) => world.judge().gets_record(world, request, &held.record.body),
             None => world.judge().gets_nothing(request, own),
