@@ -43,7 +43,7 @@ main::record('/stale', ttl => 60)
 --- backend
     location / { add_header Vary X-A; return 200; }
 --- config
-    location / { redis_cache on; redis_cache_key "$redis_cache_authority$uri\"\\"; redis_cache_debug_header X-Debug all; proxy_pass http://backend; }
+    location / { redis_cache on; redis_cache_key "$TEST_NGINX_KEY$uri\"\\"; redis_cache_debug_header X-Debug all; proxy_pass http://backend; }
 --- more_headers
 X-A: 1
 --- request eval
