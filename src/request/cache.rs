@@ -28,6 +28,8 @@ use crate::ngx::hints;
 use crate::ngx::pool;
 use crate::ngx::random;
 use crate::ngx::request::Request;
+use crate::request::context::Context;
+use crate::request::explain;
 use crate::request::settings::{CacheableRequest, Settings};
 use crate::shm::Zone;
 use crate::shm::locks::Acquired;
@@ -60,10 +62,18 @@ pub struct RequestCache {
 }
 
 /// A fresh record of the memory tier that is the response to a request.
-pub fn hit_in_memory(r: Request, cacheable: &CacheableRequest) -> Option<Hit> {
+pub fn hit_in_memory(
+    r: Request,
+    context: &'static Context,
+    cacheable: &CacheableRequest,
+) -> Option<Hit> {
     let lookup = &cacheable.settings.lookup;
     let known = cacheable.known.take()?;
-    let select = |on: &Names| Some(variant(on, r));
+    let select = |on: &Names| {
+        let variant = variant(on, r);
+        explain::note_variant(context, Some(variant));
+        Some(variant)
+    };
     let suits = |standing| {
         usable::judge_standing_for(standing, &lookup.rules, &cacheable.directives) == Use::Fresh
     };

@@ -52,7 +52,7 @@ impl State for Decided {}
 /// Asks the flow about a request, in a task that ends with it. Returns what our phase handler does.
 pub fn begin(r: Request, context: &'static Context, cacheable: &'static CacheableRequest) -> Code {
     if !cacheable.bypass
-        && let Some(hit) = hit_in_memory(r, cacheable)
+        && let Some(hit) = hit_in_memory(r, context, cacheable)
     {
         context.hand_on("answer", r, || {
             let (stale_for, standing) = (cacheable.settings.lookup.rules.stale, hit.standing);
