@@ -5,7 +5,7 @@ use strict;
 use warnings;
 use Exporter 'import';
 use Fcntl qw(F_SETFL O_NONBLOCK);
-use Socket qw(PF_INET SOCK_STREAM INADDR_LOOPBACK IPPROTO_TCP TCP_NODELAY sockaddr_in);
+use Socket qw(PF_INET SOCK_STREAM INADDR_LOOPBACK IPPROTO_TCP TCP_NODELAY pack_sockaddr_in);
 use Time::HiRes qw(sleep time);
 use Bench::Backend qw(backend_requests body_of);
 use Bench::Contenders qw(module_configuration);
@@ -100,7 +100,7 @@ sub measure_crowd {
 # One loop over plain sockets: the client must not be what the clients wait for.
 sub _crowd {
     my ($ports, $path) = @_;
-    my @addresses = map { sockaddr_in($_, INADDR_LOOPBACK) } @$ports;
+    my @addresses = map { pack_sockaddr_in($_, INADDR_LOOPBACK) } @$ports;
     my $request = "GET $path HTTP/1.1\r\nHost: bench\r\n\r\n";
     my $body = body_of(SIZE);
     my $readers = '';
