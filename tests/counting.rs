@@ -181,6 +181,7 @@ fn asked(nodes: &[Value], role: &str) -> usize {
 #[test]
 fn each_server_of_a_cluster_has_figures_of_its_own() {
     let cluster = RedisCluster::start();
+    cluster.wait_until_replicas_are_named();
     let site = site()
         .store(&format!("{} read_from replica;", cluster.directives()))
         .start_with(Redis::stopped(&[]));

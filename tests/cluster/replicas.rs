@@ -4,20 +4,10 @@ use testbed::{PATIENCE, RedisCluster, Side, Site, wait_for};
 
 use super::{SHORT, assert_capped, fill, fill_all, paths_at, publish, start, version};
 
-/// Waits until maps have node 1: a replica isn't told before it has received something.
-#[track_caller]
-fn wait_for_replica(cluster: &RedisCluster) {
-    let port = cluster.node(1).address().port();
-    wait_for("a map with the replica", PATIENCE, || {
-        let map: redis::Value = cluster.node(0).command(&["CLUSTER", "SLOTS"]);
-        format!("{map:?}").contains(&port.to_string())
-    });
-}
-
 #[test]
 fn lookups_go_to_replicas_and_to_the_master_where_they_have_nothing() {
     let cluster = RedisCluster::options().masters(1).replicas(1).start();
-    wait_for_replica(&cluster);
+    cluster.wait_until_replicas_are_named();
     let store = format!("{SHORT}read_from replica;\n");
     for workers in [1, 2] {
         cluster.flush_all();
@@ -74,7 +64,7 @@ fn a_replica_that_cannot_serve_costs_no_hit() {
         .replicas(1)
         .line("replica-serve-stale-data no")
         .start();
-    wait_for_replica(&cluster);
+    cluster.wait_until_replicas_are_named();
     let store = format!("{SHORT}read_from replica;\n");
     let site = start(&cluster, Site::new().spread().store(&store));
     let paths = paths_at(&cluster, 0, 4);

@@ -55,6 +55,7 @@ fn before_a_cluster(cluster: &RedisCluster, more: &str) -> Running {
 #[test]
 fn each_master_of_a_cluster_is_listened_to() {
     let cluster = RedisCluster::start();
+    cluster.wait_until_replicas_are_named();
     for more in ["", "read_from replica;"] {
         let site = before_a_cluster(&cluster, more);
         let mut client = site.client();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use redis::RedisResult;
+use redis::{RedisResult, Value};
 
 use super::{RedisCluster, SLOTS};
 use crate::wait::{PATIENCE, wait_for};
@@ -115,6 +115,30 @@ impl RedisCluster {
     #[track_caller]
     pub fn wait_until_agreed(&self) -> Duration {
         self.wait_and_remind("nodes that agree", || self.is_agreed())
+    }
+
+    /// Waits until CLUSTER SLOTS of each node that is well names all that are well. A replica isn't named before it has
+    /// received something, and its offset has gone round; so something is written at each master.
+    #[track_caller]
+    pub fn wait_until_replicas_are_named(&self) {
+        for master in self.masters() {
+            let key = self.key_at(master, "named");
+            let _: () = self.node(master).command(&["SET", &key, ""]);
+            let _: i64 = self.node(master).command(&["DEL", &key]);
+        }
+        let ports: Vec<_> = self
+            .well()
+            .map(|number| self.node(number).address().port())
+            .collect();
+        wait_for("slot maps with all replicas", PATIENCE, || {
+            self.well().all(|number| {
+                let map: RedisResult<Value> = self.node(number).try_command(&["CLUSTER", "SLOTS"]);
+                let map = map.map(|map| format!("{map:?}")).unwrap_or_default();
+                ports
+                    .iter()
+                    .all(|port| map.contains(&format!("int({port})")))
+            })
+        });
     }
 
     /// Starts node `number` again after its end, with its identity and without its data, and waits until all agree.
