@@ -269,13 +269,11 @@ impl Purges {
         }
     }
 
-    /// Reads the log from a number to its end, `last` at least. `first`: the first reply.
-    async fn read_on(
-        &self,
-        last: u64,
-        mut from: u64,
-        first: Result<ChangeReply, StoreError>,
-    ) -> bool {
+    /// Reads the log from a number to its end, `last` at least. `first`: the first reply. What takes several pages is read twice: if
+    /// another server takes the master's place between two of them, it may have an entry at an earlier number, which is passed
+    /// already, and the former master had it at a later one, which isn't read yet.
+    async fn read_on(&self, last: u64, begin: u64, first: Result<ChangeReply, StoreError>) -> bool {
+        let (mut from, mut is_again) = (begin, false);
         let (mut is_whole, mut first) = (false, Some(first));
         for page in 0..PAGES {
             let members = match first.take() {
@@ -323,11 +321,15 @@ impl Purges {
                 self.log.borrow_mut().apply(member, *number);
             }
             self.raise(end);
-            if members.len() < PAGE || end <= from {
+            from = if members.len() == PAGE && end > from {
+                end
+            } else if page == 0 || is_again {
                 is_whole = true;
                 break;
-            }
-            from = end;
+            } else {
+                is_again = true;
+                begin
+            };
         }
         if is_whole {
             self.log.borrow_mut().complete(last);

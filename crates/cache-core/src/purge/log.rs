@@ -330,6 +330,9 @@ impl Log {
         self.each(|kind, text, mode, number| {
             members.push((member(kind, mode, &text.write()), number));
         });
+        // The oldest first, as they were given: what is put back keeps its order.
+        members
+            .sort_unstable_by(|(one, first), (other, second)| (first, one).cmp(&(second, other)));
         members
     }
 

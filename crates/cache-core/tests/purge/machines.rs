@@ -60,6 +60,8 @@ struct Purge {
     at: u64,
     /// The machine that has sent it, once that has been told that it holds.
     by: Option<usize>,
+    /// That machine knows it by itself: it wasn't started anew since, and no server was lost that had it.
+    is_own: bool,
     number: u64,
     /// When each machine is to know of it at the latest. Nobody need know what wasn't acknowledged.
     known: Vec<u64>,
@@ -135,8 +137,10 @@ struct Store {
     fails: u64,
     /// Until when the log can't be read at all.
     unreadable: u64,
-    /// Whether it changes while somebody reads it.
+    /// Whether it changes while somebody reads it,
     changes: bool,
+    /// and when another server took over meanwhile last.
+    failed_over: u64,
     /// A purge may have been lost, or the log was full, or not read in time: more may be purged than was asked for.
     may_be_more: bool,
     /// The highest number that was given,
@@ -165,7 +169,7 @@ impl Store {
         // Workers that haven't read it can't any more, unless one that has puts it back.
         for purge in &mut self.purges {
             if !purge.is_in(&self.server) {
-                purge.is_lost = true;
+                (purge.is_lost, purge.is_own) = (true, false);
                 if purge.by.is_some() {
                     purge.known.fill(now + PUT_BACK);
                 }
@@ -184,6 +188,7 @@ impl Store {
             mode,
             at: now,
             by: None,
+            is_own: false,
             number,
             known: vec![u64::MAX; self.machines],
             is_lost: false,
@@ -192,12 +197,13 @@ impl Store {
         number
     }
 
-    /// Something happens between two commands of a worker.
+    /// Something happens between two commands of a worker. Servers don't change twice while it reads the log.
     fn happens(&mut self, now: u64) {
         if !self.changes {
             return;
         }
-        if self.rng.chance(1) {
+        if self.rng.chance(1) && self.failed_over != now {
+            self.failed_over = now;
             self.fail_over(now);
         }
         if self.rng.chance(2) {
@@ -330,6 +336,7 @@ impl World {
             fails,
             unreadable: 0,
             changes: rng.chance(30),
+            failed_over: 0,
             may_be_more: most < 1000,
             pages: 0,
         };
@@ -369,6 +376,7 @@ impl World {
     fn forgets(&mut self) {
         let mut store = self.store.borrow_mut();
         let drops = store.most < 1000;
+        let fails = store.fails > 0;
         let Store { server, purges, .. } = &mut *store;
         for purge in purges.iter_mut().filter(|p| p.is_lost && p.by.is_some()) {
             let mut workers = self.machines.iter().flat_map(|machine| &machine.workers);
@@ -384,6 +392,13 @@ impl World {
                 *self.judged.entry("forgotten").or_default() += 1;
             }
             purge.is_lost = !purge.is_in(server);
+            if purge.is_lost && fails && purge.by.is_some() {
+                // Those that have it can't put it back as yet.
+                let soon = self.now + SECOND + STEP;
+                for known in &mut purge.known {
+                    *known = soon.max(*known);
+                }
+            }
         }
     }
 
@@ -438,6 +453,9 @@ impl World {
         if self.rng.chance(30) {
             // Nobody of it asks before a record is looked for.
             own.words = Rc::new(PurgeWords::default());
+            for purge in &mut self.store.borrow_mut().purges {
+                purge.is_own &= purge.by != Some(machine);
+            }
             for place in &mut own.workers {
                 *place = worker(&own.words, now + LOOK);
             }
@@ -508,7 +526,7 @@ impl World {
                 // The server that had it is gone already.
                 known.fill(now + PUT_BACK);
             }
-            (purge.by, purge.known) = (Some(by), known);
+            (purge.by, purge.known, purge.is_own) = (Some(by), known, !purge.is_lost);
             self.messages.extend(messages);
         }
     }
@@ -542,7 +560,7 @@ impl World {
             |purge: &&Purge| !purge.is_repeated && selects(purge) && record.begun < purge.at;
         let known = |purge: &&Purge| {
             // A machine that hasn't read the log since it was started knows nothing: records are served there as they are.
-            let own = purge.by == Some(machine) && own.words.last() >= purge.number;
+            let own = purge.by == Some(machine) && purge.is_own;
             (own && purge.known[machine] <= now) || in_time(purge.known[machine]) <= now
         };
         let expected = store.purges.iter().filter(concerns).filter(known);
@@ -581,6 +599,73 @@ fn worker(words: &Rc<PurgeWords>, looks: u64) -> Worker {
         purges: Purges::new(Rc::clone(words)),
         looks,
     }
+}
+
+/// A store that another server takes over once a page of its log was read.
+struct TakenOver {
+    former: Server,
+    latter: Server,
+    pages: Cell<usize>,
+}
+
+impl Asks for TakenOver {
+    fn now(&self) -> u64 {
+        1
+    }
+
+    async fn reading(&self, purges: &Purges) {
+        purges.reads(self).await;
+    }
+
+    async fn read(&self, from: u64) -> Result<Members, Failed> {
+        let pages = self.pages.replace(self.pages.get() + 1);
+        let server = if pages == 0 {
+            &self.former
+        } else {
+            &self.latter
+        };
+        Ok(server.page(from, PAGE))
+    }
+
+    async fn add(&self, _: Vec<Entry>, _: u64) -> Result<u64, Failed> {
+        Err(Failed)
+    }
+
+    async fn restore(&self, _: Members, _: u64) -> Result<u64, Failed> {
+        Err(Failed)
+    }
+}
+
+/// The former master has an entry at its end, the latter at its beginning: it is purged by a number from before that it was purged
+/// once more.
+#[test]
+fn a_server_that_takes_over_between_two_pages_hides_nothing() {
+    let mut latter = Server {
+        name: 1,
+        clock: 1_800_000_000,
+        ..Server::default()
+    };
+    let entry = |number| Entry {
+        mode: Mode::Hard,
+        selector: selector(number),
+    };
+    let first = latter.add(&[entry(0)], 0, 0, 1000);
+    for number in 1..TAGS {
+        latter.add(&[entry(number)], 0, 0, 1000);
+    }
+    let mut former = latter.clone();
+    former.add(&[entry(0)], 0, 0, 1000);
+    let words = Rc::new(PurgeWords::default());
+    let purges = Purges::new(words);
+    let store = TakenOver {
+        former,
+        latter,
+        pages: Cell::new(0),
+    };
+    at_once(purges.reads(&store));
+    assert!(store.pages.get() > 2, "more than a page");
+    let known = purges.members();
+    assert!(known.contains(&(entry(0).encode(), first)), "{known:?}");
 }
 
 #[test]

@@ -129,8 +129,8 @@ impl Purges {
     }
 
     async fn read_up_to(&self, asks: &impl Asks, last: u64) -> bool {
-        let mut from = self.log.borrow().last();
-        let mut is_whole = false;
+        let begin = self.log.borrow().last();
+        let (mut from, mut is_whole, mut is_again) = (begin, false, false);
         for page in 0..PAGES {
             let Ok(members) = asks.read(from).await else {
                 break;
@@ -154,11 +154,15 @@ impl Purges {
                 self.log.borrow_mut().apply(member, *number);
             }
             self.words.raise(end);
-            if members.len() < PAGE || end <= from {
+            from = if members.len() == PAGE && end > from {
+                end
+            } else if page == 0 || is_again {
                 is_whole = true;
                 break;
-            }
-            from = end;
+            } else {
+                is_again = true;
+                begin
+            };
         }
         if is_whole {
             self.log.borrow_mut().complete(last);
