@@ -1314,3 +1314,30 @@ invalid address "here" in "redis_cache_debug_header"; use one such as 127.0.0.1,
     location /t { redis_cache_debug_header "X Debug" all; }    # <--
 --- emerg
 invalid header name "X Debug" in "redis_cache_debug_header"; use a name such as X-Cache-Debug
+
+
+
+=== TEST 150: redis_cache_refresh_ahead that is no share
+--- config
+    location /t { redis_cache_refresh_ahead 100%; }    # <--
+--- emerg
+invalid value "100%" in "redis_cache_refresh_ahead"; use "off", a share such as 20%, or a time such as 5s
+
+
+
+=== TEST 151: redis_cache_refresh_ahead of no time
+--- config
+    location /t { redis_cache_refresh_ahead 0s; }    # <--
+--- emerg
+invalid value "0s" in "redis_cache_refresh_ahead"; use "off", a share such as 20%, or a time such as 5s
+
+
+
+=== TEST 152: redis_cache_refresh_ahead twice
+--- config
+    location /t {
+        redis_cache_refresh_ahead off;
+        redis_cache_refresh_ahead 20%;    # <--
+    }
+--- emerg
+"redis_cache_refresh_ahead" directive is duplicate

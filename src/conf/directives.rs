@@ -62,6 +62,7 @@ entry!(on_use_stale, LocConf, rules::use_stale);
 entry!(on_error, LocConf, location::on_error);
 entry!(on_memory, LocConf, location::memory);
 entry!(on_revalidate, LocConf, rules::revalidate);
+entry!(on_refresh_ahead, LocConf, rules::refresh_ahead);
 entry!(on_backoff, LocConf, fill::backoff);
 entry!(on_variants, LocConf, rules::variants);
 entry!(on_purge_allow, LocConf, purge::allow);
@@ -107,7 +108,7 @@ const SET_MD5: u32 =
     NGX_HTTP_SRV_CONF | NGX_HTTP_SIF_CONF | NGX_HTTP_LOC_CONF | NGX_HTTP_LIF_CONF | NGX_CONF_TAKE12;
 
 /// All directives of the module.
-pub static mut COMMANDS: [ngx_command_t; 44] = [
+pub static mut COMMANDS: [ngx_command_t; 45] = [
     command(
         ngx_string!("redis_cache_zone"),
         HTTP | NGX_CONF_TAKE2,
@@ -250,6 +251,11 @@ pub static mut COMMANDS: [ngx_command_t; 44] = [
         ngx_string!("redis_cache_revalidate"),
         NGX_CONF_TAKE1,
         on_revalidate,
+    ),
+    in_location(
+        ngx_string!("redis_cache_refresh_ahead"),
+        NGX_CONF_TAKE1,
+        on_refresh_ahead,
     ),
     in_location(
         ngx_string!("redis_cache_backoff"),

@@ -9,7 +9,7 @@ use cache_core::freshness::Heuristic;
 use cache_core::ignore::Ignore;
 use cache_core::purge::TagFields;
 use cache_core::purge::request::Styles;
-use cache_core::rules::{MethodList, Rules, SetCookie, StatusList};
+use cache_core::rules::{Ahead, MethodList, Rules, SetCookie, StatusList};
 use cache_core::use_stale::UseStale;
 use ngx::ffi::*;
 
@@ -127,6 +127,8 @@ pub struct LocConf {
     pub memory: Option<bool>,
     /// `redis_cache_revalidate`
     pub revalidate: Option<bool>,
+    /// `redis_cache_refresh_ahead`; `Some(None)` is "off"
+    pub ahead: Option<Option<Ahead>>,
     /// `redis_cache_backoff`
     pub back_off: Option<BackOff>,
     /// `redis_cache_variants`
@@ -195,6 +197,7 @@ impl Default for LocConf {
             needs_store: None,
             memory: None,
             revalidate: None,
+            ahead: None,
             back_off: None,
             variants: None,
             purge: UNSET,
@@ -256,6 +259,7 @@ impl LocConf {
             needs_store,
             memory,
             revalidate,
+            ahead,
             back_off,
             variants,
             purge_allow,
@@ -290,6 +294,7 @@ impl LocConf {
             max_size: self.max_size.unwrap_or(standard.max_size),
             use_stale: self.use_stale.unwrap_or(standard.use_stale),
             revalidate: self.revalidate.unwrap_or(standard.revalidate),
+            ahead: self.ahead.unwrap_or(standard.ahead),
             variants: self.variants.unwrap_or(standard.variants),
         }
     }

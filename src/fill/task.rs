@@ -284,6 +284,7 @@ impl Filling for Fill {
             )));
         }
         *self.variants.borrow_mut() = variants;
+        // One that is about to go stale is refilled all the same.
         record.is_some_and(|record| usable::judge(&record, &self.lookup.rules) == Use::Fresh)
     }
 

@@ -28,6 +28,7 @@ use crate::ngx::hints;
 use crate::ngx::pool;
 use crate::ngx::random;
 use crate::ngx::request::Request;
+use crate::request::ahead;
 use crate::request::context::Context;
 use crate::request::explain;
 use crate::request::settings::{CacheableRequest, Settings};
@@ -75,7 +76,12 @@ pub fn hit_in_memory(
         Some(variant)
     };
     let suits = |standing| {
-        usable::judge_standing_for(standing, &lookup.rules, &cacheable.directives) == Use::Fresh
+        match usable::judge_standing_for(standing, &lookup.rules, &cacheable.directives) {
+            Use::Fresh => true,
+            // Its refill is for the flow to start.
+            Use::Ahead(_) => !ahead::is_time(lookup.lock_key()),
+            Use::Stale(_) | Use::Validate(_) => false,
+        }
     };
     // SAFETY: the response's output has the copy, and is dropped by a cleanup of the pool.
     let copy = |bytes: &[u8]| unsafe { pool::copy(r.pool(), bytes) };
@@ -294,6 +300,10 @@ impl Cache for RequestCache {
     fn failing(&self) -> Option<Failure> {
         let sender = || request_header::sender(self.request);
         self.zone().failing(&self.shared_lock_key(), sender)
+    }
+
+    fn asks_ahead(&self) -> bool {
+        ahead::ask(self.settings.lookup.lock_key())
     }
 
     fn lock(&self, since: u64, domain: Domain) -> Lock<LockPermit, Joined, Queued> {

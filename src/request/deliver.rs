@@ -5,10 +5,10 @@ use std::rc::Rc;
 
 use cache_core::cache_status_field::Forward;
 use cache_core::counters::Coalesced;
-use cache_core::flow::{self, Answer, Behind, Held};
+use cache_core::flow::{self, Answer, Behind, Held, Refill};
 use cache_core::outcome::{Outcome, Reason, Source};
 use cache_core::record::Record;
-use cache_core::usable::{self, Use};
+use cache_core::usable;
 use ngx::ffi::*;
 
 use crate::fill::registry::{Joined, LockPermit};
@@ -79,7 +79,7 @@ pub fn begin(r: Request, context: &'static Context, cacheable: &'static Cacheabl
         };
         let fills = matches!(
             answer,
-            Answer::Fill(..) | Answer::Stale(_, Behind::Refill(_))
+            Answer::Fill(..) | Answer::Ahead(..) | Answer::Stale(_, Behind::Refill(_))
         );
         let target = fills.then(|| Box::new(cache.target()));
         let (found, has_waited) = (cache.found(), cache.has_waited());
@@ -152,10 +152,22 @@ fn deliver(
             let code = hit(r, context, cacheable, record);
             r.finalize(code);
         }
+        Answer::Ahead(record, refill) => {
+            context.set_outcome(outcome);
+            context.set_freshness(record.age, record.fresh_for(stale_for));
+            if has_waited {
+                context.set_coalesced(Coalesced::Record);
+            }
+            and_refill(r, context, cacheable, record, (Some(refill), target));
+        }
         Answer::Stale(record, behind) => {
             context.set_outcome(outcome);
             context.set_freshness(record.age, record.fresh_for(stale_for));
-            stale(r, context, cacheable, record, behind, target);
+            let refill = match behind {
+                Behind::Refill(refill) => Some(refill),
+                Behind::Updating | Behind::Failing => None,
+            };
+            and_refill(r, context, cacheable, record, (refill, target));
         }
         // A fill carries no conditions, but the backend must not do more than the client wants.
         Answer::Fill(permit, ..) if r.is_guarded() => {
@@ -208,19 +220,17 @@ fn initiator<'a>(
     }
 }
 
-/// A stale record is the response, and may be refilled behind the client's back.
-fn stale(
+/// A record is the response that is stale, or about to be, and may be refilled behind the client's back.
+fn and_refill(
     r: Request,
     context: &'static Context,
     cacheable: &CacheableRequest,
     record: Rc<Record>,
-    behind: Behind<LockPermit, RefillSlot>,
-    target: Option<Box<FillTarget>>,
+    (refill, target): (
+        Option<Refill<LockPermit, RefillSlot>>,
+        Option<Box<FillTarget>>,
+    ),
 ) {
-    let refill = match behind {
-        Behind::Refill(refill) => Some(refill),
-        Behind::Updating | Behind::Failing => None,
-    };
     let held = refill.as_ref().map(|refill| Held {
         record: Rc::clone(&record),
         on_failure: refill.on_failure,
@@ -263,7 +273,7 @@ fn fetch(
     let rules = &cacheable.settings.lookup.rules;
     match &held {
         // Only this client wants another.
-        Some(held) if usable::judge(&held.record, rules) == Use::Fresh => {
+        Some(held) if usable::judge(&held.record, rules).is_fresh() => {
             Forwarding::set_why(context, Forward::Request);
         }
         None if start.known.is_none() && start.target.variants.family.is_some() => {

@@ -18,6 +18,9 @@ pub mod context;
 /// What features keep of a request, beside its context.
 pub mod state;
 
+/// How often a worker asks for refills of records that are still fresh.
+mod ahead;
+
 /// The cache as the flow sees it: lookup, lock, wait.
 pub mod cache;
 

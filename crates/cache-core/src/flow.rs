@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! lookup ─┬─ fresh ──────────────────────────────► respond
+//!         ├─ about to go stale ─► as stale, but a hit
 //!         ├─ stale ─► respond ─► lock? ─► fill ─► store ─► unlock, wake
 //!         └─ none ──► lock ─┬─ mine ──► claim ─┬─ ours ─► fill ─┬─► respond, streaming
 //!            or to be       │                  │                └─► store ─► unlock, wake
@@ -52,7 +53,7 @@ pub struct WaitLimits {
     pub lock_timeout: u64,
 }
 
-/// The refill of a stale record, to be started once the client has its response.
+/// The refill of a record that is stale, or about to be, to be started once the client has its response.
 pub struct Refill<P, S> {
     /// The right to fill.
     pub permit: P,
@@ -87,6 +88,8 @@ pub struct Held {
 pub enum Answer<P, F, S> {
     /// The record, fresh.
     Hit(Rc<Record>),
+    /// The record, fresh, but not for long: its refill is to be started.
+    Ahead(Rc<Record>, Refill<P, S>),
     /// The record, stale.
     Stale(Rc<Record>, Behind<P, S>),
     /// The backend's response through a fill that this request starts. The reason says why it is
@@ -103,7 +106,7 @@ impl<P, F, S> Answer<P, F, S> {
     /// there is one. `bypass`: the request wasn't looked up. A fill that is joined counts as one that is stored.
     pub fn outcome(&self, found: Source, bypass: bool) -> Outcome {
         match self {
-            Self::Hit(_) => Outcome::fresh(found),
+            Self::Hit(_) | Self::Ahead(..) => Outcome::fresh(found),
             Self::Stale(_, Behind::Refill(_)) => Outcome::stale(found),
             Self::Stale(_, Behind::Updating) => Outcome::updating(found),
             Self::Stale(_, Behind::Failing) => Outcome::in_place_of_failure(found),
@@ -137,6 +140,7 @@ pub async fn serve<C: Cache>(
         let (mut held, trouble) = match cache.lookup().await {
             Ok(Some(record)) => match cache.judge(&record) {
                 Use::Fresh => return Answer::Hit(record),
+                Use::Ahead(on_failure) => return ahead(cache, record, on_failure, since),
                 Use::Stale(on_failure) => return at_once(cache, record, on_failure, since),
                 Use::Validate(on_failure) => (Some(Held { record, on_failure }), None),
             },
@@ -204,6 +208,7 @@ pub async fn only_if_cached<C: Cache>(cache: &C) -> Answer<C::Permit, C::Fill, C
     match cache.lookup().await {
         Ok(Some(record)) => match cache.judge(&record) {
             Use::Fresh => Answer::Hit(record),
+            Use::Ahead(on_failure) => ahead(cache, record, on_failure, since),
             Use::Stale(on_failure) => at_once(cache, record, on_failure, since),
             Use::Validate(_) => Answer::Pass(Reason::OnlyIfCached),
         },
@@ -229,6 +234,34 @@ fn spares_backend<C: Cache>(cache: &C, on_failure: UseStale) -> bool {
         && cache
             .failing()
             .is_some_and(|failure| on_failure.allows(failure))
+}
+
+/// A fresh record that is about to go stale. It is refilled by the first request that sees it so, if nobody has found a
+/// moment ago that it can't be.
+fn ahead<C: Cache>(
+    cache: &C,
+    record: Rc<Record>,
+    on_failure: UseStale,
+    since: u64,
+) -> Answer<C::Permit, C::Fill, C::RefillSlot> {
+    if !cache.asks_ahead() || cache.failing().is_some() {
+        return Answer::Hit(record);
+    }
+    let Lock::Mine { permit, changed } = cache.lock(since, Domain::Zone) else {
+        return Answer::Hit(record);
+    };
+    match cache.refill_slot() {
+        Some(slot) => {
+            let refill = Refill {
+                permit,
+                slot,
+                look_again: changed,
+                on_failure,
+            };
+            Answer::Ahead(record, refill)
+        }
+        None => Answer::Hit(record),
+    }
 }
 
 /// A stale record that may be served at once.
@@ -299,7 +332,8 @@ async fn first<C: Cache>(
             let since = cache.sequence();
             *held = match cache.lookup().await {
                 Ok(Some(record)) => match cache.judge(&record) {
-                    Use::Fresh => {
+                    // It has come this moment: if it doesn't stay fresh for long, a later request sees to that.
+                    Use::Fresh | Use::Ahead(_) => {
                         permit.release(Verdict::Stored);
                         return Ok(Answer::Hit(record));
                     }

@@ -61,10 +61,11 @@ pub struct Record {
 impl Record {
     /// How it stands with the record's time.
     #[must_use]
-    pub const fn standing(&self) -> Standing {
+    pub fn standing(&self) -> Standing {
         Standing {
             ttl_ms: self.ttl_ms,
             age: self.age,
+            initial_age: self.meta.as_ref().map_or(0, |meta| meta.age),
             terms: self.terms,
         }
     }

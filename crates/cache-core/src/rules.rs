@@ -1,5 +1,6 @@
 //! What the operator allows at one location: the settings by which responses are stored and used.
 
+mod ahead;
 mod lists;
 
 use std::borrow::Cow;
@@ -8,6 +9,7 @@ use crate::freshness::Heuristic;
 use crate::ignore::Ignore;
 use crate::use_stale::UseStale;
 
+pub use ahead::Ahead;
 pub use lists::{BadList, MethodList, StatusList, items};
 
 /// What the operator allows at one location. Cheap to clone.
@@ -31,6 +33,8 @@ pub struct Rules {
     pub use_stale: UseStale,
     /// Whether the backend is asked to confirm a record (RFC 9111 4.3) instead of sending it again.
     pub revalidate: bool,
+    /// When a fresh record is refilled that is asked for. `None`: never.
+    pub ahead: Option<Ahead>,
     /// How many variants a key may have.
     pub variants: usize,
 }
@@ -63,6 +67,7 @@ impl Default for Rules {
             max_size: 8 << 20,
             use_stale: UseStale::default(),
             revalidate: true,
+            ahead: None,
             variants: 16,
         }
     }

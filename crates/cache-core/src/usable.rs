@@ -10,10 +10,20 @@ use crate::use_stale::UseStale;
 pub enum Use {
     /// To answer, as it is.
     Fresh,
+    /// To answer, as it is, and to be refilled before it goes stale. Its refill's failures in the set leave it in use.
+    Ahead(UseStale),
     /// To answer at once, while it is refilled. Its refill's failures in the set leave it in use.
     Stale(UseStale),
     /// To answer if the backend confirms it, or fails in a way of the set.
     Validate(UseStale),
+}
+
+impl Use {
+    /// Whether the record is fresh, and the response as it is.
+    #[must_use]
+    pub const fn is_fresh(self) -> bool {
+        matches!(self, Self::Fresh | Self::Ahead(_))
+    }
 }
 
 /// Decides what a record may be used for. The operator's permission to serve it stale
@@ -31,7 +41,10 @@ fn judge_standing(record: Standing, rules: &Rules) -> Use {
         return Use::Validate(UseStale::NONE);
     }
     if record.is_fresh(rules.stale) {
-        return Use::Fresh;
+        return match rules.ahead {
+            Some(ahead) if record.is_due(ahead, rules.stale) => Use::Ahead(on_failure_ahead(rules)),
+            _ => Use::Fresh,
+        };
     }
     if terms.never_stale {
         return Use::Validate(UseStale::NONE);
@@ -53,6 +66,12 @@ fn judge_standing(record: Standing, rules: &Rules) -> Use {
     }
 }
 
+/// Failures of a refill ahead that leave the record in use: it is fresh, so that a server's error doesn't count against
+/// it, whatever the operator says of stale ones.
+fn on_failure_ahead(rules: &Rules) -> UseStale {
+    rules.use_stale | UseStale::STALE_IF_ERROR | UseStale::HTTP_5XX
+}
+
 /// Decides it for a request that says what it wants (RFC 9111 5.2.1): a record that won't do is validated; a
 /// stale one that will do is served, unless the response forbids it.
 #[must_use]
@@ -72,7 +91,7 @@ pub fn judge_standing_for(record: Standing, rules: &Rules, asks: &RequestDirecti
     let never_stale = record.terms.always_validate || record.terms.never_stale;
     match found {
         // What the client doesn't want isn't given to it for a failure either.
-        Use::Fresh if !accepted => Use::Validate(UseStale::NONE),
+        Use::Fresh | Use::Ahead(_) if !accepted => Use::Validate(UseStale::NONE),
         Use::Stale(on_failure) if !accepted => Use::Validate(on_failure),
         // 4.2.4: the client's own permission.
         Use::Validate(on_failure)

@@ -36,7 +36,7 @@ enum Found {
 
 fn found(decided: Use) -> Found {
     match decided {
-        Use::Fresh => Found::Fresh,
+        Use::Fresh | Use::Ahead(_) => Found::Fresh,
         Use::Stale(_) => Found::Stale,
         Use::Validate(UseStale::NONE) => Found::Never,
         Use::Validate(_) => Found::Else,

@@ -170,6 +170,7 @@ fn answers() {
             let expired = if bypass { CacheStatus::Bypass } else { CacheStatus::Expired };
             let cases: Vec<(Decided, Of)> = vec![
                 (Answer::Hit(record()), of(Word::Hit, CacheStatus::Hit, Reason::Fresh, found)),
+                (Answer::Ahead(record(), refill()), of(Word::Hit, CacheStatus::Hit, Reason::Fresh, found)),
                 (Answer::Stale(record(), Behind::Refill(refill())), of(Word::Stale, CacheStatus::Stale, Reason::Stale, found)),
                 (Answer::Stale(record(), Behind::Updating), of(Word::Stale, CacheStatus::Updating, Reason::Updating, found)),
                 (Answer::Stale(record(), Behind::Failing), of(Word::Stale, CacheStatus::Stale, Reason::BackendFailed, found)),

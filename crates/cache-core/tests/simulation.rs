@@ -25,6 +25,7 @@ mod purge_words;
 mod stream;
 
 mod simulation {
+    mod ahead;
     mod answers;
     mod back_off;
     mod backend;

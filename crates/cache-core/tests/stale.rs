@@ -40,7 +40,7 @@ fn uses(says: &str, fresh_s: i64, use_stale: UseStale) -> (bool, UseStale) {
         ..Rules::default()
     };
     match judge(&record(says, fresh_s), &rules) {
-        Use::Fresh => (true, UseStale::NONE),
+        Use::Fresh | Use::Ahead(_) => (true, UseStale::NONE),
         Use::Stale(on_failure) => (true, on_failure),
         Use::Validate(on_failure) => (false, on_failure),
     }

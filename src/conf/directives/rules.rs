@@ -3,7 +3,7 @@
 use cache_core::freshness::Heuristic;
 use cache_core::headers::is_token;
 use cache_core::ignore::Ignore;
-use cache_core::rules::{BadList, MethodList, SetCookie, StatusList};
+use cache_core::rules::{Ahead, BadList, MethodList, SetCookie, StatusList};
 use cache_core::use_stale::UseStale;
 use cache_core::vary::MAX_VARIANTS;
 
@@ -95,6 +95,27 @@ pub(super) fn heuristic(directive: &Directive, conf: &mut LocConf) -> SetResult 
         })?),
     };
     once(&mut conf.heuristic, choice)
+}
+
+pub(super) fn refresh_ahead(directive: &Directive, conf: &mut LocConf) -> SetResult {
+    let choice = match directive.argument(1) {
+        value if value.eq_ignore_ascii_case(b"off") => None,
+        value => {
+            let time = || {
+                let millis = u32::try_from(directive.millis(1).ok()?).ok()?;
+                (millis > 0).then_some(Ahead::Time(millis))
+            };
+            let ahead = Ahead::share(value).or_else(time).ok_or_else(|| {
+                let value = directive.text(1);
+                format!(
+                    "invalid value \"{value}\" in \"redis_cache_refresh_ahead\"; \
+                     use \"off\", a share such as 20%, or a time such as 5s"
+                )
+            })?;
+            Some(ahead)
+        }
+    };
+    once(&mut conf.ahead, choice)
 }
 
 pub(super) fn max_size(directive: &Directive, conf: &mut LocConf) -> SetResult {

@@ -183,6 +183,8 @@ pub trait Cache {
     fn judge(&self, record: &Record) -> Use;
     /// How the backend failed, if that is so short a time ago that it is left alone.
     fn failing(&self) -> Option<Failure>;
+    /// Whether a refill of a record that is still fresh may be asked for now: not with each hit.
+    fn asks_ahead(&self) -> bool;
     /// Asks for the lock; never waits. It is that of the key, or once a look or a [`HeaderWait`] has shown
     /// what the key's responses vary on, that of the request's own variant.
     fn lock(&self, since: u64, domain: Domain) -> Lock<Self::Permit, Self::Fill, Self::Ticket>;

@@ -90,7 +90,7 @@ fn shared(plan: &Plan) -> HeaderWait {
 pub enum Occasion {
     /// A request waits for the response. It has looked, and claimed the fill or does without.
     Request,
-    /// A stale record was served.
+    /// A record was served that is stale, or about to be.
     Refill {
         /// The store may hold a newer record already.
         look_again: bool,
@@ -99,7 +99,7 @@ pub enum Occasion {
 
 /// A fill as its own task sees it: the backend's response on one side, the store on the other.
 pub trait Filling {
-    /// Reads the record again, before the backend is asked. Whether it is fresh now.
+    /// Reads the record again, before the backend is asked. Whether it is fresh now, and not about to go stale.
     fn is_fresh(&self) -> impl Future<Output = bool>;
     /// Claims the fill among all machines that share the store: see [`super::Cache::claim`]. It is granted at once if the
     /// permit was claimed before.

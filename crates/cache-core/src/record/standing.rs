@@ -1,5 +1,6 @@
 //! How it stands with a record's time: all that decides what it may be used for.
 
+use crate::rules::Ahead;
 use crate::terms::Terms;
 use crate::units::MAX_SECONDS;
 
@@ -10,6 +11,8 @@ pub struct Standing {
     pub ttl_ms: i64,
     /// Seconds for the Age header, were it sent now (RFC 9111 5.1).
     pub age: u32,
+    /// The same when it was stored, or confirmed.
+    pub initial_age: u32,
     /// What it says of its use once it isn't fresh.
     pub terms: Terms,
 }
@@ -19,6 +22,16 @@ impl Standing {
     #[must_use]
     pub const fn is_fresh(&self, stale: u32) -> bool {
         self.ttl_ms > stale as i64 * 1000
+    }
+
+    /// Whether a fresh record is in the time before its end in which it is refilled. What counts is how long it is fresh in
+    /// this cache: a response that comes with a great age would else be due at once, again and again.
+    #[must_use]
+    pub fn is_due(&self, ahead: Ahead, stale: u32) -> bool {
+        let left = self.ttl_ms - i64::from(stale) * 1000;
+        let seconds = i64::from(self.age.saturating_sub(self.initial_age));
+        let passed = seconds * 1000 + self.ttl_ms.saturating_neg().rem_euclid(1000);
+        ahead.is_due(left, left.saturating_add(passed))
     }
 
     /// Seconds since the record went stale, begun ones counted as whole; 0 while it is fresh.
@@ -44,6 +57,7 @@ impl Standing {
         Self {
             ttl_ms: self.ttl_ms.saturating_sub(millis),
             age: self.age.saturating_add(seconds).min(MAX_SECONDS),
+            initial_age: self.initial_age,
             terms: self.terms,
         }
     }

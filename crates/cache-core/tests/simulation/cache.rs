@@ -184,6 +184,10 @@ impl Cache for SimCache {
         zone.failing(self.shared_lock(), self.fields.sender, self.world.now())
     }
 
+    fn asks_ahead(&self) -> bool {
+        true
+    }
+
     fn lock(&self, since: u64, domain: Domain) -> Lock<SimPermit, Joined, Queued> {
         self.domain.set(domain);
         self.world.judge().asks_for_lock(self.request);

@@ -3,15 +3,16 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use cache_core::flow::{self, Answer, Behind, Ending, Finding, Held, Occasion};
+use cache_core::flow::{self, Answer, Behind, Ending, Finding, Held, Occasion, Refill};
 use cache_core::outcome::Reason;
+use cache_core::record::Record;
 use cache_core::use_stale::Failure;
 
 use super::cache::SimCache;
 use super::config::Key;
 use super::filling;
 use super::invariants::Decision;
-use super::permits::Truth;
+use super::permits::{SimPermit, Truth};
 use super::store;
 use super::variants::FieldValues;
 use super::wait::sleep;
@@ -81,23 +82,23 @@ async fn serve(cache: SimCache, manner: Manner) {
     let decision = decision(&answer);
     world.note(|| format!("request {request}: {decision:?}"));
     world.judge().decided(&world, request, decision);
-    if let Answer::Hit(record) | Answer::Stale(record, _) = &answer {
+    if let Answer::Hit(record) | Answer::Ahead(record, _) | Answer::Stale(record, _) = &answer {
         let fresh = record.is_fresh(world.config.rules.stale);
         world.judge().is_served(request, decision, fresh);
+        if decision == Decision::Ahead {
+            world.judge().is_due(&world, request, record);
+        }
     }
     match answer {
         Answer::Hit(record) => world.judge().gets_record(&world, request, &record.body),
+        Answer::Ahead(record, refill) => {
+            world.judge().gets_record(&world, request, &record.body);
+            start_refill(&cache, record, refill);
+        }
         Answer::Stale(record, behind) => {
             world.judge().gets_record(&world, request, &record.body);
             if let Behind::Refill(refill) = behind {
-                let held = Rc::new(Held {
-                    record,
-                    on_failure: refill.on_failure,
-                });
-                let occasion = Occasion::Refill {
-                    look_again: refill.look_again,
-                };
-                filling::start(&cache, (Some(refill.permit), None), occasion, Some(held));
+                start_refill(&cache, record, refill);
             }
         }
         Answer::Fill(permit, known, held) => {
@@ -121,10 +122,23 @@ async fn serve(cache: SimCache, manner: Manner) {
     }
 }
 
+/// Starts the refill of a record behind the client's back.
+fn start_refill(cache: &SimCache, record: Rc<Record>, refill: Refill<SimPermit, ()>) {
+    let held = Rc::new(Held {
+        record,
+        on_failure: refill.on_failure,
+    });
+    let occasion = Occasion::Refill {
+        look_again: refill.look_again,
+    };
+    filling::start(cache, (Some(refill.permit), None), occasion, Some(held));
+}
+
 /// What was decided, without what it holds.
 fn decision<P, F, S>(answer: &Answer<P, F, S>) -> Decision {
     match answer {
         Answer::Hit(_) => Decision::Hit,
+        Answer::Ahead(..) => Decision::Ahead,
         Answer::Stale(_, Behind::Failing) => Decision::Failing,
         Answer::Stale(_, behind) => Decision::Stale {
             refill: matches!(behind, Behind::Refill(_)),

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use cache_core::cache_control;
 use cache_core::headers::Headers;
 use cache_core::record::{Meta, Record, Tie};
+use cache_core::rules::Ahead;
 use cache_core::terms::Terms;
 use cache_core::token::Token;
 use cache_core::units::MAX_SECONDS;
@@ -16,6 +17,7 @@ use super::config::Key;
 use super::leasing::{Kept, StoredLease};
 use super::purge_log::Server;
 use super::variants::{self, FieldValues, Variants, key_of};
+use super::world::World;
 
 /// A Redis key: that of a record, or of a variant in a slot beside it.
 pub type Place = (Key, usize);
@@ -27,6 +29,8 @@ pub struct Stored {
     pub headers: Headers,
     pub body: Bytes,
     pub expires: u64,
+    /// Milliseconds from its writing, or its confirmation, to that.
+    pub lasts: u64,
     /// Names the write, or the confirmation, that it comes from.
     pub generation: u64,
     /// A 304 was the last that wrote it.
@@ -68,7 +72,7 @@ impl Stored {
             headers: self.headers.clone().into(),
             body: self.body.clone(),
             ttl_ms: i64::try_from(left).unwrap(),
-            age: 0,
+            age: u32::try_from(self.lasts.saturating_sub(left) / 1000).unwrap(),
             terms: Terms::of(&cache_control::parse(self.headers.get_all("Cache-Control"))),
             meta: Some(Rc::new(Meta {
                 age: 0,
@@ -88,6 +92,16 @@ impl Stored {
 }
 
 impl Stored {
+    /// Whether so little is left of its freshness that it is refilled.
+    pub fn is_due(&self, world: &World) -> bool {
+        let Some(Ahead::Share(percent)) = world.config.rules.ahead else {
+            return false;
+        };
+        let stale = u64::from(world.config.rules.stale) * 1000;
+        let left = (self.expires - world.now()).saturating_sub(stale);
+        left * 100 < self.lasts.saturating_sub(stale) * u64::from(percent)
+    }
+
     /// Whether its own Vary selects it for a request.
     pub fn is_for(&self, fields: FieldValues) -> bool {
         let on = variants::names(&self.headers);

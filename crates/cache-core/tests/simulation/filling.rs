@@ -441,6 +441,7 @@ impl Filling for SimFill {
             headers: strip_for_storage(&head.headers, &head.connection),
             body,
             expires: 0,
+            lasts: 0,
             generation: 0,
             confirmed: false,
             fill: number,

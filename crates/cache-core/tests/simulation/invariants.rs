@@ -3,6 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use cache_core::outcome::Reason;
+use cache_core::record::Record;
+use cache_core::rules::Ahead;
 
 use super::backend::Purpose;
 use super::bounds::Bounds;
@@ -20,6 +22,8 @@ use super::world::World;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
     Hit,
+    /// Fresh, and refilled because it won't be for long.
+    Ahead,
     Stale {
         refill: bool,
     },
@@ -100,6 +104,8 @@ pub struct Judge {
     pub(super) purged: Sents,
     /// The answer that a record comes from, or that has confirmed it last, by the name of the write.
     pub(super) began: HashMap<Vec<u8>, usize>,
+    /// For how many milliseconds a record was to be kept, by the name of the write.
+    lasts: HashMap<Vec<u8>, u64>,
 }
 
 impl Judge {
@@ -124,6 +130,7 @@ impl Judge {
             fleet: Fleet::default(),
             purged: Sents::default(),
             began: HashMap::new(),
+            lasts: HashMap::new(),
         }
     }
 
@@ -230,8 +237,33 @@ impl Judge {
 
     /// A record of the store is served: fresh as a hit, and else with a refill, if that may be.
     pub fn is_served(&self, number: usize, decision: Decision, fresh: bool) {
-        self.check(fresh == (decision == Decision::Hit), || {
+        let hit = matches!(decision, Decision::Hit | Decision::Ahead);
+        self.check(fresh == hit, || {
             format!("request {number} gets a record (fresh: {fresh}) as {decision:?}")
+        });
+    }
+
+    /// A record is written or confirmed under this name, by this answer, to be kept for so many milliseconds.
+    pub fn is_written(&mut self, name: Vec<u8>, answer: usize, lasts: u64) {
+        self.lasts.insert(name.clone(), lasts);
+        self.began.insert(name, answer);
+    }
+
+    /// A fresh record is refilled: it is in the last part of the time for which it was fresh when it was written or
+    /// confirmed.
+    pub fn is_due(&self, world: &World, number: usize, record: &Record) {
+        let Some(Ahead::Share(percent)) = world.config.rules.ahead else {
+            self.fails("a record is refilled before it is stale");
+            return;
+        };
+        let generation = record.meta.as_ref().map(|meta| meta.generation.to_vec());
+        let lasts = generation.and_then(|name| self.lasts.get(&name));
+        let stale = u64::from(world.config.rules.stale) * 1000;
+        let whole = lasts.map_or(0, |lasts| lasts.saturating_sub(stale));
+        let left = record.ttl_ms - i64::from(world.config.rules.stale) * 1000;
+        let left = u64::try_from(left).unwrap_or(0);
+        self.check(left * 100 < whole * u64::from(percent), || {
+            format!("request {number} has a record refilled that is fresh for {left} ms of {whole}")
         });
     }
 
@@ -248,7 +280,7 @@ impl Judge {
         let request = &self.requests[number];
         let (machine, key) = request.domain_key;
         match decision {
-            Decision::Hit | Decision::Stale { .. } => {
+            Decision::Hit | Decision::Ahead | Decision::Stale { .. } => {
                 self.check(request.looked == self.now, || {
                     format!("request {number} had its record at another time than its answer")
                 });

@@ -87,6 +87,7 @@ impl Judge {
         let record = world.store.peek_for(key_of(key), fields, self.now);
         let needless = record.is_some_and(|record| {
             record.expires - self.now > stale
+                && !record.is_due(world)
                 && !record.confirmed
                 && self.stored.contains(&(domain_key, record.fill))
                 && !self.may_be_purged(key_of(key), record.fill, record.log)

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use cache_core::flow::WaitLimits;
 use cache_core::outcome::Reason;
-use cache_core::rules::Rules;
+use cache_core::rules::{Ahead, Rules};
 
 use super::backend::{Asked, Purpose};
 use super::client::{Manner, arrive};
@@ -175,6 +175,8 @@ fn config(seed: u64, rng: &mut Rng, worlds: Worlds, trace: bool) -> Config {
         stale: rng.range(1, 4) as u32,
         max_size: MAX_SIZE,
         variants: if varies { rng.pick(&[1, 2, 3, 16]) } else { 16 },
+        // Of three worlds one has its records refilled before they are stale.
+        ahead: [None, None, Some(Ahead::Share(60))][usize::try_from(seed % 3).unwrap()],
         ..Rules::default()
     };
     let span = rng.range(2000, 15_000);
@@ -395,9 +397,13 @@ fn quiet(world: &Rc<World>, rng: &mut Rng) {
     let few = world.config.queue < 150;
     for (number, request) in judge.requests.iter().enumerate().skip(first) {
         let cached = match request.decided.map(|(_, decision)| decision) {
-            Some(Decision::Hit | Decision::Stale { .. } | Decision::Failing | Decision::Join) => {
-                true
-            }
+            Some(
+                Decision::Hit
+                | Decision::Ahead
+                | Decision::Stale { .. }
+                | Decision::Failing
+                | Decision::Join,
+            ) => true,
             // A mark may be left of the time of faults; it ends with the first answer that is stored.
             Some(Decision::Fill { reason, .. }) => reason.is_none(),
             Some(Decision::Pass(reason)) => reason == Reason::TooManyWaiters && few,

@@ -368,12 +368,15 @@ pub async fn write(
             world.note(|| format!("slot {slot} of key {key} is stored by fill {}", stored.fill));
             let stored = Stored {
                 expires: world.now() + u64::from(expiry) * 1000,
+                lasts: u64::from(expiry) * 1000,
                 generation: world.store.next(),
                 confirmed: false,
                 ..stored.clone()
             };
             let name = stored.generation.to_string();
-            world.judge().began.insert(name.into(), stored.fill);
+            world
+                .judge()
+                .is_written(name.into(), stored.fill, stored.lasts);
             data.put((key, slot), stored);
             data.put_variants(key, variant.as_ref().map(|variant| variant.text.clone()));
         }
@@ -421,12 +424,13 @@ pub async fn refresh(
         let known = data.peek_at(key, slot, world.now());
         if let Some(mut stored) = known.filter(|s| s.generation.to_string() == generation) {
             world.note(|| format!("slot {slot} of key {key} is confirmed: {expiry:?}"));
-            stored.expires = world.now() + u64::from(expiry.unwrap_or(0)) * 1000;
+            stored.lasts = u64::from(expiry.unwrap_or(0)) * 1000;
+            stored.expires = world.now() + stored.lasts;
             stored.generation = world.store.next();
             stored.confirmed = true;
             stored.log = log;
             let name = stored.generation.to_string();
-            world.judge().began.insert(name.into(), answer);
+            world.judge().is_written(name.into(), answer, stored.lasts);
             data.put(place, stored);
             changed = true;
         }
