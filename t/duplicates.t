@@ -36,6 +36,7 @@ my %once = (
     redis_cache_invalidate      => 'on',
     redis_cache_use_stale       => 'error',
     redis_cache_revalidate      => 'on',
+    redis_cache_refresh_ahead   => 'off',
     redis_cache_on_error        => 'pass',
     redis_cache_backoff         => '1s',
     redis_cache_variants        => '1',
