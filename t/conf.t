@@ -1341,3 +1341,37 @@ invalid value "0s" in "redis_cache_refresh_ahead"; use "off", a share such as 20
     }
 --- emerg
 "redis_cache_refresh_ahead" directive is duplicate
+
+
+
+=== TEST 153: redis_cache_stale with a second time that is none
+--- config
+    location /t { redis_cache_stale 1m error=5x; }    # <--
+--- emerg
+invalid parameter "error=5x" in "redis_cache_stale"; use a time behind "error=", such as error=3d
+
+
+
+=== TEST 154: redis_cache_stale with a parameter that it doesn't have
+--- config
+    location /t { redis_cache_stale 1m 3d; }    # <--
+--- emerg
+invalid parameter "3d" in "redis_cache_stale"; use a time behind "error=", such as error=3d
+
+
+
+=== TEST 155: redis_cache_stale with a second time that is less than the first
+--- config
+    location /t { redis_cache_stale 1m error=59s; }    # <--
+--- emerg
+"error=59s" in "redis_cache_stale" is less than 1m: it is how long a stale record is kept for when the backend fails; give it a longer time, or leave it out
+
+
+
+=== TEST 156: redis_cache_stale with one that is as long
+--- config
+    location /t { redis_cache_stale 1m error=60s; return 200 "ok\n"; }
+--- request
+GET /t
+--- response_body
+ok

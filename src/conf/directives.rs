@@ -146,7 +146,7 @@ pub static mut COMMANDS: [ngx_command_t; 45] = [
         on_methods,
     ),
     in_location(ngx_string!("redis_cache_age"), NGX_CONF_TAKE1, on_age),
-    in_location(ngx_string!("redis_cache_stale"), NGX_CONF_TAKE1, on_stale),
+    in_location(ngx_string!("redis_cache_stale"), NGX_CONF_TAKE12, on_stale),
     in_location(ngx_string!("redis_cache_header"), NGX_CONF_TAKE1, on_header),
     in_location(
         ngx_string!("redis_cache_status_header"),

@@ -81,6 +81,8 @@ pub struct LocConf {
     pub age: Option<u32>,
     /// `redis_cache_stale`, seconds
     pub stale: Option<u32>,
+    /// Its `error=`, seconds
+    pub stale_on_error: Option<u32>,
     /// `redis_cache_lock_timeout`, milliseconds
     pub lock_timeout: Option<u64>,
     /// `redis_cache_lock_age`, milliseconds
@@ -174,6 +176,7 @@ impl Default for LocConf {
             methods: None,
             age: None,
             stale: None,
+            stale_on_error: None,
             lock_timeout: None,
             lock_age: None,
             lock_scope: None,
@@ -226,6 +229,10 @@ impl LocConf {
         }
         if self.enable.is_none() {
             self.line = above.line.clone();
+        }
+        // One directive says both.
+        if self.stale.is_none() {
+            self.stale_on_error = above.stale_on_error;
         }
         inherit!(
             enable,
@@ -288,6 +295,7 @@ impl LocConf {
             statuses: self.statuses.clone().unwrap_or(standard.statuses),
             age: self.age.unwrap_or(standard.age),
             stale: self.stale.unwrap_or(standard.stale),
+            stale_on_error: self.stale_on_error,
             ignore: self.ignore.unwrap_or(standard.ignore),
             set_cookie: self.set_cookie.unwrap_or(standard.set_cookie),
             heuristic: self.heuristic.unwrap_or(standard.heuristic),

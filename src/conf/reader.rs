@@ -218,6 +218,17 @@ pub fn bytes_of(text: &[u8]) -> Option<usize> {
     usize::try_from(unsafe { ngx_parse_size(&raw mut word) }).ok()
 }
 
+/// Seconds of a time such as `2m`, from 0 to 2^31 - 1.
+pub fn seconds_of(text: &[u8]) -> Option<u32> {
+    let mut word = ngx_str_t {
+        len: text.len(),
+        data: text.as_ptr().cast_mut(),
+    };
+    // SAFETY: the text is readable for its length, and nginx only reads.
+    let value = unsafe { ngx_parse_time(&raw mut word, 1) };
+    u32::try_from(value).ok().filter(|s| *s <= i32::MAX as u32)
+}
+
 /// Sets a value that may be set once at each level.
 pub fn once<T>(place: &mut Option<T>, value: T) -> SetResult {
     if place.is_some() {

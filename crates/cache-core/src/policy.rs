@@ -58,6 +58,8 @@ pub struct Plan {
     pub expiry: u32,
     /// Where the lifetime came from.
     pub freshness: Freshness,
+    /// Seconds of the expiry past the freshness, where the record itself must say so: see [`crate::record::Meta::kept`].
+    pub kept: Option<u32>,
     /// It is for nobody else before the backend has confirmed it (no-cache, RFC 9111 5.2.2.4).
     pub always_validate: bool,
     /// Which field said so.
@@ -279,7 +281,7 @@ fn plan(status: u16, received: &Received<'_>, rules: &Rules) -> Result<Plan, Rea
     };
     let freshness = freshness::freshness(received, defaults);
     let always_validate = says.always_validate();
-    if always_validate && !can_be_validated(status, received.headers, rules.stale) {
+    if always_validate && !can_be_validated(status, received.headers, rules.kept()) {
         return Err(Reason::NoCache);
     }
     let fresh_for = if always_validate {
@@ -287,7 +289,7 @@ fn plan(status: u16, received: &Received<'_>, rules: &Rules) -> Result<Plan, Rea
     } else {
         freshness.remaining()
     };
-    let expiry = fresh_for.saturating_add(rules.stale).min(MAX_SECONDS);
+    let expiry = fresh_for.saturating_add(rules.kept()).min(MAX_SECONDS);
     if expiry == 0 {
         return Err(Reason::Expired);
     }
@@ -296,6 +298,7 @@ fn plan(status: u16, received: &Received<'_>, rules: &Rules) -> Result<Plan, Rea
         fresh_for,
         expiry,
         freshness,
+        kept: rules.stale_on_error.map(|_| rules.kept()),
         always_validate,
         by: received.governing.by,
     })
@@ -303,6 +306,6 @@ fn plan(status: u16, received: &Received<'_>, rules: &Rules) -> Result<Plan, Rea
 
 /// Whether a record that is to be validated each time is worth its place: something to validate it by
 /// (RFC 9110 8.8), and time to do so.
-fn can_be_validated(status: u16, headers: &Headers, stale: u32) -> bool {
-    stale > 0 && confirmable(status) && headers.has_validator()
+fn can_be_validated(status: u16, headers: &Headers, kept: u32) -> bool {
+    kept > 0 && confirmable(status) && headers.has_validator()
 }

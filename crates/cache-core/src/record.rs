@@ -66,11 +66,12 @@ impl Record {
             ttl_ms: self.ttl_ms,
             age: self.age,
             initial_age: self.meta.as_ref().map_or(0, |meta| meta.age),
+            kept: self.meta.as_ref().and_then(|meta| meta.kept),
             terms: self.terms,
         }
     }
 
-    /// Whether the record is still fresh: more than `stale` seconds are left of its expiry.
+    /// Whether the record is still fresh: see [`Standing::is_fresh`].
     #[must_use]
     pub fn is_fresh(&self, stale: u32) -> bool {
         self.standing().is_fresh(stale)

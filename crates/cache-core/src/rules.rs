@@ -21,8 +21,10 @@ pub struct Rules {
     pub age: u32,
     /// A guess from Last-Modified, which comes before `age`.
     pub heuristic: Option<Heuristic>,
-    /// Seconds that a record is kept past its freshness.
+    /// Seconds past its freshness for which a record may be served.
     pub stale: u32,
+    /// Seconds past its freshness for which it may be served where the backend fails. `None`, or less: as long as `stale`.
+    pub stale_on_error: Option<u32>,
     /// Fields that decide nothing.
     pub ignore: Ignore,
     /// What becomes of responses with Set-Cookie.
@@ -40,6 +42,13 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// Seconds that a record is kept past its freshness.
+    #[must_use]
+    pub fn kept(&self) -> u32 {
+        self.stale_on_error
+            .map_or(self.stale, |longer| longer.max(self.stale))
+    }
+
     /// The rules where further fields aren't heeded.
     #[must_use]
     pub fn ignoring(&self, more: Ignore) -> Cow<'_, Self> {
@@ -62,6 +71,7 @@ impl Default for Rules {
             age: 120,
             heuristic: None,
             stale: 100,
+            stale_on_error: None,
             ignore: Ignore::NONE,
             set_cookie: SetCookie::Off,
             max_size: 8 << 20,

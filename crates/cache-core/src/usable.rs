@@ -28,8 +28,8 @@ impl Use {
 
 /// Decides what a record may be used for. The operator's permission to serve it stale
 /// (`redis_cache_use_stale`, out of band in the sense of RFC 9111 4.2.4) reaches as far as
-/// `redis_cache_stale`; what the response says can shorten it, and replaces it where the operator permits
-/// nothing.
+/// `redis_cache_stale`, which has a longer time for failures (`error=`); what the response says can shorten it, and
+/// replaces it where the operator permits nothing.
 #[must_use]
 pub fn judge(record: &Record, rules: &Rules) -> Use {
     judge_standing(record.standing(), rules)
@@ -51,11 +51,14 @@ fn judge_standing(record: Standing, rules: &Rules) -> Use {
     }
     let past = record.staleness(rules.stale);
     let on_failure = match terms.if_error {
+        // Another configuration has kept it for longer.
+        _ if past > rules.kept() => UseStale::NONE,
         Some(window) if past > window => UseStale::NONE,
         Some(_) => rules.use_stale | UseStale::STALE_IF_ERROR,
         None => rules.use_stale,
     };
     let at_once = match terms.while_revalidate {
+        _ if past > rules.stale => false,
         Some(window) => past <= window,
         None => rules.use_stale.contains(UseStale::UPDATING),
     };
@@ -86,16 +89,19 @@ pub fn judge_standing_for(record: Standing, rules: &Rules, asks: &RequestDirecti
     if *asks == RequestDirectives::default() {
         return found;
     }
-    let fresh_ms = record.ttl_ms - i64::from(rules.stale) * 1000;
+    let fresh_ms = record.fresh_ms(rules.stale);
     let accepted = asks.accepts(record.age, fresh_ms);
     let never_stale = record.terms.always_validate || record.terms.never_stale;
     match found {
         // What the client doesn't want isn't given to it for a failure either.
         Use::Fresh | Use::Ahead(_) if !accepted => Use::Validate(UseStale::NONE),
         Use::Stale(on_failure) if !accepted => Use::Validate(on_failure),
-        // 4.2.4: the client's own permission.
+        // 4.2.4: the client's own permission. It doesn't reach past the operator's.
         Use::Validate(on_failure)
-            if accepted && !never_stale && asks.permits_stale(fresh_ms.saturating_neg()) =>
+            if accepted
+                && !never_stale
+                && record.staleness(rules.stale) <= rules.stale
+                && asks.permits_stale(fresh_ms.saturating_neg()) =>
         {
             Use::Stale(on_failure)
         }

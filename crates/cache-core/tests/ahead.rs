@@ -26,6 +26,7 @@ fn record(initial: u32, passed: i64, whole: i64) -> Record {
         meta: Some(Rc::new(Meta {
             age: initial,
             expiry: u32::try_from(whole / 1000).unwrap_or(0) + STALE,
+            kept: None,
             generation: Bytes::new(),
             sum: 0,
             date: None,

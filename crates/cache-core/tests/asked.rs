@@ -1,9 +1,11 @@
 //! What a record may be used for where the request has a say: RFC 9111 5.2.1 and 4.2.4, each row with its section.
 
+use std::rc::Rc;
+
 use bytes::Bytes;
 use cache_core::cache_control;
 use cache_core::headers::Headers;
-use cache_core::record::Record;
+use cache_core::record::{Meta, Record, Unsent};
 use cache_core::request_directives::RequestDirectives;
 use cache_core::rules::Rules;
 use cache_core::terms::Terms;
@@ -81,6 +83,47 @@ fn what_a_request_makes_of_a_record() {
         let decided = judge_for(&record, &Rules::default(), &asks);
         assert_eq!(found(decided), *permitted, "{section}, permitted by the operator");
         assert_eq!(found(judge_for(&record, &off, &asks)), *otherwise, "{section}, use_stale off");
+    }
+}
+
+/// The client's permission ends with the operator's time: a longer one is for failures of the backend.
+#[test]
+fn a_client_gets_nothing_from_the_time_for_failures() {
+    let rules = Rules {
+        stale: 20,
+        stale_on_error: Some(100),
+        ..Rules::default()
+    };
+    let meta = Meta {
+        age: 0,
+        expiry: 1000,
+        kept: Some(100),
+        generation: Bytes::new(),
+        sum: 0,
+        date: None,
+        own_location: false,
+        accel_expires: false,
+        log: 0,
+        tie: None,
+        unsent: Unsent::default(),
+    };
+    for (asks, fresh_s, wanted) in [
+        ("", 1, Found::Fresh),
+        ("", -20, Found::Stale),
+        ("", -21, Found::Else),
+        ("max-stale", -20, Found::Stale),
+        ("max-stale", -21, Found::Else),
+        ("max-stale=50", -21, Found::Else),
+        ("max-stale=10", -20, Found::Else),
+        ("min-fresh=2", 1, Found::Never),
+    ] {
+        let directives = RequestDirectives::parse([asks.as_bytes()].into_iter(), [].into_iter());
+        let record = Record {
+            meta: Some(Rc::new(meta.clone())),
+            ..record("", 50, fresh_s)
+        };
+        let decided = judge_for(&record, &rules, &directives);
+        assert_eq!(found(decided), wanted, "{asks:?}, fresh for {fresh_s} s");
     }
 }
 

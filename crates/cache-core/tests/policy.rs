@@ -236,6 +236,31 @@ fn expiry_is_freshness_and_staleness() {
 }
 
 #[test]
+#[rustfmt::skip]
+fn expiry_is_freshness_and_the_longer_staleness() {
+    const LATER: Option<u32> = Some(3600);
+    // (headers, stale directive, its error=, fresh for, expiry, what the record says of that)
+    type Case<'a> = (Lines<'a>, u32, Option<u32>, u32, u32, Option<u32>);
+    let cases: &[Case<'_>] = &[
+        (&[], 100, None, 120, 220, None),
+        (&[], 100, LATER, 120, 3720, LATER),
+        (&[], 0, LATER, 120, 3720, LATER),
+        (&[], 100, Some(100), 120, 220, Some(100)),
+        // A variable may ask for more than the directive's error=.
+        (&[], 7200, LATER, 120, 7320, Some(7200)),
+        (&[(CC, "max-age=0")], 0, LATER, 0, 3600, LATER),
+        // It is worth its place where it may be validated.
+        (&[(CC, "no-cache"), ("ETag", "\"a\"")], 0, LATER, 0, 3600, LATER),
+        (&[(CC, "max-age=2147483647")], 100, LATER, MAX, MAX, LATER),
+    ];
+    for (lines, stale, stale_on_error, fresh_for, expiry, kept) in cases {
+        let rules = Rules { stale: *stale, stale_on_error: *stale_on_error, ..Rules::default() };
+        let plan = decide(RequestView::default(), 200, lines, &rules).unwrap();
+        assert_eq!((plan.fresh_for, plan.expiry, plan.kept), (*fresh_for, *expiry, *kept), "{lines:?} {stale} {stale_on_error:?}");
+    }
+}
+
+#[test]
 fn a_status_may_have_its_own_default_lifetime() {
     let statuses = StatusList::empty()
         .with_directive(&[b"200", b"302"])

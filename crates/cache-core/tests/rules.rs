@@ -90,7 +90,7 @@ fn method_lists() {
 fn rules_are_equal_if_all_of_them_are() {
     let own = Rc::new(Rules::default());
     assert_eq!(own, Rc::new(Rules::default()));
-    let changes: [fn(&mut Rules); 10] = [
+    let changes: [fn(&mut Rules); 11] = [
         |rules| rules.statuses = StatusList::parse(b"any").unwrap(),
         |rules| rules.age += 1,
         |rules| {
@@ -100,6 +100,7 @@ fn rules_are_equal_if_all_of_them_are() {
             })
         },
         |rules| rules.stale += 1,
+        |rules| rules.stale_on_error = Some(1),
         |rules| {
             rules.ignore = Ignore {
                 vary: true,

@@ -42,6 +42,7 @@ mod simulation {
     mod filling;
     mod fleet;
     mod fleet_directed;
+    mod for_failures;
     mod happening;
     mod invalidated;
     mod invalidating;

@@ -2,10 +2,12 @@
 //! says, as tables, each row with its section.
 #![allow(clippy::panic, reason = "a test fails by panicking")]
 
+use std::rc::Rc;
+
 use bytes::Bytes;
 use cache_core::cache_control;
 use cache_core::headers::Headers;
-use cache_core::record::Record;
+use cache_core::record::{Meta, Record, Unsent};
 use cache_core::rules::Rules;
 use cache_core::terms::Terms;
 use cache_core::usable::{Use, judge};
@@ -95,6 +97,81 @@ fn past_its_freshness() {
     ];
     for (section, says, fresh_s, operator, at_once, failures) in cases {
         assert_eq!(uses(says, *fresh_s, set(operator)), (*at_once, set(failures)), "{section}");
+    }
+}
+
+/// A record that another configuration has kept for so many seconds past its freshness, if it says so.
+fn kept_for(says: &str, fresh_s: i64, kept: Option<u32>) -> Record {
+    Record {
+        ttl_ms: (i64::from(kept.unwrap_or(100)) + fresh_s) * 1000,
+        meta: Some(Rc::new(Meta {
+            age: 0,
+            expiry: 100_000,
+            kept,
+            generation: Bytes::new(),
+            sum: 0,
+            date: None,
+            own_location: false,
+            accel_expires: false,
+            log: 0,
+            tie: None,
+            unsent: Unsent::default(),
+        })),
+        ..record(says, 0)
+    }
+}
+
+/// `redis_cache_stale 100s error=1000s`, and records of other configurations under it.
+#[test]
+#[rustfmt::skip]
+fn a_longer_time_for_failures() {
+    const OPERATOR: &str = "error timeout http_5xx updating";
+    const ERRORS: &str = "error timeout invalid_header http_500 http_502 http_503 http_504";
+    let both = &[OPERATOR, ERRORS].join(" ");
+    const LONGER: Option<u32> = Some(1000);
+    // (the case, the response, error=, kept as the record says, fresh for s, the operator, served at once, served for these failures)
+    type Case<'a> = (&'a str, &'a str, Option<u32>, Option<u32>, i64, &'a str, bool, &'a str);
+    let cases: &[Case<'_>] = &[
+        ("fresh", "", LONGER, LONGER, 1, OPERATOR, true, ""),
+        ("within the time", "", LONGER, LONGER, -1, OPERATOR, true, OPERATOR),
+        ("at its end", "", LONGER, LONGER, -100, OPERATOR, true, OPERATOR),
+        ("past it, for failures alone", "", LONGER, LONGER, -101, OPERATOR, false, OPERATOR),
+        ("at the end of that", "", LONGER, LONGER, -1000, OPERATOR, false, OPERATOR),
+        ("the operator permits nothing", "", LONGER, LONGER, -101, "", false, ""),
+        ("no time but for failures", "", LONGER, LONGER, -1, "error", false, "error"),
+        // RFC 5861
+        ("5861 3 ends with the shorter time", "stale-while-revalidate=500", LONGER, LONGER, -100, "", true, ""),
+        ("5861 3 past it", "stale-while-revalidate=500", LONGER, LONGER, -101, "", false, ""),
+        ("5861 4 within the longer", "stale-if-error=500", LONGER, LONGER, -500, "", false, ERRORS),
+        ("5861 4 shortens it", "stale-if-error=500", LONGER, LONGER, -501, OPERATOR, false, ""),
+        ("5861 4 adds failures", "stale-if-error=500", LONGER, LONGER, -500, OPERATOR, false, both),
+        ("5861 4 can't exceed it", "stale-if-error=5000", LONGER, Some(5000), -1001, OPERATOR, false, ""),
+        // RFC 9111 4.2.4
+        ("9111 5.2.2.2 must-revalidate", "must-revalidate", LONGER, LONGER, -101, OPERATOR, false, ""),
+        ("9111 5.2.2.10 s-maxage", "s-maxage=60", LONGER, LONGER, -1, OPERATOR, false, ""),
+        ("9111 5.2.2.4 no-cache", "no-cache", LONGER, LONGER, -101, OPERATOR, false, ""),
+        // Of another configuration, or of the Lua script, whose records say nothing: counted as ever.
+        ("from before error= was set, fresh", "", LONGER, None, 1, OPERATOR, true, ""),
+        ("from before error= was set, stale", "", LONGER, None, -99, OPERATOR, true, OPERATOR),
+        ("error= is there no more", "", None, LONGER, 1, OPERATOR, true, ""),
+        ("error= is there no more, within the time", "", None, LONGER, -100, OPERATOR, true, OPERATOR),
+        ("error= is there no more, past the time", "", None, LONGER, -101, OPERATOR, false, ""),
+        ("a longer error= elsewhere", "", Some(200), LONGER, -200, OPERATOR, false, OPERATOR),
+        ("a longer error= elsewhere, past ours", "", Some(200), LONGER, -201, OPERATOR, false, ""),
+        // What is less than the other time says nothing (the directive refuses it; a variable can make it so).
+        ("less than the time", "", Some(50), Some(100), -100, OPERATOR, true, OPERATOR),
+    ];
+    for (case, says, stale_on_error, kept, fresh_s, operator, at_once, failures) in cases {
+        let rules = Rules { stale: 100, stale_on_error: *stale_on_error, use_stale: set(operator), ..Rules::default() };
+        let record = kept_for(says, *fresh_s, *kept);
+        let found = match judge(&record, &rules) {
+            Use::Fresh | Use::Ahead(_) => (true, UseStale::NONE),
+            Use::Stale(on_failure) => (true, on_failure),
+            Use::Validate(on_failure) => (false, on_failure),
+        };
+        assert_eq!(found, (*at_once, set(failures)), "{case}");
+        assert_eq!(record.is_fresh(rules.stale), *fresh_s > 0, "{case}");
+        assert_eq!(record.fresh_for(rules.stale), *fresh_s, "{case}");
     }
 }
 

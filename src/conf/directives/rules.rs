@@ -8,7 +8,7 @@ use cache_core::use_stale::UseStale;
 use cache_core::vary::MAX_VARIANTS;
 
 use crate::conf::LocConf;
-use crate::conf::reader::{Directive, Fault, SetResult, once};
+use crate::conf::reader::{Directive, Fault, SetResult, once, seconds_of};
 
 pub(super) fn valid(directive: &Directive, conf: &mut LocConf) -> SetResult {
     let known = conf.statuses.clone().unwrap_or_else(StatusList::empty);
@@ -49,7 +49,27 @@ pub(super) fn age(directive: &Directive, conf: &mut LocConf) -> SetResult {
 }
 
 pub(super) fn stale(directive: &Directive, conf: &mut LocConf) -> SetResult {
-    once(&mut conf.stale, directive.seconds(1)?)
+    once(&mut conf.stale, directive.seconds(1)?)?;
+    let arguments = directive.arguments();
+    let [_, parameter] = arguments.as_slice() else {
+        return Ok(());
+    };
+    let (stale, longer) = (directive.text(1), directive.text(2));
+    let invalid = || {
+        Fault::Text(format!(
+            "invalid parameter \"{longer}\" in \"redis_cache_stale\"; use a time behind \"error=\", such as error=3d"
+        ))
+    };
+    let time = parameter.strip_prefix(b"error=");
+    let seconds = time.and_then(seconds_of).ok_or_else(invalid)?;
+    if conf.stale.is_some_and(|stale| seconds < stale) {
+        return Err(Fault::Text(format!(
+            "\"{longer}\" in \"redis_cache_stale\" is less than {stale}: it is how long a stale record is kept for when \
+             the backend fails; give it a longer time, or leave it out"
+        )));
+    }
+    conf.stale_on_error = Some(seconds);
+    Ok(())
 }
 
 pub(super) fn ignore_headers(directive: &Directive, conf: &mut LocConf) -> SetResult {

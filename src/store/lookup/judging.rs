@@ -82,7 +82,7 @@ pub(super) fn soften(
     (key, has_variants): (&Bytes, bool),
     record: &Record,
 ) -> Rc<Record> {
-    let seconds = lookup.rules.stale;
+    let seconds = record.standing().kept(lookup.rules.stale);
     let window = i64::from(seconds).saturating_mul(1000);
     if record.ttl_ms > window {
         match seconds {

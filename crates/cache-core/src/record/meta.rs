@@ -19,6 +19,9 @@ pub struct Meta {
     pub age: u32,
     /// Expiry that the record was given, in seconds.
     pub expiry: u32,
+    /// Seconds of that expiry past the record's freshness, where `redis_cache_stale` has an `error=`: other machines, and
+    /// this one by another configuration, then know when it goes stale. `None`: as long as `redis_cache_stale` says.
+    pub kept: Option<u32>,
     /// Names this very write: a later one has another.
     pub generation: Bytes,
     /// [`fingerprint`] of the record.
@@ -65,7 +68,7 @@ impl Meta {
     }
 }
 
-/// Writes the field: `1 age=<s> expiry=<s> gen=<token> sum=<hex>`, ` date=<s>` where it is known, and ` location=own`
+/// Writes the field: `1 age=<s> expiry=<s> gen=<token> sum=<hex>`, ` kept=<s>` and ` date=<s>` where they are known, and ` location=own`
 /// and ` by=x-accel-expires` where that holds; ` log=<number>` unless it is 0; of a variant ` fam=<token> id=<hex>`, and ` slot=<n>` unless it is 0;
 /// what [`Unsent`] has. A byte that would end a token is left out.
 #[must_use]
@@ -81,6 +84,10 @@ pub fn encode_meta(meta: &Meta) -> Vec<u8> {
     text.extend(meta.generation.iter().filter(|b| b.is_ascii_graphic()));
     text.extend_from_slice(b" sum=");
     text.extend_from_slice(crate::hex::encode(&meta.sum.to_be_bytes()).as_bytes());
+    if let Some(kept) = meta.kept {
+        text.extend_from_slice(b" kept=");
+        text.extend_from_slice(decimal.format(kept).as_bytes());
+    }
     if let Some(date) = meta.date {
         text.extend_from_slice(b" date=");
         text.extend_from_slice(decimal.format(date).as_bytes());
@@ -119,7 +126,7 @@ pub fn parse_meta(text: &Bytes) -> Option<Meta> {
         return None;
     }
     let (mut age, mut expiry, mut generation, mut sum) = (None, None, None, None);
-    let mut date = None;
+    let (mut date, mut kept) = (None, None);
     let mut own_location = false;
     let mut accel_expires = false;
     let mut log = 0;
@@ -132,6 +139,7 @@ pub fn parse_meta(text: &Bytes) -> Option<Meta> {
             (b"expiry", [_, value @ ..]) => expiry = Some(decimal(value)?),
             (b"gen", [_, value @ ..]) => generation = Some(text.slice_ref(value)),
             (b"sum", [_, value @ ..]) => sum = Some(hexadecimal(value)?),
+            (b"kept", [_, value @ ..]) => kept = Some(decimal(value)?),
             (b"date", [_, value @ ..]) => date = Some(decimal(value).filter(|&s| s <= LAST)?),
             (b"location", [_, value @ ..]) => own_location = value == b"own",
             (b"by", [_, value @ ..]) => accel_expires = value == BY_ACCEL_EXPIRES,
@@ -151,6 +159,10 @@ pub fn parse_meta(text: &Bytes) -> Option<Meta> {
     Some(Meta {
         age: seconds(age?)?,
         expiry: seconds(expiry?)?,
+        kept: match kept {
+            Some(kept) => Some(seconds(kept)?),
+            None => None,
+        },
         generation: generation?,
         sum: sum?,
         date,

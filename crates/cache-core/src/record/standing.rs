@@ -13,22 +13,38 @@ pub struct Standing {
     pub age: u32,
     /// The same when it was stored, or confirmed.
     pub initial_age: u32,
+    /// Seconds of its expiry past its freshness, if it says so itself: see [`crate::record::Meta::kept`].
+    pub kept: Option<u32>,
     /// What it says of its use once it isn't fresh.
     pub terms: Terms,
 }
 
 impl Standing {
-    /// Whether the record is still fresh: more than `stale` seconds are left of its expiry.
+    /// Seconds of its expiry past its freshness: `stale`, unless it says otherwise itself.
     #[must_use]
-    pub const fn is_fresh(&self, stale: u32) -> bool {
-        self.ttl_ms > stale as i64 * 1000
+    pub fn kept(&self, stale: u32) -> u32 {
+        self.kept.unwrap_or(stale)
+    }
+
+    /// Milliseconds for which the record is still fresh; negative for how long it is no more. `stale`, here and below: the
+    /// seconds of its expiry that are past its freshness, if it doesn't say so itself.
+    #[must_use]
+    pub fn fresh_ms(&self, stale: u32) -> i64 {
+        self.ttl_ms
+            .saturating_sub(i64::from(self.kept(stale)) * 1000)
+    }
+
+    /// Whether the record is still fresh.
+    #[must_use]
+    pub fn is_fresh(&self, stale: u32) -> bool {
+        self.fresh_ms(stale) > 0
     }
 
     /// Whether a fresh record is in the time before its end in which it is refilled. What counts is how long it is fresh in
     /// this cache: a response that comes with a great age would else be due at once, again and again.
     #[must_use]
     pub fn is_due(&self, ahead: Ahead, stale: u32) -> bool {
-        let left = self.ttl_ms - i64::from(stale) * 1000;
+        let left = self.fresh_ms(stale);
         let seconds = i64::from(self.age.saturating_sub(self.initial_age));
         let passed = seconds * 1000 + self.ttl_ms.saturating_neg().rem_euclid(1000);
         ahead.is_due(left, left.saturating_add(passed))
@@ -37,14 +53,14 @@ impl Standing {
     /// Seconds since the record went stale, begun ones counted as whole; 0 while it is fresh.
     #[must_use]
     pub fn staleness(&self, stale: u32) -> u32 {
-        let past = i64::from(stale) * 1000 - self.ttl_ms;
+        let past = self.fresh_ms(stale).saturating_neg();
         u32::try_from((past.max(0) + 999) / 1000).unwrap_or(MAX_SECONDS)
     }
 
     /// Seconds for which the record is still fresh, rounded down; negative for how long it is no more.
     #[must_use]
     pub fn fresh_for(&self, stale: u32) -> i64 {
-        (self.ttl_ms - i64::from(stale) * 1000).div_euclid(1000)
+        self.fresh_ms(stale).div_euclid(1000)
     }
 
     /// The same so many milliseconds later. The age is in whole seconds of the time that is left of the expiry, as when the
@@ -58,6 +74,7 @@ impl Standing {
             ttl_ms: self.ttl_ms.saturating_sub(millis),
             age: self.age.saturating_add(seconds).min(MAX_SECONDS),
             initial_age: self.initial_age,
+            kept: self.kept,
             terms: self.terms,
         }
     }

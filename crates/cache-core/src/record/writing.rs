@@ -61,6 +61,7 @@ pub fn encode(status: u16, headers: &Headers, body_len: u64, plan: &Plan, new: N
     let meta = encode_meta(&Meta {
         age: plan.age,
         expiry: plan.expiry,
+        kept: plan.kept,
         generation: new.generation,
         sum,
         date: new.date,

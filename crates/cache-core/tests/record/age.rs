@@ -22,6 +22,7 @@ pub fn plan(age: u32, expiry: u32) -> Plan {
             initial_age: age,
             source: Source::Default,
         },
+        kept: None,
         always_validate: false,
         by: By::CacheControl,
     }
@@ -122,6 +123,7 @@ fn meta_is_text_that_stays_the_same() {
     let meta = Meta {
         age: 7,
         expiry: 400,
+        kept: None,
         generation: Bytes::from("a1-b2"),
         sum: 0x00ab_cdef_0123_4567,
         date: None,
@@ -143,6 +145,13 @@ fn meta_is_text_that_stays_the_same() {
         ..meta.clone()
     };
     assert_eq!(encode_meta(&own), format!("{text} location=own").as_bytes());
+    let longer = Meta {
+        kept: Some(3600),
+        ..meta.clone()
+    };
+    let with = format!("{text} kept=3600");
+    assert_eq!(encode_meta(&longer), with.as_bytes());
+    assert_eq!(parse_meta(&Bytes::from(with)), Some(longer));
     let logged = Meta {
         log: 1_887_436_800_000_000,
         ..meta.clone()
@@ -173,6 +182,8 @@ fn meta_is_text_that_stays_the_same() {
         "1 age=+7 expiry=400 gen=g sum=0",
         "1 age=7 expiry=2147483648 gen=g sum=0",
         "1 age=7 expiry=400 gen=g sum=10abcdef012345678",
+        "1 age=7 expiry=400 gen=g sum=0 kept=2147483648",
+        "1 age=7 expiry=400 gen=g sum=0 kept=x",
         "1 age=7 expiry=400 gen=g sum=0 word",
         "10 age=7 expiry=400 gen=g sum=0",
     ] {
@@ -204,8 +215,8 @@ proptest! {
 
 proptest! {
     #[test]
-    fn meta_comes_back(age in 0..=0x7fff_ffff_u32, expiry in 0..=0x7fff_ffff_u32, generation in "[!-~]{0,40}", sum: u64, date in proptest::option::of(0..=253_402_300_799_u64), own_location: bool, accel_expires: bool, log in 0..1_u64 << 53) {
-        let meta = Meta { age, expiry, generation: Bytes::from(generation), sum, date, own_location, accel_expires, log, tie: None, unsent: cache_core::record::Unsent::default() };
+    fn meta_comes_back(age in 0..=0x7fff_ffff_u32, expiry in 0..=0x7fff_ffff_u32, kept in proptest::option::of(0..=0x7fff_ffff_u32), generation in "[!-~]{0,40}", sum: u64, date in proptest::option::of(0..=253_402_300_799_u64), own_location: bool, accel_expires: bool, log in 0..1_u64 << 53) {
+        let meta = Meta { age, expiry, kept, generation: Bytes::from(generation), sum, date, own_location, accel_expires, log, tie: None, unsent: cache_core::record::Unsent::default() };
         prop_assert_eq!(parse_meta(&Bytes::from(encode_meta(&meta))), Some(meta));
     }
 

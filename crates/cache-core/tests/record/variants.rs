@@ -174,6 +174,7 @@ fn meta_of_a_variant() {
     let meta = |tie| Meta {
         age: 7,
         expiry: 400,
+        kept: None,
         generation: Bytes::from("g"),
         sum: 1,
         date: None,
@@ -216,7 +217,7 @@ proptest! {
     #[test]
     fn the_tie_comes_back(family in "[!-~]{1,20}", id: [u8; 16], slot in 0_usize..256) {
         let tie = Tie { family: Bytes::from(family), id: VariantId(id), slot };
-        let meta = Meta { age: 1, expiry: 2, generation: Bytes::from("g"), sum: 3, date: None, own_location: false, accel_expires: false, log: 7, tie: Some(tie), unsent: cache_core::record::Unsent::default() };
+        let meta = Meta { age: 1, expiry: 2, kept: None, generation: Bytes::from("g"), sum: 3, date: None, own_location: false, accel_expires: false, log: 7, tie: Some(tie), unsent: cache_core::record::Unsent::default() };
         prop_assert_eq!(parse_meta(&Bytes::from(encode_meta(&meta))), Some(meta));
     }
 

@@ -85,6 +85,9 @@ async fn serve(cache: SimCache, manner: Manner) {
     if let Answer::Hit(record) | Answer::Ahead(record, _) | Answer::Stale(record, _) = &answer {
         let fresh = record.is_fresh(world.config.rules.stale);
         world.judge().is_served(request, decision, fresh);
+        world
+            .judge()
+            .is_stale_for(&world, request, decision, record);
         if decision == Decision::Ahead {
             world.judge().is_due(&world, request, record);
         }

@@ -31,6 +31,8 @@ pub struct Stored {
     pub expires: u64,
     /// Milliseconds from its writing, or its confirmation, to that.
     pub lasts: u64,
+    /// What it says of the seconds that it is kept past its freshness.
+    pub kept: Option<u32>,
     /// Names the write, or the confirmation, that it comes from.
     pub generation: u64,
     /// A 304 was the last that wrote it.
@@ -77,6 +79,7 @@ impl Stored {
             meta: Some(Rc::new(Meta {
                 age: 0,
                 expiry: MAX_SECONDS,
+                kept: self.kept,
                 generation: self.generation.to_string().into(),
                 sum: 0,
                 date: None,
@@ -97,7 +100,7 @@ impl Stored {
         let Some(Ahead::Share(percent)) = world.config.rules.ahead else {
             return false;
         };
-        let stale = u64::from(world.config.rules.stale) * 1000;
+        let stale = u64::from(world.config.rules.kept()) * 1000;
         let left = (self.expires - world.now()).saturating_sub(stale);
         left * 100 < self.lasts.saturating_sub(stale) * u64::from(percent)
     }

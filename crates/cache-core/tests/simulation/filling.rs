@@ -442,6 +442,7 @@ impl Filling for SimFill {
             body,
             expires: 0,
             lasts: 0,
+            kept: plan.kept,
             generation: 0,
             confirmed: false,
             fill: number,

@@ -305,7 +305,7 @@ fn who_waits_finds_a_record_that_was_stored_before_the_present_fill() {
     // It is given back at 337.
     world.at(START + 336, |world| {
         let kept = world.store.peek(0, world.now()).unwrap();
-        let stale = u64::from(world.config.rules.stale) * 1000;
+        let stale = u64::from(world.config.rules.kept()) * 1000;
         let expires = world.now() + stale - 1;
         world.store.put(0, Some(Stored { expires, ..kept }));
     });

@@ -15,7 +15,7 @@ use super::invalidating;
 use super::permits::{DomainKey, Holdings};
 use super::purging::Sents;
 use super::routing::{Acknowledged, Routing};
-use super::variants::FieldValues;
+use super::variants::{FieldValues, key_of};
 use super::world::World;
 
 /// What became of a request.
@@ -90,6 +90,8 @@ pub struct Judge {
     pub(super) unstorable: HashMap<DomainKey, u64>,
     /// When a fill of this lock was last released because the backend had failed, and of which sender it was.
     pub(super) failed: HashMap<(DomainKey, u64), u64>,
+    /// When those who waited for a fill of this key were last told that the backend had failed.
+    pub(super) told_failing: HashMap<DomainKey, u64>,
     /// Where a 304 confirmed a record that was gone.
     pub(super) superseded: HashSet<DomainKey>,
     /// When somebody last went because of the lock timeout.
@@ -120,6 +122,7 @@ impl Judge {
             stored: HashSet::new(),
             unstorable: HashMap::new(),
             failed: HashMap::new(),
+            told_failing: HashMap::new(),
             superseded: HashSet::new(),
             timeouts: HashMap::new(),
             frozen: HashSet::new(),
@@ -243,6 +246,18 @@ impl Judge {
         });
     }
 
+    /// A stale record is served. Past `redis_cache_stale` that is for failures of the backend alone.
+    pub fn is_stale_for(&self, world: &World, number: usize, decision: Decision, record: &Record) {
+        let stale = world.config.rules.stale;
+        let past = record.standing().staleness(stale);
+        self.check(past <= stale || decision == Decision::Failing, || {
+            format!("request {number} gets a record that is stale for {past} s as {decision:?}")
+        });
+        self.check(past <= world.config.rules.kept(), || {
+            format!("request {number} gets a record that is stale for {past} s")
+        });
+    }
+
     /// A record is written or confirmed under this name, by this answer, to be kept for so many milliseconds.
     pub fn is_written(&mut self, name: Vec<u8>, answer: usize, lasts: u64) {
         self.lasts.insert(name.clone(), lasts);
@@ -258,9 +273,9 @@ impl Judge {
         };
         let generation = record.meta.as_ref().map(|meta| meta.generation.to_vec());
         let lasts = generation.and_then(|name| self.lasts.get(&name));
-        let stale = u64::from(world.config.rules.stale) * 1000;
+        let stale = u64::from(world.config.rules.kept()) * 1000;
         let whole = lasts.map_or(0, |lasts| lasts.saturating_sub(stale));
-        let left = record.ttl_ms - i64::from(world.config.rules.stale) * 1000;
+        let left = record.ttl_ms - i64::from(world.config.rules.kept()) * 1000;
         let left = u64::try_from(left).unwrap_or(0);
         self.check(left * 100 < whole * u64::from(percent), || {
             format!("request {number} has a record refilled that is fresh for {left} ms of {whole}")
@@ -303,7 +318,8 @@ impl Judge {
                     let failed = self.failed.get(&(request.domain_key, sender));
                     failed.is_some_and(|at| self.now <= at + most)
                 };
-                self.check(failed(0) || failed(request.fields.sender), || {
+                let spares = failed(0) || failed(request.fields.sender);
+                self.check(spares || self.has_waited_for_failure(world, number), || {
                     format!("request {number} spares a backend that hasn't failed for such as it")
                 });
             }
@@ -326,6 +342,22 @@ impl Judge {
             }
             _ => {}
         }
+    }
+
+    /// Whether what it may have waited for was a failure of the backend: that counts for it, whoever had sent the request.
+    fn has_waited_for_failure(&self, world: &World, number: usize) -> bool {
+        let request = &self.requests[number];
+        let told = self.told_failing.get(&request.domain_key);
+        // Its header may have come, but its lock isn't free yet.
+        let comes = self.running.iter().any(|((machine, lock), _, filling)| {
+            (*machine, key_of(*lock)) == request.domain_key
+                && world.backend.asked().iter().any(|asked| {
+                    asked.request == *filling
+                        && asked.purpose == Purpose::Fill
+                        && asked.kind == Kind::Error
+                })
+        });
+        comes || told.is_some_and(|at| *at >= request.arrived)
     }
 
     /// Whether it may know that what it has waited for isn't for others.

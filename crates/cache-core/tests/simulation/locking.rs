@@ -55,6 +55,10 @@ impl Judge {
                 self.unstorable
                     .insert((domain_key.0, key_of(domain_key.1)), self.now);
             }
+            (Verdict::Failing(_), _) => {
+                let key = (domain_key.0, key_of(domain_key.1));
+                self.told_failing.insert(key, self.now);
+            }
             _ => {}
         }
     }
@@ -82,7 +86,7 @@ impl Judge {
             format!("key {key} of machine {machine} is filled twice at once")
         });
         // The second look: what a fill of this domain has stored needs no other.
-        let stale = u64::from(world.config.rules.stale) * 1000;
+        let stale = u64::from(world.config.rules.kept()) * 1000;
         let fields = self.requests[request].fields;
         let record = world.store.peek_for(key_of(key), fields, self.now);
         let needless = record.is_some_and(|record| {

@@ -374,7 +374,7 @@ pub async fn judged(
         purges.catch_up(&way).await;
         verdict = judge();
     }
-    let window = i64::from(world.config.rules.stale) * 1000;
+    let window = i64::from(world.config.rules.kept()) * 1000;
     Ok(match verdict.ok_or(Failed)? {
         Verdict::Kept => Some(record),
         Verdict::Soft => {
@@ -384,7 +384,7 @@ pub async fn judged(
                     worker,
                     place,
                     generation,
-                    Some(world.config.rules.stale),
+                    Some(world.config.rules.kept()),
                 );
             }
             Some(Rc::new(Record {

@@ -171,8 +171,11 @@ fn config(seed: u64, rng: &mut Rng, worlds: Worlds, trace: bool) -> Config {
         .collect();
     let keys = rng.range(1, 5) as usize;
     let timeout = rng.pick(&[300, 500, 1000, 3000]);
+    let stale = rng.range(1, 4) as u32;
     let rules = Rules {
-        stale: rng.range(1, 4) as u32,
+        stale,
+        // Every other world keeps its records for longer, for when the backend fails.
+        stale_on_error: (seed % 2 == 1).then_some(stale + 6),
         max_size: MAX_SIZE,
         variants: if varies { rng.pick(&[1, 2, 3, 16]) } else { 16 },
         // Of three worlds one has its records refilled before they are stale.

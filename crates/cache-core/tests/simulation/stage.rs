@@ -92,7 +92,7 @@ pub fn record(world: &Rc<World>, fresh: i64) {
     crowd(world, 1, 0, (0, 0));
     world.run_until(START + 999);
     let kept = world.store.peek(0, world.now()).unwrap();
-    let stale = i64::from(world.config.rules.stale) * 1000;
+    let stale = i64::from(world.config.rules.kept()) * 1000;
     let expires = (START as i64 + 1000 + fresh + stale) as u64;
     world.store.put(0, Some(Stored { expires, ..kept }));
 }

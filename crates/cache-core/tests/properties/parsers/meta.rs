@@ -13,6 +13,7 @@ pub fn holds(input: &[u8]) {
         return;
     };
     assert!(meta.age <= MAX_SECONDS && meta.expiry <= MAX_SECONDS);
+    assert!(meta.kept.is_none_or(|kept| kept <= MAX_SECONDS));
     if let Some(phrase) = &meta.unsent.phrase {
         let rest = phrase.rest();
         assert!(rest.len() <= MAX_PHRASE, "{}", shown(input));
