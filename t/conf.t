@@ -1375,3 +1375,19 @@ invalid parameter "3d" in "redis_cache_stale"; use a time behind "error=", such 
 GET /t
 --- response_body
 ok
+
+
+
+=== TEST 157: redis_cache_min_uses of none
+--- config
+    location /t { redis_cache_min_uses 0; }    # <--
+--- emerg
+invalid number "0" in "redis_cache_min_uses"; use one from 1 to 1000
+
+
+
+=== TEST 158: redis_cache_min_uses of more than is counted
+--- config
+    location /t { redis_cache_min_uses 1001; }    # <--
+--- emerg
+invalid number "1001" in "redis_cache_min_uses"; use one from 1 to 1000

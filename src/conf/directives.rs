@@ -65,6 +65,7 @@ entry!(on_revalidate, LocConf, rules::revalidate);
 entry!(on_refresh_ahead, LocConf, rules::refresh_ahead);
 entry!(on_backoff, LocConf, fill::backoff);
 entry!(on_variants, LocConf, rules::variants);
+entry!(on_min_uses, LocConf, fill::min_uses);
 entry!(on_purge_allow, LocConf, purge::allow);
 entry!(on_purge_style, LocConf, purge::style);
 entry!(on_tags, LocConf, purge::tags);
@@ -108,7 +109,7 @@ const SET_MD5: u32 =
     NGX_HTTP_SRV_CONF | NGX_HTTP_SIF_CONF | NGX_HTTP_LOC_CONF | NGX_HTTP_LIF_CONF | NGX_CONF_TAKE12;
 
 /// All directives of the module.
-pub static mut COMMANDS: [ngx_command_t; 45] = [
+pub static mut COMMANDS: [ngx_command_t; 46] = [
     command(
         ngx_string!("redis_cache_zone"),
         HTTP | NGX_CONF_TAKE2,
@@ -261,6 +262,11 @@ pub static mut COMMANDS: [ngx_command_t; 45] = [
         ngx_string!("redis_cache_backoff"),
         NGX_CONF_TAKE12,
         on_backoff,
+    ),
+    in_location(
+        ngx_string!("redis_cache_min_uses"),
+        NGX_CONF_TAKE1,
+        on_min_uses,
     ),
     in_location(
         ngx_string!("redis_cache_variants"),

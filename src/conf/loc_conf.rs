@@ -119,6 +119,8 @@ pub struct LocConf {
     pub refills: Option<u32>,
     /// `redis_cache_lock_queue`
     pub lock_queue: Option<u32>,
+    /// `redis_cache_min_uses`
+    pub min_uses: Option<u32>,
     /// `redis_cache_uncacheable_ttl`, milliseconds
     pub uncacheable_ttl: Option<u64>,
     /// `redis_cache_use_stale`
@@ -195,6 +197,7 @@ impl Default for LocConf {
             capture_timeout: None,
             refills: None,
             lock_queue: None,
+            min_uses: None,
             uncacheable_ttl: None,
             use_stale: None,
             needs_store: None,
@@ -261,6 +264,7 @@ impl LocConf {
             capture_timeout,
             refills,
             lock_queue,
+            min_uses,
             uncacheable_ttl,
             use_stale,
             needs_store,

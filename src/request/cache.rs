@@ -306,6 +306,12 @@ impl Cache for RequestCache {
         ahead::ask(self.settings.lookup.lock_key())
     }
 
+    fn is_used_enough(&self) -> bool {
+        let wanted = self.settings.min_uses;
+        // All variants of a key count together.
+        wanted <= 1 || self.zone().count_use(self.settings.lookup.lock_key()) >= wanted
+    }
+
     fn lock(&self, since: u64, domain: Domain) -> Lock<LockPermit, Joined, Queued> {
         let (zone, terms) = (self.zone(), &self.settings.terms);
         // What doesn't fit into the store goes from no worker to another.

@@ -57,6 +57,8 @@ pub struct Settings {
     pub needs_store: bool,
     /// `redis_cache_refills`
     pub refills: u32,
+    /// `redis_cache_min_uses`
+    pub min_uses: u32,
     /// On which terms a fill runs.
     pub terms: Terms,
 }
@@ -319,6 +321,7 @@ pub fn settings(
         },
         needs_store: conf.needs_store.unwrap_or(false),
         refills: conf.refills.unwrap_or(REFILLS),
+        min_uses: conf.min_uses.unwrap_or(1),
         terms: Terms {
             lock_age: reader
                 .variables

@@ -18,6 +18,9 @@ pub mod process;
 /// Records in the memory of a tier.
 pub mod tier;
 
+/// How often keys were asked for.
+pub mod uses;
+
 /// Wake-ups from one worker to another.
 pub mod wake;
 

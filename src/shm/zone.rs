@@ -150,6 +150,13 @@ impl Zone {
         self.0.sequence()
     }
 
+    /// Counts a request for a key that has no record; see [`Uses::count`].
+    ///
+    /// [`Uses::count`]: super::uses::Uses::count
+    pub fn count_use(self, key: &LockKey) -> u32 {
+        self.0.uses().count(key, now_msec() / 1000)
+    }
+
     /// Takes a lock; see [`Table::acquire`]. `age` in milliseconds. What a dead process holds is freed first.
     pub fn acquire(self, key: &LockKey, since: u64, age: u64, queue: u32) -> Acquired {
         let acquire = || {

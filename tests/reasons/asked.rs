@@ -67,6 +67,11 @@ pub fn only_if_cached() -> Vec<Told> {
     stage.told(&answer, Told::skip("MISS", Reason::OnlyIfCached, ""))
 }
 
+pub fn few_uses() -> Vec<Told> {
+    let (stage, answer) = ask("redis_cache_min_uses 2;", &get("me"));
+    stage.told(&answer, Told::passed(Reason::FewUses))
+}
+
 pub fn upgrade() -> Vec<Told> {
     let request = get("me")
         .header("Connection", "Upgrade")

@@ -61,6 +61,7 @@ scenes! {
         no_store_directive: NoStoreDirective,
         no_store_asked: NoStoreAsked,
         only_if_cached: OnlyIfCached,
+        few_uses: FewUses,
         upgrade: Upgrade,
         conditional: Conditional,
         not_configured: NotConfigured,

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! lookup ─┬─ fresh ──────────────────────────────► respond
+//!         ├─ none, and rarely asked for ─► pass
 //!         ├─ about to go stale ─► as stale, but a hit
 //!         ├─ stale ─► respond ─► lock? ─► fill ─► store ─► unlock, wake
 //!         └─ none ──► lock ─┬─ mine ──► claim ─┬─ ours ─► fill ─┬─► respond, streaming
@@ -135,8 +136,10 @@ pub async fn serve<C: Cache>(
 ) -> Answer<C::Permit, C::Fill, C::RefillSlot> {
     let mut patience = Patience::new(cache, limits);
     let mut others = 0;
+    let mut has_looked = false;
     'look: loop {
         let since = cache.sequence();
+        let is_first = !std::mem::replace(&mut has_looked, true);
         let (mut held, trouble) = match cache.lookup().await {
             Ok(Some(record)) => match cache.judge(&record) {
                 Use::Fresh => return Answer::Hit(record),
@@ -144,6 +147,10 @@ pub async fn serve<C: Cache>(
                 Use::Stale(on_failure) => return at_once(cache, record, on_failure, since),
                 Use::Validate(on_failure) => (Some(Held { record, on_failure }), None),
             },
+            // Nobody waits for what isn't stored: no lock is asked for.
+            Ok(None) if is_first && !cache.is_used_enough() => {
+                return Answer::Pass(Reason::FewUses);
+            }
             Ok(None) => (None, None),
             Err(Trouble::Unavailable) if cache.needs_store() => {
                 return Answer::Pass(Reason::StoreRequired);

@@ -23,6 +23,9 @@ mod purge_words;
 #[path = "../../../src/fill/stream/mod.rs"]
 #[allow(dead_code, reason = "the simulation uses a part of it")]
 mod stream;
+#[path = "../../../src/shm/uses.rs"]
+#[allow(dead_code, reason = "the simulation uses a part of it")]
+mod uses;
 
 mod simulation {
     mod ahead;
@@ -39,6 +42,7 @@ mod simulation {
     mod directed;
     mod faults;
     mod fencing;
+    mod few_uses;
     mod filling;
     mod fleet;
     mod fleet_directed;

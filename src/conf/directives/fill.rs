@@ -5,6 +5,7 @@ use cache_core::units::parse_millis;
 use crate::conf::reader::{Directive, Fault, SetResult, once};
 use crate::conf::{LocConf, LockScope};
 use crate::shm::locks::BackOff;
+use crate::shm::uses::MOST;
 
 pub(super) fn lock_timeout(directive: &Directive, conf: &mut LocConf) -> SetResult {
     once(&mut conf.lock_timeout, directive.millis(1)?)
@@ -30,6 +31,15 @@ pub(super) fn lock_scope(directive: &Directive, conf: &mut LocConf) -> SetResult
 
 pub(super) fn lock_queue(directive: &Directive, conf: &mut LocConf) -> SetResult {
     once(&mut conf.lock_queue, directive.number(1)?)
+}
+
+pub(super) fn min_uses(directive: &Directive, conf: &mut LocConf) -> SetResult {
+    let value = directive.text(1);
+    let uses = value.parse().ok().filter(|uses| (1..=MOST).contains(uses));
+    let uses = uses.ok_or_else(|| {
+        format!("invalid number \"{value}\" in \"redis_cache_min_uses\"; use one from 1 to {MOST}")
+    })?;
+    once(&mut conf.min_uses, uses)
 }
 
 pub(super) fn uncacheable_ttl(directive: &Directive, conf: &mut LocConf) -> SetResult {

@@ -7,6 +7,7 @@ use ngx::ffi::*;
 
 use super::super::counters::{ServerCounters, ZoneCounters};
 use super::super::locks::{Table, TableHeader};
+use super::super::uses::Uses;
 use super::common::Common;
 use super::layout::{
     Init, STORE_SIZE, init, init_common, init_servers, init_store, init_tier, table,
@@ -191,6 +192,21 @@ impl Mapping {
             let header = (*self.table).data.cast::<TableHeader>().as_ref()?;
             let address = usize::try_from(header.counters).ok()?;
             ptr::with_exposed_provenance::<ZoneCounters>(address).as_ref()
+        }
+    }
+
+    /// How often keys were asked for. Without words before it is initialised.
+    pub fn uses<'a>(self) -> Uses<'a> {
+        // SAFETY: the header is laid out by `init`, which writes where the words lie and how many they are; they are atomic.
+        unsafe {
+            let place = (*self.table).data.cast::<TableHeader>().as_ref();
+            let place = place.and_then(|header| {
+                let address = usize::try_from(header.uses).ok().filter(|at| *at != 0)?;
+                Some((address, usize::try_from(header.use_words).ok()?))
+            });
+            Uses(place.map_or(&[], |(address, words)| {
+                std::slice::from_raw_parts(ptr::with_exposed_provenance(address), words)
+            }))
         }
     }
 

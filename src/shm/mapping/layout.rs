@@ -1,12 +1,14 @@
 //! How the shared memory of a zone, and what all zones have in common, is laid out when nginx maps it.
 
 use std::ptr;
+use std::sync::atomic::AtomicU64;
 
 use ngx::ffi::*;
 use ngx::ngx_log_error;
 
 use super::super::counters::ZoneCounters;
 use super::super::locks::{Entry, MAGIC, Table, TableHeader, WORKERS};
+use super::super::uses::ROW;
 use super::common::{self, Common};
 use super::names;
 use super::servers;
@@ -15,6 +17,10 @@ use super::tier;
 
 /// Enough for [`StoreState`] and nginx's own pages. What is declared beyond it is room for the topology.
 pub(super) const STORE_SIZE: usize = size_of::<StoreState>() + 64 * 1024;
+
+/// Bytes of a row of counts of requests.
+const ROW_SIZE: usize = ROW * size_of::<AtomicU64>();
+
 use crate::ngx::guard::guard;
 use crate::ngx::request::{Code, ERROR, OK};
 
@@ -182,7 +188,7 @@ unsafe fn lay_out_common(pool: *mut ngx_slab_pool_t) -> Option<*mut Common> {
     }
 }
 
-/// Half of the zone becomes the lock table; the rest is for what else workers will share.
+/// Half of the zone becomes the lock table, up to a quarter counts requests; the rest is for what else workers will share.
 ///
 /// # Safety
 ///
@@ -209,9 +215,35 @@ unsafe fn lay_out(pool: *mut ngx_slab_pool_t) -> Option<*mut TableHeader> {
         }
         // Workers are forked: it lies at the same address in all of them.
         ptr::addr_of_mut!((*header).counters).write(counters.expose_provenance() as u64);
+        let (uses, words) = lay_out_uses(pool, size / 2);
+        ptr::addr_of_mut!((*header).uses).write(uses.expose_provenance() as u64);
+        ptr::addr_of_mut!((*header).use_words).write(words as u64);
         for entry in table(header).entries {
             *entry = Entry::EMPTY;
         }
         Some(header)
+    }
+}
+
+/// Room for the counts of requests, and its words: so many bytes at most, and no more than half of what is left.
+///
+/// # Safety
+///
+/// `pool` is a slab pool that no other process uses yet.
+unsafe fn lay_out_uses(pool: *mut ngx_slab_pool_t, most: usize) -> (*mut AtomicU64, usize) {
+    // SAFETY: by contract. Zeroes are counts.
+    unsafe {
+        let size = most.min((*pool).pfree / 2 * ngx_pagesize);
+        let size = size - size % ROW_SIZE;
+        if size == 0 {
+            return (ptr::null_mut(), 0);
+        }
+        let words = ngx_slab_calloc(pool, size).cast::<AtomicU64>();
+        let count = if words.is_null() {
+            0
+        } else {
+            size / size_of::<AtomicU64>()
+        };
+        (words, count)
     }
 }

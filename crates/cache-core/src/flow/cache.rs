@@ -185,6 +185,9 @@ pub trait Cache {
     fn failing(&self) -> Option<Failure>;
     /// Whether a refill of a record that is still fresh may be asked for now: not with each hit.
     fn asks_ahead(&self) -> bool;
+    /// Counts the request, for which there is no record, among those for its key. Whether there were enough of them for a
+    /// response to be stored. Asked after the first look of a request alone: one that has waited gets what it has waited for.
+    fn is_used_enough(&self) -> bool;
     /// Asks for the lock; never waits. It is that of the key, or once a look or a [`HeaderWait`] has shown
     /// what the key's responses vary on, that of the request's own variant.
     fn lock(&self, since: u64, domain: Domain) -> Lock<Self::Permit, Self::Fill, Self::Ticket>;

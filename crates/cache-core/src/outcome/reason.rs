@@ -61,6 +61,8 @@ reasons! {
     Conditional = "conditional",
     /// Zone, store or key is not configured, or names something that doesn't exist.
     NotConfigured = "zone, store or key missing",
+    /// The key hasn't been asked for as often as `redis_cache_min_uses` wants it.
+    FewUses = "too few uses",
 
     /// The store is down, slow or talking nonsense.
     StoreUnavailable = "store unavailable",

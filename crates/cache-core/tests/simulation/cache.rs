@@ -188,6 +188,12 @@ impl Cache for SimCache {
         true
     }
 
+    fn is_used_enough(&self) -> bool {
+        let zone = &self.world.machines[self.worker.machine].zone;
+        let count = zone.count_use(self.key, self.world.now());
+        count >= self.world.config.min_uses
+    }
+
     fn lock(&self, since: u64, domain: Domain) -> Lock<SimPermit, Joined, Queued> {
         self.domain.set(domain);
         self.world.judge().asks_for_lock(self.request);

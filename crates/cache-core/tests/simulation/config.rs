@@ -120,6 +120,8 @@ pub struct Config {
     pub lock_age: u64,
     /// How many requests may wait for a key.
     pub queue: u32,
+    /// From which request for a key on answers are stored.
+    pub min_uses: u32,
     /// Milliseconds for which a key is remembered whose answers aren't storable.
     pub uncacheable_ttl: u64,
     /// Whether chance decides the order of what happens at the same time.
@@ -201,6 +203,7 @@ impl Config {
             },
             lock_age: 30_000,
             queue: 1024,
+            min_uses: 1,
             uncacheable_ttl: 5000,
             capture_timeout: 300_000,
             shuffled: false,

@@ -106,6 +106,8 @@ pub struct Judge {
     pub(super) purged: Sents,
     /// The answer that a record comes from, or that has confirmed it last, by the name of the write.
     pub(super) began: HashMap<Vec<u8>, usize>,
+    /// How many requests were told that the key isn't asked for often.
+    few_uses: HashMap<DomainKey, u32>,
     /// For how many milliseconds a record was to be kept, by the name of the write.
     lasts: HashMap<Vec<u8>, u64>,
 }
@@ -133,6 +135,7 @@ impl Judge {
             fleet: Fleet::default(),
             purged: Sents::default(),
             began: HashMap::new(),
+            few_uses: HashMap::new(),
             lasts: HashMap::new(),
         }
     }
@@ -321,6 +324,19 @@ impl Judge {
                 let spares = failed(0) || failed(request.fields.sender);
                 self.check(spares || self.has_waited_for_failure(world, number), || {
                     format!("request {number} spares a backend that hasn't failed for such as it")
+                });
+            }
+            Decision::Pass(Reason::FewUses) => {
+                self.check(request.locks == 0 && !request.holds, || {
+                    format!("request {number} has waited, or has a record, and passes because of few uses")
+                });
+                let most = world.config.min_uses;
+                let domain_key = request.domain_key;
+                let told = self.few_uses.entry(domain_key).or_default();
+                *told += 1;
+                let told = *told;
+                self.check(told < most, || {
+                    format!("{told} requests for {domain_key:?} pass, and from request {most} on none is to")
                 });
             }
             Decision::Pass(Reason::WaitersReleased) => {

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use cache_core::flow::Verdict;
 use cache_core::use_stale::Failure;
@@ -14,6 +14,7 @@ use super::worker;
 use crate::common::Common;
 use crate::locks::header::Workers;
 use crate::locks::{Acquired, Asker, Awaited, Entry, MAGIC, Retention, Table, TableHeader};
+use crate::uses::{ROW, Uses};
 
 struct Mapping {
     /// Who has ever held a lock here.
@@ -22,6 +23,7 @@ struct Mapping {
     header: TableHeader,
     tags: Vec<u64>,
     entries: Vec<Entry>,
+    uses: Vec<AtomicU64>,
 }
 
 /// A lock domain.
@@ -59,6 +61,7 @@ impl Zone {
             header: empty_header(entries),
             tags: vec![0; entries],
             entries: vec![Entry::EMPTY; entries],
+            uses: (0..64 * ROW).map(|_| AtomicU64::new(0)).collect(),
         }))
     }
 
@@ -82,6 +85,10 @@ impl Zone {
 
     pub fn sequence(&self) -> u64 {
         self.0.borrow().header.sequence.load(Ordering::Relaxed)
+    }
+
+    pub fn count_use(&self, key: Key, now: u64) -> u32 {
+        Uses(&self.0.borrow().uses).count(&id(key), now / 1000)
     }
 
     pub fn acquire(
