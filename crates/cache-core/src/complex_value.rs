@@ -1,13 +1,14 @@
 //! What a complex value, in nginx's words a text with `$variables`, is made of.
 
 /// Variables that are parts of the URI.
-const OF_URI: [&[u8]; 6] = [
+const OF_URI: [&[u8]; 7] = [
     b"request_uri",
     b"uri",
     b"document_uri",
     b"args",
     b"query_string",
     b"is_args",
+    b"redis_cache_args",
 ];
 
 /// Whether a key for another URI can be made of `template`, a value with `$variables`: each of them follows from the

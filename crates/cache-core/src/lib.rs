@@ -118,6 +118,8 @@ pub mod explained;
 pub mod http_date;
 // Which resource does a URI name (RFC 3986)?
 pub mod uri;
+// Which arguments of a request are in its key, and in what form (`redis_cache_args`)?
+pub mod args;
 // What is a cache key called in the lock table?
 pub mod key;
 // What do Redis and its clients say to each other (RESP2, RESP3)?

@@ -234,6 +234,7 @@ fn derivable_keys() {
     let cases = [
         ("$scheme://$host$request_uri", true),
         ("${scheme}:${request_method}:$host:$uri$is_args$args", true),
+        ("$scheme://$redis_cache_authority?$redis_cache_args $uri", true),
         ("$arg_id:$http_accept:$cookie_lang", true),
         ("constant", true),
         ("", true),

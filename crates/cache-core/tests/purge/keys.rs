@@ -9,6 +9,7 @@ fn a_key_of_the_uri_alone_is_known() {
         ("$scheme://$redis_cache_authority$request_uri", true),
         ("$scheme:$request_method:$http_host:$request_uri", true),
         ("v1:${host}$uri$is_args$args", true),
+        ("$host$redis_cache_args $uri", true),
         ("$host$arg_page", true),
         ("$scheme://$host$1", true),
         ("constant", true),

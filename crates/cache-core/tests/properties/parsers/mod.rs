@@ -18,6 +18,7 @@ macro_rules! all {
 }
 
 all!(
+    args,
     cache_control,
     cache_status,
     conditions,
