@@ -37,6 +37,7 @@ entry!(on_pass, LocConf, location::pass);
 entry!(on_pass_timeout, LocConf, location::pass_timeout);
 entry!(on_backend, LocConf, location::backend);
 entry!(on_key, LocConf, location::key);
+entry!(on_args, LocConf, location::args);
 entry!(on_valid, LocConf, rules::valid);
 entry!(on_methods, LocConf, rules::methods);
 entry!(on_age, LocConf, rules::age);
@@ -109,7 +110,7 @@ const SET_MD5: u32 =
     NGX_HTTP_SRV_CONF | NGX_HTTP_SIF_CONF | NGX_HTTP_LOC_CONF | NGX_HTTP_LIF_CONF | NGX_CONF_TAKE12;
 
 /// All directives of the module.
-pub static mut COMMANDS: [ngx_command_t; 46] = [
+pub static mut COMMANDS: [ngx_command_t; 47] = [
     command(
         ngx_string!("redis_cache_zone"),
         HTTP | NGX_CONF_TAKE2,
@@ -140,6 +141,7 @@ pub static mut COMMANDS: [ngx_command_t; 46] = [
         on_backend,
     ),
     in_location(ngx_string!("redis_cache_key"), NGX_CONF_TAKE1, on_key),
+    in_location(ngx_string!("redis_cache_args"), NGX_CONF_1MORE, on_args),
     in_location(ngx_string!("redis_cache_valid"), NGX_CONF_1MORE, on_valid),
     in_location(
         ngx_string!("redis_cache_methods"),

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use cache_core::allow::AllowList;
+use cache_core::args::ArgsForm;
 use cache_core::cache_status_field::CacheName;
 use cache_core::freshness::Heuristic;
 use cache_core::ignore::Ignore;
@@ -71,6 +72,8 @@ pub struct LocConf {
     pub backend: Option<Backend>,
     /// `redis_cache_key`, a compiled value.
     pub key: Option<*mut ngx_http_complex_value_t>,
+    /// `redis_cache_args`
+    pub args: Option<Rc<ArgsForm>>,
     /// What `set_md5 $cache_key` hashes, here and above.
     pub md5_keys: Vec<*mut ngx_http_complex_value_t>,
     /// `redis_cache_valid`
@@ -173,6 +176,7 @@ impl Default for LocConf {
             pass_timeout: None,
             backend: None,
             key: None,
+            args: None,
             md5_keys: Vec::new(),
             statuses: None,
             methods: None,
@@ -244,6 +248,7 @@ impl LocConf {
             pass_timeout,
             backend,
             key,
+            args,
             statuses,
             methods,
             age,
@@ -309,6 +314,11 @@ impl LocConf {
             ahead: self.ahead.unwrap_or(standard.ahead),
             variants: self.variants.unwrap_or(standard.variants),
         }
+    }
+
+    /// What is done to arguments, if anything is.
+    pub fn args_form(&self) -> Option<&ArgsForm> {
+        self.args.as_deref().filter(|form| form.is_on())
     }
 
     /// The predicates of `redis_cache_bypass`, or null.

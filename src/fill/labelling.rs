@@ -1,5 +1,6 @@
 //! By what purges select the response to a fill: whose it is, and the tags that its header names.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -29,6 +30,12 @@ impl Labelling {
             purge::target_of(r.uri(), r.args()).into()
         } else {
             Bytes::copy_from_slice(r.unparsed_uri())
+        };
+        // Requests with other arguments get the record, too: a purge by any of them finds it by this form.
+        let target = match conf.args_form().map(|form| form.apply_to_target(&target)) {
+            Some(Cow::Owned(form)) => form.into(),
+            Some(Cow::Borrowed(form)) if form.len() < target.len() => Bytes::copy_from_slice(form),
+            _ => target,
         };
         Labelling {
             origin: Origin::new(r.is_https(), r.authority()),

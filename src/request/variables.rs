@@ -1,10 +1,13 @@
 //! The `$redis_cache_*` variables, which say what happened to a request, and nginx's own `$upstream_*`.
 
+use std::borrow::Cow;
+
 use cache_core::shown::shown;
 use ngx::ffi::*;
 
 pub mod upstream;
 
+use crate::conf::LocConf;
 use crate::conf::default_key;
 use crate::conf::variables::name;
 use crate::ngx::guard::guard;
@@ -12,6 +15,13 @@ use crate::ngx::request::{Code, ERROR, OK, Request};
 use crate::ngx::text;
 use crate::request::cache_status;
 use crate::request::context::Context;
+
+/// What nginx calls for a variable's value.
+type Handler = unsafe extern "C" fn(
+    *mut ngx_http_request_t,
+    *mut ngx_http_variable_value_t,
+    usize,
+) -> ngx_int_t;
 
 type Reader = fn(&'static Context) -> Option<String>;
 
@@ -57,12 +67,19 @@ pub fn add(cf: *mut ngx_conf_t) -> Code {
             variable.get_handler = Some(read);
             variable.data = index;
         }
-        let Some(mut name) = name(pool, "redis_cache_authority") else {
-            return ERROR;
-        };
-        match ngx_http_add_variable(cf, &mut name, 0).as_mut() {
-            Some(variable) => variable.get_handler = Some(authority),
-            None => return ERROR,
+        // Arguments are read anew where they, or the location, may be others meanwhile.
+        let for_keys: [(&str, u32, Handler); 2] = [
+            ("redis_cache_authority", 0, authority),
+            ("redis_cache_args", NGX_HTTP_VAR_NOCACHEABLE, args),
+        ];
+        for (export, flags, handler) in for_keys {
+            let Some(mut name) = name(pool, export) else {
+                return ERROR;
+            };
+            match ngx_http_add_variable(cf, &mut name, flags as ngx_uint_t).as_mut() {
+                Some(variable) => variable.get_handler = Some(handler),
+                None => return ERROR,
+            }
         }
     }
     OK
@@ -94,18 +111,52 @@ unsafe extern "C" fn authority(
     })
 }
 
+/// `$redis_cache_args`: the arguments in the form that the location gives them. As with `$args`, no arguments are a value,
+/// too.
+unsafe extern "C" fn args(
+    r: *mut ngx_http_request_t,
+    value: *mut ngx_http_variable_value_t,
+    _: usize,
+) -> ngx_int_t {
+    guard("variable", ERROR, || {
+        // SAFETY: nginx calls with a live request and a place to write to. What is borrowed are the request's own
+        // arguments, as `$args` has them.
+        unsafe {
+            let Some(request) = Request::new(r) else {
+                return ERROR;
+            };
+            let form = request.loc_conf::<LocConf>().and_then(LocConf::args_form);
+            let text = match form.map(|form| form.apply(request.args())) {
+                None | Some(Cow::Borrowed(_)) => Some((*r).args),
+                Some(Cow::Owned(text)) => text::copy((*r).pool, &text),
+            };
+            let Some(text) = text else {
+                return ERROR;
+            };
+            set(&mut *value, text);
+        }
+        OK
+    })
+}
+
 /// Gives a variable this value, or none.
 unsafe fn put(pool: *mut ngx_pool_t, value: &mut ngx_http_variable_value_t, text: Option<&[u8]>) {
     // SAFETY: by the caller, a live pool.
     match text.and_then(|text| unsafe { text::copy(pool, text) }) {
-        Some(text) => {
-            value.data = text.data;
-            value.set_len(u32::try_from(text.len).unwrap_or(0));
-            value.set_valid(1);
-            value.set_not_found(0);
+        Some(text) => set(value, text),
+        None => {
+            value.set_not_found(1);
+            value.set_no_cacheable(0);
         }
-        None => value.set_not_found(1),
     }
+}
+
+/// Gives a variable this text, which lives as long as the request.
+fn set(value: &mut ngx_http_variable_value_t, text: ngx_str_t) {
+    value.data = text.data;
+    value.set_len(u32::try_from(text.len).unwrap_or(0));
+    value.set_valid(1);
+    value.set_not_found(0);
     value.set_no_cacheable(0);
 }
 

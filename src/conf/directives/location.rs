@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use cache_core::allow::AllowList;
+use cache_core::args::{ArgsForm, BadArgs};
 use cache_core::cache_status_field::CacheName;
 use cache_core::headers::is_token;
 
@@ -110,6 +111,22 @@ pub(super) fn key(directive: &Directive, conf: &mut LocConf) -> SetResult {
     refuse_slices(directive, 1)?;
     warn_of_empty(directive, 1);
     once(&mut conf.key, directive.complex_value(1)?)
+}
+
+pub(super) fn args(directive: &Directive, conf: &mut LocConf) -> SetResult {
+    let form = ArgsForm::parse(&directive.arguments()).map_err(|bad| match bad {
+        BadArgs::Option(option) => format!(
+            "invalid option \"{option}\" in \"redis_cache_args\"; known are sort, normalize, drop=NAME,... and \
+             keep=NAME,..., or \"off\" alone"
+        ),
+        BadArgs::Name(name) => format!(
+            "invalid name \"{name}\" in \"redis_cache_args\"; use one such as page, or utm_* for all that begin so"
+        ),
+        BadArgs::List(list) => {
+            format!("unknown list \"{list}\" in \"redis_cache_args\"; it is \"@tracking\"")
+        }
+    })?;
+    once(&mut conf.args, Rc::new(form))
 }
 
 pub(super) fn header(directive: &Directive, conf: &mut LocConf) -> SetResult {

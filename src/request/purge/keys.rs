@@ -1,9 +1,11 @@
 //! Under which keys the records of a URI are, and what goes to the log of the store instead.
 
 use bytes::Bytes;
+use cache_core::args::ArgsForm;
 use cache_core::complex_value::{is_of_uri, names_variable, with_other_scheme};
 use cache_core::purge::request::{Purge, Refusal, Request as Asking, Uri};
 use cache_core::purge::{Mode, Selector};
+use cache_core::uri::Target;
 
 use crate::conf::{LocConf, MainConf, default_key};
 use crate::ngx::request::Request;
@@ -39,8 +41,10 @@ impl Keys {
             let is_whole =
                 purge.mode == Mode::Hard && source.is_some_and(|source| found.add(r, source, uri));
             if !is_whole {
-                let selector = uri.selector(request)?;
-                found.selectors.push(selector);
+                found.selectors.push(uri.selector(request)?);
+                let form = conf.args_form();
+                let in_form = form.and_then(|form| in_form(uri, form, request));
+                found.selectors.extend(in_form);
             }
         }
         found.keys.sort_unstable();
@@ -86,6 +90,24 @@ impl Keys {
         self.keys.extend(other.map(Bytes::from));
         is_whole
     }
+}
+
+/// The selector of a URI with its arguments as records of the location are labelled. Those of other locations have them
+/// as they came.
+fn in_form(uri: &Uri, form: &ArgsForm, request: &Asking<'_>) -> Option<Selector> {
+    let found = |target: &Target| {
+        let text = target.in_origin_form();
+        Target::of_request(&form.apply_to_target(&text))
+    };
+    match uri {
+        Uri::Own => {
+            let target = &form.apply_to_target(request.target);
+            uri.selector(&Asking { target, ..*request })
+        }
+        Uri::Here(target) => Uri::Here(found(target)?).selector(request),
+        Uri::At(origin, target) => Uri::At(origin.clone(), found(target)?).selector(request),
+    }
+    .ok()
 }
 
 /// Whether the default key has the port that this request has come to: that of others may be another one.
