@@ -1391,3 +1391,27 @@ invalid number "0" in "redis_cache_min_uses"; use one from 1 to 1000
     location /t { redis_cache_min_uses 1001; }    # <--
 --- emerg
 invalid number "1001" in "redis_cache_min_uses"; use one from 1 to 1000
+
+
+
+=== TEST 159: arguments in no form that there is
+--- config
+    location /t { redis_cache_args sort sorted; }    # <--
+--- emerg
+invalid option "sorted" in "redis_cache_args"; known are sort, normalize, drop=NAME,... and keep=NAME,..., or "off" alone
+
+
+
+=== TEST 160: a name that no argument has
+--- config
+    location /t { redis_cache_args drop=a*b; }    # <--
+--- emerg
+invalid name "a*b" in "redis_cache_args"; use one such as page, or utm_* for all that begin so
+
+
+
+=== TEST 161: a list of arguments that there is not
+--- config
+    location /t { redis_cache_args drop=@other; }    # <--
+--- emerg
+unknown list "@other" in "redis_cache_args"; it is "@tracking"
