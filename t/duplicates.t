@@ -35,6 +35,7 @@ my %once = (
     redis_cache_uncacheable_ttl => '1s',
     redis_cache_invalidate      => 'on',
     redis_cache_use_stale       => 'error',
+    redis_cache_args            => 'sort',
     redis_cache_min_uses        => '2',
     redis_cache_revalidate      => 'on',
     redis_cache_refresh_ahead   => 'off',
