@@ -99,7 +99,7 @@ pub static mut ngx_http_redis_cache_module: ngx_module_t = ngx_module_t {
 
 unsafe extern "C" fn preconfiguration(cf: *mut ngx_conf_t) -> Code {
     guard("preconfiguration", ERROR, || {
-        // SAFETY: the static lives as long as the shared object.
+        // SAFETY: the static lives as long as the shared object; nginx numbers its http modules before it calls this.
         unsafe { module::set(&raw mut ngx_http_redis_cache_module) };
         // SAFETY: as the name says; nginx's own modules come first.
         if !unsafe { fit::before_configuration(cf) } {

@@ -2,7 +2,7 @@
 
 use std::ffi::CStr;
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 use ngx::ffi::{ngx_cycle, ngx_module_t};
 
@@ -20,13 +20,18 @@ pub const fn blank() -> ngx_module_t {
 /// The module's entry in nginx's table. Set before any configuration is read.
 static OWN: AtomicPtr<ngx_module_t> = AtomicPtr::new(ptr::null_mut());
 
-/// Says which module this is.
+/// Its place among the http modules. Each request needs it many times.
+static INDEX: AtomicUsize = AtomicUsize::new(0);
+
+/// Says which module this is, before the http block is read.
 ///
 /// # Safety
 ///
-/// `module` lives as long as the shared object is loaded.
+/// `module` lives as long as the shared object is loaded. nginx has numbered its http modules.
 pub unsafe fn set(module: *mut ngx_module_t) {
     OWN.store(module, Ordering::Relaxed);
+    // SAFETY: by contract.
+    INDEX.store(unsafe { (*module).ctx_index }, Ordering::Relaxed);
 }
 
 /// The module's entry in nginx's table, whose address tells it from other modules.
@@ -36,8 +41,7 @@ pub fn own() -> *mut ngx_module_t {
 
 /// The module's place among the http modules: in the tables of configurations and of requests.
 pub fn index() -> usize {
-    // SAFETY: null, or a module that stays loaded; nginx numbers its modules before it reads a configuration.
-    unsafe { own().as_ref() }.map_or(0, |module| module.ctx_index)
+    INDEX.load(Ordering::Relaxed)
 }
 
 /// The modules that are loaded, with their names.

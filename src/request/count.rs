@@ -11,7 +11,7 @@ use crate::ngx::guard::guard;
 use crate::ngx::request::{OK, Request};
 use crate::request::context::Context;
 use crate::request::state::State;
-use crate::shm::counters::ServerCounters;
+use crate::shm::counters::{ServerCounters, worker};
 
 /// The handler of the log phase. Of requests whose subrequests are logged, too, each comes here.
 pub unsafe extern "C" fn log(r: *mut ngx_http_request_t) -> ngx_int_t {
@@ -45,19 +45,21 @@ pub fn see_to_subrequest(context: &'static Context) -> Option<()> {
     context.state::<Subrequest>().map(|_| ())
 }
 
+#[inline]
 fn count(r: Request, context: &Context, bytes: u64) {
     let Some(outcome) = context.outcome() else {
         return;
     };
+    let worker = worker();
     let words = [
         (responses(outcome.status()), 1),
         (response_bytes(outcome.status()), bytes),
     ];
     if let Some(counters) = context.location.zone.and_then(|zone| zone.counters()) {
-        let is_from_memory = outcome.source() == Some(outcome::Source::Memory);
-        let from_memory = (MEMORY_HITS, u64::from(is_from_memory));
-        let [responses, bytes] = words;
-        counters.add_all([responses, bytes, from_memory]);
+        counters.add_all_of(worker, words);
+        if outcome.is_from_memory() {
+            counters.add_all_of(worker, [(MEMORY_HITS, 1)]);
+        }
         if let Some(how) = context.coalesced() {
             counters.add(coalesced(how), 1);
         }
@@ -73,7 +75,7 @@ fn count(r: Request, context: &Context, bytes: u64) {
         .srv_conf::<SrvConf>()
         .and_then(|server| of_server(r, server))
     {
-        counters.add_all(words);
+        counters.add_all_of(worker, words);
     }
 }
 

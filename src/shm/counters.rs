@@ -22,6 +22,12 @@ pub type StoreCounters = Counters<STORE_ROOM>;
 /// Those of a server of a store. There is room for many servers, and each command has a round trip behind it: one copy.
 pub type NodeCounters = Counters<NODE_ROOM, 1>;
 
+/// The number of this worker, 0 for the first.
+pub fn worker() -> usize {
+    // SAFETY: nginx writes it before it runs the worker.
+    unsafe { ngx_worker }
+}
+
 impl<const WORDS: usize, const COPIES: usize> Counters<WORDS, COPIES> {
     /// Adds to a word.
     pub fn add(&self, word: Word, count: u64) {
@@ -30,8 +36,11 @@ impl<const WORDS: usize, const COPIES: usize> Counters<WORDS, COPIES> {
 
     /// Adds to each of these words.
     pub fn add_all<const COUNT: usize>(&self, words: [(Word, u64); COUNT]) {
-        // SAFETY: nginx writes it before it runs the worker.
-        let worker = unsafe { ngx_worker };
+        self.add_all_of(worker(), words);
+    }
+
+    /// The same for the worker of this number, [`worker`].
+    pub fn add_all_of<const COUNT: usize>(&self, worker: usize, words: [(Word, u64); COUNT]) {
         let Some(copy) = self.0.get(worker % COPIES) else {
             return;
         };

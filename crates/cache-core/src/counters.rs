@@ -11,7 +11,7 @@ use crate::outcome::{CacheStatus, Reason};
 use crate::purge::{Kind, Mode};
 
 /// Tells layouts apart: a number to be changed with the order of the words, and how many there are.
-pub const LAYOUT: u64 = (2 << 56)
+pub const LAYOUT: u64 = (3 << 56)
     | ((NODE_WORDS << 48) | (ZONE_WORDS << 32) | (STORE_WORDS << 16) | SERVER_WORDS) as u64;
 
 /// What a series is about.
@@ -220,10 +220,10 @@ impl Failure {
 const STATUSES: usize = CacheStatus::ALL.len();
 const REASONS: usize = Reason::ALL.len();
 
-// The words of a server, which a zone has too.
+// The words of a server, which a zone has too: of each status the responses and their bytes, side by side, since they are
+// counted together.
 const RESPONSES: usize = 0;
-const BYTES: usize = RESPONSES + STATUSES;
-const SERVER_WORDS: usize = BYTES + STATUSES;
+const SERVER_WORDS: usize = RESPONSES + STATUSES * 2;
 
 // Those of a zone besides.
 const WRITTEN: usize = SERVER_WORDS;
@@ -262,16 +262,22 @@ pub const STORE_ROOM: usize = STORE_WORDS.next_multiple_of(LINE);
 /// The same for a server of a store.
 pub const NODE_ROOM: usize = NODE_WORDS.next_multiple_of(LINE);
 
+/// The place of a status among words that stand in pairs.
+const fn place(status: CacheStatus) -> usize {
+    // The compiler then sees that no place is outside.
+    (status as usize % STATUSES) * 2
+}
+
 /// Responses of this status, of a zone or a server.
 #[must_use]
 pub const fn responses(status: CacheStatus) -> Word {
-    Word(RESPONSES + status as usize)
+    Word(RESPONSES + place(status))
 }
 
 /// Bytes of their bodies, as they were sent.
 #[must_use]
 pub const fn response_bytes(status: CacheStatus) -> Word {
-    Word(BYTES + status as usize)
+    Word(RESPONSES + place(status) + 1)
 }
 
 /// Responses of a zone that were stored because of requests of this status.

@@ -280,6 +280,13 @@ impl Outcome {
         }
     }
 
+    /// Whether the memory tier has answered.
+    #[must_use]
+    pub const fn is_from_memory(&self) -> bool {
+        // Nothing of the cache's own has this source.
+        matches!(self.source, Source::Memory)
+    }
+
     /// The value of `$redis_cache_reason`: what has become of the request's fill says more, if that is known.
     #[must_use]
     pub const fn reason_after(&self, fill: Option<Reason>) -> Option<Reason> {

@@ -27,8 +27,8 @@ impl Request {
     pub fn body_bytes_sent(self) -> u64 {
         // SAFETY: the connection outlives its requests.
         let sent = unsafe { (*self.get().connection).sent };
-        let header = self.get().header_size as u64;
-        u64::try_from(sent).unwrap_or(0).saturating_sub(header)
+        let header = (self.get().header_size as u64).cast_signed();
+        sent.wrapping_sub(header).max(0).cast_unsigned()
     }
 
     /// Its decoded path.
