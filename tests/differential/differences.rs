@@ -88,8 +88,8 @@ pub const DIFFERENCES: &[Difference] = &[
         },
     },
     Difference {
-        what: "A response of which a filter makes an error for the client (412, 415, 416) is stored all the same",
-        why: "the backend has answered; the next client needn't ask it again",
+        what: "If a filter turns a response into an error for the client (412, 415, 416), the response is stored nevertheless",
+        why: "the backend has answered, and the next client can have this response",
         excuse: |_, reference, module| {
             let other = has_status(module, &["412", "415", "416"])
                 && (&reference.cache, &reference.backend) != (&module.cache, &module.backend);
@@ -101,8 +101,8 @@ pub const DIFFERENCES: &[Difference] = &[
         },
     },
     Difference {
-        what: "The connection goes on after a 412",
-        why: "the response is whole; nginx ends the request as one that fails, so that over HTTP/2 the 412 may be cut and over HTTP/1.1 the requests behind it get no response",
+        what: "The connection stays open after a 412",
+        why: "the response is whole; nginx treats the request as failed, so over HTTP/2 the 412 may be cut, and over HTTP/1.1 the requests behind it get no response",
         excuse: |question, reference, module| {
             let whole = module.status.ends_with(" 412, whole");
             let cut = whole && reference.status == "HTTP/2.0 412, cut";
@@ -161,7 +161,7 @@ pub const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         what: "A response with `X-Accel-Buffering: no` whose length is known is stored",
-        why: "a client has it as soon as it comes all the same; `proxy_cache` stores only what it buffers",
+        why: "the client gets each part of the body at once in any case; `proxy_cache` stores only what it buffers",
         excuse: |question, reference, module| {
             let other = question.case.path == "/accel/buffering" && reference.cache != module.cache;
             if other {
@@ -185,8 +185,8 @@ pub const DIFFERENCES: &[Difference] = &[
         },
     },
     Difference {
-        what: "There is no 304 where `ssi` or `sub_filter` takes the validators off the response",
-        why: "the record's validators aren't those of what the client has; nginx looks at them before these filters do",
+        what: "There is no 304 if `ssi` or `sub_filter` removes the validators from the response",
+        why: "the record's validators don't belong to the response that the client has; nginx compares them before these filters run",
         excuse: |question, reference, module| {
             let other = ["ssi", "sub_filter"]
                 .iter()
@@ -238,7 +238,7 @@ pub const DIFFERENCES: &[Difference] = &[
         },
     },
     Difference {
-        what: "Where a response is known not to be storable, a request with Range goes to the backend as the client sent it, and so does one that waited for that response (HEAD, conditions, Range)",
+        what: "If a response is known not to be storable, a request with Range goes to the backend as the client sent it, and so does a request that waited for that response (HEAD, conditions, Range)",
         why: "nothing is to be stored, so the backend needn't send the whole; `proxy_cache` always asks for it",
         excuse: |question, reference, module| {
             let other = question.state == State::Skip
