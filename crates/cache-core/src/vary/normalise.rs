@@ -4,6 +4,8 @@
 //! same meaning. To keep two apart that mean the same costs a request to the backend; to take two for
 //! one that don't gives somebody another's response.
 
+use std::cmp::Reverse;
+
 use crate::headers::{is_token, trim_ows};
 
 /// The value of a request field, lines joined, in the form that all values of its meaning have.
@@ -67,14 +69,11 @@ fn codings(value: &[u8]) -> Option<Vec<u8>> {
     let mut codings = weighted(value, is_token)?;
     codings.sort_unstable();
     codings.dedup();
-    let twice = codings
-        .windows(2)
-        .any(|pair| matches!(pair, [(one, _), (other, _)] if one == other));
-    (!twice).then(|| print(&codings))
+    (!names_one_twice(&codings)).then(|| print(&codings))
 }
 
-/// Accept-Language (RFC 9110 12.5.4): language ranges know no case (RFC 4647 2). The order stays: of ranges with
-/// the same weight some take the first.
+/// Accept-Language (RFC 9110 12.5.4): language ranges know no case (RFC 4647 2). Those of a higher weight come first, since a
+/// priority list is ordered by weight (RFC 4647 2.3). The order of ranges with the same weight stays: some take the first.
 fn languages(value: &[u8]) -> Option<Vec<u8>> {
     let is_range = |range: &[u8]| {
         !range.is_empty()
@@ -82,7 +81,20 @@ fn languages(value: &[u8]) -> Option<Vec<u8>> {
                 .iter()
                 .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'*'))
     };
-    Some(print(&weighted(value, is_range)?))
+    let mut ranges = weighted(value, is_range)?;
+    if !names_one_twice(&ranges) {
+        ranges.sort_by_key(|(_, weight)| Reverse(*weight));
+    }
+    Some(print(&ranges))
+}
+
+/// Whether something stands twice in a list: which of its weights counts is up to the backend, by their order.
+fn names_one_twice(list: &[Weighted]) -> bool {
+    let mut names: Vec<_> = list.iter().map(|(name, _)| name).collect();
+    names.sort_unstable();
+    names
+        .windows(2)
+        .any(|pair| matches!(pair, [one, other] if one == other))
 }
 
 /// Reads a list of what is accepted with weights. `None` if it isn't one.

@@ -34,6 +34,7 @@ fn requests_that_are_the_same_to_a_response() {
         ("9111 4.1 codings in lines", "accept-encoding", &[("Accept-Encoding", "gzip"), ("Accept-Encoding", "br")], &[("Accept-Encoding", "br, gzip")]),
         ("9110 12.5.4 ranges know no case", "accept-language", &[("Accept-Language", "EN-us, DE")], &[("Accept-Language", "en-US,de")]),
         ("9110 12.4.2 weights of ranges", "accept-language", &[("Accept-Language", "en, de;q=0.80")], &[("Accept-Language", "en;q=1.000, de;q=0.8")]),
+        ("4647 2.3 the order of weights", "accept-language", &[("Accept-Language", "de;q=0.8, fr, *;q=0.1, en")], &[("Accept-Language", "fr, en, de;q=0.8, *;q=0.1")]),
         ("9110 12.4.2 no weight at all", "accept-language", &[("Accept-Language", "en;q=0.0")], &[("Accept-Language", "en; q=0")]),
     ];
     for (section, list, one, other) in same {
@@ -74,6 +75,8 @@ fn requests_that_are_not() {
         ("9110 12.4.2 no weight of four digits", "accept-encoding", &[("Accept-Encoding", "gzip;q=0.5000")], &[("Accept-Encoding", "gzip;q=0.5")]),
         ("9110 12.4.2 a parameter that is no weight", "accept-encoding", &[("Accept-Encoding", "gzip;level=9")], &[("Accept-Encoding", "gzip")]),
         ("9110 12.5.4 the order of languages", "accept-language", &[("Accept-Language", "en, de")], &[("Accept-Language", "de, en")]),
+        ("9110 12.5.4 the order of languages of one weight", "accept-language", &[("Accept-Language", "fr, en;q=0.5, de;q=0.5")], &[("Accept-Language", "fr, de;q=0.5, en;q=0.5")]),
+        ("9110 12.5.4 one language with two weights", "accept-language", &[("Accept-Language", "en;q=0.5, en")], &[("Accept-Language", "en, en;q=0.5")]),
         ("9110 12.5.4 a language and its region", "accept-language", &[("Accept-Language", "en")], &[("Accept-Language", "en-US")]),
         ("9110 12.5.4 weights of languages", "accept-language", &[("Accept-Language", "en;q=0.1")], &[("Accept-Language", "en")]),
         ("4647 2.1 no such range", "accept-language", &[("Accept-Language", "EN us")], &[("Accept-Language", "en us")]),
