@@ -428,8 +428,7 @@ fn log_conf_runs_as_it_is() {
     );
     let hit = &plain[1];
     assert!(hit.contains(" cache=HIT source=store age="), "{hit}");
-    let rest =
-        "fill=- authority=example.org reason=\"fresh\" key=\"http://example.org/page?\\x22a\\x22\"";
+    let rest = "fill=- authority=example.org reason=\"fresh\" key=\"http://example.org/page?\\x22a\\x22\" args=\"\\x22a\\x22\"";
     assert!(hit.ends_with(rest), "{hit}");
     let post = " cache=BYPASS source=backend age=- ttl=- fill=- ";
     assert!(plain[2].contains(post), "{}", plain[2]);
@@ -446,6 +445,7 @@ fn log_conf_runs_as_it_is() {
     assert_eq!(words("cache"), ["MISS", "HIT", "BYPASS"]);
     assert_eq!(words("source"), ["backend", "store", "backend"]);
     assert_eq!(json[1]["key"], key);
+    assert_eq!(json[1]["args"], "\"a\"");
     assert_eq!(json[1]["reason"], "fresh");
     assert_eq!(json[2]["reason"], "method not listed");
     assert!(
