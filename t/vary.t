@@ -20,7 +20,7 @@ sub age_slot {
 # Two lines of X-A, and further headers of a request.
 sub lines { return join "\n", map { "X-A: $_" } @_ }
 
-plan tests => 489;
+plan tests => 491;
 run_tests();
 
 __DATA__
@@ -123,15 +123,16 @@ GET /a
 --- config
     location / { redis_cache on; proxy_pass http://backend; }
 --- request eval
-[("GET /encoding") x 5, ("GET /language") x 4]
+[("GET /encoding") x 5, ("GET /language") x 5]
 --- more_headers eval
 ["Accept-Encoding: gzip, br;q=0.50", "Accept-Encoding: BR;q=0.5 ,gzip", "Accept-Encoding: gzip;q=1.000, br; q=0.5", "Accept-Encoding: gzip, br", "Accept-Encoding: gzip, br;q=0",
- "Accept-Language: en-GB, de;q=0.8", "Accept-Language: EN-gb,de; q=0.80", "Accept-Language: de;q=0.8, en-GB", "Accept-Language: en, de;q=0.8"]
+ "Accept-Language: en-GB, de;q=0.8", "Accept-Language: EN-gb,de; q=0.80", "Accept-Language: de;q=0.8, en-GB", "Accept-Language: en, de;q=0.8",
+ "Accept-Language: de, en"]
 --- response_headers eval
-[map { "X-Cache: $_" } qw(STORE HIT HIT STORE STORE STORE HIT STORE STORE)]
+[map { "X-Cache: $_" } qw(STORE HIT HIT STORE STORE STORE HIT HIT STORE STORE)]
 --- redis eval
 ["HGET \$KEY/encoding body => .+", undef, undef, "HGET {\$KEY/encoding}:v1 body => .+", "HGET {\$KEY/encoding}:v2 body => .+",
- "HGET \$KEY/language body => .+", undef, "HGET {\$KEY/language}:v1 body => .+", "HGET {\$KEY/language}:v2 body => .+"]
+ "HGET \$KEY/language body => .+", undef, undef, "HGET {\$KEY/language}:v1 body => .+", "HGET {\$KEY/language}:v2 body => .+"]
 
 
 
