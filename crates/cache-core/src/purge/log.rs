@@ -216,8 +216,13 @@ impl Log {
         let known: HashMap<Vec<u8>, u64> = members.iter().cloned().collect();
         members.retain(|(member, number)| there.get(&member[..]).is_none_or(|is| is < number));
         for (member, number) in all {
-            let is_entry = matches!(Member::parse(member), Member::Entry(_) | Member::Unknown);
-            if is_entry && number <= self.last && known.get(member) != Some(&number) {
+            let may_be_missed = match Member::parse(member) {
+                // What a purge of all includes isn't kept here.
+                Member::Entry(entry) => !all_records.covers(entry.mode, number),
+                Member::Unknown => true,
+                Member::Floor(_) | Member::Server(_) => false,
+            };
+            if may_be_missed && number <= self.last && known.get(member) != Some(&number) {
                 members.push((member.to_vec(), self.last + 1));
             }
         }

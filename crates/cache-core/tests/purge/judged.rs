@@ -158,6 +158,11 @@ fn what_a_store_has_lost_is_put_back_by_those_that_know_it() {
         (b"tag soft 1234567890abcdef", 12),
     ];
     assert_eq!(lost(&whole), [], "nothing is purged a second time");
+    // The purge of all includes it. What is behind that others may have read past.
+    let with = |member| [whole.as_slice(), &[member]].concat();
+    assert_eq!(lost(&with((b"tag soft fedcba0987654321", 9))), []);
+    let behind = (b"tag soft fedcba0987654321".to_vec(), 13);
+    assert_eq!(lost(&with((b"tag soft fedcba0987654321", 11))), [behind]);
     // There was a purge 14 that this worker hasn't read. If nobody else knows it, it concerned all.
     log.complete(14);
     assert_eq!(log.judge(13, None), Verdict::Hard);

@@ -380,12 +380,7 @@ impl World {
         let Store { server, purges, .. } = &mut *store;
         for purge in purges.iter_mut().filter(|p| p.is_lost && p.by.is_some()) {
             let mut workers = self.machines.iter().flat_map(|machine| &machine.workers);
-            let has = |worker: &Worker| {
-                if worker.purges.gave_up.get() {
-                    return false;
-                }
-                purge.is_known_to(worker, drops)
-            };
+            let has = |worker: &Worker| purge.is_known_to(worker, drops);
             if !purge.is_in(server) && !workers.any(has) {
                 purge.by = None;
                 purge.known.fill(u64::MAX);

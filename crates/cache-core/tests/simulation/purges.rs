@@ -21,10 +21,6 @@ pub const SECOND: u64 = 1000;
 /// How often the log is read on for one judgement.
 const PAGES: usize = 64;
 
-/// Whether a worker that couldn't put back what the store has lost tries again. The module doesn't yet: it takes in what it has read
-/// all the same, and sees no loss the next time.
-pub const PUTS_BACK_AGAIN: bool = false;
-
 /// The store hasn't replied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Failed;
@@ -46,8 +42,6 @@ pub struct Purges {
     /// When a reading began that has read all of the log. 0: none has.
     confirmed: Cell<u64>,
     log: RefCell<Log>,
-    /// It couldn't put back what the store has lost, and tries it no more.
-    pub gave_up: Cell<bool>,
 }
 
 impl Purges {
@@ -56,7 +50,6 @@ impl Purges {
             words,
             confirmed: Cell::new(0),
             log: RefCell::default(),
-            gave_up: Cell::new(false),
         }
     }
 
@@ -109,6 +102,10 @@ impl Purges {
         for part in entries.chunks(PAGE / 2) {
             let number = asks.add(part.to_vec(), self.last()).await?;
             self.words.raise(number);
+            // Should the store lose them, somebody has them to put them back, also where the log can't be read now.
+            for entry in part {
+                self.log.borrow_mut().apply(&entry.encode(), number);
+            }
             self.catch_up(asks).await;
         }
         Ok(())
@@ -143,10 +140,8 @@ impl Purges {
                 page == 0 && log.last() == from && log.is_lost(read)
             };
             if is_lost && self.restore(asks).await.is_err() {
-                if PUTS_BACK_AGAIN {
-                    break;
-                }
-                self.gave_up.set(true);
+                // Nothing is taken in: so the loss is seen again.
+                break;
             }
             let end = members.iter().map(|(_, number)| *number).max();
             let end = end.unwrap_or(from);
