@@ -61,14 +61,14 @@ fn count(r: Request, context: &Context, bytes: u64) {
             counters.add_all_of(worker, [(MEMORY_HITS, 1)]);
         }
         if let Some(how) = context.coalesced() {
-            counters.add(coalesced(how), 1);
+            counters.add_all_of(worker, [(coalesced(how), 1)]);
         }
         // Of a request that has started a fill the fill tells.
         if outcome.word() == Some(outcome::Word::Skip)
             && !context.has_fill()
             && let Some(reason) = outcome.reason()
         {
-            counters.add(not_stored(reason), 1);
+            counters.add_all_of(worker, [(not_stored(reason), 1)]);
         }
     }
     if let Some(counters) = r

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use cache_core::headers::Headers;
-use cache_core::record::{Meta, Record, Unsent};
+use cache_core::record::{Meta, Record};
 use cache_core::request_directives::RequestDirectives;
 use cache_core::rules::{Ahead, Rules};
 use cache_core::terms::Terms;
@@ -26,15 +26,7 @@ fn record(initial: u32, passed: i64, whole: i64) -> Record {
         meta: Some(Rc::new(Meta {
             age: initial,
             expiry: u32::try_from(whole / 1000).unwrap_or(0) + STALE,
-            kept: None,
-            generation: Bytes::new(),
-            sum: 0,
-            date: None,
-            own_location: false,
-            accel_expires: false,
-            log: 0,
-            tie: None,
-            unsent: Unsent::default(),
+            ..Meta::default()
         })),
         stored_headers: Bytes::new(),
     }

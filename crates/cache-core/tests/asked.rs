@@ -5,7 +5,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use cache_core::cache_control;
 use cache_core::headers::Headers;
-use cache_core::record::{Meta, Record, Unsent};
+use cache_core::record::{Meta, Record};
 use cache_core::request_directives::RequestDirectives;
 use cache_core::rules::Rules;
 use cache_core::terms::Terms;
@@ -95,17 +95,9 @@ fn a_client_gets_nothing_from_the_time_for_failures() {
         ..Rules::default()
     };
     let meta = Meta {
-        age: 0,
         expiry: 1000,
         kept: Some(100),
-        generation: Bytes::new(),
-        sum: 0,
-        date: None,
-        own_location: false,
-        accel_expires: false,
-        log: 0,
-        tie: None,
-        unsent: Unsent::default(),
+        ..Meta::default()
     };
     for (asks, fresh_s, wanted) in [
         ("", 1, Found::Fresh),

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use cache_core::cache_control;
 use cache_core::headers::Headers;
-use cache_core::record::{Meta, Record, Unsent};
+use cache_core::record::{Meta, Record};
 use cache_core::rules::Rules;
 use cache_core::terms::Terms;
 use cache_core::usable::{Use, judge};
@@ -105,17 +105,9 @@ fn kept_for(says: &str, fresh_s: i64, kept: Option<u32>) -> Record {
     Record {
         ttl_ms: (i64::from(kept.unwrap_or(100)) + fresh_s) * 1000,
         meta: Some(Rc::new(Meta {
-            age: 0,
             expiry: 100_000,
             kept,
-            generation: Bytes::new(),
-            sum: 0,
-            date: None,
-            own_location: false,
-            accel_expires: false,
-            log: 0,
-            tie: None,
-            unsent: Unsent::default(),
+            ..Meta::default()
         })),
         ..record(says, 0)
     }

@@ -14,15 +14,14 @@ use super::names;
 use super::servers;
 use super::store::{self, StoreState};
 use super::tier;
+use crate::ngx::guard::guard;
+use crate::ngx::request::{Code, ERROR, OK};
 
 /// Enough for [`StoreState`] and nginx's own pages. What is declared beyond it is room for the topology.
 pub(super) const STORE_SIZE: usize = size_of::<StoreState>() + 64 * 1024;
 
 /// Bytes of a row of counts of requests.
 const ROW_SIZE: usize = ROW * size_of::<AtomicU64>();
-
-use crate::ngx::guard::guard;
-use crate::ngx::request::{Code, ERROR, OK};
 
 /// # Safety
 ///

@@ -13,7 +13,7 @@ const LOG: &[u8] = b" log=";
 
 /// What the module wrote beside a record. The Lua script's HMSET leaves it in place when it overwrites
 /// the record, hence the fingerprint: without a match it belongs to another record.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Meta {
     /// Age of the response when it was stored, in seconds.
     pub age: u32,
@@ -68,9 +68,9 @@ impl Meta {
     }
 }
 
-/// Writes the field: `1 age=<s> expiry=<s> gen=<token> sum=<hex>`, ` kept=<s>` and ` date=<s>` where they are known, and ` location=own`
-/// and ` by=x-accel-expires` where that holds; ` log=<number>` unless it is 0; of a variant ` fam=<token> id=<hex>`, and ` slot=<n>` unless it is 0;
-/// what [`Unsent`] has. A byte that would end a token is left out.
+/// Writes the field: `1 age=<s> expiry=<s> gen=<token> sum=<hex>`, ` kept=<s>` and ` date=<s>` where they are known, and
+/// ` location=own` and ` by=x-accel-expires` where that holds; ` log=<number>` unless it is 0; of a variant ` fam=<token>
+/// id=<hex>`, and ` slot=<n>` unless it is 0; what [`Unsent`] has. A byte that would end a token is left out.
 #[must_use]
 pub fn encode_meta(meta: &Meta) -> Vec<u8> {
     let mut decimal = itoa::Buffer::new();
