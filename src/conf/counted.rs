@@ -6,7 +6,6 @@ use ngx::ffi::*;
 
 use super::main_conf::main_conf;
 use crate::ngx::{module, text};
-use crate::shm::counters::ServerCounters;
 use crate::shm::{ServersMemory, digest};
 
 /// The name of server blocks that have none.
@@ -17,8 +16,6 @@ const NAMELESS: &str = "_";
 pub struct SrvConf {
     /// Where its responses are counted.
     pub place: Cell<Option<usize>>,
-    /// The counters there, once this worker has looked for them.
-    pub counters: Cell<Option<&'static ServerCounters>>,
 }
 
 /// Notes that the server block being merged has a location that caches. Blocks of the same name count together.

@@ -16,6 +16,8 @@ use ngx::ffi::*;
 
 use super::reader::ConfLine;
 use crate::detached::Backend;
+use crate::shm::Zone;
+use crate::shm::counters::Shares;
 use crate::shm::locks::BackOff;
 
 /// `redis_cache_status_header`
@@ -158,6 +160,8 @@ pub struct LocConf {
     pub rules: Rc<Rules>,
     /// The last rules that variables made.
     pub variable_rules: RefCell<Option<VariableRules>>,
+    /// The zone of `redis_cache_lock`, and where this worker counts the responses with it, once they were looked for.
+    pub zone_and_shares: Cell<Option<(Option<Zone>, Shares)>>,
     /// Which faults of variables this worker has logged.
     pub complained: Cell<u32>,
 }
@@ -219,6 +223,7 @@ impl Default for LocConf {
             has_access_rules: false,
             rules: Rc::default(),
             variable_rules: RefCell::default(),
+            zone_and_shares: Cell::default(),
             complained: Cell::default(),
         }
     }

@@ -6,12 +6,11 @@ use cache_core::counters::{MEMORY_HITS, coalesced, not_stored, response_bytes, r
 use cache_core::outcome;
 use ngx::ffi::*;
 
-use crate::conf::{MainConf, SrvConf};
 use crate::ngx::guard::guard;
 use crate::ngx::request::{OK, Request};
 use crate::request::context::Context;
 use crate::request::state::State;
-use crate::shm::counters::{ServerCounters, worker};
+use crate::shm::counters::Shares;
 
 /// The handler of the log phase. Of requests whose subrequests are logged, too, each comes here.
 pub unsafe extern "C" fn log(r: *mut ngx_http_request_t) -> ngx_int_t {
@@ -21,7 +20,7 @@ pub unsafe extern "C" fn log(r: *mut ngx_http_request_t) -> ngx_int_t {
             && !r.is_subrequest()
             && let Some(context) = Context::of(r)
         {
-            count(r, context, r.body_bytes_sent());
+            count(context, r.body_bytes_sent());
         }
         OK
     })
@@ -35,7 +34,7 @@ struct Subrequest(Cell<bool>);
 impl State for Subrequest {
     fn retire(&self, r: Request) {
         if let (false, Some(context)) = (self.0.replace(true), Context::of(r)) {
-            count(r, context, 0);
+            count(context, 0);
         }
     }
 }
@@ -46,44 +45,33 @@ pub fn see_to_subrequest(context: &'static Context) -> Option<()> {
 }
 
 #[inline]
-fn count(r: Request, context: &Context, bytes: u64) {
+fn count(context: &Context, bytes: u64) {
     let Some(outcome) = context.outcome() else {
         return;
     };
-    let worker = worker();
     let words = [
         (responses(outcome.status()), 1),
         (response_bytes(outcome.status()), bytes),
     ];
-    if let Some(counters) = context.location.zone.and_then(|zone| zone.counters()) {
-        counters.add_all_of(worker, words);
-        if outcome.is_from_memory() {
-            counters.add_all_of(worker, [(MEMORY_HITS, 1)]);
-        }
-        if let Some(how) = context.coalesced() {
-            counters.add_all_of(worker, [(coalesced(how), 1)]);
-        }
-        // Of a request that has started a fill the fill tells.
-        if outcome.word() == Some(outcome::Word::Skip)
-            && !context.has_fill()
-            && let Some(reason) = outcome.reason()
-        {
-            counters.add_all_of(worker, [(not_stored(reason), 1)]);
-        }
+    let Shares { zone, server } = context.location.shares;
+    if let Some(share) = server {
+        share.add_all(words);
     }
-    if let Some(counters) = r
-        .srv_conf::<SrvConf>()
-        .and_then(|server| of_server(r, server))
+    let Some(share) = zone else {
+        return;
+    };
+    share.add_all(words);
+    if outcome.is_from_memory() {
+        share.add_all([(MEMORY_HITS, 1)]);
+    }
+    if let Some(how) = context.coalesced() {
+        share.add_all([(coalesced(how), 1)]);
+    }
+    // Of a request that has started a fill the fill tells.
+    if outcome.word() == Some(outcome::Word::Skip)
+        && !context.has_fill()
+        && let Some(reason) = outcome.reason()
     {
-        counters.add_all_of(worker, words);
+        share.add_all([(not_stored(reason), 1)]);
     }
-}
-
-/// The counters of a server block, found once.
-fn of_server(r: Request, server: &SrvConf) -> Option<&'static ServerCounters> {
-    if server.counters.get().is_none() {
-        let servers = r.main_conf::<MainConf>()?.servers?;
-        server.counters.set(servers.counters(server.place.get()?));
-    }
-    server.counters.get()
 }

@@ -11,13 +11,14 @@ use cache_core::request_directives::RequestDirectives;
 use cache_core::rules::{MethodList, Rules, StatusList};
 
 use crate::conf::variables::Setting;
-use crate::conf::{DebugHeader, LocConf, MainConf, StatusHeader, VariableRules};
+use crate::conf::{DebugHeader, LocConf, MainConf, SrvConf, StatusHeader, VariableRules};
 use crate::detached::Backend;
 use crate::fill::Terms;
 use crate::ngx::request::Request;
 use crate::request::cache_variables::CacheVariables;
 use crate::request::key;
 use crate::shm::Zone;
+use crate::shm::counters::{Counters, Shares};
 use crate::shm::locks::{BackOff, Retention};
 use crate::store::lookup::{Known, Lookup};
 use crate::store::redis::{is_address, without_password};
@@ -89,6 +90,8 @@ pub struct LocationSettings {
     pub backend: Backend,
     /// The zone, if it names one.
     pub zone: Option<Zone>,
+    /// Where this worker counts its responses.
+    pub shares: Shares,
     /// What is looked up and stored.
     pub methods: MethodList,
     rules: Rc<Rules>,
@@ -188,8 +191,20 @@ impl<'a> Reader<'a> {
     }
 
     fn zone(&self) -> Option<Zone> {
+        self.zone_and_shares().0
+    }
+
+    /// The zone, and where this worker counts the responses of the location with it. What the directive names is found once.
+    fn zone_and_shares(&self) -> (Option<Zone>, Shares) {
         let Some(value) = self.variables.value(Setting::Lock) else {
-            return self.main.zone(self.conf.lock.as_ref()?.as_bytes());
+            if let Some(known) = self.conf.zone_and_shares.get() {
+                return known;
+            }
+            let name = self.conf.lock.as_ref();
+            let zone = name.and_then(|name| self.main.zone(name.as_bytes()));
+            let found = (zone, self.shares(zone));
+            self.conf.zone_and_shares.set(Some(found));
+            return found;
         };
         let zone = self.main.zone(value);
         if zone.is_none() {
@@ -197,7 +212,18 @@ impl<'a> Reader<'a> {
                 "no such zone; declare it by \"redis_cache_zone\"; requests go to the backend";
             self.variables.complain(Setting::Lock, value, what);
         }
-        zone
+        (zone, self.shares(zone))
+    }
+
+    fn shares(&self, zone: Option<Zone>) -> Shares {
+        let server = || {
+            let place = self.r.srv_conf::<SrvConf>()?.place.get()?;
+            self.main.servers?.counters(place)?.share()
+        };
+        Shares {
+            zone: zone.and_then(Zone::counters).and_then(Counters::share),
+            server: server(),
+        }
     }
 
     fn store(&self) -> Option<Store> {
@@ -254,12 +280,14 @@ impl<'a> Reader<'a> {
 pub fn of_location(r: Request, conf: &LocConf, main: &MainConf) -> LocationSettings {
     let reader = Reader::of(r, conf, main);
     let (rules, methods) = reader.rules();
+    let (zone, shares) = reader.zone_and_shares();
     LocationSettings {
         header: reader.header(),
         status_header: conf.status_header.clone().flatten(),
         debug_header: conf.debug_header.clone().flatten(),
         backend: reader.backend(),
-        zone: reader.zone(),
+        zone,
+        shares,
         methods,
         rules,
     }
