@@ -14,8 +14,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a purge may take to be known on another machine.
 const PURGED: Duration = Duration::from_millis(1010);
 
-/// The same where machines have memory tiers.
-const PURGED_IN_MEMORY: Duration = Duration::from_millis(3010);
+/// How long a memory tier may serve what Redis has no more: the lease of its feed. A purge elsewhere may take as long.
+const LEASE: Duration = Duration::from_millis(3010);
+
+/// How much longer it may do so while a worker takes the server to be down (`alone`), as it does where a reply comes late.
+const ALONE: Duration = Duration::from_secs(10);
 
 /// A purge that was acknowledged.
 #[derive(Clone, Copy, Debug)]
@@ -30,16 +33,23 @@ struct Purge {
 /// The version of a page that a request mustn't fall behind.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Floor {
-    /// One that has been seen.
-    seen: u64,
+    /// One that has been seen, and when.
+    seen: Option<Seen>,
     /// One that has been purged.
     purged: u64,
 }
 
-/// The latest version of each page that came from the store, and since when such versions count.
+/// A version that was seen for the first time.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    at: Instant,
+    version: u64,
+}
+
+/// The versions of each page that came from the store, in ascending order, and since when such versions count.
 #[derive(Debug)]
 struct Versions {
-    latest: HashMap<String, u64>,
+    latest: HashMap<String, Vec<Seen>>,
     purges: HashMap<String, Vec<Purge>>,
     /// `None`: writes may be lost now.
     since: Option<Instant>,
@@ -169,15 +179,19 @@ impl Ledger {
 
     /// The version of `path` that a request to this machine which starts now must not fall behind.
     pub fn floor(&self, path: &str, machine: usize) -> Floor {
-        let bound = match crate::memory::line().is_empty() {
-            true => PURGED,
-            false => PURGED_IN_MEMORY,
+        let (seen_for, purged_for) = match crate::memory::line().as_str() {
+            "" => (Duration::ZERO, PURGED),
+            line if line.contains("alone=off") => (LEASE, LEASE),
+            _ => (LEASE + ALONE, LEASE + ALONE),
         };
         let versions = self.versions.lock().expect("versions");
+        let seen = versions.latest.get(path).into_iter().flatten();
+        let seen = seen.rev().find(|seen| seen.at.elapsed() >= seen_for);
         let purges = versions.purges.get(path).into_iter().flatten();
-        let known = purges.filter(|purge| purge.machine == machine || purge.at.elapsed() > bound);
+        let known =
+            purges.filter(|purge| purge.machine == machine || purge.at.elapsed() > purged_for);
         Floor {
-            seen: versions.latest.get(path).copied().unwrap_or(0),
+            seen: seen.copied(),
             purged: known.map(|purge| purge.version).max().unwrap_or(0),
         }
     }
@@ -199,8 +213,17 @@ impl Ledger {
         }
     }
 
-    /// A whole answer to a request of `start`, whose body is right.
-    pub fn version(&self, path: &str, word: &str, start: Instant, floor: Floor, version: u64) {
+    /// A whole answer to a request of `start`, whose body is right. `from`: its word and its source. What a memory tier has need
+    /// not be in Redis: a fill leaves its response there, too, while the server is taken to be down.
+    pub fn version(
+        &self,
+        path: &str,
+        from: (&str, &str),
+        start: Instant,
+        floor: Floor,
+        version: u64,
+    ) {
+        let (word, source) = from;
         if !["HIT", "STALE"].contains(&word) {
             return;
         }
@@ -208,12 +231,20 @@ impl Ledger {
         if versions.since.is_none_or(|since| start < since) {
             return;
         }
-        let latest = versions.latest.entry(path.to_owned()).or_default();
-        *latest = version.max(*latest);
+        if source == "store" {
+            let seen = versions.latest.entry(path.to_owned()).or_default();
+            if seen.last().is_none_or(|last| last.version < version) {
+                let at = Instant::now();
+                seen.push(Seen { at, version });
+            }
+        }
         drop(versions);
         let Floor { seen, purged } = floor;
-        if version < seen {
-            self.say(&format!("{path}: {word}: version {version} after {seen}"));
+        if let Some(seen) = seen.filter(|seen| version < seen.version) {
+            let (newer, ago) = (seen.version, start.saturating_duration_since(seen.at));
+            self.say(&format!(
+                "{path}: {word} from {source}: version {version}, {ago:?} after {newer}"
+            ));
         }
         if version <= purged {
             let purge = format!("that up to {purged} were purged");

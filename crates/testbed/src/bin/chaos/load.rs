@@ -38,13 +38,14 @@ pub fn client(
         match client.exchange(&Request::get(&path).header("Host", pages::HOST)) {
             Ok(answer) if answer.complete => {
                 let word = answer.word();
+                let source = answer.header("X-Source").unwrap_or_default();
                 ledger.answer(&owner, answer.status, &word, answer.first_byte);
                 if answer.status != 200 {
                     ledger.say(&format!("{path}: {} {word}", answer.status));
                     continue;
                 }
                 match pages::version(&path, &answer.body) {
-                    Ok(version) => ledger.version(&path, &word, start, floor, version),
+                    Ok(version) => ledger.version(&path, (&word, &source), start, floor, version),
                     Err(wrong) => ledger.say(&format!("{path}: {word}: {wrong}")),
                 }
             }

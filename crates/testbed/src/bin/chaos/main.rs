@@ -79,7 +79,8 @@ fn chaos(store: &Store, time: Duration, seed: u64) -> Vec<String> {
         // A lock that is left would be noticed at the end.
         .location(&format!(
             "redis_cache_key $scheme://$host$request_uri; redis_cache_purge_style varnish; \
-             redis_cache_lock_timeout 3s; redis_cache_lock_age 10m; redis_cache_lock_scope {scope};"
+             redis_cache_lock_timeout 3s; redis_cache_lock_age 10m; redis_cache_lock_scope {scope}; \
+             add_header X-Source $redis_cache_source;"
         ))
         .store(&format!("{}{}", store.directives(), memory::line()));
     let mut others = Vec::new();
@@ -128,7 +129,7 @@ fn chaos(store: &Store, time: Duration, seed: u64) -> Vec<String> {
     let wrong = ledger.wrong();
     if !wrong.is_empty() {
         for nginx in all {
-            println!("{}", nginx.log().tail(60));
+            println!("{}", nginx.log().tail(200));
         }
     }
     others.into_iter().for_each(|(nginx, _)| nginx.finish());
