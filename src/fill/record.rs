@@ -39,6 +39,7 @@ pub fn write(
         own_location: head.own_location,
         log,
         tie,
+        coded: None,
         unsent: Unsent {
             hidden: record::without(&head.unsent.hidden, &head.withheld),
             ..head.unsent.clone()

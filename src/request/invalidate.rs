@@ -233,7 +233,7 @@ impl Freshening {
             if matches!(self.lookup.store, Store::Location(_)) && alive.get().is_none() {
                 return;
             }
-            let length = record.body.len() as u64;
+            let length = record.length();
             let (ours, theirs) = (record.said(), &captured.said);
             if head_disagrees(&ours, length, theirs, captured.content_length) {
                 let Lookup {

@@ -43,6 +43,8 @@ pub mod vary;
 pub mod conditions;
 // Is a Range request worth a response in parts (RFC 9110 14.2)?
 pub mod ranges;
+// Which responses are stored compressed, and in which form does a client get one (RFC 9110 8.4, 12.5.3)?
+pub mod coding;
 
 // Storing a response.
 

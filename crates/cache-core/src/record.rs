@@ -19,6 +19,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
+use crate::coding::Coded;
 use crate::headers::Headers;
 use crate::terms::Terms;
 
@@ -41,9 +42,10 @@ pub use writing::{HashFields, New, encode};
 pub struct Record {
     /// Status of the response.
     pub status: u16,
-    /// Headers that the response has whoever asks: no hop-by-hop fields, no Date, no Age. Copies of the record share them.
+    /// Headers that the response has whoever asks: no hop-by-hop fields, no Date, no Age. Copies of the record share them. Of a record
+    /// that was compressed those of the plain body, as the backend sent them.
     pub headers: Rc<Headers>,
-    /// The whole body.
+    /// The whole body, as it is stored: compressed if [`Record::coded`] says so.
     pub body: Bytes,
     /// Milliseconds until the record expires (PTTL): never negative.
     pub ttl_ms: i64,
@@ -69,6 +71,19 @@ impl Record {
             kept: self.meta.as_ref().and_then(|meta| meta.kept),
             terms: self.terms,
         }
+    }
+
+    /// That the body was compressed to be stored, if it was.
+    #[must_use]
+    pub fn coded(&self) -> Option<&Coded> {
+        self.meta.as_ref()?.coded.as_ref()
+    }
+
+    /// Bytes of the body as the backend sent it.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.coded()
+            .map_or(self.body.len() as u64, |coded| coded.length)
     }
 
     /// Whether the record is still fresh: see [`Standing::is_fresh`].

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
+use crate::coding::Coded;
 use crate::conditions::weak_match;
 use crate::freshness::OriginDates;
 use crate::headers::{Header, Headers};
@@ -119,7 +120,7 @@ pub fn renew(
         status: record.status,
         headers: &stated,
         dates: confirmation.dates,
-        content_length: u64::try_from(record.body.len()).ok(),
+        content_length: Some(record.length()),
         ignored: unsent.ignored,
         accel_redirect: false,
         unbuffered: false,
@@ -133,6 +134,10 @@ pub fn renew(
     let withheld: Vec<Bytes> = says.withheld().map(Bytes::copy_from_slice).collect();
     record.headers = Rc::new(without(&headers, &withheld));
     if let Some(meta) = record.meta.as_mut().map(Rc::make_mut) {
+        // The tag and Vary may be others now.
+        if let Some(coded) = &mut meta.coded {
+            *coded = Coded::of(&record.headers, coded.length);
+        }
         meta.unsent = Unsent {
             hidden: without(&unsent.hidden, &withheld),
             ..unsent
@@ -178,6 +183,7 @@ pub fn encode(renewed: &Renewed, meta: &Meta, plan: &Plan, generation: Bytes) ->
         own_location: meta.own_location,
         log: meta.log,
         tie: meta.tie.clone(),
+        coded: meta.coded.clone(),
         unsent: meta.unsent.clone(),
     };
     let length = record.body.len() as u64;

@@ -16,6 +16,7 @@ pub use family::{
     Family, MAX_VARIANTS, Placement, begins_with, choose_slot, slot_key, slot_prefix,
 };
 pub use normalise::normalise;
+pub(crate) use normalise::weight;
 
 /// Most fields that a response may vary on.
 const MAX_NAMES: usize = 64;

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::unsent::{self, Unsent};
+use crate::coding::Coded;
 use crate::http_date::LAST;
 use crate::units::MAX_SECONDS;
 use crate::vary::{MAX_VARIANTS, VariantId};
@@ -39,6 +40,8 @@ pub struct Meta {
     pub log: u64,
     /// Which variant of its key the record is, if it varies.
     pub tie: Option<Tie>,
+    /// That the body was compressed to be stored.
+    pub coded: Option<Coded>,
     /// What the backend said that clients aren't sent.
     pub unsent: Unsent,
 }
@@ -70,7 +73,8 @@ impl Meta {
 
 /// Writes the field: `1 age=<s> expiry=<s> gen=<token> sum=<hex>`, ` kept=<s>` and ` date=<s>` where they are known, and
 /// ` location=own` and ` by=x-accel-expires` where that holds; ` log=<number>` unless it is 0; of a variant ` fam=<token>
-/// id=<hex>`, and ` slot=<n>` unless it is 0; what [`Unsent`] has. A byte that would end a token is left out.
+/// id=<hex>`, and ` slot=<n>` unless it is 0; of a compressed one what [`Coded`] has, and what [`Unsent`]
+/// has. A byte that would end a token is left out.
 #[must_use]
 pub fn encode_meta(meta: &Meta) -> Vec<u8> {
     let mut decimal = itoa::Buffer::new();
@@ -113,6 +117,9 @@ pub fn encode_meta(meta: &Meta) -> Vec<u8> {
             text.extend_from_slice(decimal.format(tie.slot).as_bytes());
         }
     }
+    if let Some(coded) = &meta.coded {
+        coded.encode(&mut text);
+    }
     meta.unsent.encode(&mut text);
     text
 }
@@ -131,6 +138,7 @@ pub fn parse_meta(text: &Bytes) -> Option<Meta> {
     let mut accel_expires = false;
     let mut log = 0;
     let (mut family, mut id, mut slot) = (None, None, 0);
+    let mut coded = None;
     let mut unsent = Unsent::default();
     for part in parts {
         let at = part.iter().position(|&b| b == b'=')?;
@@ -147,6 +155,7 @@ pub fn parse_meta(text: &Bytes) -> Option<Meta> {
             (b"fam", [_, value @ ..]) => family = Some(text.slice_ref(value)),
             (b"id", [_, value @ ..]) => id = Some(VariantId::from_hex(value)?),
             (b"slot", [_, value @ ..]) => slot = slot_number(value)?,
+            (b"coded", [_, value @ ..]) => coded = Some(Coded::parse(value)?),
             (b"hidden", [_, value @ ..]) => unsent.hidden = unsent::parse_hidden(value)?,
             (b"ignored", [_, value @ ..]) => unsent.ignored = unsent::parse_ignored(value),
             (b"rate", [_, value @ ..]) => unsent.limit_rate = unsent::parse_rate(value),
@@ -170,6 +179,7 @@ pub fn parse_meta(text: &Bytes) -> Option<Meta> {
         accel_expires,
         log,
         tie: family.zip(id).map(|(family, id)| Tie { family, id, slot }),
+        coded,
         unsent,
     })
 }

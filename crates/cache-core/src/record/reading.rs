@@ -13,6 +13,7 @@ use super::header_fields::{is_end_to_end, is_for_nginx};
 use super::json::{MAX_TEXT, decode_headers};
 use super::meta::{Meta, Tie, parse_meta};
 use crate::cache_control::CacheControl;
+use crate::coding::is_plausible;
 use crate::headers::{HeaderFault, Headers, trim_ows};
 use crate::ignore::Ignore;
 use crate::outcome::Reason;
@@ -37,6 +38,8 @@ pub enum Broken {
     Header(HeaderFault),
     /// The body isn't as long as its Content-Length says.
     Length,
+    /// The record isn't compressed as it says.
+    Coding,
     /// This module wouldn't have stored the response.
     Refused(Reason),
 }
@@ -51,6 +54,7 @@ impl Broken {
             Self::Json => "invalid JSON in headers",
             Self::Header(fault) => fault.as_str(),
             Self::Length => "body differs from its content-length",
+            Self::Coding => "body isn't compressed as recorded",
             Self::Refused(reason) => reason.as_str(),
         }
     }
@@ -178,13 +182,19 @@ pub fn decode_base(raw: &RawRecord, rules: &Rules) -> Result<Option<Rc<Record>>,
 /// [`Broken`] if there is a hash that is not to be served. A record of the Lua script that varies is one: nobody
 /// knows for which request it was made.
 pub fn decode(raw: &RawRecord, rules: &Rules) -> Result<Option<Decoded>, Broken> {
-    let decoded = decode_head(raw, raw.body.as_ref().map(Bytes::len), rules)?;
-    Ok(decoded.map(|mut decoded| {
-        if let (Some(body), Some(record)) = (&raw.body, Rc::get_mut(&mut decoded.record)) {
-            record.body = body.clone();
+    let mut decoded = decode_head(raw, raw.body.as_ref().map(Bytes::len), rules)?;
+    if let Some(decoded) = &mut decoded
+        && let (Some(body), Some(record)) = (&raw.body, Rc::get_mut(&mut decoded.record))
+    {
+        if record
+            .coded()
+            .is_some_and(|coded| !is_plausible(body, coded.length))
+        {
+            return Err(Broken::Coding);
         }
-        decoded
-    }))
+        record.body = body.clone();
+    }
+    Ok(decoded)
 }
 
 /// The same of a record whose body is elsewhere and has this length, if there is one: see [`Record::later`].
@@ -219,6 +229,10 @@ pub fn decode_head(
         .as_ref()
         .and_then(parse_meta)
         .filter(|meta| meta.belongs_to(raw.pttl, status_text, headers_text, length as u64));
+    let headers = match meta.as_ref().and_then(|meta| meta.coded.as_ref()) {
+        Some(coded) => coded.restored(headers).ok_or(Broken::Coding)?,
+        None => headers,
+    };
     let by_accel_expires = meta.as_ref().is_some_and(|meta| meta.accel_expires);
     let said = meta
         .as_ref()

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::json::encode_headers;
 use super::meta::{Meta, Tie, encode_meta, fingerprint};
 use super::unsent::Unsent;
+use crate::coding::{Coded, Form};
 use crate::headers::Headers;
 use crate::policy::Plan;
 use crate::targeted::By;
@@ -34,6 +35,8 @@ pub struct New {
     /// As in [`Meta`].
     pub tie: Option<Tie>,
     /// As in [`Meta`].
+    pub coded: Option<Coded>,
+    /// As in [`Meta`].
     pub unsent: Unsent,
 }
 
@@ -47,16 +50,21 @@ impl New {
             own_location: false,
             log: 0,
             tie: None,
+            coded: None,
             unsent: Unsent::default(),
         }
     }
 }
 
-/// Makes the fields of a record. `headers` are what [`super::strip_for_storage`] left.
+/// Makes the fields of a record. `headers` are what [`super::strip_for_storage`] left, of the body before it was compressed; `body_len` is the
+/// length of what is stored.
 #[must_use]
 pub fn encode(status: u16, headers: &Headers, body_len: u64, plan: &Plan, new: New) -> HashFields {
     let status = status_text(status);
-    let headers = encode_headers(headers);
+    let headers = match &new.coded {
+        Some(coded) => encode_headers(&coded.headers(headers, Form::Gzip, body_len)),
+        None => encode_headers(headers),
+    };
     let sum = fingerprint(&status, &headers, body_len);
     let meta = encode_meta(&Meta {
         age: plan.age,
@@ -69,6 +77,7 @@ pub fn encode(status: u16, headers: &Headers, body_len: u64, plan: &Plan, new: N
         accel_expires: plan.by == By::AccelExpires,
         log: new.log,
         tie: new.tie,
+        coded: new.coded,
         unsent: new.unsent,
     });
     HashFields {

@@ -117,7 +117,7 @@ fn weighted(value: &[u8], is_name: impl Fn(&[u8]) -> bool) -> Option<Vec<Weighte
 }
 
 /// `q=0.5` in thousandths: at most three digits behind the point (RFC 9110 12.4.2).
-fn weight(parameter: &[u8]) -> Option<u16> {
+pub(crate) fn weight(parameter: &[u8]) -> Option<u16> {
     let [b'q' | b'Q', b'=', number @ ..] = parameter else {
         return None;
     };

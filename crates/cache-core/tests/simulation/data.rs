@@ -87,6 +87,7 @@ impl Stored {
                 accel_expires: false,
                 log: self.log,
                 tie: self.tie.clone(),
+                coded: None,
                 unsent: cache_core::record::Unsent::default(),
             })),
             stored_headers: Bytes::new(),

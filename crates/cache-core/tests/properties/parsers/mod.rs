@@ -25,6 +25,7 @@ all!(
     connection,
     date,
     headers_json,
+    inflate,
     lists,
     meta,
     purge,

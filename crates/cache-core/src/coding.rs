@@ -1,0 +1,268 @@
+//! Records whose body is stored compressed, and what each client gets of them: `redis_cache_compress`.
+//!
+//! # Design
+//!
+//! **What is stored.** The field `body` is gzip (RFC 1952). The field `headers` describes just that: `Content-Encoding: gzip`, the
+//! length of the compressed body, `Vary: Accept-Encoding`, and a weak ETag. The field `meta` says ` coded=gzip:<length>`: this
+//! cache has compressed it, so many bytes the body was before, and what is to be undone in the header.
+//!
+//! Whoever reads the record and knows nothing of `coded` is safe: the Lua script sends a response that is labelled right, though
+//! to clients that haven't asked for it; an older version of this module finds a Vary for which the record names no variant,
+//! takes that for no record, and fills the key anew. Neither ever sends compressed bytes as if they were plain.
+//!
+//! **What is read.** [`Coded::restored`] gives the header as the backend sent it, so that all that judges a record (freshness, Vary,
+//! validation, conditions) sees the backend's own. The form that a client gets is made when the response is sent:
+//! [`Coded::headers`]. A body that was compressed here, and one that the backend compressed, are told apart by `coded` alone: the
+//! backend's own Content-Encoding is never touched, nor is a record compressed that has one.
+//!
+//! **Two forms.** gzip as it is stored: weak ETag, the length of the compressed body, no ranges. Identity, inflated on the way: the
+//! backend's ETag, the length of the plain body, ranges of it. Both say `Vary: Accept-Encoding`. A strong validator names
+//! the bytes of one form (RFC 9110 8.8.3.3), hence the weak one of gzip. nginx's gzip filter does the same.
+//!
+//! **Conditions** are evaluated by the backend's validators, before a form is chosen, as nginx does: its gzip filter is behind its
+//! conditions. If-None-Match compares weakly, so that the tags of both forms match. If-Match and If-Range compare strongly, so
+//! that only the tag of the identity form matches: If-Range with the weak tag gets the whole (RFC 9110 13.1.5).
+//!
+//! **A range** that applies is cut from the identity form, unless the client refuses it. Parts of the gzip form would be of no use: its
+//! validator is weak, and clients must not combine parts by such (RFC 9110 15.3.7.3).
+//!
+//! **What isn't compressed**: see [`Compress::applies`]. Among it are responses with a digest (RFC 9530) or a signature: sums are over
+//! the coded bytes, so that those of the plain body would be wrong for the other form, and the field `headers` couldn't be right
+//! for both kinds of reader. nginx's gzip filter leaves such fields as they are, which is wrong.
+//!
+//! **nginx's own filters.** Those that change text (`sub_filter`, `ssi`, `addition`) say so when they see the header, and get the plain
+//! body then. The gzip filter leaves alone what has a Content-Encoding. The gunzip filter isn't
+//! leaned on: it isn't in every build, must be switched on, and what it inflates has no length, no ranges, and a weak ETag.
+//!
+//! **Why gzip alone, for now.** A zstd record would have to be decoded for each client that doesn't accept zstd, even if it accepts gzip. The crates that write it well are bindings of
+//! a C library; `ruzstd` is Rust, but compresses at its fastest level alone. Another coding in `meta` makes a record unreadable
+//! for versions that don't know it: they take it for none.
+
+use bytes::Bytes;
+
+use crate::headers::{Header, Headers, trim_ows};
+
+mod accepted;
+mod compress;
+mod gzip;
+
+pub use accepted::Accepted;
+pub use compress::{BadOption, Compress};
+pub use gzip::{Corrupt, Deflater, Inflater, is_plausible};
+
+const GZIP: &[u8] = b"gzip";
+const ACCEPT_ENCODING: &[u8] = b"Accept-Encoding";
+const CONTENT_ENCODING: &[u8] = b"Content-Encoding";
+const CONTENT_LENGTH: &[u8] = b"Content-Length";
+const ETAG: &[u8] = b"ETag";
+const VARY: &[u8] = b"Vary";
+const WEAK: &[u8] = b"W/";
+
+/// In which form a client gets a compressed record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// As it is stored.
+    Gzip,
+    /// Inflated.
+    Identity,
+}
+
+impl Form {
+    /// The one for a client. `ranged`: it asks for a range, which applies. `headers`: as the backend sent them.
+    #[must_use]
+    pub fn of(headers: &Headers, accepted: Accepted, ranged: bool) -> Self {
+        // A 304 may have said so after the record was compressed (RFC 9111 5.2.2.6).
+        if forbids_transforming(headers) {
+            Self::Identity
+        } else {
+            Self::preferred(accepted, ranged)
+        }
+    }
+
+    /// The same of a response that may be sent in both forms.
+    #[must_use]
+    pub fn preferred(accepted: Accepted, ranged: bool) -> Self {
+        if accepted.prefers_gzip() && !(ranged && accepted.takes_identity()) {
+            Self::Gzip
+        } else {
+            Self::Identity
+        }
+    }
+}
+
+/// That this cache has compressed a record, and what that has changed in its header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Coded {
+    /// Bytes of the body before.
+    pub length: u64,
+    /// Whether the ETag was strong.
+    pub strong: bool,
+    /// Whether a line `Vary: Accept-Encoding` was added.
+    pub varies: bool,
+}
+
+impl Coded {
+    /// What compressing changes in this header, of a body of so many bytes.
+    #[must_use]
+    pub fn of(headers: &Headers, length: u64) -> Self {
+        let tag = headers.get(ETAG);
+        Self {
+            length,
+            strong: tag.is_some_and(|tag| !tag.starts_with(WEAK)),
+            varies: !varies_on_coding(headers),
+        }
+    }
+
+    /// The header of a form, of which the body has so many bytes. `headers`: as the backend sent them.
+    #[must_use]
+    pub fn headers(&self, headers: &Headers, form: Form, length: u64) -> Headers {
+        let mut lines = Headers::with_capacity(headers.len() + 2);
+        for line in headers {
+            if line.is(CONTENT_LENGTH) {
+                lines.push(line.name.clone(), length.to_string());
+            } else if form == Form::Gzip && self.strong && line.is(ETAG) {
+                lines.push(line.name.clone(), [WEAK, &line.value].concat());
+            } else if form == Form::Identity || !is_of_bytes(line) {
+                lines.push(line.name.clone(), line.value.clone());
+            }
+        }
+        if self.varies {
+            lines.push(
+                Bytes::from_static(VARY),
+                Bytes::from_static(ACCEPT_ENCODING),
+            );
+        }
+        if form == Form::Gzip {
+            lines.push(
+                Bytes::from_static(CONTENT_ENCODING),
+                Bytes::from_static(GZIP),
+            );
+        }
+        lines
+    }
+
+    /// The header as the backend sent it, of the one that is stored. `None` if that isn't what [`Coded::headers`] has made.
+    #[must_use]
+    pub fn restored(&self, stored: Headers) -> Option<Headers> {
+        // In the store lines of one name stand together.
+        let mut lines: Vec<Header> = stored.into_iter().collect();
+        take(&mut lines, CONTENT_ENCODING, GZIP)?;
+        if self.varies {
+            take(&mut lines, VARY, ACCEPT_ENCODING)?;
+        }
+        for line in &mut lines {
+            if line.is(CONTENT_LENGTH) {
+                line.value = self.length.to_string().into();
+            } else if self.strong && line.is(ETAG) {
+                line.value = line.value.slice_ref(line.value.strip_prefix(WEAK)?);
+            } else if line.is(CONTENT_ENCODING) {
+                return None;
+            }
+        }
+        Some(lines.into_iter().collect())
+    }
+
+    /// The identity form of a header without the Vary that [`Coded::headers`] has added to it.
+    #[must_use]
+    pub fn without_vary(&self, headers: Headers) -> Headers {
+        let mut lines: Vec<Header> = headers.into_iter().collect();
+        if self.varies {
+            let _ = take(&mut lines, VARY, ACCEPT_ENCODING);
+        }
+        lines.into_iter().collect()
+    }
+
+    /// Appends ` coded=gzip:<length>`, and `:etag` and `:vary` where that was changed.
+    pub(crate) fn encode(&self, text: &mut Vec<u8>) {
+        text.extend_from_slice(b" coded=gzip:");
+        text.extend_from_slice(itoa::Buffer::new().format(self.length).as_bytes());
+        for (changed, what) in [(self.strong, b":etag"), (self.varies, b":vary")] {
+            if changed {
+                text.extend_from_slice(what);
+            }
+        }
+    }
+
+    /// Reads what stands behind ` coded=`. `None` for what this version doesn't know: the record can't be used then.
+    pub(crate) fn parse(text: &[u8]) -> Option<Self> {
+        let mut parts = text.split(|&b| b == b':');
+        if parts.next() != Some(GZIP) {
+            return None;
+        }
+        let digits = parts.next()?;
+        // With so few digits nothing overflows.
+        let is_number = (1..=18).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);
+        let digits = std::str::from_utf8(digits).ok().filter(|_| is_number)?;
+        let mut coded = Self {
+            length: digits.parse().ok()?,
+            strong: false,
+            varies: false,
+        };
+        for part in parts {
+            match part {
+                b"etag" => coded.strong = true,
+                b"vary" => coded.varies = true,
+                _ => return None,
+            }
+        }
+        Some(coded)
+    }
+}
+
+/// The header of the plain form of a response that has no compressed form yet.
+#[must_use]
+pub fn with_vary(headers: &Headers) -> Headers {
+    let mut lines = headers.clone();
+    if !varies_on_coding(headers) {
+        lines.push(
+            Bytes::from_static(VARY),
+            Bytes::from_static(ACCEPT_ENCODING),
+        );
+    }
+    lines
+}
+
+/// Takes the last line of this name and value away, which was added. `None` if there is none.
+fn take(lines: &mut Vec<Header>, name: &[u8], value: &[u8]) -> Option<()> {
+    let is_it = |line: &Header| line.name == name && line.value == value;
+    let at = lines.iter().rposition(is_it)?;
+    lines.remove(at);
+    Some(())
+}
+
+/// Whether a field speaks of the very bytes that are sent, sums and signatures among it: Content-MD5 (RFC 2616 14.15), Digest (RFC
+/// 3230), Content-Digest and Repr-Digest (RFC 9530), Signature and Signature-Input (RFC 9421).
+fn is_of_bytes(line: &Header) -> bool {
+    const FIELDS: [&[u8]; 6] = [
+        b"content-md5",
+        b"digest",
+        b"content-digest",
+        b"repr-digest",
+        b"signature",
+        b"signature-input",
+    ];
+    FIELDS.iter().any(|field| line.is(field))
+}
+
+/// Whether `Vary` names Accept-Encoding, or everything.
+fn varies_on_coding(headers: &Headers) -> bool {
+    headers
+        .get_all(VARY)
+        .flat_map(members)
+        .any(|name| name == b"*" || name.eq_ignore_ascii_case(ACCEPT_ENCODING))
+}
+
+/// Whether Cache-Control says `no-transform` (RFC 9111 5.2.2.6), with an argument or without.
+#[must_use]
+pub fn forbids_transforming(headers: &Headers) -> bool {
+    headers
+        .get_all("Cache-Control")
+        .flat_map(members)
+        .filter_map(|directive| directive.split(|&b| b == b'=').next())
+        .any(|name| trim_ows(name).eq_ignore_ascii_case(b"no-transform"))
+}
+
+/// The members of a list. One within a quoted string counts as well: in doubt nothing is done.
+fn members(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    line.split(|&b| b == b',').map(trim_ows)
+}

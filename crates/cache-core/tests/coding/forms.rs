@@ -1,0 +1,135 @@
+//! The header of each form, and which form a client gets.
+
+use cache_core::coding::{Accepted, Coded, Form, with_vary};
+use cache_core::conditions::{
+    ByDate, Conditions, Date, Evaluation, Selected, evaluate, range_applies,
+};
+use proptest::prelude::*;
+
+use super::{Lines, headers};
+
+const PLAIN: u64 = 5000;
+const SMALL: u64 = 700;
+
+#[test]
+#[rustfmt::skip]
+fn headers_of_both_forms() {
+    const CODED: (&str, &str) = ("Content-Encoding", "gzip");
+    const VARY: (&str, &str) = ("Vary", "Accept-Encoding");
+    // (what it is, of the backend, gzip, identity)
+    let cases: &[(&str, Lines<'_>, Lines<'_>, Lines<'_>)] = &[
+        ("nothing", &[], &[VARY, CODED], &[VARY]),
+        ("8.8.3.3 a strong tag is weakened, as by nginx's gzip", &[("ETag", "\"a\"")], &[("ETag", "W/\"a\""), VARY, CODED], &[("ETag", "\"a\""), VARY]),
+        ("a weak one stays", &[("ETag", "W/\"a\"")], &[("ETag", "W/\"a\""), VARY, CODED], &[("ETag", "W/\"a\""), VARY]),
+        ("the length", &[("content-length", "5000"), ("X-A", "b")], &[("content-length", "700"), ("X-A", "b"), VARY, CODED], &[("content-length", "5000"), ("X-A", "b"), VARY]),
+        ("what it varies on beside", &[("Vary", "Cookie")], &[("Vary", "Cookie"), VARY, CODED], &[("Vary", "Cookie"), VARY]),
+        ("in two places", &[("Vary", "Cookie"), ("X-A", "b")], &[("Vary", "Cookie"), ("X-A", "b"), VARY, CODED], &[("Vary", "Cookie"), ("X-A", "b"), VARY]),
+        ("it says so itself", &[("Vary", "cookie, ACCEPT-encoding")], &[("Vary", "cookie, ACCEPT-encoding"), CODED], &[("Vary", "cookie, ACCEPT-encoding")]),
+        ("on everything", &[("Vary", "*")], &[("Vary", "*"), CODED], &[("Vary", "*")]),
+        ("9530 a sum that a 304 has brought", &[("Repr-Digest", "x")], &[VARY, CODED], &[("Repr-Digest", "x"), VARY]),
+    ];
+    for (what, said, gzip, identity) in cases {
+        let said = headers(said);
+        let coded = Coded::of(&said, PLAIN);
+        let stored = coded.headers(&said, Form::Gzip, SMALL);
+        assert_eq!(stored, headers(gzip), "{what}");
+        assert_eq!(coded.headers(&said, Form::Identity, PLAIN), headers(identity), "{what}");
+        assert_eq!(with_vary(&said).get_all("Vary").last(), coded.headers(&said, Form::Identity, PLAIN).get_all("Vary").last(), "{what}");
+        let whole = coded.headers(&said, Form::Identity, PLAIN);
+        assert_eq!(coded.without_vary(whole), said, "{what}");
+        if !said.contains("Repr-Digest") {
+            assert_eq!(coded.restored(stored), Some(said), "{what}");
+        }
+    }
+}
+
+#[test]
+fn a_header_that_is_not_as_recorded_is_none() {
+    let coded = Coded {
+        length: PLAIN,
+        strong: true,
+        varies: true,
+    };
+    let vary = ("Vary", "Accept-Encoding");
+    let coding = ("Content-Encoding", "gzip");
+    let cases: [Lines<'_>; 5] = [
+        &[],
+        &[coding],
+        &[vary],
+        &[("ETag", "\"a\""), vary, coding],
+        &[coding, vary, coding],
+    ];
+    for lines in cases {
+        assert_eq!(coded.restored(headers(lines)), None, "{lines:?}");
+    }
+}
+
+#[test]
+#[rustfmt::skip]
+fn which_form() {
+    const NO_TRANSFORM: Lines<'_> = &[("Cache-Control", "no-transform")];
+    // (what it is, the backend's header, Accept-Encoding, a range applies, gzip)
+    let cases: &[(&str, Lines<'_>, &str, bool, bool)] = &[
+        ("who takes gzip", &[], "gzip", false, true),
+        ("who doesn't", &[], "br", false, false),
+        ("a range is of the identity form", &[], "gzip", true, false),
+        ("unless that is refused: the whole, coded", &[], "gzip, identity;q=0", true, true),
+        ("nothing is acceptable", &[], "identity;q=0", false, false),
+        ("9111 5.2.2.6 a 304 has said so", NO_TRANSFORM, "gzip", false, false),
+    ];
+    for (what, lines, accepts, ranged, gzip) in cases {
+        let said = headers(lines);
+        let accepted = Accepted::parse([accepts.as_bytes()].into_iter());
+        let wanted = if *gzip { Form::Gzip } else { Form::Identity };
+        assert_eq!(Form::of(&said, accepted, *ranged), wanted, "{what}");
+    }
+}
+
+/// Conditions are evaluated by the backend's tag: so they compare with those that the two forms have.
+#[test]
+#[rustfmt::skip]
+fn conditions_with_the_tags_of_both_forms() {
+    use Evaluation::{NotModified, PreconditionFailed, Proceed};
+    const STRONG: &[u8] = b"\"a\"";
+    const WEAK: &[u8] = b"W/\"a\"";
+    // (section, If-None-Match or If-Match, its tag, evaluation)
+    let cases = [
+        ("13.1.2 the tag of identity", true, STRONG, NotModified),
+        ("13.1.2 the tag of gzip: weakly", true, WEAK, NotModified),
+        ("13.1.2 another", true, &b"\"b\""[..], Proceed),
+        ("13.1.1 the tag of identity", false, STRONG, Proceed),
+        ("13.1.1 the tag of gzip: never strongly", false, WEAK, PreconditionFailed),
+    ];
+    let said = headers(&[("ETag", "\"a\"")]);
+    let selected = Selected::new(200, &said, Date::exactly(0), true);
+    for (section, none, tag, wanted) in cases {
+        let mut conditions = Conditions::default();
+        if none { &mut conditions.if_none_match } else { &mut conditions.if_match }.push(tag);
+        assert_eq!(evaluate(b"GET", &conditions, &selected, ByDate::On), wanted, "{section}");
+    }
+    for (tag, applies) in [(STRONG, true), (WEAK, false)] {
+        let conditions = Conditions { if_range: vec![tag], range: vec![b"bytes=0-1"], ..Conditions::default() };
+        assert_eq!(range_applies(b"GET", &conditions, &selected), applies, "13.1.5");
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_was_said_comes_back(
+        lines in proptest::collection::vec(("(ETag|Vary|X-A|Link|etag)", "(W/)?\"?[a-z*, -]{0,20}\"?"), 0..6),
+    ) {
+        let mut said = cache_core::headers::Headers::new();
+        let mut has_tag = false;
+        for (name, value) in lines {
+            // One response has one tag.
+            if name.eq_ignore_ascii_case("etag") && std::mem::replace(&mut has_tag, true) {
+                continue;
+            }
+            said.push(name, value);
+        }
+        said.push("Content-Length", PLAIN.to_string());
+        let coded = Coded::of(&said, PLAIN);
+        let stored = coded.headers(&said, Form::Gzip, SMALL);
+        prop_assert_eq!(coded.restored(stored), Some(said));
+    }
+}
