@@ -6,6 +6,7 @@ use cache_core::record::{self, New, Tie, Unsent};
 use cache_core::vary::{self, choose_slot, slot_key};
 use ngx::ffi::ngx_random;
 
+use super::compress::Compressed;
 use super::stream::Stream;
 use crate::store::lookup::{Lookup, Variants};
 use crate::store::redis::{RecordWrite, VariantWrite};
@@ -13,19 +14,27 @@ use crate::store::refresh::new_generation;
 
 /// The record that a response makes which has been captured whole. `known`: what was last seen of the key's variants. `log`: the
 /// last number of the store's log of purges that was known when the backend was asked.
+/// `compressed`: its body as it is to be stored, if that isn't the body itself.
 /// `None` if there is no response, or no place for it.
 pub fn write(
     stream: &Stream,
     lookup: &Lookup,
     known: &Variants,
     (plan, log): (&Plan, u64),
+    compressed: Option<Compressed>,
 ) -> Option<RecordWrite> {
     let head = stream.head()?;
-    let body = stream.body();
-    let length: usize = body.iter().map(Bytes::len).sum();
     let left_out = [head.connection.as_slice(), &head.withheld].concat();
     let mut headers = record::strip_for_storage(&head.headers, &left_out);
-    headers.push("Content-Length", length.to_string());
+    headers.push("Content-Length", stream.total().to_string());
+    let (body, coded) = match compressed {
+        Some(compressed) => {
+            let coded = compressed.coded(&headers);
+            (compressed.body, Some(coded))
+        }
+        None => (stream.body(), None),
+    };
+    let length: usize = body.iter().map(Bytes::len).sum();
     let (tie, variant) = match &head.variant {
         Some(own) => {
             let (tie, variant) = placed(lookup, known, own)?;
@@ -39,7 +48,7 @@ pub fn write(
         own_location: head.own_location,
         log,
         tie,
-        coded: None,
+        coded,
         unsent: Unsent {
             hidden: record::without(&head.unsent.hidden, &head.withheld),
             ..head.unsent.clone()

@@ -32,7 +32,7 @@ sub unfit {
     my $fields = join "\n", ref $block->more_headers ? @{ $block->more_headers } : ($block->more_headers // '');
     return 'HTTP/2 and curl have no such field'
       if $fields =~ /^(?:Connection|Upgrade|Transfer-Encoding|TE|Expect|Host|Content-Length|Keep-Alive)\s*:/mi;
-    return 'curl sends no such field' if $fields =~ /^[^:\n]*:\s*$/m || $fields =~ /^\s/m;
+    return 'curl sends no such field' if $fields =~ /^[^:\n]*:\s*$/m || $fields =~ /^[^\S\n]/m;
     my $text = join "\n", map { $block->$_ // '' } qw(config http_config backend);
     return 'the version is part of the block' if $text =~ /\$server_protocol|\$request\b/;
     my $ages = join "\n", grep { defined } map { ref eq 'ARRAY' ? @$_ : $_ }
