@@ -1415,3 +1415,59 @@ invalid name "a*b" in "redis_cache_args"; use one such as page, or utm_* for all
     location /t { redis_cache_args drop=@other; }    # <--
 --- emerg
 unknown list "@other" in "redis_cache_args"; it is "@tracking"
+
+
+
+=== TEST 162: redis_cache_compress, neither gzip nor off
+--- config
+    location /t { redis_cache_compress zstd; }    # <--
+--- emerg
+invalid value "zstd" in "redis_cache_compress"; it is "gzip" or "off"
+
+
+
+=== TEST 163: redis_cache_compress, an unknown parameter
+--- config
+    location /t { redis_cache_compress gzip size=1k; }    # <--
+--- emerg
+invalid parameter "size=1k" in "redis_cache_compress"; known are min=SIZE, level=N and types=TYPE,... behind "gzip"
+
+
+
+=== TEST 164: redis_cache_compress, a parameter behind off
+--- config
+    location /t { redis_cache_compress off min=1k; }    # <--
+--- emerg
+invalid parameter "min=1k" in "redis_cache_compress"; known are min=SIZE, level=N and types=TYPE,... behind "gzip"
+
+
+
+=== TEST 165: redis_cache_compress, what is no size
+--- config
+    location /t { redis_cache_compress gzip min=1x; }    # <--
+--- emerg
+invalid size "min=1x" in "redis_cache_compress"; use one such as min=1k
+
+
+
+=== TEST 166: redis_cache_compress, no level of zlib
+--- config
+    location /t { redis_cache_compress gzip level=10; }    # <--
+--- emerg
+invalid level "level=10" in "redis_cache_compress"; use one from level=1 to level=9
+
+
+
+=== TEST 167: redis_cache_compress, what is no type
+--- config
+    location /t { redis_cache_compress gzip types=text; }    # <--
+--- emerg
+invalid type "text" in "redis_cache_compress"; use types such as text/html, text/*, *+json or *
+
+
+
+=== TEST 168: redis_cache_compress, a parameter twice
+--- config
+    location /t { redis_cache_compress gzip level=1 level=2; }    # <--
+--- emerg
+"level=2" in "redis_cache_compress" says again what was said before

@@ -42,6 +42,7 @@ my %once = (
     redis_cache_on_error        => 'pass',
     redis_cache_backoff         => '1s',
     redis_cache_variants        => '1',
+    redis_cache_compress        => 'off',
     redis_cache_purge_style     => 'off',
     redis_cache_tags            => 'off',
     redis_cache_admin           => '',

@@ -66,6 +66,7 @@ entry!(on_revalidate, LocConf, rules::revalidate);
 entry!(on_refresh_ahead, LocConf, rules::refresh_ahead);
 entry!(on_backoff, LocConf, fill::backoff);
 entry!(on_variants, LocConf, rules::variants);
+entry!(on_compress, LocConf, fill::compress);
 entry!(on_min_uses, LocConf, fill::min_uses);
 entry!(on_purge_allow, LocConf, purge::allow);
 entry!(on_purge_style, LocConf, purge::style);
@@ -110,7 +111,7 @@ const SET_MD5: u32 =
     NGX_HTTP_SRV_CONF | NGX_HTTP_SIF_CONF | NGX_HTTP_LOC_CONF | NGX_HTTP_LIF_CONF | NGX_CONF_TAKE12;
 
 /// All directives of the module.
-pub static mut COMMANDS: [ngx_command_t; 47] = [
+pub static mut COMMANDS: [ngx_command_t; 48] = [
     command(
         ngx_string!("redis_cache_zone"),
         HTTP | NGX_CONF_TAKE2,
@@ -274,6 +275,11 @@ pub static mut COMMANDS: [ngx_command_t; 47] = [
         ngx_string!("redis_cache_variants"),
         NGX_CONF_TAKE1,
         on_variants,
+    ),
+    in_location(
+        ngx_string!("redis_cache_compress"),
+        NGX_CONF_1MORE,
+        on_compress,
     ),
     purge(ngx_string!("redis_cache_purge")),
     in_location(

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use cache_core::allow::AllowList;
 use cache_core::args::ArgsForm;
 use cache_core::cache_status_field::CacheName;
+use cache_core::coding::Compress;
 use cache_core::freshness::Heuristic;
 use cache_core::ignore::Ignore;
 use cache_core::purge::TagFields;
@@ -142,6 +143,8 @@ pub struct LocConf {
     pub back_off: Option<BackOff>,
     /// `redis_cache_variants`
     pub variants: Option<usize>,
+    /// `redis_cache_compress`; `Some(None)` is "off"
+    pub compress: Option<Option<Rc<Compress>>>,
     /// `redis_cache_purge`, filled by nginx's own setter
     pub purge: *mut ngx_array_t,
     /// `redis_cache_purge_allow`
@@ -214,6 +217,7 @@ impl Default for LocConf {
             ahead: None,
             back_off: None,
             variants: None,
+            compress: None,
             purge: UNSET,
             purge_allow: None,
             purge_styles: None,
@@ -283,6 +287,7 @@ impl LocConf {
             ahead,
             back_off,
             variants,
+            compress,
             purge_allow,
             purge_styles,
             tags

@@ -4,10 +4,11 @@
 //! `credentials` leave; `task` runs it, under its `locks`, the first of which may have a `lease` in the store; by `registry` other
 //! requests join it; `capture` decides by the `criteria` what becomes of the response, `labelling` says by what purges select it,
 //! and `clock` looks at the backend's clock; through `stream` the response
-//! reaches its readers; `record` makes of it the record that is written.
+//! reaches its readers, and `compress` compresses its body for the store; `record` makes of it the record that is written.
 
 mod capture;
 mod clock;
+mod compress;
 mod credentials;
 mod criteria;
 mod labelling;
@@ -21,5 +22,6 @@ mod stream;
 mod task;
 mod terms;
 
+pub use compress::is_to_be_compressed;
 pub use stream::{Next, ResponseHead, Subscription};
 pub use terms::Terms;

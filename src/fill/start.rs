@@ -14,6 +14,7 @@ use cache_core::vary::VariantId;
 use ngx::ffi::ngx_int_t;
 
 use super::capture::Capture;
+use super::compress::Compression;
 use super::criteria::{Criteria, NoStore};
 use super::labelling::Labelling;
 use super::locks::Locks;
@@ -155,6 +156,8 @@ fn start_fill(
     }
     let times = Rc::clone(detached.times());
     let target = start.target;
+    let conf = r.loc_conf::<LocConf>();
+    let compress = conf.and_then(|conf| conf.compress.clone().flatten());
     let fill = Fill {
         lookup: Lookup {
             zone: lookup.zone,
@@ -180,6 +183,7 @@ fn start_fill(
         },
         status: start.status,
         learn: Box::new(learn),
+        compression: Compression::new(compress.filter(|_| start.known.is_none())),
         outcome,
     };
     fill.spawn(start.permit, start.look_again, start.slot);

@@ -1,6 +1,7 @@
 //! The fill as the flow sees it: the backend's response on one side, the store on the other.
 
 use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
 
@@ -23,6 +24,7 @@ use ngx::ffi::*;
 use ngx::log::ngx_cycle_log;
 use ngx::ngx_log_error;
 
+use super::compress::Compression;
 use super::locks::Locks;
 use super::record;
 use super::registry::LockPermit;
@@ -87,6 +89,8 @@ pub struct Fill {
     pub status: CacheStatus,
     /// Receives the outcome, for the next refill of the same record.
     pub learn: Box<dyn Fn(Reason)>,
+    /// The body as it is to be stored.
+    pub compression: Compression,
     /// Receives the outcome.
     pub outcome: Rc<Cell<Option<Reason>>>,
 }
@@ -172,12 +176,14 @@ impl Fill {
 
     /// Writes the record; where its key's variants have changed meanwhile, to where it belongs then.
     async fn write_where_it_belongs(&self, plan: Plan) -> Result<(), StoreError> {
+        self.compression.run(&self.stream).await;
         let fence = self.fence()?;
         for _ in 0..ATTEMPTS {
             let write = {
                 let (stream, variants) = (&self.stream, self.variants.borrow());
                 let log = self.detached.times().purged();
-                record::write(stream, &self.lookup, &variants, (&plan, log))
+                let compressed = self.compression.compressed();
+                record::write(stream, &self.lookup, &variants, (&plan, log), compressed)
             };
             let write = RecordWrite {
                 fence: fence.clone(),
@@ -343,13 +349,22 @@ impl Filling for Fill {
     }
 
     async fn ending(&self) -> Ending {
-        match within(self.terms.capture_timeout, pin!(self.stream.wait_ending())).await {
-            Some(ending) => ending,
-            None => {
-                self.stream.cease_capture(Ending::TooLong);
-                self.stream.wait_ending().await
+        let mut work = pin!(self.compression.run(&self.stream));
+        let mut works = true;
+        let mut ending = pin!(async {
+            match within(self.terms.capture_timeout, pin!(self.stream.wait_ending())).await {
+                Some(ending) => ending,
+                None => {
+                    self.stream.cease_capture(Ending::TooLong);
+                    self.stream.wait_ending().await
+                }
             }
-        }
+        });
+        poll_fn(|cx| {
+            works = works && work.as_mut().poll(cx).is_pending();
+            ending.as_mut().poll(cx)
+        })
+        .await
     }
 
     async fn store(&self, plan: Plan) -> Result<(), Trouble> {

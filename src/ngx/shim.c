@@ -149,6 +149,20 @@ rcs_is_cached(const ngx_http_request_t *r)
 }
 
 
+/* nginx adds a Vary for gzip's sake, if gzip_vary says so */
+
+ngx_uint_t
+rcs_has_gzip_vary(const ngx_http_request_t *r)
+{
+#if (NGX_HTTP_GZIP)
+    return r->gzip_vary;
+#else
+    (void) r;
+    return 0;
+#endif
+}
+
+
 /* no Vary is added for gzip's sake */
 
 void

@@ -47,6 +47,7 @@ RCS_BITS(RCS_DECLARE)
 void rcs_copy_port(ngx_http_request_t *to, const ngx_http_request_t *from);
 ngx_int_t rcs_know_header(ngx_http_request_t *r, ngx_table_elt_t *h);
 void rcs_copy_browser(ngx_http_request_t *to, const ngx_http_request_t *from);
+ngx_uint_t rcs_has_gzip_vary(const ngx_http_request_t *r);
 void rcs_clear_gzip_vary(ngx_http_request_t *r);
 ngx_uint_t rcs_announces_body(const ngx_http_request_t *r);
 ngx_uint_t rcs_is_body_read(const ngx_http_request_t *r);

@@ -191,6 +191,13 @@ impl Context {
         self.ttl.set(Some(ttl));
     }
 
+    /// The record that was to be the response is none.
+    pub fn forget_record(&self) {
+        self.coalesced.set(None);
+        self.age.set(None);
+        self.ttl.set(None);
+    }
+
     /// What is left of the freshness of a fill's response, in seconds. One that isn't stored is of no use later.
     pub fn set_ttl(&self, ttl: u32) {
         if self.word() != Some(Word::Skip) {

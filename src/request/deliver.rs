@@ -19,15 +19,16 @@ use crate::ngx::request::{Code, DONE, Request};
 use crate::request::cache::{RequestCache, hit_in_memory};
 use crate::request::cache_status::Forwarding;
 use crate::request::context::Context;
+use crate::request::discard;
 use crate::request::explain;
 use crate::request::key;
 use crate::request::pass::pass;
-use crate::request::respond::{self, FillResponse};
+use crate::request::respond::{self, FillResponse, Inflating, Sending};
 use crate::request::settings::CacheableRequest;
 use crate::request::state::State;
 use crate::shm::zone::RefillSlot;
 use crate::store::lookup::Lookup;
-use crate::worker::Go;
+use crate::worker::{self, Go};
 
 /// Seconds after which a client may come again that was refused because the store is down: it is tried again within a
 /// second.
@@ -54,18 +55,31 @@ pub fn begin(r: Request, context: &'static Context, cacheable: &'static Cacheabl
     if !cacheable.bypass
         && let Some(hit) = hit_in_memory(r, context, cacheable)
     {
+        let mut is_broken = false;
         context.hand_on("answer", r, || {
             let (stale_for, standing) = (cacheable.settings.lookup.rules.stale, hit.standing);
             context.set_outcome(Outcome::fresh(Source::Memory));
             context.set_freshness(standing.age, standing.fresh_for(stale_for));
-            let code = respond::memory(r, context, hit);
-            r.finalize_in_phase(code);
+            match respond::memory(r, context, hit) {
+                Sending::Done(code) => r.finalize_in_phase(code),
+                Sending::Inflate(inflating) => inflate(r, context, *inflating),
+                Sending::Broken => is_broken = true,
+            }
         });
+        if is_broken {
+            serve_anew(r, context, cacheable);
+        }
         return DONE;
     }
-    let Some(decided) = context.state::<Decided>() else {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR as Code;
-    };
+    match ask(r, context, cacheable) {
+        Some(()) => DONE,
+        None => NGX_HTTP_INTERNAL_SERVER_ERROR as Code,
+    }
+}
+
+/// Has a task ask the flow. `None` if there is no memory.
+fn ask(r: Request, context: &'static Context, cacheable: &'static CacheableRequest) -> Option<()> {
+    let decided = context.state::<Decided>()?;
     r.await_task();
     context.serve(r, async move {
         let cache = RequestCache::new(cacheable, r);
@@ -96,19 +110,79 @@ pub fn begin(r: Request, context: &'static Context, cacheable: &'static Cacheabl
             on: carry_out,
         })
     });
-    DONE
+    Some(())
 }
 
-/// A fresh record is the response. Gives what the request is to be finalized with.
+/// A fresh record is the response.
 fn hit(
     r: Request,
     context: &'static Context,
     cacheable: &CacheableRequest,
     record: Rc<Record>,
-) -> Code {
+) -> Sending {
     let stale_for = cacheable.settings.lookup.rules.stale;
     context.set_freshness(record.age, record.fresh_for(stale_for));
     respond::record(r, context, record)
+}
+
+/// The rest of a response.
+fn finish(r: Request, context: &'static Context, sending: Sending) {
+    match sending {
+        Sending::Done(code) => r.finalize(code),
+        Sending::Inflate(inflating) => inflate(r, context, *inflating),
+        Sending::Broken => match &context.cacheable {
+            Some(cacheable) => serve_anew(r, context, cacheable),
+            None => pass(r, context, Reason::StoreUnavailable),
+        },
+    }
+}
+
+/// The record is broken. It is deleted, and the request is served as if there had been none; the second time the backend is asked.
+fn serve_anew(r: Request, context: &'static Context, cacheable: &'static CacheableRequest) {
+    let discarded = discard::discard(cacheable);
+    if !discard::is_first(context) {
+        worker::spawn(async move {
+            discarded.await;
+            None
+        });
+        return pass(r, context, Reason::StoreUnavailable);
+    }
+    context.forget_record();
+    r.await_task();
+    context.serve(r, async move {
+        discarded.await;
+        Some(Go {
+            request: r,
+            code: None,
+            on: ask_again,
+        })
+    });
+}
+
+/// The broken record is gone.
+fn ask_again(r: Request, _: Option<Code>) {
+    let Some(context) = Context::of(r) else {
+        return r.give_up();
+    };
+    context.end_task();
+    context.hand_on("answer", r, || match &context.cacheable {
+        Some(cacheable) if ask(r, context, cacheable).is_some() => {}
+        _ => r.give_up(),
+    });
+}
+
+/// The body of a compressed record, as the client takes it.
+fn inflate(r: Request, context: &'static Context, inflating: Inflating) {
+    r.set_write_handler(respond::writable);
+    r.watch_client();
+    context.serve(r, async move {
+        let code = respond::inflate(r, context, inflating).await;
+        Some(Go {
+            request: r,
+            code: Some(code),
+            on: streamed,
+        })
+    });
 }
 
 /// The flow has decided: the request goes on by that.
@@ -149,8 +223,8 @@ fn deliver(
             if has_waited {
                 context.set_coalesced(Coalesced::Record);
             }
-            let code = hit(r, context, cacheable, record);
-            r.finalize(code);
+            let sending = hit(r, context, cacheable, record);
+            finish(r, context, sending);
         }
         Answer::Ahead(record, refill) => {
             context.set_outcome(outcome);
@@ -235,13 +309,13 @@ fn and_refill(
         record: Rc::clone(&record),
         on_failure: refill.on_failure,
     });
-    let code = respond::record(r, context, record);
+    let sending = respond::record(r, context, record);
     trip("refill");
     if let (Some(refill), Some(held), Some(target)) = (refill, held, target) {
         let initiator = initiator(r, context, cacheable);
         start_refill(&initiator, key::template(r), refill, (held, target));
     }
-    r.finalize(code);
+    finish(r, context, sending);
 }
 
 /// The response of a fill that another request has started.

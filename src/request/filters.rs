@@ -15,6 +15,7 @@ use crate::request::explain;
 use crate::request::hold;
 use crate::request::invalidate;
 
+pub mod coding;
 pub mod conditions;
 pub mod lower;
 

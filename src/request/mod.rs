@@ -30,6 +30,9 @@ pub mod deliver;
 /// The response: of a record, or of a fill.
 pub mod respond;
 
+/// A record that can't be inflated.
+mod discard;
+
 /// The backend, asked in the client's own request.
 pub mod pass;
 

@@ -9,16 +9,20 @@ use cache_core::record::Record;
 
 use crate::fill::ResponseHead;
 use crate::ngx::output::Output;
+use crate::ngx::request::Code;
 use crate::request::context::Context;
 use crate::request::state::State;
 use crate::store::memory::Entry;
 
 mod body;
+mod coded;
 mod fill;
 mod header;
 mod memory;
 mod record;
 
+pub use body::{inflate, writable};
+pub use coded::Inflating;
 pub use fill::{FillResponse, stream};
 pub use memory::memory;
 pub use record::record;
@@ -32,8 +36,8 @@ pub struct Response {
     output: RefCell<Option<Output>>,
     /// The record that is the response: header lines point into it.
     record: OnceCell<Rc<Record>>,
-    /// Bytes of its body, which has a way of its own.
-    length: Cell<usize>,
+    /// Bytes of its body as the backend sent it, which has a way of its own.
+    length: Cell<u64>,
     /// The same of the memory tier.
     entry: OnceCell<Rc<Entry>>,
     /// The header of the fill's response.
@@ -42,10 +46,20 @@ pub struct Response {
 
 impl State for Response {}
 
+/// How a response is sent.
+pub enum Sending {
+    /// It is, or the filters have it: the request is to be finalized with this.
+    Done(Code),
+    /// Its header is; the body is to be inflated by [`inflate`], which takes several turns.
+    Inflate(Box<Inflating>),
+    /// Nothing is: the record is broken. The backend is to be asked.
+    Broken,
+}
+
 /// What a response is made of.
 pub enum ResponseSource {
     /// This record, without its body, and the bytes that that has.
-    Record(&'static Record, usize),
+    Record(&'static Record, u64),
     /// This record of the memory tier.
     Memory(&'static Entry),
     /// The response of a fill, which has this header.

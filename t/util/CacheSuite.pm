@@ -173,7 +173,7 @@ sub unfit {
       if grep { !/^(?:P?TTL|EXISTS|H?GET|HMGET|HLEN|HEXISTS|HSTRLEN|KEYS|LRANGE|TYPE)$/ } @commands;
     for my $code (grep { defined } map { ref eq 'ARRAY' ? @$_ : $_ } map { scalar $block->$_ } qw(init after)) {
         my $text = ref $code ? B::Deparse->new->coderef2text($code) : $code;
-        return 'what the block does to records is for Redis' if $text =~ /\b(?:redis|record|lease|age\w*)\b/;
+        return 'what the block does to records is for Redis' if $text =~ /\b(?:redis|record|damage|lease|age\w*)\b/;
     }
     my $text = join "\n", map { $block->$_ // '' } qw(config http_config);
     return 'the block is about where records come from' if $text =~ /\$redis_cache_source\b/;

@@ -1,8 +1,11 @@
 //! Fills: how long others wait for one, and what it may cost.
 
+use std::rc::Rc;
+
+use cache_core::coding::{BadOption, Compress};
 use cache_core::units::parse_millis;
 
-use crate::conf::reader::{Directive, Fault, SetResult, once};
+use crate::conf::reader::{Directive, Fault, SetResult, bytes_of, once};
 use crate::conf::{LocConf, LockScope};
 use crate::shm::locks::BackOff;
 use crate::shm::uses::MOST;
@@ -82,4 +85,30 @@ pub(super) fn capture_timeout(directive: &Directive, conf: &mut LocConf) -> SetR
         )));
     }
     once(&mut conf.capture_timeout, time)
+}
+
+pub(super) fn compress(directive: &Directive, conf: &mut LocConf) -> SetResult {
+    let size = |text: &[u8]| bytes_of(text).map(|bytes| bytes as u64);
+    let compress = Compress::parse(&directive.arguments(), size).map_err(|bad| match bad {
+        BadOption::Coding(word) => {
+            format!("invalid value \"{word}\" in \"redis_cache_compress\"; it is \"gzip\" or \"off\"")
+        }
+        BadOption::Option(word) => format!(
+            "invalid parameter \"{word}\" in \"redis_cache_compress\"; known are min=SIZE, level=N and types=TYPE,... \
+             behind \"gzip\""
+        ),
+        BadOption::Min(word) => format!(
+            "invalid size \"{word}\" in \"redis_cache_compress\"; use one such as min=1k"
+        ),
+        BadOption::Level(word) => format!(
+            "invalid level \"{word}\" in \"redis_cache_compress\"; use one from level=1 to level=9"
+        ),
+        BadOption::Type(word) => format!(
+            "invalid type \"{word}\" in \"redis_cache_compress\"; use types such as text/html, text/*, *+json or *"
+        ),
+        BadOption::Twice(word) => {
+            format!("\"{word}\" in \"redis_cache_compress\" says again what was said before")
+        }
+    })?;
+    once(&mut conf.compress, compress.map(Rc::new))
 }

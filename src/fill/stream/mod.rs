@@ -19,11 +19,11 @@ mod pieces;
 mod subscription;
 
 use listeners::{Listeners, TASK};
-use phase::{AHEAD, Charge, Phase};
+use phase::{AHEAD, Phase};
 use pieces::Pieces;
 
 pub use header::ResponseHead;
-pub use phase::Demand;
+pub use phase::{Charge, Demand};
 pub use subscription::{Next, Subscription};
 
 struct State {
@@ -195,6 +195,26 @@ impl Stream {
     /// The body, once it has ended whole and captured.
     pub fn body(&self) -> Vec<Bytes> {
         self.state.borrow().pieces.all()
+    }
+
+    /// A piece of the body, counted from the first that is still there: while it is captured all are.
+    pub fn piece(&self, number: usize) -> Option<Bytes> {
+        self.state.borrow().pieces.get(number)
+    }
+
+    /// Has `charge` take more bytes of the worker's memory for captures. False if there is no room.
+    pub fn charge(&self, charge: &mut Charge, bytes: usize) -> bool {
+        charge.take(bytes, self.memory)
+    }
+
+    /// The fill's task waits for the header and this piece, for the end, or for the capture to be given up.
+    pub async fn wait_piece(&self, number: usize) {
+        let is_there = |state: &State| state.head.is_some() && state.pieces.get(number).is_some();
+        let is_over = |state: &State| !matches!(state.phase, Phase::Capturing(_));
+        self.until(TASK, |state| {
+            (is_there(state) || is_over(state)).then_some(())
+        })
+        .await;
     }
 
     /// The fill's task waits for the header; `None` if the fill ended without one.

@@ -12,13 +12,14 @@ thread_local! {
     static CAPTURED: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Bytes that one capture takes of the worker's memory for captures. They are given back when it is dropped.
+/// Bytes that one capture, or what is made of it, takes of the worker's memory for captures. They are given back when it is
+/// dropped.
 #[derive(Default)]
-pub(super) struct Charge(usize);
+pub struct Charge(usize);
 
 impl Charge {
     /// Takes more bytes, unless all captures of the worker would take more than `most` then.
-    fn take(&mut self, bytes: usize, most: u64) -> bool {
+    pub(super) fn take(&mut self, bytes: usize, most: u64) -> bool {
         let all = CAPTURED.get() + bytes as u64;
         if all > most {
             return false;
@@ -26,6 +27,13 @@ impl Charge {
         CAPTURED.set(all);
         self.0 += bytes;
         true
+    }
+
+    /// Gives so many bytes back.
+    pub fn give_back(&mut self, bytes: usize) {
+        let bytes = bytes.min(self.0);
+        self.0 -= bytes;
+        CAPTURED.set(CAPTURED.get().saturating_sub(bytes as u64));
     }
 }
 

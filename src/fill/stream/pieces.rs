@@ -55,6 +55,11 @@ impl Pieces {
         Some(piece)
     }
 
+    /// One of those that are there.
+    pub(super) fn get(&self, index: usize) -> Option<Bytes> {
+        self.pieces.get(index).cloned()
+    }
+
     /// The reader at this position leaves.
     pub(super) fn leave(&mut self, position: usize) {
         self.readers = self.readers.saturating_sub(1);

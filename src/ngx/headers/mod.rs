@@ -19,7 +19,7 @@ pub use dates::date;
 pub use list::lines;
 pub use masked::MaskedRequest;
 pub use ready::Ready;
-pub use request::{directives, each_of_request, has, of_request};
+pub use request::{accepted, directives, each_of_request, has, of_request};
 pub use response::{
     NoMemory, ToNginx, borrowed, charset, clean, copied, leave_content_range, push, push_kept,
     push_known, remove, retain,

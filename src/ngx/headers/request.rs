@@ -1,6 +1,8 @@
 //! The header of a request: its lines, by name.
 
+use cache_core::coding::Accepted;
 use cache_core::request_directives::RequestDirectives;
+use ngx::ffi::{NGX_HTTP_VERSION_11, ngx_uint_t};
 
 use super::super::request::Request;
 use super::super::text;
@@ -8,15 +10,25 @@ use super::list::lines;
 
 /// What a request asks of a cache (RFC 9111 5.2.1, 5.4).
 pub fn directives(r: Request) -> RequestDirectives {
-    let values = |name: &'static [u8]| {
-        // SAFETY: the list is initialised with the request, whose strings live as long as it.
-        unsafe {
-            lines(&r.get().headers_in.headers)
-                .filter(move |line| text::bytes(&line.key).eq_ignore_ascii_case(name))
-                .map(|line| text::bytes(&line.value))
-        }
-    };
-    RequestDirectives::parse(values(b"Cache-Control"), values(b"Pragma"))
+    RequestDirectives::parse(values(r, b"Cache-Control"), values(r, b"Pragma"))
+}
+
+/// Which codings the client of a request accepts (RFC 9110 12.5.3). A subrequest is a part of a page: it has no coding of its own.
+pub fn accepted(r: Request) -> Accepted {
+    if r.is_subrequest() || r.get().http_version < NGX_HTTP_VERSION_11 as ngx_uint_t {
+        return Accepted::IDENTITY;
+    }
+    Accepted::parse(values(r, b"Accept-Encoding"))
+}
+
+/// The values of the lines of this name that a request has.
+fn values(r: Request, name: &'static [u8]) -> impl Iterator<Item = &'static [u8]> {
+    // SAFETY: the list is initialised with the request, whose strings live as long as it.
+    unsafe {
+        lines(&r.get().headers_in.headers)
+            .filter(move |line| text::bytes(&line.key).eq_ignore_ascii_case(name))
+            .map(|line| text::bytes(&line.value))
+    }
 }
 
 /// Calls `take` with the value of each line of this name, in lower case, that a request has.

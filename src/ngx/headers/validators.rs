@@ -72,10 +72,8 @@ impl Validators {
         }
         retain(r, is_in_not_modified);
         // SAFETY: live request.
-        unsafe {
-            shim::rcs_set_allow_ranges(r.as_ptr(), 0);
-            shim::rcs_clear_gzip_vary(r.as_ptr());
-        }
+        unsafe { shim::rcs_set_allow_ranges(r.as_ptr(), 0) };
+        r.clear_gzip_vary();
     }
 }
 

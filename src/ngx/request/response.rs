@@ -1,5 +1,7 @@
 //! The response to a request, as nginx's filters have it.
 
+use std::ptr;
+
 use ngx::ffi::*;
 
 use super::super::{module, shim};
@@ -34,6 +36,45 @@ impl Request {
     pub fn body_may_change(self) -> bool {
         // SAFETY: live request. nginx's filters and those of other makers set it with the header, to see the body.
         unsafe { shim::rcs_get_filter_need_in_memory(self.as_ptr()) != 0 }
+    }
+
+    /// Whether a filter changes the response, or may: none of nginx's leaves a length that it doesn't know.
+    pub fn is_changed(self) -> bool {
+        self.body_may_change() || self.get().headers_out.content_length_n < 0
+    }
+
+    /// The response isn't coded after all: its body has so many bytes, unless a filter has taken its length away.
+    pub fn drop_coding(self, length: u64) {
+        // SAFETY: live request; null or one of its lines.
+        unsafe {
+            self.change(|r| {
+                let out = &mut r.headers_out;
+                if let Some(line) = out.content_encoding.as_mut() {
+                    line.hash = 0;
+                }
+                out.content_encoding = ptr::null_mut();
+                if out.content_length_n >= 0 {
+                    out.content_length_n = i64::try_from(length).unwrap_or(-1);
+                }
+            });
+        }
+    }
+
+    /// Whether the response has a Content-Encoding.
+    pub fn is_coded(self) -> bool {
+        !self.get().headers_out.content_encoding.is_null()
+    }
+
+    /// Whether nginx is to add a Vary for gzip's sake, where `gzip_vary` says so.
+    pub fn has_gzip_vary(self) -> bool {
+        // SAFETY: live request.
+        unsafe { shim::rcs_has_gzip_vary(self.as_ptr()) != 0 }
+    }
+
+    /// It isn't.
+    pub fn clear_gzip_vary(self) {
+        // SAFETY: live request.
+        unsafe { shim::rcs_clear_gzip_vary(self.as_ptr()) };
     }
 
     /// Whether the filter for images keeps the header of the response back until it has the body. It leaves the

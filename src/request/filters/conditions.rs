@@ -13,6 +13,7 @@ use crate::ngx::guard::guard;
 use crate::ngx::headers::Validators;
 use crate::ngx::request::{Code, Request};
 use crate::request::context::Context;
+use crate::request::filters::coding;
 use crate::request::state::State;
 
 /// The validators by which a response isn't modified for its client, until the filters have had their say.
@@ -50,7 +51,11 @@ unsafe extern "C" fn header_filter(r: *mut ngx_http_request_t) -> ngx_int_t {
     guard("conditions", (), || {
         // SAFETY: nginx calls with a live request.
         let request = unsafe { Request::new(r) };
-        if let Some(r) = request.filter(|r| !r.is_subrequest())
+        let request = request.filter(|r| !r.is_subrequest());
+        if let Some(r) = request {
+            coding::settle_vary(r);
+        }
+        if let Some(r) = request
             && let Some(before) = Context::of(r).and_then(take)
             && before.hold_for(r)
         {

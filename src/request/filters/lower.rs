@@ -19,7 +19,7 @@ use crate::detached::{self, FilterPosition};
 use crate::ngx::filter::{Next, POSTPONE_FILTER};
 use crate::ngx::guard::guard;
 use crate::ngx::request::{Code, ERROR, OK, Request};
-use crate::request::filters::conditions;
+use crate::request::filters::{coding, conditions};
 
 /// How many names there are in [`ORDER`].
 const NAMES: usize = 20;
@@ -119,7 +119,9 @@ unsafe extern "C" fn capture_body(
 unsafe extern "C" fn output_header(r: *mut ngx_http_request_t) -> ngx_int_t {
     let own = guard("output of a fill", Some(ERROR), || {
         // SAFETY: nginx calls with a live request.
-        detached::output_header(unsafe { Request::new(r) }?)
+        let r = unsafe { Request::new(r) }?;
+        coding::reconsider(r);
+        detached::output_header(r)
     });
     // SAFETY: as above.
     own.unwrap_or_else(|| unsafe { BEHIND_OUTPUT.header(r) })

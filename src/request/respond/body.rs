@@ -4,16 +4,22 @@ use std::future::poll_fn;
 use std::task::Poll;
 
 use bytes::Bytes;
+use cache_core::coding::Corrupt;
 use cache_core::flow::Ending;
 use ngx::ffi::ngx_http_request_t;
 
-use super::Response;
+use super::{Inflating, Response};
 use crate::fill::{Next, Subscription};
+use crate::ngx::event::sleep;
 use crate::ngx::guard::{guard, trip};
 use crate::ngx::hints;
 use crate::ngx::output::{Output, await_writable};
 use crate::ngx::request::{Code, ERROR, OK, Request};
 use crate::request::context::Context;
+use crate::request::discard::discard;
+
+/// Bytes that are inflated in one turn of the loop.
+const AT_ONCE: usize = 128 << 10;
 
 /// Sends the body of a fill's response as it comes.
 pub(super) async fn send(r: Request, response: &Response, subscription: &Subscription) -> Code {
@@ -50,29 +56,78 @@ pub(super) async fn send(r: Request, response: &Response, subscription: &Subscri
                 continue;
             }
         };
-        let Some(mut code) = with(response, |output| output.send(piece, last)) else {
-            return ERROR;
-        };
-        if last {
+        if let Some(code) = pass_on(r, response, piece, last).await {
             return code;
         }
-        loop {
-            if code == ERROR {
-                return ERROR;
-            }
-            let buffered = await_writable(r);
-            if buffered == ERROR {
-                return ERROR;
-            }
-            if buffered == OK || with(response, |output| output.has_room()) == Some(true) {
-                break;
-            }
-            wait_writable(response).await;
-            let Some(next) = with(response, Output::flush) else {
-                return ERROR;
-            };
-            code = next;
+    }
+}
+
+/// Inflates the body of a compressed record and sends it as its client takes it.
+pub async fn inflate(r: Request, context: &'static Context, inflating: Inflating) -> Code {
+    let Some(response) = context.find::<Response>() else {
+        return ERROR;
+    };
+    *response.output.borrow_mut() = Some(Output::new(r));
+    let Inflating {
+        mut first,
+        mut inflater,
+    } = inflating;
+    let end = r.end_of_part();
+    let (mut passed, mut at_once) = (0_u64, 0);
+    loop {
+        let piece = match std::mem::take(&mut first) {
+            piece if !piece.is_empty() => piece,
+            _ => match inflater.next_piece() {
+                Ok(piece) => piece.unwrap_or_default(),
+                Err(Corrupt) => {
+                    let code = cut(r, response);
+                    if let Some(cacheable) = &context.cacheable {
+                        discard(cacheable).await;
+                    }
+                    return code;
+                }
+            },
+        };
+        passed = passed.saturating_add(piece.len() as u64);
+        at_once += piece.len();
+        // The client asked for a part of the body alone: what is behind it isn't inflated.
+        let last = inflater.is_at_end() || end.is_some_and(|end| passed >= end);
+        if let Some(code) = pass_on(r, response, piece, last).await {
+            return code;
         }
+        // Other requests have their turn.
+        if at_once >= AT_ONCE {
+            at_once = 0;
+            sleep(0).await;
+        }
+    }
+}
+
+/// Sends a piece of a body, and waits until the client takes more. Gives what the request is to be finalized with behind the last, or
+/// if that fails.
+async fn pass_on(r: Request, response: &Response, piece: Bytes, last: bool) -> Option<Code> {
+    let Some(mut code) = with(response, |output| output.send(piece, last)) else {
+        return Some(ERROR);
+    };
+    if last {
+        return Some(code);
+    }
+    loop {
+        if code == ERROR {
+            return Some(ERROR);
+        }
+        let buffered = await_writable(r);
+        if buffered == ERROR {
+            return Some(ERROR);
+        }
+        if buffered == OK || with(response, |output| output.has_room()) == Some(true) {
+            return None;
+        }
+        wait_writable(response).await;
+        let Some(next) = with(response, Output::flush) else {
+            return Some(ERROR);
+        };
+        code = next;
     }
 }
 
@@ -108,7 +163,7 @@ async fn wait_writable(response: &Response) {
 }
 
 /// The client takes more, or has taken too long.
-pub(super) unsafe extern "C" fn writable(r: *mut ngx_http_request_t) {
+pub unsafe extern "C" fn writable(r: *mut ngx_http_request_t) {
     guard("write", (), || {
         // SAFETY: nginx calls with a live request.
         let Some(r) = (unsafe { Request::new(r) }) else {

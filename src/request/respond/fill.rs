@@ -1,22 +1,27 @@
 //! Responds from a fill: with its response as it comes, or with the record that it confirms or leaves in use.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 
 use cache_core::cache_status_field::Forward;
+use cache_core::coding;
 use cache_core::conditions::{Date, Evaluation, Selected};
 use cache_core::flow::{self, Finding, Head, Held, Turn};
 use cache_core::headers::Headers;
-use cache_core::outcome::{Reason, Source};
+use cache_core::outcome::{Outcome, Reason, Source};
 use cache_core::ranges::skipped;
 use ngx::ffi::*;
 
 use super::header::{Header, INTERNAL_ERROR, evaluate_conditions, send_header};
-use super::{Response, body, record};
-use crate::fill::{ResponseHead, Subscription};
+use super::{Response, Sending, body, record};
+use crate::conf::LocConf;
+use crate::fill::{ResponseHead, Subscription, is_to_be_compressed};
 use crate::ngx::request::{Code, Request, is_refused};
 use crate::ngx::{headers, hints, shim};
 use crate::request::cache_status::Forwarding;
 use crate::request::context::Context;
+use crate::request::discard::discard;
+use crate::request::filters::coding::Coding;
 
 /// So many bytes are thrown away rather than asking the backend once more.
 const FAR: u64 = 256 * 1024;
@@ -80,7 +85,18 @@ pub async fn stream(r: Request, context: &'static Context, source: FillResponse)
     };
     Forwarding::set_why(context, Forward::Stale);
     context.set_freshness(found.age, found.fresh_for(source.stale));
-    Some(record(r, context, found))
+    match record(r, context, found) {
+        Sending::Done(code) => Some(code),
+        Sending::Inflate(inflating) => Some(body::inflate(r, context, *inflating).await),
+        Sending::Broken => {
+            if let Some(cacheable) = &context.cacheable {
+                discard(cacheable).await;
+            }
+            context.forget_record();
+            context.set_outcome(Outcome::passed(Reason::StoreUnavailable));
+            None
+        }
+    }
 }
 
 /// Whether the client wants a part that is so far behind the beginning that the backend is better asked for it: as
@@ -94,6 +110,25 @@ fn is_far(r: Request, head: &ResponseHead) -> bool {
         .zip(head.content_length)
         .and_then(|(range, length)| skipped(range, length));
     skipped.is_some_and(|bytes| bytes > FAR)
+}
+
+/// The header for a client: a response that is stored compressed varies on Accept-Encoding from now on.
+fn varying<'a>(
+    r: Request,
+    context: &'static Context,
+    head: &ResponseHead,
+    headers: Cow<'a, Headers>,
+) -> Cow<'a, Headers> {
+    let compress = r
+        .loc_conf::<LocConf>()
+        .and_then(|conf| conf.compress.as_ref()?.as_ref());
+    if compress.is_some_and(|compress| is_to_be_compressed(compress, head)) {
+        // Without memory for it nginx may add a second one.
+        let _ = Coding::of(context);
+        Cow::Owned(coding::with_vary(&headers))
+    } else {
+        headers
+    }
 }
 
 async fn answer(
@@ -113,7 +148,7 @@ async fn answer(
     {
         context.set_ttl(plan.fresh_for);
     }
-    let headers = &subscription.headers(head);
+    let headers = &varying(r, context, head, subscription.headers(head));
     let outcome = if r.is_conditional() {
         let date = Date::exactly(head.date);
         let selected = Selected::new(head.status, headers, date, false);

@@ -2,71 +2,116 @@
 
 use std::rc::Rc;
 
+use cache_core::coding::{Corrupt, Form};
 use cache_core::conditions::{Date, Evaluation, Selected};
 
-use super::Response;
+use super::coded::Parts;
 use super::header::{Apply, Header, INTERNAL_ERROR, apply_age, evaluate_conditions, send_header};
 use super::record::send_body;
+use super::{Response, Sending, coded};
 use crate::ngx::event::now_sec;
-use crate::ngx::headers::{self, NoMemory};
-use crate::ngx::request::{Code, Request, is_refused};
+use crate::ngx::headers::{self, NoMemory, Ready};
+use crate::ngx::request::{Request, is_refused};
 use crate::request::context::Context;
 use crate::store::lookup::Hit;
 use crate::store::memory::{Entry, Usable};
 
-/// Responds with a record of the memory tier; returns what the request is to be finalized with.
-pub fn memory(r: Request, context: &'static Context, hit: Hit) -> Code {
+/// Responds with a record of the memory tier.
+pub fn memory(r: Request, context: &'static Context, hit: Hit) -> Sending {
+    let (Some(response), Some(usable)) = (context.state::<Response>(), hit.entry.usable()) else {
+        return Sending::Done(INTERNAL_ERROR);
+    };
+    if let Some(form) = &usable.coded {
+        let length = form.coded.length;
+        let outcome = evaluated(r, usable, hit.standing.age, length);
+        let form = match form.gzip {
+            Some(_) => Form::preferred(headers::accepted(r), r.range().is_some()),
+            None => Form::Identity,
+        };
+        return match Parts::of(r, hit.body.clone(), form, length, outcome) {
+            Ok(parts) => compressed(r, (context, response), hit, parts, outcome),
+            Err(Corrupt) => Sending::Broken,
+        };
+    }
     let Hit {
         entry,
         body,
         standing,
     } = hit;
-    let Some(response) = context.state::<Response>() else {
-        return INTERNAL_ERROR;
-    };
-    // There is one response to a request.
-    let entry: Option<&'static Rc<Entry>> = match response.entry.set(entry) {
-        Ok(()) => response.entry.get(),
-        Err(_) => None,
-    };
-    let Some(usable) = entry.and_then(|entry| entry.usable()) else {
-        return INTERNAL_ERROR;
+    let Some(usable) = keep(response, entry) else {
+        return Sending::Done(INTERNAL_ERROR);
     };
     let length = body.len() as u64;
-    let outcome = if r.is_conditional() {
-        let selected = Selected {
-            status: usable.ready.status(),
-            etag: usable.ready.etag(),
-            last_modified: usable.ready.last_modified(),
-            date: Date::before(now_sec(), standing.age),
-            stored: true,
-        };
-        evaluate_conditions(r, &selected, Some(length))
-    } else {
-        Evaluation::Proceed
-    };
+    let outcome = evaluated(r, usable, standing.age, length);
     let header = FromMemory {
         usable,
+        ready: &usable.ready,
         length,
         age: standing.age,
     };
     let code = send_header(r, context, outcome, &header);
     if is_refused(code) || r.is_header_only() {
-        return code;
+        return Sending::Done(code);
     }
-    send_body(r, response, body)
+    Sending::Done(send_body(r, response, body))
+}
+
+/// Responds with one that was compressed.
+fn compressed(
+    r: Request,
+    (context, response): (&'static Context, &'static Response),
+    hit: Hit,
+    parts: Parts,
+    outcome: Evaluation,
+) -> Sending {
+    let Some(usable) = keep(response, hit.entry) else {
+        return Sending::Done(INTERNAL_ERROR);
+    };
+    let gzip = usable.coded.as_ref().and_then(|form| form.gzip.as_ref());
+    let header = FromMemory {
+        usable,
+        ready: gzip
+            .filter(|_| parts.form() == Form::Gzip)
+            .unwrap_or(&usable.ready),
+        length: parts.length(),
+        age: hit.standing.age,
+    };
+    coded::send(r, context, response, parts, outcome, &header)
+}
+
+/// Has the response keep its record. `None` if it has one: there is one response to a request.
+fn keep(response: &'static Response, entry: Rc<Entry>) -> Option<&'static Usable> {
+    response.entry.set(entry).ok()?;
+    response.entry.get()?.usable()
+}
+
+/// What comes of the conditions of a request, for a record of this age, in seconds, whose body has so many bytes.
+fn evaluated(r: Request, usable: &Usable, age: u32, length: u64) -> Evaluation {
+    if !r.is_conditional() {
+        return Evaluation::Proceed;
+    }
+    let selected = Selected {
+        status: usable.ready.status(),
+        etag: usable.ready.etag(),
+        last_modified: usable.ready.last_modified(),
+        date: Date::before(now_sec(), age),
+        stored: true,
+    };
+    evaluate_conditions(r, &selected, Some(length))
 }
 
 /// The header of a record of the memory tier, which the response keeps.
 struct FromMemory {
     usable: &'static Usable,
+    /// The form of it.
+    ready: &'static Ready,
     length: u64,
     age: u32,
 }
 
 impl Apply for FromMemory {
     fn apply(&self, r: Request) -> Result<(), NoMemory> {
-        let Usable { ready, unsent, .. } = self.usable;
+        let (ready, unsent) = (self.ready, &self.usable.unsent);
         ready.apply(r, self.length)?;
         if let Some(phrase) = unsent.as_ref().and_then(|unsent| unsent.phrase.as_ref()) {
             headers::status_line(r, ready.status(), phrase)?;
@@ -80,7 +125,7 @@ impl Apply for FromMemory {
     }
 
     fn apply_not_modified(&self, r: Request) -> Result<(), NoMemory> {
-        let Usable { ready, unsent, .. } = self.usable;
+        let (ready, unsent) = (self.ready, &self.usable.unsent);
         let header = Header {
             status: ready.status(),
             headers: &ready.headers(),

@@ -7,8 +7,8 @@ use cache_core::conditions::{Date, Evaluation, Selected};
 use cache_core::record::Record;
 use ngx::ffi::NGX_HTTP_NO_CONTENT;
 
-use super::Response;
 use super::header::{Header, INTERNAL_ERROR, evaluate_conditions, send_header};
+use super::{Response, Sending, coded};
 use crate::ngx::event::now_sec;
 use crate::ngx::headers;
 use crate::ngx::output::{self, Body, Output};
@@ -17,13 +17,21 @@ use crate::request::context::Context;
 
 const NO_CONTENT: u16 = NGX_HTTP_NO_CONTENT as u16;
 
-/// Responds with a record; returns what the request is to be finalized with.
-pub fn record(r: Request, context: &'static Context, record: Rc<Record>) -> Code {
+/// Responds with a record.
+pub fn record(r: Request, context: &'static Context, record: Rc<Record>) -> Sending {
+    match record.coded().cloned() {
+        Some(form) => coded::record(r, context, record, &form),
+        None => Sending::Done(plain(r, context, record)),
+    }
+}
+
+/// Responds with a record that isn't compressed; returns what the request is to be finalized with.
+fn plain(r: Request, context: &'static Context, record: Rc<Record>) -> Code {
     let body = record.body.clone();
     let Some(response) = context.state::<Response>() else {
         return INTERNAL_ERROR;
     };
-    response.length.set(body.len());
+    response.length.set(body.len() as u64);
     // There is one response to a request.
     let record = match response.record.set(without_large_body(record)) {
         Ok(()) => response.record.get(),
@@ -85,7 +93,7 @@ fn wants_several_ranges(r: Request) -> bool {
 }
 
 /// What the header of a response needs of a record: the body has its own way, on which its memory may be given back.
-fn without_large_body(record: Rc<Record>) -> Rc<Record> {
+pub(super) fn without_large_body(record: Rc<Record>) -> Rc<Record> {
     if !output::is_large(record.body.len()) {
         return record;
     }

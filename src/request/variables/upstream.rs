@@ -217,7 +217,7 @@ fn is_joined(context: &'static Context) -> bool {
 }
 
 /// What is left of the header that a record came with.
-fn header_of_record(record: &Record, length: usize) -> Headers {
+fn header_of_record(record: &Record, length: u64) -> Headers {
     let meta = record.meta.as_deref();
     came_with(
         record.said().into_owned(),
@@ -233,12 +233,16 @@ fn header_of_entry(entry: &Entry) -> Headers {
         return Headers::new();
     };
     let unsent = usable.unsent.as_deref();
-    came_with(usable.said(), entry.length(), usable.date, unsent)
+    let length = match &usable.coded {
+        Some(form) => form.coded.length,
+        None => entry.length() as u64,
+    };
+    came_with(usable.said(), length, usable.date, unsent)
 }
 
 fn came_with(
     mut header: Headers,
-    length: usize,
+    length: u64,
     date: Option<u64>,
     unsent: Option<&Unsent>,
 ) -> Headers {

@@ -1,5 +1,6 @@
 //! What requests need of a record of the tier that is their response: made of it once.
 
+use cache_core::coding::{Coded, Form, forbids_transforming};
 use cache_core::headers::{Header, HeaderFault, Headers};
 use cache_core::record::{Broken, Decoded, Place, ReadFrom, Standing, Unsent};
 use cache_core::vary::Select;
@@ -14,8 +15,10 @@ const NO_CONTENT: u16 = 204;
 pub struct Usable {
     /// How it stood with its time when it was read.
     pub standing: Standing,
-    /// Its header.
+    /// Its header; of one that was compressed that of the plain body.
     pub ready: Ready,
+    /// That it was compressed, if it was.
+    pub coded: Option<Box<CodedForm>>,
     /// Whether its Location is a path that nginx completes.
     pub own_location: bool,
     /// When the origin made the response, in unix seconds, if that is known.
@@ -24,6 +27,14 @@ pub struct Usable {
     pub unsent: Option<Box<Unsent>>,
     /// Whom it is for, unless it is for everybody.
     place: Option<Box<Place>>,
+}
+
+/// What requests need of a record that was compressed.
+pub struct CodedForm {
+    /// How.
+    pub coded: Coded,
+    /// The header of the compressed body, if clients may get that.
+    pub gzip: Option<Ready>,
 }
 
 impl Usable {
@@ -37,17 +48,31 @@ impl Usable {
         let meta = record.meta.as_deref();
         let date = meta.and_then(|meta| meta.date);
         let own_location = meta.is_some_and(|meta| meta.own_location);
-        let ready = Ready::of(
-            record.status,
-            &record.headers,
-            record.status != NO_CONTENT,
-            own_location,
+        let too_large = Broken::Header(HeaderFault::TooLarge);
+        let ready = |headers: &Headers| {
+            let has_length = record.status != NO_CONTENT;
             // Age and Expires count from the origin's Date; without it nginx would tell the time of this response.
-            date,
-        );
+            Ready::of(record.status, headers, has_length, own_location, date).ok_or(too_large)
+        };
+        let form = |coded: &Coded, form| ready(&coded.headers(&record.headers, form, coded.length));
+        let (plain, coded) = match record.coded() {
+            None => (ready(&record.headers)?, None),
+            Some(coded) => {
+                let gzip = match forbids_transforming(&record.headers) {
+                    true => None,
+                    false => Some(form(coded, Form::Gzip)?),
+                };
+                let both = CodedForm {
+                    coded: coded.clone(),
+                    gzip,
+                };
+                (form(coded, Form::Identity)?, Some(Box::new(both)))
+            }
+        };
         Ok(Usable {
             standing: record.standing(),
-            ready: ready.ok_or(Broken::Header(HeaderFault::TooLarge))?,
+            ready: plain,
+            coded,
             own_location,
             date,
             unsent: meta
@@ -68,7 +93,10 @@ impl Usable {
 
     /// All that the backend said, the lines that clients aren't sent among it.
     pub fn said(&self) -> Headers {
-        let sent = self.ready.headers();
+        let sent = match &self.coded {
+            Some(form) => form.coded.without_vary(self.ready.headers()),
+            None => self.ready.headers(),
+        };
         match &self.unsent {
             Some(unsent) => unsent.with(&sent).into_owned(),
             None => sent,
@@ -83,6 +111,10 @@ impl Usable {
             let bytes = |line: &Header| size_of::<Header>() + line.name.len() + line.value.len();
             2 * size_of::<Unsent>() + lines.map(bytes).sum::<usize>()
         });
-        self.ready.bytes() + place + unsent
+        let coded = self.coded.as_ref().map_or(0, |form| {
+            let gzip = form.gzip.as_ref();
+            size_of::<CodedForm>() + gzip.map_or(0, |ready| ready.bytes())
+        });
+        self.ready.bytes() + coded + place + unsent
     }
 }
