@@ -4,6 +4,7 @@ package Bench::Contenders;
 use strict;
 use warnings;
 use Exporter 'import';
+use IO::Uncompress::Gunzip qw(gunzip);
 use Bench::Backend qw(body_of);
 use Bench::Http;
 use Bench::Servers qw(start_nginx redis_command);
@@ -60,7 +61,7 @@ CONF
 
 # id, label, binary, modules, http, server: as start_nginx takes them; sizes: of the bodies it can serve;
 # header: what X-Cache says when it serves as it should; prepare: puts a body of this size in its cache;
-# keys: how many there are of each size, asked for in turn, where it isn't one; as: ends the ids of others that have as many; redis: ports of those whose lookups are
+# accept: the client's Accept-Encoding; keys: how many there are of each size, asked for in turn, where it isn't one; as: ends the ids of others that have as many; redis: ports of those whose lookups are
 # counted; way: to Redis, where a table compares the ways.
 #   directory, static (of the bodies), backend, slow, redis, tls (the same Redis), memcached: ports; socket, certificate: of
 #   Redis; cluster: the masters' ports; nginx, module, system_nginx
@@ -134,6 +135,7 @@ CONF
             http => $upstream, server => '        location / { proxy_pass http://backend; }',
         },
         _ways_to_redis($upstream, \@all, \@many, \@more, %o),
+        _compressed($upstream, \@many, %o),
         {
             # The refill that a stale record starts takes 20 s and fails: what is measured is serving, with a
             # refill in progress, and the record stays as it is.
@@ -183,6 +185,24 @@ sub _ways_to_redis {
         push @contenders, { id => "redis_$way->{id}", label => $label, sizes => $all, %common },
             { id => "redis_$way->{id}_keys", label => "$label, 1,000 keys", @$many, %common };
         push @contenders, { id => "redis_$way->{id}_more_keys", label => "$label, 10,000 keys", @$more, %common } if $way->{more};
+    }
+    return @contenders;
+}
+
+# A hit of a record that is stored in gzip, of many keys: as it is to clients that accept that, inflated to others.
+sub _compressed {
+    my ($upstream, $many, %o) = @_;
+    my @contenders;
+    for my $form (['gzip', 'client takes gzip', 'gzip'], ['inflated', 'inflated']) {
+        my ($id, $label, $accept) = @$form;
+        my ($http, $location) = module_configuration(redis => $o{redis}, key => "$id:", age => '1h');
+        push @contenders, {
+            id => "redis_${id}_keys", label => "this module, stored in gzip, $label, 1,000 keys", @$many,
+            header => 'HIT', modules => [$o{module}], http => $upstream . $http, redis => [$o{redis}],
+            server => "        location / {\n$location            redis_cache_compress gzip min=1 types=*;\n"
+                . "            proxy_pass http://backend;\n        }",
+            $accept ? (accept => $accept) : (),
+        };
     }
     return @contenders;
 }
@@ -275,9 +295,12 @@ sub check {
     my $client = Bench::Http->new($c->{nginx}{port});
     my $body = body_of($size);
     for my $path (_paths($c, $size)) {
-        my $answer = $client->get($path);
+        my $answer = $client->get($path, $c->{accept} ? ('Accept-Encoding' => $c->{accept}) : ());
         my $from = _word($answer);
+        my $coding = $answer->{headers}{'content-encoding'} // '';
+        gunzip(\(my $coded = $answer->{body}), \$answer->{body}) if $coding eq 'gzip';
         my $wrong = $answer->{status} != 200 ? "status $answer->{status}"
+            : $coding ne ($c->{accept} // '') ? "Content-Encoding is '$coding'"
             : $answer->{body} ne $body ? length($answer->{body}) . " bytes that aren't the $size of the body"
             : $from ne ($c->{header} // '') ? "X-Cache is '$from', not '$c->{header}'"
             :   next;

@@ -95,8 +95,9 @@ sub wrk {
     my @pin = length $o{load_cores} ? ('taskset', '-c', $o{load_cores}) : ();
     unshift @pin, 'nice', '-n', $o{nice} if $o{nice};
     my @script = $c->{keys} ? ('-s', $o{script}) : ();
+    push @script, '-H', "Accept-Encoding: $c->{accept}" if $c->{accept};
     open my $wrk, '-|', @pin, 'wrk', '-t', 1, '-c', $o{connections} // CONNECTIONS, '-d', "$o{seconds}s", '--timeout', '10s',
-        '--latency', @script, "http://127.0.0.1:$c->{nginx}{port}/$size", @script ? ('--', $c->{keys}) : ()
+        '--latency', @script, "http://127.0.0.1:$c->{nginx}{port}/$size", $c->{keys} ? ('--', $c->{keys}) : ()
         or die "wrk: $!\n";
     return sub {
         my $said = do { local $/; <$wrk> };
