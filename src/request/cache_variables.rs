@@ -24,6 +24,7 @@ impl<'a> CacheVariables<'a> {
     }
 
     /// The value of a variable, if the request has one.
+    #[inline]
     pub fn value(&self, setting: Setting) -> Option<&'static [u8]> {
         let place = self.main.variables.get(setting as usize)?;
         if place.computed {
