@@ -1471,3 +1471,33 @@ invalid type "text" in "redis_cache_compress"; use types such as text/html, text
     location /t { redis_cache_compress gzip level=1 level=2; }    # <--
 --- emerg
 "level=2" in "redis_cache_compress" says again what was said before
+
+
+
+=== TEST 169: a slice that is too small
+--- config
+    location /t { redis_cache_slice 63k; }    # <--
+--- emerg
+invalid size "63k" in "redis_cache_slice"; use "off", or a size from 64k to 32m such as 1m
+
+
+
+=== TEST 170: a slice that is too large
+--- config
+    location /t { redis_cache_slice 33m; }    # <--
+--- emerg
+invalid size "33m" in "redis_cache_slice"; use "off", or a size from 64k to 32m such as 1m
+
+
+
+=== TEST 171: slices that are larger than a record may be
+--- config
+    location /t {
+        redis_cache on;
+        redis_cache_lock locks;
+        redis_cache_pass main;
+        redis_cache_slice 2m;    # <--
+        redis_cache_max_size 1m;
+    }
+--- emerg
+"redis_cache_slice" is 2097152 bytes, more than the 1048576 of "redis_cache_max_size": use smaller slices, or raise that

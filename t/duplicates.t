@@ -37,6 +37,7 @@ my %once = (
     redis_cache_use_stale       => 'error',
     redis_cache_args            => 'sort',
     redis_cache_min_uses        => '2',
+    redis_cache_slice           => '1m',
     redis_cache_revalidate      => 'on',
     redis_cache_refresh_ahead   => 'off',
     redis_cache_on_error        => 'pass',

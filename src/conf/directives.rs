@@ -68,6 +68,7 @@ entry!(on_backoff, LocConf, fill::backoff);
 entry!(on_variants, LocConf, rules::variants);
 entry!(on_compress, LocConf, fill::compress);
 entry!(on_min_uses, LocConf, fill::min_uses);
+entry!(on_slice, LocConf, fill::slice);
 entry!(on_purge_allow, LocConf, purge::allow);
 entry!(on_purge_style, LocConf, purge::style);
 entry!(on_tags, LocConf, purge::tags);
@@ -111,7 +112,7 @@ const SET_MD5: u32 =
     NGX_HTTP_SRV_CONF | NGX_HTTP_SIF_CONF | NGX_HTTP_LOC_CONF | NGX_HTTP_LIF_CONF | NGX_CONF_TAKE12;
 
 /// All directives of the module.
-pub static mut COMMANDS: [ngx_command_t; 48] = [
+pub static mut COMMANDS: [ngx_command_t; 49] = [
     command(
         ngx_string!("redis_cache_zone"),
         HTTP | NGX_CONF_TAKE2,
@@ -271,6 +272,7 @@ pub static mut COMMANDS: [ngx_command_t; 48] = [
         NGX_CONF_TAKE1,
         on_min_uses,
     ),
+    in_location(ngx_string!("redis_cache_slice"), NGX_CONF_TAKE1, on_slice),
     in_location(
         ngx_string!("redis_cache_variants"),
         NGX_CONF_TAKE1,

@@ -125,6 +125,8 @@ pub struct LocConf {
     pub refills: Option<u32>,
     /// `redis_cache_lock_queue`
     pub lock_queue: Option<u32>,
+    /// `redis_cache_slice`, bytes, and its line; `Some(None)` is "off"
+    pub slice: Option<Option<(u64, ConfLine)>>,
     /// `redis_cache_min_uses`
     pub min_uses: Option<u32>,
     /// `redis_cache_uncacheable_ttl`, milliseconds
@@ -208,6 +210,7 @@ impl Default for LocConf {
             capture_timeout: None,
             refills: None,
             lock_queue: None,
+            slice: None,
             min_uses: None,
             uncacheable_ttl: None,
             use_stale: None,
@@ -278,6 +281,7 @@ impl LocConf {
             capture_timeout,
             refills,
             lock_queue,
+            slice,
             min_uses,
             uncacheable_ttl,
             use_stale,
@@ -324,6 +328,11 @@ impl LocConf {
             ahead: self.ahead.unwrap_or(standard.ahead),
             variants: self.variants.unwrap_or(standard.variants),
         }
+    }
+
+    /// Bytes of a slice, where large responses are kept in slices.
+    pub fn slice(&self) -> Option<u64> {
+        self.slice.as_ref()?.as_ref().map(|(size, _)| *size)
     }
 
     /// What is done to arguments, if anything is.

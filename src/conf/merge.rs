@@ -98,6 +98,16 @@ fn check(cf: *mut ngx_conf_t, conf: &LocConf) -> bool {
             return false;
         }
     }
+    if let Some(Some((size, line))) = &conf.slice
+        && *size > conf.rules.max_size
+    {
+        let most = conf.rules.max_size;
+        let text = format!(
+            "\"redis_cache_slice\" is {size} bytes, more than the {most} of \"redis_cache_max_size\": use smaller slices, or raise that"
+        );
+        emerg(cf, line, &text);
+        return false;
+    }
     if conf.key.is_none() {
         note_site(cf);
     }

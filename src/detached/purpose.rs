@@ -28,6 +28,8 @@ pub struct Fetch {
     pub without_fields: Vec<Bytes>,
     /// Conditions on which the backend may answer with 304.
     pub validators: Option<Validators>,
+    /// The fields that ask for a part of the response alone, if it is to have some.
+    pub part: Vec<(&'static [u8], Bytes)>,
 }
 
 /// A POST request.

@@ -12,6 +12,7 @@ use cache_core::http_date;
 use cache_core::outcome::Reason;
 use cache_core::policy::{RequestView, storable_behind, withheld};
 use cache_core::renewal;
+use cache_core::slices::Brought;
 use cache_core::vary::Variant;
 
 use super::criteria::Criteria;
@@ -33,20 +34,24 @@ pub struct Capture {
 }
 
 impl Sink for Capture {
-    fn header(&self, r: Request, captured: Captured, is_restricted: bool) {
+    fn header(&self, r: Request, mut captured: Captured, is_restricted: bool) {
         let (criteria, now) = (&self.criteria, now_sec());
         if !criteria.rules.ignore.date {
             clock::check(r, &captured, now);
         }
-        let finding = if is_restricted {
+        let date = captured.dates.date.as_deref();
+        let date = date.and_then(|date| http_date::parse(date, now));
+        let brought = criteria.wanted.judge(&mut captured, date, criteria.key);
+        let finding = if let Some(finding) = criteria.wanted.finding(&brought) {
+            finding
+        } else if is_restricted {
             // A record would be given to those whom the rules keep out.
             Finding::NotStorable(Reason::AccessRules)
         } else {
             criteria.finding(r, &captured, now)
         };
         let (finding, variant) = criteria.vary(r, &captured, finding);
-        let date = captured.dates.date.as_deref();
-        let date = date.and_then(|date| http_date::parse(date, now));
+        let variant = variant.filter(|_| brought != Brought::Slice);
         let withheld = match &finding {
             Finding::Storable(plan) => {
                 let rules = criteria.rules.ignoring(captured.unsent.ignored);
@@ -73,6 +78,7 @@ impl Sink for Capture {
             labels,
             has_tags,
             variant,
+            brought,
         });
     }
 

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use cache_core::coding::{Coded, Compress, Deflater};
 use cache_core::flow::Finding;
 use cache_core::headers::Headers;
+use cache_core::slices::Brought;
 
 use super::stream::{Charge, ResponseHead, Stream};
 use crate::ngx::event::sleep;
@@ -215,5 +216,6 @@ pub fn is_to_be_compressed(compress: &Compress, head: &ResponseHead) -> bool {
     // What nginx hides of it decides as well.
     let said = head.unsent.with(&head.headers);
     matches!(head.finding, Finding::Storable(_))
+        && head.brought == Brought::Whole
         && compress.applies(head.status, &said, head.content_length)
 }

@@ -9,6 +9,7 @@ use cache_core::rules::Rules;
 use ngx::ffi::ngx_array_t;
 
 use super::labelling::Labelling;
+use super::part::Wanted;
 use crate::conf::LocConf;
 use crate::ngx::request::Request;
 use crate::ngx::values::Scope;
@@ -31,6 +32,8 @@ pub struct Criteria {
     pub without_fields: bool,
     /// The key's place in the lock domain.
     pub key: LockKey,
+    /// Which part of the response is asked for.
+    pub wanted: Wanted,
     /// By what purges select the response.
     pub labelling: Labelling,
 }

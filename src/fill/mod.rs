@@ -4,7 +4,8 @@
 //! `credentials` leave; `task` runs it, under its `locks`, the first of which may have a `lease` in the store; by `registry` other
 //! requests join it; `capture` decides by the `criteria` what becomes of the response, `labelling` says by what purges select it,
 //! and `clock` looks at the backend's clock; through `stream` the response
-//! reaches its readers, and `compress` compresses its body for the store; `record` makes of it the record that is written.
+//! reaches its readers, and `compress` compresses its body for the store; `part` says whether it is asked for all of it or for a
+//! slice; `record` makes of it the record that is written.
 
 mod capture;
 mod clock;
@@ -14,6 +15,7 @@ mod criteria;
 mod labelling;
 pub mod lease;
 mod locks;
+pub mod part;
 mod record;
 pub mod registry;
 pub mod request_header;
@@ -23,5 +25,5 @@ mod task;
 mod terms;
 
 pub use compress::is_to_be_compressed;
-pub use stream::{Next, ResponseHead, Subscription};
+pub use stream::{Next, ResponseHead, Stream, Subscription};
 pub use terms::Terms;

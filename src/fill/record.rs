@@ -1,8 +1,10 @@
 //! What a fill writes to the store: the record that its response makes, in its place among the key's variants.
 
 use bytes::Bytes;
+use cache_core::headers::Headers;
 use cache_core::policy::Plan;
 use cache_core::record::{self, New, Tie, Unsent};
+use cache_core::slices::{Brought, lifetime};
 use cache_core::vary::{self, choose_slot, slot_key};
 use ngx::ffi::ngx_random;
 
@@ -11,6 +13,11 @@ use super::stream::Stream;
 use crate::store::lookup::{Lookup, Variants};
 use crate::store::redis::{RecordWrite, VariantWrite};
 use crate::store::refresh::new_generation;
+
+/// The status of a slice in the store,
+const WHOLE: u16 = 200;
+/// and that of a head: see [`cache_core::slices`].
+const PART: u16 = 206;
 
 /// The record that a response makes which has been captured whole. `known`: what was last seen of the key's variants. `log`: the
 /// last number of the store's log of purges that was known when the backend was asked.
@@ -24,15 +31,27 @@ pub fn write(
     compressed: Option<Compressed>,
 ) -> Option<RecordWrite> {
     let head = stream.head()?;
+    let slices = match &head.brought {
+        Brought::First(object, _) => Some(*object),
+        Brought::Slice => {
+            let expiry = plan.expiry;
+            return Some(slice(lookup.key.redis.clone(), stream.body(), expiry));
+        }
+        _ => None,
+    };
     let left_out = [head.connection.as_slice(), &head.withheld].concat();
     let mut headers = record::strip_for_storage(&head.headers, &left_out);
-    headers.push("Content-Length", stream.total().to_string());
-    let (body, coded) = match compressed {
-        Some(compressed) => {
+    if slices.is_none() {
+        headers.push("Content-Length", stream.total().to_string());
+    }
+    let (status, body, coded) = match (slices, compressed) {
+        // The body is elsewhere, in slices.
+        (Some(_), _) => (PART, Vec::new(), None),
+        (None, Some(compressed)) => {
             let coded = compressed.coded(&headers);
-            (compressed.body, Some(coded))
+            (head.status, compressed.body, Some(coded))
         }
-        None => (stream.body(), None),
+        (None, None) => (head.status, stream.body(), None),
     };
     let length: usize = body.iter().map(Bytes::len).sum();
     let (tie, variant) = match &head.variant {
@@ -49,15 +68,16 @@ pub fn write(
         log,
         tie,
         coded,
+        slices,
         unsent: Unsent {
             hidden: record::without(&head.unsent.hidden, &head.withheld),
             ..head.unsent.clone()
         },
     };
-    let fields = record::encode(head.status, &headers, length as u64, plan, new);
+    let fields = record::encode(status, &headers, length as u64, plan, new);
     Some(RecordWrite {
         key: lookup.key.redis.clone(),
-        status: head.status,
+        status,
         headers: Bytes::from(fields.headers),
         body,
         meta: Bytes::from(fields.meta),
@@ -66,6 +86,39 @@ pub fn write(
         fence: None,
         variant,
     })
+}
+
+/// The record of the first slice of an object, which a response has brought that has been captured whole.
+pub fn first_slice(stream: &Stream, lookup: &Lookup, plan: &Plan) -> Option<RecordWrite> {
+    let head = stream.head()?;
+    let Brought::First(object, _) = &head.brought else {
+        return None;
+    };
+    let name = Bytes::from(object.name(&lookup.key.redis, 0));
+    let expiry = lifetime::expiry(i64::from(plan.expiry).saturating_mul(1000))?;
+    Some(slice(name, stream.body(), expiry))
+}
+
+/// The record of a slice: no more than its bytes. Whatever purges it purges its head.
+fn slice(key: Bytes, body: Vec<Bytes>, expiry: u32) -> RecordWrite {
+    let length: usize = body.iter().map(Bytes::len).sum();
+    let new = New {
+        log: record::NEVER_PURGED,
+        ..New::named(new_generation())
+    };
+    let plan = lifetime::plan(expiry);
+    let fields = record::encode(WHOLE, &Headers::new(), length as u64, &plan, new);
+    RecordWrite {
+        key,
+        status: WHOLE,
+        headers: Bytes::from(fields.headers),
+        body,
+        meta: Bytes::from(fields.meta),
+        labels: Bytes::new(),
+        expiry,
+        fence: None,
+        variant: None,
+    }
 }
 
 /// Where a response goes that varies.

@@ -18,6 +18,7 @@ use super::compress::Compression;
 use super::criteria::{Criteria, NoStore};
 use super::labelling::Labelling;
 use super::locks::Locks;
+use super::part::{self, Slice, Wanted};
 use super::registry::LockPermit;
 use super::request_header::RequestHeader;
 use super::stream::{Stream, Subscription};
@@ -41,6 +42,8 @@ pub struct Initiator<'a> {
     pub terms: &'a Terms,
     /// What of the request counts for storing the response.
     pub view: RequestView,
+    /// Bytes of a slice, where large responses are kept in slices.
+    pub slice: Option<u64>,
     /// Where the backend is.
     pub backend: &'a Backend,
     /// Index in the phase engine of what comes behind our handler.
@@ -76,6 +79,8 @@ pub struct Start {
     pub target: Box<FillTarget>,
     /// The record that the backend is asked about.
     pub held: Option<Rc<Held>>,
+    /// The slice that is asked for, if it is one of an object that is known.
+    pub slice: Option<Slice>,
 }
 
 /// Starts a fill behind the client's back, for a record that the client has got.
@@ -102,6 +107,7 @@ pub fn start_refill(
         status: CacheStatus::Expired,
         target,
         held: Some(Rc::new(held)),
+        slice: None,
     };
     // Without a connection for it the record stays as it is; a later request tries again.
     let _ = start_fill(initiator, start, header, Rc::default());
@@ -139,9 +145,11 @@ fn start_fill(
     let stream = Stream::new(lookup.rules.max_size, terms.capture_memory);
     let learn = header.learn();
     let validators = validators(initiator, &start);
+    let wanted = wanted(initiator, &mut start);
+    let part = wanted.fields();
     let capture = Capture {
         stream: Rc::clone(&stream),
-        criteria: criteria(initiator, &start, &header, validators.is_some())?,
+        criteria: criteria(initiator, &start, (&header, wanted), validators.is_some())?,
     };
     let fetch = Fetch {
         backend: initiator.backend.clone(),
@@ -149,6 +157,7 @@ fn start_fill(
         without_credentials: header.without_credentials,
         without_fields: header.without_fields,
         validators,
+        part,
     };
     let detached = detached::create(r, Rc::new(capture), Purpose::Fetch(fetch)).ok()?;
     if let Some(permit) = &start.permit {
@@ -190,6 +199,22 @@ fn start_fill(
     Some((stream, times))
 }
 
+/// Which part of the response the backend is asked for.
+fn wanted(initiator: &Initiator<'_>, start: &mut Start) -> Wanted {
+    if let Some(slice) = start.slice.take() {
+        return Wanted::Slice(slice);
+    }
+    let fetches = matches!(initiator.request.method(), b"GET" | b"HEAD");
+    // What isn't stored, or is fetched by several side by side, would be in pieces for nothing.
+    let is_stored = start.permit.is_some() && start.known.is_none() && !initiator.view.no_store;
+    match initiator.slice {
+        Some(size) if fetches && is_stored && !part::is_unfit(initiator.lookup.lock_key()) => {
+            Wanted::first(size, start.held.as_ref().map(|held| &*held.record))
+        }
+        _ => Wanted::Whole,
+    }
+}
+
 /// The conditions that the backend is asked with.
 fn validators(initiator: &Initiator<'_>, start: &Start) -> Option<Validators> {
     let held = start.held.as_ref()?;
@@ -205,7 +230,7 @@ fn validators(initiator: &Initiator<'_>, start: &Start) -> Option<Validators> {
 fn criteria(
     initiator: &Initiator<'_>,
     start: &Start,
-    header: &RequestHeader,
+    (header, wanted): (&RequestHeader, Wanted),
     conditional: bool,
 ) -> Option<Criteria> {
     let conf = initiator.request.loc_conf::<LocConf>()?;
@@ -224,6 +249,7 @@ fn criteria(
         without_cookie: leaves_out(Credential::Cookie),
         without_fields: !header.without_fields.is_empty(),
         key: *initiator.lookup.lock_key(),
+        wanted,
         labelling: Labelling::of(initiator.request, conf),
     })
 }

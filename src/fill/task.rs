@@ -178,6 +178,9 @@ impl Fill {
     async fn write_where_it_belongs(&self, plan: Plan) -> Result<(), StoreError> {
         self.compression.run(&self.stream).await;
         let fence = self.fence()?;
+        if let Some(slice) = record::first_slice(&self.stream, &self.lookup, &plan) {
+            self.lookup.store.store(slice).await?;
+        }
         for _ in 0..ATTEMPTS {
             let write = {
                 let (stream, variants) = (&self.stream, self.variants.borrow());
@@ -342,6 +345,10 @@ impl Filling for Fill {
 
     async fn head(&self) -> Option<Finding> {
         let head = self.stream.wait_head().await?;
+        if head.brought.fault().is_some() {
+            // It is no answer to those who ask for it, and says nothing of what they would get.
+            return None;
+        }
         if let (true, Some(own)) = (head.finding.is_shared(), &head.variant) {
             self.hold_variant(own.id);
         }
@@ -426,7 +433,9 @@ impl Filling for Fill {
     }
 
     fn outcome(&self, ended: Reason) {
-        let reason = ended.of_fill(self.known);
+        let head = self.stream.head();
+        let fault = head.and_then(|head| head.brought.fault());
+        let reason = fault.unwrap_or(ended).of_fill(self.known);
         self.outcome.set(Some(reason));
         self.count(reason);
         (self.learn)(reason);

@@ -20,6 +20,7 @@ use cache_core::vary::{Names, Select, VariantId};
 use crate::conf::LockScope;
 use crate::detached::Times;
 use crate::fill::lease::{self, Lease};
+use crate::fill::part::validator_of;
 use crate::fill::registry::{self, Joined, LockPermit, NotJoined, Queued};
 use crate::fill::request_header;
 use crate::fill::start::FillTarget;
@@ -41,10 +42,12 @@ use crate::store::redis::{Hearer, LastLook};
 use crate::store::variants::variant;
 
 /// The view of one request.
-pub struct RequestCache {
+pub struct RequestCache<'a> {
     /// Tasks that hold it are cancelled when it ends.
     request: Request,
-    settings: &'static Settings,
+    settings: &'a Settings,
+    /// Bytes that the record has, if it is a slice of an object: that neither varies nor goes stale.
+    slice: Option<u64>,
     /// What the last look has shown of the key's variants.
     variants: RefCell<Variants>,
     /// The request's own, as far as it is known what the responses vary on.
@@ -88,16 +91,32 @@ pub fn hit_in_memory(
     lookup::hit_in_memory(lookup, &known, &select, suits, copy)
 }
 
-impl RequestCache {
+impl<'a> RequestCache<'a> {
     /// The cache for this request.
-    pub fn new(cacheable: &'static CacheableRequest, request: Request) -> RequestCache {
+    pub fn new(cacheable: &'a CacheableRequest, request: Request) -> RequestCache<'a> {
+        RequestCache::of(&cacheable.settings, cacheable.directives, request)
+    }
+
+    /// The cache for a slice of this length, which this request needs.
+    pub fn of_slice(settings: &'a Settings, length: u64, request: Request) -> RequestCache<'a> {
+        let mut cache = RequestCache::of(settings, RequestDirectives::default(), request);
+        cache.slice = Some(length);
+        cache
+    }
+
+    fn of(
+        settings: &'a Settings,
+        directives: RequestDirectives,
+        request: Request,
+    ) -> RequestCache<'a> {
         RequestCache {
             request,
-            settings: &cacheable.settings,
+            settings,
+            slice: None,
             variants: RefCell::default(),
             variant: Cell::new(None),
             domain: Cell::new(Domain::Zone),
-            directives: cacheable.directives,
+            directives,
             has_looked: Cell::new(false),
             found: Cell::default(),
             looked: RefCell::default(),
@@ -236,7 +255,7 @@ impl RequestCache {
     }
 }
 
-impl Cache for RequestCache {
+impl Cache for RequestCache<'_> {
     type Permit = LockPermit;
     type Fill = Joined;
     type Ticket = Queued;
@@ -274,7 +293,17 @@ impl Cache for RequestCache {
             Ok((None, _)) if self.settings.needs_store && self.settings.lookup.is_alone() => {
                 (Err(Trouble::Unavailable), Variants::default())
             }
-            Ok((record, variants)) => (Ok(record), variants),
+            Ok((record, variants)) => {
+                let suits = |record: &Rc<Record>| match self.slice {
+                    Some(length) => record.is_slice() && record.body.len() as u64 == length,
+                    // A head whose slices couldn't be told from those of others is none.
+                    None => {
+                        !record.is_slice()
+                            && (record.slices().is_none() || validator_of(record).is_some())
+                    }
+                };
+                (Ok(record.filter(suits)), variants)
+            }
             Err(trouble) => (Err(trouble), Variants::default()),
         };
         if self.shares_fills() {
@@ -290,10 +319,14 @@ impl Cache for RequestCache {
     }
 
     fn wants_part(&self) -> bool {
-        self.request.range().is_some()
+        self.slice.is_none() && self.request.range().is_some()
     }
 
     fn judge(&self, record: &Record) -> Use {
+        if self.slice.is_some() {
+            // Its bytes never change.
+            return Use::Fresh;
+        }
         usable::judge_for(record, &self.settings.lookup.rules, &self.directives)
     }
 
@@ -361,7 +394,10 @@ impl Cache for RequestCache {
         let mut late = pin!(sleep(deadline.saturating_sub(now_msec())));
         poll_fn(|cx| {
             fill.subscription.hints(|lines| {
-                hints::send(self.request, lines);
+                // With the first slice of an object its response has begun.
+                if self.slice.is_none() {
+                    hints::send(self.request, lines);
+                }
             });
             if let Some(head) = fill.subscription.verdict() {
                 return Poll::Ready(self.of_our_variant(fill, head));

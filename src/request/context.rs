@@ -43,7 +43,7 @@ pub struct Context {
     coalesced: Cell<Option<Coalesced>>,
     age: Cell<Option<u32>>,
     ttl: Cell<Option<i64>>,
-    fill_outcome: OnceCell<Rc<Cell<Option<Reason>>>>,
+    fill_outcome: RefCell<Option<Rc<Cell<Option<Reason>>>>>,
     alive: OnceCell<Rc<Cell<Option<Request>>>>,
     retired: Cell<bool>,
     states: States,
@@ -70,7 +70,7 @@ impl Context {
             coalesced: Cell::default(),
             age: Cell::default(),
             ttl: Cell::default(),
-            fill_outcome: OnceCell::new(),
+            fill_outcome: RefCell::default(),
             alive: OnceCell::new(),
             retired: Cell::default(),
             states: States::default(),
@@ -127,17 +127,23 @@ impl Context {
 
     /// The request has started a fill, which leaves here what becomes of it. The first call counts.
     pub fn set_fill_outcome(&self, outcome: Rc<Cell<Option<Reason>>>) {
-        let _ = self.fill_outcome.set(outcome);
+        self.fill_outcome.borrow_mut().get_or_insert(outcome);
+    }
+
+    /// The request begins anew: what has become of its fill says nothing of it.
+    pub fn forget_fill(&self) {
+        self.fill_outcome.replace(None);
     }
 
     /// What has become of the fill that the request has started. `None` before that is known.
     pub fn end_of_fill(&self) -> Option<Reason> {
-        self.fill_outcome.get().and_then(|outcome| outcome.get())
+        let outcome = self.fill_outcome.borrow();
+        outcome.as_ref().and_then(|outcome| outcome.get())
     }
 
     /// Whether the request has started a fill.
     pub fn has_fill(&self) -> bool {
-        self.fill_outcome.get().is_some()
+        self.fill_outcome.borrow().is_some()
     }
 
     /// This request, until it ends: for work that goes on without it.

@@ -1,6 +1,7 @@
 //! What the flow decides for a request, and how that is carried out.
 
 use std::cell::Cell;
+use std::future::Future;
 use std::rc::Rc;
 
 use cache_core::cache_status_field::Forward;
@@ -23,7 +24,7 @@ use crate::request::discard;
 use crate::request::explain;
 use crate::request::key;
 use crate::request::pass::pass;
-use crate::request::respond::{self, FillResponse, Inflating, Sending};
+use crate::request::respond::{self, FillResponse, HeadOfObject, Inflating, Sending, Sent};
 use crate::request::settings::CacheableRequest;
 use crate::request::state::State;
 use crate::shm::zone::RefillSlot;
@@ -113,16 +114,42 @@ fn ask(r: Request, context: &'static Context, cacheable: &'static CacheableReque
     Some(())
 }
 
-/// A fresh record is the response.
-fn hit(
-    r: Request,
-    context: &'static Context,
-    cacheable: &CacheableRequest,
-    record: Rc<Record>,
-) -> Sending {
-    let stale_for = cacheable.settings.lookup.rules.stale;
-    context.set_freshness(record.age, record.fresh_for(stale_for));
-    respond::record(r, context, record)
+/// How often a request has begun anew.
+#[derive(Default)]
+struct Anew(Cell<u32>);
+
+impl State for Anew {}
+
+/// A request begins anew so many times at most: after that it asks the backend itself.
+const TIMES_ANEW: u32 = 3;
+
+/// What a request was about to get is nothing any more: it is looked up once more.
+fn begin_anew(r: Request, context: &'static Context, reason: Reason) {
+    let (Some(anew), Some(cacheable)) = (context.state::<Anew>(), &context.cacheable) else {
+        return r.give_up();
+    };
+    let times = anew.0.get();
+    context.forget_fill();
+    if times == TIMES_ANEW {
+        return pass(r, context, reason);
+    }
+    anew.0.set(times + 1);
+    if ask(r, context, cacheable).is_none() {
+        r.give_up();
+    }
+}
+
+/// A record is the response.
+fn respond(r: Request, context: &'static Context, record: Rc<Record>) {
+    match HeadOfObject::of_record(Rc::clone(&record)) {
+        Some(head) => {
+            serve(r, context, respond::send_slices(r, context, head, None));
+        }
+        None => {
+            let sending = respond::record(r, context, record);
+            finish(r, context, sending);
+        }
+    }
 }
 
 /// The rest of a response.
@@ -223,8 +250,8 @@ fn deliver(
             if has_waited {
                 context.set_coalesced(Coalesced::Record);
             }
-            let sending = hit(r, context, cacheable, record);
-            finish(r, context, sending);
+            context.set_freshness(record.age, record.fresh_for(stale_for));
+            respond(r, context, record);
         }
         Answer::Ahead(record, refill) => {
             context.set_outcome(outcome);
@@ -260,6 +287,7 @@ fn deliver(
                 status: outcome.status(),
                 target,
                 held: held.map(Rc::new),
+                slice: None,
             };
             fetch(r, context, cacheable, start, (outcome, found));
         }
@@ -289,6 +317,7 @@ fn initiator<'a>(
         lookup: &cacheable.settings.lookup,
         terms: &cacheable.settings.terms,
         view: cacheable.view,
+        slice: cacheable.settings.slice,
         backend: &context.location.backend,
         next_phase: context.after,
     }
@@ -309,13 +338,19 @@ fn and_refill(
         record: Rc::clone(&record),
         on_failure: refill.on_failure,
     });
-    let sending = respond::record(r, context, record);
+    let sending = match record.slices() {
+        Some(_) => None,
+        None => Some(respond::record(r, context, Rc::clone(&record))),
+    };
     trip("refill");
     if let (Some(refill), Some(held), Some(target)) = (refill, held, target) {
         let initiator = initiator(r, context, cacheable);
         start_refill(&initiator, key::template(r), refill, (held, target));
     }
-    finish(r, context, sending);
+    match sending {
+        Some(sending) => finish(r, context, sending),
+        None => respond(r, context, record),
+    }
 }
 
 /// The response of a fill that another request has started.
@@ -382,14 +417,43 @@ fn fetch(
 
 fn stream(r: Request, context: &'static Context, source: FillResponse) {
     r.watch_client();
+    serve(r, context, respond::stream(r, context, source));
+}
+
+/// Serves a request by this work.
+fn serve(r: Request, context: &'static Context, work: impl Future<Output = Sent> + 'static) {
     context.serve(r, async move {
-        let code = respond::stream(r, context, source).await;
+        let sent = work.await;
+        let (code, on): (_, fn(Request, Option<Code>)) = match sent {
+            Sent::Code(code) => (Some(code), streamed),
+            Sent::Pass => (None, streamed),
+            Sent::Again(Reason::PartialContent) => (None, unfit),
+            Sent::Again(_) => (None, changed),
+        };
         Some(Go {
             request: r,
             code,
-            on: streamed,
+            on,
         })
     });
+}
+
+/// The response can't be kept in slices.
+fn unfit(r: Request, _: Option<Code>) {
+    anew(r, Reason::PartialContent);
+}
+
+/// The backend has another one now.
+fn changed(r: Request, _: Option<Code>) {
+    anew(r, Reason::RecordChanged);
+}
+
+fn anew(r: Request, reason: Reason) {
+    let Some(context) = Context::of(r) else {
+        return r.give_up();
+    };
+    context.end_task();
+    context.hand_on("answer", r, || begin_anew(r, context, reason));
 }
 
 /// The response has been sent, or it is none to this request.

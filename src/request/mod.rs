@@ -16,7 +16,7 @@ pub mod settings;
 pub mod context;
 
 /// What features keep of a request, beside its context.
-pub mod state;
+mod state;
 
 /// How often a worker asks for refills of records that are still fresh.
 mod ahead;
@@ -26,6 +26,9 @@ pub mod cache;
 
 /// The flow's decision, and how it is carried out.
 pub mod deliver;
+
+/// The slices of large objects.
+pub mod slices;
 
 /// The response: of a record, or of a fill.
 pub mod respond;

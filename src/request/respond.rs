@@ -5,6 +5,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::task::Waker;
 
+use cache_core::outcome::Reason;
 use cache_core::record::Record;
 
 use crate::fill::ResponseHead;
@@ -20,12 +21,14 @@ mod fill;
 mod header;
 mod memory;
 mod record;
+mod slices;
 
 pub use body::{inflate, writable};
 pub use coded::Inflating;
 pub use fill::{FillResponse, stream};
 pub use memory::memory;
 pub use record::record;
+pub use slices::{HeadOfObject, send as send_slices};
 
 /// The response on its way to the client, and what it is made of.
 #[derive(Default)]
@@ -54,6 +57,16 @@ pub enum Sending {
     Inflate(Box<Inflating>),
     /// Nothing is: the record is broken. The backend is to be asked.
     Broken,
+}
+
+/// How a response has ended.
+pub enum Sent {
+    /// With this the request is to be finalized.
+    Code(Code),
+    /// It is none to this request, which must ask the backend itself.
+    Pass,
+    /// It is none any more, for this reason: the request begins anew.
+    Again(Reason),
 }
 
 /// What a response is made of.

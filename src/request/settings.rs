@@ -60,8 +60,28 @@ pub struct Settings {
     pub refills: u32,
     /// `redis_cache_min_uses`
     pub min_uses: u32,
+    /// `redis_cache_slice`: bytes of a slice, where large responses are kept in slices.
+    pub slice: Option<u64>,
     /// On which terms a fill runs.
     pub terms: Terms,
+}
+
+impl Settings {
+    /// The same for a slice of this name, of an object of which there is a head.
+    pub fn of_slice(&self, name: Bytes) -> Settings {
+        Settings {
+            lookup: Lookup {
+                key: Key::new(name),
+                ..self.lookup.clone()
+            },
+            limits: self.limits,
+            needs_store: self.needs_store,
+            refills: self.refills,
+            min_uses: 1,
+            slice: None,
+            terms: self.terms,
+        }
+    }
 }
 
 /// A request that may be served from the cache, or whose response may be stored.
@@ -350,6 +370,7 @@ pub fn settings(
         needs_store: conf.needs_store.unwrap_or(false),
         refills: conf.refills.unwrap_or(REFILLS),
         min_uses: conf.min_uses.unwrap_or(1),
+        slice: conf.slice(),
         terms: Terms {
             lock_age: reader
                 .variables

@@ -230,7 +230,7 @@ pub fn hit_in_memory(
             return None;
         };
         let standing = usable.standing.later(later);
-        if entry.is_soft() || !suits(standing) {
+        if entry.is_soft() || usable.is_part || !suits(standing) {
             return None;
         }
         Some(Some(Hit {

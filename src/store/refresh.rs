@@ -26,7 +26,7 @@ pub fn removal(key: Bytes, record: &Record) -> Option<Change> {
     }))
 }
 
-/// The change that has a record expire in so many seconds, if nothing has changed it since. It stays the same record: a fill that
+/// The change that has a record expire in so many seconds, sooner or later than it would, if nothing has changed it since. It stays the same record: a fill that
 /// validates it may confirm it. `None` for a record whose write has no
 /// name.
 pub fn shortening(key: Bytes, record: &Record, seconds: u32) -> Option<Change> {
@@ -49,7 +49,7 @@ pub fn shortening(key: Bytes, record: &Record, seconds: u32) -> Option<Change> {
 fn validated(record: &Record) -> Option<ValidatedRecord> {
     Some(ValidatedRecord {
         generation: record.meta.as_ref()?.generation.clone(),
-        status: record.status,
+        status: record.stored_status(),
         headers: record.stored_headers.clone(),
         length: record.body.len(),
     })

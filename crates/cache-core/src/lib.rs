@@ -45,6 +45,8 @@ pub mod conditions;
 pub mod ranges;
 // Which responses are stored compressed, and in which form does a client get one (RFC 9110 8.4, 12.5.3)?
 pub mod coding;
+// How is a large file kept in slices, found, filled and sent (`redis_cache_slice`)?
+pub mod slices;
 
 // Storing a response.
 

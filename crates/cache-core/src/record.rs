@@ -21,6 +21,7 @@ use bytes::Bytes;
 
 use crate::coding::Coded;
 use crate::headers::Headers;
+use crate::slices::Sliced;
 use crate::terms::Terms;
 
 pub use base::Base;
@@ -35,7 +36,7 @@ pub use meta::{Meta, Tie, encode_meta, fingerprint, log_of, parse_meta};
 pub use reading::{Broken, Decoded, Place, ReadFrom, decode, decode_base, decode_head, is_own};
 pub use standing::Standing;
 pub use unsent::{Unsent, parse_rate};
-pub use writing::{HashFields, New, encode};
+pub use writing::{HashFields, NEVER_PURGED, New, encode};
 
 /// A record as read, fit to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,17 +80,44 @@ impl Record {
         self.meta.as_ref()?.coded.as_ref()
     }
 
-    /// Bytes of the body as the backend sent it.
+    /// Bytes of the body as the backend sent it, wherever they are.
     #[must_use]
     pub fn length(&self) -> u64 {
-        self.coded()
-            .map_or(self.body.len() as u64, |coded| coded.length)
+        match (self.slices(), self.coded()) {
+            (Some(slices), _) => slices.total(),
+            (None, Some(coded)) => coded.length,
+            (None, None) => self.body.len() as u64,
+        }
     }
 
     /// Whether the record is still fresh: see [`Standing::is_fresh`].
     #[must_use]
     pub fn is_fresh(&self, stale: u32) -> bool {
         self.standing().is_fresh(stale)
+    }
+
+    /// The slices of the object whose head it is, if it is one.
+    #[must_use]
+    pub fn slices(&self) -> Option<Sliced> {
+        self.meta.as_ref()?.slices
+    }
+
+    /// Whether it is a slice of an object, and no response by itself.
+    #[must_use]
+    pub fn is_slice(&self) -> bool {
+        self.meta
+            .as_ref()
+            .is_some_and(|meta| meta.log == NEVER_PURGED)
+    }
+
+    /// Its status in the store: that of a head tells those who don't know of slices to leave it alone.
+    #[must_use]
+    pub fn stored_status(&self) -> u16 {
+        if self.slices().is_some() {
+            reading::PART
+        } else {
+            self.status
+        }
     }
 
     /// All that the backend said, the lines that clients aren't sent among it.

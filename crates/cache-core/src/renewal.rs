@@ -120,7 +120,8 @@ pub fn renew(
         status: record.status,
         headers: &stated,
         dates: confirmation.dates,
-        content_length: Some(record.length()),
+        // However long the object of a head is: its slices are stored one by one.
+        content_length: record.slices().is_none().then(|| record.length()),
         ignored: unsent.ignored,
         accel_redirect: false,
         unbuffered: false,
@@ -184,10 +185,11 @@ pub fn encode(renewed: &Renewed, meta: &Meta, plan: &Plan, generation: Bytes) ->
         log: meta.log,
         tie: meta.tie.clone(),
         coded: meta.coded.clone(),
+        slices: meta.slices,
         unsent: meta.unsent.clone(),
     };
     let length = record.body.len() as u64;
-    record::encode(record.status, &record.headers, length, plan, new)
+    record::encode(record.stored_status(), &record.headers, length, plan, new)
 }
 
 /// Whether a 304's validators are the record's (RFC 9111 4.3.4). One without any speaks of what was asked

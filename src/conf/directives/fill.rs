@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use cache_core::coding::{BadOption, Compress};
+use cache_core::slices::{LARGEST, SMALLEST};
 use cache_core::units::parse_millis;
 
 use crate::conf::reader::{Directive, Fault, SetResult, bytes_of, once};
@@ -43,6 +44,21 @@ pub(super) fn min_uses(directive: &Directive, conf: &mut LocConf) -> SetResult {
         format!("invalid number \"{value}\" in \"redis_cache_min_uses\"; use one from 1 to {MOST}")
     })?;
     once(&mut conf.min_uses, uses)
+}
+
+pub(super) fn slice(directive: &Directive, conf: &mut LocConf) -> SetResult {
+    if directive.argument(1) == b"off" {
+        return once(&mut conf.slice, None);
+    }
+    let size = directive.size(1).map(|size| size as u64);
+    let size = size.filter(|size| (SMALLEST..=LARGEST).contains(size));
+    let size = size.ok_or_else(|| {
+        let value = directive.text(1);
+        format!(
+            "invalid size \"{value}\" in \"redis_cache_slice\"; use \"off\", or a size from 64k to 32m such as 1m"
+        )
+    })?;
+    once(&mut conf.slice, Some((size, directive.line())))
 }
 
 pub(super) fn uncacheable_ttl(directive: &Directive, conf: &mut LocConf) -> SetResult {

@@ -68,6 +68,10 @@ pub unsafe fn copy(
             }
         }
     }
+    for (name, value) in purpose.fetch().into_iter().flat_map(|fetch| &fetch.part) {
+        // SAFETY: by contract; no copy has conditions or a Range of its client.
+        unsafe { add_new(main, name, value)? };
+    }
     if let Some(validators) = purpose.fetch().and_then(|fetch| fetch.validators.as_ref()) {
         let conditions = [
             (&b"If-None-Match"[..], &validators.etag),

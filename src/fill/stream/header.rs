@@ -4,6 +4,7 @@ use bytes::Bytes;
 use cache_core::flow::Finding;
 use cache_core::headers::Headers;
 use cache_core::record::Unsent;
+use cache_core::slices::Brought;
 use cache_core::vary::Variant;
 
 /// A response header as subscribers get it.
@@ -41,4 +42,6 @@ pub struct ResponseHead {
     pub has_tags: bool,
     /// What it varies on, if it does, and which variant it is.
     pub variant: Option<Variant>,
+    /// Whether it is a response by itself, or a part of one.
+    pub brought: Brought,
 }

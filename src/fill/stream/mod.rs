@@ -72,6 +72,11 @@ impl Stream {
         })
     }
 
+    /// Whether the captures of this worker take more than half of the `memory` that they may take.
+    pub fn is_pressed(memory: u64) -> bool {
+        phase::captured() > memory / 2
+    }
+
     /// Sets what is called when the readers' demand changes. It must not call back.
     pub fn set_control(&self, control: impl Fn(Demand) + 'static) {
         *self.control.borrow_mut() = Some(Box::new(control));

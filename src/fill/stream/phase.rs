@@ -12,6 +12,11 @@ thread_local! {
     static CAPTURED: Cell<u64> = const { Cell::new(0) };
 }
 
+/// Bytes that the captures of this worker take.
+pub(super) fn captured() -> u64 {
+    CAPTURED.get()
+}
+
 /// Bytes that one capture, or what is made of it, takes of the worker's memory for captures. They are given back when it is
 /// dropped.
 #[derive(Default)]

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use cache_core::flow::{Ending, HeaderWait};
 use cache_core::headers::Headers;
 use cache_core::record::without;
+use cache_core::slices::Brought;
 use cache_core::vary::Variant;
 
 use super::{ResponseHead, Stream};
@@ -83,7 +84,13 @@ impl Subscription {
     /// What is known of the response so far, for a waiter.
     pub fn verdict(&self) -> Option<HeaderWait> {
         let head = self.stream.state.borrow().verdict()?;
-        Some(head.map_or(HeaderWait::Failed, |head| head.finding.head()))
+        Some(head.map_or(HeaderWait::Failed, |head| match &head.brought {
+            // All who wait for a slice are to know why there is none,
+            Brought::Refused(_) => HeaderWait::Shared,
+            // and who waits for the whole asks again.
+            Brought::Unfit(_) => HeaderWait::Failed,
+            Brought::Whole | Brought::First(..) | Brought::Slice => head.finding.head(),
+        }))
     }
 
     /// What the response varies on, if its header has come and it does.

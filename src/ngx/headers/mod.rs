@@ -21,8 +21,8 @@ pub use masked::MaskedRequest;
 pub use ready::Ready;
 pub use request::{accepted, directives, each_of_request, has, of_request};
 pub use response::{
-    NoMemory, ToNginx, borrowed, charset, clean, copied, leave_content_range, push, push_kept,
-    push_known, remove, retain,
+    NoMemory, ToNginx, borrowed, charset, clean, copied, leave_content_range, only_content_range,
+    push, push_kept, push_known, remove, retain,
 };
 pub use status_line::status_line;
 pub use validators::Validators;

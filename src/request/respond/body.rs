@@ -133,7 +133,7 @@ async fn pass_on(r: Request, response: &Response, piece: Bytes, last: bool) -> O
 
 /// The body breaks off. The client gets the bytes that have come, and the end of its connection tells it that they
 /// aren't all (RFC 9112 8), as after a proxy_pass whose backend breaks off.
-fn cut(r: Request, response: &Response) -> Code {
+pub(super) fn cut(r: Request, response: &Response) -> Code {
     r.forbid_keepalive();
     match with(response, Output::push_through) {
         Some(code) if code != ERROR => OK,
@@ -141,7 +141,7 @@ fn cut(r: Request, response: &Response) -> Code {
     }
 }
 
-fn with<T>(response: &Response, f: impl FnOnce(&mut Output) -> T) -> Option<T> {
+pub(super) fn with<T>(response: &Response, f: impl FnOnce(&mut Output) -> T) -> Option<T> {
     // Taken out: a filter may come back to us.
     let mut output = response.output.borrow_mut().take()?;
     let result = f(&mut output);
@@ -149,7 +149,7 @@ fn with<T>(response: &Response, f: impl FnOnce(&mut Output) -> T) -> Option<T> {
     Some(result)
 }
 
-async fn wait_writable(response: &Response) {
+pub(super) async fn wait_writable(response: &Response) {
     let mut waited = false;
     poll_fn(|cx| {
         if waited && response.writable.borrow().is_none() {

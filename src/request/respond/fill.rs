@@ -10,10 +10,13 @@ use cache_core::flow::{self, Finding, Head, Held, Turn};
 use cache_core::headers::Headers;
 use cache_core::outcome::{Outcome, Reason, Source};
 use cache_core::ranges::skipped;
+use cache_core::shown::shown;
+use cache_core::slices::Brought;
 use ngx::ffi::*;
+use ngx::ngx_log_error;
 
 use super::header::{Header, INTERNAL_ERROR, evaluate_conditions, send_header};
-use super::{Response, Sending, body, record};
+use super::{HeadOfObject, Response, Sending, Sent, body, record, slices};
 use crate::conf::LocConf;
 use crate::fill::{ResponseHead, Subscription, is_to_be_compressed};
 use crate::ngx::request::{Code, Request, is_refused};
@@ -38,9 +41,8 @@ pub struct FillResponse {
     pub stale: u32,
 }
 
-/// Responds with a fill's response as it comes, or with the record that it confirms or leaves in use. `None` if it is
-/// none for this request, which must ask the backend itself.
-pub async fn stream(r: Request, context: &'static Context, source: FillResponse) -> Option<Code> {
+/// Responds with a fill's response as it comes, or with the record that it confirms or leaves in use.
+pub async fn stream(r: Request, context: &'static Context, source: FillResponse) -> Sent {
     r.set_write_handler(body::writable);
     let hint = |lines: &Headers| {
         // A client that is gone is found out by what watches it.
@@ -48,7 +50,7 @@ pub async fn stream(r: Request, context: &'static Context, source: FillResponse)
     };
     let head = source.subscription.wait_head(hint).await;
     let Some(before) = context.outcome() else {
-        return Some(INTERNAL_ERROR);
+        return Sent::Code(INTERNAL_ERROR);
     };
     if let Some(status) = head.as_ref().and_then(|head| head.backend_status) {
         Forwarding::set_status(context, status);
@@ -65,7 +67,7 @@ pub async fn stream(r: Request, context: &'static Context, source: FillResponse)
     context.set_outcome(outcome.after_fill(context.end_of_fill()));
     let found = match (turn, &head) {
         (Turn::Stream, Some(head)) => {
-            return Some(answer(r, context, head, &source.subscription).await);
+            return streamed(r, context, head, source.subscription).await;
         }
         (Turn::Renewed, Some(head)) => head.finding.renewed(),
         (Turn::Held, _) => held.map(|held| Rc::clone(&held.record)),
@@ -73,29 +75,67 @@ pub async fn stream(r: Request, context: &'static Context, source: FillResponse)
             if held.is_some() {
                 Forwarding::set_why(context, Forward::Stale);
             }
-            return None;
+            return Sent::Pass;
         }
-        (Turn::GatewayTimeout, _) => return Some(NGX_HTTP_GATEWAY_TIME_OUT as Code),
+        (Turn::GatewayTimeout, _) => return Sent::Code(NGX_HTTP_GATEWAY_TIME_OUT as Code),
         (Turn::BadGateway, _) | (Turn::Stream | Turn::Renewed, None) => {
-            return Some(NGX_HTTP_BAD_GATEWAY as Code);
+            return Sent::Code(NGX_HTTP_BAD_GATEWAY as Code);
         }
     };
     let Some(found) = found else {
-        return Some(INTERNAL_ERROR);
+        return Sent::Code(INTERNAL_ERROR);
     };
     Forwarding::set_why(context, Forward::Stale);
     context.set_freshness(found.age, found.fresh_for(source.stale));
-    match record(r, context, found) {
-        Sending::Done(code) => Some(code),
-        Sending::Inflate(inflating) => Some(body::inflate(r, context, *inflating).await),
-        Sending::Broken => {
-            if let Some(cacheable) = &context.cacheable {
-                discard(cacheable).await;
+    match HeadOfObject::of_record(Rc::clone(&found)) {
+        // Boxed to keep the future of other responses small.
+        Some(head) => Box::pin(slices::send(r, context, head, None)).await,
+        // The 304 has taken away what tells its slices from others.
+        None if found.slices().is_some() => Sent::Pass,
+        None => match record(r, context, found) {
+            Sending::Done(code) => Sent::Code(code),
+            Sending::Inflate(inflating) => Sent::Code(body::inflate(r, context, *inflating).await),
+            Sending::Broken => {
+                if let Some(cacheable) = &context.cacheable {
+                    discard(cacheable).await;
+                }
+                context.forget_record();
+                context.set_outcome(Outcome::passed(Reason::StoreUnavailable));
+                Sent::Pass
             }
-            context.forget_record();
-            context.set_outcome(Outcome::passed(Reason::StoreUnavailable));
-            None
+        },
+    }
+}
+
+/// Responds with what comes.
+async fn streamed(
+    r: Request,
+    context: &'static Context,
+    head: &Rc<ResponseHead>,
+    subscription: Subscription,
+) -> Sent {
+    match (&head.brought, &head.finding) {
+        (Brought::Whole, _) => Sent::Code(answer(r, context, head, &subscription).await),
+        (Brought::First(object, validator), Finding::Storable(plan)) => {
+            context.set_ttl(plan.fresh_for);
+            let known = (*object, validator.clone());
+            let of_object = HeadOfObject::of_fill(head, subscription.headers(head), known, plan);
+            Box::pin(slices::send(r, context, of_object, Some(subscription))).await
         }
+        (Brought::Unfit(why), _) => {
+            if let Some(cacheable) = &context.cacheable {
+                let key = shown(&cacheable.settings.lookup.key.redis);
+                ngx_log_error!(
+                    NGX_LOG_INFO,
+                    r.log(),
+                    "redis_cache: the response of \"{key}\" isn't kept in slices: {}",
+                    why.as_str()
+                );
+            }
+            Sent::Again(Reason::PartialContent)
+        }
+        // What isn't kept is fetched by each client in the parts that it wants.
+        _ => Sent::Pass,
     }
 }
 

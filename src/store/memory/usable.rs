@@ -21,6 +21,8 @@ pub struct Usable {
     pub coded: Option<Box<CodedForm>>,
     /// Whether its Location is a path that nginx completes.
     pub own_location: bool,
+    /// Whether it is no response by itself: the head of an object, or a slice of it.
+    pub is_part: bool,
     /// When the origin made the response, in unix seconds, if that is known.
     pub date: Option<u64>,
     /// What the backend said that clients aren't sent, if it did.
@@ -74,6 +76,7 @@ impl Usable {
             ready: plain,
             coded,
             own_location,
+            is_part: record.slices().is_some() || record.is_slice(),
             date,
             unsent: meta
                 .map(|meta| &meta.unsent)

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::unsent::{self, Unsent};
 use crate::coding::Coded;
 use crate::http_date::LAST;
+use crate::slices::Sliced;
 use crate::units::MAX_SECONDS;
 use crate::vary::{MAX_VARIANTS, VariantId};
 
@@ -42,6 +43,8 @@ pub struct Meta {
     pub tie: Option<Tie>,
     /// That the body was compressed to be stored.
     pub coded: Option<Coded>,
+    /// The slices of the object whose head the record is, if it is one (see [`crate::slices`]).
+    pub slices: Option<Sliced>,
     /// What the backend said that clients aren't sent.
     pub unsent: Unsent,
 }
@@ -73,8 +76,8 @@ impl Meta {
 
 /// Writes the field: `1 age=<s> expiry=<s> gen=<token> sum=<hex>`, ` kept=<s>` and ` date=<s>` where they are known, and
 /// ` location=own` and ` by=x-accel-expires` where that holds; ` log=<number>` unless it is 0; of a variant ` fam=<token>
-/// id=<hex>`, and ` slot=<n>` unless it is 0; of a compressed one what [`Coded`] has, and what [`Unsent`]
-/// has. A byte that would end a token is left out.
+/// id=<hex>`, and ` slot=<n>` unless it is 0; of a compressed one what [`Coded`] has; of a head
+/// ` slices=<size>/<total>/<token>`; what [`Unsent`] has. A byte that would end a token is left out.
 #[must_use]
 pub fn encode_meta(meta: &Meta) -> Vec<u8> {
     let mut decimal = itoa::Buffer::new();
@@ -120,6 +123,10 @@ pub fn encode_meta(meta: &Meta) -> Vec<u8> {
     if let Some(coded) = &meta.coded {
         coded.encode(&mut text);
     }
+    if let Some(slices) = &meta.slices {
+        text.extend_from_slice(b" slices=");
+        text.extend_from_slice(slices.encode().as_bytes());
+    }
     meta.unsent.encode(&mut text);
     text
 }
@@ -139,6 +146,7 @@ pub fn parse_meta(text: &Bytes) -> Option<Meta> {
     let mut log = 0;
     let (mut family, mut id, mut slot) = (None, None, 0);
     let mut coded = None;
+    let mut slices = None;
     let mut unsent = Unsent::default();
     for part in parts {
         let at = part.iter().position(|&b| b == b'=')?;
@@ -156,6 +164,7 @@ pub fn parse_meta(text: &Bytes) -> Option<Meta> {
             (b"id", [_, value @ ..]) => id = Some(VariantId::from_hex(value)?),
             (b"slot", [_, value @ ..]) => slot = slot_number(value)?,
             (b"coded", [_, value @ ..]) => coded = Some(Coded::parse(value)?),
+            (b"slices", [_, value @ ..]) => slices = Some(Sliced::parse(value)?),
             (b"hidden", [_, value @ ..]) => unsent.hidden = unsent::parse_hidden(value)?,
             (b"ignored", [_, value @ ..]) => unsent.ignored = unsent::parse_ignored(value),
             (b"rate", [_, value @ ..]) => unsent.limit_rate = unsent::parse_rate(value),
@@ -180,6 +189,7 @@ pub fn parse_meta(text: &Bytes) -> Option<Meta> {
         log,
         tie: family.zip(id).map(|(family, id)| Tie { family, id, slot }),
         coded,
+        slices,
         unsent,
     })
 }

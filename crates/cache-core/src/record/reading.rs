@@ -25,6 +25,11 @@ use crate::terms::Terms;
 use crate::units::MAX_SECONDS;
 use crate::vary::{self, Family, Names, Select, VariantId};
 
+/// The status that a head has in the store,
+pub(super) const PART: u16 = 206;
+/// and the one for which it stands.
+const WHOLE: u16 = 200;
+
 /// Why a hash is no usable record. To be treated as a miss; the next fill overwrites it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Broken {
@@ -221,14 +226,16 @@ pub fn decode_head(
     }
     let headers = decode_headers(headers_text).map_err(|_| Broken::Json)?;
     headers.check().map_err(Broken::Header)?;
-    whole(status).map_err(Broken::Refused)?;
-    check_length(&headers, length)?;
-
     let meta = raw
         .meta
         .as_ref()
         .and_then(parse_meta)
         .filter(|meta| meta.belongs_to(raw.pttl, status_text, headers_text, length as u64));
+    // A head stands for the whole object.
+    let is_head = status == PART && meta.as_ref().is_some_and(|meta| meta.slices.is_some());
+    let status = if is_head { WHOLE } else { status };
+    whole(status).map_err(Broken::Refused)?;
+    check_length(&headers, length)?;
     let headers = match meta.as_ref().and_then(|meta| meta.coded.as_ref()) {
         Some(coded) => coded.restored(headers).ok_or(Broken::Coding)?,
         None => headers,

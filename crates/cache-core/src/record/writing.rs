@@ -8,6 +8,7 @@ use super::unsent::Unsent;
 use crate::coding::{Coded, Form};
 use crate::headers::Headers;
 use crate::policy::Plan;
+use crate::slices::Sliced;
 use crate::targeted::By;
 
 /// The fields of the hash that a record is to be, but for the body, which is written as it is.
@@ -20,6 +21,10 @@ pub struct HashFields {
     /// For [`super::META_FIELD`].
     pub meta: Vec<u8>,
 }
+
+/// A number of the log of purges that no purge reaches: for a slice, which is purged with its head. It has no more digits than
+/// the field `meta` allows.
+pub const NEVER_PURGED: u64 = u64::MAX >> 1;
 
 /// What is to be said of a record that is written.
 #[derive(Clone, Debug)]
@@ -37,6 +42,8 @@ pub struct New {
     /// As in [`Meta`].
     pub coded: Option<Coded>,
     /// As in [`Meta`].
+    pub slices: Option<Sliced>,
+    /// As in [`Meta`].
     pub unsent: Unsent,
 }
 
@@ -51,6 +58,7 @@ impl New {
             log: 0,
             tie: None,
             coded: None,
+            slices: None,
             unsent: Unsent::default(),
         }
     }
@@ -78,6 +86,7 @@ pub fn encode(status: u16, headers: &Headers, body_len: u64, plan: &Plan, new: N
         log: new.log,
         tie: new.tie,
         coded: new.coded,
+        slices: new.slices,
         unsent: new.unsent,
     });
     HashFields {

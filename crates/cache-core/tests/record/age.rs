@@ -132,6 +132,7 @@ fn meta_is_text_that_stays_the_same() {
         log: 0,
         tie: None,
         coded: None,
+        slices: None,
         unsent: cache_core::record::Unsent::default(),
     };
     let text = "1 age=7 expiry=400 gen=a1-b2 sum=00abcdef01234567";
@@ -217,7 +218,7 @@ proptest! {
 proptest! {
     #[test]
     fn meta_comes_back(age in 0..=0x7fff_ffff_u32, expiry in 0..=0x7fff_ffff_u32, kept in proptest::option::of(0..=0x7fff_ffff_u32), generation in "[!-~]{0,40}", sum: u64, date in proptest::option::of(0..=253_402_300_799_u64), own_location: bool, accel_expires: bool, log in 0..1_u64 << 53) {
-        let meta = Meta { age, expiry, kept, generation: Bytes::from(generation), sum, date, own_location, accel_expires, log, tie: None, coded: None, unsent: cache_core::record::Unsent::default() };
+        let meta = Meta { age, expiry, kept, generation: Bytes::from(generation), sum, date, own_location, accel_expires, log, tie: None, coded: None, slices: None, unsent: cache_core::record::Unsent::default() };
         prop_assert_eq!(parse_meta(&Bytes::from(encode_meta(&meta))), Some(meta));
     }
 

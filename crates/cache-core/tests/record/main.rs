@@ -3,6 +3,7 @@
 
 mod age;
 mod governed;
+mod heads;
 mod kept;
 mod reading;
 mod variants;

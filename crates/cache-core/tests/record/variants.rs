@@ -40,6 +40,7 @@ fn stored(vary: &'static str, value: &'static str, family: &'static str, slot: u
         log: 0,
         tie: Some(tie),
         coded: None,
+        slices: None,
         unsent: cache_core::record::Unsent::default(),
     };
     let fields = encode(200, &lines, 1, &plan(0, 400), new);
@@ -184,6 +185,7 @@ fn meta_of_a_variant() {
         log: 0,
         tie,
         coded: None,
+        slices: None,
         unsent: cache_core::record::Unsent::default(),
     };
     let text = "1 age=7 expiry=400 gen=g sum=0000000000000001";
@@ -219,7 +221,7 @@ proptest! {
     #[test]
     fn the_tie_comes_back(family in "[!-~]{1,20}", id: [u8; 16], slot in 0_usize..256) {
         let tie = Tie { family: Bytes::from(family), id: VariantId(id), slot };
-        let meta = Meta { age: 1, expiry: 2, kept: None, generation: Bytes::from("g"), sum: 3, date: None, own_location: false, accel_expires: false, log: 7, tie: Some(tie), coded: None, unsent: cache_core::record::Unsent::default() };
+        let meta = Meta { age: 1, expiry: 2, kept: None, generation: Bytes::from("g"), sum: 3, date: None, own_location: false, accel_expires: false, log: 7, tie: Some(tie), coded: None, slices: None, unsent: cache_core::record::Unsent::default() };
         prop_assert_eq!(parse_meta(&Bytes::from(encode_meta(&meta))), Some(meta));
     }
 

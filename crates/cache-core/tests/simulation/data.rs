@@ -88,6 +88,7 @@ impl Stored {
                 log: self.log,
                 tie: self.tie.clone(),
                 coded: None,
+                slices: None,
                 unsent: cache_core::record::Unsent::default(),
             })),
             stored_headers: Bytes::new(),

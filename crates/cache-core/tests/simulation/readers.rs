@@ -30,6 +30,7 @@ fn head(finding: Finding) -> ResponseHead {
         labels: Bytes::new(),
         has_tags: false,
         variant: None,
+        brought: cache_core::slices::Brought::Whole,
     }
 }
 

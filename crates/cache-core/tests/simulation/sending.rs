@@ -139,6 +139,7 @@ impl Sending {
             labels: bytes::Bytes::new(),
             has_tags: false,
             variant,
+            brought: cache_core::slices::Brought::Whole,
         });
         self.body(world);
     }

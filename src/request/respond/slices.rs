@@ -1,0 +1,502 @@
+//! Responds from the slices of a large object: whole, in ranges, or by its head alone (see [`cache_core::slices`]).
+
+use std::borrow::Cow;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context as TaskContext, Poll};
+
+use bytes::Bytes;
+use cache_core::conditions::{Date, Evaluation, Selected, evaluate, range_applies};
+use cache_core::flow::Ending;
+use cache_core::headers::Headers;
+use cache_core::outcome::{Outcome, Reason};
+use cache_core::policy::Plan;
+use cache_core::record::{Record, Unsent};
+use cache_core::shown::shown;
+use cache_core::slices::{Asked, Delivery, Layout, Refused, Sliced, Step, Validator, ahead, asked};
+use ngx::ffi::*;
+use ngx::ngx_log_error;
+
+use super::header::{Header, INTERNAL_ERROR, send_header};
+use super::{Response, Sent, body};
+use crate::fill::part::validator_of;
+use crate::fill::{Next, ResponseHead, Stream, Subscription};
+use crate::ngx::event::{now_msec, now_sec};
+use crate::ngx::output::{Output, await_writable};
+use crate::ngx::request::{Code, ERROR, OK, Request, is_refused};
+use crate::ngx::{headers, random};
+use crate::request::context::Context;
+use crate::request::settings::CacheableRequest;
+use crate::request::slices::{self, Acquired, Object};
+
+const WHOLE: u16 = NGX_HTTP_OK as u16;
+const NOT_SATISFIABLE: Code = NGX_HTTP_RANGE_NOT_SATISFIABLE as Code;
+const RANGE_NOT_SATISFIABLE: u16 = NGX_HTTP_RANGE_NOT_SATISFIABLE as u16;
+
+/// A head, as the response is made of it.
+pub struct HeadOfObject {
+    object: Rc<Object>,
+    headers: Headers,
+    own_location: bool,
+    age: Option<u32>,
+    date: Option<u64>,
+    made: Date,
+    stored: bool,
+    unsent: Unsent,
+    from: From,
+}
+
+/// Where a head was found.
+enum From {
+    Record(Rc<Record>),
+    /// The response of a fill, which brings the first slice.
+    Fill(Rc<ResponseHead>),
+}
+
+impl HeadOfObject {
+    /// A record that is a head. `None` if it is none.
+    pub fn of_record(record: Rc<Record>) -> Option<HeadOfObject> {
+        let sliced = record.slices()?;
+        let validator = validator_of(&record)?;
+        let meta = record.meta.as_deref();
+        Some(HeadOfObject {
+            object: object(sliced, validator, record.ttl_ms),
+            headers: Headers::clone(&record.headers),
+            own_location: meta.is_some_and(|meta| meta.own_location),
+            age: Some(record.age),
+            date: meta.and_then(|meta| meta.date),
+            made: Date::before(now_sec(), record.age),
+            stored: true,
+            unsent: meta.map(|meta| meta.unsent.clone()).unwrap_or_default(),
+            from: From::Record(record),
+        })
+    }
+
+    /// The response of a fill, which brings the first slice of this object and is stored so.
+    pub fn of_fill(
+        head: &Rc<ResponseHead>,
+        headers: Cow<'_, Headers>,
+        (sliced, validator): (Sliced, Validator),
+        plan: &Plan,
+    ) -> HeadOfObject {
+        HeadOfObject {
+            object: object(
+                sliced,
+                validator,
+                i64::from(plan.expiry).saturating_mul(1000),
+            ),
+            headers: headers.into_owned(),
+            own_location: head.own_location,
+            age: None,
+            date: None,
+            made: Date::exactly(head.date),
+            stored: false,
+            unsent: head.unsent.clone(),
+            from: From::Fill(Rc::clone(head)),
+        }
+    }
+}
+
+fn object(sliced: Sliced, validator: Validator, ttl_ms: i64) -> Rc<Object> {
+    let left = u64::try_from(ttl_ms).unwrap_or(0);
+    Rc::new(Object {
+        sliced,
+        validator,
+        until: now_msec().saturating_add(left),
+    })
+}
+
+/// Responds with an object, of which a fill may bring the first slice.
+pub async fn send(
+    r: Request,
+    context: &'static Context,
+    head: HeadOfObject,
+    first: Option<Subscription>,
+) -> Sent {
+    let (Some(cacheable), Some(response)) = (&context.cacheable, context.state::<Response>())
+    else {
+        return Sent::Code(INTERNAL_ERROR);
+    };
+    r.set_write_handler(body::writable);
+    if let From::Fill(_) = &head.from {
+        r.watch_client();
+    }
+    let sliced = head.object.sliced;
+    let (outcome, asked) = judge(r, &head);
+    let layout = if outcome == Evaluation::Proceed && !r.is_head() {
+        let kind = head.headers.get("Content-Type");
+        let boundary = format!("{:020}", random::number());
+        Layout::new(sliced, &asked, kind, boundary.as_bytes())
+    } else {
+        Layout::new(sliced, &Asked::Whole, None, b"")
+    };
+    if layout.status() == RANGE_NOT_SATISFIABLE {
+        settle(r);
+        let range = layout.content_range().unwrap_or_default();
+        return Sent::Code(match headers::only_content_range(r, range) {
+            Ok(()) => NOT_SATISFIABLE,
+            Err(_) => INTERNAL_ERROR,
+        });
+    }
+    *response.output.borrow_mut() = None;
+    let mut sender = Sender {
+        r,
+        context,
+        cacheable,
+        response,
+        head,
+        delivery: Delivery::new(sliced, layout, ahead(sliced.size())),
+        slots: Vec::new(),
+        left: None,
+    };
+    if outcome != Evaluation::Proceed || r.is_head() {
+        let code = sender.header(outcome);
+        if is_refused(code) || r.is_header_only() {
+            return Sent::Code(code);
+        }
+    }
+    if let Some(first) = first
+        && sender.delivery.needs(0)
+    {
+        sender.delivery.grew(0, 0);
+        sender
+            .slots
+            .push(Slot::new(0, sliced, Source::Stream(first)));
+    }
+    sender.run().await
+}
+
+/// What the client's conditions and its Range come to.
+fn judge(r: Request, head: &HeadOfObject) -> (Evaluation, Asked) {
+    if !r.is_conditional() {
+        return (Evaluation::Proceed, Asked::Whole);
+    }
+    let selected = Selected::new(WHOLE, &head.headers, head.made, head.stored);
+    let conditions = r.conditions();
+    let outcome = evaluate(r.method(), &conditions, &selected, r.by_date());
+    let asked = match conditions.range.as_slice() {
+        [range] if range_applies(r.method(), &conditions, &selected) => {
+            asked(range, head.object.sliced.total())
+        }
+        _ => Asked::Whole,
+    };
+    let most = r.core_loc_conf().map_or(usize::MAX, |conf| conf.max_ranges);
+    let asked = match asked {
+        Asked::Spans(spans) if spans.len() > most => Asked::Whole,
+        Asked::Nothing if most == 0 => Asked::Whole,
+        asked => asked,
+    };
+    (outcome, asked)
+}
+
+/// Conditions and Range are done with: nginx looks at neither.
+fn settle(r: Request) {
+    r.settle_conditions();
+    r.settle_range(false);
+}
+
+/// From where the bytes of a slice come.
+enum Source {
+    /// It is looked for.
+    Sought(Pin<Box<dyn Future<Output = Acquired>>>),
+    /// It comes from the backend.
+    Stream(Subscription),
+    /// All of it is here.
+    Here,
+}
+
+/// A slice that is needed.
+struct Slot {
+    number: u64,
+    length: u64,
+    source: Source,
+    /// Its bytes, from the first on.
+    pieces: Vec<Bytes>,
+    have: u64,
+}
+
+impl Slot {
+    fn new(number: u64, object: Sliced, source: Source) -> Slot {
+        Slot {
+            number,
+            length: object.span(number).map_or(0, |span| span.length()),
+            source,
+            pieces: Vec::new(),
+            have: 0,
+        }
+    }
+
+    fn add(&mut self, piece: Bytes) {
+        self.have = self.have.saturating_add(piece.len() as u64);
+        self.pieces.push(piece);
+    }
+
+    /// Tells the delivery what has come since it was last asked. Whether anything has.
+    fn poll(&mut self, cx: &mut TaskContext<'_>, delivery: &mut Delivery) -> bool {
+        let mut changed = false;
+        if let Source::Sought(sought) = &mut self.source {
+            let Poll::Ready(acquired) = sought.as_mut().poll(cx) else {
+                return false;
+            };
+            changed = true;
+            self.source = match acquired {
+                Acquired::Body(body) => {
+                    self.add(body);
+                    delivery.found(self.number);
+                    Source::Here
+                }
+                Acquired::Stream(stream) => Source::Stream(stream),
+                Acquired::Refused(why) => {
+                    delivery.refused(self.number, why);
+                    Source::Here
+                }
+            };
+        }
+        loop {
+            let Source::Stream(stream) = &self.source else {
+                return changed;
+            };
+            match stream.next() {
+                Next::Piece(piece) => {
+                    self.add(piece);
+                    delivery.grew(self.number, self.have.min(self.length));
+                    changed = true;
+                }
+                Next::Wait => {
+                    stream.listen(cx.waker());
+                    return changed;
+                }
+                Next::End(ending) => {
+                    if ending == Ending::Whole && self.have == self.length {
+                        delivery.filled(self.number);
+                    } else {
+                        delivery.refused(self.number, Refused::Failed);
+                    }
+                    self.source = Source::Here;
+                    changed = true;
+                }
+            }
+        }
+    }
+
+    /// Its bytes from one to the one before another.
+    fn bytes(&self, from: u64, to: u64) -> Vec<Bytes> {
+        let mut begin = 0_u64;
+        let mut bytes = Vec::new();
+        for piece in &self.pieces {
+            let length = piece.len() as u64;
+            let first = from.max(begin).saturating_sub(begin).min(length);
+            let end = to.max(begin).saturating_sub(begin).min(length);
+            if let (Ok(first), Ok(end)) = (usize::try_from(first), usize::try_from(end))
+                && first < end
+            {
+                bytes.push(piece.slice(first..end));
+            }
+            begin = begin.saturating_add(length);
+        }
+        bytes
+    }
+}
+
+/// A response on its way.
+struct Sender {
+    r: Request,
+    context: &'static Context,
+    cacheable: &'static CacheableRequest,
+    response: &'static Response,
+    head: HeadOfObject,
+    delivery: Delivery,
+    slots: Vec<Slot>,
+    /// Bytes that are still to be sent. `None`: the header is, too.
+    left: Option<u64>,
+}
+
+impl Sender {
+    /// Sends the header; gives what the filters say.
+    fn header(&mut self, outcome: Evaluation) -> Code {
+        settle(self.r);
+        match &self.head.from {
+            From::Record(record) => {
+                self.response.length.set(record.length());
+                let _ = self.response.record.set(Rc::clone(record));
+            }
+            From::Fill(head) => {
+                let _ = self.response.head.set(Rc::clone(head));
+            }
+        }
+        let layout = self.delivery.layout();
+        self.left = Some(layout.length());
+        let mut lines = Cow::Borrowed(&self.head.headers);
+        if let Some(kind) = layout.content_type() {
+            let others = |line: &&cache_core::headers::Header| !line.is(b"content-type");
+            lines = Cow::Owned(lines.iter().filter(others).cloned().collect());
+            lines
+                .to_mut()
+                .push("Content-Type", Bytes::copy_from_slice(kind));
+        }
+        if let Some(range) = layout.content_range() {
+            let range = Bytes::copy_from_slice(range);
+            lines.to_mut().push("Content-Range", range);
+        }
+        let header = Header {
+            status: layout.status(),
+            headers: &lines,
+            to_nginx: headers::copied,
+            length: Some(layout.length()),
+            own_location: self.head.own_location,
+            age: self.head.age,
+            date: self.head.date,
+            unsent: Some(&self.head.unsent),
+            phrase: None,
+        };
+        let code = send_header(self.r, self.context, outcome, &header);
+        *self.response.output.borrow_mut() = Some(Output::new(self.r));
+        code
+    }
+
+    async fn run(mut self) -> Sent {
+        loop {
+            self.progress(false).await;
+            let pressed = Stream::is_pressed(self.cacheable.settings.terms.capture_memory);
+            let sliced = self.head.object.sliced;
+            let bytes = match self.delivery.step(pressed) {
+                Step::Look(slice) | Step::Fill(slice) => {
+                    let sought = slices::acquire(
+                        self.r,
+                        self.context,
+                        self.cacheable,
+                        (Rc::clone(&self.head.object), slice),
+                    );
+                    self.slots.retain(|slot| slot.number != slice);
+                    let source = Source::Sought(Box::pin(sought));
+                    self.slots.push(Slot::new(slice, sliced, source));
+                    continue;
+                }
+                Step::Text(text) => vec![Bytes::copy_from_slice(text)],
+                Step::Send { slice, from, to } => {
+                    let slot = self.slots.iter().find(|slot| slot.number == slice);
+                    let bytes = slot.map(|slot| slot.bytes(from, to)).unwrap_or_default();
+                    let delivery = &self.delivery;
+                    self.slots.retain(|slot| delivery.needs(slot.number));
+                    bytes
+                }
+                Step::Wait => {
+                    self.progress(true).await;
+                    continue;
+                }
+                Step::Done => return Sent::Code(OK),
+                Step::Again(why) | Step::Cut(why) => return self.end(why).await,
+            };
+            if self.left.is_none() {
+                let code = self.header(Evaluation::Proceed);
+                if is_refused(code) || self.r.is_header_only() {
+                    return Sent::Code(code);
+                }
+            }
+            for piece in bytes {
+                if let Some(code) = self.give(piece).await {
+                    return Sent::Code(code);
+                }
+            }
+        }
+    }
+
+    /// Lets slices come; `wait`: until there is something new.
+    async fn progress(&mut self, wait: bool) {
+        poll_fn(|cx| {
+            if self.poll(cx) || !wait {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+    }
+
+    fn poll(&mut self, cx: &mut TaskContext<'_>) -> bool {
+        let delivery = &mut self.delivery;
+        let mut changed = false;
+        for slot in &mut self.slots {
+            changed |= slot.poll(cx, delivery);
+        }
+        changed
+    }
+
+    /// Sends a piece, and waits until there is room for another. Gives what the request is to be finalized with, once that is
+    /// known.
+    async fn give(&mut self, piece: Bytes) -> Option<Code> {
+        let left = self.left.unwrap_or(0).saturating_sub(piece.len() as u64);
+        self.left = Some(left);
+        let last = left == 0;
+        let response = self.response;
+        let Some(mut code) = body::with(response, |output| output.send(piece, last)) else {
+            return Some(ERROR);
+        };
+        if last {
+            return Some(code);
+        }
+        loop {
+            if code == ERROR {
+                return Some(ERROR);
+            }
+            let buffered = await_writable(self.r);
+            if buffered == ERROR {
+                return Some(ERROR);
+            }
+            if buffered == OK || body::with(response, |output| output.has_room()) == Some(true) {
+                return None;
+            }
+            let mut writable = std::pin::pin!(body::wait_writable(response));
+            // Meanwhile the next slices come.
+            poll_fn(|cx| {
+                self.poll(cx);
+                writable.as_mut().poll(cx)
+            })
+            .await;
+            match body::with(response, Output::flush) {
+                Some(next) => code = next,
+                None => return Some(ERROR),
+            }
+        }
+    }
+
+    /// The object can't be had as it was.
+    async fn end(self, why: Refused) -> Sent {
+        let key = &self.cacheable.settings.lookup.key.redis;
+        if why == Refused::Changed {
+            if let From::Record(record) = &self.head.from {
+                slices::forget(&self.cacheable.settings.lookup, record).await;
+            }
+            ngx_log_error!(
+                NGX_LOG_INFO,
+                self.r.log(),
+                "redis_cache: \"{}\": its backend has another response now than that which is kept in slices",
+                shown(key)
+            );
+        }
+        match self.left {
+            None if why == Refused::Changed => Sent::Again(Reason::RecordChanged),
+            None if self.cacheable.directives.only_if_cached => {
+                Sent::Code(NGX_HTTP_GATEWAY_TIME_OUT as Code)
+            }
+            // What the backend says to the client itself is more than that a slice can't be had.
+            None => {
+                self.context.forget_fill();
+                self.context
+                    .set_outcome(Outcome::passed(Reason::BackendFailed));
+                Sent::Pass
+            }
+            Some(left) => {
+                ngx_log_error!(
+                    NGX_LOG_WARN,
+                    self.r.log(),
+                    "redis_cache: the response of \"{}\" is cut off, {left} bytes before its end: {}",
+                    shown(key),
+                    why.as_str()
+                );
+                Sent::Code(body::cut(self.r, self.response))
+            }
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! `redis_cache_slice`: large files in parts, under load, while they change and while things fail.
+
+mod changes;
+mod crowds;
+mod faults;
+mod file;
+mod responses;
+
+use testbed::{Request, Site};
+
+const MIB: usize = 1 << 20;
+
+/// A location with slices of 1 MiB.
+fn sliced() -> Site {
+    Site::new().location("redis_cache_slice 1m;")
+}
+
+fn part(target: &str, range: &str) -> Request {
+    Request::get(target).header("Range", range)
+}
