@@ -105,7 +105,12 @@ pub async fn inflate(r: Request, context: &'static Context, inflating: Inflating
 
 /// Sends a piece of a body, and waits until the client takes more. Gives what the request is to be finalized with behind the last, or
 /// if that fails.
-async fn pass_on(r: Request, response: &Response, piece: Bytes, last: bool) -> Option<Code> {
+pub(super) async fn pass_on(
+    r: Request,
+    response: &Response,
+    piece: Bytes,
+    last: bool,
+) -> Option<Code> {
     let Some(mut code) = with(response, |output| output.send(piece, last)) else {
         return Some(ERROR);
     };

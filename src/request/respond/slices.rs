@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context as TaskContext, Poll};
 
@@ -23,8 +23,8 @@ use super::{Response, Sent, body};
 use crate::fill::part::validator_of;
 use crate::fill::{Next, ResponseHead, Stream, Subscription};
 use crate::ngx::event::{now_msec, now_sec};
-use crate::ngx::output::{Output, await_writable};
-use crate::ngx::request::{Code, ERROR, OK, Request, is_refused};
+use crate::ngx::output::Output;
+use crate::ngx::request::{Code, OK, Request, is_refused};
 use crate::ngx::{headers, random};
 use crate::request::context::Context;
 use crate::request::settings::CacheableRequest;
@@ -429,36 +429,13 @@ impl Sender {
         let left = self.left.unwrap_or(0).saturating_sub(piece.len() as u64);
         self.left = Some(left);
         let last = left == 0;
-        let response = self.response;
-        let Some(mut code) = body::with(response, |output| output.send(piece, last)) else {
-            return Some(ERROR);
-        };
-        if last {
-            return Some(code);
-        }
-        loop {
-            if code == ERROR {
-                return Some(ERROR);
-            }
-            let buffered = await_writable(self.r);
-            if buffered == ERROR {
-                return Some(ERROR);
-            }
-            if buffered == OK || body::with(response, |output| output.has_room()) == Some(true) {
-                return None;
-            }
-            let mut writable = std::pin::pin!(body::wait_writable(response));
-            // Meanwhile the next slices come.
-            poll_fn(|cx| {
-                self.poll(cx);
-                writable.as_mut().poll(cx)
-            })
-            .await;
-            match body::with(response, Output::flush) {
-                Some(next) => code = next,
-                None => return Some(ERROR),
-            }
-        }
+        let mut sending = pin!(body::pass_on(self.r, self.response, piece, last));
+        // Meanwhile the next slices come.
+        poll_fn(|cx| {
+            self.poll(cx);
+            sending.as_mut().poll(cx)
+        })
+        .await
     }
 
     /// The object can't be had as it was.
