@@ -115,18 +115,13 @@ impl Wanted {
             Self::Whole => Brought::Whole,
             Self::First { size, held } => {
                 let new = Token::new(random::number());
-                let first = match held {
-                    Some((object, validator)) => again(&answer, *size, (*object, validator), new),
-                    None => Again::Other(slices::first(&answer, *size, new)),
-                };
                 // The slices of the same object go on.
-                let first = match (first, held) {
-                    (Again::Same(_), Some((object, _))) => {
-                        slices::first(&answer, *size, object.token())
-                    }
-                    (Again::Same(_), None) => First::Plain,
-                    (Again::Other(first), _) => first,
-                };
+                let same = held.as_ref().filter(|(object, validator)| {
+                    let again = again(&answer, *size, (*object, validator), new);
+                    matches!(again, Again::Same(_))
+                });
+                let token = same.map_or(new, |(object, _)| object.token());
+                let first = slices::first(&answer, *size, token);
                 of_first(captured, first, key)
             }
             Self::Slice(slice) => {
@@ -156,7 +151,7 @@ fn of_first(captured: &mut Captured, first: First, key: LockKey) -> Brought {
     match first {
         First::Plain => Brought::Whole,
         First::Complete(total) => {
-            as_whole(captured, Some(total));
+            as_whole(captured, total);
             Brought::Whole
         }
         First::Slices {
@@ -165,7 +160,7 @@ fn of_first(captured: &mut Captured, first: First, key: LockKey) -> Brought {
             bytes,
         } if object.span(0).is_some_and(|span| span.length() == bytes) => {
             // Of its own bytes: a total says nothing of what is stored at once.
-            as_whole(captured, Some(bytes));
+            as_whole(captured, bytes);
             Brought::First(object, validator)
         }
         First::Slices { .. } => {
@@ -180,12 +175,12 @@ fn of_first(captured: &mut Captured, first: First, key: LockKey) -> Brought {
 }
 
 /// Gives a part the header that the whole would have (RFC 9110 15.3.7).
-fn as_whole(captured: &mut Captured, length: Option<u64>) {
+fn as_whole(captured: &mut Captured, length: u64) {
     let of_whole = |headers: &mut Headers| *headers = of_part(headers);
     captured.status = 200;
     of_whole(&mut captured.headers);
     of_whole(&mut captured.said);
     of_whole(&mut captured.unsent.hidden);
     captured.unsent.phrase = None;
-    captured.content_length = length;
+    captured.content_length = Some(length);
 }
