@@ -20,9 +20,7 @@ fn told(crowd: &Crowd) -> BTreeMap<String, usize> {
 fn those_who_share_a_fill() {
     for workers in [1, 2] {
         let site = Site::new().spread().workers(workers).server(HEADER).start();
-        site.backend
-            .set("/x", Answer::ok(pattern(20_000, 1)).delay(ms(300)));
-        let mut told = told(&site.crowd(30, "/x"));
+        let mut told = told(&site.waiting_crowd(30, "/x", Answer::ok(pattern(20_000, 1))));
         assert_eq!(
             told.remove("edge; fwd=uri-miss; fwd-status=200; ttl=60; stored"),
             Some(1),
@@ -43,8 +41,7 @@ fn those_who_share_a_fill() {
 fn those_who_waited_in_vain() {
     let site = Site::new().workers(1).server(HEADER).start();
     let answer = Answer::ok("x").header("Set-Cookie", "a=1");
-    site.backend.set("/x", answer.delay(ms(300)));
-    let told = told(&site.crowd(10, "/x"));
+    let told = told(&site.waiting_crowd(10, "/x", answer));
     let first = "edge; fwd=uri-miss; fwd-status=200; detail=\"set-cookie\"";
     let others = "edge; fwd=uri-miss; fwd-status=200; collapsed=?0; detail=\"fill not storable\"";
     assert_eq!(told, [(first.to_owned(), 1), (others.to_owned(), 9)].into());

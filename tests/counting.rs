@@ -121,6 +121,8 @@ fn shared_fills_waiters_and_keys() {
         let waiting = threads.spawn(|| site.crowd(20, "/slow"));
         site.backend.wait_for_hits("/slow", 1);
         wait_until(&site, "/caches/locks/keys/filling", 1);
+        // A client that came after the fill would find the record and share nothing.
+        site.wait_for_waiters(19);
         gate.open();
         waiting.join().unwrap()
     });

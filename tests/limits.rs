@@ -83,11 +83,11 @@ fn a_key_that_is_not_storable_needs_no_lock_for_a_while() {
     });
     assert_eq!(crowd.words(), [("SKIP".to_owned(), 20)].into());
     // An answer that turns out to be storable is stored and ends it.
-    site.backend.set("/x", Answer::ok("ours").delay(ms(300)));
+    site.backend.set("/x", Answer::ok("ours"));
     site.fill("/x");
     let _: () = site.redis.command(&["DEL", &site.key("/x")]);
     let before = site.backend.hits("/x");
-    let words = site.crowd(20, "/x").words();
+    let words = site.waiting_crowd(20, "/x", Answer::ok("ours")).words();
     assert_eq!(
         words,
         [("HIT".to_owned(), 19), ("STORE".to_owned(), 1)].into()

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::backend::Backend;
+use crate::backend::{Answer, Backend, Gate};
 use crate::client::{Client, Offer, Request, Response};
 use crate::crowd::{Crowd, crowd};
 use crate::http2::Certificate;
@@ -164,6 +164,22 @@ impl Running {
     #[must_use]
     pub fn crowd(&self, count: usize, target: &str) -> Crowd {
         crowd(self.address(), count, |_| Request::get(target))
+    }
+
+    /// GETs of `target` by `count` clients at once. The backend gives `answer` when one of them is there and all others
+    /// wait for it.
+    #[must_use]
+    #[track_caller]
+    pub fn waiting_crowd(&self, count: u32, target: &str, answer: Answer) -> Crowd {
+        let (gate, before) = (Gate::new(), self.backend.hits(target));
+        self.backend.set(target, answer.gate(&gate));
+        std::thread::scope(|scope| {
+            let crowd = scope.spawn(|| self.crowd(count as usize, target));
+            self.backend.wait_for_hits(target, before + 1);
+            self.wait_for_waiters(count - 1);
+            gate.open();
+            crowd.join().unwrap()
+        })
     }
 
     /// The key of a GET of `target` without User-Agent.
