@@ -59,14 +59,14 @@ DEB_SYSTEM := nginx nginx-dev
 DEB_DEMO := redis-server
 DEB_INSTRUCTIONS := valgrind redis-server perl
 DEB_TEST := $(DEB_SYSTEM) $(DEB_INSTRUCTIONS) libnginx-mod-http-set-misc libnginx-mod-http-lua libnginx-mod-http-js libnginx-mod-http-perl libnginx-mod-http-echo \
-	libnginx-mod-http-image-filter libnginx-mod-http-xslt-filter php-fpm libtest-base-perl curl openssl gzip patch prometheus python3
+	libnginx-mod-http-image-filter libnginx-mod-http-xslt-filter php-fpm libtest-base-perl curl openssl gzip zstd patch prometheus python3
 DEB_PAGE := chromium chromium-driver redis-server
 DEB_MEMCHECK := valgrind redis-server perl libtest-base-perl
 DEB_PACKAGE := build-essential debhelper dpkg-dev lintian libclang-dev libpcre2-dev libssl-dev zlib1g-dev nginx nginx-dev perl
 DEB_PACKAGE_TEST := mmdebstrap
 DEB_DIST := git perl tar xz-utils
 DEB_FUZZ := g++ libc6-dev make
-DEB_BENCH := nginx perl redis-server memcached wrk libnginx-mod-http-srcache-filter libnginx-mod-http-memc
+DEB_BENCH := nginx perl redis-server memcached wrk zstd libnginx-mod-http-srcache-filter libnginx-mod-http-memc
 
 # A program of crates/testbed, with cargo's own word on how far it is.
 compile = . build-aux/common.sh; heading 'building the $(1) program'; cargo build -p testbed --bin $(1)

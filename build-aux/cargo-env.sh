@@ -66,7 +66,8 @@ reproducible_environment() {
 
     # What only crate cc reads: from a CFLAGS nginx's configure would conclude that all flags are in there.
     name=CFLAGS_$(rustc -vV | sed -n 's/^host: //p' | tr - _)
-    export "$name=${!name:-${CFLAGS:-}}"
+    # libzstd would look for hooks that the process may have; there are none for it.
+    export "$name=${!name:-${CFLAGS:-}} -DZSTD_TRACE=0"
     # crates/, src/ and a source archive's vendor/
     map . "$place"
     # Their directory has a name of cargo's own, which is known once it is there.

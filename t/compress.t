@@ -1,18 +1,20 @@
-# redis_cache_compress: a record is stored in gzip. Who accepts that gets it as it is
-# stored, others get it inflated, and both get a right header. A body is shown as it
-# is, that of gzip behind the word "gzip:".
+# redis_cache_compress: a record is stored in gzip or zstd. Who accepts that gets it as it
+# is stored, others get it decoded, and both get a right header. A body is shown as it
+# is, one that is coded behind the name of its coding, such as "gzip:".
 
 use lib 't/util';
 use IO::Compress::RawDeflate ();
 use IO::Uncompress::Gunzip ();
+use File::Temp ();
 use Test::Nginx::Socket;
 use CacheSuite;
 
-plan tests => 426;
+plan tests => 739;
 
 our $Text  = 'Hello, world. ' x 200;     # 2800 bytes
-our $Large = 'Hello, world. ' x 30000;   # 420000 bytes: inflated in several turns
+our $Large = 'Hello, world. ' x 30000;   # 420000 bytes: decoded in several turns
 our $Gzip  = "Accept-Encoding: gzip\n";
+our $Zstd  = "Accept-Encoding: zstd\n";
 
 sub backend {
     my ($fields, $text) = @_;
@@ -21,9 +23,20 @@ sub backend {
 
 sub plainly {
     my $body = shift;
+    return unzstd($body) if $body =~ /\A\x28\xb5\x2f\xfd/;
     return $body if $body !~ /\A\x1f\x8b/;
     IO::Uncompress::Gunzip::gunzip(\$body, \my $plain, Transparent => 0) or return 'no gzip';
     return "gzip:$plain";
+}
+
+# By another libzstd than the module's.
+sub unzstd {
+    my $file = File::Temp->new;
+    binmode $file;
+    print $file shift;
+    close $file;
+    my $plain = `zstd -d -c -q '$file' 2>/dev/null`;
+    return $? ? 'no zstd' : "zstd:$plain";
 }
 
 # Damages a record, once it is stored: all but the ends of its body becomes this text, cut or filled up to its length.
@@ -432,3 +445,226 @@ main::backend(q{add_header ETag '"abc"';})
 --- redis eval
 ["HGET \$KEY/a meta => .* coded=gzip:2800:etag:vary.*", (undef) x 4]
 
+
+
+=== TEST 17: zstd: one record for all clients, as it is to those who accept it
+--- config
+    location / { redis_cache on; redis_cache_compress zstd; proxy_pass http://backend; }
+--- backend eval
+main::backend(q{add_header ETag '"abc"';})
+--- request eval
+[("GET /a") x 7]
+--- more_headers eval
+["", $main::Zstd, "", $main::Gzip, "Accept-Encoding: br, *;q=0.1\n", "Accept-Encoding: gzip, zstd;q=0\n", "Accept-Encoding: gzip, deflate, br, zstd\n"]
+--- response_headers eval
+["X-Cache: STORE\nETag: \"abc\"\nVary: Accept-Encoding\n! Content-Encoding",
+ "X-Cache: HIT\nETag: W/\"abc\"\nContent-Encoding: zstd\nVary: Accept-Encoding\n! Accept-Ranges",
+ "X-Cache: HIT\nETag: \"abc\"\n! Content-Encoding\nVary: Accept-Encoding\nContent-Length: 2800\nAccept-Ranges: bytes",
+ "X-Cache: HIT\nETag: \"abc\"\n! Content-Encoding\nVary: Accept-Encoding\nContent-Length: 2800\nAccept-Ranges: bytes",
+ "X-Cache: HIT\nETag: W/\"abc\"\nContent-Encoding: zstd\nVary: Accept-Encoding",
+ "X-Cache: HIT\nETag: \"abc\"\n! Content-Encoding\nVary: Accept-Encoding\nContent-Length: 2800",
+ "X-Cache: HIT\nETag: W/\"abc\"\nContent-Encoding: zstd\nVary: Accept-Encoding"]
+--- response_body_filters eval
+\&main::plainly
+--- response_body eval
+[$main::Text, "zstd:$main::Text", $main::Text, $main::Text, "zstd:$main::Text", $main::Text, "zstd:$main::Text"]
+--- redis eval
+["HGET \$KEY/a headers => .*\"ETag\":\"W.*\"Vary\":\"Accept-Encoding\",\"Content-Encoding\":\"zstd\".*\nHGET \$KEY/a meta => .* coded=zstd:2800:etag:vary.*\nHSTRLEN \$KEY/a body => \\d\\d", (undef) x 6]
+--- backend_log
+GET /a
+--- no_error_log
+[error]
+
+
+
+=== TEST 18: zstd: conditions, ranges and HEAD
+--- config
+    location / { redis_cache on; redis_cache_compress zstd; proxy_pass http://backend; }
+--- backend eval
+main::backend(q{add_header ETag '"abc"';})
+--- request eval
+[("GET /a") x 9, "HEAD /a", "HEAD /a"]
+--- more_headers eval
+["",
+ qq{${main::Zstd}If-None-Match: W/"abc"}, qq{${main::Zstd}If-None-Match: "abc"},
+ qq{If-Match: "abc"}, qq{If-Match: W/"abc"},
+ qq{${main::Zstd}Range: bytes=7-11}, qq{${main::Zstd}Range: bytes=7-11\nIf-Range: W/"abc"},
+ qq{Accept-Encoding: zstd, identity;q=0\nRange: bytes=0-4}, qq{${main::Zstd}Range: bytes=0-4,7-11},
+ $main::Zstd, ""]
+--- error_code eval
+[200, 304, 304, 200, 412, 206, 200, 200, 206, 200, 200]
+--- response_headers_like eval
+["X-Cache: STORE",
+ "ETag: W/\"abc\"\nVary: Accept-Encoding\n! Content-Encoding", "ETag: W/\"abc\"\nVary: Accept-Encoding",
+ "ETag: \"abc\"", "! ETag",
+ "ETag: \"abc\"\nContent-Range: bytes 7-11/2800\n! Content-Encoding", "ETag: W/\"abc\"\nContent-Encoding: zstd\n! Content-Range",
+ "Content-Encoding: zstd\n! Content-Range", "Content-Type: multipart/byteranges.*\n! Content-Encoding",
+ "Content-Encoding: zstd\nContent-Length: \\d\\d", "! Content-Encoding\nContent-Length: 2800"]
+--- response_body_filters eval
+\&main::plainly
+--- response_body_like eval
+["^Hello", "^\$", "^\$", "^Hello", "412", "^world\$", "^zstd:Hello", "^zstd:Hello", "bytes 0-4/2800.*Hello.*bytes 7-11/2800.*world", "^\$", "^\$"]
+--- backend_log
+GET /a
+
+
+
+=== TEST 19: zstd: a large one is decoded on the way
+--- config
+    location / { redis_cache on; redis_cache_compress zstd level=12; proxy_pass http://backend; }
+--- backend
+    location / { root html; }
+--- user_files eval
+main::file()
+--- request eval
+[("GET /large.html") x 5]
+--- more_headers eval
+["", $main::Zstd, "", $main::Gzip, "Range: bytes=419990-"]
+--- error_code eval
+[200, 200, 200, 200, 206]
+--- response_headers eval
+["X-Cache: STORE", "X-Cache: HIT\nContent-Encoding: zstd", ("X-Cache: HIT\nContent-Length: 420000\n! Content-Encoding") x 2, "X-Cache: HIT\nContent-Range: bytes 419990-419999/420000"]
+--- response_body_filters eval
+\&main::plainly
+--- response_body eval
+[$main::Large, "zstd:$main::Large", $main::Large, $main::Large, substr($main::Large, 419990)]
+--- redis eval
+["HGET \$KEY/large.html meta => .* coded=zstd:420000:etag:vary.*", (undef) x 4]
+--- backend_log
+GET /large.html
+--- no_error_log
+[error]
+
+
+
+=== TEST 20: zstd: a 304 of the backend leaves it compressed
+--- config
+    location / { redis_cache on; redis_cache_compress zstd; add_header X-Status $redis_cache_status always; proxy_pass http://backend; }
+--- backend eval
+main::backend(q{add_header ETag '"abc"' always; add_header Cache-Control "max-age=60, must-revalidate" always; add_header X-Asked $http_if_none_match always; if ($http_if_none_match) { return 304; }})
+--- request eval
+["GET /a", "GET /a", "GET /a", "GET /a"]
+--- more_headers eval
+["", $main::Zstd, $main::Zstd, ""]
+--- after eval
+[sub { main::age('/a', 50) }, undef, undef, undef]
+--- response_headers eval
+["X-Cache: STORE\nX-Status: MISS\n! X-Asked",
+ "X-Status: REVALIDATED\nETag: W/\"abc\"\nContent-Encoding: zstd\nX-Asked: \"abc\"",
+ "X-Status: HIT\nETag: W/\"abc\"\nContent-Encoding: zstd\nX-Asked: \"abc\"",
+ "X-Status: HIT\nETag: \"abc\"\n! Content-Encoding\nX-Asked: \"abc\"\nContent-Length: 2800"]
+--- response_body_filters eval
+\&main::plainly
+--- response_body eval
+[$main::Text, "zstd:$main::Text", "zstd:$main::Text", $main::Text]
+--- redis eval
+["HGET \$KEY/a meta => .* coded=zstd:2800:etag:vary.*",
+ "TTL \$KEY/a => 1(?:59|60)\nHGET \$KEY/a headers => .*X-Asked.*\"Content-Encoding\":\"zstd\".*", undef, undef]
+--- backend_log
+GET /a
+GET /a
+
+
+
+=== TEST 21: zstd: what can't be decoded is deleted, and is a miss
+--- config
+    location / { redis_cache on; redis_cache_compress zstd; add_header X-Status $redis_cache_status always; proxy_pass http://backend; }
+--- backend eval
+main::backend('')
+--- request eval
+[("GET /a") x 4]
+--- more_headers eval
+["", "", "", $main::Zstd]
+--- after eval
+[sub { main::damage('$KEY/a') }, undef, undef, undef]
+--- response_headers eval
+["X-Cache: STORE\nX-Status: MISS", "X-Cache: STORE\nX-Status: MISS\nContent-Length: 2800\n! Age", "X-Cache: HIT", "X-Cache: HIT\nContent-Encoding: zstd"]
+--- response_body_filters eval
+\&main::plainly
+--- response_body eval
+[($main::Text) x 3, "zstd:$main::Text"]
+--- redis eval
+[undef, "HGET \$KEY/a meta => .* coded=zstd:2800:vary.*", undef, undef]
+--- backend_log
+GET /a
+GET /a
+
+
+
+=== TEST 22: zstd beside nginx's own gzip: that compresses for those who don't take zstd
+--- config
+    gzip on; gzip_vary on; gzip_min_length 1; gunzip on;
+    location / { redis_cache on; redis_cache_compress zstd; proxy_pass http://backend; }
+--- backend eval
+main::backend(q{add_header ETag '"abc"';})
+--- request eval
+[("GET /a") x 5]
+--- more_headers eval
+["", $main::Gzip, "Accept-Encoding: gzip, zstd\n", "", "${main::Gzip}If-None-Match: W/\"abc\"\n"]
+--- error_code eval
+[200, 200, 200, 200, 304]
+--- response_headers eval
+["X-Cache: STORE\nVary: Accept-Encoding\nETag: \"abc\"",
+ "X-Cache: HIT\nVary: Accept-Encoding\nContent-Encoding: gzip\nETag: W/\"abc\"\n! Accept-Ranges",
+ "X-Cache: HIT\nVary: Accept-Encoding\nContent-Encoding: zstd\nETag: W/\"abc\"",
+ "X-Cache: HIT\nVary: Accept-Encoding\n! Content-Encoding\nETag: \"abc\"\nContent-Length: 2800",
+ "Vary: Accept-Encoding\n! Content-Encoding"]
+--- response_body_filters eval
+\&main::plainly
+--- response_body eval
+[$main::Text, "gzip:$main::Text", "zstd:$main::Text", $main::Text, ""]
+--- redis eval
+["HGET \$KEY/a meta => .* coded=zstd:2800:etag:vary.*", (undef) x 4]
+--- backend_log
+GET /a
+
+
+
+=== TEST 23: zstd: filters that change text get the plain body, and gzip what they make of it
+--- config
+    location /ssi/      { ssi on; redis_cache on; redis_cache_compress zstd; proxy_pass http://backend; }
+    location /sub/      { sub_filter Hello Howdy; sub_filter_once off; redis_cache on; redis_cache_compress zstd; proxy_pass http://backend; }
+    location /addition/ { add_after_body /after; redis_cache on; redis_cache_compress zstd; proxy_pass http://backend; }
+    location /gzip/     { gzip on; gzip_min_length 1; sub_filter Hello Howdy; sub_filter_once off; redis_cache on; redis_cache_compress zstd; proxy_pass http://backend; }
+    location = /after   { return 200 'Bye.'; }
+--- backend eval
+main::backend(q{add_header ETag '"abc"';}, "<!--# echo var=\"arg_x\" -->$main::Text")
+--- request eval
+[map { ("GET /$_/?x=1") x 3 } qw(ssi sub addition gzip)]
+--- more_headers eval
+[("", "Accept-Encoding: gzip, zstd\n", "") x 4]
+--- response_headers eval
+[(map { ("X-Cache: STORE", "X-Cache: HIT\n! Content-Encoding\nVary: Accept-Encoding", "X-Cache: HIT\n! Content-Encoding\nVary: Accept-Encoding") } 1 .. 3),
+ "X-Cache: STORE", "X-Cache: HIT\nContent-Encoding: gzip\nVary: Accept-Encoding", "X-Cache: HIT\n! Content-Encoding"]
+--- response_body_filters eval
+\&main::plainly
+--- response_body eval
+[("1$main::Text") x 3,
+ (map { ("<!--# echo var=\"arg_x\" -->" . $main::Text =~ s/Hello/Howdy/gr) } 1 .. 3),
+ (map { "<!--# echo var=\"arg_x\" -->${main::Text}Bye." } 1 .. 3),
+ (map { "$_<!--# echo var=\"arg_x\" -->" . $main::Text =~ s/Hello/Howdy/gr } '', 'gzip:', '')]
+--- redis eval
+[map { ("HGET \$KEY/$_/?x=1 meta => .* coded=zstd:\\d+:etag:vary.*", undef, undef) } qw(ssi sub addition gzip)]
+--- no_error_log
+[error]
+
+
+
+=== TEST 24: zstd: no room to compress, HTTP/1.0, and what isn't compressed
+--- config
+    location /room/ { redis_cache on; redis_cache_compress zstd; redis_cache_capture_memory 500k; proxy_pass http://backend; }
+    location /min/  { redis_cache on; redis_cache_compress zstd min=2801; proxy_pass http://backend; }
+    location /type/ { redis_cache on; redis_cache_compress zstd types=text/css; proxy_pass http://backend; }
+    location /old/  { redis_cache on; redis_cache_compress zstd min=2800; proxy_pass http://backend; }
+--- backend eval
+main::backend('')
+--- request eval
+[(map { ("GET $_") x 2 } qw(/room/ /min/ /type/)), "GET /old/", "GET /old/ HTTP/1.0"]
+--- more_headers eval
+[("", $main::Zstd) x 4]
+--- response_headers eval
+[("X-Cache: STORE", "X-Cache: HIT\n! Content-Encoding\nContent-Length: 2800") x 4]
+--- response_body eval
+[($main::Text) x 8]
+--- redis eval
+[(map { ("HSTRLEN \$KEY$_ body => 2800", undef) } qw(/room/ /min/ /type/)), "HGET \$KEY/old/ meta => .* coded=zstd:2800:vary.*", undef]

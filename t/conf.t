@@ -1418,11 +1418,11 @@ unknown list "@other" in "redis_cache_args"; it is "@tracking"
 
 
 
-=== TEST 162: redis_cache_compress, neither gzip nor off
+=== TEST 162: redis_cache_compress, another coding
 --- config
-    location /t { redis_cache_compress zstd; }    # <--
+    location /t { redis_cache_compress br; }    # <--
 --- emerg
-invalid value "zstd" in "redis_cache_compress"; it is "gzip" or "off"
+invalid value "br" in "redis_cache_compress"; it is "gzip", "zstd" or "off"
 
 
 
@@ -1430,7 +1430,7 @@ invalid value "zstd" in "redis_cache_compress"; it is "gzip" or "off"
 --- config
     location /t { redis_cache_compress gzip size=1k; }    # <--
 --- emerg
-invalid parameter "size=1k" in "redis_cache_compress"; known are min=SIZE, level=N and types=TYPE,... behind "gzip"
+invalid parameter "size=1k" in "redis_cache_compress"; known are min=SIZE, level=N and types=TYPE,... behind "gzip" or "zstd"
 
 
 
@@ -1438,7 +1438,7 @@ invalid parameter "size=1k" in "redis_cache_compress"; known are min=SIZE, level
 --- config
     location /t { redis_cache_compress off min=1k; }    # <--
 --- emerg
-invalid parameter "min=1k" in "redis_cache_compress"; known are min=SIZE, level=N and types=TYPE,... behind "gzip"
+invalid parameter "min=1k" in "redis_cache_compress"; known are min=SIZE, level=N and types=TYPE,... behind "gzip" or "zstd"
 
 
 
@@ -1501,3 +1501,11 @@ invalid size "33m" in "redis_cache_slice"; use "off", or a size from 64k to 32m 
     }
 --- emerg
 "redis_cache_slice" is 2097152 bytes, more than the 1048576 of "redis_cache_max_size": use smaller slices, or raise that
+
+
+
+=== TEST 172: redis_cache_compress, a level that zstd has, but not here
+--- config
+    location /t { redis_cache_compress zstd level=13; }    # <--
+--- emerg
+invalid level "level=13" in "redis_cache_compress"; use one from level=1 to level=12

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use cache_core::coding::{Coded, Compress, Deflater};
+use cache_core::coding::{Coded, Compress, ContentCoding, Encoder, KNOWN_LENGTH};
 use cache_core::flow::Finding;
 use cache_core::headers::Headers;
 use cache_core::slices::Brought;
@@ -19,6 +19,8 @@ const AT_ONCE: usize = 16 << 10;
 /// A compressed body in pieces.
 #[derive(Clone)]
 pub struct Compressed {
+    /// Its coding.
+    pub coding: ContentCoding,
     /// The pieces.
     pub body: Vec<Bytes>,
     /// Bytes of the body before.
@@ -33,7 +35,7 @@ impl Compressed {
 
     /// What it changes in this header.
     pub fn coded(&self, headers: &Headers) -> Coded {
-        Coded::of(headers, self.length)
+        Coded::of(self.coding, headers, self.length)
     }
 }
 
@@ -61,8 +63,8 @@ enum State {
 
 struct Running {
     compress: Rc<Compress>,
-    deflater: Deflater,
-    /// What it takes of the worker's memory for captures: [`Deflater::MEMORY`], and so many bytes for what it has made.
+    encoder: Encoder,
+    /// What it takes of the worker's memory for captures: [`Encoder::memory`], and so many bytes for what it has made.
     charge: Charge,
     charged: u64,
     /// Which piece is next,
@@ -127,9 +129,19 @@ impl State {
             let Some(head) = stream.head() else {
                 return Step::Waits(0);
             };
-            let running =
-                is_to_be_compressed(compress, &head).then(|| Running::new(compress, stream));
-            *self = running.flatten().map_or(State::Off, State::Running);
+            if !is_to_be_compressed(compress, &head) {
+                *self = State::Off;
+                return Step::Over;
+            }
+            let length = match head.content_length {
+                Some(length) => Some(length),
+                None if stream.ended() => Some(stream.total()),
+                // A short body is compressed when all of it is here: what is told its length serves it at less cost.
+                None if stream.total() < KNOWN_LENGTH => return Step::Waits(stream.pieces()),
+                None => None,
+            };
+            let running = Running::new(compress, length, stream);
+            *self = running.map_or(State::Off, State::Running);
         }
         let State::Running(running) = self else {
             return Step::Over;
@@ -155,13 +167,15 @@ impl State {
 
 impl Running {
     /// `None` if there is no room for it: the body is stored as it is.
-    fn new(compress: &Rc<Compress>, stream: &Stream) -> Option<Box<Running>> {
+    fn new(compress: &Rc<Compress>, length: Option<u64>, stream: &Stream) -> Option<Box<Running>> {
         let mut charge = Charge::default();
-        if !stream.charge(&mut charge, Deflater::MEMORY) {
+        if length.is_some_and(|length| !compress.is_long_enough(length))
+            || !stream.charge(&mut charge, Encoder::memory(compress.coding()))
+        {
             return None;
         }
         Some(Box::new(Running {
-            deflater: Deflater::new(compress.level()),
+            encoder: Encoder::new(compress.coding(), compress.level(), length).ok()?,
             compress: Rc::clone(compress),
             charge,
             charged: 0,
@@ -174,8 +188,8 @@ impl Running {
     fn take(&mut self, piece: &Bytes, stream: &Stream) -> Option<usize> {
         let rest = piece.get(self.from..).unwrap_or_default();
         let part = rest.get(..AT_ONCE).unwrap_or(rest);
-        self.deflater.push(part).ok()?;
-        let made = self.deflater.made();
+        self.encoder.push(part).ok()?;
+        let made = self.encoder.made();
         let more = usize::try_from(made - self.charged).ok()?;
         self.charged = made;
         if !stream.charge(&mut self.charge, more) {
@@ -191,15 +205,20 @@ impl Running {
     fn finish(self, length: u64) -> State {
         let Running {
             compress,
-            deflater,
+            encoder,
             mut charge,
             ..
         } = self;
-        let Ok(body) = deflater.finish() else {
+        let Ok(body) = encoder.finish() else {
             return State::Off;
         };
-        charge.give_back(Deflater::MEMORY);
-        let compressed = Compressed { body, length };
+        let coding = compress.coding();
+        charge.give_back(Encoder::memory(coding));
+        let compressed = Compressed {
+            coding,
+            body,
+            length,
+        };
         if compress.is_long_enough(length) && Compress::is_worth_it(length, compressed.bytes()) {
             State::Done {
                 compressed,

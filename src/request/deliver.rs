@@ -24,7 +24,7 @@ use crate::request::discard;
 use crate::request::explain;
 use crate::request::key;
 use crate::request::pass::pass;
-use crate::request::respond::{self, FillResponse, HeadOfObject, Inflating, Sending, Sent};
+use crate::request::respond::{self, Decoding, FillResponse, HeadOfObject, Sending, Sent};
 use crate::request::settings::CacheableRequest;
 use crate::request::state::State;
 use crate::shm::zone::RefillSlot;
@@ -63,7 +63,7 @@ pub fn begin(r: Request, context: &'static Context, cacheable: &'static Cacheabl
             context.set_freshness(standing.age, standing.fresh_for(stale_for));
             match respond::memory(r, context, hit) {
                 Sending::Done(code) => r.finalize_in_phase(code),
-                Sending::Inflate(inflating) => inflate(r, context, *inflating),
+                Sending::Decode(decoding) => decode(r, context, *decoding),
                 Sending::Broken => is_broken = true,
             }
         });
@@ -156,7 +156,7 @@ fn respond(r: Request, context: &'static Context, record: Rc<Record>) {
 fn finish(r: Request, context: &'static Context, sending: Sending) {
     match sending {
         Sending::Done(code) => r.finalize(code),
-        Sending::Inflate(inflating) => inflate(r, context, *inflating),
+        Sending::Decode(decoding) => decode(r, context, *decoding),
         Sending::Broken => match &context.cacheable {
             Some(cacheable) => serve_anew(r, context, cacheable),
             None => pass(r, context, Reason::StoreUnavailable),
@@ -199,11 +199,11 @@ fn ask_again(r: Request, _: Option<Code>) {
 }
 
 /// The body of a compressed record, as the client takes it.
-fn inflate(r: Request, context: &'static Context, inflating: Inflating) {
+fn decode(r: Request, context: &'static Context, decoding: Decoding) {
     r.set_write_handler(respond::writable);
     r.watch_client();
     context.serve(r, async move {
-        let code = respond::inflate(r, context, inflating).await;
+        let code = respond::decode(r, context, decoding).await;
         Some(Go {
             request: r,
             code: Some(code),

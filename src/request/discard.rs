@@ -1,4 +1,4 @@
-//! A record whose body can't be inflated is no record: it is taken away, and the request is served anew.
+//! A record whose body can't be decompressed is no record: it is taken away, and the request is served anew.
 
 use std::cell::Cell;
 use std::pin::pin;
@@ -38,7 +38,7 @@ pub fn discard(cacheable: &CacheableRequest) -> impl Future<Output = ()> + 'stat
     ngx_log_error!(
         NGX_LOG_ERR,
         ngx_cycle_log().as_ptr(),
-        "redis_cache: \"{shown}\" in store \"{name}\" can't be inflated; it is deleted"
+        "redis_cache: \"{shown}\" in store \"{name}\" can't be decompressed; it is deleted"
     );
     let deleted = store.change(Change::Delete(key.redis.clone()));
     async move {

@@ -33,7 +33,7 @@ pub mod slices;
 /// The response: of a record, or of a fill.
 pub mod respond;
 
-/// A record that can't be inflated.
+/// A record that can't be decompressed.
 mod discard;
 
 /// The backend, asked in the client's own request.

@@ -23,8 +23,8 @@ mod memory;
 mod record;
 mod slices;
 
-pub use body::{inflate, writable};
-pub use coded::Inflating;
+pub use body::{decode, writable};
+pub use coded::Decoding;
 pub use fill::{FillResponse, stream};
 pub use memory::memory;
 pub use record::record;
@@ -53,8 +53,8 @@ impl State for Response {}
 pub enum Sending {
     /// It is, or the filters have it: the request is to be finalized with this.
     Done(Code),
-    /// Its header is; the body is to be inflated by [`inflate`], which takes several turns.
-    Inflate(Box<Inflating>),
+    /// Its header is; the body is to be decoded by [`decode`], which takes several turns.
+    Decode(Box<Decoding>),
     /// Nothing is: the record is broken. The backend is to be asked.
     Broken,
 }

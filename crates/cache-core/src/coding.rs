@@ -2,28 +2,30 @@
 //!
 //! # Design
 //!
-//! **What is stored.** The field `body` is gzip (RFC 1952). The field `headers` describes just that: `Content-Encoding: gzip`, the
-//! length of the compressed body, `Vary: Accept-Encoding`, and a weak ETag. The field `meta` says ` coded=gzip:<length>`: this
-//! cache has compressed it, so many bytes the body was before, and what is to be undone in the header.
+//! **What is stored.** The field `body` is gzip (RFC 1952) or one frame of zstd (RFC 8878) with a checksum. The field `headers` describes just that:
+//! `Content-Encoding`, the length of the compressed body, `Vary: Accept-Encoding`, and a weak ETag. The field `meta` says
+//! ` coded=<coding>:<length>`: this cache has compressed it, so many bytes the body was before, and what is to be undone in the header.
 //!
-//! Whoever reads the record and knows nothing of `coded` is safe: the Lua script sends a response that is labelled right, though
-//! to clients that haven't asked for it; an older version of this module finds a Vary for which the record names no variant,
-//! takes that for no record, and fills the key anew. Neither ever sends compressed bytes as if they were plain.
+//! Whoever reads the record and knows nothing of `coded`, or not of its coding, is safe: the Lua script sends a response that is
+//! labelled right, though to clients that haven't asked for it; an older version of this module finds a Vary for which the
+//! record names no variant, takes that for no record, and fills the key anew. Neither ever sends compressed bytes as if they were plain.
 //!
 //! **What is read.** [`Coded::restored`] gives the header as the backend sent it, so that all that judges a record (freshness, Vary,
 //! validation, conditions) sees the backend's own. The form that a client gets is made when the response is sent:
 //! [`Coded::headers`]. A body that was compressed here, and one that the backend compressed, are told apart by `coded` alone: the
-//! backend's own Content-Encoding is never touched, nor is a record compressed that has one.
+//! backend's own Content-Encoding is never touched, nor is a record compressed that has one. The record says its coding: what
+//! the directive says now is of no account.
 //!
-//! **Two forms.** gzip as it is stored: weak ETag, the length of the compressed body, no ranges. Identity, inflated on the way: the
+//! **Two forms.** Coded, as it is stored: weak ETag, the length of the compressed body, no ranges. Identity, decoded on the way: the
 //! backend's ETag, the length of the plain body, ranges of it. Both say `Vary: Accept-Encoding`. A strong validator names
-//! the bytes of one form (RFC 9110 8.8.3.3), hence the weak one of gzip. nginx's gzip filter does the same.
+//! the bytes of one form (RFC 9110 8.8.3.3), hence the weak one of the coded form. nginx's gzip filter does the same.
+//! There is no third form: zstd isn't made gzip for a client that accepts that alone. nginx's gzip filter may do so with the identity form.
 //!
 //! **Conditions** are evaluated by the backend's validators, before a form is chosen, as nginx does: its gzip filter is behind its
 //! conditions. If-None-Match compares weakly, so that the tags of both forms match. If-Match and If-Range compare strongly, so
 //! that only the tag of the identity form matches: If-Range with the weak tag gets the whole (RFC 9110 13.1.5).
 //!
-//! **A range** that applies is cut from the identity form, unless the client refuses it. Parts of the gzip form would be of no use: its
+//! **A range** that applies is cut from the identity form, unless the client refuses it. Parts of the coded form would be of no use: its
 //! validator is weak, and clients must not combine parts by such (RFC 9110 15.3.7.3).
 //!
 //! **What isn't compressed**: see [`Compress::applies`]. Among it are responses with a digest (RFC 9530) or a signature: sums are over
@@ -33,10 +35,6 @@
 //! **nginx's own filters.** Those that change text (`sub_filter`, `ssi`, `addition`) say so when they see the header, and get the plain
 //! body then. The gzip filter leaves alone what has a Content-Encoding. The gunzip filter isn't
 //! leaned on: it isn't in every build, must be switched on, and what it inflates has no length, no ranges, and a weak ETag.
-//!
-//! **Why gzip alone, for now.** A zstd record would have to be decoded for each client that doesn't accept zstd, even if it accepts gzip. The crates that write it well are bindings of
-//! a C library; `ruzstd` is Rust, but compresses at its fastest level alone. Another coding in `meta` makes a record unreadable
-//! for versions that don't know it: they take it for none.
 
 use bytes::Bytes;
 
@@ -44,13 +42,19 @@ use crate::headers::{Header, Headers, trim_ows};
 
 mod accepted;
 mod compress;
+mod decoder;
+mod encoder;
 mod gzip;
+mod zstd;
 
 pub use accepted::Accepted;
 pub use compress::{BadOption, Compress};
-pub use gzip::{Corrupt, Deflater, Inflater, is_plausible};
+pub use decoder::{Decoder, NotDecoded};
+pub use encoder::{Encoder, KNOWN_LENGTH, NotEncoded};
 
-const GZIP: &[u8] = b"gzip";
+/// Bytes of a piece that is made, at most.
+const PIECE: usize = 32 << 10;
+
 const ACCEPT_ENCODING: &[u8] = b"Accept-Encoding";
 const CONTENT_ENCODING: &[u8] = b"Content-Encoding";
 const CONTENT_LENGTH: &[u8] = b"Content-Length";
@@ -58,32 +62,99 @@ const ETAG: &[u8] = b"ETag";
 const VARY: &[u8] = b"Vary";
 const WEAK: &[u8] = b"W/";
 
+/// A coding in which bodies are stored (RFC 9110 8.4.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContentCoding {
+    /// RFC 1952.
+    Gzip,
+    /// RFC 8878.
+    Zstd,
+}
+
+impl ContentCoding {
+    const ALL: [Self; 2] = [Self::Gzip, Self::Zstd];
+
+    /// The one of this name. `None`: it isn't one of those in which bodies are stored.
+    #[must_use]
+    pub fn of(name: &[u8]) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|coding| coding.name().as_bytes() == name)
+    }
+
+    /// Its name in HTTP, in the field `meta` and in the directive.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+        }
+    }
+
+    /// The level at which bodies are compressed, unless the directive says otherwise.
+    #[must_use]
+    pub const fn level(self) -> u8 {
+        match self {
+            Self::Gzip => gzip::LEVEL,
+            Self::Zstd => zstd::LEVEL,
+        }
+    }
+
+    /// The highest level; the lowest is 1.
+    #[must_use]
+    pub const fn most_level(self) -> u8 {
+        match self {
+            Self::Gzip => gzip::MOST_LEVEL,
+            Self::Zstd => zstd::MOST_LEVEL,
+        }
+    }
+
+    /// Whether a body in one piece may be in this coding, and of so many bytes when it is decoded, by its ends: a look at each record, where
+    /// it is read.
+    #[must_use]
+    pub fn is_plausible(self, body: &[u8], length: u64) -> bool {
+        match self {
+            Self::Gzip => gzip::is_plausible(body, length),
+            Self::Zstd => zstd::is_plausible(body, length),
+        }
+    }
+}
+
+/// What a step of a library has come to.
+struct Step {
+    /// How many bytes of the input it took.
+    taken: usize,
+    /// Whether the body is complete.
+    ended: bool,
+}
+
 /// In which form a client gets a compressed record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// As it is stored.
-    Gzip,
-    /// Inflated.
+    Coded,
+    /// Decoded.
     Identity,
 }
 
 impl Form {
-    /// The one for a client. `ranged`: it asks for a range, which applies. `headers`: as the backend sent them.
+    /// The one for a client, of a record in this coding. `ranged`: it asks for a range, which applies. `headers`: as the backend
+    /// sent them.
     #[must_use]
-    pub fn of(headers: &Headers, accepted: Accepted, ranged: bool) -> Self {
+    pub fn of(headers: &Headers, coding: ContentCoding, accepted: Accepted, ranged: bool) -> Self {
         // A 304 may have said so after the record was compressed (RFC 9111 5.2.2.6).
         if forbids_transforming(headers) {
             Self::Identity
         } else {
-            Self::preferred(accepted, ranged)
+            Self::preferred(coding, accepted, ranged)
         }
     }
 
     /// The same of a response that may be sent in both forms.
     #[must_use]
-    pub fn preferred(accepted: Accepted, ranged: bool) -> Self {
-        if accepted.prefers_gzip() && !(ranged && accepted.takes_identity()) {
-            Self::Gzip
+    pub fn preferred(coding: ContentCoding, accepted: Accepted, ranged: bool) -> Self {
+        if accepted.prefers(coding) && !(ranged && accepted.takes_identity()) {
+            Self::Coded
         } else {
             Self::Identity
         }
@@ -93,6 +164,8 @@ impl Form {
 /// That this cache has compressed a record, and what that has changed in its header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Coded {
+    /// In which coding.
+    pub coding: ContentCoding,
     /// Bytes of the body before.
     pub length: u64,
     /// Whether the ETag was strong.
@@ -104,9 +177,10 @@ pub struct Coded {
 impl Coded {
     /// What compressing changes in this header, of a body of so many bytes.
     #[must_use]
-    pub fn of(headers: &Headers, length: u64) -> Self {
+    pub fn of(coding: ContentCoding, headers: &Headers, length: u64) -> Self {
         let tag = headers.get(ETAG);
         Self {
+            coding,
             length,
             strong: tag.is_some_and(|tag| !tag.starts_with(WEAK)),
             varies: !varies_on_coding(headers),
@@ -120,7 +194,7 @@ impl Coded {
         for line in headers {
             if line.is(CONTENT_LENGTH) {
                 lines.push(line.name.clone(), length.to_string());
-            } else if form == Form::Gzip && self.strong && line.is(ETAG) {
+            } else if form == Form::Coded && self.strong && line.is(ETAG) {
                 lines.push(line.name.clone(), [WEAK, &line.value].concat());
             } else if form == Form::Identity || !is_of_bytes(line) {
                 lines.push(line.name.clone(), line.value.clone());
@@ -132,10 +206,10 @@ impl Coded {
                 Bytes::from_static(ACCEPT_ENCODING),
             );
         }
-        if form == Form::Gzip {
+        if form == Form::Coded {
             lines.push(
                 Bytes::from_static(CONTENT_ENCODING),
-                Bytes::from_static(GZIP),
+                Bytes::from_static(self.coding.name().as_bytes()),
             );
         }
         lines
@@ -146,7 +220,7 @@ impl Coded {
     pub fn restored(&self, stored: Headers) -> Option<Headers> {
         // In the store lines of one name stand together.
         let mut lines: Vec<Header> = stored.into_iter().collect();
-        take(&mut lines, CONTENT_ENCODING, GZIP)?;
+        take(&mut lines, CONTENT_ENCODING, self.coding.name().as_bytes())?;
         if self.varies {
             take(&mut lines, VARY, ACCEPT_ENCODING)?;
         }
@@ -172,9 +246,11 @@ impl Coded {
         lines.into_iter().collect()
     }
 
-    /// Appends ` coded=gzip:<length>`, and `:etag` and `:vary` where that was changed.
+    /// Appends ` coded=<coding>:<length>`, and `:etag` and `:vary` where that was changed.
     pub(crate) fn encode(&self, text: &mut Vec<u8>) {
-        text.extend_from_slice(b" coded=gzip:");
+        text.extend_from_slice(b" coded=");
+        text.extend_from_slice(self.coding.name().as_bytes());
+        text.push(b':');
         text.extend_from_slice(itoa::Buffer::new().format(self.length).as_bytes());
         for (changed, what) in [(self.strong, b":etag"), (self.varies, b":vary")] {
             if changed {
@@ -186,14 +262,13 @@ impl Coded {
     /// Reads what stands behind ` coded=`. `None` for what this version doesn't know: the record can't be used then.
     pub(crate) fn parse(text: &[u8]) -> Option<Self> {
         let mut parts = text.split(|&b| b == b':');
-        if parts.next() != Some(GZIP) {
-            return None;
-        }
+        let coding = ContentCoding::of(parts.next()?)?;
         let digits = parts.next()?;
         // With so few digits nothing overflows.
         let is_number = (1..=18).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);
         let digits = std::str::from_utf8(digits).ok().filter(|_| is_number)?;
         let mut coded = Self {
+            coding,
             length: digits.parse().ok()?,
             strong: false,
             varies: false,

@@ -137,7 +137,7 @@ pub fn renew(
     if let Some(meta) = record.meta.as_mut().map(Rc::make_mut) {
         // The tag and Vary may be others now.
         if let Some(coded) = &mut meta.coded {
-            *coded = Coded::of(&record.headers, coded.length);
+            *coded = Coded::of(coded.coding, &record.headers, coded.length);
         }
         meta.unsent = Unsent {
             hidden: without(&unsent.hidden, &withheld),

@@ -37,6 +37,7 @@ mod tunnel;
 // Clients.
 mod browser;
 mod client;
+mod coding;
 mod crowd;
 mod exchange;
 mod http2;
@@ -51,7 +52,6 @@ mod zone;
 // What all of these are made of: protocol, waiting, places, ports, processes.
 mod authority;
 mod documentation;
-mod gzip;
 mod http;
 mod places;
 mod ports;
@@ -63,6 +63,7 @@ pub use backend::{Answer, Backend, Gate, Received};
 pub use bridge::Bridge;
 pub use browser::Browser;
 pub use client::{Client, Request, Response};
+pub use coding::{decoded, unzipped};
 pub use conf::{Conf, example};
 pub use crowd::{Crowd, crowd};
 pub use dns::Dns;
@@ -73,7 +74,6 @@ pub use fleet::{
     ClusterOptions, Failover, KnownNode, Login, Moved, Net, RedisCluster, SLOTS, SentinelOptions,
     Sentinels, Server, Side, SlotMove, TlsFiles, slot_of,
 };
-pub use gzip::unzipped;
 pub use http2::{Certificate, Failure, Http2, Http2Options, Stream};
 pub use http3::{Http3, Http3Stream};
 pub use log::{Log, Position};

@@ -107,17 +107,17 @@ pub(super) fn compress(directive: &Directive, conf: &mut LocConf) -> SetResult {
     let size = |text: &[u8]| bytes_of(text).map(|bytes| bytes as u64);
     let compress = Compress::parse(&directive.arguments(), size).map_err(|bad| match bad {
         BadOption::Coding(word) => {
-            format!("invalid value \"{word}\" in \"redis_cache_compress\"; it is \"gzip\" or \"off\"")
+            format!("invalid value \"{word}\" in \"redis_cache_compress\"; it is \"gzip\", \"zstd\" or \"off\"")
         }
         BadOption::Option(word) => format!(
             "invalid parameter \"{word}\" in \"redis_cache_compress\"; known are min=SIZE, level=N and types=TYPE,... \
-             behind \"gzip\""
+             behind \"gzip\" or \"zstd\""
         ),
         BadOption::Min(word) => format!(
             "invalid size \"{word}\" in \"redis_cache_compress\"; use one such as min=1k"
         ),
-        BadOption::Level(word) => format!(
-            "invalid level \"{word}\" in \"redis_cache_compress\"; use one from level=1 to level=9"
+        BadOption::Level(word, most) => format!(
+            "invalid level \"{word}\" in \"redis_cache_compress\"; use one from level=1 to level={most}"
         ),
         BadOption::Type(word) => format!(
             "invalid type \"{word}\" in \"redis_cache_compress\"; use types such as text/html, text/*, *+json or *"

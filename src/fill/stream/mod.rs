@@ -202,6 +202,11 @@ impl Stream {
         self.state.borrow().pieces.all()
     }
 
+    /// How many pieces of the body are still there.
+    pub fn pieces(&self) -> usize {
+        self.state.borrow().pieces.len()
+    }
+
     /// A piece of the body, counted from the first that is still there: while it is captured all are.
     pub fn piece(&self, number: usize) -> Option<Bytes> {
         self.state.borrow().pieces.get(number)

@@ -55,6 +55,11 @@ impl Pieces {
         Some(piece)
     }
 
+    /// How many are there.
+    pub(super) fn len(&self) -> usize {
+        self.pieces.len()
+    }
+
     /// One of those that are there.
     pub(super) fn get(&self, index: usize) -> Option<Bytes> {
         self.pieces.get(index).cloned()

@@ -32,7 +32,7 @@ impl Coding {
         self.as_stored.get().is_some()
     }
 
-    /// Has the plain body sent instead. nginx's gunzip filter inflates it, where it is no more coded.
+    /// Has the plain body sent instead. To be called while it is still coded: nginx's gunzip filter may have decoded it.
     pub fn unwrap(&self, r: Request) {
         if r.is_coded()
             && let Some(plain) = self.as_stored.take()

@@ -4,11 +4,11 @@ use std::future::poll_fn;
 use std::task::Poll;
 
 use bytes::Bytes;
-use cache_core::coding::Corrupt;
+use cache_core::coding::NotDecoded;
 use cache_core::flow::Ending;
 use ngx::ffi::ngx_http_request_t;
 
-use super::{Inflating, Response};
+use super::{Decoding, Response};
 use crate::fill::{Next, Subscription};
 use crate::ngx::event::sleep;
 use crate::ngx::guard::{guard, trip};
@@ -18,7 +18,7 @@ use crate::ngx::request::{Code, ERROR, OK, Request};
 use crate::request::context::Context;
 use crate::request::discard::discard;
 
-/// Bytes that are inflated in one turn of the loop.
+/// Bytes that are decoded in one turn of the loop.
 const AT_ONCE: usize = 128 << 10;
 
 /// Sends the body of a fill's response as it comes.
@@ -62,26 +62,28 @@ pub(super) async fn send(r: Request, response: &Response, subscription: &Subscri
     }
 }
 
-/// Inflates the body of a compressed record and sends it as its client takes it.
-pub async fn inflate(r: Request, context: &'static Context, inflating: Inflating) -> Code {
+/// Decodes the body of a compressed record and sends it as its client takes it.
+pub async fn decode(r: Request, context: &'static Context, decoding: Decoding) -> Code {
     let Some(response) = context.find::<Response>() else {
         return ERROR;
     };
     *response.output.borrow_mut() = Some(Output::new(r));
-    let Inflating {
+    let Decoding {
         mut first,
-        mut inflater,
-    } = inflating;
+        mut decoder,
+    } = decoding;
     let end = r.end_of_part();
     let (mut passed, mut at_once) = (0_u64, 0);
     loop {
         let piece = match std::mem::take(&mut first) {
             piece if !piece.is_empty() => piece,
-            _ => match inflater.next_piece() {
+            _ => match decoder.next_piece() {
                 Ok(piece) => piece.unwrap_or_default(),
-                Err(Corrupt) => {
+                Err(why) => {
                     let code = cut(r, response);
-                    if let Some(cacheable) = &context.cacheable {
+                    if why == NotDecoded::Corrupt
+                        && let Some(cacheable) = &context.cacheable
+                    {
                         discard(cacheable).await;
                     }
                     return code;
@@ -90,8 +92,8 @@ pub async fn inflate(r: Request, context: &'static Context, inflating: Inflating
         };
         passed = passed.saturating_add(piece.len() as u64);
         at_once += piece.len();
-        // The client asked for a part of the body alone: what is behind it isn't inflated.
-        let last = inflater.is_at_end() || end.is_some_and(|end| passed >= end);
+        // The client asked for a part of the body alone: what is behind it isn't decoded.
+        let last = decoder.is_at_end() || end.is_some_and(|end| passed >= end);
         if let Some(code) = pass_on(r, response, piece, last).await {
             return code;
         }

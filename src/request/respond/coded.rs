@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
-use cache_core::coding::{Coded, Corrupt, Form, Inflater};
+use cache_core::coding::{Coded, ContentCoding, Decoder, Form, NotDecoded};
 use cache_core::conditions::{Date, Evaluation, Selected};
 use cache_core::record::Record;
 
@@ -18,10 +18,10 @@ use crate::ngx::shim;
 use crate::request::context::Context;
 use crate::request::filters::coding::Coding;
 
-/// A body that is being inflated, and its first piece.
-pub struct Inflating {
+/// A body that is being decoded, and its first piece.
+pub struct Decoding {
     pub(super) first: Bytes,
-    pub(super) inflater: Inflater,
+    pub(super) decoder: Decoder,
 }
 
 /// A body as it is before it was compressed.
@@ -29,25 +29,25 @@ enum Plain {
     /// All of it: it is small.
     Whole(Body),
     /// The rest comes later.
-    Begun(Inflating),
+    Begun(Decoding),
 }
 
 impl Plain {
-    fn of(body: Body, length: u64) -> Result<Plain, Corrupt> {
-        let mut inflater = Inflater::new(body.into_pieces(), length);
-        let first = inflater.next_piece()?.unwrap_or_default();
+    fn of(body: Body, coding: ContentCoding, length: u64) -> Result<Plain, NotDecoded> {
+        let mut decoder = Decoder::new(coding, body.into_pieces(), length)?;
+        let first = decoder.next_piece()?.unwrap_or_default();
         if is_large(length) {
-            return Ok(Plain::Begun(Inflating { first, inflater }));
+            return Ok(Plain::Begun(Decoding { first, decoder }));
         }
         let mut pieces = vec![first];
-        while let Some(piece) = inflater.next_piece()? {
+        while let Some(piece) = decoder.next_piece()? {
             pieces.push(piece);
         }
         Ok(Plain::Whole(Body::of(pieces)))
     }
 }
 
-/// Whether a body of so many bytes is inflated in several turns, as its client takes it.
+/// Whether a body of so many bytes is decoded in several turns, as its client takes it.
 fn is_large(length: u64) -> bool {
     usize::try_from(length).is_ok_and(output::is_large)
 }
@@ -70,9 +70,15 @@ pub(super) fn record(
         Evaluation::Proceed
     };
     let body = Body::from(record.body.clone());
-    let form = Form::of(&record.headers, headers::accepted(r), r.range().is_some());
-    let Ok(parts) = Parts::of(r, body, form, coded.length, outcome) else {
-        return Sending::Broken;
+    let form = Form::of(
+        &record.headers,
+        coded.coding,
+        headers::accepted(r),
+        r.range().is_some(),
+    );
+    let parts = match Parts::of(r, body, form, coded, outcome) {
+        Ok(parts) => parts,
+        Err(why) => return unsent(why),
     };
     response.length.set(coded.length);
     // There is one response to a request.
@@ -99,37 +105,51 @@ pub(super) fn record(
     send(r, context, response, parts, outcome, &header)
 }
 
+/// What becomes of a request whose record can't be decoded, before anything is sent.
+pub(super) fn unsent(why: NotDecoded) -> Sending {
+    match why {
+        NotDecoded::Corrupt => Sending::Broken,
+        NotDecoded::NoMemory => Sending::Done(INTERNAL_ERROR),
+    }
+}
+
 /// The body of a response from a compressed record, and what becomes of it.
 pub(super) struct Parts {
     /// As it is stored.
     body: Body,
     /// As it is to be sent.
     form: Form,
-    /// Bytes of it before it was compressed.
+    /// Its coding, and bytes of it before it was compressed.
+    coding: ContentCoding,
     plain: u64,
     /// The beginning of it as it was then, if it is to be sent so.
     begun: Option<Plain>,
 }
 
 impl Parts {
-    /// That of a body in a form. What can't be inflated is found out before anything is sent; of a large one what is wrong
+    /// That of a body in a form. What can't be decoded is found out before anything is sent; of a large one what is wrong
     /// behind its beginning isn't.
     pub(super) fn of(
         r: Request,
         body: Body,
         form: Form,
-        plain: u64,
+        &Coded {
+            coding,
+            length: plain,
+            ..
+        }: &Coded,
         outcome: Evaluation,
-    ) -> Result<Parts, Corrupt> {
+    ) -> Result<Parts, NotDecoded> {
         let has_body = outcome == Evaluation::Proceed && r.method() != b"HEAD";
         let begun = if form == Form::Identity && has_body {
-            Some(Plain::of(body.clone(), plain)?)
+            Some(Plain::of(body.clone(), coding, plain)?)
         } else {
             None
         };
         Ok(Parts {
             body,
             form,
+            coding,
             plain,
             begun,
         })
@@ -143,7 +163,7 @@ impl Parts {
     /// Bytes of the body in it.
     pub(super) fn length(&self) -> u64 {
         match self.form {
-            Form::Gzip => self.body.len() as u64,
+            Form::Coded => self.body.len() as u64,
             Form::Identity => self.plain,
         }
     }
@@ -161,13 +181,14 @@ pub(super) fn send(
     let Parts {
         body,
         form,
+        coding: content_coding,
         plain,
         begun,
     } = parts;
     let Some(coding) = Coding::of(context) else {
         return Sending::Done(INTERNAL_ERROR);
     };
-    let code = if form == Form::Gzip {
+    let code = if form == Form::Coded {
         coding.send_as_stored(plain);
         r.settle_range(false);
         send_header(r, context, outcome, &Whole(header))
@@ -191,12 +212,12 @@ pub(super) fn send(
     let begun = match begun {
         Some(begun) => Ok(begun),
         // Filters want it, or have made a 200 of what was to be a 304.
-        None => Plain::of(body, plain),
+        None => Plain::of(body, content_coding, plain),
     };
     match begun {
         Ok(Plain::Whole(body)) => Sending::Done(send_body(r, response, body)),
-        Ok(Plain::Begun(inflating)) => Sending::Inflate(Box::new(inflating)),
-        Err(Corrupt) => Sending::Done(ERROR),
+        Ok(Plain::Begun(decoding)) => Sending::Decode(Box::new(decoding)),
+        Err(_) => Sending::Done(ERROR),
     }
 }
 

@@ -94,7 +94,7 @@ pub async fn stream(r: Request, context: &'static Context, source: FillResponse)
         None if found.slices().is_some() => Sent::Pass,
         None => match record(r, context, found) {
             Sending::Done(code) => Sent::Code(code),
-            Sending::Inflate(inflating) => Sent::Code(body::inflate(r, context, *inflating).await),
+            Sending::Decode(decoding) => Sent::Code(body::decode(r, context, *decoding).await),
             Sending::Broken => {
                 if let Some(cacheable) = &context.cacheable {
                     discard(cacheable).await;

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use cache_core::coding::{Corrupt, Form};
+use cache_core::coding::Form;
 use cache_core::conditions::{Date, Evaluation, Selected};
 
 use super::coded::Parts;
@@ -24,13 +24,14 @@ pub fn memory(r: Request, context: &'static Context, hit: Hit) -> Sending {
     if let Some(form) = &usable.coded {
         let length = form.coded.length;
         let outcome = evaluated(r, usable, hit.standing.age, length);
-        let form = match form.gzip {
-            Some(_) => Form::preferred(headers::accepted(r), r.range().is_some()),
+        let coded = &form.coded;
+        let form = match form.stored {
+            Some(_) => Form::preferred(coded.coding, headers::accepted(r), r.range().is_some()),
             None => Form::Identity,
         };
-        return match Parts::of(r, hit.body.clone(), form, length, outcome) {
+        return match Parts::of(r, hit.body.clone(), form, coded, outcome) {
             Ok(parts) => compressed(r, (context, response), hit, parts, outcome),
-            Err(Corrupt) => Sending::Broken,
+            Err(why) => coded::unsent(why),
         };
     }
     let Hit {
@@ -67,11 +68,11 @@ fn compressed(
     let Some(usable) = keep(response, hit.entry) else {
         return Sending::Done(INTERNAL_ERROR);
     };
-    let gzip = usable.coded.as_ref().and_then(|form| form.gzip.as_ref());
+    let stored = usable.coded.as_ref().and_then(|form| form.stored.as_ref());
     let header = FromMemory {
         usable,
-        ready: gzip
-            .filter(|_| parts.form() == Form::Gzip)
+        ready: stored
+            .filter(|_| parts.form() == Form::Coded)
             .unwrap_or(&usable.ready),
         length: parts.length(),
         age: hit.standing.age,

@@ -36,7 +36,7 @@ pub struct CodedForm {
     /// How.
     pub coded: Coded,
     /// The header of the compressed body, if clients may get that.
-    pub gzip: Option<Ready>,
+    pub stored: Option<Ready>,
 }
 
 impl Usable {
@@ -60,13 +60,13 @@ impl Usable {
         let (plain, coded) = match record.coded() {
             None => (ready(&record.headers)?, None),
             Some(coded) => {
-                let gzip = match forbids_transforming(&record.headers) {
+                let stored = match forbids_transforming(&record.headers) {
                     true => None,
-                    false => Some(form(coded, Form::Gzip)?),
+                    false => Some(form(coded, Form::Coded)?),
                 };
                 let both = CodedForm {
                     coded: coded.clone(),
-                    gzip,
+                    stored,
                 };
                 (form(coded, Form::Identity)?, Some(Box::new(both)))
             }
@@ -115,8 +115,8 @@ impl Usable {
             2 * size_of::<Unsent>() + lines.map(bytes).sum::<usize>()
         });
         let coded = self.coded.as_ref().map_or(0, |form| {
-            let gzip = form.gzip.as_ref();
-            size_of::<CodedForm>() + gzip.map_or(0, |ready| ready.bytes())
+            let stored = form.stored.as_ref();
+            size_of::<CodedForm>() + stored.map_or(0, |ready| ready.bytes())
         });
         self.ready.bytes() + coded + place + unsent
     }

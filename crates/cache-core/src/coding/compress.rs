@@ -1,6 +1,6 @@
 //! Which responses are stored compressed: `redis_cache_compress`.
 
-use super::{CONTENT_ENCODING, forbids_transforming, is_of_bytes};
+use super::{CONTENT_ENCODING, ContentCoding, forbids_transforming, is_of_bytes};
 use crate::headers::{Headers, is_token, trim_ows};
 
 /// Statuses whose bodies are compressed: those of nginx's gzip filter.
@@ -8,9 +8,6 @@ const STATUSES: [u16; 3] = [200, 403, 404];
 
 /// Bytes below which a body stays as it is, unless `min=` says otherwise: it fits into one packet anyway.
 const MIN: u64 = 1024;
-
-/// The level of zlib, unless `level=` says otherwise: a response is compressed once, and sent often.
-const LEVEL: u32 = 6;
 
 /// What is text, unless `types=` says otherwise.
 const TYPES: &[&[u8]] = &[
@@ -30,13 +27,14 @@ const TYPES: &[&[u8]] = &[
     b"image/x-icon",
 ];
 
-/// `redis_cache_compress gzip`: what is compressed, and how much.
+/// `redis_cache_compress gzip|zstd`: what is compressed, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Compress {
+    coding: ContentCoding,
     /// From so many bytes on.
     min: u64,
-    /// The level of zlib, 1 to 9.
-    level: u32,
+    /// The level of the coding's library, from 1 on.
+    level: u8,
     /// Types in lower case; `*` before or behind stands for any text.
     types: Vec<Box<[u8]>>,
 }
@@ -50,8 +48,8 @@ pub enum BadOption {
     Option(String),
     /// It is no size.
     Min(String),
-    /// It is no level.
-    Level(String),
+    /// It is no level of the coding, which has those from 1 to this one.
+    Level(String, u8),
     /// It is no media type.
     Type(String),
     /// It stands twice.
@@ -59,7 +57,7 @@ pub enum BadOption {
 }
 
 impl Compress {
-    /// Reads `gzip|off [min=SIZE] [level=N] [types=TYPE,...]`; `off` stands alone. `size` reads a SIZE. `None`: nothing is compressed.
+    /// Reads `gzip|zstd|off [min=SIZE] [level=N] [types=TYPE,...]`; `off` stands alone. `size` reads a SIZE. `None`: nothing is compressed.
     ///
     /// # Errors
     ///
@@ -72,23 +70,23 @@ impl Compress {
             [coding, options @ ..] => (*coding, options),
             [] => (&b""[..], &[][..]),
         };
-        match coding {
-            b"gzip" => {}
-            b"off" => {
-                return match options.first() {
-                    Some(option) => Err(BadOption::Option(readable(option))),
-                    None => Ok(None),
-                };
-            }
-            coding => return Err(BadOption::Coding(readable(coding))),
+        if coding == b"off" {
+            return match options.first() {
+                Some(option) => Err(BadOption::Option(readable(option))),
+                None => Ok(None),
+            };
         }
+        let coding =
+            ContentCoding::of(coding).ok_or_else(|| BadOption::Coding(readable(coding)))?;
         let (mut min, mut level, mut types) = (None, None, None);
         for option in options {
             let is_first = if let Some(text) = option.strip_prefix(b"min=") {
                 let bytes = size(text).ok_or_else(|| BadOption::Min(readable(option)))?;
                 min.replace(bytes).is_none()
             } else if let Some(text) = option.strip_prefix(b"level=") {
-                let number = parse_level(text).ok_or_else(|| BadOption::Level(readable(option)))?;
+                let most = coding.most_level();
+                let number = parse_level(text, most)
+                    .ok_or_else(|| BadOption::Level(readable(option), most))?;
                 level.replace(number).is_none()
             } else if let Some(list) = option.strip_prefix(b"types=") {
                 types.replace(parse_types(list)?).is_none()
@@ -101,15 +99,22 @@ impl Compress {
         }
         let standard = || TYPES.iter().map(|&name| name.into()).collect();
         Ok(Some(Self {
+            coding,
             min: min.unwrap_or(MIN),
-            level: level.unwrap_or(LEVEL),
+            level: level.unwrap_or(coding.level()),
             types: types.unwrap_or_else(standard),
         }))
     }
 
-    /// The level of zlib, 1 to 9.
+    /// The coding.
     #[must_use]
-    pub fn level(&self) -> u32 {
+    pub fn coding(&self) -> ContentCoding {
+        self.coding
+    }
+
+    /// The level of its library, from 1 on.
+    #[must_use]
+    pub fn level(&self) -> u8 {
         self.level
     }
 
@@ -132,7 +137,7 @@ impl Compress {
         length >= self.min
     }
 
-    /// Whether a body of so many bytes is worth to be stored as so many. A tenth less at least: inflating it costs something.
+    /// Whether a body of so many bytes is worth to be stored as so many. A tenth less at least: decoding it costs something.
     #[must_use]
     pub fn is_worth_it(length: u64, coded: u64) -> bool {
         coded <= length - length / 10
@@ -157,11 +162,10 @@ fn matches(pattern: &[u8], name: &[u8]) -> bool {
     }
 }
 
-fn parse_level(text: &[u8]) -> Option<u32> {
-    match text {
-        [digit @ b'1'..=b'9'] => Some(u32::from(digit - b'0')),
-        _ => None,
-    }
+fn parse_level(text: &[u8], most: u8) -> Option<u8> {
+    let is_number = text.first() != Some(&b'0') && text.iter().all(u8::is_ascii_digit);
+    let text = std::str::from_utf8(text).ok().filter(|_| is_number)?;
+    text.parse().ok().filter(|level| (1..=most).contains(level))
 }
 
 fn parse_types(list: &[u8]) -> Result<Vec<Box<[u8]>>, BadOption> {

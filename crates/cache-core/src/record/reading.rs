@@ -13,7 +13,6 @@ use super::header_fields::{is_end_to_end, is_for_nginx};
 use super::json::{MAX_TEXT, decode_headers};
 use super::meta::{Meta, Tie, parse_meta};
 use crate::cache_control::CacheControl;
-use crate::coding::is_plausible;
 use crate::headers::{HeaderFault, Headers, trim_ows};
 use crate::ignore::Ignore;
 use crate::outcome::Reason;
@@ -193,7 +192,7 @@ pub fn decode(raw: &RawRecord, rules: &Rules) -> Result<Option<Decoded>, Broken>
     {
         if record
             .coded()
-            .is_some_and(|coded| !is_plausible(body, coded.length))
+            .is_some_and(|coded| !coded.coding.is_plausible(body, coded.length))
         {
             return Err(Broken::Coding);
         }

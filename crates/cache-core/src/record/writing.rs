@@ -70,7 +70,7 @@ impl New {
 pub fn encode(status: u16, headers: &Headers, body_len: u64, plan: &Plan, new: New) -> HashFields {
     let status = status_text(status);
     let headers = match &new.coded {
-        Some(coded) => encode_headers(&coded.headers(headers, Form::Gzip, body_len)),
+        Some(coded) => encode_headers(&coded.headers(headers, Form::Coded, body_len)),
         None => encode_headers(headers),
     };
     let sum = fingerprint(&status, &headers, body_len);

@@ -1,6 +1,6 @@
 //! `redis_cache_compress`: its words, and which responses it means.
 
-use cache_core::coding::{BadOption, Compress};
+use cache_core::coding::{BadOption, Compress, ContentCoding};
 
 use super::{Lines, headers};
 
@@ -12,25 +12,39 @@ fn parse(text: &str) -> Result<Option<Compress>, BadOption> {
 #[test]
 fn words() {
     assert_eq!(parse("off"), Ok(None));
-    assert_eq!(parse("gzip").unwrap().unwrap().level(), 6);
-    assert_eq!(
-        parse("gzip level=1 min=0 types=*")
-            .unwrap()
-            .unwrap()
-            .level(),
-        1
-    );
+    for (words, coding, level) in [
+        ("gzip", ContentCoding::Gzip, 6),
+        ("gzip level=1 min=0 types=*", ContentCoding::Gzip, 1),
+        ("gzip level=9", ContentCoding::Gzip, 9),
+        ("zstd", ContentCoding::Zstd, 3),
+        ("zstd level=1 min=0 types=*", ContentCoding::Zstd, 1),
+        ("zstd level=12", ContentCoding::Zstd, 12),
+    ] {
+        let compress = parse(words).unwrap().unwrap();
+        assert_eq!(
+            (compress.coding(), compress.level()),
+            (coding, level),
+            "{words}"
+        );
+    }
     let text = String::from;
     let cases = [
         ("", BadOption::Coding(text(""))),
         ("on", BadOption::Coding(text("on"))),
-        ("zstd", BadOption::Coding(text("zstd"))),
+        ("br", BadOption::Coding(text("br"))),
+        ("zstd off", BadOption::Option(text("off"))),
+        ("zstd level=0", BadOption::Level(text("level=0"), 12)),
+        ("zstd level=-1", BadOption::Level(text("level=-1"), 12)),
+        ("zstd level=03", BadOption::Level(text("level=03"), 12)),
+        ("zstd level=13", BadOption::Level(text("level=13"), 12)),
+        ("zstd level=300", BadOption::Level(text("level=300"), 12)),
+        ("zstd level=", BadOption::Level(text("level="), 12)),
         ("off min=1", BadOption::Option(text("min=1"))),
         ("gzip size=1", BadOption::Option(text("size=1"))),
         ("gzip min=", BadOption::Min(text("min="))),
         ("gzip min=x", BadOption::Min(text("min=x"))),
-        ("gzip level=0", BadOption::Level(text("level=0"))),
-        ("gzip level=10", BadOption::Level(text("level=10"))),
+        ("gzip level=0", BadOption::Level(text("level=0"), 9)),
+        ("gzip level=10", BadOption::Level(text("level=10"), 9)),
         ("gzip types=", BadOption::Type(text(""))),
         ("gzip types=text", BadOption::Type(text("text"))),
         ("gzip types=text/a,*/b", BadOption::Type(text("*/b"))),

@@ -1,12 +1,12 @@
 //! The header of each form, and which form a client gets.
 
-use cache_core::coding::{Accepted, Coded, Form, with_vary};
+use cache_core::coding::{Accepted, Coded, ContentCoding, Form, with_vary};
 use cache_core::conditions::{
     ByDate, Conditions, Date, Evaluation, Selected, evaluate, range_applies,
 };
 use proptest::prelude::*;
 
-use super::{Lines, headers};
+use super::{BOTH, Lines, headers};
 
 const PLAIN: u64 = 5000;
 const SMALL: u64 = 700;
@@ -14,9 +14,9 @@ const SMALL: u64 = 700;
 #[test]
 #[rustfmt::skip]
 fn headers_of_both_forms() {
-    const CODED: (&str, &str) = ("Content-Encoding", "gzip");
+    const CODED: (&str, &str) = ("Content-Encoding", "");
     const VARY: (&str, &str) = ("Vary", "Accept-Encoding");
-    // (what it is, of the backend, gzip, identity)
+    // (what it is, of the backend, coded, identity)
     let cases: &[(&str, Lines<'_>, Lines<'_>, Lines<'_>)] = &[
         ("nothing", &[], &[VARY, CODED], &[VARY]),
         ("8.8.3.3 a strong tag is weakened, as by nginx's gzip", &[("ETag", "\"a\"")], &[("ETag", "W/\"a\""), VARY, CODED], &[("ETag", "\"a\""), VARY]),
@@ -28,11 +28,13 @@ fn headers_of_both_forms() {
         ("on everything", &[("Vary", "*")], &[("Vary", "*"), CODED], &[("Vary", "*")]),
         ("9530 a sum that a 304 has brought", &[("Repr-Digest", "x")], &[VARY, CODED], &[("Repr-Digest", "x"), VARY]),
     ];
-    for (what, said, gzip, identity) in cases {
+    for ((what, said, as_coded, identity), coding) in cases.iter().flat_map(|case| BOTH.map(|coding| (case, coding))) {
         let said = headers(said);
-        let coded = Coded::of(&said, PLAIN);
-        let stored = coded.headers(&said, Form::Gzip, SMALL);
-        assert_eq!(stored, headers(gzip), "{what}");
+        let coded = Coded::of(coding, &said, PLAIN);
+        let stored = coded.headers(&said, Form::Coded, SMALL);
+        let mut wanted = headers(&as_coded[..as_coded.len() - 1]);
+        wanted.push(CODED.0, coding.name());
+        assert_eq!(stored, wanted, "{what}");
         assert_eq!(coded.headers(&said, Form::Identity, PLAIN), headers(identity), "{what}");
         assert_eq!(with_vary(&said).get_all("Vary").last(), coded.headers(&said, Form::Identity, PLAIN).get_all("Vary").last(), "{what}");
         let whole = coded.headers(&said, Form::Identity, PLAIN);
@@ -46,13 +48,16 @@ fn headers_of_both_forms() {
 #[test]
 fn a_header_that_is_not_as_recorded_is_none() {
     let coded = Coded {
+        coding: ContentCoding::Gzip,
         length: PLAIN,
         strong: true,
         varies: true,
     };
     let vary = ("Vary", "Accept-Encoding");
     let coding = ("Content-Encoding", "gzip");
-    let cases: [Lines<'_>; 5] = [
+    let other = ("Content-Encoding", "zstd");
+    let cases: [Lines<'_>; 6] = [
+        &[("ETag", "W/\"a\""), vary, other],
         &[],
         &[coding],
         &[vary],
@@ -68,20 +73,28 @@ fn a_header_that_is_not_as_recorded_is_none() {
 #[rustfmt::skip]
 fn which_form() {
     const NO_TRANSFORM: Lines<'_> = &[("Cache-Control", "no-transform")];
-    // (what it is, the backend's header, Accept-Encoding, a range applies, gzip)
-    let cases: &[(&str, Lines<'_>, &str, bool, bool)] = &[
-        ("who takes gzip", &[], "gzip", false, true),
-        ("who doesn't", &[], "br", false, false),
-        ("a range is of the identity form", &[], "gzip", true, false),
-        ("unless that is refused: the whole, coded", &[], "gzip, identity;q=0", true, true),
-        ("nothing is acceptable", &[], "identity;q=0", false, false),
-        ("9111 5.2.2.6 a 304 has said so", NO_TRANSFORM, "gzip", false, false),
+    use ContentCoding::{Gzip, Zstd};
+    // (what it is, the record's coding, the backend's header, Accept-Encoding, a range applies, coded)
+    let cases: &[(&str, ContentCoding, Lines<'_>, &str, bool, bool)] = &[
+        ("who takes gzip", Gzip, &[], "gzip", false, true),
+        ("who doesn't", Gzip, &[], "br", false, false),
+        ("a range is of the identity form", Gzip, &[], "gzip", true, false),
+        ("unless that is refused: the whole, coded", Gzip, &[], "gzip, identity;q=0", true, true),
+        ("nothing is acceptable", Gzip, &[], "identity;q=0", false, false),
+        ("9111 5.2.2.6 a 304 has said so", Gzip, NO_TRANSFORM, "gzip", false, false),
+        ("who takes zstd", Zstd, &[], "gzip, zstd", false, true),
+        ("who takes gzip alone", Zstd, &[], "gzip", false, false),
+        ("who takes zstd alone", Gzip, &[], "zstd", false, false),
+        ("a range of it", Zstd, &[], "zstd", true, false),
+        ("unless identity is refused", Zstd, &[], "zstd, identity;q=0", true, true),
+        ("neither is acceptable", Zstd, &[], "gzip, identity;q=0", false, false),
+        ("9111 5.2.2.6 a 304 has said so of it", Zstd, NO_TRANSFORM, "zstd", false, false),
     ];
-    for (what, lines, accepts, ranged, gzip) in cases {
+    for (what, coding, lines, accepts, ranged, coded) in cases {
         let said = headers(lines);
         let accepted = Accepted::parse([accepts.as_bytes()].into_iter());
-        let wanted = if *gzip { Form::Gzip } else { Form::Identity };
-        assert_eq!(Form::of(&said, accepted, *ranged), wanted, "{what}");
+        let wanted = if *coded { Form::Coded } else { Form::Identity };
+        assert_eq!(Form::of(&said, *coding, accepted, *ranged), wanted, "{what}");
     }
 }
 
@@ -128,8 +141,10 @@ proptest! {
             said.push(name, value);
         }
         said.push("Content-Length", PLAIN.to_string());
-        let coded = Coded::of(&said, PLAIN);
-        let stored = coded.headers(&said, Form::Gzip, SMALL);
-        prop_assert_eq!(coded.restored(stored), Some(said));
+        for coding in BOTH {
+            let coded = Coded::of(coding, &said, PLAIN);
+            let stored = coded.headers(&said, Form::Coded, SMALL);
+            prop_assert_eq!(coded.restored(stored), Some(said.clone()));
+        }
     }
 }

@@ -1,14 +1,19 @@
 //! Records that are stored compressed: which, and what each client gets of them.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 mod accepted;
+mod bodies;
 mod compress;
 mod forms;
-mod gzip;
 mod records;
+mod zstd;
 
 use bytes::Bytes;
-use cache_core::coding::Deflater;
+use cache_core::coding::{ContentCoding, Encoder};
 use cache_core::headers::Headers;
 
 type Lines<'a> = &'a [(&'static str, &'static str)];
@@ -21,8 +26,17 @@ fn headers(lines: Lines<'_>) -> Headers {
     headers
 }
 
-fn gzip(body: &[u8]) -> Bytes {
-    let mut deflater = Deflater::new(6);
-    deflater.push(body).unwrap();
-    deflater.finish().unwrap().concat().into()
+const BOTH: [ContentCoding; 2] = [ContentCoding::Gzip, ContentCoding::Zstd];
+
+/// A body in a coding, whose length was known before.
+fn coded(coding: ContentCoding, body: &[u8]) -> Bytes {
+    encoded(coding, body, true)
+}
+
+/// The same, or one whose length wasn't.
+fn encoded(coding: ContentCoding, body: &[u8], is_known: bool) -> Bytes {
+    let length = is_known.then_some(body.len() as u64);
+    let mut encoder = Encoder::new(coding, coding.level(), length).unwrap();
+    encoder.push(body).unwrap();
+    encoder.finish().unwrap().concat().into()
 }

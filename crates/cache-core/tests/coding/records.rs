@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
-use cache_core::coding::{Coded, Form};
+use cache_core::coding::{Coded, ContentCoding, Form};
 use cache_core::freshness::{Freshness, OriginDates, Source};
 use cache_core::outcome::Reason;
 use cache_core::policy::{Plan, RequestView};
@@ -14,7 +14,7 @@ use cache_core::renewal::{self, Confirmation, renew};
 use cache_core::rules::Rules;
 use cache_core::targeted::By;
 
-use super::{Lines, gzip, headers};
+use super::{BOTH, Lines, coded, headers};
 
 fn body() -> String {
     "Hello, world. ".repeat(200)
@@ -36,19 +36,23 @@ fn plan() -> Plan {
     }
 }
 
-/// A record as it is written.
-fn written(coded: bool) -> RawRecord {
+/// A record as it is written, in gzip or plain.
+fn written(is_coded: bool) -> RawRecord {
+    written_in(is_coded.then_some(ContentCoding::Gzip))
+}
+
+/// A record as it is written, in a coding or plain.
+fn written_in(coding: Option<ContentCoding>) -> RawRecord {
     let body = body();
     let length = body.len() as u64;
     let mut said = headers(&[("Content-Type", "text/html"), ("ETag", "\"a\"")]);
     said.push("Content-Length", length.to_string());
-    let stored = if coded {
-        gzip(body.as_bytes())
-    } else {
-        Bytes::from(body)
+    let stored = match coding {
+        Some(coding) => coded(coding, body.as_bytes()),
+        None => Bytes::from(body),
     };
     let new = New {
-        coded: coded.then(|| Coded::of(&said, length)),
+        coded: coding.map(|coding| Coded::of(coding, &said, length)),
         ..New::named("g".into())
     };
     let fields = encode(200, &said, stored.len() as u64, &plan(), new);
@@ -71,35 +75,44 @@ fn text(field: Option<&Bytes>) -> String {
 
 #[test]
 fn what_is_written_describes_what_is_stored() {
-    let raw = written(true);
-    let length = raw.body.as_ref().unwrap().len();
-    assert_eq!(
-        text(raw.headers.as_ref()),
-        format!(
-            r#"{{"Content-Type":"text/html","ETag":"W/\"a\"","Content-Length":{length},"Vary":"Accept-Encoding","Content-Encoding":"gzip"}}"#
-        )
-    );
-    let meta = text(raw.meta.as_ref());
-    assert!(meta.ends_with(" coded=gzip:2800:etag:vary"), "{meta}");
+    for coding in BOTH {
+        let raw = written_in(Some(coding));
+        let length = raw.body.as_ref().unwrap().len();
+        let name = coding.name();
+        assert_eq!(
+            text(raw.headers.as_ref()),
+            format!(
+                r#"{{"Content-Type":"text/html","ETag":"W/\"a\"","Content-Length":{length},"Vary":"Accept-Encoding","Content-Encoding":"{name}"}}"#
+            )
+        );
+        let meta = text(raw.meta.as_ref());
+        let end = format!(" coded={name}:2800:etag:vary");
+        assert!(meta.ends_with(&end), "{meta}");
+    }
 }
 
 #[test]
 fn what_is_read_is_what_the_backend_said() {
-    let (plain, coded) = (
-        read(&written(false)).unwrap(),
-        read(&written(true)).unwrap(),
-    );
-    assert_eq!(plain.headers, coded.headers);
-    assert_eq!((plain.length(), coded.length()), (2800, 2800));
+    let plain = read(&written(false)).unwrap();
     assert!(plain.coded().is_none());
-    assert!(coded.coded().is_some());
-    assert!(coded.body.len() < 200);
+    for coding in BOTH {
+        let coded = read(&written_in(Some(coding))).unwrap();
+        assert_eq!(plain.headers, coded.headers);
+        assert_eq!((plain.length(), coded.length()), (2800, 2800));
+        assert_eq!(coded.coded().map(|coded| coded.coding), Some(coding));
+        assert!(coded.body.len() < 200);
+    }
 }
 
 /// The Lua script, which knows no `meta`, and an older version of this module, which skips the part that it doesn't know.
 #[test]
 fn who_knows_nothing_of_it_takes_it_for_what_varies() {
-    let raw = written(true);
+    for coding in BOTH {
+        who_knows_nothing(&written_in(Some(coding)));
+    }
+}
+
+fn who_knows_nothing(raw: &RawRecord) {
     let meta = text(raw.meta.as_ref());
     let (older, _) = meta.split_once(" coded=").unwrap();
     for meta in [None, Some(Bytes::from(String::from(older)))] {
@@ -115,7 +128,7 @@ fn who_knows_nothing_of_it_takes_it_for_what_varies() {
 #[test]
 fn an_unknown_coding_is_no_record() {
     let raw = written(true);
-    let meta = text(raw.meta.as_ref()).replace("gzip", "zstd");
+    let meta = text(raw.meta.as_ref()).replace("gzip", "br");
     let read = read(&RawRecord {
         meta: Some(meta.into()),
         ..raw
@@ -125,13 +138,15 @@ fn an_unknown_coding_is_no_record() {
 
 #[test]
 fn a_body_that_cannot_be_it_is_no_record() {
-    let raw = written(true);
-    let length = raw.body.as_ref().unwrap().len();
-    let other = RawRecord {
-        body: Some(vec![b'x'; length].into()),
-        ..raw
-    };
-    assert_eq!(read(&other), Err(Broken::Coding));
+    for coding in BOTH {
+        let raw = written_in(Some(coding));
+        let length = raw.body.as_ref().unwrap().len();
+        let other = RawRecord {
+            body: Some(vec![b'x'; length].into()),
+            ..raw
+        };
+        assert_eq!(read(&other), Err(Broken::Coding));
+    }
 }
 
 /// The script leaves `meta` when it writes over the rest.
@@ -151,6 +166,10 @@ fn coded_comes_back() {
     let meta = "1 age=1 expiry=2 gen=g sum=0000000000000003";
     let cases = [
         (" coded=gzip:0", Some((0, false, false))),
+        (" coded=zstd:0", Some((0, false, false))),
+        (" coded=zstd:5:etag:vary", Some((5, true, true))),
+        (" coded=zstd", None),
+        (" coded=zstd:5:later", None),
         (" coded=gzip:5:etag", Some((5, true, false))),
         (" coded=gzip:5:vary", Some((5, false, true))),
         (
@@ -181,8 +200,14 @@ fn coded_comes_back() {
 
 #[test]
 fn a_304_leaves_it_compressed() {
+    for coding in BOTH {
+        a_304_leaves(coding);
+    }
+}
+
+fn a_304_leaves(coding: ContentCoding) {
     let rules = Rules::default();
-    let raw = written(true);
+    let raw = written_in(Some(coding));
     let record = read(&raw).unwrap();
     let confirmation = Confirmation {
         headers: &headers(&[("ETag", "\"a\""), ("X-New", "yes")]),
@@ -201,7 +226,7 @@ fn a_304_leaves_it_compressed() {
     };
     let again = read(&again).unwrap();
     assert_eq!(again.length(), 2800);
-    assert!(again.coded().is_some());
+    assert_eq!(again.coded().map(|coded| coded.coding), Some(coding));
     let said = |name| again.headers.get(name).map(<[u8]>::to_vec);
     assert_eq!(said("ETag"), Some(b"\"a\"".to_vec()));
     assert_eq!(said("X-New"), Some(b"yes".to_vec()));
@@ -226,7 +251,7 @@ fn a_304_that_brings_other_lines() {
         let mut record = Rc::unwrap_or_clone(read(&written(true)).unwrap());
         record.headers = Rc::new(said.clone());
         let meta = Rc::make_mut(record.meta.as_mut().unwrap());
-        meta.coded = Some(Coded::of(&said, 2800));
+        meta.coded = Some(Coded::of(ContentCoding::Gzip, &said, 2800));
         let confirmation = Confirmation {
             headers: &headers(lines),
             dates: &OriginDates::default(),
@@ -237,12 +262,13 @@ fn a_304_that_brings_other_lines() {
         let request = RequestView::default();
         let renewed = renew(&record, &confirmation, &request, &Rules::default(), 0).unwrap();
         let wanted = Coded {
+            coding: ContentCoding::Gzip,
             length: 2800,
             strong,
             varies,
         };
         assert_eq!(renewed.record.coded(), Some(&wanted), "{lines:?}");
-        let sent = wanted.headers(&renewed.record.headers, Form::Gzip, 70);
+        let sent = wanted.headers(&renewed.record.headers, Form::Coded, 70);
         assert_eq!(sent.get_all("Vary").count(), 1, "{lines:?}");
         let tag = sent.get("ETag").is_none_or(|tag| tag.starts_with(b"W/"));
         assert!(tag, "{lines:?}");

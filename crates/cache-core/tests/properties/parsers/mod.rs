@@ -41,6 +41,7 @@ all!(
     times,
     uri,
     vary,
+    zstd,
 );
 
 /// The lines of the input.

@@ -1,11 +1,40 @@
 //! `redis_cache_compress` where requests come together: joined fills, waiters, machines that share a store, slow readers, cuts.
+//! All of it in each coding.
+
+mod changes;
+mod zstd;
 
 use std::thread;
 
 use testbed::{
     Answer, Bridge, Client, Gate, Nginx, PATIENCE, Port, Position, Redis, Request, Response,
-    Running, Site, Vitals, crowd, eventually, holds_for, ms, unzipped, wait_for,
+    Running, Site, Vitals, crowd, decoded, eventually, holds_for, ms, wait_for,
 };
+
+/// Each of these tests in each coding.
+macro_rules! in_each_coding {
+    ($($name:ident),* $(,)?) => {
+        mod in_gzip {
+            $(#[test] fn $name() { super::$name("gzip"); })*
+        }
+        mod in_zstd {
+            $(#[test] fn $name() { super::$name("zstd"); })*
+        }
+    };
+}
+
+in_each_coding!(
+    clients_who_join_while_the_fill_streams_get_the_plain_body,
+    waiters_of_several_workers_get_what_they_accept,
+    machines_that_fill_once_share_the_compressed_record,
+    a_location_as_the_store_has_the_compressed_body,
+    a_cut_fill_leaves_nothing_compressed,
+    a_stale_record_is_served_in_both_forms_and_refilled,
+    the_memory_tier_and_a_store_of_memory_alone_have_the_compressed_body,
+    what_is_damaged_is_a_miss_from_memory_too,
+    a_large_body_that_is_damaged_behind_its_beginning_is_cut,
+    many_slow_readers_of_a_large_body_cost_little_memory,
+);
 
 /// Text that shrinks to a tenth or so.
 fn text(bytes: usize) -> Vec<u8> {
@@ -25,29 +54,32 @@ fn page(body: &[u8]) -> Answer {
         .header("ETag", "\"abc\"")
 }
 
-fn site() -> Site {
-    Site::new()
-        .location("redis_cache_compress gzip; add_header X-Source $redis_cache_source always;")
+/// A site whose records are stored in this coding.
+fn site(coding: &str) -> Site {
+    Site::new().location(&format!(
+        "redis_cache_compress {coding}; add_header X-Source $redis_cache_source always;"
+    ))
 }
 
-fn gzip(target: &str) -> Request {
-    Request::get(target).header("Accept-Encoding", "gzip")
+/// A request of a client that accepts this coding.
+fn accepting(coding: &str, target: &str) -> Request {
+    Request::get(target).header("Accept-Encoding", coding)
 }
 
-/// The request of one of many clients: every other one accepts gzip.
-fn mixed(number: usize, target: &str) -> Request {
+/// The request of one of many clients: every other one accepts the coding.
+fn mixed(coding: &str, number: usize, target: &str) -> Request {
     if number.is_multiple_of(2) {
-        gzip(target)
+        accepting(coding, target)
     } else {
         Request::get(target)
     }
 }
 
-/// A whole response in gzip, of this body.
+/// A whole response in a coding, of this body.
 #[track_caller]
-fn assert_gzip(response: &Response, body: &[u8], what: &str) {
+fn assert_coded(coding: &str, response: &Response, body: &[u8], what: &str) {
     let said = |name| response.header(name).unwrap_or_default();
-    assert_eq!(said("content-encoding"), "gzip", "{what}");
+    assert_eq!(said("content-encoding"), coding, "{what}");
     assert_eq!(said("etag"), "W/\"abc\"", "{what}");
     assert_eq!(said("vary"), "Accept-Encoding", "{what}");
     assert_eq!(
@@ -56,7 +88,7 @@ fn assert_gzip(response: &Response, body: &[u8], what: &str) {
         "{what}"
     );
     assert!(
-        response.complete && unzipped(&response.body) == body,
+        response.complete && decoded(coding, &response.body) == body,
         "{what}"
     );
 }
@@ -73,11 +105,11 @@ fn assert_plain(response: &Response, body: &[u8], what: &str) {
 
 /// Each got what it accepts of a record, or the plain body of the fill.
 #[track_caller]
-fn assert_each(answers: &[&Response], body: &[u8]) {
+fn assert_each(coding: &str, answers: &[&Response], body: &[u8]) {
     for (number, answer) in answers.iter().enumerate() {
         let what = format!("{number}, {}", answer.word());
         if number.is_multiple_of(2) && answer.header("content-encoding").is_some() {
-            assert_gzip(answer, body, &what);
+            assert_coded(coding, answer, body, &what);
         } else {
             assert_plain(answer, body, &what);
         }
@@ -93,17 +125,16 @@ fn damage(site: &Running, key: &str, place: &str) {
     let _: i64 = site.redis.command(&["EVAL", &script, "1", key]);
 }
 
-#[test]
-fn clients_who_join_while_the_fill_streams_get_the_plain_body() {
+fn clients_who_join_while_the_fill_streams_get_the_plain_body(coding: &str) {
     // Those of another worker can't join, but wait for the record.
-    let site = site().workers(1).start();
+    let site = site(coding).workers(1).start();
     let (body, gate) = (text(300_000), Gate::new());
     site.backend
         .set("/x", page(&body).chunked().gate_at(100_000, &gate));
     let mut readers: Vec<(Client, Response)> = (0..4)
         .map(|number| {
             let mut client = site.client();
-            client.send(&mixed(number, "/x")).unwrap();
+            client.send(&mixed(coding, number, "/x")).unwrap();
             let mut answer = client.receive_header().unwrap();
             client.receive_until(&mut answer, 50_000).unwrap();
             (client, answer)
@@ -115,25 +146,28 @@ fn clients_who_join_while_the_fill_streams_get_the_plain_body() {
         assert_plain(answer, &body, "joined");
     }
     let record = site.redis.wait_for_record("/x");
-    assert!(unzipped(&record.body) == body);
-    assert_gzip(&site.ask(&gzip("/x")), &body, "accepts gzip");
+    assert!(decoded(coding, &record.body) == body);
+    assert_coded(
+        coding,
+        &site.ask(&accepting(coding, "/x")),
+        &body,
+        "accepts gzip",
+    );
     assert_plain(&site.get("/x"), &body, "doesn't");
     assert_eq!(site.backend.hits("/x"), 1);
 }
 
-#[test]
-fn waiters_of_several_workers_get_what_they_accept() {
-    let site = site().spread().workers(2).start();
+fn waiters_of_several_workers_get_what_they_accept(coding: &str) {
+    let site = site(coding).spread().workers(2).start();
     let body = text(100_000);
     site.backend.set("/x", page(&body).delay(ms(200)));
-    let crowd = crowd(site.address(), 40, |number| mixed(number, "/x"));
-    assert_each(&crowd.answers(), &body);
+    let crowd = crowd(site.address(), 40, |number| mixed(coding, number, "/x"));
+    assert_each(coding, &crowd.answers(), &body);
     assert_eq!(site.backend.hits("/x"), 1);
 }
 
-#[test]
-fn machines_that_fill_once_share_the_compressed_record() {
-    let site_a = site().location("redis_cache_lock_scope store;");
+fn machines_that_fill_once_share_the_compressed_record(coding: &str) {
+    let site_a = site(coding).location("redis_cache_lock_scope store;");
     let a = site_a.start();
     let port = Port::take();
     let b = Nginx::start(
@@ -151,7 +185,7 @@ fn machines_that_fill_once_share_the_compressed_record() {
         let waiters: Vec<_> = (0..4)
             .map(|number| {
                 let b = &b;
-                scope.spawn(move || b.client().ask(&mixed(number, "/x")))
+                scope.spawn(move || b.client().ask(&mixed(coding, number, "/x")))
             })
             .collect();
         assert!(holds_for(ms(100), || a.backend.hits("/x") == 1));
@@ -160,7 +194,7 @@ fn machines_that_fill_once_share_the_compressed_record() {
         for (number, waiter) in waiters.into_iter().enumerate() {
             let answer = waiter.join().unwrap();
             if number % 2 == 0 {
-                assert_gzip(&answer, &body, "a waiter of the other machine");
+                assert_coded(coding, &answer, &body, "a waiter of the other machine");
             } else {
                 assert_plain(&answer, &body, "another");
             }
@@ -170,11 +204,10 @@ fn machines_that_fill_once_share_the_compressed_record() {
 }
 
 /// Whatever the store is, the record is the same.
-#[test]
-fn a_location_as_the_store_has_the_compressed_body() {
+fn a_location_as_the_store_has_the_compressed_body(coding: &str) {
     let redis = Redis::start();
     let bridge = Bridge::start(&redis.address());
-    let site = site()
+    let site = site(coding)
         .location("redis_cache_pass /redis; redis_cache_pass_timeout 10s;")
         .locations(&bridge.locations())
         .start_with(redis);
@@ -182,8 +215,13 @@ fn a_location_as_the_store_has_the_compressed_body() {
     site.backend.set("/x", page(&body));
     assert_plain(&site.fill("/x"), &body, "the first");
     let record = site.redis.wait_for_record("/x");
-    assert!(record.body.len() < body.len() / 2 && unzipped(&record.body) == body);
-    assert_gzip(&site.ask(&gzip("/x")), &body, "accepts gzip");
+    assert!(record.body.len() < body.len() / 2 && decoded(coding, &record.body) == body);
+    assert_coded(
+        coding,
+        &site.ask(&accepting(coding, "/x")),
+        &body,
+        "accepts gzip",
+    );
     assert_plain(&site.get("/x"), &body, "doesn't");
     damage(&site, "/x", "20");
     let answer = site.get("/x");
@@ -191,9 +229,8 @@ fn a_location_as_the_store_has_the_compressed_body() {
     assert_plain(&answer, &body, "a miss");
 }
 
-#[test]
-fn a_cut_fill_leaves_nothing_compressed() {
-    let site = site().start();
+fn a_cut_fill_leaves_nothing_compressed(coding: &str) {
+    let site = site(coding).start();
     let body = text(200_000);
     for (name, answer) in [
         ("/length", page(&body).cut_at(120_000)),
@@ -201,7 +238,7 @@ fn a_cut_fill_leaves_nothing_compressed() {
         ("/reset", page(&body).chunked().reset_at(120_000)),
     ] {
         site.backend.set(name, answer);
-        for request in [Request::get(name), gzip(name)] {
+        for request in [Request::get(name), accepting(coding, name)] {
             if let Ok(answer) = site.client().exchange(&request) {
                 assert!(!answer.complete || answer.status == 502, "{name}");
             }
@@ -214,38 +251,41 @@ fn a_cut_fill_leaves_nothing_compressed() {
     site.fill_and_age("/x");
     site.backend
         .set("/x", page(&text(200_001)).chunked().cut_at(120_000));
-    assert_gzip(&site.ask(&gzip("/x")), &body, "stale");
+    assert_coded(coding, &site.ask(&accepting(coding, "/x")), &body, "stale");
     wait_for("the refill", PATIENCE, || site.backend.hits("/x") == 2);
     site.backend.wait_until_idle("/x");
-    assert!(unzipped(&site.redis.wait_for_record("/x").body) == body);
+    assert!(decoded(coding, &site.redis.wait_for_record("/x").body) == body);
 }
 
-#[test]
-fn a_stale_record_is_served_in_both_forms_and_refilled() {
-    let site = site().start();
+fn a_stale_record_is_served_in_both_forms_and_refilled(coding: &str) {
+    let site = site(coding).start();
     let (old, new, gate) = (text(50_000), text(60_000), Gate::new());
     site.backend.set("/x", page(&old));
     site.fill_and_age("/x");
     site.backend.set("/x", page(&new).gate(&gate));
-    for (request, is_gzip) in [(gzip("/x"), true), (Request::get("/x"), false)] {
+    for (request, is_coded) in [(accepting(coding, "/x"), true), (Request::get("/x"), false)] {
         let answer = site.ask(&request);
         assert_eq!(answer.word(), "STALE");
-        if is_gzip {
-            assert_gzip(&answer, &old, "stale");
+        if is_coded {
+            assert_coded(coding, &answer, &old, "stale");
         } else {
             assert_plain(&answer, &old, "stale");
         }
     }
     gate.open();
     site.wait_for_hit("/x");
-    assert_gzip(&site.ask(&gzip("/x")), &new, "refilled");
+    assert_coded(
+        coding,
+        &site.ask(&accepting(coding, "/x")),
+        &new,
+        "refilled",
+    );
     assert_eq!(site.backend.hits("/x"), 2);
 }
 
-#[test]
-fn the_memory_tier_and_a_store_of_memory_alone_have_the_compressed_body() {
-    let tier = site().workers(1).store("memory 8m min_uses=1;");
-    let alone = site().workers(2).memory_alone("memory 8m;");
+fn the_memory_tier_and_a_store_of_memory_alone_have_the_compressed_body(coding: &str) {
+    let tier = site(coding).workers(1).store("memory 8m min_uses=1;");
+    let alone = site(coding).workers(2).memory_alone("memory 8m;");
     for (name, site) in [("tier", tier), ("alone", alone)] {
         let site = site.start();
         for (target, bytes) in [("/small", 3000), ("/large", 400_000)] {
@@ -262,37 +302,46 @@ fn the_memory_tier_and_a_store_of_memory_alone_have_the_compressed_body() {
                 });
                 found.unwrap_or_else(|| panic!("{name}: {target} is never from memory"))
             };
-            assert_gzip(&from_memory(&gzip(target)), &body, name);
+            assert_coded(
+                coding,
+                &from_memory(&accepting(coding, target)),
+                &body,
+                name,
+            );
             assert_plain(&from_memory(&Request::get(target)), &body, name);
-            let part = from_memory(&gzip(target).header("Range", "bytes=1000-1999"));
+            let part = from_memory(&accepting(coding, target).header("Range", "bytes=1000-1999"));
             assert_eq!(part.status, 206, "{name}");
             assert!(part.body == body[1000..2000], "{name}");
-            let head = from_memory(&Request::head(target).header("Accept-Encoding", "gzip"));
-            assert_eq!(head.header("content-encoding").as_deref(), Some("gzip"));
-            let unchanged = from_memory(&gzip(target).header("If-None-Match", "\"abc\""));
+            let head = from_memory(&Request::head(target).header("Accept-Encoding", coding));
+            assert_eq!(head.header("content-encoding").as_deref(), Some(coding));
+            let unchanged =
+                from_memory(&accepting(coding, target).header("If-None-Match", "\"abc\""));
             assert_eq!(unchanged.status, 304, "{name}");
             assert_eq!(site.backend.hits(target), 1, "{name}");
         }
     }
 }
 
-#[test]
-fn what_is_damaged_is_a_miss_from_memory_too() {
-    let site = site().workers(1).store("memory 8m min_uses=1;").start();
+fn what_is_damaged_is_a_miss_from_memory_too(coding: &str) {
+    let site = site(coding)
+        .workers(1)
+        .store("memory 8m min_uses=1;")
+        .start();
     let body = text(3000);
     site.backend.set("/x", page(&body));
     site.fill("/x");
     damage(&site, "/x", "20");
-    // In whatever form it is read first: that of gzip isn't looked into.
+    // In whatever form it is read first: the coded one isn't looked into.
     wait_for("the record in memory", PATIENCE, || {
-        let answer = site.ask(&gzip("/x"));
+        let answer = site.ask(&accepting(coding, "/x"));
         assert_eq!(answer.word(), "HIT");
-        answer.header("x-source").as_deref() == Some("memory") && unzipped(&answer.body) != body
+        answer.header("x-source").as_deref() == Some("memory")
+            && decoded(coding, &answer.body) != body
     });
     let answer = site.get("/x");
     assert_eq!(answer.word(), "STORE");
     assert_plain(&answer, &body, "a miss");
-    let said = "\"/x\" in store \"main\" can't be inflated; it is deleted";
+    let said = "\"/x\" in store \"main\" can't be decompressed; it is deleted";
     let log = site.nginx.log();
     assert!(
         log.wait_for(Position::default(), said, PATIENCE).is_some(),
@@ -300,14 +349,13 @@ fn what_is_damaged_is_a_miss_from_memory_too() {
         log.tail(20)
     );
     site.wait_for_hit("/x");
-    assert_gzip(&site.ask(&gzip("/x")), &body, "anew");
+    assert_coded(coding, &site.ask(&accepting(coding, "/x")), &body, "anew");
     assert_plain(&site.get("/x"), &body, "anew");
     assert_eq!(site.backend.hits("/x"), 2);
 }
 
-#[test]
-fn a_large_body_that_is_damaged_behind_its_beginning_is_cut() {
-    let site = site().start();
+fn a_large_body_that_is_damaged_behind_its_beginning_is_cut(coding: &str) {
+    let site = site(coding).start();
     let body = text(2_000_000);
     site.backend.set("/x", page(&body));
     site.fill("/x");
@@ -324,9 +372,8 @@ fn a_large_body_that_is_damaged_behind_its_beginning_is_cut() {
     assert_eq!(site.backend.hits("/x"), 2);
 }
 
-#[test]
-fn many_slow_readers_of_a_large_body_cost_little_memory() {
-    let site = site()
+fn many_slow_readers_of_a_large_body_cost_little_memory(coding: &str) {
+    let site = site(coding)
         .workers(1)
         .location("redis_cache_max_size 64m; redis_cache_capture_memory 128m;")
         .start();
@@ -348,8 +395,9 @@ fn many_slow_readers_of_a_large_body_cost_little_memory() {
     }
     let after = Vitals::of(pid).unwrap();
     println!("before {before:?}, after {after:?}");
-    // 20 states of zlib, pieces under way, and the record once for each.
-    after.assert_grown_less(&before, 16 * 1024);
+    // 20 decoders, pieces under way, and the record once for each.
+    let kilobytes = if coding == "gzip" { 16 } else { 24 } * 1024;
+    after.assert_grown_less(&before, kilobytes);
     drop(readers);
     let whole = site.get("/x");
     assert!(whole.complete && whole.body.len() == size);
