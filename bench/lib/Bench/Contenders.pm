@@ -3,7 +3,9 @@ package Bench::Contenders;
 
 use strict;
 use warnings;
+use feature 'state';
 use Exporter 'import';
+use File::Temp ();
 use IO::Uncompress::Gunzip qw(gunzip);
 use Bench::Backend qw(body_of);
 use Bench::Http;
@@ -189,17 +191,20 @@ sub _ways_to_redis {
     return @contenders;
 }
 
-# A hit of a record that is stored in gzip, of many keys: as it is to clients that accept that, inflated to others.
+# A hit of a record that is stored in gzip or zstd, of many keys: as it is to clients that accept that, decoded to others.
 sub _compressed {
     my ($upstream, $many, %o) = @_;
     my @contenders;
-    for my $form (['gzip', 'client takes gzip', 'gzip'], ['inflated', 'inflated']) {
-        my ($id, $label, $accept) = @$form;
+    for my $form (
+        ['gzip', 'gzip', 'client takes gzip', 'gzip'], ['inflated', 'gzip', 'inflated'],
+        ['zstd', 'zstd', 'client takes zstd', 'zstd'], ['unzstd', 'zstd', 'decoded'],
+    ) {
+        my ($id, $coding, $label, $accept) = @$form;
         my ($http, $location) = module_configuration(redis => $o{redis}, key => "$id:", age => '1h');
         push @contenders, {
-            id => "redis_${id}_keys", label => "this module, stored in gzip, $label, 1,000 keys", @$many,
+            id => "redis_${id}_keys", label => "this module, stored in $coding, $label, 1,000 keys", @$many,
             header => 'HIT', modules => [$o{module}], http => $upstream . $http, redis => [$o{redis}],
-            server => "        location / {\n$location            redis_cache_compress gzip min=1 types=*;\n"
+            server => "        location / {\n$location            redis_cache_compress $coding min=1 types=*;\n"
                 . "            proxy_pass http://backend;\n        }",
             $accept ? (accept => $accept) : (),
         };
@@ -299,6 +304,7 @@ sub check {
         my $from = _word($answer);
         my $coding = $answer->{headers}{'content-encoding'} // '';
         gunzip(\(my $coded = $answer->{body}), \$answer->{body}) if $coding eq 'gzip';
+        $answer->{body} = _unzstd($answer->{body}) if $coding eq 'zstd';
         my $wrong = $answer->{status} != 200 ? "status $answer->{status}"
             : $coding ne ($c->{accept} // '') ? "Content-Encoding is '$coding'"
             : $answer->{body} ne $body ? length($answer->{body}) . " bytes that aren't the $size of the body"
@@ -306,6 +312,19 @@ sub check {
             :   next;
         die "$c->{label}, $path: $wrong\n" . `tail -n 5 '$c->{nginx}{log}'`;
     }
+}
+
+# The plain body of one in zstd. Most are the same: each is decoded once.
+sub _unzstd {
+    my ($coded) = @_;
+    state %plain;
+    return $plain{$coded} //= do {
+        my $file = File::Temp->new;
+        binmode $file;
+        print $file $coded;
+        close $file;
+        scalar `zstd -d -c -q '$file'`;
+    };
 }
 
 1;
