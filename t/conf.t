@@ -1509,3 +1509,13 @@ invalid size "33m" in "redis_cache_slice"; use "off", or a size from 64k to 32m 
     location /t { redis_cache_compress zstd level=13; }    # <--
 --- emerg
 invalid level "level=13" in "redis_cache_compress"; use one from level=1 to level=12
+
+
+
+=== TEST 173: redis_cache_post_location is a flag
+--- config
+    location /t {
+        redis_cache_post_location GET;    # <--
+    }
+--- emerg
+invalid value "GET" in "redis_cache_post_location"; it is "on" or "off"

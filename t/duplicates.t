@@ -34,6 +34,7 @@ my %once = (
     redis_cache_lock_queue      => '1',
     redis_cache_uncacheable_ttl => '1s',
     redis_cache_invalidate      => 'on',
+    redis_cache_post_location   => 'on',
     redis_cache_use_stale       => 'error',
     redis_cache_args            => 'sort',
     redis_cache_min_uses        => '2',

@@ -53,6 +53,7 @@ entry!(on_set_cookie, LocConf, rules::set_cookie);
 entry!(on_heuristic, LocConf, rules::heuristic);
 entry!(on_honor_request, LocConf, rules::honor_request);
 entry!(on_invalidate, LocConf, rules::invalidate);
+entry!(on_post_location, LocConf, rules::post_location);
 entry!(on_max_size, LocConf, rules::max_size);
 entry!(on_capture_memory, LocConf, fill::capture_memory);
 entry!(on_capture_timeout, LocConf, fill::capture_timeout);
@@ -112,7 +113,7 @@ const SET_MD5: u32 =
     NGX_HTTP_SRV_CONF | NGX_HTTP_SIF_CONF | NGX_HTTP_LOC_CONF | NGX_HTTP_LIF_CONF | NGX_CONF_TAKE12;
 
 /// All directives of the module.
-pub static mut COMMANDS: [ngx_command_t; 49] = [
+pub static mut COMMANDS: [ngx_command_t; 50] = [
     command(
         ngx_string!("redis_cache_zone"),
         HTTP | NGX_CONF_TAKE2,
@@ -210,6 +211,11 @@ pub static mut COMMANDS: [ngx_command_t; 49] = [
         ngx_string!("redis_cache_invalidate"),
         NGX_CONF_TAKE1,
         on_invalidate,
+    ),
+    in_location(
+        ngx_string!("redis_cache_post_location"),
+        NGX_CONF_TAKE1,
+        on_post_location,
     ),
     in_location(
         ngx_string!("redis_cache_max_size"),

@@ -115,6 +115,8 @@ pub struct LocConf {
     pub honor_request: Option<bool>,
     /// `redis_cache_invalidate`
     pub invalidate: Option<bool>,
+    /// `redis_cache_post_location`
+    pub post_location: Option<bool>,
     /// `redis_cache_max_size`, bytes
     pub max_size: Option<u64>,
     /// `redis_cache_capture_memory`, bytes
@@ -205,6 +207,7 @@ impl Default for LocConf {
             heuristic: None,
             honor_request: None,
             invalidate: None,
+            post_location: None,
             max_size: None,
             capture_memory: None,
             capture_timeout: None,
@@ -276,6 +279,7 @@ impl LocConf {
             heuristic,
             honor_request,
             invalidate,
+            post_location,
             max_size,
             capture_memory,
             capture_timeout,

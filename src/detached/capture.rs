@@ -210,13 +210,17 @@ unsafe fn is_empty(buffer: *const ngx_buf_t) -> bool {
 }
 
 /// Why there is no piece.
-enum Unread {
+pub(super) enum Unread {
     NoMemory,
     File,
 }
 
 /// The next piece of a buffer, and the buffer shorter by it. `None` if it has none.
-unsafe fn piece(buffer: *mut ngx_buf_t, r: Request) -> Result<Option<Bytes>, Unread> {
+///
+/// # Safety
+///
+/// `buffer` is a live buffer of the request, or a copy of one.
+pub(super) unsafe fn piece(buffer: *mut ngx_buf_t, r: Request) -> Result<Option<Bytes>, Unread> {
     // SAFETY: a live buffer; memory before the file, as nginx's own copy filter prefers it.
     unsafe {
         let b = &mut *buffer;

@@ -4,7 +4,8 @@
 //!
 //! In the order of its life: `purpose` and `backend`; `connection` and `copy` make it; `handle` is what its maker has
 //! of it, `hook` what nginx's filters find, `times` what both note; `run` starts it; `entered` is the location that it
-//! was sent to; `capture` gives its response to the `sink`; `ending` says whether the response is whole.
+//! was sent to; `capture` gives its response to the `sink`; `ending` says whether the response is whole. `tap`
+//! does so with the response to a client's own request.
 
 mod backend;
 mod capture;
@@ -17,6 +18,7 @@ mod hook;
 mod purpose;
 mod run;
 mod sink;
+mod tap;
 mod times;
 
 pub use backend::Backend;
@@ -25,8 +27,9 @@ pub use connection::is_detached;
 pub use copy::leaves_out;
 pub use entered::Entered;
 pub use handle::{Detached, Kept};
-pub use hook::{Hook, hook};
+pub use hook::hook;
 pub use purpose::{Fetch, FilterPosition, Message, Purpose};
 pub use run::{create, located};
 pub use sink::Sink;
+pub use tap::Tap;
 pub use times::Times;

@@ -11,6 +11,7 @@ use cache_core::headers::Headers;
 use cache_core::http_date;
 use cache_core::outcome::Reason;
 use cache_core::policy::{RequestView, storable_behind, withheld};
+use cache_core::post;
 use cache_core::renewal;
 use cache_core::slices::Brought;
 use cache_core::vary::Variant;
@@ -158,6 +159,9 @@ impl Criteria {
             // It may be what is told to those who don't say enough.
             Ok(_) if self.without_fields && is_other() => {
                 Finding::NotStorable(Reason::WithoutHeader)
+            }
+            Ok(plan) if self.of_post => {
+                post::storable(plan).map_or_else(Finding::NotStorable, Finding::Storable)
             }
             Ok(plan) => Finding::Storable(plan),
             Err(reason) if !reason.is_of_request() && self.without_fields => {

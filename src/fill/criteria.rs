@@ -30,6 +30,8 @@ pub struct Criteria {
     pub without_cookie: bool,
     /// Whether it is asked without other fields of the client's header.
     pub without_fields: bool,
+    /// Whether it is the response to a POST, which must state its lifetime itself (RFC 9110 9.3.3).
+    pub of_post: bool,
     /// The key's place in the lock domain.
     pub key: LockKey,
     /// Which part of the response is asked for.
@@ -46,6 +48,11 @@ impl NoStore {
     /// That of a location.
     pub fn of(conf: &LocConf) -> NoStore {
         NoStore(conf.no_store())
+    }
+
+    /// One that never holds.
+    pub fn none() -> NoStore {
+        NoStore(std::ptr::null_mut())
     }
 
     /// Whether any of its values holds for a request and what has come of its response. Asked of the fill's own

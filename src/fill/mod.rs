@@ -5,9 +5,12 @@
 //! requests join it; `capture` decides by the `criteria` what becomes of the response, `labelling` says by what purges select it,
 //! and `clock` looks at the backend's clock; through `stream` the response
 //! reaches its readers, and `compress` compresses its body for the store; `part` says whether it is asked for all of it or for a
-//! slice; `record` makes of it the record that is written.
+//! slice; `record` makes of it the record that is written. `beside` begins a fill whose response comes to the
+//! client's own request, and `succession` has it wait for what that invalidates; a `carrier` is the request that brings it.
 
+pub mod beside;
 mod capture;
+mod carrier;
 mod clock;
 mod compress;
 mod credentials;
@@ -21,9 +24,11 @@ pub mod registry;
 pub mod request_header;
 pub mod start;
 mod stream;
+pub mod succession;
 mod task;
 mod terms;
 
 pub use compress::is_to_be_compressed;
 pub use stream::{Next, ResponseHead, Stream, Subscription};
+pub use task::FENCE_TIMEOUT;
 pub use terms::Terms;

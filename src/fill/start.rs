@@ -14,6 +14,7 @@ use cache_core::vary::VariantId;
 use ngx::ffi::ngx_int_t;
 
 use super::capture::Capture;
+use super::carrier::Carrier;
 use super::compress::Compression;
 use super::criteria::{Criteria, NoStore};
 use super::labelling::Labelling;
@@ -176,7 +177,7 @@ fn start_fill(
             memory: lookup.memory,
         },
         stream: Rc::clone(&stream),
-        detached,
+        carrier: Carrier::Detached(detached),
         known: start.known,
         marked: start.permit.is_none().then_some(target.wanted),
         variant: target.variant,
@@ -248,6 +249,7 @@ fn criteria(
         conditional,
         without_cookie: leaves_out(Credential::Cookie),
         without_fields: !header.without_fields.is_empty(),
+        of_post: false,
         key: *initiator.lookup.lock_key(),
         wanted,
         labelling: Labelling::of(initiator.request, conf),

@@ -24,6 +24,7 @@ use ngx::ffi::*;
 use ngx::log::ngx_cycle_log;
 use ngx::ngx_log_error;
 
+use super::carrier::Carrier;
 use super::compress::Compression;
 use super::locks::Locks;
 use super::record;
@@ -31,7 +32,6 @@ use super::registry::LockPermit;
 use super::stream::Stream;
 use super::terms::Terms;
 use crate::conf::LockScope;
-use crate::detached::Detached;
 use crate::ngx::event::{now_msec, within};
 use crate::ngx::memory;
 use crate::ngx::shutdown;
@@ -44,7 +44,7 @@ use crate::worker;
 
 /// How long a fill waits for its key's fence, in milliseconds: a client waits, too, that may not have looked for a record. Without
 /// it the record is written if there is no fence by then.
-const FENCE_TIMEOUT: u64 = 1000;
+pub const FENCE_TIMEOUT: u64 = 1000;
 
 /// Maximum attempts to write a record when its key's variants change concurrently.
 const ATTEMPTS: usize = 64;
@@ -65,7 +65,7 @@ pub struct Fill {
     /// The response.
     pub stream: Rc<Stream>,
     /// The request that brings it.
-    pub detached: Rc<Detached>,
+    pub carrier: Carrier,
     /// Why it is known beforehand that it won't be stored.
     pub known: Option<Reason>,
     /// Lock-table entry whose not-storable mark this fill clears on success. `None` if it holds the lock, whose release
@@ -95,6 +95,13 @@ pub struct Fill {
     pub outcome: Rc<Cell<Option<Reason>>>,
 }
 
+impl KnownFence {
+    /// The fence held this token, when it was asked for at this time, in milliseconds.
+    pub fn new(token: Bytes, at: u64) -> KnownFence {
+        KnownFence { token, at }
+    }
+}
+
 impl Fill {
     /// Runs it in a task of its own, which no client can end.
     pub fn spawn(self, permit: Option<LockPermit>, look_again: bool, slot: Option<RefillSlot>) {
@@ -105,9 +112,11 @@ impl Fill {
         // limit_req has bounds of its own for what it holds back: other refills needn't wait for that.
         let slot = Rc::new(Cell::new(slot));
         let given_back = Rc::downgrade(&slot);
-        self.detached.when_delayed(move || {
-            drop(given_back.upgrade().and_then(|slot| slot.take()));
-        });
+        if let Some(detached) = self.carrier.detached() {
+            detached.when_delayed(move || {
+                drop(given_back.upgrade().and_then(|slot| slot.take()));
+            });
+        }
         worker::spawn(async move {
             // A worker that shuts down waits for its fills and their stores.
             let _guard = shutdown::delay();
@@ -134,7 +143,7 @@ impl Fill {
 
     /// Whether the response tells of what another request has changed meanwhile (RFC 9111 4.4).
     fn is_invalidated(&self) -> bool {
-        let begun = self.detached.times().invalidations();
+        let begun = self.carrier.times().invalidations();
         begun.is_some_and(|begun| self.invalidations() != begun)
     }
 
@@ -148,7 +157,7 @@ impl Fill {
         let lock = self.lookup.lock_key_of(id);
         self.locks
             .add(self.lookup.zone, lock, &self.terms, |permit| {
-                permit.publish(&self.stream, self.detached.times(), true);
+                permit.publish(&self.stream, self.carrier.times(), true);
             });
     }
 
@@ -184,7 +193,7 @@ impl Fill {
         for _ in 0..ATTEMPTS {
             let write = {
                 let (stream, variants) = (&self.stream, self.variants.borrow());
-                let log = self.detached.times().purged();
+                let log = self.carrier.times().purged();
                 let compressed = self.compression.compressed();
                 record::write(stream, &self.lookup, &variants, (&plan, log), compressed)
             };
@@ -249,7 +258,7 @@ impl Fill {
             FillResult::NotStored => counters.add(not_stored(reason), 1),
             FillResult::Revalidated | FillResult::Failed => {}
         }
-        if let Some(millis) = self.detached.times().taken_so_far() {
+        if let Some(millis) = self.carrier.times().taken_so_far() {
             counters.add_time(FILL_DURATION, millis.saturating_mul(1000));
         }
     }
@@ -280,8 +289,8 @@ impl Drop for Fill {
 
 impl Filling for Fill {
     async fn is_fresh(&self) -> bool {
-        let detached = &self.detached;
-        let select = |on: &Names| Some(variant(on, detached.request()?));
+        let detached = self.carrier.detached();
+        let select = |on: &Names| Some(variant(on, detached?.request()?));
         let Ok((record, variants)) = lookup::lookup(&self.lookup, &select).await else {
             return false;
         };
@@ -306,6 +315,10 @@ impl Filling for Fill {
     }
 
     async fn read_fence(&self) {
+        if self.carrier.detached().is_none() {
+            // The backend was asked before, and then it was read.
+            return;
+        }
         let Lookup {
             zone, store, key, ..
         } = &self.lookup;
@@ -326,7 +339,7 @@ impl Filling for Fill {
             Some(_) => Bytes::new(),
         };
         let number = Token::parse(&token).map_or(0, Token::number);
-        let times = self.detached.times();
+        let times = self.carrier.times();
         times.set_fence(heard, number);
         times.set_purged(purged);
         self.locks.note_fence(number);
@@ -334,13 +347,16 @@ impl Filling for Fill {
     }
 
     fn start(&self) {
-        let times = self.detached.times();
-        times.set_invalidations(self.invalidations());
-        self.detached.start();
+        if let Some(detached) = self.carrier.detached() {
+            detached.times().set_invalidations(self.invalidations());
+            detached.start();
+        }
     }
 
     fn abandon(&self) {
-        self.detached.abandon();
+        if let Some(detached) = self.carrier.detached() {
+            detached.abandon();
+        }
     }
 
     async fn head(&self) -> Option<Finding> {
@@ -379,6 +395,7 @@ impl Filling for Fill {
             // It was said when the record was looked for.
             return Err(Trouble::WrongType);
         }
+        self.carrier.cleared().await?;
         if self.is_invalidated() {
             return Err(Trouble::Invalidated);
         }
@@ -412,7 +429,7 @@ impl Filling for Fill {
             .as_ref()
             .and_then(|meta| meta.tie.as_ref());
         let facts = PurgeFacts {
-            log: self.detached.times().purged(),
+            log: self.carrier.times().purged(),
             labels: self.labels_of_confirmation(),
         };
         let change = self
@@ -441,11 +458,9 @@ impl Filling for Fill {
         (self.learn)(reason);
         memory::give_back(self.stream.take_surplus());
         let key = shown(&self.lookup.key.redis);
-        let level = if reason == Reason::Truncated {
-            NGX_LOG_WARN
-        } else {
-            NGX_LOG_INFO
-        };
+        // A client that leaves ends its own request.
+        let is_cut = reason == Reason::Truncated && self.carrier.detached().is_some();
+        let level = if is_cut { NGX_LOG_WARN } else { NGX_LOG_INFO };
         ngx_log_error!(
             level,
             ngx_cycle_log().as_ptr(),

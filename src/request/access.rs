@@ -6,12 +6,15 @@
 //! `rewrite ... last`) the rules hold. A fill runs as a subrequest, which nginx checks nowhere, so that they are
 //! checked here.
 
+use std::cell::Cell;
+
 use ngx::ffi::*;
 
-use crate::detached::{Entered, Hook, hook};
+use crate::detached::{Entered, hook};
 use crate::ngx::guard::guard;
 use crate::ngx::request::{AGAIN, Code, DECLINED, DONE, ERROR, OK, Request};
 use crate::request::context::Context;
+use crate::request::post;
 
 const UNAUTHORIZED: Code = NGX_HTTP_UNAUTHORIZED as Code;
 const FORBIDDEN: Code = NGX_HTTP_FORBIDDEN as Code;
@@ -75,8 +78,9 @@ enum Turn {
     Usual,
     /// It goes on at this index of the phase engine.
     Spared(ngx_int_t),
-    /// The rules are checked, though it is a subrequest.
-    Checked(&'static Hook),
+    /// The rules are checked here, and it is noted whether there is one: of a fill, which is a subrequest, and of a request
+    /// whose response may be stored.
+    Checked(&'static Cell<bool>),
 }
 
 fn turn(r: Request) -> Turn {
@@ -88,7 +92,7 @@ fn turn(r: Request) -> Turn {
         // A client's subrequest is checked nowhere.
         let ours = hook.subrequest.get() == r.as_ptr() && hook.is_checked;
         return if ours && !is_in(hook.entered.get()) {
-            Turn::Checked(hook)
+            Turn::Checked(&hook.checked)
         } else {
             Turn::Usual
         };
@@ -97,6 +101,9 @@ fn turn(r: Request) -> Turn {
         // What comes before our handler has run in the location that the client asked for.
         Some(context) if context.is_passing() && is_in(context.entered.get()) => {
             Turn::Spared(context.after)
+        }
+        Some(context) if context.is_passing() => {
+            post::restricted(context).map_or(Turn::Usual, Turn::Checked)
         }
         _ => Turn::Usual,
     }
@@ -116,7 +123,7 @@ unsafe extern "C" fn access_phase(
                 Some(AGAIN)
             }
             // SAFETY: as above.
-            Turn::Checked(hook) => Some(unsafe { check(request, hook, handler) }),
+            Turn::Checked(noted) => Some(unsafe { check(request, noted, handler) }),
         }
     });
     match own {
@@ -133,7 +140,7 @@ unsafe extern "C" fn access_phase(
 }
 
 /// As `ngx_http_core_access_phase` does with a main request.
-unsafe fn check(r: Request, hook: &Hook, handler: *mut ngx_http_phase_handler_t) -> Code {
+unsafe fn check(r: Request, noted: &Cell<bool>, handler: *mut ngx_http_phase_handler_t) -> Code {
     // SAFETY: by the caller; a handler of the access phase of this configuration.
     let code = unsafe {
         (*handler)
@@ -145,7 +152,7 @@ unsafe fn check(r: Request, hook: &Hook, handler: *mut ngx_http_phase_handler_t)
         return AGAIN;
     }
     // What comes of it depends on the client.
-    hook.checked.set(true);
+    noted.set(true);
     if code == AGAIN || code == DONE {
         return OK;
     }

@@ -24,6 +24,7 @@ use crate::request::deliver::begin;
 use crate::request::invalidate::{self, Effect};
 use crate::request::key;
 use crate::request::pass;
+use crate::request::post::{self, Expected};
 use crate::request::purge::{self, Turn};
 use crate::request::settings::{self, CacheableRequest, LocationSettings};
 use crate::request::variables::upstream;
@@ -160,7 +161,8 @@ fn enter(r: Request) -> Code {
         Ok(cacheable) => serve(r, location, cacheable),
         Err(reason) => {
             let effect = invalidate::expected(r, conf, main, &location, reason);
-            pass_uncacheable(r, location, reason, effect)
+            let post = post::expected(r, conf, main, &location, reason);
+            pass_uncacheable(r, location, reason, (effect, post))
         }
     }
 }
@@ -181,7 +183,7 @@ fn pass_uncacheable(
     r: Request,
     location: LocationSettings,
     reason: Reason,
-    effect: Option<Effect>,
+    (effect, post): (Option<Effect>, Option<Expected>),
 ) -> Code {
     let Some(context) = attach(r, location, None) else {
         return INTERNAL_ERROR;
@@ -191,7 +193,10 @@ fn pass_uncacheable(
     {
         return INTERNAL_ERROR;
     }
-    pass::pass_at_once(r, context, reason)
+    match post {
+        Some(expected) => post::begin(r, context, expected, reason),
+        None => pass::pass_at_once(r, context, reason),
+    }
 }
 
 fn attach(

@@ -14,6 +14,7 @@ use crate::request::context::Context;
 use crate::request::explain;
 use crate::request::hold;
 use crate::request::invalidate;
+use crate::request::post;
 
 pub mod coding;
 pub mod conditions;
@@ -58,14 +59,16 @@ fn client_header(r: Request) -> Option<Code> {
     if r.is_subrequest() {
         return None;
     }
+    let mut succession = None;
     if context.is_passing() {
         context.return_to_location(r);
+        succession = post::on_header(r, context);
         take_tags_off(r);
     }
     if cache_status::add_headers(r, context).is_err() || explain::add_header(r, context).is_err() {
         return Some(ERROR);
     }
-    hold::header(context).or_else(|| invalidate::on_header(r, context))
+    hold::header(context).or_else(|| invalidate::on_header(r, context, succession))
 }
 
 /// Tags aren't for clients, wherever the response comes from (`redis_cache_tags`).
@@ -81,8 +84,11 @@ unsafe extern "C" fn body_filter(r: *mut ngx_http_request_t, input: *mut ngx_cha
         // SAFETY: nginx calls with a live request and a chain for it.
         unsafe {
             let request = Request::new(r)?;
-            detached::body(request, input, FilterPosition::First)
-                .or_else(|| hold::body(request, input))
+            if let Some(code) = detached::body(request, input, FilterPosition::First) {
+                return Some(code);
+            }
+            post::body(request, input);
+            hold::body(request, input)
         }
     });
     // SAFETY: the next filter takes what we were given.

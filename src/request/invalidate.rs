@@ -4,7 +4,6 @@
 use std::cell::{Cell, OnceCell};
 
 use bytes::Bytes;
-use cache_core::fence::Token;
 use cache_core::headers::trim_ows;
 use cache_core::invalidation::{
     has_destination, head_disagrees, is_non_error, may_invalidate, other_targets,
@@ -22,27 +21,24 @@ use ngx::log::ngx_cycle_log;
 use ngx::ngx_log_error;
 
 use crate::conf::{LocConf, MainConf};
+use crate::fill::succession::Succession;
 use crate::ngx::event::now_sec;
 use crate::ngx::headers;
-use crate::ngx::random;
 use crate::ngx::request::{Code, Request};
 use crate::ngx::text;
 use crate::ngx::upstream::captured::{self, Captured};
 use crate::ngx::values::KeptVariables;
 use crate::request::context::Context;
+use crate::request::deletion::Deletion;
 use crate::request::hold;
 use crate::request::key::{self, KeySource};
 use crate::request::pass;
 use crate::request::settings::{self, LocationSettings, Settings};
 use crate::request::state::State;
-use crate::shm::Zone;
-use crate::shm::counters::StoreCounters;
-use crate::shm::zone::void_in_all;
 use crate::store::lookup::{self, Lookup};
-use crate::store::redis::{self, ChangeReply, StoreError};
 use crate::store::refresh::refresh;
 use crate::store::variants;
-use crate::store::{Key, Sent, Store};
+use crate::store::{Key, Store};
 
 /// What is done to stored responses when the header of the backend's response is here.
 pub enum Effect {
@@ -90,12 +86,28 @@ pub fn key(context: &'static Context) -> Option<&'static Bytes> {
 }
 
 /// The header of the backend's response is here, and not on its way to the client yet. `Some` if it has to wait.
-pub fn on_header(r: Request, context: &'static Context) -> Option<Code> {
+/// `succession`: the response itself is to take the place of the record that it invalidates.
+pub fn on_header(
+    r: Request,
+    context: &'static Context,
+    succession: Option<Succession>,
+) -> Option<Code> {
     if context.cacheable.is_some() {
         return None;
     }
     let effect = context.find::<Expected>()?.effect.take()?;
-    effect.carry_out(r, context)
+    effect.carry_out(r, context, succession)
+}
+
+/// Whether the request invalidates what is stored under the key of a GET of its URI, should it succeed.
+pub fn is_expected(context: &'static Context) -> bool {
+    let Some(expected) = context.find::<Expected>() else {
+        return false;
+    };
+    let effect = expected.effect.take();
+    let invalidates = matches!(effect, Some(Effect::Invalidation(_)));
+    expected.effect.set(effect);
+    invalidates
 }
 
 /// What a request that the cache doesn't answer may mean for stored responses.
@@ -142,11 +154,16 @@ impl Effect {
     }
 
     /// `Some` if the header of the response has to wait.
-    fn carry_out(self, r: Request, context: &'static Context) -> Option<Code> {
+    fn carry_out(
+        self,
+        r: Request,
+        context: &'static Context,
+        succession: Option<Succession>,
+    ) -> Option<Code> {
         let status = u16::try_from(r.get().headers_out.status).unwrap_or(0);
         match self {
             Effect::Invalidation(invalidation) if is_non_error(status) => {
-                invalidation.carry_out(r, context)
+                invalidation.carry_out(r, context, succession)
             }
             Effect::Freshening(freshening) if status == 200 => freshening.carry_out(r, context),
             _ => None,
@@ -155,16 +172,21 @@ impl Effect {
 }
 
 impl Invalidation {
-    fn carry_out(self, r: Request, context: &'static Context) -> Option<Code> {
+    fn carry_out(
+        self,
+        r: Request,
+        context: &'static Context,
+        succession: Option<Succession>,
+    ) -> Option<Code> {
         let others = self.others(r);
         let Lookup {
             zone, store, key, ..
         } = &self.lookup;
         let available = store.available(&key.redis);
-        let sent: Vec<_> = std::iter::once(key.clone())
-            .chain(others.into_iter().map(Key::new))
-            .map(|key| Deletion::begin(*zone, store, key))
-            .collect();
+        let own = Deletion::succeeded(*zone, store, key.clone(), succession);
+        let others = others.into_iter().map(Key::new);
+        let others = others.map(|key| Deletion::begin(*zone, store, key));
+        let sent: Vec<_> = std::iter::once(own).chain(others).collect();
         let method = String::from_utf8_lossy(r.method()).into_owned();
         let done = format!("invalidated by {method}");
         let (groups, store) = (groups(r), store.clone());
@@ -331,65 +353,5 @@ async fn purge_groups(store: &Store, groups: &[Entry], method: &str) {
                 "redis_cache: {count} groups in store \"{name}\" could not be invalidated by {method}: {error}"
             );
         }
-    }
-}
-
-/// A record on its way out.
-pub(super) struct Deletion {
-    key: Key,
-    store: String,
-    counters: Option<&'static StoreCounters>,
-    sent: Sent<ChangeReply>,
-}
-
-impl Deletion {
-    /// First its fills in this nginx are told that what they bring is worthless, then the store is asked to forget it, and to
-    /// refuse what fills of any machine bring that have begun before.
-    pub(super) fn begin(zone: Zone, store: &Store, key: Key) -> Deletion {
-        zone.invalidate(key.lock(zone, store));
-        let token = Token::new(random::number());
-        void_in_all(store.id(), &key.redis, token.number());
-        Deletion {
-            sent: store.change(redis::Change::Invalidate(key.redis.clone(), token)),
-            store: store.name().to_owned(),
-            counters: store.counters(),
-            key,
-        }
-    }
-
-    /// The name of its store.
-    pub(super) fn store(&self) -> &str {
-        &self.store
-    }
-
-    /// What is counted of its store.
-    pub(super) fn counters(&self) -> Option<&'static StoreCounters> {
-        self.counters
-    }
-
-    /// Logs what has become of it: it was `done` ("invalidated by PUT"). Gives whether there was a record.
-    pub(super) async fn end(self, done: &str) -> Result<bool, StoreError> {
-        let (key, store) = (shown(&self.key.redis), &self.store);
-        let (line, was_there) = match self.sent.await {
-            Err(error) => {
-                ngx_log_error!(
-                    error.level(),
-                    ngx_cycle_log().as_ptr(),
-                    "redis_cache: \"{key}\" in store \"{store}\" could not be {done}: {error}"
-                );
-                return Err(error);
-            }
-            Ok(ChangeReply::Unfenced(words)) => (
-                format!("{done}, but fills on other machines may store it: {words}"),
-                true,
-            ),
-            Ok(reply) => (done.to_owned(), reply != ChangeReply::Nothing),
-        };
-        ngx_log_error!(
-            NGX_LOG_INFO,
-            ngx_cycle_log().as_ptr(),
-            "redis_cache: \"{key}\" in store \"{store}\" was {line}"
-        );
-        Ok(was_there)
     }
 }

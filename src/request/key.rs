@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use cache_core::complex_value::is_derivable;
+use cache_core::post::is_of_post;
 use cache_core::uri::Target;
 use ngx::ffi::*;
 use ngx::ngx_log_error;
@@ -105,6 +106,20 @@ impl KeySource {
             KeySource::Md5(value) => return unsafe { r.evaluate(value, Scope::Get) }.map(md5),
         };
         (!key.is_empty()).then(|| Bytes::copy_from_slice(key))
+    }
+
+    /// The key under which a GET of the request's own URI is looked up. `None` if the key may say something that the
+    /// request has and a GET hasn't: its method, which `set` may have put into it, or something of its content.
+    pub fn of_get_for_certain(self, r: Request) -> Option<Bytes> {
+        if let KeySource::Variable(_) = self {
+            return None;
+        }
+        if let Some(template) = self.template()
+            && (is_of_post(template) || r.names_written_variable(template))
+        {
+            return None;
+        }
+        self.of_get(r)
     }
 
     /// The key of a GET of another URI, if it can be known.

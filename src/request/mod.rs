@@ -57,6 +57,12 @@ pub mod count;
 /// What unsafe methods and HEAD mean for stored responses.
 pub mod invalidate;
 
+/// A record that is deleted.
+mod deletion;
+
+/// What the response to a POST means for later GETs.
+mod post;
+
 /// `redis_cache_admin`: what operators and programs ask for.
 pub mod admin;
 

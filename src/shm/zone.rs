@@ -258,16 +258,16 @@ impl Zone {
     }
 
     /// What a key has, and what is on its way for it in any worker, is worthless from now on; see
-    /// [`Table::invalidate`].
-    pub fn invalidate(self, key: &LockKey) {
-        if let Some(common) = self.0.common() {
-            common.invalidate(key);
-        }
+    /// [`Table::invalidate`]. Gives how often the key had been invalidated before.
+    pub fn invalidate(self, key: &LockKey) -> u64 {
+        let common = self.0.common();
+        let before = common.map_or(0, |common| common.invalidate(key));
         let woken = self.with(|table| {
             let workers = table.invalidate(key, now_msec());
             table.pids(workers)
         });
         wake::all(key, woken.unwrap_or_default());
+        before
     }
 
     /// A key was invalidated: nobody joins or waits any more for a fill that doesn't know of that; see

@@ -119,7 +119,7 @@ pub fn apply(own: &Own<'_>, change: &Change) -> Result<ChangeReply, StoreError> 
     match change {
         Change::Write(record) => repeated(|| write(own, record)),
         Change::Refresh(refresh) => repeated(|| refreshed(own, refresh)),
-        Change::Delete(key) | Change::Invalidate(key, _) => Ok(delete(own, key)),
+        Change::Delete(key) | Change::Invalidate(key, ..) => Ok(delete(own, key)),
         // One nginx uses it, whose zone knows what was invalidated.
         Change::SetFence(..) => Ok(ChangeReply::Done),
         Change::ReadFence(_) => Ok(ChangeReply::Fence(None)),

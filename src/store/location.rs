@@ -83,7 +83,7 @@ impl Location {
         change: Change,
     ) -> impl Future<Output = Result<ChangeReply, StoreError>> + use<> {
         let invalidation = match &change {
-            Change::Invalidate(key, token) => Some((key.clone(), *token)),
+            Change::Invalidate(key, token, _) => Some((key.clone(), *token)),
             _ => None,
         };
         let exchange = self

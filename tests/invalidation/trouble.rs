@@ -133,7 +133,7 @@ fn through_a_location_as_the_store() {
         let body = String::from_utf8_lossy(&bridge.requests().last().unwrap().body).into_owned();
         let key = site.key("/x");
         let keys = format!("\r\n$1\r\n2\r\n${}\r\n{key}\r\n", key.len());
-        assert!(body.starts_with("*8\r\n$4\r\nEVAL\r\n"), "{form}: {body}");
+        assert!(body.starts_with("*9\r\n$4\r\nEVAL\r\n"), "{form}: {body}");
         assert!(body.contains(&keys), "{form}: {body}");
         assert_eq!(site.redis.get(&key), None, "{form}");
         assert_eq!(client.get("/x").word(), "STORE", "{form}");

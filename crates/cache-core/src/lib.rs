@@ -77,6 +77,8 @@ pub mod credentials;
 pub mod refill_header;
 // Which records does a request make worthless (RFC 9111 4.4)?
 pub mod invalidation;
+// When is the response to a POST what a GET would get (RFC 9110 9.3.3)?
+pub mod post;
 // How does a fill learn that its key was invalidated meanwhile, on another machine?
 pub mod fence;
 // Which records does a purge take out of the cache, on all machines?

@@ -189,3 +189,7 @@ pub(super) fn honor_request(directive: &Directive, conf: &mut LocConf) -> SetRes
 pub(super) fn invalidate(directive: &Directive, conf: &mut LocConf) -> SetResult {
     once(&mut conf.invalidate, directive.flag(1)?)
 }
+
+pub(super) fn post_location(directive: &Directive, conf: &mut LocConf) -> SetResult {
+    once(&mut conf.post_location, directive.flag(1)?)
+}

@@ -4,6 +4,7 @@
 
 use std::ptr;
 
+use cache_core::complex_value::names_variable;
 use ngx::ffi::*;
 
 use super::super::request::{OK, Request};
@@ -75,16 +76,33 @@ impl Drop for KeptVariables {
     }
 }
 
+impl Request {
+    /// Whether a value with `$variables` names one that `set`, or a module that does likewise, gives its value.
+    pub fn names_written_variable(self, template: &[u8]) -> bool {
+        // SAFETY: the variables of the request's configuration.
+        let variables = unsafe { (*self.indexed_variables()).as_slice::<ngx_http_variable_t>() };
+        variables.iter().any(|variable| {
+            // SAFETY: names live as long as the configuration.
+            let name = unsafe { text::bytes(&variable.name) };
+            let may_change = variable.flags & NGX_HTTP_VAR_CHANGEABLE as ngx_uint_t != 0;
+            may_change && is_set(variable) && names_variable(template, name)
+        })
+    }
+}
+
+/// Whether `set`, or a module that does likewise, gives a variable its value: such a variable is known by its data.
+fn is_set(variable: &ngx_http_variable_t) -> bool {
+    variable.flags & NGX_HTTP_VAR_WEAK as ngx_uint_t != 0 || variable.data == variable.index
+}
+
 /// Whether a value is what the variable's handler would make again, as of a `map`. Those of `set` and of modules that
-/// do likewise have one only for want of a value; it complains in the log. They are known by their data.
+/// do likewise have one only for want of a value; it complains in the log.
 unsafe fn is_made(
     r: Request,
     variable: &ngx_http_variable_t,
     value: &ngx_http_variable_value_t,
 ) -> bool {
-    let is_set =
-        variable.flags & NGX_HTTP_VAR_WEAK as ngx_uint_t != 0 || variable.data == variable.index;
-    if is_set || !is_given(variable, value) {
+    if is_set(variable) || !is_given(variable, value) {
         return false;
     }
     let Some(handler) = variable.get_handler else {

@@ -14,7 +14,7 @@ use super::answer::{self, Answer};
 use super::keys::Keys;
 use crate::ngx::event::{now_msec, sleep};
 use crate::ngx::request::Request;
-use crate::request::invalidate::Deletion;
+use crate::request::deletion::Deletion;
 use crate::shm::Zone;
 use crate::store::redis::{PURGES as LOG, StoreError};
 use crate::store::{Key, Store};

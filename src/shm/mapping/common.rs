@@ -48,11 +48,10 @@ impl Common {
         counter.map_or(0, |counter| counter.load(Ordering::SeqCst))
     }
 
-    /// Says that all that is on its way for the key is worthless.
-    pub fn invalidate(&self, key: &LockKey) {
-        if let Some(counter) = Self::word(&self.invalidations, key) {
-            counter.fetch_add(1, Ordering::SeqCst);
-        }
+    /// Says that all that is on its way for the key is worthless. Gives the count before.
+    pub fn invalidate(&self, key: &LockKey) -> u64 {
+        let counter = Self::word(&self.invalidations, key);
+        counter.map_or(0, |counter| counter.fetch_add(1, Ordering::SeqCst))
     }
 
     /// The number of the invalidation by another machine that was heard last for the key, or for one that has the same

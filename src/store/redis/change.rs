@@ -205,8 +205,10 @@ pub enum Change {
     Refresh(RecordRefresh),
     /// Deletes the record of a key, and all its variants with it.
     Delete(Bytes),
-    /// The same, and makes worthless what fills of any machine are about to write: sets the fence first.
-    Invalidate(Bytes, Token),
+    /// The same, and makes worthless what fills of any machine are about to write: sets the fence first. The token, if one is
+    /// given, is that of the last invalidation that the caller knows, empty if it knows of none: the reply says whether there
+    /// was another one since.
+    Invalidate(Bytes, Token, Option<Bytes>),
     /// Sets the fence of a key alone.
     SetFence(Bytes, Token),
     /// Reads the fence of a key: it changes nothing, but is asked of the master as changes are.
@@ -230,7 +232,7 @@ impl Change {
             Change::Write(record) => &record.key,
             Change::Refresh(refresh) => &refresh.key,
             Change::Delete(key)
-            | Change::Invalidate(key, _)
+            | Change::Invalidate(key, ..)
             | Change::SetFence(key, _)
             | Change::ReadFence(key)
             | Change::Forget(key, _) => key,
@@ -311,6 +313,8 @@ pub enum ChangeReply {
     ClaimLost,
     /// The record is deleted, but the fence couldn't be set; these are the server's words.
     Unfenced(String),
+    /// The record is deleted, and the key was invalidated, or may have been, since the caller has last known of that.
+    Overtaken,
     /// Nothing was written: the key's field `variants` isn't the one that was seen. This is what the
     /// key says now.
     Variants(Base),

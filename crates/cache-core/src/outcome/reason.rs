@@ -99,7 +99,7 @@ reasons! {
     /// The response's status isn't one of `redis_cache_valid`.
     StatusNotListed = "status not listed",
     /// `redis_cache_valid any` lets the status pass, but it is one that isn't stored without an explicit
-    /// lifetime (RFC 9111 3).
+    /// lifetime (RFC 9111 3); or it is the response to a POST (RFC 9110 9.3.3).
     NoFreshness = "no explicit freshness",
     /// X-Accel-Expires: 0.
     AccelExpires = "x-accel-expires",

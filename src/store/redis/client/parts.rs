@@ -20,7 +20,14 @@ impl Client {
             Whole::Apart => Err(StoreError::Unavailable),
         };
         match change {
-            Change::Invalidate(key, token) => invalidate_in_parts(key, token, done).await,
+            Change::Invalidate(key, token, seen) => {
+                let invalidated = invalidate_in_parts(key, token, done).await;
+                // What the fence held just before isn't known.
+                invalidated.map(|reply| match seen {
+                    Some(_) => ChangeReply::Overtaken,
+                    None => reply,
+                })
+            }
             Change::Write(record) => {
                 let (key, fence) = (record.key.clone(), record.fence.clone());
                 let unfenced = RecordWrite {

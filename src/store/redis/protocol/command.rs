@@ -168,6 +168,7 @@ macro_rules! invalidate {
         concat!(
             $($tell)*,
             "local fence,may=KEYS[2],redis.acl_check_cmd\n\
+local was=ARGV[4]~='-' and redis.pcall('HGET',fence,'token')\n\
 local gone=redis.pcall('DEL',KEYS[1])\n\
 local said=redis.pcall('HSET',fence,'token',ARGV[1])\n\
 if type(said)=='number' then\n\
@@ -180,6 +181,7 @@ return redis.error_reply('NOPERM '..gone.err)\n\
 end\n\
 if type(gone)=='table' then return gone end\n\
 if type(said)=='table' then return said.err end\n\
+if was and was~=ARGV[4] then return 2 end\n\
 return gone"
         )
     };
@@ -187,10 +189,11 @@ return gone"
 
 /// Deletes the key, sets the fence, which is the second key, and tells all machines. Where the fence can't be set it deletes all the
 /// same, and replies with the server's words. A server that is full sets it: it doesn't ask a script for memory that has called
-/// a command which writes. A fence that can't be given an expiry goes.
+/// a command which writes. A fence that can't be given an expiry goes. The fourth argument is the token that the fence is to
+/// have held, if it held one, or `-`: the reply is 2 if it held another.
 const INVALIDATE: Script = Script {
     silent: invalidate!(""),
-    telling: invalidate!(tell!("ARGV[4]", "1")),
+    telling: invalidate!(tell!("ARGV[5]", "1")),
 };
 
 /// Sets a fence, and tells all machines.
@@ -247,7 +250,9 @@ pub fn change(output: &mut Output, change: Change, channel: Option<&Bytes>) {
             let words: [&[u8]; 5] = [b"EVAL", DELETE.as_bytes(), b"1", &key, channel];
             resp::command(output.tail(), &words);
         }
-        (Change::Invalidate(key, token), _) => invalidate(output.tail(), &key, token, channel),
+        (Change::Invalidate(key, token, seen), _) => {
+            invalidate(output.tail(), &key, (token, seen.as_deref()), channel);
+        }
         (Change::SetFence(key, token), _) => {
             let (token, lifetime) = (token.to_string(), fence::LIFETIME.to_string());
             let name = fence::name(&key);
@@ -275,7 +280,12 @@ pub fn change(output: &mut Output, change: Change, channel: Option<&Bytes>) {
     }
 }
 
-fn invalidate(out: &mut Vec<u8>, key: &[u8], token: Token, channel: Option<&Bytes>) {
+fn invalidate(
+    out: &mut Vec<u8>,
+    key: &[u8],
+    (token, seen): (Token, Option<&[u8]>),
+    channel: Option<&Bytes>,
+) {
     let (token, lifetime) = (token.to_string(), fence::LIFETIME.to_string());
     let name = fence::name(key);
     let mut words: Vec<&[u8]> = vec![
@@ -287,6 +297,7 @@ fn invalidate(out: &mut Vec<u8>, key: &[u8], token: Token, channel: Option<&Byte
         token.as_bytes(),
         lifetime.as_bytes(),
         fence::CHANNEL.as_bytes(),
+        seen.unwrap_or(b"-"),
     ];
     words.extend(channel.map(|channel| &channel[..]));
     resp::command(out, &words);

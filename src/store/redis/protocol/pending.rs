@@ -340,6 +340,7 @@ fn change_replied(kind: Kind, promise: Promise<ChangeReply>, reply: Reply) -> Re
         Reply::Integer(1) => Some(ChangeReply::Done),
         Reply::Integer(0) => Some(ChangeReply::Nothing),
         Reply::Integer(-1) if kind == Kind::Write => Some(ChangeReply::Invalidated),
+        Reply::Integer(2) if kind == Kind::Invalidate => Some(ChangeReply::Overtaken),
         Reply::Bulk(Some(number)) if kind == Kind::Purges => {
             number::parse(&number).map(ChangeReply::Number)
         }
