@@ -82,10 +82,8 @@ pub fn begin(
         fence_at,
     } = before;
     let stream = Stream::new(lookup.rules.max_size, terms.capture_memory);
-    let capture = Capture {
-        stream: Rc::clone(&stream),
-        criteria: criteria(r, conf, &lookup, view),
-    };
+    let criteria = criteria(r, conf, &lookup, view);
+    let capture = Capture::new(Rc::clone(&stream), criteria);
     capture.header(r, captured, is_restricted);
     let plan = match stream.head().map(|head| head.finding.clone()) {
         Some(Finding::Storable(plan)) => plan,

@@ -1,6 +1,7 @@
 //! A fill's response on its way from the detached request into the fill's stream: here it is decided what becomes of
 //! it.
 
+use std::cell::OnceCell;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -17,6 +18,7 @@ use cache_core::slices::Brought;
 use cache_core::vary::Variant;
 
 use super::criteria::Criteria;
+use super::part::Begun;
 use super::stream::{ResponseHead, Stream};
 use super::{clock, credentials};
 use crate::detached::Sink;
@@ -32,6 +34,19 @@ pub struct Capture {
     pub stream: Rc<Stream>,
     /// By what it is decided what becomes of it.
     pub criteria: Criteria,
+    /// The slice of a large object that it begins, once its header is here.
+    pub begun: OnceCell<Begun>,
+}
+
+impl Capture {
+    /// The response of this stream, judged by these criteria.
+    pub fn new(stream: Rc<Stream>, criteria: Criteria) -> Capture {
+        Capture {
+            stream,
+            criteria,
+            begun: OnceCell::new(),
+        }
+    }
 }
 
 impl Sink for Capture {
@@ -42,7 +57,10 @@ impl Sink for Capture {
         }
         let date = captured.dates.date.as_deref();
         let date = date.and_then(|date| http_date::parse(date, now));
-        let brought = criteria.wanted.judge(&mut captured, date, criteria.key);
+        let (brought, begun) = criteria.wanted.judge(&mut captured, date, criteria.key);
+        if let Some(begun) = begun {
+            let _ = self.begun.set(begun);
+        }
         let finding = if let Some(finding) = criteria.wanted.finding(&brought) {
             finding
         } else if is_restricted {

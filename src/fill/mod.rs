@@ -5,7 +5,7 @@
 //! requests join it; `capture` decides by the `criteria` what becomes of the response, `labelling` says by what purges select it,
 //! and `clock` looks at the backend's clock; through `stream` the response
 //! reaches its readers, and `compress` compresses its body for the store; `part` says whether it is asked for all of it or for a
-//! slice; `record` makes of it the record that is written. `beside` begins a fill whose response comes to the
+//! slice, and `gather` puts a slice together of several answers; `record` makes of it the record that is written. `beside` begins a fill whose response comes to the
 //! client's own request, and `succession` has it wait for what that invalidates; a `carrier` is the request that brings it.
 
 pub mod beside;
@@ -15,6 +15,7 @@ mod clock;
 mod compress;
 mod credentials;
 mod criteria;
+mod gather;
 mod labelling;
 pub mod lease;
 mod locks;

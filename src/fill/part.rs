@@ -10,7 +10,7 @@ use cache_core::headers::Headers;
 use cache_core::key::LockKey;
 use cache_core::record::Record;
 use cache_core::slices::{
-    self, Again, Answer, Brought, First, Refused, Sliced, Span, Unfit, Validator, again, further,
+    self, Again, Answer, Brought, First, Sliced, Span, Unfit, Useful, Validator, again, further,
     lifetime, of_part,
 };
 use cache_core::token::Token;
@@ -57,6 +57,36 @@ pub struct Slice {
     pub expiry: u32,
 }
 
+/// A slice of which an answer brings something.
+#[derive(Clone, Debug)]
+pub struct Begun {
+    /// The object.
+    pub object: Sliced,
+    /// What all of its slices have.
+    pub validator: Validator,
+    /// The bytes of the slice.
+    pub span: Span,
+    /// Which bytes of the answer are those.
+    pub useful: Useful,
+}
+
+impl Begun {
+    /// The fields by which the backend is asked for more of the same object.
+    pub fn fields(&self, span: Span) -> Vec<(&'static [u8], Bytes)> {
+        fields(span, &self.validator)
+    }
+}
+
+/// The fields that ask for bytes of an object, if it is still the one with this validator.
+fn fields(span: Span, validator: &Validator) -> Vec<(&'static [u8], Bytes)> {
+    let (name, value) = validator.condition();
+    vec![range(span), (name.as_bytes(), value)]
+}
+
+fn range(span: Span) -> (&'static [u8], Bytes) {
+    (b"Range", Bytes::from(slices::range(span)))
+}
+
 /// What a fill asks for.
 #[derive(Clone, Debug, Default)]
 pub enum Wanted {
@@ -89,30 +119,31 @@ impl Wanted {
 
     /// The fields by which the backend is asked for it.
     pub fn fields(&self) -> Vec<(&'static [u8], Bytes)> {
-        let range = |span| (&b"Range"[..], Bytes::from(slices::range(span)));
         match self {
             Self::Whole => Vec::new(),
             Self::First { size, .. } => Span::new(0, size.saturating_sub(1))
                 .map(range)
                 .into_iter()
                 .collect(),
-            Self::Slice(slice) => {
-                let (name, value) = slice.validator.condition();
-                vec![range(slice.span), (name.as_bytes(), value)]
-            }
+            Self::Slice(slice) => fields(slice.span, &slice.validator),
         }
     }
 
     /// Judges the answer, and makes of a part that begins an object the header that the whole would have. `date`: when the
-    /// origin made it, in unix seconds, if it says so. `key`: where it belongs.
-    pub fn judge(&self, captured: &mut Captured, date: Option<u64>, key: LockKey) -> Brought {
+    /// origin made it, in unix seconds, if it says so. `key`: where it belongs. Gives the slice, too, that it begins.
+    pub fn judge(
+        &self,
+        captured: &mut Captured,
+        date: Option<u64>,
+        key: LockKey,
+    ) -> (Brought, Option<Begun>) {
         let answer = Answer {
             status: captured.status,
             headers: &captured.said,
             date,
         };
         match self {
-            Self::Whole => Brought::Whole,
+            Self::Whole => (Brought::Whole, None),
             Self::First { size, held } => {
                 let new = Token::new(random::number());
                 // The slices of the same object go on.
@@ -125,12 +156,17 @@ impl Wanted {
                 of_first(captured, first, key)
             }
             Self::Slice(slice) => {
-                let length = slice.span.length();
                 match further(&answer, slice.object, &slice.validator, slice.span) {
-                    Ok(bytes) if bytes == length => Brought::Slice,
-                    // A part of a slice is asked for anew, as all of it.
-                    Ok(_) => Brought::Refused(Refused::Failed),
-                    Err(why) => Brought::Refused(why),
+                    Ok(useful) => {
+                        let begun = Begun {
+                            object: slice.object,
+                            validator: slice.validator.clone(),
+                            span: slice.span,
+                            useful,
+                        };
+                        (Brought::Slice, Some(begun))
+                    }
+                    Err(why) => (Brought::Refused(why), None),
                 }
             }
         }
@@ -147,30 +183,36 @@ impl Wanted {
     }
 }
 
-fn of_first(captured: &mut Captured, first: First, key: LockKey) -> Brought {
+fn of_first(captured: &mut Captured, first: First, key: LockKey) -> (Brought, Option<Begun>) {
+    let unfit = |why| {
+        note_unfit(key);
+        (Brought::Unfit(why), None)
+    };
     match first {
-        First::Plain => Brought::Whole,
+        First::Plain => (Brought::Whole, None),
         First::Complete(total) => {
             as_whole(captured, total);
-            Brought::Whole
+            (Brought::Whole, None)
         }
         First::Slices {
             object,
             validator,
             bytes,
-        } if object.span(0).is_some_and(|span| span.length() == bytes) => {
+        } => {
+            let Some(span) = object.span(0) else {
+                return unfit(Unfit::Range);
+            };
             // Of its own bytes: a total says nothing of what is stored at once.
-            as_whole(captured, bytes);
-            Brought::First(object, validator)
+            as_whole(captured, span.length());
+            let begun = Begun {
+                object,
+                validator: validator.clone(),
+                span,
+                useful: Useful::all(bytes),
+            };
+            (Brought::First(object, validator), Some(begun))
         }
-        First::Slices { .. } => {
-            note_unfit(key);
-            Brought::Unfit(Unfit::Range)
-        }
-        First::AskWhole(why) => {
-            note_unfit(key);
-            Brought::Unfit(why)
-        }
+        First::AskWhole(why) => unfit(why),
     }
 }
 

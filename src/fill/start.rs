@@ -17,6 +17,7 @@ use super::capture::Capture;
 use super::carrier::Carrier;
 use super::compress::Compression;
 use super::criteria::{Criteria, NoStore};
+use super::gather;
 use super::labelling::Labelling;
 use super::locks::Locks;
 use super::part::{self, Slice, Wanted};
@@ -148,10 +149,9 @@ fn start_fill(
     let validators = validators(initiator, &start);
     let wanted = wanted(initiator, &mut start);
     let part = wanted.fields();
-    let capture = Capture {
-        stream: Rc::clone(&stream),
-        criteria: criteria(initiator, &start, (&header, wanted), validators.is_some())?,
-    };
+    let is_part = !matches!(wanted, Wanted::Whole);
+    let criteria = criteria(initiator, &start, (&header, wanted), validators.is_some())?;
+    let capture = Capture::new(Rc::clone(&stream), criteria);
     let fetch = Fetch {
         backend: initiator.backend.clone(),
         next_phase: initiator.next_phase,
@@ -160,7 +160,11 @@ fn start_fill(
         validators,
         part,
     };
-    let detached = detached::create(r, Rc::new(capture), Purpose::Fetch(fetch)).ok()?;
+    let detached = if is_part {
+        gather::create(r, capture, fetch)?
+    } else {
+        detached::create(r, Rc::new(capture), Purpose::Fetch(fetch)).ok()?
+    };
     if let Some(permit) = &start.permit {
         permit.publish(&stream, detached.times(), start.known.is_none());
     }

@@ -4,6 +4,7 @@ mod changes;
 mod crowds;
 mod faults;
 mod file;
+mod gather;
 mod responses;
 
 use testbed::{Request, Site};

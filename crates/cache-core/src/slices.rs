@@ -54,9 +54,10 @@
 //! 2. The fill asks for the first slice: `Range: bytes=0-<size-1>`, without conditions of the client. [`first`] judges the answer:
 //!    - not 206: as without the directive (a backend without ranges sends a whole 200, which is stored if it isn't too large);
 //!    - all of the file: stored and sent as a 200 (RFC 9111 3.4);
-//!    - a part with a strong validator and a total, as long as a slice: its bytes are slice 0. When all of them are there, slice 0 is
-//!      written, and behind it the head, under the fence. Who joins the fill meanwhile knows the head, and goes on with other slices;
-//!    - anything else (unknown length, no strong validator, nonsense, fewer bytes, 416 for an empty file): asked once more without
+//!    - a part with a strong validator and a total: its bytes are slice 0, or the beginning of it, and the rest is asked for (step
+//!      6). When all of them are there, slice 0 is written, and behind it the head, under the fence. Who joins the fill meanwhile
+//!      knows the head, and goes on with other slices;
+//!    - anything else (unknown length, no strong validator, nonsense, several parts, 416 for an empty file): asked once more without
 //!      Range. The worker remembers that of the key for some minutes, so that the next miss asks once. RFC 9111 3.4 allows no combination
 //!      there.
 //! 3. A head that may not be stored (policy as for a 200: private, no-store ...) isn't one: the request passes with its own Range.
@@ -68,8 +69,10 @@
 //!    exactly one fill, whose bytes stream to all who wait for it in the same worker. Each fill looks once more under its lock.
 //! 6. The fill of a slice asks for its bytes with the head's validator as If-Match (or If-Unmodified-Since): a backend that has
 //!    another file now says 412 without a body, where If-Range would make it begin with the whole. [`further`] judges the answer,
-//!    before any byte of it is used. A slice that the backend sends short, or that is cut, is fetched anew, three times at most;
-//!    what a client has of it already isn't sent again. ([`assembly::Assembly`] would go on behind what has come.)
+//!    before any byte of it is used. It may have more than was asked for, of which the bytes asked for are taken, or fewer, or be
+//!    cut: then the rest is asked for in the same way, and goes to the same readers ([`assembly::Assembly`]): eight requests at
+//!    most, each of which must bring something. A slice that can't be completed so is fetched anew, three times at most; what a
+//!    client has of it already isn't sent again.
 //!
 //! # When the generation changes
 //!
@@ -137,7 +140,9 @@ pub mod lifetime;
 mod object;
 mod validator;
 
-pub use answer::{Again, Answer, Brought, First, Refused, Unfit, again, first, further};
+pub use answer::{
+    Again, Answer, Brought, First, Refused, SKIPPED, Unfit, Useful, again, first, further,
+};
 pub use asked::{Asked, asked};
 pub use content_range::ContentRange;
 pub use delivery::{AHEAD, AHEAD_BYTES, Delivery, FAILURES, Step, ahead};

@@ -25,8 +25,8 @@ pub enum First {
     Plain,
     /// The part is all there is, of so many bytes: it is stored and sent as a 200 (RFC 9111 3.4).
     Complete(u64),
-    /// There is more: the object is stored in slices. The part has so many bytes from the first on, as many as were asked for,
-    /// or fewer.
+    /// There is more: the object is stored in slices. The part has so many bytes of the first slice, from the first on: all of
+    /// them, or fewer (RFC 9110 15.3.7). What it has behind them is of no use.
     Slices {
         /// What the head says.
         object: Sliced,
@@ -43,7 +43,8 @@ pub enum First {
 /// Why an object isn't kept in slices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unfit {
-    /// Content-Range is missing, or wrong, or of other bytes than were asked for.
+    /// Content-Range is missing, as in an answer in several parts (multipart/byteranges), or wrong, or of other bytes than were
+    /// asked for.
     Range,
     /// Nobody knows how long it is (`bytes 0-9/*`): neither the last bytes nor a Content-Length could be given.
     UnknownLength,
@@ -78,13 +79,13 @@ pub fn first(answer: &Answer<'_>, size: u64, token: Token) -> First {
     let Some(ContentRange::Of(span, total)) = ContentRange::of(answer.headers) else {
         return First::AskWhole(Unfit::Range);
     };
-    if span.first != 0 || span.length() > size || !fits_length(answer.headers, span) {
+    if span.first != 0 || !fits_length(answer.headers, span) {
         return First::AskWhole(Unfit::Range);
     }
     let Some(total) = total else {
         return First::AskWhole(Unfit::UnknownLength);
     };
-    if span.length() == total {
+    if span.length() == total && total <= size {
         return First::Complete(total);
     }
     let Some(validator) = Validator::of(answer.headers, answer.date) else {
@@ -94,7 +95,7 @@ pub fn first(answer: &Answer<'_>, size: u64, token: Token) -> First {
         Some(object) => First::Slices {
             object,
             validator,
-            bytes: span.length(),
+            bytes: span.length().min(size),
         },
         None => First::AskWhole(Unfit::Range),
     }
@@ -154,8 +155,41 @@ impl Refused {
     }
 }
 
-/// Judges the answer to the request for `wanted` bytes of an object. Gives how many of them it brings, from the first on: a
-/// server may send fewer (RFC 9110 15.3.7).
+/// Bytes that are read in front of those that were asked for, at most. A server that has slices of its own may send all of
+/// them that have one of the bytes.
+pub const SKIPPED: u64 = 8 << 20;
+
+/// Which bytes of an answer are those that were asked for, from the first of them on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Useful {
+    /// So many come before them,
+    pub skip: u64,
+    /// and so many there are of them.
+    pub bytes: u64,
+}
+
+impl Useful {
+    /// All of an answer, of so many bytes.
+    #[must_use]
+    pub const fn all(bytes: u64) -> Self {
+        Self { skip: 0, bytes }
+    }
+
+    /// Those of an answer with the bytes `span`, where `wanted` were asked for. `None`: it hasn't the first of them, or too much
+    /// comes before it.
+    #[must_use]
+    pub fn of(span: Span, wanted: Span) -> Option<Self> {
+        let skip = wanted.first.checked_sub(span.first)?;
+        let last = span.last.min(wanted.last);
+        (skip <= SKIPPED && last >= wanted.first).then(|| Self {
+            skip,
+            bytes: last - wanted.first + 1,
+        })
+    }
+}
+
+/// Judges the answer to the request for `wanted` bytes of an object. Gives which of its bytes these are: a server may send
+/// fewer (RFC 9110 15.3.7), or more.
 ///
 /// # Errors
 ///
@@ -165,7 +199,7 @@ pub fn further(
     object: Sliced,
     validator: &Validator,
     wanted: Span,
-) -> Result<u64, Refused> {
+) -> Result<Useful, Refused> {
     let proof = validator.judge(answer.headers);
     match answer.status {
         206 => {}
@@ -196,11 +230,10 @@ pub fn further(
     if total.is_some_and(|total| total != object.total()) {
         return Err(Refused::Changed);
     }
-    let fits = span.first == wanted.first && span.last <= wanted.last;
-    if !fits || !fits_length(answer.headers, span) {
+    if !fits_length(answer.headers, span) {
         return Err(Refused::Failed);
     }
-    Ok(span.length())
+    Useful::of(span, wanted).ok_or(Refused::Failed)
 }
 
 /// What a backend's answer to any request is, as far as its header.

@@ -1,9 +1,12 @@
-//! How a slice is put together of several answers, where the backend sends less than it was asked for, or is cut (RFC 9111
-//! 3.3, 3.4).
+//! How a slice is put together of several answers, where the backend sends less than it was asked for, or is cut (RFC 9110
+//! 15.3.7; RFC 9111 3.3, 3.4). All of them have the strong validator of the first: see [`super::further`].
 
+use std::ops::Range;
+
+use super::answer::Useful;
 use super::object::Span;
 
-/// Most requests for one slice.
+/// Most requests for one slice. Each must have brought something before there is another.
 pub const TURNS: u32 = 8;
 
 /// What is done next for a slice.
@@ -27,6 +30,8 @@ pub struct Assembly {
     began: u64,
     /// and so many at most when it ends: what its header has promised.
     promised: u64,
+    /// Bytes of the answer that come before those that count.
+    skip: u64,
     turns: u32,
 }
 
@@ -39,16 +44,17 @@ impl Assembly {
             have: 0,
             began: 0,
             promised: 0,
+            skip: 0,
             turns: 0,
         }
     }
 
-    /// The first slice of an object, whose request has been made and answered with `bytes` bytes to come.
+    /// A slice whose first request has been made and answered with this to come.
     #[must_use]
-    pub fn answered(span: Span, bytes: u64) -> Self {
+    pub fn answered(span: Span, useful: Useful) -> Self {
         let mut assembly = Self::new(span);
         assembly.turns = 1;
-        assembly.promise(bytes);
+        assembly.promise(useful);
         assembly
     }
 
@@ -57,21 +63,33 @@ impl Assembly {
         self.ask()
     }
 
-    /// The header of an answer has come, and is right: it brings so many bytes.
-    pub fn promise(&mut self, bytes: u64) {
-        self.promised = self.have.saturating_add(bytes).min(self.span.length());
+    /// The header of an answer has come, and is right: it brings this.
+    pub fn promise(&mut self, useful: Useful) {
+        self.skip = useful.skip;
+        self.promised = self
+            .have
+            .saturating_add(useful.bytes)
+            .min(self.span.length());
     }
 
-    /// So many bytes have come. Gives how many of them count: no more than were promised.
-    pub fn receive(&mut self, bytes: u64) -> u64 {
-        let counted = bytes.min(self.promised - self.have);
+    /// So many bytes have come. Gives which of them count: they come next in the slice.
+    pub fn receive(&mut self, bytes: u64) -> Range<u64> {
+        let skipped = bytes.min(self.skip);
+        self.skip -= skipped;
+        let counted = (bytes - skipped).min(self.promised - self.have);
         self.have += counted;
-        counted
+        skipped..skipped + counted
+    }
+
+    /// Whether all of it is there: what more comes of an answer is of no use.
+    #[must_use]
+    pub const fn is_done(&self) -> bool {
+        self.have == self.span.length()
     }
 
     /// The answer has ended, whole or not.
     pub const fn end(&mut self) -> Next {
-        if self.have == self.span.length() {
+        if self.is_done() {
             return Next::Done;
         }
         if self.have == self.began {
@@ -86,6 +104,12 @@ impl Assembly {
         self.have
     }
 
+    /// Those that are missing. `None`: none are.
+    #[must_use]
+    pub const fn missing(&self) -> Option<Span> {
+        Span::new(self.span.first + self.have, self.span.last)
+    }
+
     const fn ask(&mut self) -> Next {
         if self.turns == TURNS {
             return Next::Failed;
@@ -93,6 +117,7 @@ impl Assembly {
         self.turns += 1;
         self.began = self.have;
         self.promised = self.have;
+        self.skip = 0;
         Next::Ask(Span {
             first: self.span.first + self.have,
             last: self.span.last,

@@ -2,8 +2,8 @@
 
 use cache_core::slices::assembly::{Assembly, Next, TURNS};
 use cache_core::slices::{
-    Again, Answer, ContentRange, First, Refused, Unfit, Validator, again, first, further, of_part,
-    range,
+    Again, Answer, ContentRange, First, Refused, SKIPPED, Unfit, Useful, Validator, again, first,
+    further, of_part, range,
 };
 
 use super::{headers, object, span, token};
@@ -96,7 +96,7 @@ fn answer<'a>(status: u16, headers: &'a cache_core::headers::Headers) -> Answer<
 fn first_answers() {
     const TAG: &str = "ETag: \"a\"";
     let slices = |bytes| First::Slices { object: object(10, 95), validator: etag(), bytes };
-    let cases: [(&str, u16, &[&str], First); 20] = [
+    let cases: [(&str, u16, &[&str], First); 21] = [
         ("the first of many", 206, &["Content-Range: bytes 0-9/95", TAG], slices(10)),
         ("15.3.7 fewer than asked for", 206, &["Content-Range: bytes 0-3/95", TAG], slices(4)),
         ("with a length", 206, &["Content-Range: bytes 0-9/95", "Content-Length: 10", TAG], slices(10)),
@@ -112,7 +112,8 @@ fn first_answers() {
         ("15.3.7.1 no Content-Range", 206, &[TAG], First::AskWhole(Unfit::Range)),
         ("15.3.7.2 multipart", 206, &["Content-Type: multipart/byteranges; boundary=B", TAG], First::AskWhole(Unfit::Range)),
         ("other bytes", 206, &["Content-Range: bytes 1-9/95", TAG], First::AskWhole(Unfit::Range)),
-        ("more than asked for", 206, &["Content-Range: bytes 0-10/95", TAG], First::AskWhole(Unfit::Range)),
+        ("15.3.7 more than asked for", 206, &["Content-Range: bytes 0-10/95", TAG], slices(10)),
+        ("15.3.7 all, though less was asked for", 206, &["Content-Range: bytes 0-94/95", TAG], slices(10)),
         ("another unit", 206, &["Content-Range: lines 0-9/95", TAG], First::AskWhole(Unfit::Range)),
         ("14.4 invalid", 206, &["Content-Range: bytes 0-9/9", TAG], First::AskWhole(Unfit::Range)),
         ("another length", 206, &["Content-Range: bytes 0-9/95", "Content-Length: 9", TAG], First::AskWhole(Unfit::Range)),
@@ -130,19 +131,26 @@ fn further_answers() {
     const TAG: &str = "ETag: \"a\"";
     const RANGE: &str = "Content-Range: bytes 20-29/95";
     let (changed, failed) = (Err(Refused::Changed), Err(Refused::Failed));
-    let cases: [(&str, u16, &[&str], Result<u64, Refused>); 28] = [
-        ("what was asked for", 206, &[RANGE, TAG], Ok(10)),
-        ("with a length", 206, &[RANGE, TAG, "Content-Length: 10"], Ok(10)),
-        ("with a date", 206, &[RANGE, TAG, MODIFIED], Ok(10)),
-        ("15.3.7 fewer", 206, &["Content-Range: bytes 20-20/95", TAG], Ok(1)),
-        ("14.4 the length isn't known", 206, &["Content-Range: bytes 20-29/*", TAG], Ok(10)),
+    let useful = |skip, bytes| Ok(Useful { skip, bytes });
+    let cases: [(&str, u16, &[&str], Result<Useful, Refused>); 34] = [
+        ("what was asked for", 206, &[RANGE, TAG], useful(0, 10)),
+        ("with a length", 206, &[RANGE, TAG, "Content-Length: 10"], useful(0, 10)),
+        ("with a date", 206, &[RANGE, TAG, MODIFIED], useful(0, 10)),
+        ("15.3.7 fewer", 206, &["Content-Range: bytes 20-20/95", TAG], useful(0, 1)),
+        ("14.4 the length isn't known", 206, &["Content-Range: bytes 20-29/*", TAG], useful(0, 10)),
+        ("15.3.7 more behind them", 206, &["Content-Range: bytes 20-30/95", TAG], useful(0, 10)),
+        ("15.3.7 more before them", 206, &["Content-Range: bytes 16-29/95", TAG], useful(4, 10)),
+        ("15.3.7 more around them", 206, &["Content-Range: bytes 16-31/95", TAG, "Content-Length: 16"], useful(4, 10)),
+        ("15.3.7 more before them, and fewer", 206, &["Content-Range: bytes 16-23/95", TAG], useful(4, 4)),
+        ("all", 206, &["Content-Range: bytes 0-94/95", TAG], useful(20, 10)),
         ("RFC 9111 3.4 another validator", 206, &[RANGE, "ETag: \"b\""], changed),
         ("RFC 9111 3.4 a weak one", 206, &[RANGE, "ETag: W/\"a\""], changed),
         ("RFC 9111 3.4 one more", 206, &[RANGE, TAG, "ETag: \"b\""], changed),
         ("RFC 9111 3.4 none: nothing is proven", 206, &[RANGE, MODIFIED], failed),
         ("another length of the whole", 206, &["Content-Range: bytes 20-29/96", TAG], changed),
         ("other bytes", 206, &["Content-Range: bytes 21-29/95", TAG], failed),
-        ("more bytes", 206, &["Content-Range: bytes 20-30/95", TAG], failed),
+        ("bytes before", 206, &["Content-Range: bytes 10-19/95", TAG], failed),
+        ("bytes behind", 206, &["Content-Range: bytes 30-39/95", TAG], failed),
         ("another length", 206, &[RANGE, TAG, "Content-Length: 11"], failed),
         ("15.3.7.1 no Content-Range", 206, &[TAG], failed),
         ("15.3.7.2 multipart", 206, &["Content-Type: multipart/byteranges; boundary=B", TAG], failed),
@@ -172,8 +180,8 @@ fn further_answers() {
 fn further_answers_by_date() {
     const RANGE: &str = "Content-Range: bytes 20-29/95";
     let validator = Validator::of(&headers(&[MODIFIED]), Some(u64::MAX)).unwrap();
-    let cases: [(&[&str], Result<u64, Refused>); 4] = [
-        (&[RANGE, MODIFIED], Ok(10)),
+    let cases: [(&[&str], Result<Useful, Refused>); 4] = [
+        (&[RANGE, MODIFIED], Ok(Useful::all(10))),
         (
             &[RANGE, "Last-Modified: Sun, 06 Nov 1994 08:49:38 GMT"],
             Err(Refused::Changed),
@@ -218,45 +226,78 @@ fn answers_for_a_stale_object() {
     }
 }
 
+/// A server that sends all of a film for each range isn't read to its end.
+#[test]
+fn what_comes_before_is_bounded() {
+    let wanted = span(SKIPPED + 5, SKIPPED + 9);
+    assert_eq!(Useful::of(span(4, SKIPPED + 9), wanted), None);
+    let useful = Useful {
+        skip: SKIPPED,
+        bytes: 5,
+    };
+    assert_eq!(Useful::of(span(5, SKIPPED + 9), wanted), Some(useful));
+}
+
 #[test]
 fn assemblies() {
+    let all = Useful::all;
     // all at once
     let mut slice = Assembly::new(span(20, 29));
     assert_eq!(slice.begin(), Next::Ask(span(20, 29)));
-    slice.promise(10);
-    assert_eq!(slice.receive(4), 4);
-    assert_eq!(slice.receive(6), 6);
+    slice.promise(all(10));
+    assert_eq!(slice.receive(4), 0..4);
+    assert!(!slice.is_done());
+    assert_eq!(slice.receive(6), 0..6);
+    assert!(slice.is_done());
     assert_eq!(slice.end(), Next::Done);
     // cut, then fewer than asked for, then too many
     let mut slice = Assembly::new(span(20, 29));
     assert_eq!(slice.begin(), Next::Ask(span(20, 29)));
-    slice.promise(10);
-    assert_eq!(slice.receive(4), 4);
+    slice.promise(all(10));
+    assert_eq!(slice.receive(4), 0..4);
+    assert_eq!(slice.missing(), Some(span(24, 29)));
     assert_eq!(slice.end(), Next::Ask(span(24, 29)));
-    slice.promise(2);
-    assert_eq!(slice.receive(5), 2);
+    slice.promise(all(2));
+    assert_eq!(slice.receive(5), 0..2);
     assert_eq!(slice.have(), 6);
     assert_eq!(slice.end(), Next::Ask(span(26, 29)));
-    slice.promise(4);
-    assert_eq!(slice.receive(4), 4);
-    assert_eq!(slice.receive(1), 0);
-    assert_eq!(slice.end(), Next::Done);
+    slice.promise(all(4));
+    assert_eq!(slice.receive(4), 0..4);
+    assert_eq!(slice.receive(1), 0..0);
+    assert_eq!((slice.end(), slice.missing()), (Next::Done, None));
     // nothing came
     let mut slice = Assembly::new(span(20, 29));
     assert_eq!(slice.begin(), Next::Ask(span(20, 29)));
-    assert_eq!(slice.receive(4), 0);
+    assert_eq!(slice.receive(4), 0..0);
     assert_eq!(slice.end(), Next::Failed);
     // the head's own answer
-    let mut slice = Assembly::answered(span(0, 9), 4);
-    assert_eq!(slice.receive(9), 4);
+    let mut slice = Assembly::answered(span(0, 9), all(4));
+    assert_eq!(slice.receive(9), 0..4);
     assert_eq!(slice.end(), Next::Ask(span(4, 9)));
+    // more before what was asked for, and behind it
+    let mut slice = Assembly::answered(span(20, 29), Useful { skip: 5, bytes: 10 });
+    assert_eq!(slice.receive(3), 3..3);
+    assert_eq!(slice.receive(4), 2..4);
+    assert_eq!(slice.receive(20), 0..8);
+    assert_eq!(slice.end(), Next::Done);
+    // cut before what was asked for: that is nothing
+    let mut slice = Assembly::answered(span(20, 29), Useful { skip: 5, bytes: 10 });
+    assert_eq!(slice.receive(5), 5..5);
+    assert_eq!(slice.end(), Next::Failed);
+    // cut behind the first bytes: the next answer has others before them
+    let mut slice = Assembly::answered(span(20, 29), Useful { skip: 5, bytes: 10 });
+    assert_eq!(slice.receive(7), 5..7);
+    assert_eq!(slice.end(), Next::Ask(span(22, 29)));
+    slice.promise(Useful { skip: 2, bytes: 8 });
+    assert_eq!(slice.receive(10), 2..10);
+    assert_eq!(slice.end(), Next::Done);
     // a byte at a time
     let mut slice = Assembly::new(span(0, 99));
     let mut asked = 0;
     let mut next = slice.begin();
     while let Next::Ask(_) = next {
         asked += 1;
-        slice.promise(1);
+        slice.promise(all(1));
         slice.receive(1);
         next = slice.end();
     }

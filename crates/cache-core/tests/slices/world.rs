@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use cache_core::headers::Headers;
 use cache_core::slices::assembly::{Assembly, Next};
 use cache_core::slices::{
-    Again, Answer, Asked, Delivery, First, Layout, Refused, Sliced, Span, Step, Validator, again,
-    asked, first, further,
+    Again, Answer, Asked, Delivery, First, Layout, Refused, Sliced, Span, Step, Useful, Validator,
+    again, asked, first, further,
 };
 use cache_core::token::Token;
 
@@ -701,7 +701,7 @@ impl World {
                 });
                 let waiters = std::mem::take(&mut fill.waiters);
                 fill.key = Key::Slice(object.token(), 0);
-                fill.assembly = Assembly::answered(object.span(0).unwrap(), bytes);
+                fill.assembly = Assembly::answered(object.span(0).unwrap(), Useful::all(bytes));
                 fill.of = Some((object, validator.clone()));
                 // Another fill of it runs: it is confirmed only.
                 if !self.domains[domain].contains_key(&fill.key) {
@@ -749,8 +749,17 @@ impl World {
         } else if wanted.first >= total {
             (416, Headers::new(), wanted)
         } else {
+            // Some servers have slices of their own, and send all of these.
+            let more = self.rng.chance(self.config.chances.cuts);
             let last = self.shortened(wanted.first, wanted.last.min(total - 1));
-            let span = Span::new(wanted.first, last).unwrap();
+            let (first, last) = if more {
+                let before = self.rng.range(0, wanted.first.min(3));
+                let behind = self.rng.range(0, 3);
+                (wanted.first - before, (last + behind).min(total - 1))
+            } else {
+                (wanted.first, last)
+            };
+            let span = Span::new(first, last).unwrap();
             (206, self.backend.headers(Some(span)), span)
         };
         let answer = Answer {
@@ -759,14 +768,17 @@ impl World {
             date: None,
         };
         let judged = match self.config.fault {
-            Some(Fault::Unchecked) if status == 206 => Ok(span.length()),
+            Some(Fault::Unchecked) if status == 206 => {
+                Ok(Useful::of(span, wanted).unwrap_or(Useful::all(span.length())))
+            }
             _ => further(&answer, object, &validator, wanted),
         };
         match judged {
-            Ok(bytes) => {
-                fill.assembly.promise(bytes);
-                let at = (self.backend.generation, wanted.first);
-                self.keep(domain, fill, Stage::Receive { at, left: bytes });
+            Ok(useful) => {
+                fill.assembly.promise(useful);
+                let at = (self.backend.generation, span.first);
+                let left = span.length();
+                self.keep(domain, fill, Stage::Receive { at, left });
             }
             Err(why) => self.refuse(fill, why),
         }
@@ -784,7 +796,7 @@ impl World {
         }
         let piece = self.rng.range(1, left);
         let counted = fill.assembly.receive(piece);
-        for offset in 0..counted {
+        for offset in counted {
             let byte = (at.0, at.1 + offset);
             fill.bytes.push(byte);
             *self.backend.fetched.entry(byte).or_default() += 1;
