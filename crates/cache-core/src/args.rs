@@ -1,4 +1,5 @@
-//! The arguments of a request in one form, for cache keys: `redis_cache_args` and `$redis_cache_args`.
+//! The arguments of a request in one form, for cache keys: `redis_cache_args` and `$redis_cache_args`. By option what
+//! responses say by No-Vary-Search is heeded, too: [`SearchRule`].
 //!
 //! An argument is what stands between two `&` (`;` separates nothing); its name ends at the first `=`. Backends read names
 //! in different ways: PHP takes `a.b` for `a_b` and `a[]` for `a`, ASP.NET takes `A` for `a`, some split at `;` as well. A
@@ -11,7 +12,10 @@ use std::borrow::Cow;
 use crate::hex;
 
 mod name;
+mod search;
 mod tracking;
+
+pub use search::{MAX_RULE, SearchRule};
 
 use name::{Name, is_doubtful, loose, name_of};
 
@@ -23,6 +27,8 @@ pub struct ArgsForm {
     drop: Vec<Name>,
     /// `None`: all are kept that aren't dropped.
     keep: Option<Vec<Name>>,
+    /// What responses say by No-Vary-Search is heeded.
+    no_vary_search: bool,
 }
 
 /// What is wrong with the options of `redis_cache_args`.
@@ -37,8 +43,8 @@ pub enum BadArgs {
 }
 
 impl ArgsForm {
-    /// Reads the options: `sort`, `normalize`, `drop=NAME,...`, `keep=NAME,...` in any order, or `off` alone. Names of
-    /// several `drop` or `keep` add up.
+    /// Reads the options: `sort`, `normalize`, `drop=NAME,...`, `keep=NAME,...`, `no_vary_search` in any order, or `off`
+    /// alone. Names of several `drop` or `keep` add up.
     ///
     /// # Errors
     ///
@@ -53,6 +59,8 @@ impl ArgsForm {
                 form.sort = true;
             } else if *option == b"normalize" {
                 form.normalize = true;
+            } else if *option == b"no_vary_search" {
+                form.no_vary_search = true;
             } else if let Some(list) = option.strip_prefix(b"drop=") {
                 add_names(&mut form.drop, list)?;
             } else if let Some(list) = option.strip_prefix(b"keep=") {
@@ -64,10 +72,38 @@ impl ArgsForm {
         Ok(form)
     }
 
-    /// Whether it changes any arguments.
+    /// Whether it changes any arguments by itself.
     #[must_use]
     pub fn is_on(&self) -> bool {
         self.sort || self.normalize || !self.drop.is_empty() || self.keep.is_some()
+    }
+
+    /// Whether it heeds No-Vary-Search.
+    #[must_use]
+    pub const fn heeds_rules(&self) -> bool {
+        self.no_vary_search
+    }
+
+    /// The arguments in this form and in that of the rule, if one is known. Behind them stand `#` and the rule's text: the
+    /// same arguments are another text under another rule, or under none.
+    #[must_use]
+    pub fn apply_with<'a>(&self, rule: Option<&SearchRule>, arguments: &'a [u8]) -> Cow<'a, [u8]> {
+        let mut form = self.apply(arguments);
+        // nginx has none in what a client sends. What `set` has made of a decoded path must not look like a rule.
+        if form.contains(&b'#') {
+            form = form
+                .split(|&b| b == b'#')
+                .collect::<Vec<_>>()
+                .join(&b"%23"[..])
+                .into();
+        }
+        match rule {
+            None => form,
+            Some(rule) => {
+                let form = rule.apply(&form);
+                [form.as_slice(), b"#", rule.text()].concat().into()
+            }
+        }
     }
 
     /// The arguments in this form. What has it already is borrowed. The form of the form is the form.
@@ -192,13 +228,18 @@ fn normalize(text: &mut Vec<u8>, argument: &[u8]) {
             return;
         };
         rest = behind;
-        if meant.is_ascii_alphanumeric() || b"-._~".contains(&meant) {
+        if is_unreserved(meant) {
             text.push(meant);
         } else {
             text.push(b'%');
             text.extend_from_slice(&hex::upper(meant));
         }
     }
+}
+
+/// RFC 3986 2.3.
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
 }
 
 /// The byte whose escape this is the rest of, behind the `%`.

@@ -26,6 +26,15 @@ impl Name {
         })
     }
 
+    /// The name that has these bytes once it is decoded.
+    pub(super) fn exact(name: &[u8]) -> Self {
+        Self {
+            text: name.into(),
+            loose: loosened(name.iter().copied()).collect(),
+            is_start: false,
+        }
+    }
+
     /// Whether an argument of the request has this name.
     pub(super) fn is(&self, name: &[u8]) -> bool {
         matches(decoded(name), &self.text, self.is_start)
@@ -47,7 +56,7 @@ pub(super) fn name_of(argument: &[u8]) -> &[u8] {
 }
 
 /// The bytes of a name as backends decode it: an escape is its byte, "+" a space.
-fn decoded(name: &[u8]) -> impl Iterator<Item = u8> + '_ {
+pub(super) fn decoded(name: &[u8]) -> impl Iterator<Item = u8> + '_ {
     let mut rest = name;
     std::iter::from_fn(move || {
         let (&byte, tail) = rest.split_first()?;

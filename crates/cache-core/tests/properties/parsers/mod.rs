@@ -28,6 +28,7 @@ all!(
     inflate,
     lists,
     meta,
+    no_vary_search,
     purge,
     record,
     redirect,
