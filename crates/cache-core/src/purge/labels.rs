@@ -17,6 +17,8 @@ pub const MAX_TAGS: usize = 1024;
 const VERSION: &[u8] = b"1";
 /// Stands behind the tags if there were more.
 const MORE: &[u8] = b"+";
+/// Stands behind a path whose arguments don't count. No URI in normal form has it.
+const ANY_ARGUMENTS: &[u8] = b"#";
 
 /// Tags and groups of a response.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -66,6 +68,7 @@ pub struct Labels<'a> {
     host: &'a [u8],
     /// In normal form.
     target: &'a [u8],
+    any_arguments: bool,
     /// Digits of each, a blank behind each but the last.
     tags: &'a [u8],
     has_more_tags: bool,
@@ -77,7 +80,19 @@ impl<'a> Labels<'a> {
     /// selects it.
     #[must_use]
     pub fn encode(origin: &Origin, target: &[u8], tags: &Tags) -> Option<Vec<u8>> {
-        let target = normal::target(target)?;
+        Some(Self::write(origin, normal::target(target)?, tags))
+    }
+
+    /// The same for a record that is the response to several URIs of the path in `target`, whatever their arguments: `#`
+    /// stands behind the path.
+    #[must_use]
+    pub fn encode_path(origin: &Origin, target: &[u8], tags: &Tags) -> Option<Vec<u8>> {
+        let mut target = normal::target(normal::path(target))?;
+        target.extend_from_slice(ANY_ARGUMENTS);
+        Some(Self::write(origin, target, tags))
+    }
+
+    fn write(origin: &Origin, target: Vec<u8>, tags: &Tags) -> Vec<u8> {
         let origin = origin.in_full();
         let room = origin.len() + target.len() + tags.ids.len() * (DIGITS + 1) + 5;
         let mut text = Vec::with_capacity(room);
@@ -94,7 +109,7 @@ impl<'a> Labels<'a> {
             text.push(b' ');
             text.extend_from_slice(MORE);
         }
-        Some(text)
+        text
     }
 
     /// Reads the field. `None` for another version or a text that isn't one: each purge selects the record then.
@@ -115,6 +130,10 @@ impl<'a> Labels<'a> {
         let target = words
             .next()
             .filter(|target| is_plain && target.starts_with(b"/"))?;
+        let (target, any_arguments) = match target.strip_suffix(ANY_ARGUMENTS) {
+            Some(path) => (path, true),
+            None => (target, false),
+        };
         let rest = words.next().unwrap_or_default();
         let (tags, has_more_tags) = match rest.strip_suffix(MORE) {
             Some([]) => (&[][..], true),
@@ -130,6 +149,7 @@ impl<'a> Labels<'a> {
             origin,
             host,
             target,
+            any_arguments,
             tags,
             has_more_tags,
         })
@@ -151,6 +171,13 @@ impl<'a> Labels<'a> {
     #[must_use]
     pub const fn target(&self) -> &'a [u8] {
         self.target
+    }
+
+    /// Whether the record is the response to several URIs of [`Labels::target`], which then is a path, whatever their
+    /// arguments.
+    #[must_use]
+    pub const fn any_arguments(&self) -> bool {
+        self.any_arguments
     }
 
     /// The tags and groups that are known.

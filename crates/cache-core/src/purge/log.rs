@@ -149,6 +149,7 @@ impl Log {
         if matches!(selector, Selector::Tag(_) | Selector::Group(_)) {
             self.newest_tags.raise(*mode, number);
         }
+        self.note_path(selector, *mode, number);
         let (numbers, length) = self.numbers_of(selector);
         if numbers.raise(*mode, number) {
             self.entries += 1;
@@ -246,6 +247,20 @@ impl Log {
         self.newest.raise(mode, number);
     }
 
+    /// An entry about a path with arguments concerns the records of that path that are for several arguments.
+    fn note_path(&mut self, selector: &Selector, mode: Mode, number: u64) {
+        if let Selector::Prefix(scope, _) | Selector::Uri(scope, _) = selector
+            && let Some(path) = selector.path_with_arguments()
+        {
+            let place = self.places.entry(scope.text().into()).or_default();
+            let numbers = place.with_arguments.entry(path.into()).or_default();
+            if *numbers == Numbers::default() {
+                self.bytes += ENTRY_BYTES + path.len();
+            }
+            numbers.raise(mode, number);
+        }
+    }
+
     /// The numbers of a selector, and how long its text is.
     fn numbers_of(&mut self, selector: &Selector) -> (&mut Numbers, usize) {
         let (scope, text) = match selector {
@@ -307,6 +322,9 @@ impl Log {
             entries += 1;
             bytes += ENTRY_BYTES + text.len();
         });
+        let places = self.places.values();
+        let paths = places.flat_map(|place| place.with_arguments.keys());
+        bytes += paths.map(|path| ENTRY_BYTES + path.len()).sum::<usize>();
         (self.entries, self.bytes) = (entries, bytes);
     }
 
@@ -351,7 +369,7 @@ impl Log {
         let places = [ANYWHERE, labels.host(), labels.origin()]
             .into_iter()
             .filter_map(|scope| self.places.get(scope))
-            .flat_map(|place| place.of(labels.target()));
+            .flat_map(|place| place.of(labels));
         let tags = labels.tags().filter_map(|id| self.tags.get(&id));
         let selecting = std::iter::once(&self.floor)
             .chain(labels.has_more_tags().then_some(&self.newest_tags))

@@ -50,6 +50,13 @@ pub(super) fn prefix(text: &[u8]) -> Option<Vec<u8>> {
     Some(normal)
 }
 
+/// What is before the arguments.
+pub(super) fn path(text: &[u8]) -> &[u8] {
+    text.split(|&b| b == b'?' || b == b'#')
+        .next()
+        .unwrap_or_default()
+}
+
 /// Path and query, without the fragment.
 fn parts(text: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
     let text = text.split(|&b| b == b'#').next()?;

@@ -131,6 +131,21 @@ impl Selector {
         }
     }
 
+    /// The path that it names with arguments. Records of that path that are the response to several arguments are selected,
+    /// too.
+    pub(super) fn path_with_arguments(&self) -> Option<&[u8]> {
+        match self {
+            Self::Prefix(_, text) | Self::Uri(_, text) if text.contains(&b'?') => {
+                Some(normal::path(text))
+            }
+            _ => None,
+        }
+    }
+
+    fn names_arguments_for(&self, labels: &Labels<'_>) -> bool {
+        labels.any_arguments() && self.path_with_arguments() == Some(labels.target())
+    }
+
     /// Whether it selects the record with these labels. A record without any is selected by each.
     #[must_use]
     pub fn selects(&self, labels: Option<&Labels<'_>>) -> bool {
@@ -139,8 +154,14 @@ impl Selector {
         };
         match self {
             Self::Within(scope) => scope.has(labels),
-            Self::Prefix(scope, text) => scope.has(labels) && labels.target().starts_with(text),
-            Self::Uri(scope, text) => scope.has(labels) && labels.target() == &**text,
+            Self::Prefix(scope, text) => {
+                scope.has(labels)
+                    && (labels.target().starts_with(text) || self.names_arguments_for(labels))
+            }
+            Self::Uri(scope, text) => {
+                scope.has(labels)
+                    && (labels.target() == &**text || self.names_arguments_for(labels))
+            }
             Self::Tag(id) | Self::Group(id) => {
                 labels.has_more_tags() || labels.tags().any(|tag| tag == *id)
             }

@@ -10,7 +10,7 @@ use crate::naive::Naive;
 use crate::origin;
 
 const TAGS: [&str; 3] = ["a", "b", "c"];
-const PATHS: [&str; 6] = ["/", "/a", "/a/", "/a/b", "/ab", "/a?b"];
+const PATHS: [&str; 8] = ["/", "/a", "/a/", "/a/b", "/ab", "/a?b", "/a?", "/a?bc"];
 const AUTHORITIES: [(bool, &str); 4] = [
     (true, "x.com"),
     (false, "x.com"),
@@ -296,8 +296,9 @@ fn entries() -> impl Strategy<Value = Entry> {
 fn records() -> impl Strategy<Value = (Option<Vec<u8>>, u64)> {
     let tags = proptest::collection::vec((any::<bool>(), select(&TAGS[..])), 0..3);
     let has_more = proptest::bool::weighted(0.1);
-    let labels = (select(&AUTHORITIES[..]), select(&PATHS[..]), tags, has_more).prop_map(
-        |((https, authority), path, tags, has_more)| {
+    let at = (select(&AUTHORITIES[..]), select(&PATHS[..]), any::<bool>());
+    let labels = (at, tags, has_more).prop_map(
+        |(((https, authority), path, any_arguments), tags, has_more)| {
             let origin = origin(https, authority);
             let ids = tags.iter().map(|(is_group, tag)| {
                 if *is_group {
@@ -307,7 +308,11 @@ fn records() -> impl Strategy<Value = (Option<Vec<u8>>, u64)> {
                 }
             });
             let tags = Tags::from(ids.collect::<Vec<_>>());
-            let mut text = Labels::encode(&origin, path.as_bytes(), &tags).unwrap();
+            let encode = match any_arguments {
+                true => Labels::encode_path,
+                false => Labels::encode,
+            };
+            let mut text = encode(&origin, path.as_bytes(), &tags).unwrap();
             if has_more {
                 text.extend_from_slice(b" +");
             }

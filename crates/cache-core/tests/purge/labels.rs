@@ -33,6 +33,58 @@ fn the_text_of_the_field() {
     assert!(!labels.has_more_tags());
 }
 
+/// Each purge of a URI of the path selects a record that is for several arguments.
+#[test]
+fn a_record_for_several_arguments() {
+    let origin = origin(true, "example.com");
+    let tags = Tags::from(ids(&["a"]));
+    let text = Labels::encode_path(&origin, b"/a/../b%41//?x=1&y#z", &tags).unwrap();
+    assert_eq!(
+        String::from_utf8(text.clone()).unwrap(),
+        "1 https://example.com:443 /bA/# c3e6a7f57034c35d"
+    );
+    let labels = Labels::parse(&text).unwrap();
+    assert_eq!(labels.target(), b"/bA/");
+    assert!(labels.any_arguments());
+    let plain = Labels::encode(&origin, b"/bA/", &tags).unwrap();
+    assert!(!Labels::parse(&plain).unwrap().any_arguments());
+    let scope = || Scope::Origin(origin.clone());
+    let cases = [
+        ("/bA/", true),
+        ("/bA/?", true),
+        ("/bA/?x=1", true),
+        ("/bA/?anything", true),
+        ("/bA", false),
+        ("/bA?x", false),
+        ("/bA/c?x", false),
+        ("/c", false),
+    ];
+    for (uri, is_selected) in cases {
+        let selector = Selector::uri(scope(), uri.as_bytes()).unwrap();
+        assert_eq!(selector.selects(Some(&labels)), is_selected, "{uri}");
+        let prefix = Selector::prefix(scope(), uri.as_bytes()).unwrap();
+        let begins_so = is_selected || uri == "/bA";
+        assert_eq!(prefix.selects(Some(&labels)), begins_so, "{uri}");
+    }
+    let elsewhere = Scope::host(b"example.org").unwrap();
+    let other = Selector::uri(elsewhere, b"/bA/?x=1").unwrap();
+    assert!(!other.selects(Some(&labels)));
+    assert_eq!(Labels::encode_path(&origin, b"*", &tags), None);
+}
+
+#[test]
+fn a_long_path_for_several_arguments() {
+    let origin = origin(false, "a");
+    let long = format!("/{}", "x".repeat(MAX_TARGET));
+    let asked = format!("{long}?y");
+    let text = Labels::encode_path(&origin, asked.as_bytes(), &Tags::default()).unwrap();
+    let labels = Labels::parse(&text).unwrap();
+    for uri in [&asked, &long] {
+        let selector = Selector::uri(Scope::Any, uri.as_bytes()).unwrap();
+        assert!(selector.selects(Some(&labels)));
+    }
+}
+
 #[test]
 fn an_address_is_a_host() {
     let text = Labels::encode(&origin(false, "[::1]:8080"), b"/", &Tags::default()).unwrap();

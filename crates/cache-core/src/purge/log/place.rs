@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::Verdict;
 use crate::purge::kind::{Kind, Mode};
+use crate::purge::labels::Labels;
 use crate::purge::prefixes::Prefixes;
 use crate::purge::selector::authority;
 
@@ -72,14 +73,19 @@ pub(super) struct Place {
     pub below: Prefixes<Numbers>,
     /// About single URIs.
     pub at: HashMap<Box<[u8]>, Numbers>,
+    /// The highest of those in `below` and `at` that name arguments, by their paths.
+    pub with_arguments: HashMap<Box<[u8]>, Numbers>,
 }
 
 impl Place {
-    /// The numbers of those that select a URI of this scope.
-    pub fn of<'a>(&'a self, target: &'a [u8]) -> impl Iterator<Item = &'a Numbers> {
+    /// The numbers of those that select a record of this scope.
+    pub fn of<'a>(&'a self, labels: &Labels<'a>) -> impl Iterator<Item = &'a Numbers> {
+        let target = labels.target();
+        let paths = labels.any_arguments().then_some(&self.with_arguments);
         std::iter::once(&self.whole)
             .chain(self.at.get(target))
             .chain(self.below.of(target))
+            .chain(paths.and_then(|paths| paths.get(target)))
     }
 
     /// Calls `take` with kind, path, mode and number of each.
@@ -103,6 +109,8 @@ impl Place {
     pub fn retain(&mut self, keep: impl Fn(Mode, u64) -> bool) -> bool {
         let whole = self.whole.retain(&keep);
         self.at.retain(|_, numbers| numbers.retain(&keep));
+        self.with_arguments
+            .retain(|_, numbers| numbers.retain(&keep));
         self.below.0.retain(|_, numbers| numbers.retain(&keep));
         whole || !self.at.is_empty() || !self.below.0.is_empty()
     }

@@ -124,6 +124,12 @@ fn requested(body: &[u8], rest: &[u8]) {
         if let Ok(selector) = Uri::Own.selector(&request) {
             assert!(selector.selects(Some(&labels)), "{}", shown(&text));
         }
+        let text = Labels::encode_path(origin, target, &tags).expect("it has a path");
+        let of_path = Labels::parse(&text).expect("what is written can be read");
+        assert!(of_path.any_arguments());
+        if let Ok(selector) = Uri::Own.selector(&request) {
+            assert!(selector.selects(Some(&of_path)), "{}", shown(&text));
+        }
         let normal = labels.target();
         for end in 1..=normal.len() {
             let prefix = Selector::prefix(Scope::Any, &normal[..end]).expect("it is a path");
