@@ -1398,7 +1398,7 @@ invalid number "1001" in "redis_cache_min_uses"; use one from 1 to 1000
 --- config
     location /t { redis_cache_args sort sorted; }    # <--
 --- emerg
-invalid option "sorted" in "redis_cache_args"; known are sort, normalize, drop=NAME,... and keep=NAME,..., or "off" alone
+invalid option "sorted" in "redis_cache_args"; known are sort, normalize, drop=NAME,..., keep=NAME,... and no_vary_search, or "off" alone
 
 
 

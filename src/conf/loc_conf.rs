@@ -344,6 +344,11 @@ impl LocConf {
         self.args.as_deref().filter(|form| form.is_on())
     }
 
+    /// The same, where No-Vary-Search is heeded.
+    pub fn args_with_rules(&self) -> Option<&ArgsForm> {
+        self.args.as_deref().filter(|form| form.heeds_rules())
+    }
+
     /// The predicates of `redis_cache_bypass`, or null.
     pub fn bypass(&self) -> *mut ngx_array_t {
         if self.bypass == UNSET {

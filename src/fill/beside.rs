@@ -21,6 +21,7 @@ use super::criteria::{Criteria, NoStore};
 use super::labelling::Labelling;
 use super::locks::Locks;
 use super::part::Wanted;
+use super::search::Learning;
 use super::stream::Stream;
 use super::succession::{Clearance, Succession};
 use super::task::{Fill, KnownFence};
@@ -83,6 +84,7 @@ pub fn begin(
     } = before;
     let stream = Stream::new(lookup.rules.max_size, terms.capture_memory);
     let criteria = criteria(r, conf, &lookup, view);
+    let learning = criteria.learning.clone();
     let capture = Capture::new(Rc::clone(&stream), criteria);
     capture.header(r, captured, is_restricted);
     let plan = match stream.head().map(|head| head.finding.clone()) {
@@ -118,6 +120,7 @@ pub fn begin(
         kind: FillKind::Miss,
         status: CacheStatus::Bypass,
         learn: Box::new(|_| ()),
+        learning,
         compression: Compression::new(conf.compress.clone().flatten()),
         outcome: Rc::clone(&outcome),
     };
@@ -131,6 +134,7 @@ pub fn begin(
 }
 
 fn criteria(r: Request, conf: &LocConf, lookup: &Lookup, view: RequestView) -> Criteria {
+    let learning = Learning::of(r);
     Criteria {
         rules: Rc::clone(&lookup.rules),
         view,
@@ -143,6 +147,7 @@ fn criteria(r: Request, conf: &LocConf, lookup: &Lookup, view: RequestView) -> C
         of_post: true,
         key: *lookup.lock_key(),
         wanted: Wanted::Whole,
-        labelling: Labelling::of(r, conf),
+        labelling: Labelling::of(r, conf, learning.as_deref()),
+        learning,
     }
 }

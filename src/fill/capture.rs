@@ -71,6 +71,14 @@ impl Sink for Capture {
         };
         let (finding, variant) = criteria.vary(r, &captured, finding);
         let variant = variant.filter(|_| brought != Brought::Slice);
+        let finding = match &criteria.learning {
+            // A slice belongs to the head of its object.
+            Some(learning) if brought != Brought::Slice => {
+                let before = captured.before().map(|before| before.headers);
+                learning.judge(&captured.said, before, finding)
+            }
+            _ => finding,
+        };
         let withheld = match &finding {
             Finding::Storable(plan) => {
                 let rules = criteria.rules.ignoring(captured.unsent.ignored);

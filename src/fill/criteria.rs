@@ -10,6 +10,7 @@ use ngx::ffi::ngx_array_t;
 
 use super::labelling::Labelling;
 use super::part::Wanted;
+use super::search::Learning;
 use crate::conf::LocConf;
 use crate::ngx::request::Request;
 use crate::ngx::values::Scope;
@@ -38,6 +39,8 @@ pub struct Criteria {
     pub wanted: Wanted,
     /// By what purges select the response.
     pub labelling: Labelling,
+    /// What its No-Vary-Search means for its key.
+    pub learning: Option<Rc<Learning>>,
 }
 
 /// `redis_cache_no_store` of the location that caches.

@@ -8,6 +8,7 @@ use cache_core::headers::Headers;
 use cache_core::purge::{self, Labels, TagFields, Tags};
 use cache_core::uri::Origin;
 
+use super::search::Learning;
 use crate::conf::LocConf;
 use crate::ngx::request::Request;
 
@@ -19,12 +20,14 @@ pub struct Labelling {
     origin: Option<Origin>,
     /// What was asked for: path and arguments.
     target: Bytes,
+    /// The record is the response to other arguments of the path, too.
+    any_arguments: bool,
     fields: Rc<TagFields>,
 }
 
 impl Labelling {
-    /// For the response to a client's request.
-    pub fn of(r: Request, conf: &LocConf) -> Labelling {
+    /// For the response to a client's request. `learning`: by which rule of No-Vary-Search its key was made.
+    pub fn of(r: Request, conf: &LocConf, learning: Option<&Learning>) -> Labelling {
         // As the client sent it nginx has that of the main request alone.
         let target = if r.is_subrequest() {
             purge::target_of(r.uri(), r.args()).into()
@@ -40,6 +43,8 @@ impl Labelling {
         Labelling {
             origin: Origin::new(r.is_https(), r.authority()),
             target,
+            // Which rule that is needn't be known where somebody purges one of the URIs.
+            any_arguments: learning.is_some_and(Learning::is_given),
             fields: conf.tags.clone().unwrap_or_default(),
         }
     }
@@ -53,7 +58,11 @@ impl Labelling {
     pub fn labels(&self, said: &Headers) -> Bytes {
         let labels = self.origin.as_ref().and_then(|origin| {
             let tags = Tags::of(said, &self.fields, origin);
-            Labels::encode(origin, &self.target, &tags)
+            if self.any_arguments {
+                Labels::encode_path(origin, &self.target, &tags)
+            } else {
+                Labels::encode(origin, &self.target, &tags)
+            }
         });
         labels.map_or(Bytes::from_static(UNKNOWN), Bytes::from)
     }

@@ -23,6 +23,7 @@ use super::locks::Locks;
 use super::part::{self, Slice, Wanted};
 use super::registry::LockPermit;
 use super::request_header::RequestHeader;
+use super::search::Learning;
 use super::stream::{Stream, Subscription};
 use super::task::Fill;
 use super::terms::Terms;
@@ -151,6 +152,7 @@ fn start_fill(
     let part = wanted.fields();
     let is_part = !matches!(wanted, Wanted::Whole);
     let criteria = criteria(initiator, &start, (&header, wanted), validators.is_some())?;
+    let learning = criteria.learning.clone();
     let capture = Capture::new(Rc::clone(&stream), criteria);
     let fetch = Fetch {
         backend: initiator.backend.clone(),
@@ -197,6 +199,7 @@ fn start_fill(
         },
         status: start.status,
         learn: Box::new(learn),
+        learning,
         compression: Compression::new(compress.filter(|_| start.known.is_none())),
         outcome,
     };
@@ -240,6 +243,7 @@ fn criteria(
 ) -> Option<Criteria> {
     let conf = initiator.request.loc_conf::<LocConf>()?;
     let leaves_out = |credential| header.without_credentials.contains(&credential);
+    let learning = Learning::of(initiator.request);
     Some(Criteria {
         rules: Rc::clone(&initiator.lookup.rules),
         view: RequestView {
@@ -256,6 +260,7 @@ fn criteria(
         of_post: false,
         key: *initiator.lookup.lock_key(),
         wanted,
-        labelling: Labelling::of(initiator.request, conf),
+        labelling: Labelling::of(initiator.request, conf, learning.as_deref()),
+        learning,
     })
 }

@@ -29,6 +29,7 @@ use super::compress::Compression;
 use super::locks::Locks;
 use super::record;
 use super::registry::LockPermit;
+use super::search::Learning;
 use super::stream::Stream;
 use super::terms::Terms;
 use crate::conf::LockScope;
@@ -89,6 +90,8 @@ pub struct Fill {
     pub status: CacheStatus,
     /// Receives the outcome, for the next refill of the same record.
     pub learn: Box<dyn Fn(Reason)>,
+    /// What its No-Vary-Search means for later requests of its path.
+    pub learning: Option<Rc<Learning>>,
     /// The body as it is to be stored.
     pub compression: Compression,
     /// Receives the outcome.
@@ -410,6 +413,9 @@ impl Filling for Fill {
             self.lookup.zone.unmark(marked);
             self.forget_verdict();
         }
+        if let (Ok(()), Some(learning)) = (&stored, &self.learning) {
+            learning.learn(plan.expiry);
+        }
         match stored {
             Err(StoreError::Invalidated) => Err(Trouble::Invalidated),
             stored => stored.map_err(|error| self.not_stored(&error)),
@@ -442,6 +448,11 @@ impl Filling for Fill {
             refresh.lease = self.lease_for_writes();
         }
         let changed = self.lookup.store.change(change).await;
+        if let (Ok(ChangeReply::Done), Ok(plan), Some(learning)) =
+            (&changed, &renewed.plan, &self.learning)
+        {
+            learning.learn(plan.expiry);
+        }
         match changed {
             Ok(ChangeReply::ClaimLost) => Err(self.not_stored(&StoreError::ClaimLost)),
             Ok(changed) => Ok(changed == ChangeReply::Done),

@@ -2,6 +2,7 @@
 //! request invalidates them (RFC 9111 4.4), that to a HEAD freshens or invalidates them (4.3.5).
 
 use std::cell::{Cell, OnceCell};
+use std::rc::Rc;
 
 use bytes::Bytes;
 use cache_core::headers::trim_ows;
@@ -21,6 +22,7 @@ use ngx::log::ngx_cycle_log;
 use ngx::ngx_log_error;
 
 use crate::conf::{LocConf, MainConf};
+use crate::fill::search::{self, Learning};
 use crate::fill::succession::Succession;
 use crate::ngx::event::now_sec;
 use crate::ngx::headers;
@@ -54,12 +56,15 @@ pub struct Invalidation {
     lookup: Lookup,
     /// Where keys of others come from.
     source: KeySource,
+    /// Whether No-Vary-Search is heeded: then a URI may have a key by a rule, and one without.
+    heeds_rules: bool,
 }
 
 /// A HEAD that the cache doesn't answer.
 pub struct Freshening {
     lookup: Lookup,
     authorization: bool,
+    learning: Option<Rc<Learning>>,
 }
 
 /// What waits for the header of the backend's response.
@@ -132,6 +137,7 @@ pub fn expected(
         return Some(Effect::Freshening(Freshening {
             lookup,
             authorization: r.has_authorization(),
+            learning: Learning::of(r),
         }));
     }
     let source = key::source(r, conf, main)?;
@@ -141,6 +147,7 @@ pub fn expected(
             ..lookup
         },
         source,
+        heeds_rules: conf.args_with_rules().is_some(),
     }))
 }
 
@@ -202,7 +209,8 @@ impl Invalidation {
         hold::until(r, context, work, available)
     }
 
-    /// The keys of what Location and Content-Location of the response name, and Destination of the request.
+    /// The keys of what Location and Content-Location of the response name, and Destination of the request; and what all of it
+    /// has for a key without a rule of No-Vary-Search.
     fn others(&self, r: Request) -> Vec<Bytes> {
         let Some(own) = Target::of_request(r.unparsed_uri()) else {
             return Vec::new();
@@ -228,11 +236,20 @@ impl Invalidation {
             });
             targets.extend(named);
         }
-        targets
-            .iter()
-            .filter_map(|target| self.source.of_other(r, target))
-            .filter(|key| *key != self.lookup.key.redis)
-            .collect()
+        let of_others = || -> Vec<Bytes> {
+            let keys = targets.iter();
+            keys.filter_map(|target| self.source.of_other(r, target))
+                .collect()
+        };
+        let mut keys = of_others();
+        if self.heeds_rules {
+            keys.extend(search::without(|| self.source.of_get(r)));
+            keys.extend(search::without(of_others));
+            keys.sort_unstable();
+            keys.dedup();
+        }
+        keys.retain(|key| *key != self.lookup.key.redis);
+        keys
     }
 }
 
@@ -240,6 +257,12 @@ impl Freshening {
     fn carry_out(self, r: Request, context: &'static Context) -> Option<Code> {
         let captured = captured::capture(r, pass::left_upstreams(context));
         if !self.is_for_everybody(&captured) {
+            return None;
+        }
+        // It is for another key.
+        if let Some(learning) = &self.learning
+            && !learning.allows(&captured.said)
+        {
             return None;
         }
         let available = self.lookup.store.available(&self.lookup.key.redis);

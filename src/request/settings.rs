@@ -318,6 +318,11 @@ pub fn backend(r: Request, conf: &LocConf, main: &MainConf) -> Backend {
     Reader::of(r, conf, main).backend()
 }
 
+/// The zone of a location, if it names one.
+pub fn zone(r: Request, conf: &LocConf, main: &MainConf) -> Option<Zone> {
+    Reader::of(r, conf, main).zone()
+}
+
 /// The zone and the store of a location. `None` if one of them is missing.
 pub fn place(r: Request, conf: &LocConf, main: &MainConf) -> Option<(Zone, Store)> {
     let reader = Reader::of(r, conf, main);

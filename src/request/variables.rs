@@ -7,14 +7,17 @@ use ngx::ffi::*;
 
 pub mod upstream;
 
-use crate::conf::LocConf;
 use crate::conf::default_key;
 use crate::conf::variables::name;
+use crate::conf::{LocConf, MainConf};
+use crate::fill::search;
 use crate::ngx::guard::guard;
 use crate::ngx::request::{Code, ERROR, OK, Request};
 use crate::ngx::text;
 use crate::request::cache_status;
 use crate::request::context::Context;
+use crate::request::settings;
+use crate::shm::Zone;
 
 /// What nginx calls for a variable's value.
 type Handler = unsafe extern "C" fn(
@@ -111,8 +114,8 @@ unsafe extern "C" fn authority(
     })
 }
 
-/// `$redis_cache_args`: the arguments in the form that the location gives them. As with `$args`, no arguments are a value,
-/// too.
+/// `$redis_cache_args`: the arguments in the form that the location gives them, and by option the responses of the path. As
+/// with `$args`, no arguments are a value, too.
 unsafe extern "C" fn args(
     r: *mut ngx_http_request_t,
     value: *mut ngx_http_variable_value_t,
@@ -125,8 +128,18 @@ unsafe extern "C" fn args(
             let Some(request) = Request::new(r) else {
                 return ERROR;
             };
-            let form = request.loc_conf::<LocConf>().and_then(LocConf::args_form);
-            let text = match form.map(|form| form.apply(request.args())) {
+            let form = request
+                .loc_conf::<LocConf>()
+                .and_then(|conf| conf.args.as_deref());
+            let form = form.map(|form| {
+                if form.heeds_rules() {
+                    let rule = search::given(request, || zone(request));
+                    form.apply_with(rule.as_deref(), request.args())
+                } else {
+                    form.apply(request.args())
+                }
+            });
+            let text = match form {
                 None | Some(Cow::Borrowed(_)) => Some((*r).args),
                 Some(Cow::Owned(text)) => text::copy((*r).pool, &text),
             };
@@ -137,6 +150,12 @@ unsafe extern "C" fn args(
         }
         OK
     })
+}
+
+/// The zone of the request's location.
+fn zone(r: Request) -> Option<Zone> {
+    let (conf, main) = (r.loc_conf::<LocConf>()?, r.main_conf::<MainConf>()?);
+    settings::zone(r, conf, main)
 }
 
 /// Gives a variable this value, or none.

@@ -18,6 +18,9 @@ pub mod process;
 /// Records in the memory of a tier.
 pub mod tier;
 
+/// Which rules of No-Vary-Search paths have.
+pub mod search_rules;
+
 /// How often keys were asked for.
 pub mod uses;
 

@@ -157,6 +157,26 @@ impl Zone {
         self.0.uses().count(key, now_msec() / 1000)
     }
 
+    /// The text of the rule of No-Vary-Search that the responses of a path have, by the path's name; see
+    /// [`SearchRules::find`].
+    ///
+    /// [`SearchRules::find`]: super::search_rules::SearchRules::find
+    pub fn search_rule(self, name: &LockKey) -> Option<Vec<u8>> {
+        self.0.search_rules().find(name, now_msec() / 1000)
+    }
+
+    /// The responses of a path have this rule, for so many seconds from now on.
+    pub fn learn_search_rule(self, name: &LockKey, text: &[u8], seconds: u64) {
+        let now = now_msec() / 1000;
+        let rules = self.0.search_rules();
+        rules.learn(name, text, now, now.saturating_add(seconds));
+    }
+
+    /// The responses of a path have no rule.
+    pub fn forget_search_rule(self, name: &LockKey) {
+        self.0.search_rules().forget(name);
+    }
+
     /// Takes a lock; see [`Table::acquire`]. `age` in milliseconds. What a dead process holds is freed first.
     pub fn acquire(self, key: &LockKey, since: u64, age: u64, queue: u32) -> Acquired {
         let acquire = || {

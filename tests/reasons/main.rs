@@ -74,6 +74,7 @@ scenes! {
         record_changed: RecordChanged,
         claim_lost: ClaimLost,
         varies_otherwise: VariesOtherwise,
+        search_otherwise: SearchOtherwise,
         invalidated: Invalidated,
     }
     waiting {

@@ -120,3 +120,19 @@ pub fn varies_otherwise() -> Vec<Told> {
     let answer = client.receive().expect("a response");
     stage.told(&answer, renewed(Reason::VariesOtherwise))
 }
+
+/// The response says something else of its arguments than the one by which the key was made.
+pub fn search_otherwise() -> Vec<Told> {
+    let stage = site().location("redis_cache_args no_vary_search; set $seen $redis_cache_args;");
+    let mut stage = Stage::start(&stage);
+    let answer = |value| Answer::ok("x").header("No-Vary-Search", value);
+    let answers = vec![answer("params"), answer("key-order")];
+    stage.site.backend.set_each("/x", answers);
+    stage.fill();
+    let _: u32 = stage.site.redis.command(&["DEL", "/x"]);
+    let answer = stage.site.ask(&get("me"));
+    stage.told(
+        &answer,
+        Told::not_stored(Reason::SearchOtherwise, answer.status),
+    )
+}

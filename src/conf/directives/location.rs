@@ -116,8 +116,8 @@ pub(super) fn key(directive: &Directive, conf: &mut LocConf) -> SetResult {
 pub(super) fn args(directive: &Directive, conf: &mut LocConf) -> SetResult {
     let form = ArgsForm::parse(&directive.arguments()).map_err(|bad| match bad {
         BadArgs::Option(option) => format!(
-            "invalid option \"{option}\" in \"redis_cache_args\"; known are sort, normalize, drop=NAME,... and \
-             keep=NAME,..., or \"off\" alone"
+            "invalid option \"{option}\" in \"redis_cache_args\"; known are sort, normalize, drop=NAME,..., \
+             keep=NAME,... and no_vary_search, or \"off\" alone"
         ),
         BadArgs::Name(name) => format!(
             "invalid name \"{name}\" in \"redis_cache_args\"; use one such as page, or utm_* for all that begin so"

@@ -38,8 +38,8 @@ impl Keys {
         let _kept = KeptVariables::of(r);
         let source = key::source(r, conf, main);
         for uri in &purge.keys {
-            let is_whole =
-                purge.mode == Mode::Hard && source.is_some_and(|source| found.add(r, source, uri));
+            let is_whole = purge.mode == Mode::Hard
+                && source.is_some_and(|source| found.add(r, conf, source, uri));
             if !is_whole {
                 found.selectors.push(uri.selector(request)?);
                 let form = conf.args_form();
@@ -69,7 +69,7 @@ impl Keys {
     }
 
     /// Adds the keys of a URI. Gives whether these are all that its records may have.
-    fn add(&mut self, r: Request, source: KeySource, uri: &Uri) -> bool {
+    fn add(&mut self, r: Request, conf: &LocConf, source: KeySource, uri: &Uri) -> bool {
         let key = match uri {
             Uri::Own => source.of_get(r),
             Uri::Here(target) => source.of_other(r, target),
@@ -83,7 +83,11 @@ impl Keys {
             KeySource::Value(_) => with_other_scheme(template, &key, r.is_https()),
             _ => None,
         };
-        let is_whole = is_of_uri(template)
+        // Records of other rules have keys that aren't known.
+        let has_rules =
+            conf.args_with_rules().is_some() && names_variable(template, b"redis_cache_args");
+        let is_whole = !has_rules
+            && is_of_uri(template)
             && (other.is_some() || !names_variable(template, b"scheme"))
             && !(names_variable(template, b"redis_cache_authority") && names_port(r));
         self.keys.push(key);
@@ -93,7 +97,7 @@ impl Keys {
 }
 
 /// The selector of a URI with its arguments as records of the location are labelled. Those of other locations have them
-/// as they came.
+/// as they came, and those by a rule of No-Vary-Search none: each selector of the path selects them.
 fn in_form(uri: &Uri, form: &ArgsForm, request: &Asking<'_>) -> Option<Selector> {
     let found = |target: &Target| {
         let text = target.in_origin_form();

@@ -7,7 +7,7 @@ use cache_core::counters::LAYOUT;
 /// How many workers may be waiting at once, old ones of a reload included.
 pub const WORKERS: usize = 128;
 /// Changes whenever the layout does, or that of the counters beside it: a zone of another layout is made anew.
-pub const MAGIC: u64 = 0x7263_6c6f_636b_0008 ^ LAYOUT;
+pub const MAGIC: u64 = 0x7263_6c6f_636b_0009 ^ LAYOUT;
 /// Least time between two notes that there is no room, in milliseconds.
 const TELL: u64 = 60_000;
 
@@ -39,6 +39,10 @@ pub struct TableHeader {
     pub uses: u64,
     /// How many words they have.
     pub use_words: u64,
+    /// Where the rules of No-Vary-Search lie (`SearchRules`), in each process. 0: there are none.
+    pub rules: u64,
+    /// How many words they have.
+    pub rule_words: u64,
 }
 
 impl TableHeader {

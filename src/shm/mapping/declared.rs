@@ -1,12 +1,13 @@
 //! A zone's memory as the configuration holds it, and what a worker sees of it.
 
 use std::ptr;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use ngx::ffi::*;
 
 use super::super::counters::{ServerCounters, ZoneCounters};
 use super::super::locks::{Table, TableHeader};
+use super::super::search_rules::SearchRules;
 use super::super::uses::Uses;
 use super::common::Common;
 use super::layout::{
@@ -197,16 +198,33 @@ impl Mapping {
 
     /// How often keys were asked for. Without words before it is initialised.
     pub fn uses<'a>(self) -> Uses<'a> {
-        // SAFETY: the header is laid out by `init`, which writes where the words lie and how many they are; they are atomic.
+        // SAFETY: `init` has laid the counts out where the header says.
+        Uses(unsafe { self.words(|header| (header.uses, header.use_words)) })
+    }
+
+    /// The rules of No-Vary-Search. Without words before it is initialised.
+    pub fn search_rules<'a>(self) -> SearchRules<'a> {
+        // SAFETY: `init` has laid the rules out where the header says.
+        SearchRules(unsafe { self.words(|header| (header.rules, header.rule_words)) })
+    }
+
+    /// The words of a table beside the locks, none before the zone is initialised.
+    ///
+    /// # Safety
+    ///
+    /// `place` gives the address of atomic words that `init` has laid out, or 0, and how many they are.
+    unsafe fn words<'a>(self, place: impl FnOnce(&TableHeader) -> (u64, u64)) -> &'a [AtomicU64] {
+        // SAFETY: the header is laid out by `init`; the words by contract. They are mapped as long as the process lives.
         unsafe {
-            let place = (*self.table).data.cast::<TableHeader>().as_ref();
-            let place = place.and_then(|header| {
-                let address = usize::try_from(header.uses).ok().filter(|at| *at != 0)?;
-                Some((address, usize::try_from(header.use_words).ok()?))
+            let header = (*self.table).data.cast::<TableHeader>().as_ref();
+            let found = header.and_then(|header| {
+                let (address, words) = place(header);
+                let address = usize::try_from(address).ok().filter(|at| *at != 0)?;
+                Some((address, usize::try_from(words).ok()?))
             });
-            Uses(place.map_or(&[], |(address, words)| {
+            found.map_or(&[], |(address, words)| {
                 std::slice::from_raw_parts(ptr::with_exposed_provenance(address), words)
-            }))
+            })
         }
     }
 

@@ -8,7 +8,8 @@ use ngx::ngx_log_error;
 
 use super::super::counters::ZoneCounters;
 use super::super::locks::{Entry, MAGIC, Table, TableHeader, WORKERS};
-use super::super::uses::ROW;
+use super::super::search_rules;
+use super::super::uses;
 use super::common::{self, Common};
 use super::names;
 use super::servers;
@@ -20,8 +21,8 @@ use crate::ngx::request::{Code, ERROR, OK};
 /// Enough for [`StoreState`] and nginx's own pages. What is declared beyond it is room for the topology.
 pub(super) const STORE_SIZE: usize = size_of::<StoreState>() + 64 * 1024;
 
-/// Bytes of a row of counts of requests.
-const ROW_SIZE: usize = ROW * size_of::<AtomicU64>();
+/// Most bytes of rules of No-Vary-Search: those of 2048 paths.
+const MOST_RULES: usize = 2048 * search_rules::SLOT * size_of::<AtomicU64>();
 
 /// # Safety
 ///
@@ -187,7 +188,8 @@ unsafe fn lay_out_common(pool: *mut ngx_slab_pool_t) -> Option<*mut Common> {
     }
 }
 
-/// Half of the zone becomes the lock table, up to a quarter counts requests; the rest is for what else workers will share.
+/// Half of the zone becomes the lock table, up to a quarter counts requests, and a part has the rules of No-Vary-Search; the
+/// rest is for what else workers will share.
 ///
 /// # Safety
 ///
@@ -214,9 +216,12 @@ unsafe fn lay_out(pool: *mut ngx_slab_pool_t) -> Option<*mut TableHeader> {
         }
         // Workers are forked: it lies at the same address in all of them.
         ptr::addr_of_mut!((*header).counters).write(counters.expose_provenance() as u64);
-        let (uses, words) = lay_out_uses(pool, size / 2);
+        let (uses, words) = lay_out_words(pool, size / 2, uses::ROW);
         ptr::addr_of_mut!((*header).uses).write(uses.expose_provenance() as u64);
         ptr::addr_of_mut!((*header).use_words).write(words as u64);
+        let (rules, words) = lay_out_words(pool, MOST_RULES, search_rules::ROW);
+        ptr::addr_of_mut!((*header).rules).write(rules.expose_provenance() as u64);
+        ptr::addr_of_mut!((*header).rule_words).write(words as u64);
         for entry in table(header).entries {
             *entry = Entry::EMPTY;
         }
@@ -224,16 +229,21 @@ unsafe fn lay_out(pool: *mut ngx_slab_pool_t) -> Option<*mut TableHeader> {
     }
 }
 
-/// Room for the counts of requests, and its words: so many bytes at most, and no more than half of what is left.
+/// Room for a table of words without a mutex, in rows of so many, and how many words it has: so many bytes at most, and no
+/// more than half of what is left.
 ///
 /// # Safety
 ///
 /// `pool` is a slab pool that no other process uses yet.
-unsafe fn lay_out_uses(pool: *mut ngx_slab_pool_t, most: usize) -> (*mut AtomicU64, usize) {
-    // SAFETY: by contract. Zeroes are counts.
+unsafe fn lay_out_words(
+    pool: *mut ngx_slab_pool_t,
+    most: usize,
+    row: usize,
+) -> (*mut AtomicU64, usize) {
+    // SAFETY: by contract. Zeroes are counts, and free slots.
     unsafe {
         let size = most.min((*pool).pfree / 2 * ngx_pagesize);
-        let size = size - size % ROW_SIZE;
+        let size = size - size % (row * size_of::<AtomicU64>());
         if size == 0 {
             return (ptr::null_mut(), 0);
         }

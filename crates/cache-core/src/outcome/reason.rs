@@ -89,6 +89,8 @@ reasons! {
     Part = "range of what isn't stored",
     /// The responses vary, and each on something else (RFC 9111 4.1).
     VariesOtherwise = "varies otherwise",
+    /// The key was made by another No-Vary-Search than the response has.
+    SearchOtherwise = "other no-vary-search",
     /// No free `worker_connections` for a fill.
     NoConnections = "no free worker connections",
     /// Captured bodies fill `redis_cache_capture_memory`, or the worker has no memory for more.
