@@ -350,3 +350,33 @@ GET /list?id=2&x=1
 [::filled('id=1&x=1 /h'), ::filled('id=1#params=x /h')]
 --- response_headers eval
 ["X-Cache: STORE", "X-Cache: STORE", "X-Cache: SKIP", "X-Cache: HIT\nX-New:", "X-Cache: SKIP", "X-Cache: HIT\nX-New: x"]
+
+
+
+=== TEST 19: a response to POST that is stored for later GETs
+--- backend
+    location /post {
+        add_header Content-Location $request_uri;
+        add_header Cache-Control max-age=60;
+        add_header No-Vary-Search 'params=("x")';
+        return 200 "$request_method $args\n";
+    }
+--- config
+    location / {
+        redis_cache on;
+        redis_cache_args no_vary_search;
+        redis_cache_post_location on;
+        redis_cache_key "$TEST_NGINX_KEY?$redis_cache_args $uri";
+        add_header X-Args <$redis_cache_args>;
+        proxy_pass http://backend;
+    }
+--- request eval
+["GET /post?id=1&x=1", "POST /post?id=1&x=2\nbody", "GET /post?x=3&id=1"]
+--- after eval
+[::filled('id=1&x=1 /post')]
+--- response_headers eval
+["X-Cache: STORE\nX-Args: <id=1&x=1>", "X-Cache: STORE\nX-Args: <id=1#params=x>", "X-Cache: HIT\nX-Args: <id=1#params=x>"]
+--- response_body eval
+["GET id=1&x=1\n", ("POST id=1&x=2\n") x 2]
+--- no_error_log
+[error]
