@@ -1,6 +1,6 @@
 //! Which bytes of an object of known length a Range asks for (RFC 9110 14.1, 14.2).
 
-use super::object::Span;
+use super::object::{Sliced, Span};
 use crate::headers::trim_ows;
 use crate::ranges::is_worth_it;
 
@@ -47,6 +47,53 @@ pub fn asked(range: &[u8], total: u64) -> Asked {
         return Asked::Whole;
     }
     Asked::Spans(spans)
+}
+
+impl Asked {
+    /// The same bytes in an order in which no slice is needed again once another was. That is the order of the request
+    /// (15.3.7.2), or else that of the object, without the bytes that are asked for twice: such a list is "an indication of
+    /// either a broken client or a deliberate denial-of-service attack" (14.2).
+    #[must_use]
+    pub fn each_slice_once(&self, object: Sliced) -> Self {
+        match self {
+            Self::Spans(spans) if returns_to_a_slice(spans, object) => {
+                Self::Spans(in_order_of_the_object(spans))
+            }
+            other => other.clone(),
+        }
+    }
+}
+
+/// Whether spans need a slice again once they have needed another.
+fn returns_to_a_slice(spans: &[Span], object: Sliced) -> bool {
+    // First and last slice of what is needed without a gap.
+    let mut runs: Vec<(u64, u64)> = Vec::with_capacity(spans.len());
+    for span in spans {
+        let (first, last) = (object.slice_of(span.first), object.slice_of(span.last));
+        match runs.last_mut() {
+            Some(run) if run.1 == first => run.1 = last,
+            _ => runs.push((first, last)),
+        }
+    }
+    runs.sort_unstable();
+    let behind = runs.iter().skip(1);
+    runs.iter().zip(behind).any(|(run, next)| next.0 <= run.1)
+}
+
+/// Each byte of the spans once. Those that overlap or touch are one (15.3.7.2).
+fn in_order_of_the_object(spans: &[Span]) -> Vec<Span> {
+    let mut sorted = spans.to_vec();
+    sorted.sort_unstable();
+    let mut merged: Vec<Span> = Vec::with_capacity(sorted.len());
+    for span in sorted {
+        match merged.last_mut() {
+            Some(before) if span.first <= before.last.saturating_add(1) => {
+                before.last = before.last.max(span.last);
+            }
+            _ => merged.push(span),
+        }
+    }
+    merged
 }
 
 /// What stands behind `bytes=`. Names of units have no case (14.1).

@@ -32,9 +32,9 @@ impl Segment {
 }
 
 impl Layout {
-    /// The response to a client that has asked so. `content_type`: that of the object, if it has one. `boundary`: of a
-    /// multipart response, a text of 1 to 70 letters and digits (RFC 2046 5.1.1) that chance has made, so that nobody can put
-    /// it into an object.
+    /// The response to a client that has asked so: see [`Asked::each_slice_once`]. `content_type`: that of the object, if it
+    /// has one. `boundary`: of a multipart response, a text of 1 to 70 letters and digits (RFC 2046 5.1.1) that chance has
+    /// made, so that nobody can put it into an object.
     #[must_use]
     pub fn new(
         object: Sliced,
@@ -43,7 +43,7 @@ impl Layout {
         boundary: &[u8],
     ) -> Self {
         let total = object.total();
-        match asked {
+        match &asked.each_slice_once(object) {
             Asked::Whole => Self::of(200, None, None, vec![Segment::Bytes(object.all())]),
             Asked::Nothing => {
                 let range = format!("bytes */{total}").into_bytes();
@@ -103,6 +103,21 @@ impl Layout {
     #[must_use]
     pub fn content_range(&self) -> Option<&[u8]> {
         self.content_range.as_deref()
+    }
+
+    /// The slices that it needs, each once.
+    pub fn slices(&self, object: Sliced) -> impl Iterator<Item = u64> {
+        let mut last = None;
+        self.segments
+            .iter()
+            .filter_map(move |segment| match segment {
+                Segment::Bytes(Span { first, last }) => {
+                    Some(object.slice_of(*first)..=object.slice_of(*last))
+                }
+                Segment::Text(_) => None,
+            })
+            .flatten()
+            .filter(move |slice| last.replace(*slice) != Some(*slice))
     }
 
     pub(super) fn segments(&self) -> &[Segment] {

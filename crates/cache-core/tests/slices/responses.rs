@@ -135,6 +135,56 @@ fn multipart() {
     assert_eq!(body, wanted);
 }
 
+/// 15.3.7.2: ranges go in the order of the request, and 14.2: those that would need a slice again, once another was needed, go in
+/// the order of the object, each byte once.
+#[test]
+fn each_slice_once() {
+    let cases: [(&str, &str, &[&str]); 9] = [
+        ("in order", "bytes=0-0,9-9", &["0-0/20", "9-9/20"]),
+        ("not in order", "bytes=9-9,0-0", &["9-9/20", "0-0/20"]),
+        (
+            "in one slice",
+            "bytes=2-2,0-0,2-2,8-8",
+            &["2-2/20", "0-0/20", "2-2/20", "8-8/20"],
+        ),
+        (
+            "there and back",
+            "bytes=2-2,8-8,0-0",
+            &["0-0/20", "2-2/20", "8-8/20"],
+        ),
+        (
+            "the same ones",
+            "bytes=2-2,8-8,2-2,8-8",
+            &["2-2/20", "8-8/20"],
+        ),
+        ("within", "bytes=0-9,1-2,8-8", &["0-9/20"]),
+        (
+            "overlapping",
+            "bytes=3-5,16-16,2-4",
+            &["2-5/20", "16-16/20"],
+        ),
+        ("neighbours", "bytes=6-7,16-16,4-5", &["4-7/20", "16-16/20"]),
+        (
+            "one follows in the same slice",
+            "bytes=0-5,6-7,-1",
+            &["0-5/20", "6-7/20", "19-19/20"],
+        ),
+    ];
+    for (case, range, wanted) in cases {
+        let (status, _, single, body) = response(Some(range), None);
+        assert_eq!(status, 206, "{case}");
+        let found: Vec<_> = if single == "-" {
+            let lines = body.lines();
+            lines
+                .filter_map(|line| line.strip_prefix("Content-Range: bytes "))
+                .collect()
+        } else {
+            vec![single.strip_prefix("bytes ").unwrap()]
+        };
+        assert_eq!(found, wanted, "{case}");
+    }
+}
+
 /// A response that is larger than memory costs none.
 #[test]
 fn the_largest() {

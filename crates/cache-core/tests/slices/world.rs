@@ -483,7 +483,8 @@ impl World {
             return;
         };
         let range = it.range.as_ref();
-        let spans = match range.map(|range| asked(range.as_bytes(), object.total())) {
+        let asked = range.map(|range| asked(range.as_bytes(), object.total()));
+        let spans = match asked.map(|asked| asked.each_slice_once(*object)) {
             None | Some(Asked::Whole) => vec![object.all()],
             Some(Asked::Spans(spans)) => spans,
             Some(Asked::Nothing) => Vec::new(),
