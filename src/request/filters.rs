@@ -19,6 +19,7 @@ use crate::request::post;
 pub mod coding;
 pub mod conditions;
 pub mod lower;
+pub mod parts;
 
 /// Puts our filters in front of the others.
 ///

@@ -4,6 +4,7 @@ mod changes;
 mod crowds;
 mod faults;
 mod file;
+mod filters;
 mod gather;
 mod responses;
 

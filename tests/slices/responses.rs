@@ -287,8 +287,33 @@ fn a_part_of_a_page_and_a_compressed_response() {
     }
     let packed = site.ask(&Request::get("/film").header("Accept-Encoding", "gzip"));
     assert_eq!(packed.header("content-encoding").as_deref(), Some("gzip"));
-    let plain = site.ask(&part("/film", "bytes=5-9").header("Accept-Encoding", "gzip"));
+    // As with other records: a part of it would be one of other bytes.
+    let packed = site.ask(&part("/film", "bytes=5-9").header("Accept-Encoding", "gzip"));
+    assert_eq!(packed.header("content-encoding").as_deref(), Some("gzip"));
+    assert_eq!(packed.status, 200);
+    let plain = site.ask(&part("/film", "bytes=5-9"));
     assert!(plain.status == 206 && plain.body == file.body()[5..10]);
+}
+
+/// However many ranges a request has, and though nothing can be stored.
+#[test]
+fn a_request_needs_each_slice_once() {
+    let site = sliced().workers(1).start();
+    let file = File::new(4 * MIB + 5);
+    file.serve(&site.backend, "/film");
+    site.redis
+        .command::<()>(&["CONFIG", "SET", "maxmemory", "1"]);
+    let some = ["0-0,3145728-3145728,1048576-1048576,-1"; 50].join(",");
+    let answer = site.ask(&part("/film", &format!("bytes={some}")));
+    assert_eq!(answer.status, 206);
+    let kind = answer.header("content-type").unwrap();
+    assert!(kind.starts_with("multipart/byteranges"), "{kind}");
+    let spans = asked(&site.backend, "/film");
+    let mut once = spans.clone();
+    once.dedup();
+    assert_eq!(spans, once);
+    site.redis
+        .command::<()>(&["CONFIG", "SET", "maxmemory", "0"]);
 }
 
 #[test]

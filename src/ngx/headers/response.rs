@@ -127,12 +127,3 @@ pub fn leave_content_range(r: Request) -> Result<(), NoMemory> {
     }
     Ok(())
 }
-
-/// Gives the response the Content-Range of a 416, and nothing else (RFC 9110 15.5.17).
-pub fn only_content_range(r: Request, value: &[u8]) -> Result<(), NoMemory> {
-    clean(r);
-    let line = push_known(r, b"Content-Range", value)?;
-    // SAFETY: live request; the line is one of its header.
-    unsafe { r.change(|r| r.headers_out.content_range = line) };
-    Ok(())
-}

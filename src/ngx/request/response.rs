@@ -60,6 +60,18 @@ impl Request {
         }
     }
 
+    /// Whether parts may be cut out of the response: filters that change its body say no.
+    pub fn allows_ranges(self) -> bool {
+        // SAFETY: live request.
+        unsafe { shim::rcs_get_allow_ranges(self.as_ptr()) != 0 }
+    }
+
+    /// Whether `error_page` has the response sent with another status than 200.
+    pub fn has_status_of_error(self) -> bool {
+        let status = self.get().err_status;
+        status != 0 && status != NGX_HTTP_OK as ngx_uint_t
+    }
+
     /// Whether the response has a Content-Encoding.
     pub fn is_coded(self) -> bool {
         !self.get().headers_out.content_encoding.is_null()

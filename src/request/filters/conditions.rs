@@ -1,5 +1,6 @@
 //! Makes of a 200 the 304 that its conditions ask for, behind the filters that change a body: where one of them has
-//! taken the validators away (`ssi`, `sub_filter`), what the record says of them holds no more, and the 200 stays.
+//! taken the validators away (`ssi`, `sub_filter`), what the record says of them holds no more, and the 200 stays. The same
+//! place is that of [`parts`].
 //!
 //! A module of its own, because nginx gives the filters of a module one place in its chain. This one's is behind all
 //! that change bodies, before Range is looked at.
@@ -11,9 +12,9 @@ use ::ngx::ffi::*;
 use crate::ngx::filter::Next;
 use crate::ngx::guard::guard;
 use crate::ngx::headers::Validators;
-use crate::ngx::request::{Code, Request};
+use crate::ngx::request::{Code, ERROR, Request};
 use crate::request::context::Context;
-use crate::request::filters::coding;
+use crate::request::filters::{coding, parts};
 use crate::request::state::State;
 
 /// The validators by which a response isn't modified for its client, until the filters have had their say.
@@ -48,7 +49,7 @@ pub unsafe extern "C" fn register(_: *mut ngx_conf_t) -> Code {
 }
 
 unsafe extern "C" fn header_filter(r: *mut ngx_http_request_t) -> ngx_int_t {
-    guard("conditions", (), || {
+    let own = guard("conditions", Some(ERROR), || {
         // SAFETY: nginx calls with a live request.
         let request = unsafe { Request::new(r) };
         let request = request.filter(|r| !r.is_subrequest());
@@ -61,7 +62,8 @@ unsafe extern "C" fn header_filter(r: *mut ngx_http_request_t) -> ngx_int_t {
         {
             before.not_modified(r);
         }
+        parts::header(request?)
     });
     // SAFETY: the next filter takes what we were given.
-    unsafe { BEHIND_CONDITIONS.header(r) }
+    own.unwrap_or_else(|| unsafe { BEHIND_CONDITIONS.header(r) })
 }

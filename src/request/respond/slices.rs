@@ -23,15 +23,16 @@ use super::{Response, Sent, body};
 use crate::fill::part::validator_of;
 use crate::fill::{Next, ResponseHead, Stream, Subscription};
 use crate::ngx::event::{now_msec, now_sec};
+use crate::ngx::headers::Part;
 use crate::ngx::output::Output;
 use crate::ngx::request::{Code, OK, Request, is_refused};
 use crate::ngx::{headers, random};
 use crate::request::context::Context;
+use crate::request::filters::parts;
 use crate::request::settings::CacheableRequest;
 use crate::request::slices::{self, Acquired, Object};
 
 const WHOLE: u16 = NGX_HTTP_OK as u16;
-const NOT_SATISFIABLE: Code = NGX_HTTP_RANGE_NOT_SATISFIABLE as Code;
 const RANGE_NOT_SATISFIABLE: u16 = NGX_HTTP_RANGE_NOT_SATISFIABLE as u16;
 
 /// A head, as the response is made of it.
@@ -131,14 +132,8 @@ pub async fn send(
     } else {
         Layout::new(sliced, &Asked::Whole, None, b"")
     };
-    if layout.status() == RANGE_NOT_SATISFIABLE {
-        settle(r);
-        let range = layout.content_range().unwrap_or_default();
-        return Sent::Code(match headers::only_content_range(r, range) {
-            Ok(()) => NOT_SATISFIABLE,
-            Err(_) => INTERNAL_ERROR,
-        });
-    }
+    // It needs no slice, unless filters make it the whole.
+    let is_none = layout.status() == RANGE_NOT_SATISFIABLE;
     *response.output.borrow_mut() = None;
     let mut sender = Sender {
         r,
@@ -150,7 +145,7 @@ pub async fn send(
         slots: Vec::new(),
         left: None,
     };
-    if outcome != Evaluation::Proceed || r.is_head() {
+    if outcome != Evaluation::Proceed || r.is_head() || is_none {
         let code = sender.header(outcome);
         if is_refused(code) || r.is_header_only() {
             return Sent::Code(code);
@@ -172,11 +167,13 @@ fn judge(r: Request, head: &HeadOfObject) -> (Evaluation, Asked) {
     if !r.is_conditional() {
         return (Evaluation::Proceed, Asked::Whole);
     }
+    // A page for an error has no parts: its status isn't 200.
+    let has_parts = !r.has_status_of_error();
     let selected = Selected::new(WHOLE, &head.headers, head.made, head.stored);
     let conditions = r.conditions();
     let outcome = evaluate(r.method(), &conditions, &selected, r.by_date());
     let asked = match conditions.range.as_slice() {
-        [range] if range_applies(r.method(), &conditions, &selected) => {
+        [range] if has_parts && range_applies(r.method(), &conditions, &selected) => {
             asked(range, head.object.sliced.total())
         }
         _ => Asked::Whole,
@@ -313,7 +310,7 @@ struct Sender {
 }
 
 impl Sender {
-    /// Sends the header; gives what the filters say.
+    /// Sends the header; gives what the filters say. If they make the response the whole, there is another delivery.
     fn header(&mut self, outcome: Evaluation) -> Code {
         settle(self.r);
         match &self.head.from {
@@ -326,24 +323,21 @@ impl Sender {
             }
         }
         let layout = self.delivery.layout();
-        self.left = Some(layout.length());
-        let mut lines = Cow::Borrowed(&self.head.headers);
-        if let Some(kind) = layout.content_type() {
-            let others = |line: &&cache_core::headers::Header| !line.is(b"content-type");
-            lines = Cow::Owned(lines.iter().filter(others).cloned().collect());
-            lines
-                .to_mut()
-                .push("Content-Type", Bytes::copy_from_slice(kind));
-        }
-        if let Some(range) = layout.content_range() {
-            let range = Bytes::copy_from_slice(range);
-            lines.to_mut().push("Content-Range", range);
+        let is_part = layout.status() != WHOLE;
+        let part = Part {
+            status: layout.status(),
+            length: layout.length(),
+            content_type: layout.content_type().map(<[u8]>::to_vec),
+            content_range: layout.content_range().map(<[u8]>::to_vec),
+        };
+        if is_part && parts::expect(self.context, part).is_none() {
+            return INTERNAL_ERROR;
         }
         let header = Header {
-            status: layout.status(),
-            headers: &lines,
+            status: WHOLE,
+            headers: &self.head.headers,
             to_nginx: headers::copied,
-            length: Some(layout.length()),
+            length: Some(self.head.object.sliced.total()),
             own_location: self.head.own_location,
             age: self.head.age,
             date: self.head.date,
@@ -352,7 +346,33 @@ impl Sender {
         };
         let code = send_header(self.r, self.context, outcome, &header);
         *self.response.output.borrow_mut() = Some(Output::new(self.r));
+        if parts::take(self.context).is_some() {
+            self.turn_to_the_whole();
+        }
+        self.left = Some(self.delivery.layout().length());
         code
+    }
+
+    /// The whole is sent, instead of a part of which nothing was. What has come of it is kept.
+    fn turn_to_the_whole(&mut self) {
+        let sliced = self.head.object.sliced;
+        let layout = Layout::new(sliced, &Asked::Whole, None, b"");
+        self.delivery = Delivery::new(sliced, layout, ahead(sliced.size()));
+        let delivery = &mut self.delivery;
+        self.slots.retain(|slot| {
+            let is_there = match slot.source {
+                Source::Sought(_) => false,
+                Source::Stream(_) => true,
+                Source::Here => slot.have == slot.length,
+            };
+            let is_kept = is_there && delivery.needs(slot.number);
+            if is_kept && slot.have == slot.length {
+                delivery.found(slot.number);
+            } else if is_kept {
+                delivery.grew(slot.number, slot.have);
+            }
+            is_kept
+        });
     }
 
     async fn run(mut self) -> Sent {
@@ -389,9 +409,14 @@ impl Sender {
                 Step::Again(why) | Step::Cut(why) => return self.end(why).await,
             };
             if self.left.is_none() {
+                let status = self.delivery.layout().status();
                 let code = self.header(Evaluation::Proceed);
                 if is_refused(code) || self.r.is_header_only() {
                     return Sent::Code(code);
+                }
+                if self.delivery.layout().status() != status {
+                    // These bytes aren't the first of the whole.
+                    continue;
                 }
             }
             for piece in bytes {
