@@ -113,7 +113,10 @@ pub async fn acquire(
         next_phase: context.after,
     };
     match start_first(&initiator, start, Rc::default()) {
-        Some((subscription, _)) => answered(subscription).await,
+        Some((subscription, _)) => {
+            r.watch_client();
+            answered(subscription).await
+        }
         None => Acquired::Refused(Refused::Failed),
     }
 }

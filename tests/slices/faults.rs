@@ -1,6 +1,6 @@
 //! Slices that are lost, or come in part, or not at all.
 
-use testbed::{Answer, RedisCluster, Request};
+use testbed::{Answer, Client, Gate, PATIENCE, RedisCluster, Request};
 
 use crate::file::{File, asked};
 use crate::{MIB, part, sliced};
@@ -22,6 +22,27 @@ fn a_lost_slice_is_fetched_alone() {
     assert!(site.get("/film").body == *file.body());
     let wanted = vec![(2 * MIB, 3 * MIB - 1), (3 * MIB, 4 * MIB - 1)];
     assert_eq!(asked(&site.backend, "/film"), wanted);
+}
+
+/// As where any fill is waited for: see `tests/delivery/half_closed.rs`.
+#[test]
+fn a_client_that_leaves_while_a_slice_comes_is_noticed() {
+    let (site, file, gate) = (sliced().workers(1).start(), File::new(SIZE), Gate::new());
+    let (served, held) = (file.clone(), gate.clone());
+    site.backend.script("/film", move |request, nth| {
+        let answer = served.answer(request);
+        if nth == 1 { answer } else { answer.gate(&held) }
+    });
+    let _ = site.ask(&part("/film", "bytes=0-0"));
+    site.wait_for_fills(1);
+    let mut client = Client::connect_http1(site.address());
+    client
+        .send(&part("/film", "bytes=3000000-3000009"))
+        .unwrap();
+    site.backend.wait_for_hits("/film", 2);
+    client.half_close().unwrap();
+    assert!(client.is_closed_within(PATIENCE));
+    gate.open();
 }
 
 #[test]
