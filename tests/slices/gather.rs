@@ -4,7 +4,9 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
-use testbed::{Answer, PATIENCE, Received, Request, Running, ms, pattern, wait_for};
+use testbed::{
+    Answer, Client, PATIENCE, Received, Request, Running, Vitals, ms, pattern, wait_for,
+};
 
 use crate::file::{File, asked, span};
 use crate::{MIB, part, sliced};
@@ -104,6 +106,39 @@ fn a_backend_that_sends_little_at_once() {
             .all(|it| it.header("If-Match").as_deref() == Some("\"v1\""))
     );
     assert!(rest.clone().all(|it| it.header("Range").is_some()));
+}
+
+/// It is ended as soon as it has sent what was asked for, whether the client reads or not.
+#[test]
+fn an_answer_without_end() {
+    for endless in [0, MIB] {
+        let site = sliced().workers(1).start();
+        let file = File::new(SIZE);
+        site.backend.script("/film", {
+            let file = file.clone();
+            move |request, _| {
+                let answer = file.answer(request);
+                let wanted = request.header("Range").and_then(|range| span(&range, SIZE));
+                if wanted.is_some_and(|(first, _)| first == endless) {
+                    answer.until_close().endless(ms(0))
+                } else {
+                    answer
+                }
+            }
+        });
+        let worker = site.nginx.workers()[0];
+        let before = Vitals::of(worker).unwrap();
+        let mut client = Client::connect_narrow(site.address(), 4096).unwrap();
+        client.send(&Request::get("/film")).unwrap();
+        site.backend.wait_for_hits("/film", 2);
+        site.backend.wait_until_idle("/film");
+        Vitals::of(worker)
+            .unwrap()
+            .assert_grown_less(&before, 30 << 10);
+        let mut answer = client.receive_header().unwrap();
+        client.receive_rest(&mut answer).unwrap();
+        assert!(answer.complete && answer.body == *file.body(), "{endless}");
+    }
 }
 
 /// What has come before a cut is kept.

@@ -224,7 +224,10 @@ impl Slot {
         }
     }
 
-    fn add(&mut self, piece: Bytes) {
+    /// Adds what comes next. Bytes beyond its end aren't kept, however many there are.
+    fn add(&mut self, mut piece: Bytes) {
+        let missing = self.length.saturating_sub(self.have);
+        piece.truncate(usize::try_from(missing).unwrap_or(usize::MAX));
         self.have = self.have.saturating_add(piece.len() as u64);
         self.pieces.push(piece);
     }
@@ -257,7 +260,7 @@ impl Slot {
             match stream.next() {
                 Next::Piece(piece) => {
                     self.add(piece);
-                    delivery.grew(self.number, self.have.min(self.length));
+                    delivery.grew(self.number, self.have);
                     changed = true;
                 }
                 Next::Wait => {
