@@ -317,6 +317,34 @@ fn a_request_needs_each_slice_once() {
 }
 
 #[test]
+fn only_if_cached_is_all_of_it_or_nothing() {
+    let site = sliced()
+        .workers(1)
+        .location("redis_cache_honor_request on;")
+        .start();
+    let file = File::new(3 * MIB);
+    file.serve(&site.backend, "/film");
+    let _ = site.ask(&part("/film", "bytes=0-0"));
+    site.wait_for_fills(1);
+    let cached = |range: Option<&str>| {
+        let request = Request::get("/film").header("Cache-Control", "only-if-cached");
+        site.ask(&match range {
+            Some(range) => request.header("Range", range),
+            None => request,
+        })
+    };
+    assert_eq!(cached(Some("bytes=0-9")).status, 206);
+    for range in [None, Some("bytes=1048570-1048580"), Some("bytes=-1")] {
+        assert_eq!(cached(range).status, 504, "{range:?}");
+    }
+    assert_eq!(site.backend.hits("/film"), 1);
+    assert!(site.get("/film").body == *file.body());
+    site.wait_for_fills(3);
+    let whole = cached(None);
+    assert!(whole.status == 200 && whole.body == *file.body());
+}
+
+#[test]
 fn a_head_request_past_the_cache_confirms_the_file() {
     let site = sliced().location("redis_cache_methods GET;").start();
     let file = File::new(3 * MIB);

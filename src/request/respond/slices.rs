@@ -134,6 +134,13 @@ pub async fn send(
     };
     // It needs no slice, unless filters make it the whole.
     let is_none = layout.status() == RANGE_NOT_SATISFIABLE;
+    if cacheable.directives.only_if_cached
+        && outcome == Evaluation::Proceed
+        && !r.is_head()
+        && !are_all_cached(r, context, cacheable, (&head.object, &layout)).await
+    {
+        return Sent::Code(NGX_HTTP_GATEWAY_TIME_OUT as Code);
+    }
     *response.output.borrow_mut() = None;
     let mut sender = Sender {
         r,
@@ -160,6 +167,25 @@ pub async fn send(
             .push(Slot::new(0, sliced, Source::Stream(first)));
     }
     sender.run().await
+}
+
+/// Whether the store has all slices that a response needs (RFC 9111 5.2.1.7): once it has begun it can't become a 504. They
+/// are read one by one and let go.
+async fn are_all_cached(
+    r: Request,
+    context: &'static Context,
+    cacheable: &'static CacheableRequest,
+    (object, layout): (&Rc<Object>, &Layout),
+) -> bool {
+    for slice in layout.slices(object.sliced) {
+        let wanted = (Rc::clone(object), slice);
+        // Boxed: few requests ask so.
+        let acquired = Box::pin(slices::acquire(r, context, cacheable, wanted)).await;
+        if !matches!(acquired, Acquired::Body(_)) {
+            return false;
+        }
+    }
+    true
 }
 
 /// What the client's conditions and its Range come to.
