@@ -9,7 +9,7 @@ use File::Temp ();
 use Test::Nginx::Socket;
 use CacheSuite;
 
-plan tests => 739;
+plan tests => 781;
 
 our $Text  = 'Hello, world. ' x 200;     # 2800 bytes
 our $Large = 'Hello, world. ' x 30000;   # 420000 bytes: decoded in several turns
@@ -668,3 +668,30 @@ main::backend('')
 [($main::Text) x 8]
 --- redis eval
 [(map { ("HSTRLEN \$KEY$_ body => 2800", undef) } qw(/room/ /min/ /type/)), "HGET \$KEY/old/ meta => .* coded=zstd:2800:vary.*", undef]
+
+
+
+=== TEST 25: If-Range with a date gets the whole: both forms have that date
+--- config
+    location /gzip { redis_cache on; redis_cache_compress gzip; proxy_pass http://backend; }
+    location /zstd { redis_cache on; redis_cache_compress zstd; proxy_pass http://backend; }
+--- backend eval
+main::backend('add_header Last-Modified "Sun, 06 Nov 1994 08:49:37 GMT";')
+--- request eval
+[map { ("GET /$_") x 5 } qw(gzip zstd)]
+--- more_headers eval
+my $since = "If-Range: Sun, 06 Nov 1994 08:49:37 GMT\n";
+[map { my $accept = "Accept-Encoding: $_\n";
+       ("Range: bytes=7-11\n$since", "${accept}Range: bytes=7-11\n$since", "Range: bytes=7-11\n$since",
+        "${accept}Range: bytes=7-11\n", "${accept}If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT\n") } qw(gzip zstd)]
+--- error_code eval
+[(200, 200, 200, 206, 304) x 2]
+--- response_headers eval
+[map { ("X-Cache: STORE\n! Content-Range", "X-Cache: HIT\nContent-Encoding: $_\n! Content-Range",
+        "X-Cache: HIT\n! Content-Encoding\n! Content-Range", "Content-Range: bytes 7-11/2800", "Vary: Accept-Encoding") } qw(gzip zstd)]
+--- response_body_filters eval
+\&main::plainly
+--- response_body eval
+[map { ($main::Text, "$_:$main::Text", $main::Text, "world", "") } qw(gzip zstd)]
+--- redis eval
+[map { ("HGET \$KEY/$_ meta => .* coded=$_:2800:vary.*", (undef) x 4) } qw(gzip zstd)]

@@ -2,10 +2,12 @@
 //! All of it in each coding.
 
 mod changes;
+mod forms;
 mod zstd;
 
 use std::thread;
 
+use forms::if_range_with_a_date_gets_the_whole;
 use testbed::{
     Answer, Bridge, Client, Gate, Nginx, PATIENCE, Port, Position, Redis, Request, Response,
     Running, Site, Vitals, crowd, decoded, eventually, holds_for, ms, wait_for,
@@ -34,6 +36,7 @@ in_each_coding!(
     what_is_damaged_is_a_miss_from_memory_too,
     a_large_body_that_is_damaged_behind_its_beginning_is_cut,
     many_slow_readers_of_a_large_body_cost_little_memory,
+    if_range_with_a_date_gets_the_whole,
 );
 
 /// Text that shrinks to a tenth or so.

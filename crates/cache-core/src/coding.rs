@@ -23,7 +23,8 @@
 //!
 //! **Conditions** are evaluated by the backend's validators, before a form is chosen, as nginx does: its gzip filter is behind its
 //! conditions. If-None-Match compares weakly, so that the tags of both forms match. If-Match and If-Range compare strongly, so
-//! that only the tag of the identity form matches: If-Range with the weak tag gets the whole (RFC 9110 13.1.5).
+//! that only the tag of the identity form matches: If-Range with the weak tag gets the whole (RFC 9110 13.1.5). So does If-Range with
+//! a date, whatever the client accepts: both forms have it, and it isn't known which one the client has a part of (8.8.1).
 //!
 //! **A range** that applies is cut from the identity form, unless the client refuses it. Parts of the coded form would be of no use: its
 //! validator is weak, and clients must not combine parts by such (RFC 9110 15.3.7.3).

@@ -61,6 +61,8 @@ pub struct Selected<'a> {
     pub date: Date,
     /// It was stored before: then its Date stands in for a Last-Modified that it lacks (RFC 9111 4.3.2).
     pub stored: bool,
+    /// Others get it in another coding with the same Last-Modified: that is no strong validator then (RFC 9110 8.8.1).
+    pub has_two_forms: bool,
 }
 
 impl<'a> Selected<'a> {
@@ -73,6 +75,16 @@ impl<'a> Selected<'a> {
             last_modified: headers.get("Last-Modified"),
             date,
             stored,
+            has_two_forms: false,
+        }
+    }
+
+    /// The same, of which others get another form, or not.
+    #[must_use]
+    pub fn in_two_forms(self, has_two_forms: bool) -> Self {
+        Self {
+            has_two_forms,
+            ..self
         }
     }
 
@@ -190,8 +202,9 @@ fn same_representation(value: &[u8], selected: &Selected<'_>) -> bool {
     if value.starts_with(b"\"") || value.starts_with(b"W/") {
         return selected.etag.is_some_and(|etag| strong_match(value, etag));
     }
-    // 8.8.2.2: a date is strong if the response that carried it was made a second later at least.
-    let is_strong = |modified: u64| modified < selected.date.from;
+    // 8.8.2.2: a date is strong if the response that carried it was made a second later at least; 8.8.1: and if no other
+    // form has it.
+    let is_strong = |modified: u64| !selected.has_two_forms && modified < selected.date.from;
     selected
         .modified()
         .is_some_and(|modified| is_strong(modified) && parse_anytime(value) == Some(modified))

@@ -306,6 +306,31 @@ fn a_date_is_strong_a_second_after_the_modification() {
     ] {
         let selected = Selected::new(200, &headers, date, true);
         assert_eq!(range_applies(b"GET", &asked, &selected), wanted, "{date:?}");
+        let shared = selected.in_two_forms(true);
+        assert!(!range_applies(b"GET", &asked, &shared), "8.8.1 {date:?}");
+    }
+}
+
+/// RFC 9110 8.8.1: two forms share the date, and each has a tag of its own.
+#[test]
+fn of_two_forms_a_tag_is_strong_and_a_date_is_not() {
+    let headers = headers(STRONG);
+    for (validator, wanted) in [("\"a\"", true), (MODIFIED, false)] {
+        let lines = [RANGE, (IR, validator)];
+        let selected = Selected::new(200, &headers, DATE, true).in_two_forms(true);
+        let found = range_applies(b"GET", &conditions(&lines), &selected);
+        assert_eq!(found, wanted, "{validator}");
+    }
+    // The other conditions don't need a strong one.
+    for (line, wanted) in [
+        ((IMS, MODIFIED), NotModified),
+        ((IUS, MODIFIED), Proceed),
+        ((IUS, EARLIER), PreconditionFailed),
+    ] {
+        let lines = [line];
+        let selected = Selected::new(200, &headers, DATE, true).in_two_forms(true);
+        let found = evaluate(b"GET", &conditions(&lines), &selected, ByDate::On);
+        assert_eq!(found, wanted, "{line:?}");
     }
 }
 

@@ -64,7 +64,7 @@ pub(super) fn record(
     };
     let outcome = if r.is_conditional() {
         let date = Date::before(now_sec(), record.age);
-        let selected = Selected::new(record.status, &record.headers, date, true);
+        let selected = Selected::new(record.status, &record.headers, date, true).in_two_forms(true);
         evaluate_conditions(r, &selected, Some(coded.length))
     } else {
         Evaluation::Proceed

@@ -152,23 +152,19 @@ fn is_far(r: Request, head: &ResponseHead) -> bool {
     skipped.is_some_and(|bytes| bytes > FAR)
 }
 
-/// The header for a client: a response that is stored compressed varies on Accept-Encoding from now on.
-fn varying<'a>(
-    r: Request,
-    context: &'static Context,
-    head: &ResponseHead,
-    headers: Cow<'a, Headers>,
-) -> Cow<'a, Headers> {
+/// Whether a response is stored compressed, so that others get it in another form.
+fn has_two_forms(r: Request, head: &ResponseHead) -> bool {
     let compress = r
         .loc_conf::<LocConf>()
         .and_then(|conf| conf.compress.as_ref()?.as_ref());
-    if compress.is_some_and(|compress| is_to_be_compressed(compress, head)) {
-        // Without memory for it nginx may add a second one.
-        let _ = Coding::of(context);
-        Cow::Owned(coding::with_vary(&headers))
-    } else {
-        headers
-    }
+    compress.is_some_and(|compress| is_to_be_compressed(compress, head))
+}
+
+/// The header for a client: what has two forms varies on Accept-Encoding from now on.
+fn varying<'a>(context: &'static Context, headers: &Headers) -> Cow<'a, Headers> {
+    // Without memory for it nginx may add a second one.
+    let _ = Coding::of(context);
+    Cow::Owned(coding::with_vary(headers))
 }
 
 async fn answer(
@@ -188,10 +184,15 @@ async fn answer(
     {
         context.set_ttl(plan.fresh_for);
     }
-    let headers = &varying(r, context, head, subscription.headers(head));
+    let has_two_forms = has_two_forms(r, head);
+    let mut headers = subscription.headers(head);
+    if has_two_forms {
+        headers = varying(context, &headers);
+    }
+    let headers = &headers;
     let outcome = if r.is_conditional() {
         let date = Date::exactly(head.date);
-        let selected = Selected::new(head.status, headers, date, false);
+        let selected = Selected::new(head.status, headers, date, false).in_two_forms(has_two_forms);
         evaluate_conditions(r, &selected, head.content_length)
     } else {
         Evaluation::Proceed

@@ -97,6 +97,7 @@ fn evaluated(r: Request, usable: &Usable, age: u32, length: u64) -> Evaluation {
         last_modified: usable.ready.last_modified(),
         date: Date::before(now_sec(), age),
         stored: true,
+        has_two_forms: usable.coded.is_some(),
     };
     evaluate_conditions(r, &selected, Some(length))
 }

@@ -20,6 +20,7 @@ pub fn holds(input: &[u8]) {
         last_modified: Some(last_modified).filter(|date| !date.is_empty()),
         date: DATE,
         stored: true,
+        has_two_forms: false,
     };
     let whole = selected(200);
     let outcome = |method, request: &Headers| {
