@@ -2,7 +2,7 @@
 //! their turn.
 
 use std::cell::RefCell;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use bytes::Bytes;
 use cache_core::coding::{Coded, Compress, ContentCoding, Encoder, KNOWN_LENGTH};
@@ -10,7 +10,7 @@ use cache_core::flow::Finding;
 use cache_core::headers::Headers;
 use cache_core::slices::Brought;
 
-use super::stream::{Charge, ResponseHead, Stream};
+use super::stream::{Charge, GivesWay, ResponseHead, Stream, give_way};
 use crate::ngx::event::sleep;
 
 /// Bytes that are compressed in one turn of the loop.
@@ -42,7 +42,7 @@ impl Compressed {
 /// Compresses the body of one fill's response.
 #[derive(Default)]
 pub struct Compression {
-    state: RefCell<State>,
+    state: Rc<RefCell<State>>,
 }
 
 #[derive(Default)]
@@ -75,6 +75,8 @@ struct Running {
 
 /// What a step has come to.
 enum Step {
+    /// It takes memory from now on.
+    Begins,
     /// So many bytes were compressed.
     Worked(usize),
     /// There is nothing more for now: this piece is awaited.
@@ -88,7 +90,7 @@ impl Compression {
     pub fn new(compress: Option<Rc<Compress>>) -> Compression {
         let state = compress.map_or(State::Off, State::Waiting);
         Compression {
-            state: RefCell::new(state),
+            state: Rc::new(RefCell::new(state)),
         }
     }
 
@@ -99,6 +101,10 @@ impl Compression {
         loop {
             let step = self.state.borrow_mut().step(stream);
             match step {
+                Step::Begins => {
+                    let state: Weak<RefCell<State>> = Rc::downgrade(&self.state);
+                    give_way(state);
+                }
                 Step::Worked(bytes) => at_once += bytes,
                 Step::Waits(piece) => stream.wait_piece(piece).await,
                 Step::Over => return,
@@ -115,6 +121,18 @@ impl Compression {
         match &*self.state.borrow() {
             State::Done { compressed, .. } => Some(compressed.clone()),
             _ => None,
+        }
+    }
+}
+
+impl GivesWay for RefCell<State> {
+    /// The body is stored as it is: a record is worth more than its compression.
+    fn give_way(&self) {
+        // What is compressed is about to be stored, and gives its memory back then.
+        if let Ok(mut state) = self.try_borrow_mut()
+            && matches!(&*state, State::Running(_))
+        {
+            *state = State::Off;
         }
     }
 }
@@ -140,8 +158,16 @@ impl State {
                 None if stream.total() < KNOWN_LENGTH => return Step::Waits(stream.pieces()),
                 None => None,
             };
-            let running = Running::new(compress, length, stream);
-            *self = running.map_or(State::Off, State::Running);
+            return match Running::new(compress, length, stream) {
+                Some(running) => {
+                    *self = State::Running(running);
+                    Step::Begins
+                }
+                None => {
+                    *self = State::Off;
+                    Step::Over
+                }
+            };
         }
         let State::Running(running) = self else {
             return Step::Over;

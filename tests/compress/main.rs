@@ -3,11 +3,16 @@
 
 mod changes;
 mod forms;
+mod room;
 mod zstd;
 
 use std::thread;
 
 use forms::if_range_with_a_date_gets_the_whole;
+use room::{
+    a_body_that_needs_the_room_of_another_ones_compressor_is_stored,
+    a_body_that_needs_the_room_of_its_compressor_is_stored_as_it_is,
+};
 use testbed::{
     Answer, Bridge, Client, Gate, Nginx, PATIENCE, Port, Position, Redis, Request, Response,
     Running, Site, Vitals, crowd, decoded, eventually, holds_for, ms, wait_for,
@@ -37,6 +42,8 @@ in_each_coding!(
     a_large_body_that_is_damaged_behind_its_beginning_is_cut,
     many_slow_readers_of_a_large_body_cost_little_memory,
     if_range_with_a_date_gets_the_whole,
+    a_body_that_needs_the_room_of_its_compressor_is_stored_as_it_is,
+    a_body_that_needs_the_room_of_another_ones_compressor_is_stored,
 );
 
 /// Text that shrinks to a tenth or so.

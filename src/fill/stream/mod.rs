@@ -23,7 +23,7 @@ use phase::{AHEAD, Phase};
 use pieces::Pieces;
 
 pub use header::ResponseHead;
-pub use phase::{Charge, Demand};
+pub use phase::{Charge, Demand, GivesWay, give_way};
 pub use subscription::{Next, Subscription};
 
 struct State {

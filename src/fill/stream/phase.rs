@@ -1,6 +1,7 @@
 //! What becomes of a fill's response beside its readers, and what its backend is to do: read on, wait, or stop.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::rc::Weak;
 
 use cache_core::flow::Ending;
 
@@ -10,6 +11,23 @@ pub(super) const AHEAD: usize = 256 * 1024;
 thread_local! {
     /// Bytes that the captures of this worker take.
     static CAPTURED: Cell<u64> = const { Cell::new(0) };
+
+    /// What is done beside captures and gives way to them, the newest last.
+    static BESIDE: RefCell<Vec<Weak<dyn GivesWay>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// What takes of the worker's memory for captures, and can do without.
+pub trait GivesWay {
+    /// Gives up what it does and drops its [`Charge`], at once.
+    fn give_way(&self);
+}
+
+/// Has something give way to captures from now on, as long as it is there.
+pub fn give_way(beside: Weak<dyn GivesWay>) {
+    BESIDE.with_borrow_mut(|all| {
+        all.retain(|known| known.strong_count() > 0);
+        all.push(beside);
+    });
 }
 
 /// Bytes that the captures of this worker take.
@@ -31,6 +49,19 @@ impl Charge {
         }
         CAPTURED.set(all);
         self.0 += bytes;
+        true
+    }
+
+    /// The same for a capture: what is done beside captures is given up for it, the newest first.
+    fn take_before_others(&mut self, bytes: usize, most: u64) -> bool {
+        while !self.take(bytes, most) {
+            let Some(newest) = BESIDE.with_borrow_mut(Vec::pop) else {
+                return false;
+            };
+            if let Some(newest) = newest.upgrade() {
+                newest.give_way();
+            }
+        }
         true
     }
 
@@ -101,7 +132,7 @@ impl Phase {
         };
         if total > max_size {
             self.give_up(Ending::TooLarge);
-        } else if !charge.take(bytes, memory) {
+        } else if !charge.take_before_others(bytes, memory) {
             self.give_up(Ending::NoRoom);
         }
     }
