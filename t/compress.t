@@ -9,7 +9,7 @@ use File::Temp ();
 use Test::Nginx::Socket;
 use CacheSuite;
 
-plan tests => 781;
+plan tests => 829;
 
 our $Text  = 'Hello, world. ' x 200;     # 2800 bytes
 our $Large = 'Hello, world. ' x 30000;   # 420000 bytes: decoded in several turns
@@ -695,3 +695,27 @@ my $since = "If-Range: Sun, 06 Nov 1994 08:49:37 GMT\n";
 [map { ($main::Text, "$_:$main::Text", $main::Text, "world", "") } qw(gzip zstd)]
 --- redis eval
 [map { ("HGET \$KEY/$_ meta => .* coded=$_:2800:vary.*", (undef) x 4) } qw(gzip zstd)]
+
+
+
+=== TEST 26: an ETag without quotes goes with the plain form alone
+--- config
+    location /gzip { redis_cache on; redis_cache_compress gzip; proxy_pass http://backend; }
+    location /zstd { redis_cache on; redis_cache_compress zstd; proxy_pass http://backend; }
+--- backend eval
+main::backend('add_header ETag abc;')
+--- request eval
+[map { ("GET /$_") x 5 } qw(gzip zstd)]
+--- more_headers eval
+[map { ("", "Accept-Encoding: $_\n", "", "Accept-Encoding: $_\nIf-None-Match: abc\n", "If-None-Match: abc\n") } qw(gzip zstd)]
+--- error_code eval
+[(200, 200, 200, 304, 304) x 2]
+--- response_headers eval
+[map { ("X-Cache: STORE\nETag: abc", "X-Cache: HIT\nContent-Encoding: $_\n! ETag", "X-Cache: HIT\nETag: abc\n! Content-Encoding",
+        "! ETag\nVary: Accept-Encoding", "ETag: abc\nVary: Accept-Encoding") } qw(gzip zstd)]
+--- response_body_filters eval
+\&main::plainly
+--- response_body eval
+[map { ($main::Text, "$_:$main::Text", $main::Text, "", "") } qw(gzip zstd)]
+--- redis eval
+[map { ("HGET \$KEY/$_ headers => .*\"ETag\":\"abc\".*\nHGET \$KEY/$_ meta => .* coded=$_:2800:vary.*", (undef) x 4) } qw(gzip zstd)]

@@ -80,3 +80,23 @@ pub fn if_range_with_a_date_gets_the_whole(coding: &str) {
         }
     }
 }
+
+/// Such a tag can't be made weak: it goes with the plain form alone.
+pub fn an_etag_without_quotes_is_not_sent_with_the_coded_form(coding: &str) {
+    let tagged = |answer: Answer| answer.header("ETag", "abc");
+    from_both(coding, "", tagged, |ask| {
+        let coded = ask(&accepting(coding, "/x"));
+        assert_whole_in(coding, &coded);
+        assert_eq!(coded.header("etag"), None);
+        let plain = ask(&Request::get("/x"));
+        assert_whole_plain(&plain);
+        assert_eq!(plain.header("etag").as_deref(), Some("abc"));
+        // As it was sent it matches, whatever the client accepts.
+        for request in [accepting(coding, "/x"), Request::get("/x")] {
+            assert_eq!(ask(&request.header("If-None-Match", "abc")).status, 304);
+        }
+        // It is no strong one.
+        let cut = part(accepting(coding, "/x")).header("If-Range", "abc");
+        assert_whole_in(coding, &ask(&cut));
+    });
+}

@@ -8,7 +8,9 @@ mod zstd;
 
 use std::thread;
 
-use forms::if_range_with_a_date_gets_the_whole;
+use forms::{
+    an_etag_without_quotes_is_not_sent_with_the_coded_form, if_range_with_a_date_gets_the_whole,
+};
 use room::{
     a_body_that_needs_the_room_of_another_ones_compressor_is_stored,
     a_body_that_needs_the_room_of_its_compressor_is_stored_as_it_is,
@@ -42,6 +44,7 @@ in_each_coding!(
     a_large_body_that_is_damaged_behind_its_beginning_is_cut,
     many_slow_readers_of_a_large_body_cost_little_memory,
     if_range_with_a_date_gets_the_whole,
+    an_etag_without_quotes_is_not_sent_with_the_coded_form,
     a_body_that_needs_the_room_of_its_compressor_is_stored_as_it_is,
     a_body_that_needs_the_room_of_another_ones_compressor_is_stored,
 );

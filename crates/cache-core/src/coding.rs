@@ -18,7 +18,8 @@
 //!
 //! **Two forms.** Coded, as it is stored: weak ETag, the length of the compressed body, no ranges. Identity, decoded on the way: the
 //! backend's ETag, the length of the plain body, ranges of it. Both say `Vary: Accept-Encoding`. A strong validator names
-//! the bytes of one form (RFC 9110 8.8.3.3), hence the weak one of the coded form. nginx's gzip filter does the same.
+//! the bytes of one form (RFC 9110 8.8.3.3), hence the weak one of the coded form. What is no entity tag, since it has no quotes, isn't sent with the coded
+//! form, but stored with it: the identity form has it. nginx's gzip filter does the same.
 //! There is no third form: zstd isn't made gzip for a client that accepts that alone. nginx's gzip filter may do so with the identity form.
 //!
 //! **Conditions** are evaluated by the backend's validators, before a form is chosen, as nginx does: its gzip filter is behind its
@@ -39,6 +40,7 @@
 
 use bytes::Bytes;
 
+use crate::conditions::is_opaque_tag;
 use crate::headers::{Header, Headers, trim_ows};
 
 mod accepted;
@@ -169,7 +171,7 @@ pub struct Coded {
     pub coding: ContentCoding,
     /// Bytes of the body before.
     pub length: u64,
-    /// Whether the ETag was strong.
+    /// Whether the ETag was strong, and is weak now.
     pub strong: bool,
     /// Whether a line `Vary: Accept-Encoding` was added.
     pub varies: bool,
@@ -183,15 +185,35 @@ impl Coded {
         Self {
             coding,
             length,
-            strong: tag.is_some_and(|tag| !tag.starts_with(WEAK)),
+            strong: tag.is_some_and(is_opaque_tag),
             varies: !varies_on_coding(headers),
         }
     }
 
-    /// The header of a form, of which the body has so many bytes. `headers`: as the backend sent them.
+    /// The header of a form as a client gets it, of which the body has so many bytes. `headers`: as the backend sent them.
     #[must_use]
     pub fn headers(&self, headers: &Headers, form: Form, length: u64) -> Headers {
-        let mut lines = Headers::with_capacity(headers.len() + 2);
+        // Without quotes it is no entity tag (RFC 9110 8.8.3), and can't be made a weak one: nginx's gzip filter drops it, too.
+        let can_be_weak =
+            |line: &Header| line.value.starts_with(WEAK) || is_opaque_tag(&line.value);
+        let is_sent = |line: &Header| form == Form::Identity || !line.is(ETAG) || can_be_weak(line);
+        self.lines(headers.iter().filter(|line| is_sent(line)), form, length)
+    }
+
+    /// The header of the coded form as it is stored, of which the body has so many bytes. `headers`: as the backend sent them, which
+    /// [`Coded::restored`] gives back.
+    #[must_use]
+    pub fn stored(&self, headers: &Headers, length: u64) -> Headers {
+        self.lines(headers.iter(), Form::Coded, length)
+    }
+
+    fn lines<'a>(
+        &self,
+        headers: impl Iterator<Item = &'a Header>,
+        form: Form,
+        length: u64,
+    ) -> Headers {
+        let mut lines = Headers::with_capacity(headers.size_hint().1.unwrap_or(0) + 2);
         for line in headers {
             if line.is(CONTENT_LENGTH) {
                 lines.push(line.name.clone(), length.to_string());
@@ -216,7 +238,7 @@ impl Coded {
         lines
     }
 
-    /// The header as the backend sent it, of the one that is stored. `None` if that isn't what [`Coded::headers`] has made.
+    /// The header as the backend sent it, of the one that is stored. `None` if that isn't what [`Coded::stored`] has made.
     #[must_use]
     pub fn restored(&self, stored: Headers) -> Option<Headers> {
         // In the store lines of one name stand together.

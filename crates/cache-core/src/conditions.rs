@@ -266,7 +266,7 @@ fn opaque(tag: &[u8]) -> &[u8] {
 }
 
 /// RFC 9110 8.8.3: DQUOTE *etagc DQUOTE.
-fn is_opaque_tag(text: &[u8]) -> bool {
+pub(crate) fn is_opaque_tag(text: &[u8]) -> bool {
     matches!(text, [b'"', inner @ .., b'"'] if inner.iter().copied().all(is_etagc))
 }
 

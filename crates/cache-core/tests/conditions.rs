@@ -98,6 +98,7 @@ fn if_none_match() {
         ("8.8.3 obs-text", &[(INM, "\"\u{e9}\"")], &[("ETag", "\"\u{e9}\"")], NotModified),
         ("8.8.3 backslash is a character", &[(INM, "\"a\\\"")], &[("ETag", "\"a\\\"")], NotModified),
         ("8.8.3 ETag without quotes, sent back so", &[(INM, "a1")], &[("ETag", "a1")], NotModified),
+        ("8.8.3 ETag without quotes, made weak by another", &[(INM, "W/a1")], &[("ETag", "a1")], Proceed),
         ("8.8.3 ETag without quotes, quoted", &[(INM, "\"a1\"")], &[("ETag", "a1")], Proceed),
         ("8.8.3 blanks around ETag", &[(INM, "\"a\"")], &[("ETag", " \"a\"\t")], NotModified),
         ("5.6.1 first of a list", &[(INM, "\"a\", \"b\"")], STRONG, NotModified),

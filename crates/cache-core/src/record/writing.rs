@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::json::encode_headers;
 use super::meta::{Meta, Tie, encode_meta, fingerprint};
 use super::unsent::Unsent;
-use crate::coding::{Coded, Form};
+use crate::coding::Coded;
 use crate::headers::Headers;
 use crate::policy::Plan;
 use crate::slices::Sliced;
@@ -70,7 +70,7 @@ impl New {
 pub fn encode(status: u16, headers: &Headers, body_len: u64, plan: &Plan, new: New) -> HashFields {
     let status = status_text(status);
     let headers = match &new.coded {
-        Some(coded) => encode_headers(&coded.headers(headers, Form::Coded, body_len)),
+        Some(coded) => encode_headers(&coded.stored(headers, body_len)),
         None => encode_headers(headers),
     };
     let sum = fingerprint(&status, &headers, body_len);

@@ -21,6 +21,10 @@ fn headers_of_both_forms() {
         ("nothing", &[], &[VARY, CODED], &[VARY]),
         ("8.8.3.3 a strong tag is weakened, as by nginx's gzip", &[("ETag", "\"a\"")], &[("ETag", "W/\"a\""), VARY, CODED], &[("ETag", "\"a\""), VARY]),
         ("a weak one stays", &[("ETag", "W/\"a\"")], &[("ETag", "W/\"a\""), VARY, CODED], &[("ETag", "W/\"a\""), VARY]),
+        ("8.8.3 no entity tag: not sent, as by nginx's gzip", &[("ETag", "a"), ("X-A", "b")], &[("X-A", "b"), VARY, CODED], &[("ETag", "a"), ("X-A", "b"), VARY]),
+        ("8.8.3 half of one", &[("ETag", "\"a")], &[VARY, CODED], &[("ETag", "\"a"), VARY]),
+        ("8.8.3 with a blank", &[("ETag", "\"a b\"")], &[VARY, CODED], &[("ETag", "\"a b\""), VARY]),
+        ("8.8.3 none that is weak already stays", &[("ETag", "W/a")], &[("ETag", "W/a"), VARY, CODED], &[("ETag", "W/a"), VARY]),
         ("the length", &[("content-length", "5000"), ("X-A", "b")], &[("content-length", "700"), ("X-A", "b"), VARY, CODED], &[("content-length", "5000"), ("X-A", "b"), VARY]),
         ("what it varies on beside", &[("Vary", "Cookie")], &[("Vary", "Cookie"), VARY, CODED], &[("Vary", "Cookie"), VARY]),
         ("in two places", &[("Vary", "Cookie"), ("X-A", "b")], &[("Vary", "Cookie"), ("X-A", "b"), VARY, CODED], &[("Vary", "Cookie"), ("X-A", "b"), VARY]),
@@ -31,17 +35,44 @@ fn headers_of_both_forms() {
     for ((what, said, as_coded, identity), coding) in cases.iter().flat_map(|case| BOTH.map(|coding| (case, coding))) {
         let said = headers(said);
         let coded = Coded::of(coding, &said, PLAIN);
-        let stored = coded.headers(&said, Form::Coded, SMALL);
+        let sent = coded.headers(&said, Form::Coded, SMALL);
         let mut wanted = headers(&as_coded[..as_coded.len() - 1]);
         wanted.push(CODED.0, coding.name());
-        assert_eq!(stored, wanted, "{what}");
+        assert_eq!(sent, wanted, "{what}");
         assert_eq!(coded.headers(&said, Form::Identity, PLAIN), headers(identity), "{what}");
         assert_eq!(with_vary(&said).get_all("Vary").last(), coded.headers(&said, Form::Identity, PLAIN).get_all("Vary").last(), "{what}");
         let whole = coded.headers(&said, Form::Identity, PLAIN);
         assert_eq!(coded.without_vary(whole), said, "{what}");
         if !said.contains("Repr-Digest") {
+            let stored = coded.stored(&said, SMALL);
             assert_eq!(coded.restored(stored), Some(said), "{what}");
         }
+    }
+}
+
+/// In the store all of the header is needed: the identity form has the tag.
+#[test]
+fn what_is_no_tag_is_stored_as_it_is() {
+    for coding in BOTH {
+        let said = headers(&[("ETag", "a1")]);
+        let coded = Coded::of(coding, &said, PLAIN);
+        assert!(!coded.strong);
+        let stored = coded.stored(&said, SMALL);
+        assert_eq!(stored.get("ETag"), Some(&b"a1"[..]));
+        assert_eq!(coded.restored(stored), Some(said));
+        // Earlier versions made it weak.
+        let made_weak = Coded {
+            strong: true,
+            ..coded
+        };
+        let vary = ("Vary", "Accept-Encoding");
+        let stored = headers(&[("ETag", "W/a1"), vary, ("Content-Encoding", coding.name())]);
+        let restored = made_weak.restored(stored).unwrap();
+        assert_eq!(restored.get("ETag"), Some(&b"a1"[..]));
+        let sent = made_weak.headers(&restored, Form::Coded, SMALL);
+        assert_eq!(sent.get("ETag"), None);
+        // When a 304 has it written anew, it is none any more.
+        assert!(!Coded::of(coding, &restored, PLAIN).strong);
     }
 }
 
@@ -143,7 +174,7 @@ proptest! {
         said.push("Content-Length", PLAIN.to_string());
         for coding in BOTH {
             let coded = Coded::of(coding, &said, PLAIN);
-            let stored = coded.headers(&said, Form::Coded, SMALL);
+            let stored = coded.stored(&said, SMALL);
             prop_assert_eq!(coded.restored(stored), Some(said.clone()));
         }
     }
