@@ -42,6 +42,7 @@ in_each_coding!(
     the_memory_tier_and_a_store_of_memory_alone_have_the_compressed_body,
     what_is_damaged_is_a_miss_from_memory_too,
     a_large_body_that_is_damaged_behind_its_beginning_is_cut,
+    a_part_of_a_large_body_that_is_damaged_is_never_complete,
     many_slow_readers_of_a_large_body_cost_little_memory,
     if_range_with_a_date_gets_the_whole,
     an_etag_without_quotes_is_not_sent_with_the_coded_form,
@@ -383,6 +384,39 @@ fn a_large_body_that_is_damaged_behind_its_beginning_is_cut(coding: &str) {
         answer.complete && answer.body == body
     });
     assert_eq!(site.backend.hits("/x"), 2);
+}
+
+/// Wherever the damage is: in the part, or behind it.
+fn a_part_of_a_large_body_that_is_damaged_is_never_complete(coding: &str) {
+    let site = site(coding).start();
+    let body = text(2_000_000);
+    site.backend.set("/x", page(&body));
+    for (number, range) in [
+        "0-9",
+        "1000000-1000999",
+        "1999990-1999999",
+        "100000-1900000",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        site.fill("/x");
+        let (first, last) = range.split_once('-').unwrap();
+        let span = first.parse::<usize>().unwrap()..=last.parse().unwrap();
+        let request = accepting(coding, "/x").header("Range", format!("bytes={range}"));
+        let part = site.ask(&request);
+        assert_eq!((part.status, part.word().as_str()), (206, "HIT"));
+        assert!(part.complete && part.body == body[span], "{range}");
+        damage(&site, "/x", "math.floor(#body / 2)");
+        if let Ok(answer) = site.client().exchange(&request) {
+            assert!(!answer.complete, "{range}");
+        }
+        // It is gone.
+        wait_for("the record to be deleted", PATIENCE, || {
+            site.redis.keys().is_empty()
+        });
+        assert_eq!(site.backend.hits("/x"), number + 1);
+    }
 }
 
 fn many_slow_readers_of_a_large_body_cost_little_memory(coding: &str) {

@@ -62,7 +62,8 @@ pub(super) async fn send(r: Request, response: &Response, subscription: &Subscri
     }
 }
 
-/// Decodes the body of a compressed record and sends it as its client takes it.
+/// Decodes the body of a compressed record and sends it as its client takes it. What is behind a part of it is decoded as well: the sum
+/// at its end says whether the part is right.
 pub async fn decode(r: Request, context: &'static Context, decoding: Decoding) -> Code {
     let Some(response) = context.find::<Response>() else {
         return ERROR;
@@ -74,6 +75,8 @@ pub async fn decode(r: Request, context: &'static Context, decoding: Decoding) -
     } = decoding;
     let end = r.end_of_part();
     let (mut passed, mut at_once) = (0_u64, 0);
+    // The end of a part, until it is known that the body is right: else the part would be complete.
+    let mut held = None;
     loop {
         let piece = match std::mem::take(&mut first) {
             piece if !piece.is_empty() => piece,
@@ -92,9 +95,15 @@ pub async fn decode(r: Request, context: &'static Context, decoding: Decoding) -
         };
         passed = passed.saturating_add(piece.len() as u64);
         at_once += piece.len();
-        // The client asked for a part of the body alone: what is behind it isn't decoded.
-        let last = decoder.is_at_end() || end.is_some_and(|end| passed >= end);
-        if let Some(code) = pass_on(r, response, piece, last).await {
+        if decoder.is_at_end() {
+            let piece = held.unwrap_or(piece);
+            return pass_on(r, response, piece, true).await.unwrap_or(ERROR);
+        }
+        if held.is_none() && end.is_some_and(|end| passed >= end) {
+            held = Some(piece);
+        } else if held.is_none()
+            && let Some(code) = pass_on(r, response, piece, false).await
+        {
             return code;
         }
         // Other requests have their turn.

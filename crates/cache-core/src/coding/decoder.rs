@@ -97,7 +97,7 @@ impl Decoder {
     /// Whether all of it was given out.
     #[must_use]
     pub fn is_at_end(&self) -> bool {
-        self.ended
+        self.ended && self.left == 0
     }
 
     /// Bytes that the library takes now. zlib-rs doesn't say: at most so many.
