@@ -9,7 +9,7 @@ use File::Temp ();
 use Test::Nginx::Socket;
 use CacheSuite;
 
-plan tests => 829;
+plan tests => 861;
 
 our $Text  = 'Hello, world. ' x 200;     # 2800 bytes
 our $Large = 'Hello, world. ' x 30000;   # 420000 bytes: decoded in several turns
@@ -719,3 +719,25 @@ main::backend('add_header ETag abc;')
 [map { ($main::Text, "$_:$main::Text", $main::Text, "", "") } qw(gzip zstd)]
 --- redis eval
 [map { ("HGET \$KEY/$_ headers => .*\"ETag\":\"abc\".*\nHGET \$KEY/$_ meta => .* coded=$_:2800:vary.*", (undef) x 4) } qw(gzip zstd)]
+
+
+
+=== TEST 27: a client that wants no transformation gets the plain form, where requests are honored
+--- config
+    location /gzip  { redis_cache on; redis_cache_compress gzip; redis_cache_honor_request on; proxy_pass http://backend; }
+    location /zstd  { redis_cache on; redis_cache_compress zstd; redis_cache_honor_request on; proxy_pass http://backend; }
+    location /off/gzip { redis_cache on; redis_cache_compress gzip; proxy_pass http://backend; }
+    location /off/zstd { redis_cache on; redis_cache_compress zstd; proxy_pass http://backend; }
+--- backend eval
+main::backend('')
+--- request eval
+[map { ("GET /$_") x 2 } qw(gzip zstd off/gzip off/zstd)]
+--- more_headers eval
+[map { ("", "Accept-Encoding: $_\nCache-Control: no-transform\n") } qw(gzip zstd gzip zstd)]
+--- response_headers eval
+[(map { ("X-Cache: STORE", "X-Cache: HIT\n! Content-Encoding\nVary: Accept-Encoding\nContent-Length: 2800") } 1 .. 2),
+ (map { ("X-Cache: STORE", "X-Cache: HIT\nContent-Encoding: $_") } qw(gzip zstd))]
+--- response_body_filters eval
+\&main::plainly
+--- response_body eval
+[($main::Text) x 5, "gzip:$main::Text", $main::Text, "zstd:$main::Text"]

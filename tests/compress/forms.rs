@@ -100,3 +100,26 @@ pub fn an_etag_without_quotes_is_not_sent_with_the_coded_form(coding: &str) {
         assert_whole_in(coding, &ask(&cut));
     });
 }
+
+/// RFC 9111 5.2.1.6
+pub fn a_client_that_wants_no_transformation_gets_the_plain_form(coding: &str) {
+    let no_transform = || accepting(coding, "/x").header("Cache-Control", "no-transform");
+    let honor = "redis_cache_honor_request on;";
+    from_both(
+        coding,
+        honor,
+        |answer| answer,
+        |ask| {
+            assert_whole_plain(&ask(&no_transform()));
+            assert_whole_in(coding, &ask(&accepting(coding, "/x")));
+        },
+    );
+    from_both(
+        coding,
+        "",
+        |answer| answer,
+        |ask| {
+            assert_whole_in(coding, &ask(&no_transform()));
+        },
+    );
+}

@@ -9,6 +9,7 @@ mod zstd;
 use std::thread;
 
 use forms::{
+    a_client_that_wants_no_transformation_gets_the_plain_form,
     an_etag_without_quotes_is_not_sent_with_the_coded_form, if_range_with_a_date_gets_the_whole,
 };
 use room::{
@@ -46,6 +47,7 @@ in_each_coding!(
     many_slow_readers_of_a_large_body_cost_little_memory,
     if_range_with_a_date_gets_the_whole,
     an_etag_without_quotes_is_not_sent_with_the_coded_form,
+    a_client_that_wants_no_transformation_gets_the_plain_form,
     a_body_that_needs_the_room_of_its_compressor_is_stored_as_it_is,
     a_body_that_needs_the_room_of_another_ones_compressor_is_stored,
 );

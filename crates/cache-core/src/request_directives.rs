@@ -11,6 +11,8 @@ pub struct RequestDirectives {
     pub no_cache: bool,
     /// 5.2.1.5: the response is not to be stored.
     pub no_store: bool,
+    /// 5.2.1.6: the body is to be sent as the backend has sent it.
+    pub no_transform: bool,
     /// 5.2.1.7: a record or 504, never the backend.
     pub only_if_cached: bool,
     /// 5.2.1.1: no record older than this.
@@ -49,6 +51,8 @@ impl RequestDirectives {
             self.no_cache = true;
         } else if is(b"no-store") {
             self.no_store = true;
+        } else if is(b"no-transform") {
+            self.no_transform = true;
         } else if is(b"only-if-cached") {
             self.only_if_cached = true;
         } else if is(b"max-age") {

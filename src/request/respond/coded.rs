@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
-use cache_core::coding::{Coded, ContentCoding, Decoder, Form, NotDecoded};
+use cache_core::coding::{Accepted, Coded, ContentCoding, Decoder, Form, NotDecoded};
 use cache_core::conditions::{Date, Evaluation, Selected};
 use cache_core::record::Record;
 
@@ -52,6 +52,16 @@ fn is_large(length: u64) -> bool {
     usize::try_from(length).is_ok_and(output::is_large)
 }
 
+/// Which forms a client takes: one that wants no transformation (RFC 9111 5.2.1.6) takes what the backend has sent.
+pub(super) fn accepted(r: Request, context: &Context) -> Accepted {
+    let cacheable = context.cacheable.as_ref();
+    if cacheable.is_some_and(|cacheable| cacheable.directives.no_transform) {
+        Accepted::IDENTITY
+    } else {
+        headers::accepted(r)
+    }
+}
+
 /// Responds with a compressed record.
 pub(super) fn record(
     r: Request,
@@ -73,7 +83,7 @@ pub(super) fn record(
     let form = Form::of(
         &record.headers,
         coded.coding,
-        headers::accepted(r),
+        accepted(r, context),
         r.range().is_some(),
     );
     let parts = match Parts::of(r, body, form, coded, outcome) {

@@ -26,7 +26,10 @@ pub fn memory(r: Request, context: &'static Context, hit: Hit) -> Sending {
         let outcome = evaluated(r, usable, hit.standing.age, length);
         let coded = &form.coded;
         let form = match form.stored {
-            Some(_) => Form::preferred(coded.coding, headers::accepted(r), r.range().is_some()),
+            Some(_) => {
+                let accepted = coded::accepted(r, context);
+                Form::preferred(coded.coding, accepted, r.range().is_some())
+            }
             None => Form::Identity,
         };
         return match Parts::of(r, hit.body.clone(), form, coded, outcome) {
