@@ -46,10 +46,10 @@ pub struct Sliced {
 
 impl Sliced {
     /// An object of `total` bytes in slices of `size` bytes. `token` names the generation: no other of the same key has it.
-    /// `None` if it has no bytes, or the size is none.
+    /// `None` if it has no bytes, or more than nginx counts ([`i64::MAX`]), or the size is none.
     #[must_use]
     pub const fn new(size: u64, total: u64, token: Token) -> Option<Self> {
-        if size == 0 || total == 0 || total == u64::MAX {
+        if size == 0 || total == 0 || total > i64::MAX.cast_unsigned() {
             return None;
         }
         Some(Self { size, total, token })
