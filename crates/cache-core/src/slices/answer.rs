@@ -3,7 +3,7 @@
 use super::content_range::ContentRange;
 use super::object::{Sliced, Span};
 use super::validator::{Proof, Validator};
-use crate::headers::Headers;
+use crate::headers::{Headers, trim_ows};
 use crate::outcome::Reason;
 use crate::token::Token;
 
@@ -76,7 +76,7 @@ pub fn first(answer: &Answer<'_>, size: u64, token: Token) -> First {
     if answer.status != 206 {
         return First::Plain;
     }
-    let Some(ContentRange::Of(span, total)) = ContentRange::of(answer.headers) else {
+    let Some((span, total)) = part(answer.headers) else {
         return First::AskWhole(Unfit::Range);
     };
     if span.first != 0 || !fits_length(answer.headers, span) {
@@ -125,7 +125,7 @@ pub fn again(
             object,
             validator: own,
             bytes,
-        } if own == *validator
+        } if own.is_same(validator)
             && object.size() == held.size()
             && object.total() == held.total() =>
         {
@@ -218,7 +218,7 @@ pub fn further(
         200 => return Err(Refused::Changed),
         _ => return Err(Refused::Failed),
     }
-    let Some(ContentRange::Of(span, total)) = ContentRange::of(answer.headers) else {
+    let Some((span, total)) = part(answer.headers) else {
         return Err(Refused::Failed);
     };
     match proof {
@@ -262,6 +262,19 @@ impl Brought {
             Self::Refused(Refused::Failed) => Some(Reason::BackendFailed),
             Self::Unfit(_) => Some(Reason::PartialContent),
         }
+    }
+}
+
+/// Which bytes a 206 has, and of how many, if it says so. `None`: that makes no sense, or it has several parts, each with a
+/// Content-Range of its own (RFC 9110 15.3.7.2).
+fn part(headers: &Headers) -> Option<(Span, Option<u64>)> {
+    let has_several = headers.get_all("Content-Type").any(|value| {
+        let kind = value.split(|&b| b == b';').next().unwrap_or_default();
+        trim_ows(kind).eq_ignore_ascii_case(b"multipart/byteranges")
+    });
+    match ContentRange::of(headers) {
+        Some(ContentRange::Of(span, total)) if !has_several => Some((span, total)),
+        _ => None,
     }
 }
 

@@ -1,18 +1,19 @@
 //! What answers of a backend are worth.
 
+use cache_core::outcome::Reason;
 use cache_core::slices::assembly::{Assembly, Next, TURNS};
 use cache_core::slices::{
     Again, Answer, ContentRange, First, Refused, SKIPPED, Unfit, Useful, Validator, again, first,
     further, of_part, range,
 };
 
-use super::{headers, object, span, token};
+use super::{headers, object, span, tagged, token};
 
 const MODIFIED: &str = "Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT";
 const MODIFIED_SECONDS: u64 = 784_111_777;
 
 fn etag() -> Validator {
-    Validator::ETag("\"a\"".into())
+    tagged("\"a\"")
 }
 
 #[test]
@@ -55,10 +56,10 @@ fn content_ranges() {
 #[test]
 #[rustfmt::skip]
 fn validators() {
-    let tag = |text: &'static str| Some(Validator::ETag(text.into()));
-    let date = Some(Validator::LastModified("Sun, 06 Nov 1994 08:49:37 GMT".into()));
-    // (section, header lines, Date in seconds after Last-Modified, validator)
-    let cases: [(&str, &[&str], Option<u64>, Option<Validator>); 13] = [
+    let tag = |text: &'static str| Some(("If-Match", text.into()));
+    let date = Some(("If-Unmodified-Since", "Sun, 06 Nov 1994 08:49:37 GMT".into()));
+    // (section, header lines, Date in seconds after Last-Modified, the condition that it makes)
+    let cases: [(&str, &[&str], Option<u64>, Option<(&str, bytes::Bytes)>); 13] = [
         ("8.8.3 strong", &["ETag: \"a\""], None, tag("\"a\"")),
         ("8.8.3 strong and a date", &["ETag: \"a\"", MODIFIED], Some(9), tag("\"a\"")),
         ("8.8.3 empty but strong", &["ETag: \"\""], None, tag("\"\"")),
@@ -75,11 +76,9 @@ fn validators() {
     ];
     for (section, lines, age, wanted) in cases {
         let date = age.map(|age| MODIFIED_SECONDS + age);
-        assert_eq!(Validator::of(&headers(lines), date), wanted, "{section}");
+        let found = Validator::of(&headers(lines), date);
+        assert_eq!(found.map(|found| found.condition()), wanted, "{section}");
     }
-    assert_eq!(etag().condition(), ("If-Match", "\"a\"".into()));
-    let (name, value) = Validator::of(&headers(&[MODIFIED]), Some(u64::MAX)).unwrap().condition();
-    assert_eq!(format!("{name}: {}", value.escape_ascii()), MODIFIED.replace("Last-Modified", "If-Unmodified-Since"));
     assert_eq!(range(span(10, 19)), "bytes=10-19");
 }
 
@@ -96,7 +95,7 @@ fn answer<'a>(status: u16, headers: &'a cache_core::headers::Headers) -> Answer<
 fn first_answers() {
     const TAG: &str = "ETag: \"a\"";
     let slices = |bytes| First::Slices { object: object(10, 95), validator: etag(), bytes };
-    let cases: [(&str, u16, &[&str], First); 21] = [
+    let cases: [(&str, u16, &[&str], First); 24] = [
         ("the first of many", 206, &["Content-Range: bytes 0-9/95", TAG], slices(10)),
         ("15.3.7 fewer than asked for", 206, &["Content-Range: bytes 0-3/95", TAG], slices(4)),
         ("with a length", 206, &["Content-Range: bytes 0-9/95", "Content-Length: 10", TAG], slices(10)),
@@ -117,7 +116,10 @@ fn first_answers() {
         ("another unit", 206, &["Content-Range: lines 0-9/95", TAG], First::AskWhole(Unfit::Range)),
         ("14.4 invalid", 206, &["Content-Range: bytes 0-9/9", TAG], First::AskWhole(Unfit::Range)),
         ("another length", 206, &["Content-Range: bytes 0-9/95", "Content-Length: 9", TAG], First::AskWhole(Unfit::Range)),
+        ("15.3.7.2 multipart with a Content-Range", 206, &["Content-Type: Multipart/ByteRanges ; boundary=B", "Content-Range: bytes 0-9/95", TAG], First::AskWhole(Unfit::Range)),
+        ("15.3.7.2 multipart with all of it", 206, &["Content-Type: multipart/byteranges", "Content-Range: bytes 0-4/5", TAG], First::AskWhole(Unfit::Range)),
         ("an absurd length", 206, &["Content-Range: bytes 0-9/18446744073709551615", TAG], First::AskWhole(Unfit::Range)),
+        ("longer than nginx counts", 206, &["Content-Range: bytes 0-9/9223372036854775808", TAG], First::AskWhole(Unfit::Range)),
     ];
     for (name, status, lines, wanted) in cases {
         let headers = headers(lines);
@@ -132,7 +134,7 @@ fn further_answers() {
     const RANGE: &str = "Content-Range: bytes 20-29/95";
     let (changed, failed) = (Err(Refused::Changed), Err(Refused::Failed));
     let useful = |skip, bytes| Ok(Useful { skip, bytes });
-    let cases: [(&str, u16, &[&str], Result<Useful, Refused>); 34] = [
+    let cases: [(&str, u16, &[&str], Result<Useful, Refused>); 37] = [
         ("what was asked for", 206, &[RANGE, TAG], useful(0, 10)),
         ("with a length", 206, &[RANGE, TAG, "Content-Length: 10"], useful(0, 10)),
         ("with a date", 206, &[RANGE, TAG, MODIFIED], useful(0, 10)),
@@ -147,6 +149,9 @@ fn further_answers() {
         ("RFC 9111 3.4 a weak one", 206, &[RANGE, "ETag: W/\"a\""], changed),
         ("RFC 9111 3.4 one more", 206, &[RANGE, TAG, "ETag: \"b\""], changed),
         ("RFC 9111 3.4 none: nothing is proven", 206, &[RANGE, MODIFIED], failed),
+        ("8.4 another coding", 206, &[RANGE, TAG, "Content-Encoding: gzip"], changed),
+        ("8.4 none", 206, &[RANGE, TAG, "Content-Encoding: identity"], useful(0, 10)),
+        ("15.3.7.2 multipart with a Content-Range", 206, &["Content-Type: multipart/byteranges; boundary=B", RANGE, TAG], failed),
         ("another length of the whole", 206, &["Content-Range: bytes 20-29/96", TAG], changed),
         ("other bytes", 206, &["Content-Range: bytes 21-29/95", TAG], failed),
         ("bytes before", 206, &["Content-Range: bytes 10-19/95", TAG], failed),
@@ -203,13 +208,63 @@ fn further_answers_by_date() {
 
 #[test]
 #[rustfmt::skip]
+fn codings() {
+    const RANGE: &str = "Content-Range: bytes 20-29/95";
+    let of = |lines: &[&str]| headers(&[&["ETag: \"a\"", RANGE], lines].concat());
+    // (the head's, the slice's, whether they are the same)
+    let cases: [(&[&str], &[&str], bool); 7] = [
+        (&["Content-Encoding: gzip"], &["Content-Encoding: gzip"], true),
+        (&["Content-Encoding: gzip"], &["content-encoding: X-GZip"], true),
+        (&["Content-Encoding: br, gzip"], &["Content-Encoding: br", "Content-Encoding: gzip"], true),
+        (&["Content-Encoding: br, gzip"], &["Content-Encoding: gzip, br"], false),
+        (&["Content-Encoding: gzip"], &["Content-Encoding: br"], false),
+        (&["Content-Encoding: gzip"], &[], false),
+        (&[], &["Content-Encoding: gzip"], false),
+    ];
+    for (head, slice, same) in cases {
+        let validator = Validator::of(&of(head), None).unwrap();
+        let found = further(&answer(206, &of(slice)), object(10, 95), &validator, span(20, 29));
+        let wanted = if same { Ok(Useful::all(10)) } else { Err(Refused::Changed) };
+        assert_eq!(found, wanted, "{head:?} {slice:?}");
+    }
+}
+
+/// A slice that is for fewer clients than its head is for none but its own.
+#[test]
+#[rustfmt::skip]
+fn parts_that_are_for_fewer() {
+    const TAG: &str = "ETag: \"a\"";
+    let (ok, vary, no_cache) = (Ok(()), Err(Reason::Vary), Err(Reason::NoCache));
+    // (the head's, whether it is validated each time, the slice's, whether that is to be, what follows)
+    let cases: [(&[&str], bool, &[&str], bool, Result<(), Reason>); 9] = [
+        (&[TAG], false, &[], false, ok),
+        (&[TAG, "Vary: a, B"], false, &["Vary: b", "Vary: A"], false, ok),
+        (&[TAG, "Vary: a, b"], false, &["Vary: b"], false, ok),
+        (&[TAG, "Vary: a"], false, &["Vary: a, b"], false, vary),
+        (&[TAG], false, &["Vary: Authorization"], false, vary),
+        (&[TAG], false, &["Vary: *"], false, vary),
+        (&[TAG], false, &[], true, no_cache),
+        (&[TAG], true, &[], true, ok),
+        (&[TAG], true, &[], false, ok),
+    ];
+    for (head, validated, slice, always, wanted) in cases {
+        let validator = Validator::of(&headers(head), None).unwrap().validated(validated);
+        let own = headers(slice);
+        assert_eq!(validator.admits(own.get_all("Vary"), always), wanted, "{head:?} {slice:?}");
+    }
+}
+
+#[test]
+#[rustfmt::skip]
 fn answers_for_a_stale_object() {
     const TAG: &str = "ETag: \"a\"";
     // (name, slices of now, status, lines, whether it is the same generation)
-    let cases: [(&str, u64, u16, &[&str], Option<u64>); 6] = [
+    let cases: [(&str, u64, u16, &[&str], Option<u64>); 8] = [
         ("the same", 10, 206, &["Content-Range: bytes 0-9/95", TAG], Some(10)),
         ("another", 10, 206, &["Content-Range: bytes 0-9/95", "ETag: \"b\""], None),
         ("another length", 10, 206, &["Content-Range: bytes 0-9/96", TAG], None),
+        ("another coding", 10, 206, &["Content-Range: bytes 0-9/95", TAG, "Content-Encoding: br"], None),
+        ("it varies now", 10, 206, &["Content-Range: bytes 0-9/95", TAG, "Vary: Cookie"], None),
         ("the directive has another size", 20, 206, &["Content-Range: bytes 0-19/95", TAG], None),
         ("no ranges any more", 10, 200, &[TAG], None),
         ("a failure", 10, 500, &[], None),

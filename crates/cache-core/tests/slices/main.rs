@@ -23,7 +23,7 @@ mod seeds;
 mod world;
 
 use cache_core::headers::Headers;
-use cache_core::slices::{Sliced, Span};
+use cache_core::slices::{Sliced, Span, Validator};
 use cache_core::token::Token;
 
 fn token() -> Token {
@@ -36,6 +36,11 @@ fn object(size: u64, total: u64) -> Sliced {
 
 fn span(first: u64, last: u64) -> Span {
     Span::new(first, last).unwrap()
+}
+
+/// That of a response with this ETag.
+fn tagged(tag: &str) -> Validator {
+    Validator::of(&headers(&[&format!("ETag: {tag}")]), None).unwrap()
 }
 
 /// A header of lines `Name: value`.

@@ -14,6 +14,7 @@ use cache_core::slices::{
 use cache_core::token::Token;
 
 use super::rng::Rng;
+use super::tagged;
 
 /// The key of the object.
 const KEY: &[u8] = b"http://a/film";
@@ -390,10 +391,8 @@ impl World {
 
     /// A client has a head: its response is known.
     fn begin(&mut self, client: usize, object: Sliced, validator: &Validator) {
-        let Validator::ETag(tag) = validator else {
-            panic!("there are only tags here")
-        };
-        let generation = std::str::from_utf8(tag).unwrap().trim_matches('"');
+        let (_, tag) = validator.condition();
+        let generation = std::str::from_utf8(&tag).unwrap().trim_matches('"');
         let generation = generation.parse().unwrap();
         let range = self.clients[client].range.clone();
         let asked = range.map_or(Asked::Whole, |range| {
@@ -423,7 +422,7 @@ impl World {
             match delivery.step(pressed) {
                 Step::Look(slice) => self.ops.push(Op::Look(client, slice)),
                 Step::Fill(slice) => {
-                    let validator = Validator::ETag(format!("\"{generation}\"").into());
+                    let validator = tagged(&format!("\"{generation}\""));
                     let key = Key::Slice(object.token(), slice);
                     self.fill(machine, key, Some((object, validator)), Some(client));
                 }
@@ -649,7 +648,7 @@ impl World {
         if self.rng.chance(self.config.chances.failures) {
             return self.refuse(Fill { of: None, ..fill }, Refused::Failed);
         }
-        let own = Validator::ETag(format!("\"{}\"", self.backend.generation).into());
+        let own = tagged(&format!("\"{}\"", self.backend.generation));
         if let Some((object, validator)) = fill.of.clone()
             && validator == own
             && self.config.heeds
