@@ -160,7 +160,11 @@ pub fn renew(
 fn updated(record: &Record, confirmation: &Confirmation<'_>) -> (Headers, Headers) {
     let news: Headers = strip_for_storage(confirmation.headers, confirmation.connection)
         .into_iter()
-        .filter(|header| !describes_content(header) && !strengthens(record, header))
+        .filter(|header| {
+            !describes_content(header)
+                && !strengthens(record, header)
+                && !weakens_head(record, header)
+        })
         .collect();
     let hidden = &confirmation.unsent.hidden;
     let headers = record
@@ -215,6 +219,18 @@ fn strengthens(record: &Record, header: &Header) -> bool {
             .headers
             .get("ETag")
             .is_some_and(|tag| tag.starts_with(b"W/"))
+}
+
+/// Whether it is the weak form of the tag that tells the slices of an object from those of others (RFC 9111 3.4). The 304 says
+/// that what is stored may be used, and it is still the one that the strong tag names.
+fn weakens_head(record: &Record, header: &Header) -> bool {
+    record.slices().is_some()
+        && header.is(b"ETag")
+        && header.value.starts_with(b"W/")
+        && record
+            .said()
+            .get("ETag")
+            .is_some_and(|tag| !tag.starts_with(b"W/"))
 }
 
 /// Fields that say how the stored body is coded, and what its sums are (RFC 9530): it stays as it is (RFC 9111

@@ -16,6 +16,8 @@ use cache_core::policy::{RequestView, ResponseView, storable};
 use cache_core::record::{New, RawRecord, Record, decode_base, encode, strip_for_storage};
 use cache_core::renewal::{self, Confirmation, Renewed, Validators, renew};
 use cache_core::rules::Rules;
+use cache_core::slices::Sliced;
+use cache_core::token::Token;
 
 type Lines<'a> = &'a [(&'static str, &'static str)];
 
@@ -228,6 +230,22 @@ fn a_tag_never_grows_stronger_than_the_body_that_it_came_with() {
         let renewed = confirm(&record, &[("ETag", confirmed)], &[]).unwrap();
         let tags: Vec<_> = renewed.record.headers.get_all("ETag").collect();
         assert_eq!(tags, [wanted.as_bytes()], "{section}");
+    }
+}
+
+/// RFC 9111 3.4: by its strong tag the slices of an object are told from those of others. A weak one in a 304 leaves it.
+#[test]
+fn the_tag_of_a_head_stays() {
+    for (tag, confirmed, wanted) in [
+        ("\"one\"", "W/\"one\"", "\"one\""),
+        ("\"one\"", "\"one\"", "\"one\""),
+    ] {
+        let mut record = Record::clone(&stored(&[("ETag", tag)], &Rules::default()));
+        let meta = record.meta.as_mut().map(Rc::make_mut).unwrap();
+        meta.slices = Sliced::new(65_536, 200_000, Token::new(7));
+        let renewed = confirm(&record, &[("ETag", confirmed)], &[]).unwrap();
+        let tags: Vec<_> = renewed.record.headers.get_all("ETag").collect();
+        assert_eq!(tags, [wanted.as_bytes()], "{confirmed}");
     }
 }
 
