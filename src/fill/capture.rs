@@ -11,14 +11,14 @@ use cache_core::flow::{Ending, Finding};
 use cache_core::headers::Headers;
 use cache_core::http_date;
 use cache_core::outcome::Reason;
-use cache_core::policy::{RequestView, storable_behind, withheld};
+use cache_core::policy::{Plan, RequestView, storable_behind, withheld};
 use cache_core::post;
 use cache_core::renewal;
-use cache_core::slices::Brought;
-use cache_core::vary::Variant;
+use cache_core::slices::{Brought, Validator, lifetime};
+use cache_core::vary::{Names, Variant};
 
 use super::criteria::Criteria;
-use super::part::Begun;
+use super::part::{self, Begun, Wanted};
 use super::stream::{ResponseHead, Stream};
 use super::{clock, credentials};
 use crate::detached::Sink;
@@ -57,19 +57,22 @@ impl Sink for Capture {
         }
         let date = captured.dates.date.as_deref();
         let date = date.and_then(|date| http_date::parse(date, now));
-        let (brought, begun) = criteria.wanted.judge(&mut captured, date, criteria.key);
+        let (mut brought, mut begun) = criteria.wanted.judge(&mut captured, date);
+        let finding = match brought.fault() {
+            Some(fault) => Finding::NotStorable(fault),
+            None => criteria.judge(r, &captured, is_restricted, now),
+        };
+        if let (Brought::First(_, validator), Finding::Storable(plan)) = (&mut brought, &finding) {
+            *validator = validator.clone().validated(plan.always_validate);
+            if let Some(begun) = &mut begun {
+                begun.validator = validator.clone();
+            }
+        }
         if let Some(begun) = begun {
             let _ = self.begun.set(begun);
         }
-        let finding = if let Some(finding) = criteria.wanted.finding(&brought) {
-            finding
-        } else if is_restricted {
-            // A record would be given to those whom the rules keep out.
-            Finding::NotStorable(Reason::AccessRules)
-        } else {
-            criteria.finding(r, &captured, now)
-        };
         let (finding, variant) = criteria.vary(r, &captured, finding);
+        criteria.learn(r, (&brought, &finding), variant.as_ref());
         let variant = variant.filter(|_| brought != Brought::Slice);
         let finding = match &criteria.learning {
             // A slice belongs to the head of its object.
@@ -167,7 +170,76 @@ fn is_private(hint: &Headers) -> bool {
 }
 
 impl Criteria {
-    /// What becomes of a response.
+    /// What becomes of a response, whole or with the header that the whole would have.
+    fn judge(&self, r: Request, captured: &Captured, is_restricted: bool, now: u64) -> Finding {
+        if is_restricted {
+            // A record would be given to those whom the rules keep out.
+            return Finding::NotStorable(Reason::AccessRules);
+        }
+        match (&self.wanted, self.finding(r, captured, now)) {
+            (Wanted::Slice(slice), Finding::Storable(plan)) => {
+                match self.admitted(&slice.validator, captured, &plan) {
+                    Ok(()) => Finding::Storable(lifetime::plan(slice.expiry)),
+                    Err(reason) => Finding::NotStorable(reason),
+                }
+            }
+            (_, finding) => finding,
+        }
+    }
+
+    /// Whether the rest of a slice may go to all who read its beginning. `captured`: its header as that of the whole.
+    pub fn admits_rest(
+        &self,
+        r: Request,
+        captured: &Captured,
+        is_restricted: bool,
+        validator: &Validator,
+    ) -> bool {
+        match self.finding(r, captured, now_sec()) {
+            Finding::Storable(plan) if !is_restricted => {
+                self.admitted(validator, captured, &plan).is_ok()
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether a part that may be stored by its header is for all who have the head of its object.
+    fn admitted(
+        &self,
+        validator: &Validator,
+        captured: &Captured,
+        plan: &Plan,
+    ) -> Result<(), Reason> {
+        let heeds = !self.rules.ignoring(captured.unsent.ignored).ignore.vary;
+        let vary = captured.said.get_all("Vary").filter(|_| heeds);
+        validator.admits(vary, plan.always_validate)
+    }
+
+    /// Remembers what later requests needn't find out once more.
+    fn learn(
+        &self,
+        r: Request,
+        (brought, finding): (&Brought, &Finding),
+        variant: Option<&Variant>,
+    ) {
+        let none = Names::default();
+        let on = variant.map_or(&none, |variant| &variant.on);
+        match (&self.wanted, brought, finding) {
+            (_, Brought::Unfit(_), _) => part::note_unfit(self.key, on, r.main()),
+            // All of the object is fit for others, or nothing of it.
+            (Wanted::Slice(slice), Brought::Slice, Finding::NotStorable(reason))
+                if reason.is_of_response() =>
+            {
+                part::note_unfit(slice.key, slice.validator.vary(), r.main());
+            }
+            (Wanted::First { .. }, _, Finding::NotStorable(Reason::Authorization)) => {
+                part::note_credentials(self.key, on, r.main());
+            }
+            _ => {}
+        }
+    }
+
+    /// What becomes of a response by the rules of any.
     fn finding(&self, r: Request, captured: &Captured, now: u64) -> Finding {
         let view = RequestView {
             no_store: self.view.no_store || self.no_store.holds(r),

@@ -13,7 +13,8 @@ use cache_core::slices::{Answer, Span, further};
 use ngx::ffi::ngx_int_t;
 
 use super::capture::Capture;
-use super::part::Begun;
+use super::part::{Begun, as_whole};
+use super::stream::ResponseHead;
 use crate::detached::{self, Backend, Detached, Fetch, Kept, Purpose, Sink};
 use crate::ngx::request::Request;
 use crate::ngx::upstream::captured::Captured;
@@ -106,7 +107,7 @@ impl Gathering {
 
 impl Part {
     /// Whether the header of an answer to the request for the rest is right.
-    fn goes_on(&self, captured: &Captured) -> bool {
+    fn goes_on(&self, r: Request, mut captured: Captured, is_restricted: bool) -> bool {
         let mut assembly = self.of.assembly.borrow_mut();
         let (Some(begun), Some(assembly)) = (self.of.begun(), assembly.as_mut()) else {
             return false;
@@ -119,7 +120,21 @@ impl Part {
         let useful = assembly
             .missing()
             .and_then(|span| further(&answer, begun.object, &begun.validator, span).ok());
-        useful.map(|useful| assembly.promise(useful)).is_some()
+        let Some(useful) = useful else {
+            return false;
+        };
+        let capture = &self.of.capture;
+        let is_kept = |head: Rc<ResponseHead>| head.finding.is_kept();
+        if capture.stream.head().is_some_and(is_kept) {
+            // It goes to the store, and to all who have joined, as the beginning does.
+            as_whole(&mut captured, begun.span.length());
+            let criteria = &capture.criteria;
+            if !criteria.admits_rest(r, &captured, is_restricted, &begun.validator) {
+                return false;
+            }
+        }
+        assembly.promise(useful);
+        true
     }
 
     /// What follows now that this answer has ended.
@@ -142,7 +157,7 @@ impl Part {
 impl Sink for Part {
     fn header(&self, r: Request, captured: Captured, is_restricted: bool) {
         if self.is_rest {
-            if !self.goes_on(&captured) {
+            if !self.goes_on(r, captured, is_restricted) {
                 self.is_refused.set(true);
                 self.break_off();
             }

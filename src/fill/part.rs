@@ -5,43 +5,98 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use cache_core::flow::Finding;
 use cache_core::headers::Headers;
 use cache_core::key::LockKey;
 use cache_core::record::Record;
 use cache_core::slices::{
     self, Again, Answer, Brought, First, Sliced, Span, Unfit, Useful, Validator, again, further,
-    lifetime, of_part,
+    of_part,
 };
 use cache_core::token::Token;
+use cache_core::vary::{Names, VariantId};
 
 use crate::ngx::event::now_msec;
 use crate::ngx::random;
+use crate::ngx::request::Request;
 use crate::ngx::upstream::captured::Captured;
+use crate::store::variants::variant;
 
-/// So many milliseconds a key is remembered whose objects can't be kept in slices,
+/// So many milliseconds it is remembered what a key's responses are not fit for,
 const REMEMBERED: u64 = 300_000;
-/// and so many keys at most.
+/// of so many keys at most,
 const MOST: usize = 4096;
+/// and of so many variants of each.
+const MOST_VARIANTS: usize = 16;
+
+/// Variants of a key whose responses were found to be unfit for something.
+struct Noted {
+    /// What they vary on.
+    on: Names,
+    /// Which, and until when that is remembered, in milliseconds.
+    variants: Vec<(VariantId, u64)>,
+}
+
+/// What was found a moment ago of the responses of keys.
+#[derive(Default)]
+struct Notes(HashMap<LockKey, Noted>);
+
+impl Notes {
+    fn has(&self, key: &LockKey, r: Request) -> bool {
+        self.0.get(key).is_some_and(|noted| {
+            let (own, now) = (variant(&noted.on, r), now_msec());
+            let mut variants = noted.variants.iter();
+            variants.any(|(id, until)| *id == own && now < *until)
+        })
+    }
+
+    fn note(&mut self, key: LockKey, on: Names, id: VariantId) {
+        if self.0.len() >= MOST && !self.0.contains_key(&key) {
+            self.0.clear();
+        }
+        let noted = self.0.entry(key).or_insert_with(|| Noted {
+            on: Names::default(),
+            variants: Vec::new(),
+        });
+        if noted.on != on {
+            noted.on = on;
+            noted.variants.clear();
+        }
+        noted.variants.retain(|(other, _)| *other != id);
+        if noted.variants.len() >= MOST_VARIANTS {
+            noted.variants.remove(0);
+        }
+        let until = now_msec().saturating_add(REMEMBERED);
+        noted.variants.push((id, until));
+    }
+}
 
 thread_local! {
-    /// Until when, in milliseconds.
-    static UNFIT: RefCell<HashMap<LockKey, u64>> = RefCell::default();
+    /// Objects that can't be kept in slices.
+    static UNFIT: RefCell<Notes> = RefCell::default();
+    /// Those that aren't stored for requests with Authorization (RFC 9111 3.5).
+    static WITHOUT_CREDENTIALS: RefCell<Notes> = RefCell::default();
 }
 
-/// Whether the objects of a key can't be kept in slices, as was found a moment ago.
-pub fn is_unfit(key: &LockKey) -> bool {
-    UNFIT.with_borrow(|known| known.get(key).is_some_and(|until| now_msec() < *until))
+/// Whether the object that a request asks for can't be kept in slices, as was found a moment ago.
+pub fn is_unfit(key: &LockKey, r: Request) -> bool {
+    UNFIT.with_borrow(|known| known.has(key, r))
 }
 
-/// Remembers it.
-fn note_unfit(key: LockKey) {
-    UNFIT.with_borrow_mut(|known| {
-        if known.len() >= MOST {
-            known.clear();
-        }
-        known.insert(key, now_msec().saturating_add(REMEMBERED));
-    });
+/// Remembers it of the variant that was asked for by this request. `on`: what the key's responses vary on.
+pub fn note_unfit(key: LockKey, on: &Names, r: Request) {
+    let id = variant(on, r);
+    UNFIT.with_borrow_mut(|known| known.note(key, on.clone(), id));
+}
+
+/// Whether the object that a request with Authorization asks for isn't stored for it, as was found a moment ago.
+pub fn refuses_credentials(key: &LockKey, r: Request) -> bool {
+    WITHOUT_CREDENTIALS.with_borrow(|known| known.has(key, r))
+}
+
+/// Remembers it, as [`note_unfit`] does.
+pub fn note_credentials(key: LockKey, on: &Names, r: Request) {
+    let id = variant(on, r);
+    WITHOUT_CREDENTIALS.with_borrow_mut(|known| known.note(key, on.clone(), id));
 }
 
 /// A slice of an object that is known.
@@ -55,6 +110,8 @@ pub struct Slice {
     pub span: Span,
     /// Seconds for which it is stored.
     pub expiry: u32,
+    /// The place in the lock domain of the object's key.
+    pub key: LockKey,
 }
 
 /// A slice of which an answer brings something.
@@ -107,7 +164,8 @@ pub enum Wanted {
 /// What tells the representation of a head from others, and so its slices.
 pub fn validator_of(record: &Record) -> Option<Validator> {
     let date = record.meta.as_ref()?.date;
-    Validator::of(&record.said(), date)
+    let validator = Validator::of(&record.said(), date)?;
+    Some(validator.validated(record.terms.always_validate))
 }
 
 impl Wanted {
@@ -129,14 +187,9 @@ impl Wanted {
         }
     }
 
-    /// Judges the answer, and makes of a part that begins an object the header that the whole would have. `date`: when the
-    /// origin made it, in unix seconds, if it says so. `key`: where it belongs. Gives the slice, too, that it begins.
-    pub fn judge(
-        &self,
-        captured: &mut Captured,
-        date: Option<u64>,
-        key: LockKey,
-    ) -> (Brought, Option<Begun>) {
+    /// Judges the answer, and makes of the header of a part that which the whole would have. `date`: when the origin made it,
+    /// in unix seconds, if it says so. Gives the slice, too, that it begins.
+    pub fn judge(&self, captured: &mut Captured, date: Option<u64>) -> (Brought, Option<Begun>) {
         let answer = Answer {
             status: captured.status,
             headers: &captured.said,
@@ -153,11 +206,12 @@ impl Wanted {
                 });
                 let token = same.map_or(new, |(object, _)| object.token());
                 let first = slices::first(&answer, *size, token);
-                of_first(captured, first, key)
+                of_first(captured, first)
             }
             Self::Slice(slice) => {
                 match further(&answer, slice.object, &slice.validator, slice.span) {
                     Ok(useful) => {
+                        as_whole(captured, slice.span.length());
                         let begun = Begun {
                             object: slice.object,
                             validator: slice.validator.clone(),
@@ -171,23 +225,10 @@ impl Wanted {
             }
         }
     }
-
-    /// What becomes of an answer to the request for a slice.
-    pub fn finding(&self, brought: &Brought) -> Option<Finding> {
-        match (self, brought) {
-            (Self::Slice(slice), Brought::Slice) => {
-                Some(Finding::Storable(lifetime::plan(slice.expiry)))
-            }
-            _ => brought.fault().map(Finding::NotStorable),
-        }
-    }
 }
 
-fn of_first(captured: &mut Captured, first: First, key: LockKey) -> (Brought, Option<Begun>) {
-    let unfit = |why| {
-        note_unfit(key);
-        (Brought::Unfit(why), None)
-    };
+fn of_first(captured: &mut Captured, first: First) -> (Brought, Option<Begun>) {
+    let unfit = |why| (Brought::Unfit(why), None);
     match first {
         First::Plain => (Brought::Whole, None),
         First::Complete(total) => {
@@ -216,8 +257,8 @@ fn of_first(captured: &mut Captured, first: First, key: LockKey) -> (Brought, Op
     }
 }
 
-/// Gives a part the header that the whole would have (RFC 9110 15.3.7).
-fn as_whole(captured: &mut Captured, length: u64) {
+/// Gives a part the header that the whole would have (RFC 9110 15.3.7): by that it is decided whether it may be stored.
+pub fn as_whole(captured: &mut Captured, length: u64) {
     let of_whole = |headers: &mut Headers| *headers = of_part(headers);
     captured.status = 200;
     of_whole(&mut captured.headers);

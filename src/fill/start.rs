@@ -53,6 +53,26 @@ pub struct Initiator<'a> {
     pub next_phase: ngx_int_t,
 }
 
+impl Initiator<'_> {
+    /// Whether its own response may be stored, as far as is known beforehand.
+    ///
+    /// # Errors
+    ///
+    /// Why it isn't.
+    pub fn is_stored(&self) -> Result<(), Reason> {
+        let (view, r) = (&self.view, self.request);
+        if view.no_store {
+            Err(Reason::NoStoreDirective)
+        } else if view.asks_no_store {
+            Err(Reason::NoStoreAsked)
+        } else if view.authorization && part::refuses_credentials(self.lookup.lock_key(), r) {
+            Err(Reason::Authorization)
+        } else {
+            Ok(())
+        }
+    }
+}
+
 /// What is known of a fill's key before it starts.
 pub struct FillTarget {
     /// The lock key of what the request asks for: that of the key, or of a variant. The lock table may say that it
@@ -212,11 +232,13 @@ fn wanted(initiator: &Initiator<'_>, start: &mut Start) -> Wanted {
     if let Some(slice) = start.slice.take() {
         return Wanted::Slice(slice);
     }
-    let fetches = matches!(initiator.request.method(), b"GET" | b"HEAD");
+    let (r, key) = (initiator.request, initiator.lookup.lock_key());
+    let fetches = matches!(r.method(), b"GET" | b"HEAD");
     // What isn't stored, or is fetched by several side by side, would be in pieces for nothing.
-    let is_stored = start.permit.is_some() && start.known.is_none() && !initiator.view.no_store;
+    let is_stored =
+        start.permit.is_some() && start.known.is_none() && initiator.is_stored().is_ok();
     match initiator.slice {
-        Some(size) if fetches && is_stored && !part::is_unfit(initiator.lookup.lock_key()) => {
+        Some(size) if fetches && is_stored && !part::is_unfit(key, r) => {
             Wanted::first(size, start.held.as_ref().map(|held| &*held.record))
         }
         _ => Wanted::Whole,

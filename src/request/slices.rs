@@ -4,12 +4,11 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
-use cache_core::flow::{self, Answer};
+use cache_core::flow::{self, Answer, Finding};
 use cache_core::outcome::{CacheStatus, Reason};
-use cache_core::policy::RequestView;
 use cache_core::record::Record;
 use cache_core::slices::{Brought, Refused, Sliced, Validator, lifetime};
-use cache_core::vary::slot_key;
+use cache_core::vary::{Names, slot_key};
 
 use crate::fill::Subscription;
 use crate::fill::part::Slice;
@@ -19,8 +18,9 @@ use crate::ngx::request::Request;
 use crate::request::cache::RequestCache;
 use crate::request::context::Context;
 use crate::request::settings::{CacheableRequest, Settings};
-use crate::store::lookup::Lookup;
+use crate::store::lookup::{self, Lookup};
 use crate::store::refresh;
+use crate::store::variants::variant;
 use crate::worker;
 
 /// An object whose head is known.
@@ -78,7 +78,7 @@ pub async fn acquire(
         Answer::Join(joined) => {
             // It has its header: it waits no more.
             drop(joined.queued);
-            return answered(joined.subscription).await;
+            return answered(joined.subscription).await.0;
         }
         Answer::Pass(Reason::StoreRequired | Reason::OnlyIfCached) => {
             return Acquired::Refused(Refused::Failed);
@@ -92,6 +92,7 @@ pub async fn acquire(
         validator: object.validator.clone(),
         span,
         expiry: lifetime::expiry(object.left()).unwrap_or(lifetime::MARGIN),
+        key: *base.lookup.lock_key(),
     };
     let start = Start {
         permit,
@@ -107,27 +108,48 @@ pub async fn acquire(
         request: r,
         lookup: &settings.lookup,
         terms: &settings.terms,
-        view: RequestView::default(),
+        view: cacheable.view,
         slice: None,
         backend: &context.location.backend,
         next_phase: context.after,
     };
-    match start_first(&initiator, start, Rc::default()) {
-        Some((subscription, _)) => {
-            r.watch_client();
-            answered(subscription).await
+    let Some((subscription, _)) = start_first(&initiator, start, Rc::default()) else {
+        return Acquired::Refused(Refused::Failed);
+    };
+    r.watch_client();
+    let (acquired, is_for_others) = answered(subscription).await;
+    if !is_for_others {
+        give_up(r, &base.lookup, sliced).await;
+    }
+    acquired
+}
+
+/// Waits for the header of the answer. Tells, too, whether such answers are for others.
+async fn answered(subscription: Subscription) -> (Acquired, bool) {
+    let Some(head) = subscription.wait_head(|_| {}).await else {
+        return (Acquired::Refused(Refused::Failed), true);
+    };
+    match &head.brought {
+        Brought::Slice => {
+            let is_for_others = match &head.finding {
+                Finding::NotStorable(reason) => !reason.is_of_response(),
+                _ => true,
+            };
+            (Acquired::Stream(subscription), is_for_others)
         }
-        None => Acquired::Refused(Refused::Failed),
+        Brought::Refused(why) => (Acquired::Refused(*why), true),
+        _ => (Acquired::Refused(Refused::Failed), true),
     }
 }
 
-/// Waits for the header of the answer.
-async fn answered(subscription: Subscription) -> Acquired {
-    let head = subscription.wait_head(|_| {}).await;
-    match head.map(|head| head.brought.clone()) {
-        Some(Brought::Slice) => Acquired::Stream(subscription),
-        Some(Brought::Refused(why)) => Acquired::Refused(why),
-        _ => Acquired::Refused(Refused::Failed),
+/// Takes the head of an object away of which a slice has said that it isn't for others: the head has said otherwise. This
+/// worker keeps the object in slices no more ([`crate::fill::part::note_unfit`]).
+async fn give_up(r: Request, lookup: &Lookup, object: Sliced) {
+    let select = |on: &Names| Some(variant(on, r));
+    if let Ok((Some(head), _)) = lookup::lookup(lookup, &select).await
+        && head.slices() == Some(object)
+    {
+        forget(lookup, &head).await;
     }
 }
 

@@ -7,6 +7,7 @@ mod file;
 mod filters;
 mod gather;
 mod responses;
+mod users;
 
 use testbed::{Request, Site};
 

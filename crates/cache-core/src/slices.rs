@@ -69,7 +69,9 @@
 //!    exactly one fill, whose bytes stream to all who wait for it in the same worker. Each fill looks once more under its lock.
 //! 6. The fill of a slice asks for its bytes with the head's validator as If-Match (or If-Unmodified-Since): a backend that has
 //!    another file now says 412 without a body, where If-Range would make it begin with the whole. [`further`] judges the answer,
-//!    before any byte of it is used. It may have more than was asked for, of which the bytes asked for are taken, or fewer, or be
+//!    before any byte of it is used. Whether it is stored and shared is decided as for a 200 ([`of_part`], policy), with the
+//!    request that fetches it, and by what the head says ([`Validator::admits`]): a private slice of a public head is for the
+//!    client alone that has asked, and the head is given up. The answer may have more than was asked for, of which the bytes asked for are taken, or fewer, or be
 //!    cut: then the rest is asked for in the same way, and goes to the same readers ([`assembly::Assembly`]): eight requests at
 //!    most, each of which must bring something. A slice that can't be completed so is fetched anew, three times at most; what a
 //!    client has of it already isn't sent again.
