@@ -142,6 +142,11 @@ fn begin_anew(r: Request, context: &'static Context, reason: Reason) {
 /// A record is the response.
 fn respond(r: Request, context: &'static Context, record: Rc<Record>) {
     match HeadOfObject::of_record(Rc::clone(&record)) {
+        // Slices are had by GET and HEAD.
+        Some(_) if !r.is_get_or_head() => {
+            context.forget_record();
+            pass(r, context, Reason::MethodNotListed);
+        }
         Some(head) => {
             serve(r, context, respond::send_slices(r, context, head, None));
         }
@@ -274,6 +279,15 @@ fn deliver(
         Answer::Fill(permit, ..) if r.is_guarded() => {
             drop(permit);
             pass(r, context, Reason::Conditional);
+        }
+        // Large responses are had in the parts that clients want: what isn't stored by the request's own range.
+        Answer::Fill(permit, _, None)
+            if cacheable.settings.slice.is_some()
+                && r.range().is_some()
+                && let Err(reason) = initiator(r, context, cacheable).is_stored() =>
+        {
+            drop(permit);
+            pass(r, context, reason);
         }
         Answer::Fill(permit, known, held) => {
             let Some(target) = target else {

@@ -278,6 +278,31 @@ fn a_location_that_ignores_what_slices_say() {
     testbed::wait_for("the slice", testbed::PATIENCE, || stored(&site, 1) == 1);
 }
 
+/// A request with credentials, of which the response isn't public, asks once.
+#[test]
+fn a_request_with_credentials_asks_once() {
+    let site = sliced().workers(1).start();
+    let own = [("Cache-Control", "max-age=600")];
+    site.backend
+        .script("/film", move |request, _| answer(request, &own));
+    for _ in 0..3 {
+        let alice = Some("alice");
+        assert_own(&ask(&site, "/film", alice), alice, "");
+    }
+    // The first request has found it out.
+    assert_eq!(site.backend.hits("/film"), 4);
+    assert_eq!(
+        site.ask(&Request::get("/film").header("Authorization", "alice"))
+            .body,
+        of_user(Some("alice"))
+    );
+    assert_eq!(site.backend.hits("/film"), 5);
+    // It says nothing of those without.
+    let _ = site.ask(&part("/film", "bytes=0-9"));
+    site.wait_for_fill("/film");
+    assert_eq!(stored(&site, 0), 1);
+}
+
 #[test]
 fn another_coding_is_another_representation() {
     let site = sliced().workers(1).start();
@@ -291,4 +316,22 @@ fn another_coding_is_another_representation() {
     site.wait_for_fill("/film");
     let _ = site.client().exchange(&Request::get("/film"));
     assert_eq!(stored(&site, 1), 0);
+}
+
+/// Slices are had by GET alone.
+#[test]
+fn a_post_fetches_no_slices() {
+    let site = sliced()
+        .location("redis_cache_methods GET HEAD POST; redis_cache_key $uri;")
+        .workers(1)
+        .start();
+    let own = [("Cache-Control", "max-age=600")];
+    site.backend
+        .script("/film", move |request, _| answer(request, &own));
+    let _ = site.ask(&part("/film", "bytes=0-9"));
+    site.wait_for_fills(1);
+    let post = site.ask(&Request::new("POST", "/film"));
+    assert!(post.status == 200 && post.body == of_user(None));
+    assert_eq!(site.backend.last("/film").header("Range"), None);
+    assert_eq!(site.backend.hits("/film"), 2);
 }

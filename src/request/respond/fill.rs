@@ -88,6 +88,12 @@ pub async fn stream(r: Request, context: &'static Context, source: FillResponse)
     Forwarding::set_why(context, Forward::Stale);
     context.set_freshness(found.age, found.fresh_for(source.stale));
     match HeadOfObject::of_record(Rc::clone(&found)) {
+        // Slices are had by GET and HEAD.
+        Some(_) if !r.is_get_or_head() => {
+            context.forget_record();
+            context.set_outcome(Outcome::passed(Reason::MethodNotListed));
+            Sent::Pass
+        }
         // Boxed to keep the future of other responses small.
         Some(head) => Box::pin(slices::send(r, context, head, None)).await,
         // The 304 has taken away what tells its slices from others.
@@ -116,6 +122,10 @@ async fn streamed(
 ) -> Sent {
     match (&head.brought, &head.finding) {
         (Brought::Whole, _) => Sent::Code(answer(r, context, head, &subscription).await),
+        (Brought::First(..), Finding::Storable(_)) if !r.is_get_or_head() => {
+            context.set_outcome(Outcome::passed(Reason::MethodNotListed));
+            Sent::Pass
+        }
         (Brought::First(object, validator), Finding::Storable(plan)) => {
             context.set_ttl(plan.fresh_for);
             let known = (*object, validator.clone());
