@@ -299,8 +299,7 @@ fn a_request_with_credentials_asks_once() {
     assert_eq!(site.backend.hits("/film"), 5);
     // It says nothing of those without.
     let _ = site.ask(&part("/film", "bytes=0-9"));
-    site.wait_for_fill("/film");
-    assert_eq!(stored(&site, 0), 1);
+    testbed::wait_for("the slice", testbed::PATIENCE, || stored(&site, 0) == 1);
 }
 
 #[test]
