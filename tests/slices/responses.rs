@@ -71,7 +71,7 @@ fn ranges_touch_only_their_slices() {
     // The backend has given each byte once.
     let all = asked(&site.backend, "/film");
     assert_eq!(all.len(), 11, "{all:?}");
-    assert_eq!(stored(&site), 11);
+    wait_for("all slices", PATIENCE, || stored(&site) == 11);
 }
 
 #[test]
