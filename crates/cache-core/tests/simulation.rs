@@ -21,7 +21,7 @@ mod locks;
 #[allow(dead_code, reason = "the simulation uses a part of it")]
 mod purge_words;
 #[path = "../../../src/fill/stream/mod.rs"]
-#[allow(dead_code, reason = "the simulation uses a part of it")]
+#[allow(dead_code, unused_imports, reason = "the simulation uses a part of it")]
 mod stream;
 #[path = "../../../src/shm/uses.rs"]
 #[allow(dead_code, reason = "the simulation uses a part of it")]
