@@ -90,34 +90,41 @@ fn a_missing_record_is_missing_for_all_and_filled_once() {
 fn a_lookup_that_was_sent_is_shared_no_more() {
     let (site, proxy) = behind(Site::new());
     let put = |body: &str| site.redis.put("/x", &Record::lua_text(body), 600);
-    put("old");
     let mut first = site.client();
-    // So often that a round trip takes less than a millisecond on average, whatever the first has taken.
-    for _ in 0..40 {
-        assert_eq!(first.get("/x").text(), "old");
+    // On a busy machine a round trip may take so long on average that nobody gathers: then it is tried anew.
+    for _ in 0..10 {
+        put("old");
+        // So often that a round trip takes less than a millisecond on average, whatever the first has taken.
+        for _ in 0..40 {
+            assert_eq!(first.get("/x").text(), "old");
+        }
+        let before = site.redis.calls("hmget");
+        let lookups = || site.redis.calls("hmget") - before;
+        let gate = Gate::new();
+        proxy.set(Way::Replies, Rule::hold(&gate));
+        first.send(&Request::get("/x")).unwrap();
+        wait_for("the first lookup", PATIENCE, || lookups() == 1);
+        put("new");
+        let mut others: Vec<Client> = (0..10).map(|_| site.client()).collect();
+        for client in &mut others {
+            client.send(&Request::get("/x")).unwrap();
+        }
+        settled(&site);
+        let gathered = lookups() == 1;
+        gate.open();
+        assert_eq!(first.receive().unwrap().text(), "old");
+        for answer in answers(&mut others) {
+            assert_eq!(answer.text(), "new");
+        }
+        if gathered {
+            assert_eq!(lookups(), 2);
+            // And so on: nothing is left behind.
+            assert_eq!(first.get("/x").text(), "new");
+            assert_eq!(lookups(), 3);
+            return;
+        }
     }
-    let before = site.redis.calls("hmget");
-    let lookups = || site.redis.calls("hmget") - before;
-    let gate = Gate::new();
-    proxy.set(Way::Replies, Rule::hold(&gate));
-    first.send(&Request::get("/x")).unwrap();
-    wait_for("the first lookup", PATIENCE, || lookups() == 1);
-    put("new");
-    let mut others: Vec<Client> = (0..10).map(|_| site.client()).collect();
-    for client in &mut others {
-        client.send(&Request::get("/x")).unwrap();
-    }
-    settled(&site);
-    assert_eq!(lookups(), 1, "they gather behind it");
-    gate.open();
-    assert_eq!(first.receive().unwrap().text(), "old");
-    for answer in answers(&mut others) {
-        assert_eq!(answer.text(), "new");
-    }
-    assert_eq!(lookups(), 2);
-    // And so on: nothing is left behind.
-    assert_eq!(first.get("/x").text(), "new");
-    assert_eq!(lookups(), 3);
+    panic!("they never gather behind it");
 }
 
 /// Where a round trip takes long, nobody waits for that of others.
