@@ -153,6 +153,17 @@ fn it_takes_the_place_of_a_record_and_of_fills_under_way() {
     }
 }
 
+/// The response to a POST is held at the gate, before its header or behind it; the page can be changed by PUT meanwhile.
+fn hold_the_post(backend: &Backend, gate: &Gate, behind_the_header: bool) {
+    let gate = gate.clone();
+    backend.script("/x", move |request, _| match request.method.as_str() {
+        "POST" if behind_the_header => fit("/x", "posted").gate_at(1, &gate),
+        "POST" => fit("/x", "posted").gate(&gate),
+        "PUT" => Answer::of(204, ""),
+        _ => Answer::ok("put"),
+    });
+}
+
 /// What changes the page while the POST is under way makes its response worthless, before its header and behind it.
 #[test]
 fn a_change_meanwhile_makes_it_worthless() {
@@ -160,15 +171,7 @@ fn a_change_meanwhile_makes_it_worthless() {
         for behind_the_header in [false, true] {
             let site = site().workers(workers).spread().start();
             let gate = Gate::new();
-            site.backend.script("/x", {
-                let gate = gate.clone();
-                move |request, _| match request.method.as_str() {
-                    "POST" if behind_the_header => fit("/x", "posted").gate_at(1, &gate),
-                    "POST" => fit("/x", "posted").gate(&gate),
-                    "PUT" => Answer::of(204, ""),
-                    _ => Answer::ok("put"),
-                }
-            });
+            hold_the_post(&site.backend, &gate, behind_the_header);
             let mut poster = site.client();
             poster.send(&post("/x")).unwrap();
             site.backend.wait_for_hits("/x", 1);
@@ -201,15 +204,7 @@ fn a_change_on_another_machine_does_so_too() {
             Nginx::start(&conf, port.address())
         });
         let gate = Gate::new();
-        backend.script("/x", {
-            let gate = gate.clone();
-            move |request, _| match request.method.as_str() {
-                "POST" if behind_the_header => fit("/x", "posted").gate_at(1, &gate),
-                "POST" => fit("/x", "posted").gate(&gate),
-                "PUT" => Answer::of(204, ""),
-                _ => Answer::ok("put"),
-            }
-        });
+        hold_the_post(&backend, &gate, behind_the_header);
         let [one, other] = &machines;
         let mut poster = one.client();
         poster.send(&post("/x")).unwrap();

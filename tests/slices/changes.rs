@@ -6,7 +6,7 @@ use std::thread;
 use testbed::{PATIENCE, Request, Running, ms, wait_for};
 
 use crate::file::{File, span};
-use crate::{MIB, part, sliced};
+use crate::{MIB, in_turn, part, sliced};
 
 const SIZE: usize = 6 * MIB + 100;
 
@@ -70,12 +70,7 @@ fn clients_while_it_changes() {
                     let mut turn = number;
                     while !over.load(Ordering::Relaxed) {
                         turn += 1;
-                        let range = (turn % 3 > 0)
-                            .then(|| format!("bytes={}-{}", turn % 5 * MIB, (turn % 5 + 2) * MIB));
-                        let mut request = Request::get("/film");
-                        if let Some(range) = &range {
-                            request = request.header("Range", range);
-                        }
+                        let (request, range) = in_turn("/film", turn);
                         let mut client = site.client();
                         if let Ok(answer) = client.exchange(&request) {
                             assert_unmixed(&answer, range.as_deref());

@@ -9,7 +9,7 @@ use testbed::{
 };
 
 use crate::file::{File, asked, span};
-use crate::{MIB, part, sliced};
+use crate::{MIB, in_turn, part, sliced};
 
 const SIZE: usize = 6 * MIB + 100;
 
@@ -301,12 +301,7 @@ fn clients_while_it_changes() {
                     let mut turn = number;
                     while !over.load(Ordering::Relaxed) {
                         turn += 1;
-                        let range = (turn % 3 > 0)
-                            .then(|| format!("bytes={}-{}", turn % 5 * MIB, (turn % 5 + 2) * MIB));
-                        let mut request = Request::get("/film");
-                        if let Some(range) = &range {
-                            request = request.header("Range", range);
-                        }
+                        let (request, _) = in_turn("/film", turn);
                         if let Ok(answer) = site.client().exchange(&request)
                             && answer.status < 400
                         {

@@ -21,3 +21,14 @@ fn sliced() -> Site {
 fn part(target: &str, range: &str) -> Request {
     Request::get(target).header("Range", range)
 }
+
+/// A request for one of several parts, or for the whole, by turns; and its Range.
+fn in_turn(target: &str, turn: usize) -> (Request, Option<String>) {
+    let range = (!turn.is_multiple_of(3))
+        .then(|| format!("bytes={}-{}", turn % 5 * MIB, (turn % 5 + 2) * MIB));
+    let request = match &range {
+        Some(range) => part(target, range),
+        None => Request::get(target),
+    };
+    (request, range)
+}

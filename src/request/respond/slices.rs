@@ -1,14 +1,13 @@
 //! Responds from the slices of a large object: whole, in ranges, or by its head alone (see [`cache_core::slices`]).
 
 use std::borrow::Cow;
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context as TaskContext, Poll};
 
 use bytes::Bytes;
 use cache_core::conditions::{Date, Evaluation, Selected, evaluate, range_applies};
-use cache_core::flow::Ending;
 use cache_core::headers::Headers;
 use cache_core::outcome::{Outcome, Reason};
 use cache_core::policy::Plan;
@@ -21,7 +20,7 @@ use ngx::ngx_log_error;
 use super::header::{Header, INTERNAL_ERROR, send_header};
 use super::{Response, Sent, body};
 use crate::fill::part::validator_of;
-use crate::fill::{Next, ResponseHead, Stream, Subscription};
+use crate::fill::{ResponseHead, Stream, Subscription};
 use crate::ngx::event::{now_msec, now_sec};
 use crate::ngx::headers::Part;
 use crate::ngx::output::Output;
@@ -31,6 +30,10 @@ use crate::request::context::Context;
 use crate::request::filters::parts;
 use crate::request::settings::CacheableRequest;
 use crate::request::slices::{self, Acquired, Object};
+
+mod slot;
+
+use slot::{Slot, Source};
 
 const WHOLE: u16 = NGX_HTTP_OK as u16;
 const RANGE_NOT_SATISFIABLE: u16 = NGX_HTTP_RANGE_NOT_SATISFIABLE as u16;
@@ -217,112 +220,6 @@ fn judge(r: Request, head: &HeadOfObject) -> (Evaluation, Asked) {
 fn settle(r: Request) {
     r.settle_conditions();
     r.settle_range(false);
-}
-
-/// From where the bytes of a slice come.
-enum Source {
-    /// It is looked for.
-    Sought(Pin<Box<dyn Future<Output = Acquired>>>),
-    /// It comes from the backend.
-    Stream(Subscription),
-    /// All of it is here.
-    Here,
-}
-
-/// A slice that is needed.
-struct Slot {
-    number: u64,
-    length: u64,
-    source: Source,
-    /// Its bytes, from the first on.
-    pieces: Vec<Bytes>,
-    have: u64,
-}
-
-impl Slot {
-    fn new(number: u64, object: Sliced, source: Source) -> Slot {
-        Slot {
-            number,
-            length: object.span(number).map_or(0, |span| span.length()),
-            source,
-            pieces: Vec::new(),
-            have: 0,
-        }
-    }
-
-    /// Adds what comes next. Bytes beyond its end aren't kept, however many there are.
-    fn add(&mut self, mut piece: Bytes) {
-        let missing = self.length.saturating_sub(self.have);
-        piece.truncate(usize::try_from(missing).unwrap_or(usize::MAX));
-        self.have = self.have.saturating_add(piece.len() as u64);
-        self.pieces.push(piece);
-    }
-
-    /// Tells the delivery what has come since it was last asked. Whether anything has.
-    fn poll(&mut self, cx: &mut TaskContext<'_>, delivery: &mut Delivery) -> bool {
-        let mut changed = false;
-        if let Source::Sought(sought) = &mut self.source {
-            let Poll::Ready(acquired) = sought.as_mut().poll(cx) else {
-                return false;
-            };
-            changed = true;
-            self.source = match acquired {
-                Acquired::Body(body) => {
-                    self.add(body);
-                    delivery.found(self.number);
-                    Source::Here
-                }
-                Acquired::Stream(stream) => Source::Stream(stream),
-                Acquired::Refused(why) => {
-                    delivery.refused(self.number, why);
-                    Source::Here
-                }
-            };
-        }
-        loop {
-            let Source::Stream(stream) = &self.source else {
-                return changed;
-            };
-            match stream.next() {
-                Next::Piece(piece) => {
-                    self.add(piece);
-                    delivery.grew(self.number, self.have);
-                    changed = true;
-                }
-                Next::Wait => {
-                    stream.listen(cx.waker());
-                    return changed;
-                }
-                Next::End(ending) => {
-                    if ending == Ending::Whole && self.have == self.length {
-                        delivery.filled(self.number);
-                    } else {
-                        delivery.refused(self.number, Refused::Failed);
-                    }
-                    self.source = Source::Here;
-                    changed = true;
-                }
-            }
-        }
-    }
-
-    /// Its bytes from one to the one before another.
-    fn bytes(&self, from: u64, to: u64) -> Vec<Bytes> {
-        let mut begin = 0_u64;
-        let mut bytes = Vec::new();
-        for piece in &self.pieces {
-            let length = piece.len() as u64;
-            let first = from.max(begin).saturating_sub(begin).min(length);
-            let end = to.max(begin).saturating_sub(begin).min(length);
-            if let (Ok(first), Ok(end)) = (usize::try_from(first), usize::try_from(end))
-                && first < end
-            {
-                bytes.push(piece.slice(first..end));
-            }
-            begin = begin.saturating_add(length);
-        }
-        bytes
-    }
 }
 
 /// A response on its way.

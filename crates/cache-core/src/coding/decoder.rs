@@ -31,7 +31,7 @@ impl Error for NotDecoded {}
 /// Decodes a body, piece by piece. Beside what is given out it takes 48 kB for gzip, and for zstd what [`Decoder::ZSTD`] and
 /// [`Decoder::ZSTD_SHORT`] say.
 pub struct Decoder {
-    library: Library,
+    codec: Codec,
     input: VecDeque<Bytes>,
     /// Bytes that are still to come.
     left: u64,
@@ -39,7 +39,7 @@ pub struct Decoder {
     ended: bool,
 }
 
-enum Library {
+enum Codec {
     Gzip(gzip::Decompressor),
     Zstd(zstd::Decompressor),
 }
@@ -62,9 +62,9 @@ impl Decoder {
         length: u64,
     ) -> Result<Self, NotDecoded> {
         Ok(Self {
-            library: match coding {
-                ContentCoding::Gzip => Library::Gzip(gzip::Decompressor::new()),
-                ContentCoding::Zstd => Library::Zstd(zstd::Decompressor::new()?),
+            codec: match coding {
+                ContentCoding::Gzip => Codec::Gzip(gzip::Decompressor::new()),
+                ContentCoding::Zstd => Codec::Zstd(zstd::Decompressor::new()?),
             },
             input: pieces.into_iter().collect(),
             left: length,
@@ -103,9 +103,9 @@ impl Decoder {
     /// Bytes that the library takes now. zlib-rs doesn't say: at most so many.
     #[must_use]
     pub fn in_use(&self) -> usize {
-        match &self.library {
-            Library::Gzip(_) => gzip::DECOMPRESSOR,
-            Library::Zstd(library) => library.in_use(),
+        match &self.codec {
+            Codec::Gzip(_) => gzip::DECOMPRESSOR,
+            Codec::Zstd(codec) => codec.in_use(),
         }
     }
 
@@ -129,9 +129,9 @@ impl Decoder {
     fn step(&mut self, output: &mut Vec<u8>) -> Result<(), NotDecoded> {
         let input = self.input.front().map_or(&[][..], |piece| piece);
         let (made, given) = (output.len(), input.len());
-        let Step { taken, ended } = match &mut self.library {
-            Library::Gzip(library) => library.step(input, output)?,
-            Library::Zstd(library) => library.step(input, output)?,
+        let Step { taken, ended } = match &mut self.codec {
+            Codec::Gzip(codec) => codec.step(input, output)?,
+            Codec::Zstd(codec) => codec.step(input, output)?,
         };
         self.ended = ended;
         let is_stuck = taken == 0 && output.len() == made && !ended;

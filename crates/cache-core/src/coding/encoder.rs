@@ -24,7 +24,7 @@ impl Error for NotEncoded {}
 
 /// Compresses one body.
 pub struct Encoder {
-    library: Library,
+    codec: Codec,
     /// What is full.
     pieces: Vec<Bytes>,
     /// What is being filled.
@@ -33,7 +33,7 @@ pub struct Encoder {
     made: u64,
 }
 
-enum Library {
+enum Codec {
     Gzip(Box<gzip::Compressor>),
     Zstd(zstd::Compressor),
 }
@@ -57,9 +57,9 @@ impl Encoder {
     /// There is no memory for it.
     pub fn new(coding: ContentCoding, level: u8, length: Option<u64>) -> Result<Self, NotEncoded> {
         Ok(Self {
-            library: match coding {
-                ContentCoding::Gzip => Library::Gzip(Box::new(gzip::Compressor::new(level))),
-                ContentCoding::Zstd => Library::Zstd(zstd::Compressor::new(level, length)?),
+            codec: match coding {
+                ContentCoding::Gzip => Codec::Gzip(Box::new(gzip::Compressor::new(level))),
+                ContentCoding::Zstd => Codec::Zstd(zstd::Compressor::new(level, length)?),
             },
             pieces: Vec::new(),
             open: Vec::new(),
@@ -103,9 +103,9 @@ impl Encoder {
     /// Bytes that the library takes now. zlib-rs doesn't say: at most so many.
     #[must_use]
     pub fn in_use(&self) -> usize {
-        match &self.library {
-            Library::Gzip(_) => gzip::COMPRESSOR,
-            Library::Zstd(library) => library.in_use(),
+        match &self.codec {
+            Codec::Gzip(_) => gzip::COMPRESSOR,
+            Codec::Zstd(codec) => codec.in_use(),
         }
     }
 
@@ -118,9 +118,9 @@ impl Encoder {
             }
         }
         let before = self.open.len();
-        let step = match &mut self.library {
-            Library::Gzip(library) => library.step(input, &mut self.open, ends)?,
-            Library::Zstd(library) => library.step(input, &mut self.open, ends)?,
+        let step = match &mut self.codec {
+            Codec::Gzip(codec) => codec.step(input, &mut self.open, ends)?,
+            Codec::Zstd(codec) => codec.step(input, &mut self.open, ends)?,
         };
         let made = self.open.len() - before;
         self.made += made as u64;
