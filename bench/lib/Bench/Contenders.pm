@@ -196,7 +196,7 @@ sub _compressed {
     my ($upstream, $many, %o) = @_;
     my @contenders;
     for my $form (
-        ['gzip', 'gzip', 'client takes gzip', 'gzip'], ['inflated', 'gzip', 'inflated'],
+        ['gzip', 'gzip', 'client takes gzip', 'gzip'], ['inflated', 'gzip', 'decoded'],
         ['zstd', 'zstd', 'client takes zstd', 'zstd'], ['unzstd', 'zstd', 'decoded'],
     ) {
         my ($id, $coding, $label, $accept) = @$form;
