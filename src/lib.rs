@@ -105,6 +105,8 @@ unsafe extern "C" fn preconfiguration(cf: *mut ngx_conf_t) -> Code {
         if !unsafe { fit::before_configuration(cf) } {
             return ERROR;
         }
+        // SAFETY: as the name says.
+        unsafe { conf::set_md5::precede_set_misc(cf) };
         match conf::variables::add(cf) {
             OK => variables::add(cf),
             fault => fault,

@@ -3,7 +3,6 @@
 
 use lib 't/util';
 use Test::Nginx::Socket;
-use OtherModules;
 use CacheSuite;
 
 plan tests => 60;
@@ -169,7 +168,6 @@ GET /cat.png
 
 
 === TEST 8: set_md5
---- skip_eval: 3: main::has_set_misc()
 --- http_config eval: $::Map
 --- config
     location ~ ^/img/(.*)$ {

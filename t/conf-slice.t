@@ -2,7 +2,6 @@
 
 use lib 't/util';
 use Test::Nginx::Socket;
-use OtherModules;
 use RefusedConf;
 
 plan tests => repeat_each() * 2 * blocks();
@@ -33,7 +32,6 @@ __DATA__
 
 
 === TEST 3: set_md5
---- skip_eval: 2: main::has_set_misc()
 --- config
     location / {
         slice 1m;

@@ -3,7 +3,6 @@
 
 use lib 't/util';
 use Test::Nginx::Socket;
-use OtherModules;
 use RefusedConf;
 
 # Angie has the machine's name servers where there is no "resolver".
@@ -493,7 +492,6 @@ up
 
 
 === TEST 53: set_md5 into what is no variable
---- skip_eval: 2: main::has_set_misc()
 --- config
     location /t { set_md5 x text; }    # <--
 --- emerg
@@ -502,7 +500,6 @@ invalid variable name "x" in "set_md5"; it begins with "$"
 
 
 === TEST 54: set_md5 into an unnamed variable
---- skip_eval: 2: main::has_set_misc()
 --- config
     location /t { set_md5 $ text; }    # <--
 --- emerg

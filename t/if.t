@@ -3,7 +3,6 @@
 
 use lib 't/util';
 use Test::Nginx::Socket;
-use OtherModules;
 use CacheSuite;
 
 plan tests => 115;
@@ -272,7 +271,6 @@ EXISTS $KEY/b => 1
 
 
 === TEST 13: a key of set_md5 there is known for what it is
---- skip_eval: 8: main::has_set_misc()
 --- config
     location / {
         redis_cache on;

@@ -2,7 +2,6 @@
 
 use lib 't/util';
 use Test::Nginx::Socket;
-use OtherModules;
 use CacheSuite;
 
 plan tests => 52;
@@ -75,7 +74,6 @@ main::record(':<read>:/a')
 
 
 === TEST 4: set_md5
---- skip_eval: 8: main::has_set_misc()
 --- http_config eval: $::Map
 --- config
     location / {

@@ -4,7 +4,6 @@
 
 use lib 't/util';
 use Test::Nginx::Socket;
-use OtherModules;
 use CacheSuite;
 
 plan tests => 211;
@@ -305,7 +304,6 @@ main::record($_) for qw(./a ./x .GET./method/a .POST./method/a)
 
 
 === TEST 17: unless set_md5 has made it, which can be asked again
---- skip_eval: 14: main::has_set_misc()
 --- backend
     location / { add_header Location /x; return 201 "new\n"; }
 --- config

@@ -2,7 +2,6 @@
 
 use lib 't/util';
 use Test::Nginx::Socket;
-use OtherModules;
 use CacheSuite 'variables';
 
 plan tests => 51;
@@ -188,7 +187,6 @@ X-Key: t\.\d+\.\d+\.\d+/a b
 
 
 === TEST 10: what has no value in a key yet is warned of
---- skip_eval: 4: main::has_set_misc()
 --- config
     location /never { set_md5 $cache_key "$proxy_port$uri"; }
     location / {

@@ -3,7 +3,6 @@
 
 use lib 't/util';
 use Test::Nginx::Socket;
-use OtherModules;
 use CacheSuite;
 
 plan tests => 254;

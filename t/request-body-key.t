@@ -2,7 +2,6 @@
 
 use lib 't/util';
 use Test::Nginx::Socket;
-use OtherModules;
 use CacheSuite;
 
 plan tests => 62;
@@ -91,7 +90,6 @@ __DATA__
 
 
 === TEST 4: set_md5, which runs before the body is read
---- skip_eval: 12: main::has_set_misc()
 --- config
     location / {
         set_md5 $cache_key $TEST_NGINX_KEY$request_uri:$request_body;

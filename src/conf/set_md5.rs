@@ -1,4 +1,7 @@
 //! `set_md5 $variable [text]`: as in set-misc, in order with `set` and `if` of the rewrite module.
+//!
+//! If set-misc is there as well, this module's directive is the one that counts: the cache must know what a key is made
+//! of.
 
 use cache_core::hex;
 use md5::{Digest, Md5};
@@ -7,6 +10,7 @@ use ngx::ffi::*;
 use super::LocConf;
 use super::reader::{Directive, Fault, SetResult, refuse_slices, warn_of_empty};
 use crate::ngx::guard::guard;
+use crate::ngx::module;
 use crate::ngx::request::Request;
 use crate::ngx::text;
 use crate::ngx::values::Scope;
@@ -34,6 +38,16 @@ struct Code {
 /// What `set_md5` makes of a text.
 pub fn digest(text: &[u8]) -> [u8; 32] {
     hex::encode16(&Md5::digest(text).into())
+}
+
+/// Lets this module's directive count, not that of set-misc.
+///
+/// # Safety
+///
+/// Called in the module's preconfiguration.
+pub unsafe fn precede_set_misc(cf: *mut ngx_conf_t) {
+    // SAFETY: by contract.
+    unsafe { module::precede(cf, c"ngx_http_set_misc_module") };
 }
 
 /// Adds a step to the script of the location.

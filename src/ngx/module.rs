@@ -2,9 +2,10 @@
 
 use std::ffi::CStr;
 use std::ptr;
+use std::slice;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
-use ngx::ffi::{ngx_cycle, ngx_module_t};
+use ngx::ffi::{ngx_conf_t, ngx_cycle, ngx_module_t};
 
 use super::shim;
 
@@ -42,6 +43,32 @@ pub fn own() -> *mut ngx_module_t {
 /// The module's place among the http modules: in the tables of configurations and of requests.
 pub fn index() -> usize {
     INDEX.load(Ordering::Relaxed)
+}
+
+/// Moves the module of this name behind this one, if it is before it. nginx gives a directive to the first module that has
+/// it (`ngx_conf_handler`), so this module gets those that both have. The list belongs to one cycle; only its order is
+/// changed, and the modules keep their numbers.
+///
+/// # Safety
+///
+/// Called in this module's preconfiguration: nginx goes through the list up to this module's place, to which the other
+/// one moves, so it leaves none out and calls none twice (`ngx_http_block`).
+pub unsafe fn precede(cf: *mut ngx_conf_t, name: &CStr) {
+    // SAFETY: nginx reads a configuration for a cycle, whose list has this many modules (ngx_cycle_modules,
+    // ngx_add_module). Each has a name.
+    unsafe {
+        let cycle = (*cf).cycle;
+        let modules = slice::from_raw_parts_mut((*cycle).modules, (*cycle).modules_n);
+        let other = modules
+            .iter()
+            .position(|&module| CStr::from_ptr((*module).name) == name);
+        let own = modules.iter().position(|&module| module == own());
+        if let (Some(other), Some(own)) = (other, own)
+            && other < own
+        {
+            modules[other..=own].rotate_left(1);
+        }
+    }
 }
 
 /// The modules that are loaded, with their names.
