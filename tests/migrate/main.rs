@@ -91,6 +91,34 @@ fn a_link_stands_for_its_file() {
     assert!(read.contains("redis_cache on;"), "{read}");
 }
 
+/// Links of a copy that have absolute targets mean files of the copy. A link to nothing is named, and the rest is moved.
+#[test]
+fn absolute_links_of_a_copy_lead_to_its_own_files() {
+    let folder = Folder::with(&[
+        (
+            "copy/etc/nginx/nginx.conf",
+            "events {}\nhttp { include /etc/nginx/enabled/*; }\n",
+        ),
+        (
+            "copy/etc/nginx/available/site",
+            "proxy_cache_path /c keys_zone=c:1m;\nserver { location / { proxy_cache c; proxy_pass http://a; } }\n",
+        ),
+    ]);
+    let enabled = folder.path().join("copy/etc/nginx/enabled");
+    fs::create_dir(&enabled).unwrap();
+    symlink("/etc/nginx/available/site", enabled.join("site")).unwrap();
+    let arguments = ["--root", "copy", "copy/etc/nginx/nginx.conf"];
+    let run = folder.migrate(&arguments);
+    assert_eq!(run.code, 0, "{}", run.said);
+    assert!(run.printed.contains("+++ b/available/site"), "{run:?}");
+    symlink("/etc/nginx/available/gone", enabled.join("gone")).unwrap();
+    let run = folder.migrate(&arguments);
+    assert_eq!(run.code, 1, "{}", run.said);
+    let said = "copy/etc/nginx/available/gone isn't there, so what it has isn't moved";
+    assert!(run.said.contains(said), "{}", run.said);
+    assert!(run.printed.contains("+++ b/available/site"), "{run:?}");
+}
+
 #[test]
 fn options() {
     let site = "http { proxy_cache_path /c keys_zone=c:1m; include /etc/nginx/site.conf; }";
