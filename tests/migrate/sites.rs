@@ -70,6 +70,12 @@ http {
     proxy_cache_path cache/other keys_zone=other:1m;
     add_header X-Cache-Status $upstream_cache_status always;
 
+    # Nothing listens at the first address, so each response has two statuses in $upstream_status.
+    upstream second {
+        server 127.0.0.1:1 max_fails=0;
+        server BACKEND backup;
+    }
+
     server {
         listen PORT;
 
@@ -99,6 +105,26 @@ http {
             proxy_cache other;
             proxy_cache_key $host/page;
             proxy_cache_valid any 1h;
+        }
+
+        location /ignored/ {
+            proxy_pass http://BACKEND;
+            proxy_cache pages;
+            proxy_cache_use_stale error;
+            proxy_ignore_headers X-Accel-Expires Expires Cache-Control;
+        }
+
+        location /partly/ {
+            proxy_pass http://BACKEND;
+            proxy_cache pages;
+            proxy_cache_use_stale error;
+            proxy_ignore_headers Cache-Control;
+        }
+
+        location /second/ {
+            proxy_pass http://second;
+            proxy_cache pages;
+            proxy_cache_use_stale error;
         }
 
         location /unbuffered/ {
@@ -206,6 +232,41 @@ fn only_what_states_its_lifetime_is_stored_without_proxy_cache_valid() {
             .iter()
             .filter(|key| key.contains(&format!("/{folder}/")));
         assert_eq!(keys.count(), 1, "{folder}");
+    }
+    scene.nginx.finish();
+}
+
+/// A record that nginx wouldn't have would be served in place of an error.
+#[test]
+fn a_lifetime_that_is_ignored_or_missing_leaves_no_record() {
+    let scene = Scene::start(SITE);
+    let timed = |name: &str, value: &str| Answer::ok("page").header(name, value);
+    for target in [
+        "/ignored/control",
+        "/ignored/silent",
+        "/partly/control",
+        "/second/silent",
+    ] {
+        let answer = match target.ends_with("control") {
+            true => timed("Cache-Control", "max-age=60"),
+            false => Answer::ok("page"),
+        };
+        scene.backend.set(target, answer);
+        for _ in 0..3 {
+            assert_eq!(happened(&scene.get(target)), "MISS", "{target}");
+        }
+        let keys = scene.redis.keys();
+        assert!(!keys.iter().any(|key| key.contains(target)), "{keys:?}");
+    }
+    scene
+        .backend
+        .set("/partly/accel", timed("X-Accel-Expires", "60"));
+    scene
+        .backend
+        .set("/second/control", timed("Cache-Control", "max-age=60"));
+    for target in ["/partly/accel", "/second/control"] {
+        scene.get(target);
+        scene.wait_for(target, "HIT");
     }
     scene.nginx.finish();
 }
