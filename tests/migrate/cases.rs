@@ -12,13 +12,14 @@ use testbed::{module, nginx_binary, workspace};
 use crate::program::{Folder, files_of};
 
 /// Cases that this nginx doesn't take as they are, and why not.
-const NOT_BEFORE: [(&str, &str); 6] = [
+const NOT_BEFORE: [(&str, &str); 7] = [
     ("lua_arguments", "Lua"),
     ("lua_left", "Lua"),
     ("lua_variables", "Lua"),
     ("lua_srcache", "srcache"),
     ("purge_plus", "NGINX Plus"),
     ("purge_module", "ngx_cache_purge"),
+    ("idle_moved", "ngx_cache_purge"),
 ];
 
 /// Cases whose result nginx doesn't take before what is left is decided.
