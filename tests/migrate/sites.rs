@@ -107,6 +107,13 @@ http {
             proxy_cache_valid any 1h;
         }
 
+        location /zero/ {
+            proxy_pass http://BACKEND;
+            proxy_cache pages;
+            proxy_cache_valid 500 503 0;
+            proxy_cache_valid any 1h;
+        }
+
         location /ignored/ {
             proxy_pass http://BACKEND;
             proxy_cache pages;
@@ -299,7 +306,7 @@ type Said = (
 );
 
 #[rustfmt::skip]
-const SAID: [Said; 26] = [
+const SAID: [Said; 29] = [
     ("a time for its status", "", 200, &[]),
     ("a time for its status, and public", "", 200, &[("Cache-Control", "public")]),
     ("its own time", "", 200, &[("Cache-Control", "max-age=60")]),
@@ -326,6 +333,9 @@ const SAID: [Said; 26] = [
     ("no time left", "plain/", 200, &[("Cache-Control", "max-age=0")]),
     ("Expires in the past", "plain/", 200, &[("Expires", "Thu, 19 Nov 1981 08:52:00 GMT")]),
     ("any, an error", "other/", 500, &[]),
+    ("a time of 0", "zero/", 500, &[]),
+    ("its own time instead of 0", "zero/", 500, &[("Cache-Control", "max-age=60")]),
+    ("any beside a time of 0", "zero/", 404, &[]),
 ];
 
 /// What is stored is the same before and after: nginx's own cache says what it does.
