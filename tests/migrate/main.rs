@@ -111,7 +111,14 @@ fn absolute_links_of_a_copy_lead_to_its_own_files() {
     let run = folder.migrate(&arguments);
     assert_eq!(run.code, 0, "{}", run.said);
     assert!(run.printed.contains("+++ b/available/site"), "{run:?}");
-    symlink("/etc/nginx/available/gone", enabled.join("gone")).unwrap();
+    // A folder may be such a link, too.
+    fs::rename(&enabled, folder.path().join("copy/etc/sites")).unwrap();
+    symlink("/etc/sites", &enabled).unwrap();
+    let run = folder.migrate(&arguments);
+    assert_eq!(run.code, 0, "{}", run.said);
+    assert!(run.printed.contains("+++ b/available/site"), "{run:?}");
+    let sites = folder.path().join("copy/etc/sites");
+    symlink("/etc/nginx/available/gone", sites.join("gone")).unwrap();
     let run = folder.migrate(&arguments);
     assert_eq!(run.code, 1, "{}", run.said);
     let said = "copy/etc/nginx/available/gone isn't there, so what it has isn't moved";
