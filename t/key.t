@@ -4,7 +4,7 @@ use lib 't/util';
 use Test::Nginx::Socket;
 use CacheSuite 'variables';
 
-plan tests => 51;
+plan tests => 72;
 run_tests();
 
 __DATA__
@@ -204,3 +204,53 @@ X-Cache: STORE
 --- error_log
 "$proxy_host" in "redis_cache_key" has no value
 "$proxy_port" in "set_md5" has no value
+
+
+
+=== TEST 11: a cached location to which X-Accel-Redirect of another one leads: its default key is the URI to which it leads
+--- backend
+    location /my     { add_header X-Accel-Redirect /store/$cookie_user?of=$request_method; return 204; }
+    location /store/ { return 200 "$request_uri\n"; }
+--- config
+    location /my { proxy_pass http://backend; }
+    location /store/ {
+        internal;
+        redis_cache on;
+        redis_cache_lock locks;
+        redis_cache_pass main;
+        redis_cache_header X-Cache;
+        proxy_pass http://backend;
+    }
+--- request eval
+["GET /my", "GET /my", "GET /my", "POST /my\nbody"]
+--- more_headers eval
+[map { "Host: accel-$$.test\nCookie: user=$_" } qw(alice bob alice bob)]
+--- response_body eval
+["/store/alice?of=GET\n", "/store/bob?of=GET\n", "/store/alice?of=GET\n", "/store/bob?of=POST\n"]
+--- response_headers eval
+[map { "X-Cache: $_" } qw(STORE STORE HIT SKIP)]
+
+
+
+=== TEST 12: the same where variables configure it
+--- backend
+    location /my     { add_header X-Accel-Redirect /store/$cookie_user; return 204; }
+    location /store/ { return 200 "$request_uri\n"; }
+--- config
+    location /my { proxy_pass http://backend; }
+    location /store/ {
+        internal;
+        set $cache_lock locks;
+        set $cache_pass main;
+        redis_cache on;
+        redis_cache_header X-Cache;
+        proxy_pass http://backend;
+    }
+--- request eval
+["GET /my", "GET /my", "GET /my"]
+--- more_headers eval
+[map { "Host: accel-variables-$$.test\nCookie: user=$_" } qw(alice bob alice)]
+--- response_body eval
+["/store/alice\n", "/store/bob\n", "/store/alice\n"]
+--- response_headers eval
+[map { "X-Cache: $_" } qw(STORE STORE HIT)]

@@ -22,8 +22,8 @@ pub unsafe fn compile_default_keys(cf: *mut ngx_conf_t) -> bool {
         };
         conf.sites.find_ports(cf);
         conf.default_key = compile(cf, "$scheme://$redis_cache_authority$request_uri");
-        conf.subrequest_key = compile(cf, "$scheme://$redis_cache_authority$uri$is_args$args");
-        conf.default_key.is_some() && conf.subrequest_key.is_some()
+        conf.current_key = compile(cf, "$scheme://$redis_cache_authority$uri$is_args$args");
+        conf.default_key.is_some() && conf.current_key.is_some()
     }
 }
 

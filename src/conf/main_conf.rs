@@ -52,8 +52,9 @@ pub struct MainConf {
     pub sites: Sites,
     /// The key where none is configured: `$scheme://$redis_cache_authority$request_uri`.
     pub default_key: Option<*mut ngx_http_complex_value_t>,
-    /// The same for subrequests, whose `$request_uri` is that of the client's request.
-    pub subrequest_key: Option<*mut ngx_http_complex_value_t>,
+    /// The same by the current URI: for subrequests, and behind X-Accel-Redirect. What the client has asked for says
+    /// nothing of these.
+    pub current_key: Option<*mut ngx_http_complex_value_t>,
     /// The `$cache_*` variables, in the order of `variables::SETTINGS`.
     pub variables: Vec<Variable>,
     /// Index of `$request_body`, if the configuration has it.

@@ -13,6 +13,7 @@ use crate::conf::variables::Setting;
 use crate::conf::{LocConf, MainConf, set_md5};
 use crate::ngx::request::Request;
 use crate::ngx::text;
+use crate::ngx::upstream::came_by_accel_redirect;
 use crate::ngx::values::{OtherUri, Scope};
 use crate::request::cache_variables::CacheVariables;
 
@@ -53,11 +54,13 @@ fn source_as_set(r: Request, conf: &LocConf, main: &MainConf) -> Option<KeySourc
         .value(Setting::Lock)
         .or(variables.value(Setting::Pass))
         .is_some();
+    // What the client has asked for doesn't say what these are for.
+    let goes_elsewhere = r.is_subrequest() || came_by_accel_redirect(r);
     Some(KeySource::Value(match (conf.key, by_variables) {
         (Some(value), _) => value,
-        (None, true) if !r.is_subrequest() => return Some(KeySource::Script),
-        (None, _) if r.is_subrequest() => main.subrequest_key?,
-        (None, _) => main.default_key?,
+        (None, _) if goes_elsewhere => main.current_key?,
+        (None, true) => return Some(KeySource::Script),
+        (None, false) => main.default_key?,
     }))
 }
 

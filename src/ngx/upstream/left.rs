@@ -38,10 +38,9 @@ impl Left {
             (false, 0) => NGX_HTTP_BAD_GATEWAY as ngx_uint_t,
             (false, state) => state,
         };
-        let heeds = mask(upstream) & NGX_HTTP_UPSTREAM_IGN_XA_REDIRECT as ngx_uint_t == 0;
         Left {
             upstream,
-            accel_redirect: heeds && !upstream.headers_in.x_accel_redirect.is_null(),
+            accel_redirect: leads_on(upstream),
             answered,
             status: u16::try_from(status).unwrap_or(0),
             dates: dates(&said),
@@ -71,6 +70,17 @@ impl Left {
             delay: 0,
         }
     }
+}
+
+/// Whether X-Accel-Redirect leads on from this upstream.
+fn leads_on(upstream: &ngx_http_upstream_t) -> bool {
+    let heeds = mask(upstream) & NGX_HTTP_UPSTREAM_IGN_XA_REDIRECT as ngx_uint_t == 0;
+    heeds && !upstream.headers_in.x_accel_redirect.is_null()
+}
+
+/// Whether X-Accel-Redirect has led the request to its location, where nothing was asked yet.
+pub fn came_by_accel_redirect(r: Request) -> bool {
+    !is_answering(r) && of(r).is_some_and(leads_on)
 }
 
 /// Notes the request's upstream if it is left: to be called whenever the request has found another location, and when

@@ -4,7 +4,7 @@ pub mod captured;
 mod left;
 pub mod variables;
 
-pub use left::{Left, note_left};
+pub use left::{Left, came_by_accel_redirect, note_left};
 
 use bytes::Bytes;
 use cache_core::freshness::OriginDates;
