@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use cache_core::uri::{key_authority, port_of};
+use cache_core::uri::{key_authority, port_behind};
 use ngx::ffi::*;
 
 use super::main_conf::{MainConf, main_conf};
@@ -56,5 +56,10 @@ pub fn authority(r: Request) -> Cow<'static, [u8]> {
     if by_connection && local != 0 {
         return key_authority(https, host, local.to_string().as_bytes());
     }
-    key_authority(https, host, port_of(named))
+    key_authority(https, host, port_behind(named, host))
+}
+
+/// Whether it has a port.
+pub fn names_port(r: Request) -> bool {
+    authority(r) != key_authority(r.is_https(), r.host(), b"")
 }

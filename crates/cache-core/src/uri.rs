@@ -69,9 +69,11 @@ impl Origin {
 }
 
 /// What a request's key says of host and port: the authority of the target URI (RFC 9110 4.2), without a port that is
-/// the scheme's own, however that is written.
+/// the scheme's own, however that is written. Bytes that no host or port has are percent-encoded (RFC 3986 3.2.2): nginx
+/// lets some of them pass, and in a key they could be taken for what follows the authority.
 #[must_use]
 pub fn key_authority<'a>(https: bool, host: &'a [u8], port: &[u8]) -> Cow<'a, [u8]> {
+    let host = in_authority(host);
     let own = if https { 443 } else { 80 };
     let number = std::str::from_utf8(port).ok().and_then(|port| {
         let digits = port.bytes().all(|b| b.is_ascii_digit());
@@ -79,16 +81,60 @@ pub fn key_authority<'a>(https: bool, host: &'a [u8], port: &[u8]) -> Cow<'a, [u
     });
     let own_port;
     let port = match number {
-        Some(number) if number == own => return Cow::Borrowed(host),
+        Some(number) if number == own => return host,
         Some(number) => {
             own_port = itoa::Buffer::new().format(number).to_owned();
-            own_port.as_bytes()
+            Cow::Borrowed(own_port.as_bytes())
         }
-        None if port.is_empty() => return Cow::Borrowed(host),
+        None if port.is_empty() => return host,
         // nginx lets it pass.
-        None => port,
+        None => in_authority(port),
     };
-    Cow::Owned([host, b":", port].concat())
+    Cow::Owned([&host, &b":"[..], &port].concat())
+}
+
+/// A host or port with all that neither may have in escapes: what is left are unreserved characters, sub-delims, `:`,
+/// escapes, and the brackets around an IP literal.
+fn in_authority(text: &[u8]) -> Cow<'_, [u8]> {
+    let end = text.len().saturating_sub(1);
+    let is_literal =
+        text.first() == Some(&b'[') && text.iter().rposition(|&b| b == b']') == Some(end);
+    let is_escape = |at: usize| {
+        let digits = text.get(at + 1..at + 3);
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    };
+    let may_stand = |at: usize, byte: u8| match byte {
+        b'%' => is_escape(at),
+        b'[' => is_literal && at == 0,
+        b']' => is_literal && at == end,
+        _ => byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:".contains(&byte),
+    };
+    let bytes = || text.iter().copied().enumerate();
+    if bytes().all(|(at, byte)| may_stand(at, byte)) {
+        return Cow::Borrowed(text);
+    }
+    let mut encoded = Vec::with_capacity(text.len() + 2);
+    for (at, byte) in bytes() {
+        if may_stand(at, byte) {
+            encoded.push(byte);
+        } else {
+            encoded.push(b'%');
+            encoded.extend_from_slice(&crate::hex::upper(byte));
+        }
+    }
+    Cow::Owned(encoded)
+}
+
+/// What an authority names behind this host as the port: all of it, also what isn't one.
+#[must_use]
+pub fn port_behind<'a>(authority: &'a [u8], host: &[u8]) -> &'a [u8] {
+    let behind = match authority.split_at_checked(host.len()) {
+        Some((name, behind)) if name.eq_ignore_ascii_case(host) => behind,
+        _ => return port_of(authority),
+    };
+    // The root's dot belongs to the host.
+    let behind = behind.strip_prefix(b".").unwrap_or(behind);
+    behind.strip_prefix(b":").unwrap_or(behind)
 }
 
 /// The port that an authority names, if any.

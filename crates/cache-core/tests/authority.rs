@@ -1,7 +1,9 @@
 //! Host and port in keys, and hosts that requests name.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use cache_core::uri::{Target, authority_of_request_line, destination, key_authority, port_of};
+use cache_core::uri::{
+    Target, authority_of_request_line, destination, key_authority, port_behind, port_of,
+};
 
 #[test]
 fn a_key_names_a_port_that_is_not_the_schemes_own() {
@@ -23,6 +25,59 @@ fn a_key_names_a_port_that_is_not_the_schemes_own() {
         let authority = key_authority(https, host.as_bytes(), port.as_bytes());
         assert_eq!(authority, expected.as_bytes(), "{https} {host} {port}");
     }
+}
+
+#[test]
+fn a_key_has_nothing_that_no_host_and_port_have() {
+    let cases: [(&str, &str, &str); 20] = [
+        ("a.test?q=what", "", "a.test%3Fq=what"),
+        ("a.test#x", "", "a.test%23x"),
+        ("a.test x", "", "a.test%20x"),
+        ("a.test/x\\y", "", "a.test%2Fx%5Cy"),
+        ("a\"b<c>d|e^f`g{h}", "", "a%22b%3Cc%3Ed%7Ce%5Ef%60g%7Bh%7D"),
+        ("a@b", "", "a%40b"),
+        ("a\r\n\0\u{7f}", "", "a%0D%0A%00%7F"),
+        ("\u{e9}.test", "80", "%C3%A9.test"),
+        ("\u{e9}.test", "81", "%C3%A9.test:81"),
+        ("a.test", "8080?q=what", "a.test:8080%3Fq=what"),
+        ("a.test", "?q", "a.test:%3Fq"),
+        ("a[b]c", "", "a%5Bb%5Dc"),
+        ("[::1]]", "", "[::1%5D]"),
+        ("[[::1]", "", "[%5B::1]"),
+        ("[", "", "%5B"),
+        // these are valid
+        ("a%3fb%C3", "", "a%3fb%C3"),
+        ("a%3", "", "a%253"),
+        ("a%zz", "", "a%25zz"),
+        ("aZ09-._~!$&'()*+,;=", "", "aZ09-._~!$&'()*+,;="),
+        ("[fe80::1%25eth0]", "", "[fe80::1%25eth0]"),
+    ];
+    for (host, port, expected) in cases {
+        let authority = key_authority(false, host.as_bytes(), port.as_bytes());
+        let authority = String::from_utf8_lossy(&authority).into_owned();
+        assert_eq!(authority, expected, "{host} {port}");
+        let again = key_authority(false, authority.as_bytes(), b"");
+        assert_eq!(again, authority.as_bytes());
+    }
+}
+
+#[test]
+fn the_port_behind_a_host() {
+    let cases = [
+        ("a.test", ""),
+        ("A.test:8080", "8080"),
+        ("a.test.:8080", "8080"),
+        ("a.test:", ""),
+        // that of the whole is another one
+        ("a.test:x:80", "x:80"),
+        ("a.test:80?x:81", "80?x:81"),
+        ("b:82", "82"),
+    ];
+    for (authority, port) in cases {
+        let found = port_behind(authority.as_bytes(), b"a.test");
+        assert_eq!(found, port.as_bytes(), "{authority}");
+    }
+    assert_eq!(port_behind(b"[::1]:81", b"[::1]"), b"81");
 }
 
 #[test]

@@ -89,7 +89,8 @@ impl Keys {
         let is_whole = !has_rules
             && is_of_uri(template)
             && (other.is_some() || !names_variable(template, b"scheme"))
-            && !(names_variable(template, b"redis_cache_authority") && names_port(r));
+            // That of other requests may be another one.
+            && !(names_variable(template, b"redis_cache_authority") && default_key::names_port(r));
         self.keys.push(key);
         self.keys.extend(other.map(Bytes::from));
         is_whole
@@ -112,9 +113,4 @@ fn in_form(uri: &Uri, form: &ArgsForm, request: &Asking<'_>) -> Option<Selector>
         Uri::At(origin, target) => Uri::At(origin.clone(), found(target)?).selector(request),
     }
     .ok()
-}
-
-/// Whether the default key has the port that this request has come to: that of others may be another one.
-fn names_port(r: Request) -> bool {
-    default_key::authority(r).len() > r.host().len()
 }
