@@ -6,7 +6,7 @@ use lib 't/util';
 use Test::Nginx::Socket;
 use CacheSuite;
 
-plan tests => 211;
+plan tests => 219;
 run_tests();
 
 __DATA__
@@ -456,3 +456,29 @@ main::record($_, headers => '{"ETag":"\"one\""}') for qw(/off /on)
 --- redis
 EXISTS $KEY/off => 1
 EXISTS $KEY/on => 0
+
+
+
+=== TEST 25: Location and Content-Location that clients don't get, and a Location that proxy_redirect has made
+--- backend
+    location / {
+        add_header Location "/items/7";
+        add_header Content-Location "/data";
+        return 201 "done\n";
+    }
+    location /moved { add_header Location "http://inner/items/8"; return 201 "done\n"; }
+--- config
+    redis_cache on;
+    location / { proxy_hide_header Location; proxy_hide_header Content-Location; proxy_pass http://backend; }
+    location /moved { proxy_redirect http://inner/ /; proxy_pass http://backend; }
+--- init
+main::record($_) for qw(/items/7 /items/8 /data /other)
+--- request eval
+["POST /", "POST /moved"]
+--- error_code eval
+[201, 201]
+--- response_headers eval
+["X-Cache: SKIP\n!Location\n!Content-Location", "X-Cache: SKIP"]
+--- redis
+EXISTS $KEY/items/7 $KEY/items/8 $KEY/data => 0
+EXISTS $KEY/other => 1

@@ -5,7 +5,7 @@ use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 
 use bytes::Bytes;
-use cache_core::headers::trim_ows;
+use cache_core::headers::{Headers, trim_ows};
 use cache_core::invalidation::{
     has_destination, head_disagrees, is_non_error, may_invalidate, other_targets,
 };
@@ -27,7 +27,6 @@ use crate::fill::succession::Succession;
 use crate::ngx::event::now_sec;
 use crate::ngx::headers;
 use crate::ngx::request::{Code, Request};
-use crate::ngx::text;
 use crate::ngx::upstream::captured::{self, Captured};
 use crate::ngx::values::KeptVariables;
 use crate::request::context::Context;
@@ -185,7 +184,9 @@ impl Invalidation {
         context: &'static Context,
         succession: Option<Succession>,
     ) -> Option<Code> {
-        let others = self.others(r);
+        // Also what clients don't get: `proxy_hide_header`.
+        let said = captured::capture(r, Vec::new()).said;
+        let others = self.others(r, &said);
         let Lookup {
             zone, store, key, ..
         } = &self.lookup;
@@ -196,7 +197,7 @@ impl Invalidation {
         let sent: Vec<_> = std::iter::once(own).chain(others).collect();
         let method = String::from_utf8_lossy(r.method()).into_owned();
         let done = format!("invalidated by {method}");
-        let (groups, store) = (groups(r), store.clone());
+        let (groups, store) = (groups(r, &said), store.clone());
         let work = async move {
             if !groups.is_empty() {
                 purge_groups(&store, &groups, &method).await;
@@ -211,21 +212,14 @@ impl Invalidation {
 
     /// The keys of what Location and Content-Location of the response name, and Destination of the request; and what all of it
     /// has for a key without a rule of No-Vary-Search.
-    fn others(&self, r: Request) -> Vec<Bytes> {
+    fn others(&self, r: Request, said: &Headers) -> Vec<Bytes> {
         let Some(own) = Target::of_request(r.unparsed_uri()) else {
             return Vec::new();
         };
         let origin = Origin::new(r.is_https(), r.authority());
-        // SAFETY: the list and its strings live as long as the request.
-        let references = unsafe {
-            headers::lines(&r.get().headers_out.headers)
-                .filter(|line| {
-                    let name = text::bytes(&line.key);
-                    name.eq_ignore_ascii_case(b"location")
-                        || name.eq_ignore_ascii_case(b"content-location")
-                })
-                .map(|line| text::bytes(&line.value))
-        };
+        let references = ["Location", "Content-Location"]
+            .into_iter()
+            .flat_map(|name| said.get_all(name));
         let mut targets = other_targets(&own, origin.as_ref(), references);
         if has_destination(r.method()) {
             let mut named = None;
@@ -339,16 +333,11 @@ impl Freshening {
 }
 
 /// The groups of responses that the response to an unsafe request invalidates (RFC 9875 3).
-fn groups(r: Request) -> Vec<Entry> {
+fn groups(r: Request, said: &Headers) -> Vec<Entry> {
     let Some(origin) = Origin::new(r.is_https(), r.authority()) else {
         return Vec::new();
     };
-    // SAFETY: the list and its strings live as long as the request.
-    let lines = unsafe {
-        headers::lines(&r.get().headers_out.headers)
-            .filter(|line| text::bytes(&line.key).eq_ignore_ascii_case(b"cache-group-invalidation"))
-            .map(|line| text::bytes(&line.value))
-    };
+    let lines = said.get_all("Cache-Group-Invalidation");
     group_invalidation(r.method(), &origin, lines)
         .into_iter()
         .map(|selector| Entry {
