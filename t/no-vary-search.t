@@ -380,3 +380,67 @@ GET /list?id=2&x=1
 ["GET id=1&x=1\n", ("POST id=1&x=2\n") x 2]
 --- no_error_log
 [error]
+
+
+
+=== TEST 20: a change removes what was stored by a rule that was forgotten since
+--- backend eval: $::Backend
+--- config eval: $::Config
+--- request eval
+["GET /v?v=1&x=1", "GET /v?v=1&x=2", "GET /v?v=1&x=3", "GET /v?v=3", "POST /v?v=1&x=9", "GET /v?v=1&x=4", "GET /v?v=1&x=5"]
+--- after eval
+[::filled('v=1&x=1 /v'), ::filled('v=1#params=x /v'), sub { 1 }, ::filled('v=3#params=x /v', 'other no-vary-search'), sub { 1 }, ::filled('v=1&x=4 /v')]
+--- response_headers eval
+["X-Cache: STORE", "X-Cache: STORE", "X-Cache: HIT", "X-Cache: SKIP", "X-Cache: SKIP", "X-Cache: STORE", "X-Cache: STORE"]
+--- response_body eval
+["v=1&x=1\n", "v=1&x=2\n", "v=1&x=2\n", "v=3\n", "v=1&x=9\n", "v=1&x=4\n", "v=1&x=5\n"]
+
+
+
+=== TEST 21: the same of what Location and Content-Location name, which clients needn't see
+--- backend eval
+$::Backend . q(
+    location /post {
+        add_header Location /v?v=1&x=8;
+        add_header Content-Location /list?id=1&x=8;
+        return 200 "done\n";
+    }
+)
+--- config eval
+(my $config = $::Config) =~ s/proxy_pass/proxy_hide_header Location; proxy_hide_header Content-Location; proxy_pass/;
+$config;
+--- request eval
+["GET /v?v=1&x=1", "GET /v?v=1&x=2", "GET /v?v=3", "POST /post", "GET /v?v=1&x=4", "GET /v?v=1&x=5"]
+--- after eval
+[::filled('v=1&x=1 /v'), ::filled('v=1#params=x /v'), ::filled('v=3#params=x /v', 'other no-vary-search'), sub { 1 }, ::filled('v=1&x=4 /v')]
+--- response_headers eval
+["X-Cache: STORE", "X-Cache: STORE", "X-Cache: SKIP", "X-Cache: SKIP", "X-Cache: STORE", "X-Cache: STORE"]
+
+
+
+=== TEST 22: two spellings of one path have one rule, and a change of one is one of the other
+--- backend eval: $::Backend
+--- config eval: $::Config
+--- request eval
+["GET /l%69st?id=1&x=1", "GET /list?id=1&x=2", "GET /%6C/../list?id=1&x=3", "POST /%6cist?id=1", "GET /list?id=1&x=4"]
+--- after eval
+[::filled('id=1&x=1 /list'), ::filled('id=1#params=x,%C3%A9%20y /list')]
+--- response_headers eval
+["X-Cache: STORE", "X-Cache: STORE", "X-Cache: HIT", "X-Cache: SKIP", "X-Cache: STORE"]
+
+
+
+=== TEST 23: a key without rules takes no place in the log of purges
+--- backend eval: $::Backend
+--- config
+    location / {
+        redis_cache on;
+        redis_cache_args no_vary_search;
+        proxy_pass http://backend;
+    }
+--- request
+POST /v?v=1
+--- response_headers
+X-Cache: SKIP
+--- no_error_log
+paths in store

@@ -2,7 +2,7 @@
 //! rule says is for other arguments, whatever the backend says and when.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread;
 
 use testbed::{
@@ -259,4 +259,117 @@ fn a_304_with_another_rule() {
     assert_eq!(site.redis.get(key), None);
     assert_eq!(site.get("/x?id=1&x=3&y=1").word(), "STORE");
     wait_for_fill(&site, "id=1&x=3#params=y /x", "stored");
+}
+
+/// A POST, and what the backend says after it.
+fn change(address: std::net::SocketAddr, target: &str) {
+    let answer = Client::connect(address).ask(&Request::post(target, "what is changed"));
+    assert_eq!(answer.status, 200, "{target}");
+}
+
+/// A site whose pages say "old" until they are changed, and have a rule.
+fn changing(site: &Running) {
+    let is_changed = Arc::new(AtomicBool::new(false));
+    site.backend.script("/x", move |request, _| {
+        if request.method == "POST" {
+            is_changed.store(true, SeqCst);
+            return Answer::ok("changed");
+        }
+        let body = if is_changed.load(SeqCst) {
+            "new"
+        } else {
+            "old"
+        };
+        ruled("params=(\"x\")", body)
+    });
+}
+
+/// The rule becomes known while the backend carries the change out.
+#[test]
+fn a_change_while_the_rule_is_learnt() {
+    for key in [
+        "",
+        "redis_cache_key \"$redis_cache_authority $redis_cache_args $uri\";",
+    ] {
+        let site = Site::new()
+            .spread()
+            .workers(2)
+            .location("redis_cache_args no_vary_search;")
+            .location(if key.is_empty() {
+                "redis_cache_key \"$redis_cache_args $uri\";"
+            } else {
+                key
+            })
+            .start();
+        let (gate, is_changed) = (Gate::new(), Arc::new(AtomicBool::new(false)));
+        let (held, changed) = (gate.clone(), Arc::clone(&is_changed));
+        site.backend.script("/x", move |request, _| {
+            let body = if changed.load(SeqCst) { "new" } else { "old" };
+            match request.method.as_str() {
+                "POST" => Answer::ok("changed").gate(&held),
+                _ => ruled("params=(\"x\")", body),
+            }
+        });
+        let mut client = site.client();
+        client.send(&Request::post("/x?id=1", "")).unwrap();
+        site.backend.wait_for_hits("/x", 1);
+        for (number, text) in ["old", "old"].into_iter().enumerate() {
+            assert_eq!(site.get(&format!("/x?id=1&x={number}")).text(), text);
+            site.wait_for_fills(number + 1);
+        }
+        assert_eq!(site.wait_for_hit("/x?id=1&x=3").text(), "old");
+        is_changed.store(true, SeqCst);
+        gate.open();
+        assert_eq!(client.receive().unwrap().status, 200);
+        for mut client in site.each_worker("/none") {
+            assert_eq!(client.get("/x?id=1&x=4").text(), "new", "{key}");
+        }
+    }
+}
+
+/// A machine that doesn't know the rule, since it has learnt nothing or was started again, carries a change out.
+#[test]
+fn a_change_on_a_machine_without_the_rule() {
+    let site = site().workers(2);
+    let a = site.start();
+    let port = Port::take();
+    let conf = site.conf(port.address(), &a.redis, &a.backend);
+    let b = Nginx::start(&conf, port.address());
+    changing(&a);
+    learn(&a, "/x?id=1&x=1");
+    assert_eq!(a.get("/x?id=1&x=2").text(), "old");
+    assert_eq!(a.wait_for_hit("/x?id=1&x=3").text(), "old");
+    change(port.address(), "/x?id=1");
+    // On this machine it holds at once.
+    for number in 0..3 {
+        let answer = Client::connect(port.address()).get(&format!("/x?id=1&x={number}"));
+        assert_eq!(answer.text(), "new");
+    }
+    wait_for("the change is known", PATIENCE, || {
+        a.get("/x?id=1&x=4").text() == "new"
+    });
+    drop(b);
+}
+
+/// Without the rights for purges, and where a location is the store, a change removes what it did before. The log says it once.
+#[test]
+fn a_store_that_takes_no_purges() {
+    let site = site().workers(1).start();
+    let user = ["ACL", "SETUSER", "default", "-zadd", "-zcard", "-zrevrange"];
+    let _: () = site.redis.command(&user);
+    changing(&site);
+    learn(&site, "/x?id=1&x=1");
+    assert_eq!(site.get("/x?id=1&x=2").text(), "old");
+    assert_eq!(site.wait_for_hit("/x?id=1&x=3").text(), "old");
+    for number in 0..3 {
+        change(site.address(), "/x?id=1&x=4");
+        assert_eq!(site.get(&format!("/x?id=1&x={number}")).text(), "new");
+    }
+    let said = |line: &String| line.contains("takes no purges: changes may leave records");
+    let lines = site.nginx.log().lines();
+    assert_eq!(
+        lines.iter().filter(|line| said(line)).count(),
+        1,
+        "{lines:?}"
+    );
 }

@@ -8,7 +8,7 @@ use cache_core::headers::Headers;
 use cache_core::purge::{self, Labels, TagFields, Tags};
 use cache_core::uri::Origin;
 
-use super::search::Learning;
+use super::search::{Learning, says_rule};
 use crate::conf::LocConf;
 use crate::ngx::request::Request;
 
@@ -22,6 +22,8 @@ pub struct Labelling {
     target: Bytes,
     /// The record is the response to other arguments of the path, too.
     any_arguments: bool,
+    /// So it is if the response has a rule of No-Vary-Search.
+    heeds_rules: bool,
     fields: Rc<TagFields>,
 }
 
@@ -45,6 +47,7 @@ impl Labelling {
             target,
             // Which rule that is needn't be known where somebody purges one of the URIs.
             any_arguments: learning.is_some_and(Learning::is_given),
+            heeds_rules: learning.is_some(),
             fields: conf.tags.clone().unwrap_or_default(),
         }
     }
@@ -58,7 +61,7 @@ impl Labelling {
     pub fn labels(&self, said: &Headers) -> Bytes {
         let labels = self.origin.as_ref().and_then(|origin| {
             let tags = Tags::of(said, &self.fields, origin);
-            if self.any_arguments {
+            if self.any_arguments || self.heeds_rules && says_rule(said) {
                 Labels::encode_path(origin, &self.target, &tags)
             } else {
                 Labels::encode(origin, &self.target, &tags)

@@ -15,6 +15,7 @@ use cache_core::headers::Headers;
 use cache_core::key::LockKey;
 use cache_core::outcome::Reason;
 use cache_core::renewal::Renewed;
+use cache_core::uri::Target;
 use ngx::ffi::ngx_http_request_t;
 
 use crate::conf::default_key;
@@ -80,8 +81,20 @@ fn path_of(r: Request, zone: Zone) -> LockKey {
     let mut site = Vec::from(if r.is_https() { "https://" } else { "http://" });
     site.extend_from_slice(&default_key::authority(r));
     let uri = r.unparsed_uri();
-    let path = uri.split(|&b| b == b'?' || b == b'#').next();
-    zone.lock_key(&site, path.unwrap_or_default())
+    // All that `$uri` takes for one path is one.
+    let path = Target::of_request(uri).and_then(|target| target.decoded_path(r.merges_slashes()));
+    let path = path.unwrap_or_else(|| {
+        uri.split(|&b| b == b'?' || b == b'#')
+            .take(1)
+            .collect::<Vec<_>>()
+            .concat()
+    });
+    zone.lock_key(&site, &path)
+}
+
+/// Whether a rule was looked for, for values of this request: its key may be made by one.
+pub fn is_asked(r: Request) -> bool {
+    find(r).is_some()
 }
 
 /// What was given to a request for its own path, or for that which its values are made of at the moment.
@@ -180,6 +193,11 @@ impl Learning {
                 .learn_search_rule(&self.path, rule.text(), seconds);
         }
     }
+}
+
+/// Whether a response has a rule.
+pub fn says_rule(said: &Headers) -> bool {
+    rule_of(said).is_some()
 }
 
 /// The rule of a response.

@@ -1,6 +1,8 @@
 //! Invalidation: what the response to a request that the cache doesn't answer means for stored ones. That to an unsafe
 //! request invalidates them (RFC 9111 4.4), that to a HEAD freshens or invalidates them (4.3.5).
 
+mod logged;
+
 use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 
@@ -11,13 +13,11 @@ use cache_core::invalidation::{
 };
 use cache_core::outcome::Reason;
 use cache_core::policy::{RequestView, ResponseView, storable_behind};
-use cache_core::purge::{Entry, Mode, group_invalidation};
 use cache_core::record::Record;
 use cache_core::renewal::renew;
 use cache_core::shown::shown;
 use cache_core::uri::{Origin, Target, destination};
 use cache_core::vary::Variant;
-use ngx::ffi::*;
 use ngx::log::ngx_cycle_log;
 use ngx::ngx_log_error;
 
@@ -41,6 +41,8 @@ use crate::store::refresh::refresh;
 use crate::store::variants;
 use crate::store::{Key, Store};
 
+use logged::Logged;
+
 /// What is done to stored responses when the header of the backend's response is here.
 pub enum Effect {
     /// The request is unsafe: what it may have changed is invalidated, if it succeeds.
@@ -57,6 +59,8 @@ pub struct Invalidation {
     source: KeySource,
     /// Whether No-Vary-Search is heeded: then a URI may have a key by a rule, and one without.
     heeds_rules: bool,
+    /// Whether keys say by which rule they are made: then a URI may have others, by rules that aren't known here.
+    names_rules: bool,
 }
 
 /// A HEAD that the cache doesn't answer.
@@ -140,13 +144,13 @@ pub fn expected(
         }));
     }
     let source = key::source(r, conf, main)?;
+    let key = Key::new(source.of_get(r)?);
+    let heeds_rules = conf.args_with_rules().is_some();
     Some(Effect::Invalidation(Invalidation {
-        lookup: Lookup {
-            key: Key::new(source.of_get(r)?),
-            ..lookup
-        },
+        lookup: Lookup { key, ..lookup },
         source,
-        heeds_rules: conf.args_with_rules().is_some(),
+        heeds_rules,
+        names_rules: heeds_rules && search::is_asked(r),
     }))
 }
 
@@ -186,7 +190,12 @@ impl Invalidation {
     ) -> Option<Code> {
         // Also what clients don't get: `proxy_hide_header`.
         let said = captured::capture(r, Vec::new()).said;
-        let others = self.others(r, &said);
+        let (others, paths) = self.others(r, &said);
+        let logged = Logged {
+            groups: logged::groups(r, &said),
+            paths: logged::paths(r, self.source.template(), &paths),
+            times: succession.as_ref().map(|own| Rc::clone(&own.times)),
+        };
         let Lookup {
             zone, store, key, ..
         } = &self.lookup;
@@ -197,11 +206,9 @@ impl Invalidation {
         let sent: Vec<_> = std::iter::once(own).chain(others).collect();
         let method = String::from_utf8_lossy(r.method()).into_owned();
         let done = format!("invalidated by {method}");
-        let (groups, store) = (groups(r, &said), store.clone());
+        let store = store.clone();
         let work = async move {
-            if !groups.is_empty() {
-                purge_groups(&store, &groups, &method).await;
-            }
+            logged.carry_out(&store, &method).await;
             for deletion in sent {
                 // It is logged.
                 let _ = deletion.end(&done).await;
@@ -211,10 +218,11 @@ impl Invalidation {
     }
 
     /// The keys of what Location and Content-Location of the response name, and Destination of the request; and what all of it
-    /// has for a key without a rule of No-Vary-Search.
-    fn others(&self, r: Request, said: &Headers) -> Vec<Bytes> {
+    /// has for a key without a rule of No-Vary-Search. And the URIs, the request's own among them, that may have keys by rules
+    /// that aren't known here.
+    fn others(&self, r: Request, said: &Headers) -> (Vec<Bytes>, Vec<Target>) {
         let Some(own) = Target::of_request(r.unparsed_uri()) else {
-            return Vec::new();
+            return (Vec::new(), Vec::new());
         };
         let origin = Origin::new(r.is_https(), r.authority());
         let references = ["Location", "Content-Location"]
@@ -230,20 +238,29 @@ impl Invalidation {
             });
             targets.extend(named);
         }
-        let of_others = || -> Vec<Bytes> {
-            let keys = targets.iter();
-            keys.filter_map(|target| self.source.of_other(r, target))
-                .collect()
-        };
-        let mut keys = of_others();
+        let of_other = |target: &Target| self.source.of_other(r, target);
+        let mut keys = Vec::new();
+        targets.retain(|target| {
+            let key = of_other(target);
+            let is_known = key.is_some();
+            keys.extend(key);
+            is_known
+        });
         if self.heeds_rules {
-            keys.extend(search::without(|| self.source.of_get(r)));
-            keys.extend(search::without(of_others));
+            search::without(|| {
+                keys.extend(self.source.of_get(r));
+                keys.extend(targets.iter().filter_map(of_other));
+            });
             keys.sort_unstable();
             keys.dedup();
         }
         keys.retain(|key| *key != self.lookup.key.redis);
-        keys
+        if self.names_rules {
+            targets.push(own);
+        } else {
+            targets.clear();
+        }
+        (keys, targets)
     }
 }
 
@@ -328,42 +345,6 @@ impl Freshening {
             authorization: self.authorization,
             no_store: false,
             asks_no_store: false,
-        }
-    }
-}
-
-/// The groups of responses that the response to an unsafe request invalidates (RFC 9875 3).
-fn groups(r: Request, said: &Headers) -> Vec<Entry> {
-    let Some(origin) = Origin::new(r.is_https(), r.authority()) else {
-        return Vec::new();
-    };
-    let lines = said.get_all("Cache-Group-Invalidation");
-    group_invalidation(r.method(), &origin, lines)
-        .into_iter()
-        .map(|selector| Entry {
-            mode: Mode::Soft,
-            selector,
-        })
-        .collect()
-}
-
-async fn purge_groups(store: &Store, groups: &[Entry], method: &str) {
-    let purged = store.purge(groups).await;
-    let (name, count) = (store.name(), groups.len());
-    match purged {
-        Ok(()) => {
-            ngx_log_error!(
-                NGX_LOG_INFO,
-                ngx_cycle_log().as_ptr(),
-                "redis_cache: {count} groups in store \"{name}\" were invalidated by {method}"
-            );
-        }
-        Err(error) => {
-            ngx_log_error!(
-                error.level(),
-                ngx_cycle_log().as_ptr(),
-                "redis_cache: {count} groups in store \"{name}\" could not be invalidated by {method}: {error}"
-            );
         }
     }
 }

@@ -96,13 +96,17 @@ impl<'a> SearchRules<'a> {
         (found.until > now).then(|| found.text())
     }
 
-    /// The responses of a path have this rule, which is to be forgotten at that time in seconds. A text that is too long is
-    /// none.
+    /// The responses of a path have this rule, which is to be forgotten at that time in seconds, or when the one that was known before
+    /// was to be: records of that time may be there still. A text that is too long is none.
     pub fn learn(self, name: &LockKey, text: &[u8], now: u64, until: u64) {
         if text.len() > MAX_RULE {
             return self.forget(name);
         }
-        let own = self.known(name).map(|(slot, _)| slot);
+        let own = self.known(name);
+        let until = own
+            .as_ref()
+            .map_or(until, |(_, known)| until.max(known.until));
+        let own = own.map(|(slot, _)| slot);
         let until_of = |slot: &&[AtomicU64]| {
             let known = Known::read(slot).map_or(0, |known| known.until);
             if known > now { known } else { 0 }

@@ -85,6 +85,11 @@ impl Local {
         log.map_or(0, OwnLog::last)
     }
 
+    /// See [`OwnLog::has_only`].
+    pub fn has_only_purged(&self, entries: &[purge::Entry], since: u64) -> Option<u64> {
+        self.memory.as_ref()?.log()?.has_only(entries, since)
+    }
+
     /// Changes what is stored, at once.
     ///
     /// # Errors

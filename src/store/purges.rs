@@ -24,4 +24,14 @@ impl Store {
             )),
         }
     }
+
+    /// The last number of the log, if nothing else was purged since another one than by these entries, which have been put into
+    /// it.
+    pub fn has_only_purged(&self, entries: &[Entry], since: u64) -> Option<u64> {
+        match self {
+            Store::Redis(client) => client.purges()?.has_only(entries, since),
+            Store::Memory(local) => local.has_only_purged(entries, since),
+            Store::Location(_) => None,
+        }
+    }
 }

@@ -501,3 +501,18 @@ fn many_write_at_once() {
         }
     });
 }
+
+/// A response that is kept for a short time doesn't have the rule forgotten while those of the same path are still kept.
+#[test]
+fn a_rule_is_known_for_as_long_as_any_response_is_kept() {
+    let words: Vec<AtomicU64> = (0..ROW).map(|_| AtomicU64::new(0)).collect();
+    let (rules, path) = (SearchRules(&words), LockKey([1; 16]));
+    rules.learn(&path, b"params", 0, 100);
+    rules.learn(&path, b"params", 0, 50);
+    assert_eq!(rules.find(&path, 99).as_deref(), Some(&b"params"[..]));
+    rules.learn(&path, b"key-order", 0, 60);
+    assert_eq!(rules.find(&path, 99).as_deref(), Some(&b"key-order"[..]));
+    assert_eq!(rules.find(&path, 100), None);
+    rules.learn(&path, b"params", 101, 150);
+    assert_eq!(rules.find(&path, 149).as_deref(), Some(&b"params"[..]));
+}

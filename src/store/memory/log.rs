@@ -49,6 +49,13 @@ impl OwnLog {
         self.log.borrow().judge(number, labels.as_ref())
     }
 
+    /// The last number up to which all is known here, if nothing else was purged since another one than by these entries.
+    pub fn has_only(&self, entries: &[Entry], since: u64) -> Option<u64> {
+        self.update();
+        let log = self.log.borrow();
+        log.has_only(entries, since).then(|| log.last())
+    }
+
     /// Puts purges into the log, which hold for all workers once this has returned. False: other workers are always first.
     pub fn add(&self, entries: &[Entry]) -> bool {
         let lease = &self.state.watch;

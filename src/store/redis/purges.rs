@@ -203,6 +203,12 @@ impl Purges {
         Ok(())
     }
 
+    /// The last number up to which all is known here, if nothing else was purged since another one than by these entries.
+    pub fn has_only(&self, entries: &[Entry], since: u64) -> Option<u64> {
+        let log = self.log.borrow();
+        log.has_only(entries, since).then(|| log.last())
+    }
+
     /// Reads the log if it isn't read as far as it is known to go.
     pub async fn catch_up(self: &Rc<Self>) {
         // A reading that is under way may have begun too early.

@@ -111,6 +111,13 @@ impl Selector {
         })
     }
 
+    /// Those that are the response to several URIs of the path in `target`, whatever their arguments. `None` if it has another
+    /// form.
+    #[must_use]
+    pub fn of_path(scope: Scope, target: &[u8]) -> Option<Self> {
+        Self::uri(scope, &[normal::path(target), b"?"].concat())
+    }
+
     /// All records.
     #[must_use]
     pub const fn all() -> Self {

@@ -394,3 +394,74 @@ proptest! {
         prop_assert_eq!(again.last(), log.last());
     }
 }
+
+/// What a change of a path removes: what is for several arguments, at any spelling of it.
+#[test]
+fn a_path_whatever_its_arguments() {
+    let origin = origin(true, "x.com");
+    let host = Scope::host(b"x.com").unwrap();
+    let whole = |target: &[u8]| Labels::encode_path(&origin, target, &Tags::default()).unwrap();
+    let one = |target: &[u8]| Labels::encode(&origin, target, &Tags::default()).unwrap();
+    let long = [b"/", "x".repeat(3000).as_bytes()].concat();
+    let cases = [
+        (&b"/a"[..], whole(b"/a?b=1"), true),
+        (b"/a?c", whole(b"/a"), true),
+        (b"/%61", whole(b"/a?b"), true),
+        (b"/a", whole(b"//%61"), true),
+        (&long, whole(&long), true),
+        (b"/a", one(b"/a?b=1"), false),
+        (b"/a", one(b"/a"), false),
+        (b"/a", whole(b"/ab"), false),
+        (b"/a", whole(b"/a/"), false),
+    ];
+    for scope in [host, Scope::Any, Scope::Origin(origin.clone())] {
+        for (target, labels, expected) in &cases {
+            let selector = Selector::of_path(scope.clone(), target).unwrap();
+            let labels = Labels::parse(labels).unwrap();
+            assert_eq!(selector.selects(Some(&labels)), *expected, "{selector:?}");
+            let entry = Entry {
+                mode: Mode::Hard,
+                selector,
+            };
+            let mut log = Log::default();
+            log.apply(&entry.encode(), 7);
+            log.complete(7);
+            let is_gone = log.judge(6, Some(&labels)) == Verdict::Hard;
+            assert_eq!(is_gone, *expected, "{entry:?}");
+            assert_eq!(log.judge(7, Some(&labels)), Verdict::Kept);
+        }
+    }
+    assert_eq!(Selector::of_path(Scope::Any, b"*"), None);
+}
+
+#[test]
+fn whether_nothing_else_was_purged() {
+    let entry = |path: &[u8]| Entry {
+        mode: Mode::Hard,
+        selector: Selector::of_path(Scope::Any, path).unwrap(),
+    };
+    let (own, other) = (entry(b"/a"), entry(b"/b"));
+    let cases: [(&[(&[u8], u64)], bool); 8] = [
+        (&[], true),
+        (&[(b"uri hard */a?", 9)], true),
+        (&[(b"uri hard */b?", 5), (b"uri hard */a?", 9)], true),
+        (&[(b"uri hard */b?", 6), (b"uri hard */a?", 9)], false),
+        (&[(b"uri soft */a?", 9), (b"uri hard */a?", 9)], false),
+        (&[(b"all soft", 6), (b"uri hard */a?", 9)], false),
+        (&[(b"floor hard", 5), (b"uri hard */a?", 9)], true),
+        (&[(b"something new", 8)], false),
+    ];
+    for (members, expected) in cases {
+        let mut log = Log::default();
+        for (member, number) in members {
+            log.apply(member, *number);
+        }
+        let is_only = log.has_only(std::slice::from_ref(&own), 5);
+        assert_eq!(is_only, expected, "{members:?}");
+    }
+    let mut log = Log::default();
+    for entry in [&own, &other] {
+        log.apply(&entry.encode(), 9);
+    }
+    assert!(log.has_only(&[own, other], 5));
+}
