@@ -444,3 +444,35 @@ POST /v?v=1
 X-Cache: SKIP
 --- no_error_log
 paths in store
+
+
+
+=== TEST 24: a rule is learnt from what isn't stored for too few uses alone
+--- backend eval: $::Backend
+--- config eval
+(my $config = $::Config) =~ s/redis_cache on;/redis_cache on; redis_cache_min_uses 2;/;
+$config;
+--- request eval
+["GET /private?x=1", "GET /list?id=1&x=1", "GET /list?id=1&x=2", "GET /list?id=1&x=3", "GET /list?id=1&x=4", "GET /v?v=2", "GET /v?v=3", "GET /v?v=3", "GET /v?v=3"]
+--- after eval
+[(sub { 1 }) x 3, ::filled('id=1#params=x,%C3%A9%20y /list')]
+--- response_headers eval
+["X-Cache: SKIP\nX-Reason: too few uses\nX-Args: <x=1>",
+ "X-Cache: SKIP\nX-Reason: too few uses\nX-Args: <id=1&x=1>",
+ "X-Cache: SKIP\nX-Reason: too few uses\nX-Args: <id=1#params=x,%C3%A9%20y>",
+ "X-Cache: STORE\nX-Args: <id=1#params=x,%C3%A9%20y>",
+ "X-Cache: HIT\nX-Args: <id=1#params=x,%C3%A9%20y>",
+ "X-Cache: SKIP\nX-Args: <v=2>", "X-Cache: SKIP\nX-Args: <v=3#params=y>",
+ "X-Cache: SKIP\nX-Args: <v=3>", "X-Cache: STORE\nX-Args: <v=3>"]
+
+
+
+=== TEST 25: not from what isn't stored at all
+--- backend eval: $::Backend
+--- config eval
+(my $config = $::Config) =~ s/redis_cache on;/redis_cache on; redis_cache_min_uses 2; redis_cache_no_store \$arg_n;/;
+$config;
+--- request eval
+["GET /private?x=1", "GET /private?x=2", "GET /list?n=1", "GET /list?n=1&x=2", "GET /list?id=1"]
+--- response_headers eval
+["X-Args: <x=1>", "X-Args: <x=2>", "X-Args: <n=1>", "X-Args: <n=1&x=2>", "X-Args: <id=1>"]

@@ -185,6 +185,16 @@ impl Learning {
         !said.contains(FIELD) || self.is_given_by(rule_of(said).as_ref())
     }
 
+    /// A response isn't stored, but only for too few uses: what it says of arguments holds for the next requests. `before`: as
+    /// with [`Learning::judge`].
+    pub fn learn_unstored<'a>(&self, said: &Headers, before: impl Iterator<Item = &'a Headers>) {
+        match rule_behind(said, before) {
+            Some(rule) => self.zone.learn_search_rule(&self.path, rule.text(), KNOWN),
+            None if self.is_given() => self.zone.forget_search_rule(&self.path),
+            None => {}
+        }
+    }
+
     /// The response is stored, for so many seconds: the zone knows its rule from now on.
     pub fn learn(&self, expiry: u32) {
         if let Some(rule) = &*self.said.borrow() {

@@ -12,6 +12,7 @@ use crate::ngx::request::{Code, ERROR, Request};
 use crate::request::cache_status;
 use crate::request::context::Context;
 use crate::request::explain;
+use crate::request::few_uses;
 use crate::request::hold;
 use crate::request::invalidate;
 use crate::request::post;
@@ -64,6 +65,7 @@ fn client_header(r: Request) -> Option<Code> {
     if context.is_passing() {
         context.return_to_location(r);
         succession = post::on_header(r, context);
+        few_uses::on_header(r, context);
         take_tags_off(r);
     }
     if cache_status::add_headers(r, context).is_err() || explain::add_header(r, context).is_err() {

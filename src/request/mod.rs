@@ -63,6 +63,9 @@ mod deletion;
 /// What the response to a POST means for later GETs.
 mod post;
 
+/// What is learnt from a response that isn't stored yet.
+mod few_uses;
+
 /// `redis_cache_admin`: what operators and programs ask for.
 pub mod admin;
 
