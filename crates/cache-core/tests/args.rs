@@ -85,6 +85,9 @@ fn forms() {
         ("keep=page", "p%61ge=1&Page=2&page[]=3&+page=4&page%00=5&page;x&x;page=6&pagex=7", "p%61ge=1&Page=2&page[]=3&+page=4&page%00=5&page;x&x;page=6"),
         ("keep=page", "p%2561ge=1&%u0070age=2&page[=3&[page=4&%=5", "p%2561ge=1&%u0070age=2&page[=3&[page=4&%=5"),
         ("keep=a_b", "a.b=1&a+b=2&a[b=3&A.B&a-b", "a.b=1&a+b=2&a[b=3&A.B"),
+        ("keep=q", "!q=1&_q=2&%21Q=3&.q=4&!q[]=5&_qq=6&__q=7&!=8&_=9&q", "!q=1&_q=2&%21Q=3&.q=4&!q[]=5&q"),
+        ("keep=p*", "!page=1&_p=2&!q=3", "!page=1&_p=2"),
+        ("drop=q", "!q=1&_q=2&q", "!q=1&_q=2"),
         ("keep=filter[x]", "filter[y]=1&filter&filte", "filter[y]=1&filter"),
         // escapes
         ("normalize", "a=%7E%7e%41%2d%5F%2e%30", "a=~~A-_.0"),

@@ -162,6 +162,7 @@ fn forms() {
         ("params, except=(\"a\")", "b=1&a=2&c&a", "a=2&a"),
         // what a backend may take for it, too
         ("params, except=(\"a\")", "A=1&a[]=2&b;a=3&%00&%ff=4&b", "A=1&a[]=2&b;a=3&%00&%ff=4"),
+        ("params, except=(\"a\")", "!a=1&_a=2&_b=3&__a=4", "!a=1&_a=2"),
         ("params, except=(\"%EF%BF%BD\")", "%EF%BF%BD=1&%fe=2&b", "%EF%BF%BD=1&%fe=2"),
         ("params, except=(\"%ff\")", "%EF%BF%BD=1&%fe=2&b", "%EF%BF%BD=1&%fe=2"),
         ("key-order", "b=1&a=2&b=0&&", "a=2&b=1&b=0"),

@@ -40,9 +40,13 @@ impl Name {
         matches(decoded(name), &self.text, self.is_start)
     }
 
-    /// Whether some backend may take an argument of the request for one of this name.
+    /// Whether some backend may take an argument of the request for one of this name, or for what is said of one: `!q` is the
+    /// default of `q` and `_q` its marker with Spring MVC.
     pub(super) fn may_be(&self, name: &[u8]) -> bool {
+        let mut behind = loose(name);
+        let is_marked = matches!(behind.next(), Some(b'!' | b'_'));
         matches(loose(name), &self.loose, self.is_start)
+            || is_marked && matches(behind, &self.loose, self.is_start)
     }
 }
 
