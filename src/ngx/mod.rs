@@ -34,5 +34,6 @@ pub mod text;
 mod bit_fields;
 pub mod fit;
 pub mod guard;
+pub mod makers;
 pub mod module;
 pub mod shim;

@@ -18,12 +18,13 @@ use ngx::ffi::*;
 use ngx::ngx_log_error;
 
 use crate::conf::{LocConf, MainConf};
-use crate::detached::{Tap, Times};
+use crate::detached::{Backend, Tap, Times};
 use crate::fill::FENCE_TIMEOUT;
 use crate::fill::beside::{self, Before, Begun};
 use crate::fill::succession::Succession;
 use crate::ngx::event::{now_msec, within};
 use crate::ngx::headers;
+use crate::ngx::makers;
 use crate::ngx::request::{Code, DONE, Request};
 use crate::ngx::upstream::captured::{self, Captured};
 use crate::ngx::values::{KeptVariables, Scope};
@@ -101,6 +102,18 @@ pub fn expected(
             conf,
             "a location is the store; name a store or an address in \"redis_cache_pass\"",
         );
+        return None;
+    }
+    if location.backend != Backend::Own
+        && let Some(name) = makers::other_filter()
+    {
+        // Its filters of the backend's location work on what a GET stores, not on the response to a client.
+        let name = String::from_utf8_lossy(name);
+        let why = format!(
+            "the backend is another location, and filters of \"{name}\" there wouldn't work on them; \
+             leave \"redis_cache_backend\" away"
+        );
+        complain(r, conf, &why);
         return None;
     }
     let Some(key) = key::source(r, conf, main)?.of_get_for_certain(r) else {

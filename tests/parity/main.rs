@@ -7,6 +7,7 @@ mod filters;
 mod gateways;
 mod inside;
 mod install;
+mod post;
 mod protocols;
 mod redirects;
 mod routing;
