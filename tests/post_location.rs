@@ -192,6 +192,44 @@ fn a_change_meanwhile_makes_it_worthless() {
     }
 }
 
+/// A client takes its POST's response slowly. What a GET has stored meanwhile is newer, and stays.
+#[test]
+fn what_was_stored_since_its_header_is_newer() {
+    for memory_alone in [false, true] {
+        for vary in ["", "X-Kind"] {
+            let site = site().workers(1);
+            let site = match memory_alone {
+                true => site.memory_alone("memory 4m;"),
+                false => site,
+            };
+            let site = site.start();
+            let gate = Gate::new();
+            site.backend.script("/x", {
+                let gate = gate.clone();
+                move |request, _| match request.method.as_str() {
+                    "POST" => fit("/x", "posted").header("Vary", vary).gate_at(1, &gate),
+                    _ => Answer::ok("newer").header("Vary", vary),
+                }
+            });
+            let mut poster = site.client();
+            poster.send(&post("/x")).unwrap();
+            wait_for_header(site.nginx.log(), "/x");
+            assert_eq!(site.get("/x").text(), "newer");
+            assert_eq!(site.wait_for_hit("/x").text(), "newer");
+            gate.open();
+            assert_eq!(poster.receive().unwrap().text(), "posted");
+            wait_for_fill(&site, "/x", "invalidated meanwhile");
+            let hit = site.get("/x");
+            let said = (hit.word(), hit.text());
+            assert_eq!(
+                said,
+                ("HIT".into(), "newer".into()),
+                "{memory_alone} {vary}"
+            );
+        }
+    }
+}
+
 /// Two machines share a store: a change on one, while a POST is under way on the other.
 #[test]
 fn a_change_on_another_machine_does_so_too() {

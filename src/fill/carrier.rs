@@ -37,6 +37,17 @@ impl Carrier {
         }
     }
 
+    /// Whether the response has invalidated its own key before it is stored: any record there is newer.
+    pub fn succeeds(&self) -> bool {
+        matches!(
+            self,
+            Carrier::Client {
+                clearance: Some(_),
+                ..
+            }
+        )
+    }
+
     /// Waits until the record may be written.
     ///
     /// # Errors

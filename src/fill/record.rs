@@ -84,6 +84,7 @@ pub fn write(
         labels: head.labels.clone(),
         expiry: plan.expiry,
         fence: None,
+        is_older: false,
         variant,
     })
 }
@@ -117,6 +118,7 @@ fn slice(key: Bytes, body: Vec<Bytes>, expiry: u32) -> RecordWrite {
         labels: Bytes::new(),
         expiry,
         fence: None,
+        is_older: false,
         variant: None,
     }
 }

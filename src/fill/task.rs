@@ -202,6 +202,7 @@ impl Fill {
             };
             let write = RecordWrite {
                 fence: fence.clone(),
+                is_older: self.carrier.succeeds(),
                 ..write.ok_or(StoreError::Unavailable)?
             };
             match self.lookup.store.store(write).await? {

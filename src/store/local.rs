@@ -188,6 +188,9 @@ fn texts(record: &RecordWrite, key: &Bytes, variants: Option<Bytes>) -> Kept {
 
 fn write(own: &Own<'_>, record: &RecordWrite) -> Attempt {
     let expected = own.expect(&record.key);
+    if record.is_older && own.look(&record.key).is_some() {
+        return Ok(Some(ChangeReply::Invalidated));
+    }
     let written = match &record.variant {
         None => put_record(own, expected, record, &record.key, None)?,
         Some(variant) => {

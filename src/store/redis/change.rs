@@ -28,6 +28,8 @@ pub struct RecordWrite {
     pub expiry: u32,
     /// Nothing is written if the key's fence was set meanwhile. `None`: it isn't looked at.
     pub fence: Option<Fence>,
+    /// Nothing is written if the key has a record: that is newer.
+    pub is_older: bool,
     /// What more there is to it if it is a variant of its key. Else the key has no variants afterwards.
     pub variant: Option<VariantWrite>,
 }
@@ -299,7 +301,7 @@ pub enum ChangeReply {
     Done,
     /// There was nothing to change, or to delete.
     Nothing,
-    /// Nothing was written: the key was invalidated meanwhile.
+    /// Nothing was written: the key was invalidated meanwhile, or has a newer record.
     Invalidated,
     /// What the fence holds.
     Fence(Option<Bytes>),

@@ -140,7 +140,8 @@ reasons! {
     CaptureTimeout = "capture timeout",
     /// A response that is read while it happens, and may never end.
     EventStream = "event stream",
-    /// While it was fetched, another request has changed what it tells of (RFC 9111 4.4).
+    /// While it was fetched, another request has changed what it tells of (RFC 9111 4.4), or it was a POST's and a newer record is
+    /// there.
     Invalidated = "invalidated meanwhile",
     /// The response had no lifetime left when it came, and staleness isn't allowed.
     Expired = "expired already",

@@ -34,16 +34,21 @@ end\n"
 /// Ends a script that writes a record if its key was invalidated since the fill began: the fence, which is the last key,
 /// holds another token than what the fill has seen, which stands behind `=`. So it ends if the fill has lost its lease, the key
 /// before the fence: that holds another token than what stands before `=`. Nothing there: the lease isn't among the keys. `-` in
-/// place of all that: nor is the fence. `last` is the number of the others.
+/// place of all that: nor is the fence. `+` in front: it ends if the key has a record, too. `last` is the number of the others.
 macro_rules! heed_fence {
     () => {
-        "local last=#KEYS\n\
-if ARGV[1]~='-' then\n\
-local fence,at=redis.call('HGET',KEYS[last],'token'),string.find(ARGV[1],'=',1,true)\n\
-if fence and fence~=string.sub(ARGV[1],at+1) then return -1 end\n\
+        "local last,heed=#KEYS,ARGV[1]\n\
+if string.sub(heed,1,1)=='+' then\n\
+heed=string.sub(heed,2)\n\
+local is=redis.call('HMGET',KEYS[1],'status','variants')\n\
+if is[1] or is[2] then return -1 end\n\
+end\n\
+if heed~='-' then\n\
+local fence,at=redis.call('HGET',KEYS[last],'token'),string.find(heed,'=',1,true)\n\
+if fence and fence~=string.sub(heed,at+1) then return -1 end\n\
 last=last-1\n\
 if at>1 then\n\
-if redis.call('HGET',KEYS[last],'token')~=string.sub(ARGV[1],1,at-1) then return -2 end\n\
+if redis.call('HGET',KEYS[last],'token')~=string.sub(heed,1,at-1) then return -2 end\n\
 last=last-1\n\
 end\n\
 end\n"
@@ -357,9 +362,12 @@ fn store(output: &mut Output, record: RecordWrite, channel: Option<&Bytes>) {
     if let Some(slot) = slot {
         bulk(out, slot);
     }
+    let mut heeded = Vec::with_capacity(34);
+    if record.is_older {
+        heeded.push(b'+');
+    }
     match &record.fence {
         Some(fence) => {
-            let mut heeded = Vec::with_capacity(33);
             if let Some(lease) = lease {
                 bulk(out, &lease.name);
                 heeded.extend_from_slice(lease.token.to_string().as_bytes());
@@ -367,10 +375,10 @@ fn store(output: &mut Output, record: RecordWrite, channel: Option<&Bytes>) {
             bulk(out, &fence.name);
             heeded.push(b'=');
             heeded.extend_from_slice(&fence.seen);
-            bulk(out, &heeded);
         }
-        None => bulk(out, b"-"),
+        None => heeded.push(b'-'),
     }
+    bulk(out, &heeded);
     bulk(out, record.status.to_string().as_bytes());
     bulk(out, &record.headers);
     resp::bulk_header(out, length);
