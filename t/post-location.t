@@ -5,7 +5,7 @@ use lib 't/util';
 use Test::Nginx::Socket;
 use CacheSuite;
 
-plan tests => 254;
+plan tests => 295;
 run_tests();
 
 __DATA__
@@ -465,3 +465,85 @@ EXISTS $KEY/error $KEY/file => 0
 [("X-Cache: STORE") x 3, "X-Cache: SKIP\nX-Reason: access rules", "X-Cache: SKIP"]
 --- redis eval
 ["EXISTS \$KEY/uri => 1", "EXISTS \$KEY/named => 1", "EXISTS \$KEY/tried => 1", "EXISTS \$KEY/rules => 0", "EXISTS \$KEY/shut => 0"]
+
+
+=== TEST 20: a rewrite that only a POST meets, where the key follows from the URI as it is then
+--- backend
+    location / { add_header Content-Location $http_x_uri; add_header Cache-Control max-age=60; return 200 "x\n"; }
+--- config
+    redis_cache_post_location on;
+    proxy_set_header X-Uri $request_uri;
+    location /path {
+        if ($request_method = POST) { rewrite ^/path(.*)$ /api$1 break; }
+        redis_cache on;
+        redis_cache_key $TEST_NGINX_KEY$uri;
+        proxy_pass http://backend;
+    }
+    location /args {
+        if ($request_method = POST) { set $args write=1; }
+        redis_cache on;
+        redis_cache_key $TEST_NGINX_KEY$request_uri$is_args$args;
+        proxy_pass http://backend;
+    }
+    location /line {
+        if ($request_method = POST) { rewrite ^ /api break; }
+        redis_cache on;
+        redis_cache_key $TEST_NGINX_KEY$request_uri;
+        proxy_pass http://backend;
+    }
+    location ~ ^/group(/.*)$ {
+        redis_cache on;
+        redis_cache_key $TEST_NGINX_KEY/g$1;
+        proxy_pass http://backend;
+    }
+    location /verb {
+        if ($request_method ~ (.*)) { set $none ""; }
+        redis_cache on;
+        redis_cache_key $TEST_NGINX_KEY$1$request_uri;
+        proxy_pass http://backend;
+    }
+--- request eval
+["POST /path/a\nbody", "POST /args\nbody", "POST /line\nbody", "GET /line", "POST /group/a\nbody", "GET /group/a", "POST /verb\nbody"]
+--- response_headers eval
+["X-Cache: SKIP", "X-Cache: SKIP", "X-Cache: STORE", "X-Cache: HIT", "X-Cache: STORE", "X-Cache: HIT", "X-Cache: SKIP"]
+
+
+
+=== TEST 21: a map of what only the POST has
+--- http_config
+    map $who $owner { "" anon; default $who; }
+    map $owner $house { default "house of $owner"; }
+    map $content_type $format { default html; ~json json; }
+    map $request_body $kind { default x; ~admin "GET"; }
+    map $http_x_lang $lang { default en; ~de de; }
+    map $verb $other_verb { default $verb; }
+    map $part $place { default $part; }
+--- backend
+    location / { add_header Content-Location $request_uri; add_header Cache-Control max-age=60; return 200 "x\n"; }
+--- config
+    redis_cache_post_location on;
+    set $who $cookie_user;
+    if ($request_method = POST) { set $who ""; }
+    location /set   { redis_cache on; redis_cache_key $TEST_NGINX_KEY$owner$request_uri; proxy_pass http://backend; }
+    location /maps  { redis_cache on; redis_cache_key $TEST_NGINX_KEY$house$request_uri; proxy_pass http://backend; }
+    location /type  { redis_cache on; redis_cache_key $TEST_NGINX_KEY$format$request_uri; proxy_pass http://backend; }
+    location /body  { mirror /none; redis_cache on; redis_cache_key $TEST_NGINX_KEY$kind$request_uri; proxy_pass http://backend; }
+    location = /none { return 204; }
+    location /lang  { redis_cache on; redis_cache_key $TEST_NGINX_KEY$lang$request_uri; proxy_pass http://backend; }
+    location ~ ^/(?<part>part)/ { redis_cache on; redis_cache_key $TEST_NGINX_KEY$place$part$request_uri; proxy_pass http://backend; }
+    location /verb  {
+        if ($request_method ~ (?<verb>.*)) { set $none ""; }
+        redis_cache on;
+        redis_cache_key $TEST_NGINX_KEY$other_verb$request_uri;
+        proxy_pass http://backend;
+    }
+--- more_headers
+X-Lang: de
+Cookie: user=a
+--- request eval
+["POST /set\nadmin", "POST /maps\nadmin", "POST /type\nadmin", "POST /body\nadmin", "POST /lang\nadmin", "GET /lang", "POST /part/a\nadmin", "GET /part/a", "POST /verb\nadmin"]
+--- response_headers eval
+[("X-Cache: SKIP") x 4, "X-Cache: STORE", "X-Cache: HIT", "X-Cache: STORE", "X-Cache: HIT", "X-Cache: SKIP"]
+--- no_error_log
+uninitialized
+

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use cache_core::complex_value::is_derivable;
-use cache_core::post::is_of_post;
+use cache_core::complex_value::{is_as_sent, is_derivable};
+use cache_core::post::{is_of_post, is_variable_of_post};
 use cache_core::uri::Target;
 use ngx::ffi::*;
 use ngx::ngx_log_error;
@@ -14,7 +14,7 @@ use crate::conf::{LocConf, MainConf, set_md5};
 use crate::ngx::request::Request;
 use crate::ngx::text;
 use crate::ngx::upstream::came_by_accel_redirect;
-use crate::ngx::values::{OtherUri, Scope};
+use crate::ngx::values::{OtherUri, Scope, names_group};
 use crate::request::cache_variables::CacheVariables;
 
 /// The fault of a key without the body, beside those of [`Setting`].
@@ -99,30 +99,40 @@ impl KeySource {
     /// The key of a GET of the request's own URI, whatever its method. What `set` has put into `$cache_key` stands
     /// as it is.
     pub fn of_get(self, r: Request) -> Option<Bytes> {
+        self.within(r, Scope::Get)
+    }
+
+    fn within(self, r: Request, scope: Scope<'_>) -> Option<Bytes> {
         let key = match self {
             KeySource::Variable(key) => key,
-            KeySource::Computed(index, _) => r.variable_in(index, Scope::Get)?,
+            KeySource::Computed(index, _) => r.variable_in(index, scope)?,
             KeySource::Script => return Some(md5(r.unparsed_uri())),
             // SAFETY: compiled in this configuration.
-            KeySource::Value(value) => unsafe { r.evaluate(value, Scope::Get) }?,
+            KeySource::Value(value) => unsafe { r.evaluate(value, scope) }?,
             // SAFETY: likewise.
-            KeySource::Md5(value) => return unsafe { r.evaluate(value, Scope::Get) }.map(md5),
+            KeySource::Md5(value) => return unsafe { r.evaluate(value, scope) }.map(md5),
         };
         (!key.is_empty()).then(|| Bytes::copy_from_slice(key))
     }
 
     /// The key under which a GET of the request's own URI is looked up. `None` if the key may say something that the
-    /// request has and a GET hasn't: its method, which `set` may have put into it, or something of its content.
+    /// request has and a GET hasn't: its method, which `set` may have put into it, something of its content, or what a
+    /// rewrite has made of its URI. Of what a `map` is made nginx doesn't tell: so it is seen what is asked for.
     pub fn of_get_for_certain(self, r: Request) -> Option<Bytes> {
         if let KeySource::Variable(_) = self {
             return None;
         }
-        if let Some(template) = self.template()
-            && (is_of_post(template) || r.names_written_variable(template))
+        let template = self.template();
+        if template
+            .is_some_and(|template| is_of_post(template) || r.names_written_variable(template))
+            || !(r.has_uri_as_sent() || template.is_some_and(is_as_sent))
+            || template.is_some_and(names_group) && !r.has_captures_of_uri()
         {
             return None;
         }
-        self.of_get(r)
+        let key = self.of_get(r)?;
+        let again = r.as_any_get(is_variable_of_post, || self.within(r, Scope::Own))?;
+        (again? == key).then_some(key)
     }
 
     /// The key of a GET of another URI, if it can be known.

@@ -16,6 +16,20 @@ const OF_URI: [&[u8]; 7] = [
 /// another URI isn't known.
 #[must_use]
 pub fn is_derivable(template: &[u8]) -> bool {
+    variables_of(template).all(|name| {
+        OF_URI.contains(&name.as_slice()) || name.starts_with(b"arg_") || is_of_client(&name)
+    })
+}
+
+/// Whether a value with `$variables` says the same whatever the URI has become by a rewrite: each of them is as the client has
+/// sent it, or is the same for all that this client asks for.
+#[must_use]
+pub fn is_as_sent(template: &[u8]) -> bool {
+    variables_of(template).all(|name| name == b"request_uri" || is_of_client(&name))
+}
+
+/// Whether a variable is the same for all that a client asks for in one way.
+fn is_of_client(name: &[u8]) -> bool {
     const KNOWN: [&[u8]; 14] = [
         b"request_method",
         b"scheme",
@@ -32,12 +46,7 @@ pub fn is_derivable(template: &[u8]) -> bool {
         b"nginx_version",
         b"redis_cache_authority",
     ];
-    const PREFIXES: [&[u8]; 3] = [b"arg_", b"http_", b"cookie_"];
-    variables_of(template).all(|name| {
-        OF_URI.contains(&name.as_slice())
-            || KNOWN.contains(&name.as_slice())
-            || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
-    })
+    KNOWN.contains(&name) || name.starts_with(b"http_") || name.starts_with(b"cookie_")
 }
 
 /// Whether a key made of `template`, a value with `$variables`, is the same for all clients that ask a host for a URI. A

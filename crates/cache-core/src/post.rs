@@ -52,6 +52,12 @@ pub fn storable(plan: Plan) -> Result<Plan, Reason> {
 /// request line, or something of its content. Of what `set` and the like have given it tells nothing.
 #[must_use]
 pub fn is_of_post(template: &[u8]) -> bool {
+    variables_of(template).any(|name| is_variable_of_post(&name))
+}
+
+/// Whether a variable, whose name is given in lower case, has something of the request line or of the content.
+#[must_use]
+pub fn is_variable_of_post(name: &[u8]) -> bool {
     const NAMES: [&[u8]; 6] = [
         b"request",
         b"request_body",
@@ -60,6 +66,5 @@ pub fn is_of_post(template: &[u8]) -> bool {
         b"content_length",
         b"content_type",
     ];
-    variables_of(template)
-        .any(|name| NAMES.contains(&name.as_slice()) || name.starts_with(b"http_content_"))
+    NAMES.contains(&name) || name.starts_with(b"http_content_")
 }

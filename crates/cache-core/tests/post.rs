@@ -1,6 +1,7 @@
 //! Which responses to POST are stored for later GETs (RFC 9110 9.3.3), as tables.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use cache_core::complex_value::is_as_sent;
 use cache_core::freshness::{Heuristic, OriginDates};
 use cache_core::headers::Headers;
 use cache_core::ignore::Ignore;
@@ -182,5 +183,26 @@ fn keys_that_name_what_a_get_has_not() {
     ];
     for (template, wanted) in cases {
         assert_eq!(is_of_post(template.as_bytes()), *wanted, "{template}");
+    }
+}
+
+#[test]
+#[rustfmt::skip]
+fn keys_that_no_rewrite_changes() {
+    let cases: &[(&str, bool)] = &[
+        ("$scheme://$redis_cache_authority$request_uri", true),
+        ("$request_method:$host$request_uri$http_accept$cookie_lang", true),
+        ("constant", true),
+        ("$scheme://$host$uri", false),
+        ("$request_uri$document_uri", false),
+        ("$request_uri$is_args$args", false),
+        ("$request_uri$query_string", false),
+        ("$request_uri$arg_page", false),
+        ("$request_uri$redis_cache_args", false),
+        ("$request_uri$mapped", false),
+        ("$request_uri$1", false),
+    ];
+    for (template, wanted) in cases {
+        assert_eq!(is_as_sent(template.as_bytes()), *wanted, "{template}");
     }
 }

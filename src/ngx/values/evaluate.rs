@@ -112,6 +112,43 @@ impl Request {
     fn as_get<T>(self, of: impl FnOnce() -> T) -> T {
         let kept = KeptVariables::of(self);
         kept.forget_made(|_| false);
+        self.with_method_get(of)
+    }
+
+    /// What `of` makes of any GET of the request's URI. `None` if it asks for a variable that such a request may have otherwise: one
+    /// whose name `is_other` tells, what `set` and the like have given, and what a match has found elsewhere than in the URI and
+    /// the host. All others are made anew.
+    pub fn as_any_get<T>(
+        self,
+        is_other: impl Fn(&[u8]) -> bool,
+        of: impl FnOnce() -> T,
+    ) -> Option<T> {
+        let kept = KeptVariables::of(self);
+        let hidden = kept.hide(is_other);
+        // SAFETY: live request, whose connection has a log. Whoever asks for what `set` hasn't given is told in the log.
+        let (body, log, level) = unsafe {
+            let log = self.log();
+            let level = (*log).log_level;
+            (*log).log_level = 0;
+            let body =
+                self.change(|r| std::mem::replace(&mut r.request_body, std::ptr::null_mut()));
+            (body, log, level)
+        };
+        let result = self.with_method_get(of);
+        // SAFETY: as above.
+        unsafe {
+            (*log).log_level = level;
+            self.change(|r| r.request_body = body);
+        }
+        let was_asked = |index: &usize| {
+            // SAFETY: variables have a place for each index.
+            let value = unsafe { &*self.get().variables.add(*index) };
+            value.valid() != 0 || value.not_found() != 0
+        };
+        (!hidden.iter().any(was_asked)).then_some(result)
+    }
+
+    fn with_method_get<T>(self, of: impl FnOnce() -> T) -> T {
         let exchange = |target| {
             // SAFETY: live request.
             unsafe {
@@ -205,7 +242,7 @@ fn holds(value: Option<&[u8]>) -> bool {
 }
 
 /// Whether a value with `$variables` names a group of a match, such as `$1`.
-fn names_group(template: &[u8]) -> bool {
+pub fn names_group(template: &[u8]) -> bool {
     template
         .windows(2)
         .any(|pair| matches!(pair, [b'$', b'1'..=b'9']))

@@ -8,7 +8,7 @@ use cache_core::complex_value::names_variable;
 use ngx::ffi::*;
 
 use super::super::request::{OK, Request};
-use super::super::text;
+use super::super::{shim, text};
 use super::captures::KeptCaptures;
 
 /// Keeps the values of a request's variables, and its captures, until it is dropped. What is made in between is
@@ -55,6 +55,34 @@ impl KeptVariables {
         }
     }
 
+    /// Forgets those that nginx would make again, and hides those that another request for the same URI may have otherwise, so that it
+    /// shows which of them are asked for: gives their indexes. `is_other`: tells some by name.
+    pub(super) fn hide(&self, is_other: impl Fn(&[u8]) -> bool) -> Vec<usize> {
+        // SAFETY: a live request; each variable has a place.
+        unsafe {
+            let variables = (*self.request.indexed_variables()).as_slice::<ngx_http_variable_t>();
+            let (mut hidden, mut forgotten) = (Vec::new(), Vec::new());
+            for (index, (variable, value)) in variables.iter().zip(&self.values).enumerate() {
+                if is_set(variable) || is_other(text::bytes(&variable.name)) {
+                    hidden.push(index);
+                } else if is_given(variable, value) {
+                    if !is_found(self.request, variable, value) {
+                        forgotten.push(index);
+                    } else if !is_of_target(self.request, value) {
+                        hidden.push(index);
+                    }
+                }
+                self.captures.rewind();
+            }
+            // To find that out more of them may have been made.
+            self.restore();
+            for index in forgotten.iter().chain(&hidden) {
+                ptr::write_bytes(self.request.get().variables.add(*index), 0, 1);
+            }
+            hidden
+        }
+    }
+
     fn restore(&self) {
         let to = self.request.get().variables;
         // SAFETY: the request is live, and its variables are as many as before.
@@ -77,6 +105,18 @@ impl Drop for KeptVariables {
 }
 
 impl Request {
+    /// Whether its URI is still the one that the client has sent: no rewrite has changed it.
+    pub fn has_uri_as_sent(self) -> bool {
+        // SAFETY: a live request.
+        unsafe { shim::rcs_get_valid_unparsed_uri(self.as_ptr()) != 0 }
+    }
+
+    /// Whether the groups of its last match, such as `$1`, are parts of its URI.
+    pub fn has_captures_of_uri(self) -> bool {
+        let r = self.get();
+        r.captures_data == r.uri.data
+    }
+
     /// Whether a value with `$variables` names one that `set`, or a module that does likewise, gives its value.
     pub fn names_written_variable(self, template: &[u8]) -> bool {
         // SAFETY: the variables of the request's configuration.
@@ -113,6 +153,38 @@ unsafe fn is_made(
         let mut again: ngx_http_variable_value_t = std::mem::zeroed();
         handler(r.as_ptr(), &mut again, variable.data) == OK && same(&again, value)
     }
+}
+
+/// Whether a variable has a value that its handler knows nothing of, as that of a match's named group.
+///
+/// # Safety
+///
+/// As nginx calls handlers.
+unsafe fn is_found(
+    r: Request,
+    variable: &ngx_http_variable_t,
+    value: &ngx_http_variable_value_t,
+) -> bool {
+    let Some(handler) = variable.get_handler else {
+        return true;
+    };
+    // SAFETY: nginx calls it so.
+    unsafe {
+        let mut again: ngx_http_variable_value_t = std::mem::zeroed();
+        let code = handler(r.as_ptr(), &mut again, variable.data);
+        value.valid() != 0 && (code != OK || again.valid() == 0)
+    }
+}
+
+/// Whether a value is a part of the request's URI, or of its host: what the pattern of a location or of a server's name has found
+/// there.
+fn is_of_target(r: Request, value: &ngx_http_variable_value_t) -> bool {
+    let r = r.get();
+    let end = (value.data as usize).saturating_add(value.len() as usize);
+    [r.uri, r.headers_in.server].iter().any(|text| {
+        let begin = text.data as usize;
+        begin <= value.data as usize && end <= begin.saturating_add(text.len)
+    })
 }
 
 /// Whether a variable has a value that may have been given to it, rather than read off the request.

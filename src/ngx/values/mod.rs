@@ -6,5 +6,5 @@ mod kept_variables;
 mod variables;
 
 pub use captures::{KeptCaptures, copy_captures, share_captures};
-pub use evaluate::{OtherUri, Scope};
+pub use evaluate::{OtherUri, Scope, names_group};
 pub use kept_variables::KeptVariables;
