@@ -5,7 +5,7 @@ use lib 't/util';
 use Test::Nginx::Socket;
 use CacheSuite;
 
-plan tests => 295;
+plan tests => 308;
 run_tests();
 
 __DATA__
@@ -546,4 +546,28 @@ Cookie: user=a
 [("X-Cache: SKIP") x 4, "X-Cache: STORE", "X-Cache: HIT", "X-Cache: STORE", "X-Cache: HIT", "X-Cache: SKIP"]
 --- no_error_log
 uninitialized
+
+
+
+=== TEST 22: what error_page has given a status of its own isn't the backend's
+--- backend
+    add_header Content-Location $request_uri always;
+    add_header Cache-Control max-age=60 always;
+    location /bad  { return 500; }
+    location /good { return 200 "x\n"; }
+--- config
+    redis_cache_post_location on;
+    location / { return 405; error_page 405 =200 @app; }
+    location /good/as { return 405; error_page 405 = @app; }
+    location @app { redis_cache on; proxy_pass http://backend; }
+--- request eval
+["POST /bad\nbody", "POST /good\nbody", "POST /good/as\nbody", "POST /bad/as\nbody"]
+--- error_code eval
+[200, 200, 200, 200]
+--- response_headers eval
+["X-Cache: SKIP", "X-Cache: SKIP", "X-Cache: STORE", "X-Cache: SKIP"]
+--- redis
+EXISTS $KEY/bad $KEY/good => 0
+--- no_error_log
+[alert]
 

@@ -26,7 +26,10 @@ use crate::ngx::event::{now_msec, within};
 use crate::ngx::headers;
 use crate::ngx::makers;
 use crate::ngx::request::{Code, DONE, Request};
-use crate::ngx::upstream::captured::{self, Captured};
+use crate::ngx::upstream::{
+    self,
+    captured::{self, Captured},
+};
 use crate::ngx::values::{KeptVariables, Scope};
 use crate::request::cache_status::Forwarding;
 use crate::request::context::Context;
@@ -224,8 +227,12 @@ pub fn on_header(r: Request, context: &'static Context) -> Option<Succession> {
         min_uses,
     } = *posted.expected.take()?;
     let captured = captured::capture(r, pass::left_upstreams(context));
-    // An error page, or a file by X-Accel-Redirect, isn't what the backend calls by that name.
-    if !captured.left.is_empty() || !is_of_target(r, &captured) {
+    // An error page, or a file by X-Accel-Redirect, isn't what the backend calls by that name; nor is what it has given another
+    // status to (`error_page 405 =200 @app`).
+    let is_own = captured.left.is_empty()
+        && !r.is_sent_with_another_status()
+        && upstream::backend_status(r) == Some(captured.status);
+    if !is_own || !is_of_target(r, &captured) {
         return None;
     }
     let conf = r.loc_conf::<LocConf>()?;

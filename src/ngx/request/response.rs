@@ -72,6 +72,11 @@ impl Request {
         status != 0 && status != NGX_HTTP_OK as ngx_uint_t
     }
 
+    /// Whether `error_page` says with what status the response is sent, whatever it had.
+    pub fn is_sent_with_another_status(self) -> bool {
+        self.get().err_status != 0
+    }
+
     /// Whether the response has a Content-Encoding.
     pub fn is_coded(self) -> bool {
         !self.get().headers_out.content_encoding.is_null()
