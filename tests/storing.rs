@@ -149,6 +149,77 @@ fn the_time_that_an_answer_took_is_part_of_its_age() {
     assert!(site.redis.pttl("/default") > (100 + 3) * 1000);
 }
 
+/// The time that a body takes counts from its header on, for lifetimes that are stated and for others.
+#[test]
+fn what_comes_slowly_has_aged_when_it_is_stored() {
+    for memory_alone in [false, true] {
+        let site = Site::new().location("redis_cache_stale 0; redis_cache_post_location on;");
+        let site = match memory_alone {
+            true => site.memory_alone("memory 4m;"),
+            false => site,
+        };
+        let site = site.start();
+        let gate = Gate::new();
+        let slow = |path: &str| {
+            let answer = Answer::ok("slow").header("Content-Location", path);
+            answer.gate_at(1, &gate)
+        };
+        let cases = [
+            // What is left at most when it is stored, in seconds. 0: it isn't stored.
+            (
+                "/stated",
+                slow("/stated").header("Cache-Control", "max-age=100"),
+                98,
+            ),
+            ("/default", slow("/default"), 58),
+            (
+                "/post",
+                slow("/post").header("Cache-Control", "max-age=100"),
+                98,
+            ),
+            (
+                "/short",
+                slow("/short").header("Cache-Control", "max-age=2"),
+                0,
+            ),
+        ];
+        let mut clients = Vec::new();
+        for (path, answer, _) in &cases {
+            site.backend.set(path, answer.clone());
+            let mut client = site.client();
+            let request = match *path {
+                "/post" => Request::post(path, "posted"),
+                path => Request::get(path),
+            };
+            client.send(&request).unwrap();
+            site.backend.wait_for_hits(path, 1);
+            clients.push(client);
+        }
+        // The time itself is what counts.
+        thread::sleep(ms(2200));
+        gate.open();
+        for mut client in clients {
+            assert_eq!(client.receive().unwrap().text(), "slow");
+        }
+        for (path, _, left) in cases {
+            if left == 0 {
+                let line = format!("fill of \"{path}\": expired already");
+                let log = site.nginx.log();
+                let said = log.wait_for(Default::default(), &line, PATIENCE);
+                assert!(said.is_some(), "{}", log.tail(20));
+                continue;
+            }
+            let age = site.wait_for_hit(path).age().unwrap();
+            assert!((2..8).contains(&age), "{path}: {age}");
+            if !memory_alone {
+                let is = site.redis.pttl(path);
+                let wanted = left * 1000;
+                assert!((wanted - 6000..=wanted).contains(&is), "{path}: {is}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_heuristic_guesses_from_last_modified() {
     let site = Site::new()

@@ -22,7 +22,7 @@ use super::part::{self, Begun, Wanted};
 use super::stream::{ResponseHead, Stream};
 use super::{clock, credentials};
 use crate::detached::Sink;
-use crate::ngx::event::now_sec;
+use crate::ngx::event::{exact_msec, now_sec};
 use crate::ngx::headers;
 use crate::ngx::request::Request;
 use crate::ngx::upstream::captured::Captured;
@@ -96,6 +96,7 @@ impl Sink for Capture {
             headers: criteria.labelling.without_tags(captured.headers),
             content_length: captured.content_length,
             date: date.unwrap_or(now),
+            came: exact_msec(),
             connection: captured.connection,
             own_location: captured.own_location,
             withheld,

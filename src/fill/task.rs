@@ -33,7 +33,7 @@ use super::search::Learning;
 use super::stream::Stream;
 use super::terms::Terms;
 use crate::conf::LockScope;
-use crate::ngx::event::{now_msec, within};
+use crate::ngx::event::{exact_msec, now_msec, within};
 use crate::ngx::memory;
 use crate::ngx::shutdown;
 use crate::shm::zone::RefillSlot;
@@ -186,9 +186,15 @@ impl Fill {
         self.locks.lease().and_then(|lease| lease.for_writes())
     }
 
+    /// How the record is kept if it is written now: for how long, that was said when the header of the response came.
+    fn from_its_header_on(&self, plan: Plan) -> Result<Plan, Trouble> {
+        let came = self.stream.head().map_or_else(exact_msec, |head| head.came);
+        plan.written_after(exact_msec().saturating_sub(came))
+            .map_err(|_| Trouble::Expired)
+    }
+
     /// Writes the record; where its key's variants have changed meanwhile, to where it belongs then.
     async fn write_where_it_belongs(&self, plan: Plan) -> Result<(), StoreError> {
-        self.compression.run(&self.stream).await;
         let fence = self.fence()?;
         if let Some(slice) = record::first_slice(&self.stream, &self.lookup, &plan) {
             self.lookup.store.store(slice).await?;
@@ -403,6 +409,8 @@ impl Filling for Fill {
         if self.is_invalidated() {
             return Err(Trouble::Invalidated);
         }
+        self.compression.run(&self.stream).await;
+        let plan = self.from_its_header_on(plan)?;
         let Lookup { store, key, .. } = &self.lookup;
         let stored = self.write_where_it_belongs(plan).await;
         if self.is_invalidated() {

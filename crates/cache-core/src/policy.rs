@@ -66,6 +66,28 @@ pub struct Plan {
     pub by: By,
 }
 
+impl Plan {
+    /// The same for a record that is written so many milliseconds after the header of its response came. All of it counts from then
+    /// (response_time, RFC 9111 4.2.3), in whole seconds.
+    ///
+    /// # Errors
+    ///
+    /// Nothing is left of its expiry.
+    pub fn written_after(self, millis: u64) -> Result<Self, Reason> {
+        let seconds = u32::try_from(millis / 1000).unwrap_or(MAX_SECONDS);
+        let expiry = self.expiry.saturating_sub(seconds);
+        if expiry == 0 {
+            return Err(Reason::Expired);
+        }
+        Ok(Self {
+            age: self.age.saturating_add(seconds).min(MAX_SECONDS),
+            fresh_for: self.fresh_for.saturating_sub(seconds),
+            expiry,
+            ..self
+        })
+    }
+}
+
 /// Decides whether a response received at `now` (unix seconds) is stored, and how long.
 ///
 /// # Errors

@@ -260,6 +260,36 @@ fn expiry_is_freshness_and_the_longer_staleness() {
     }
 }
 
+/// 4.2.3: a response ages from its receipt on, also while its body comes and until it is written.
+#[test]
+fn what_is_written_later_has_aged() {
+    let rules = |stale| Rules {
+        stale,
+        ..Rules::default()
+    };
+    let plan = |stale| {
+        let lines = [(CC, "max-age=10"), ("Age", "3")];
+        decide(RequestView::default(), 200, &lines, &rules(stale)).unwrap()
+    };
+    let cases = [
+        // milliseconds, staleness, and what is left: age, freshness and expiry
+        (0, 20, Some((3, 7, 27))),
+        (999, 20, Some((3, 7, 27))),
+        (1000, 20, Some((4, 6, 26))),
+        (7000, 20, Some((10, 0, 20))),
+        (26_999, 20, Some((29, 0, 1))),
+        (27_000, 20, None),
+        (6999, 0, Some((9, 1, 1))),
+        (7000, 0, None),
+        (u64::MAX, 20, None),
+    ];
+    for (millis, stale, wanted) in cases {
+        let written = plan(stale).written_after(millis);
+        let said = written.map(|plan| (plan.age, plan.fresh_for, plan.expiry));
+        assert_eq!(said, wanted.ok_or(Reason::Expired), "{millis} {stale}");
+    }
+}
+
 #[test]
 fn a_status_may_have_its_own_default_lifetime() {
     let statuses = StatusList::empty()

@@ -18,6 +18,8 @@ pub struct ResponseHead {
     pub content_length: Option<u64>,
     /// When the backend says that it made it, else when it came, in unix seconds.
     pub date: u64,
+    /// When it came, in milliseconds of the exact clock.
+    pub came: u64,
     /// Fields that the backend's Connection names: not stored.
     pub connection: Vec<Bytes>,
     /// Its Location is a path for nginx to complete.

@@ -135,6 +135,8 @@ pub enum Trouble {
     WrongType,
     /// What was to be written has been invalidated meanwhile.
     Invalidated,
+    /// What was to be written has expired on its way.
+    Expired,
     /// The store keeps no record so large.
     TooLarge,
     /// The claim under which it was to be written has ended: another machine may fill the key.
@@ -148,6 +150,7 @@ impl Trouble {
             Trouble::Unavailable => Reason::StoreUnavailable,
             Trouble::WrongType => Reason::WrongType,
             Trouble::Invalidated => Reason::Invalidated,
+            Trouble::Expired => Reason::Expired,
             Trouble::TooLarge => Reason::TooLarge,
             Trouble::ClaimLost => Reason::ClaimLost,
         }

@@ -152,6 +152,7 @@ pub async fn fill<F: Filling, P: Permit>(filling: &F, permit: Option<P>, occasio
             Ending::Whole => match filling.store(plan).await {
                 Ok(()) => (stored(&plan), Reason::Stored),
                 Err(Trouble::Invalidated) => (Verdict::Unavailable, Reason::Invalidated),
+                Err(Trouble::Expired) => (not_storable(Reason::Expired), Reason::Expired),
                 Err(Trouble::TooLarge) => (Verdict::DoesNotFit, Reason::TooLarge),
                 Err(Trouble::ClaimLost) => (Verdict::Unavailable, Reason::ClaimLost),
                 Err(_) => (Verdict::Unavailable, Reason::StoreFailed),

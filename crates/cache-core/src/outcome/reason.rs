@@ -143,7 +143,7 @@ reasons! {
     /// While it was fetched, another request has changed what it tells of (RFC 9111 4.4), or it was a POST's and a newer record is
     /// there.
     Invalidated = "invalidated meanwhile",
-    /// The response had no lifetime left when it came, and staleness isn't allowed.
+    /// The response had no lifetime left when it came, or when all of it had, and staleness isn't allowed.
     Expired = "expired already",
     /// X-Accel-Redirect: the response is decided by nginx, request by request.
     AccelRedirect = "x-accel-redirect",

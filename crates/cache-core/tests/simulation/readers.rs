@@ -18,6 +18,7 @@ fn head(finding: Finding) -> ResponseHead {
         headers: Headers::new(),
         content_length: None,
         date: 0,
+        came: 0,
         connection: Vec::new(),
         own_location: false,
         withheld: Vec::new(),

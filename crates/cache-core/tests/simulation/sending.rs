@@ -127,6 +127,7 @@ impl Sending {
             headers,
             content_length,
             date: world.now() / 1000,
+            came: 0,
             connection: Vec::new(),
             own_location: false,
             withheld: Vec::new(),
