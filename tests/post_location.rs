@@ -366,6 +366,59 @@ fn http2_and_a_store_in_memory_alone() {
     }
 }
 
+/// A response may invalidate a group to which it belongs itself (RFC 9875): what else is in the group is older, and it isn't. What
+/// somebody else invalidates while it is under way is newer.
+#[test]
+fn it_is_no_older_than_what_its_response_invalidates() {
+    for memory_alone in [false, true] {
+        let site = site().workers(1);
+        let site = match memory_alone {
+            true => site.memory_alone("memory 4m;"),
+            false => site,
+        };
+        let site = site.start();
+        let gate = Gate::new();
+        let of_group =
+            |path: &str, body: &str| fit(path, body).header("Cache-Groups", "\"a\", \"b\"");
+        let all = ["/x", "/y", "/held"];
+        for path in all {
+            site.backend.script(path, {
+                let gate = gate.clone();
+                move |request, _| {
+                    let answer = of_group(path, &request.method);
+                    match (request.method.as_str(), path) {
+                        ("POST", "/held") => answer
+                            .header("Cache-Group-Invalidation", "\"a\"")
+                            .gate(&gate),
+                        ("POST", _) => answer.header("Cache-Group-Invalidation", "\"a\", \"b\""),
+                        _ => answer,
+                    }
+                }
+            });
+        }
+        for path in ["/x", "/y"] {
+            let _ = site.get(path);
+            assert_eq!(site.wait_for_hit(path).text(), "GET");
+        }
+        let mut held = site.client();
+        held.send(&post("/held")).unwrap();
+        site.backend.wait_for_hits("/held", 1);
+        assert_eq!(site.ask(&post("/x")).text(), "POST");
+        wait_for_fill(&site, "/x", "stored");
+        let got = |path: &str| {
+            let answer = site.get(path);
+            (answer.word(), answer.text())
+        };
+        let is = |word: &str, text: &str| (word.to_owned(), text.to_owned());
+        assert_eq!(got("/x"), is("HIT", "POST"), "{memory_alone}");
+        assert_eq!(got("/y"), is("STALE", "GET"), "{memory_alone}");
+        gate.open();
+        assert_eq!(held.receive().unwrap().text(), "POST");
+        wait_for_fill(&site, "/held", "stored");
+        assert_eq!(got("/held"), is("STALE", "POST"), "{memory_alone}");
+    }
+}
+
 #[test]
 fn the_log_says_once_why_nothing_is_stored() {
     let site = site()

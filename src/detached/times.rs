@@ -52,6 +52,14 @@ impl Times {
         self.purged.set(number);
     }
 
+    /// The response itself has purged something since: `number` is that of its purges, and `before` the last one that there was before
+    /// them. Where that is the one that was known no other purge came between: its own don't concern it.
+    pub fn set_own_purges(&self, number: u64, before: Option<u64>) {
+        if before == Some(self.purged()) {
+            self.set_purged(number);
+        }
+    }
+
     /// That number. 0: none.
     pub fn purged(&self) -> u64 {
         self.purged.get()

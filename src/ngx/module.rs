@@ -65,8 +65,9 @@ pub unsafe fn precede(cf: *mut ngx_conf_t, name: &CStr) {
         let own = modules.iter().position(|&module| module == own());
         if let (Some(other), Some(own)) = (other, own)
             && other < own
+            && let Some(range) = modules.get_mut(other..=own)
         {
-            modules[other..=own].rotate_left(1);
+            range.rotate_left(1);
         }
     }
 }

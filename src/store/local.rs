@@ -69,25 +69,16 @@ impl Local {
     /// # Errors
     ///
     /// Why they don't: there is no memory, or other workers are always first.
-    pub fn purge(&self, entries: &[purge::Entry]) -> Result<(), StoreError> {
+    pub fn purge(&self, entries: &[purge::Entry]) -> Result<purge::Purged, StoreError> {
         let memory = self.memory.as_ref().ok_or(StoreError::Unavailable)?;
-        if memory.log().is_some_and(|log| log.add(entries)) {
-            return Ok(());
-        }
-        Err(StoreError::Refused(
-            "other workers purge all the time".into(),
-        ))
+        let added = memory.log().and_then(|log| log.add(entries));
+        added.ok_or_else(|| StoreError::Refused("other workers purge all the time".into()))
     }
 
     /// The last number of its log of purges. 0: none.
     pub fn purged(&self) -> u64 {
         let log = self.memory.as_ref().and_then(|memory| memory.log());
         log.map_or(0, OwnLog::last)
-    }
-
-    /// See [`OwnLog::has_only`].
-    pub fn has_only_purged(&self, entries: &[purge::Entry], since: u64) -> Option<u64> {
-        self.memory.as_ref()?.log()?.has_only(entries, since)
     }
 
     /// Changes what is stored, at once.

@@ -1,6 +1,6 @@
 //! Purges that are entries of the store's log (see [`cache_core::purge`]).
 
-use cache_core::purge::Entry;
+use cache_core::purge::{Entry, Purged};
 
 use crate::store::Store;
 use crate::store::redis::StoreError;
@@ -12,7 +12,7 @@ impl Store {
     /// # Errors
     ///
     /// Why it isn't known that they hold everywhere: the store has not taken them, or has not said so.
-    pub async fn purge(&self, entries: &[Entry]) -> Result<(), StoreError> {
+    pub async fn purge(&self, entries: &[Entry]) -> Result<Purged, StoreError> {
         match self {
             Store::Redis(client) => match client.purges() {
                 Some(purges) => purges.add(entries).await,
@@ -22,16 +22,6 @@ impl Store {
             Store::Location(_) => Err(StoreError::Refused(
                 "this kind of store has no log of purges: it takes those by key alone".into(),
             )),
-        }
-    }
-
-    /// The last number of the log, if nothing else was purged since another one than by these entries, which have been put into
-    /// it.
-    pub fn has_only_purged(&self, entries: &[Entry], since: u64) -> Option<u64> {
-        match self {
-            Store::Redis(client) => client.purges()?.has_only(entries, since),
-            Store::Memory(local) => local.has_only_purged(entries, since),
-            Store::Location(_) => None,
         }
     }
 }

@@ -20,7 +20,7 @@ pub mod request;
 mod selector;
 mod tag_id;
 
-pub use entry::{Entry, Member};
+pub use entry::{Entry, Member, Purged};
 pub use fields::{Separators, TagFields};
 pub use groups::{group_invalidation, strings};
 pub use kind::{Kind, Mode};

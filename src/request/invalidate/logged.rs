@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use cache_core::complex_value::names_variable;
 use cache_core::headers::Headers;
-use cache_core::purge::{Entry, Mode, Scope, Selector, group_invalidation, target_of};
+use cache_core::purge::{Entry, Mode, Purged, Scope, Selector, group_invalidation, target_of};
 use cache_core::uri::{Origin, Target};
 use ngx::ffi::*;
 use ngx::log::ngx_cycle_log;
@@ -39,15 +39,17 @@ impl Logged {
     /// Puts them into the log of the store. What becomes of it is logged.
     pub async fn carry_out(self, store: &Store, method: &str) {
         if !self.groups.is_empty() {
-            purge_groups(store, &self.groups, method).await;
+            self.survives(purge_groups(store, &self.groups, method).await);
         }
-        if !self.paths.is_empty() && purge_paths(store, &self.paths, method).await {
-            // The response is what has come of the change, as long as nobody else has purged anything.
-            let own = self.times.as_ref();
-            let number = own.and_then(|own| store.has_only_purged(&self.paths, own.purged()));
-            if let (Some(own), Some(number)) = (own, number) {
-                own.set_purged(number);
-            }
+        if !self.paths.is_empty() {
+            self.survives(purge_paths(store, &self.paths, method).await);
+        }
+    }
+
+    /// The response is what has come of the change: what it purges itself is older. It is written when this has ended.
+    fn survives(&self, purged: Option<Purged>) {
+        if let (Some(times), Some(purged)) = (&self.times, purged) {
+            times.set_own_purges(purged.number, purged.before);
         }
     }
 }
@@ -101,11 +103,12 @@ fn tells_hosts_apart(template: &[u8]) -> bool {
     HOSTS.iter().any(|name| names_variable(template, name))
 }
 
-async fn purge_groups(store: &Store, groups: &[Entry], method: &str) {
+/// Gives what is known of the purge, if the store has taken it.
+async fn purge_groups(store: &Store, groups: &[Entry], method: &str) -> Option<Purged> {
     let purged = store.purge(groups).await;
     let (name, count) = (store.name(), groups.len());
-    match purged {
-        Ok(()) => {
+    match &purged {
+        Ok(_) => {
             ngx_log_error!(
                 NGX_LOG_INFO,
                 ngx_cycle_log().as_ptr(),
@@ -120,22 +123,22 @@ async fn purge_groups(store: &Store, groups: &[Entry], method: &str) {
             );
         }
     }
+    purged.ok()
 }
 
-/// Gives whether the store has taken them.
-async fn purge_paths(store: &Store, paths: &[Entry], method: &str) -> bool {
+/// As [`purge_groups`].
+async fn purge_paths(store: &Store, paths: &[Entry], method: &str) -> Option<Purged> {
     let purged = store.purge(paths).await;
     let (name, count) = (store.name(), paths.len());
-    match purged {
-        Ok(()) => {
+    match &purged {
+        Ok(_) => {
             ngx_log_error!(
                 NGX_LOG_INFO,
                 ngx_cycle_log().as_ptr(),
                 "redis_cache: {count} paths in store \"{name}\" were invalidated by {method}"
             );
-            return true;
         }
-        Err(error) if takes_none(store, &error) => {
+        Err(error) if takes_none(store, error) => {
             if is_first(name) {
                 ngx_log_error!(
                     NGX_LOG_WARN,
@@ -153,7 +156,7 @@ async fn purge_paths(store: &Store, paths: &[Entry], method: &str) -> bool {
             );
         }
     }
-    false
+    purged.ok()
 }
 
 /// Whether a store takes no purges at all: it has no log, or its user may not write it.

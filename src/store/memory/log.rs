@@ -4,7 +4,7 @@
 use std::cell::{Cell, RefCell};
 
 use cache_core::purge::number::{Known, next, parse};
-use cache_core::purge::{Entry, Labels, Log, Member, Mode, Selector, Verdict};
+use cache_core::purge::{Entry, Labels, Log, Member, Mode, Purged, Selector, Verdict};
 
 use crate::ngx::event::{exact_msec, now_sec};
 use crate::shm::StoreState;
@@ -49,15 +49,8 @@ impl OwnLog {
         self.log.borrow().judge(number, labels.as_ref())
     }
 
-    /// The last number up to which all is known here, if nothing else was purged since another one than by these entries.
-    pub fn has_only(&self, entries: &[Entry], since: u64) -> Option<u64> {
-        self.update();
-        let log = self.log.borrow();
-        log.has_only(entries, since).then(|| log.last())
-    }
-
-    /// Puts purges into the log, which hold for all workers once this has returned. False: other workers are always first.
-    pub fn add(&self, entries: &[Entry]) -> bool {
+    /// Puts purges into the log, which hold for all workers once this has returned. `None`: other workers are always first.
+    pub fn add(&self, entries: &[Entry]) -> Option<Purged> {
         let lease = &self.state.watch;
         let who = u32::try_from(pid()).unwrap_or_default();
         let held = (0..TRIES).find_map(|_| {
@@ -67,13 +60,13 @@ impl OwnLog {
             }
             held
         });
-        let Some(held) = held else { return false };
-        let is_done = self.write(entries).is_some();
+        let held = held?;
+        let purged = self.write(entries);
         lease.release(held);
-        is_done
+        purged
     }
 
-    fn write(&self, entries: &[Entry]) -> Option<()> {
+    fn write(&self, entries: &[Entry]) -> Option<Purged> {
         let mut is_certain = true;
         for _ in 0..TRIES {
             let version = self.state.version();
@@ -111,7 +104,10 @@ impl OwnLog {
             if self.state.purges.advance(last, number) {
                 self.version.set(version);
                 self.log.replace(log);
-                return Some(());
+                return Some(Purged {
+                    number,
+                    before: is_certain.then_some(last),
+                });
             }
             // This worker was stopped for longer than others wait, and has perhaps written over what one of them has written.
             is_certain = false;

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use cache_core::claim::{self, Claimed};
 use cache_core::fence::{self, Token};
 use cache_core::flow::Verdict;
+use cache_core::purge::Purged;
 use cache_core::record::{Base, Record};
 use cache_core::vary::VariantId;
 
@@ -307,6 +308,8 @@ pub enum ChangeReply {
     Fence(Option<Bytes>),
     /// The number of a purge, the last one that there is or the one that was given; 0: none.
     Number(u64),
+    /// The number that purges were given.
+    Purged(Purged),
     /// Members of the log of purges, with their numbers.
     Members(Vec<(Bytes, u64)>),
     /// What came of the claim.

@@ -9,7 +9,7 @@ use std::rc::{Rc, Weak};
 
 use bytes::Bytes;
 use cache_core::key::LockKey;
-use cache_core::purge::{Entry, Labels, Log, Member, Mode, Verdict};
+use cache_core::purge::{Entry, Labels, Log, Member, Mode, Purged, Verdict};
 use ngx::ffi::NGX_LOG_NOTICE;
 use ngx::log::ngx_cycle_log;
 use ngx::ngx_log_error;
@@ -179,15 +179,25 @@ impl Purges {
     /// # Errors
     ///
     /// Why it isn't known that they hold.
-    pub async fn add(self: &Rc<Self>, entries: &[Entry]) -> Result<(), StoreError> {
+    pub async fn add(self: &Rc<Self>, entries: &[Entry]) -> Result<Purged, StoreError> {
+        let mut all: Option<Purged> = None;
         // Those of one number are to fit into what is read at once.
         for part in entries.chunks(PAGE / 2) {
             let members = part.iter().map(|entry| Bytes::from(entry.encode()));
             let add = PurgeCommand::Add(members.collect(), self.last());
             let reply = self.client.change(Change::Purges(add)).await?;
-            let ChangeReply::Number(number) = reply else {
+            let ChangeReply::Purged(purged) = reply else {
                 return Err(StoreError::Protocol);
             };
+            let number = purged.number;
+            all = Some(match all {
+                None => purged,
+                Some(first) => Purged {
+                    number,
+                    // No other came between them.
+                    before: first.before.filter(|_| purged.before == Some(first.number)),
+                },
+            });
             self.raise(number);
             if self.state.is_none()
                 && let Some(zone) = zone::first()
@@ -200,13 +210,7 @@ impl Purges {
             }
             self.catch_up().await;
         }
-        Ok(())
-    }
-
-    /// The last number up to which all is known here, if nothing else was purged since another one than by these entries.
-    pub fn has_only(&self, entries: &[Entry], since: u64) -> Option<u64> {
-        let log = self.log.borrow();
-        log.has_only(entries, since).then(|| log.last())
+        all.ok_or(StoreError::Protocol)
     }
 
     /// Reads the log if it isn't read as far as it is known to go.

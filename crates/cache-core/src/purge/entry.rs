@@ -22,6 +22,15 @@ pub struct Entry {
     pub selector: Selector,
 }
 
+/// What is known of purges that were put into the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Purged {
+    /// Their number.
+    pub number: u64,
+    /// The last number that the log had before them. `None`: it isn't known.
+    pub before: Option<u64>,
+}
+
 /// What a member of the log says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Member<'a> {

@@ -359,21 +359,6 @@ impl Log {
         members
     }
 
-    /// Whether nothing else was purged since this number than by these entries. Of entries that were given again only the last time
-    /// is known.
-    #[must_use]
-    pub fn has_only(&self, entries: &[Entry], since: u64) -> bool {
-        if self.floor.verdict(since) != Verdict::Kept {
-            return false;
-        }
-        let own: HashSet<Vec<u8>> = entries.iter().map(Entry::encode).collect();
-        let mut is_only = true;
-        self.each(|kind, text, mode, number| {
-            is_only &= number <= since || own.contains(&member(kind, mode, &text.write()));
-        });
-        is_only
-    }
-
     /// What becomes of a record that carries this number: the last that was known when its fill began. Of a record without
     /// labels nothing is known: each later entry concerns it.
     #[must_use]

@@ -433,35 +433,3 @@ fn a_path_whatever_its_arguments() {
     }
     assert_eq!(Selector::of_path(Scope::Any, b"*"), None);
 }
-
-#[test]
-fn whether_nothing_else_was_purged() {
-    let entry = |path: &[u8]| Entry {
-        mode: Mode::Hard,
-        selector: Selector::of_path(Scope::Any, path).unwrap(),
-    };
-    let (own, other) = (entry(b"/a"), entry(b"/b"));
-    let cases: [(&[(&[u8], u64)], bool); 8] = [
-        (&[], true),
-        (&[(b"uri hard */a?", 9)], true),
-        (&[(b"uri hard */b?", 5), (b"uri hard */a?", 9)], true),
-        (&[(b"uri hard */b?", 6), (b"uri hard */a?", 9)], false),
-        (&[(b"uri soft */a?", 9), (b"uri hard */a?", 9)], false),
-        (&[(b"all soft", 6), (b"uri hard */a?", 9)], false),
-        (&[(b"floor hard", 5), (b"uri hard */a?", 9)], true),
-        (&[(b"something new", 8)], false),
-    ];
-    for (members, expected) in cases {
-        let mut log = Log::default();
-        for (member, number) in members {
-            log.apply(member, *number);
-        }
-        let is_only = log.has_only(std::slice::from_ref(&own), 5);
-        assert_eq!(is_only, expected, "{members:?}");
-    }
-    let mut log = Log::default();
-    for entry in [&own, &other] {
-        log.apply(&entry.encode(), 9);
-    }
-    assert!(log.has_only(&[own, other], 5));
-}

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use cache_core::attempts::Next;
 use cache_core::claim;
-use cache_core::purge::number;
+use cache_core::purge::{Purged, number};
 use cache_core::record::{Base, RawRecord};
 use cache_core::resp::{Limits, Received, Reply};
 
@@ -341,9 +341,7 @@ fn change_replied(kind: Kind, promise: Promise<ChangeReply>, reply: Reply) -> Re
         Reply::Integer(0) => Some(ChangeReply::Nothing),
         Reply::Integer(-1) if kind == Kind::Write => Some(ChangeReply::Invalidated),
         Reply::Integer(2) if kind == Kind::Invalidate => Some(ChangeReply::Overtaken),
-        Reply::Bulk(Some(number)) if kind == Kind::Purges => {
-            number::parse(&number).map(ChangeReply::Number)
-        }
+        Reply::Bulk(Some(text)) if kind == Kind::Purges => purge_number(&text),
         Reply::Array(Some(elements)) if kind == Kind::Purges => members(elements),
         Reply::Integer(-2) if kind == Kind::Write => Some(ChangeReply::ClaimLost),
         // Whatever somebody else has put in the lease's place: it is no trouble of the server.
@@ -377,6 +375,16 @@ fn change_replied(kind: Kind, promise: Promise<ChangeReply>, reply: Reply) -> Re
         }
         None => Replied::Nonsense(Pending::Change(kind, promise)),
     }
+}
+
+/// The number of a purge, and the last one before it where the script says so.
+fn purge_number(text: &[u8]) -> Option<ChangeReply> {
+    let mut numbers = text.split(|&b| b == b' ').map(number::parse);
+    let number = numbers.next()??;
+    Some(match numbers.next() {
+        None => ChangeReply::Number(number),
+        Some(before) => ChangeReply::Purged(Purged { number, before }),
+    })
 }
 
 /// Members of the log of purges, each with its number behind it.

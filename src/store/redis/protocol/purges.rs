@@ -49,7 +49,7 @@ end\n"
 
 /// Puts members into the log: ARGV[6] and those behind it. ARGV: the highest number that the sender knows, the log's lifetime, the
 /// channel, the most members that are kept, how many are dropped at once. What is dropped to make room becomes a floor of its
-/// mode, and of hard purges if that isn't known.
+/// mode, and of hard purges if that isn't known. The reply is their number, and the highest that the log had before.
 const ADD: &str = concat!(
     give_number!(),
     "for n=6,#ARGV do redis.call('ZADD',key,text,ARGV[n]) end\n\
@@ -65,7 +65,7 @@ for mode,score in pairs(floor) do\n\
 if tonumber(redis.call('ZSCORE',key,'floor '..mode) or '0')<tonumber(score) then redis.call('ZADD',key,score,'floor '..mode) end\n\
 end\n\
 end\n\
-return done()"
+return done()..' '..string.format('%.0f',last)"
 );
 
 /// Puts members back that the server has lost: ARGV[4] and those behind it, each behind its number. They get a new number, since
