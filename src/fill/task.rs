@@ -186,8 +186,8 @@ impl Fill {
         self.locks.lease().and_then(|lease| lease.for_writes())
     }
 
-    /// How the record is kept if it is written now: for how long, that was said when the header of the response came.
-    fn from_its_header_on(&self, plan: Plan) -> Result<Plan, Trouble> {
+    /// The plan of a record that is written now. Its times were stated when the header of the response came.
+    fn counted_from_its_header(&self, plan: Plan) -> Result<Plan, Trouble> {
         let came = self.stream.head().map_or_else(exact_msec, |head| head.came);
         plan.written_after(exact_msec().saturating_sub(came))
             .map_err(|_| Trouble::Expired)
@@ -410,7 +410,7 @@ impl Filling for Fill {
             return Err(Trouble::Invalidated);
         }
         self.compression.run(&self.stream).await;
-        let plan = self.from_its_header_on(plan)?;
+        let plan = self.counted_from_its_header(plan)?;
         let Lookup { store, key, .. } = &self.lookup;
         let stored = self.write_where_it_belongs(plan).await;
         if self.is_invalidated() {
