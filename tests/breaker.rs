@@ -266,6 +266,12 @@ fn a_server_that_refuses_writes_is_left_alone_by_writes() {
             worker = 1 - worker;
             stored(&mut scene, worker)
         });
+        // Redis has the record before the worker has the reply.
+        wait_for("the worker to know", PATIENCE, || {
+            let log = scene.site.nginx.log();
+            !log.matching(Position::default(), "accepts writes again")
+                .is_empty()
+        });
         assert!(stored(&mut scene, 1 - worker), "{name}: the other worker");
         let said = scene.site.nginx.log();
         assert!(said.matching(Position::default(), " is down: ").is_empty());
