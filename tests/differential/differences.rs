@@ -76,7 +76,7 @@ pub const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         what: "Conditions and ranges of a client hold also for a response that isn't stored",
-        why: "the client is told what the backend itself would tell it; `proxy_cache` sends the whole",
+        why: "the client is told what the backend itself would tell it; `proxy_cache` sends the whole response",
         excuse: |question, reference, module| {
             let held = matches!(question.state, State::Skip | State::Stale)
                 && has_status(module, &["206", "304", "412", "416"])
@@ -147,8 +147,8 @@ pub const DIFFERENCES: &[Difference] = &[
         },
     },
     Difference {
-        what: "A miss with Range asks the backend for the whole",
-        why: "the whole is stored; `proxy_pass` alone hands the range on",
+        what: "A miss with Range asks the backend for the whole response, as `proxy_cache` does by default",
+        why: "the whole response is stored; `proxy_pass` alone hands the range on",
         excuse: |question, reference, module| {
             let other = question.case.name == "an answer larger than may be stored, in part"
                 && question.state != State::Hit
@@ -239,7 +239,7 @@ pub const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         what: "If a response is known not to be storable, a request with Range goes to the backend as the client sent it, and so does a request that waited for that response (HEAD, conditions, Range)",
-        why: "nothing is to be stored, so the backend needn't send the whole; `proxy_cache` always asks for it",
+        why: "nothing is to be stored, so the backend needn't send the whole response; `proxy_cache` always asks for it",
         excuse: |question, reference, module| {
             let other = question.state == State::Skip
                 && (question.case.method == "HEAD" || !question.case.fields.is_empty())
