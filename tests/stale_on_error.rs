@@ -25,13 +25,11 @@ fn the_longer_time_is_for_failures_whatever_the_store() {
             ("STALE", "edition 1"),
             "{what}"
         );
-        // The fill that has failed may not have ended yet.
+        // The fill that has failed may not have ended yet. A request that waits for its end may get the old
+        // record, while the next fill runs behind it.
         let new = wait_for_other(&site, "STALE");
-        assert_eq!(
-            (new.word().as_str(), new.text().as_str()),
-            ("STORE", "edition 3"),
-            "{what}"
-        );
+        assert_eq!(new.text(), "edition 3", "{what}");
+        assert_ne!(new.word(), "SKIP", "{what}");
         assert_eq!(site.backend.hits("/x"), 3, "{what}");
     }
 }

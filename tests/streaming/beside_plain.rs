@@ -75,6 +75,12 @@ fn growth(site: &Running, size: usize) -> u64 {
     let pid = worker(site);
     // A worker that hasn't answered yet shares its memory with the master.
     assert_eq!(site.get("/warm").status, 200);
+    // Pages of code count as its memory when they run for the first time: a quick reader of another answer is first.
+    let mut quick = Client::connect(site.address());
+    quick.send(&Request::get("/quick")).unwrap();
+    let mut answer = quick.receive_header().unwrap();
+    assert_eq!(sip(&mut quick, &mut answer, 0, size, 1 << 40), size);
+    drop(quick);
     let before = Vitals::of(pid).unwrap();
     Vitals::reset_peak(pid);
     let mut client = Client::connect_narrow(site.address(), 64 * 1024).unwrap();
@@ -98,10 +104,9 @@ fn a_slow_reader_costs_little_more_than_through_proxy_pass() {
         let plain = growth(&plain.start(), size);
         let module = growth(&with_faucet(buffering, &faucet).start(), size);
         println!("{buffering} {module} kB, {plain} kB through proxy_pass");
-        // What is under way, the pages of code that run for the first time, and what the allocator keeps of what was freed, up to
-        // 2 MB: between 940 and 1,370 kB of it were seen.
+        // What is under way, and what the allocator keeps of what was freed.
         assert!(
-            module < plain + 2048,
+            module < plain + 1024,
             "{buffering} {module} kB, {plain} kB through proxy_pass"
         );
     }
